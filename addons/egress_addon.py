@@ -1,0 +1,197 @@
+"""The egress proxy as a mitmproxy addon: thin hooks around egress_core and reflection.
+
+Guarantees: a request leaves only by a declared route, with the owner's credential put in and the agent's taken out; a
+token value neither leaves in a request of the agent nor comes back in a response. Without a route table all is denied.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+
+from mitmproxy import http, tcp, tls, udp
+
+from addons import egress_bodies as bodies
+from addons import egress_core as core
+from addons.decoders import ACCEPTED_ENCODINGS
+from addons.proxy_guard import (
+    RUN,
+    Tunnels,
+    Watch,
+    agreed_host,
+    connect_target,
+    known_length,
+    log_decision,
+    log_refusal,
+    refuse_raw,
+    respond,
+)
+from addons.refusal import Refusal
+from addons.reflection import MaskedStream, TokenMask
+from addons.reload import ReloadingFile
+
+EGRESS_ROUTES = Path(os.environ.get("EGRESS_ROUTES", "/etc/claude-bottle/routes.json"))
+EGRESS_TOKENS = Path(os.environ.get("EGRESS_TOKENS", "/etc/claude-bottle/tokens.json"))
+BUFFERED_BODY = 1 << 20  # bytes: up to here a body is read before it goes, so that a refusal is an answer
+
+
+def _refuse(reason: str, message: str, status: int = 403) -> Refusal:
+    return Refusal("egress", reason, message, status)
+
+
+class Egress:
+    """The hooks, in the order in which mitmproxy calls them for one request."""
+
+    def __init__(self, routes: Path = EGRESS_ROUTES, tokens: Path = EGRESS_TOKENS, run: Path = RUN) -> None:
+        self._file = ReloadingFile(routes, core.RouteTable.parse, run / "status.json")
+        self._watch = Watch("egress", self._file)  # type: ignore[arg-type]
+        self._tokens_path = tokens
+        self._tokens: dict[str, str] = {}
+        self._mask = TokenMask(())
+        self._tunnels = Tunnels()
+
+    def running(self) -> None:
+        try:
+            self.use_tokens(dict(core.parse_tokens(self._tokens_path.read_bytes())))
+        except (OSError, ValueError) as error:
+            logging.error("no tokens are injected: %s", error)
+        self._watch.start()
+
+    def done(self) -> None:
+        self._watch.stop()
+
+    def use_tokens(self, tokens: dict[str, str]) -> None:
+        """Slots and their values; for `running` and for tests."""
+        self._tokens = tokens
+        values = [*tokens.values(), *(core.auth_value("basic", t).removeprefix("Basic ") for t in tokens.values())]
+        self._mask = TokenMask(values)
+
+    def client_disconnected(self, client: object) -> None:
+        self._tunnels.close(client)  # type: ignore[arg-type]
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        try:
+            host, port = connect_target(flow)
+        except ValueError as error:
+            return self._answer(flow, _refuse("bad_host", f"CONNECT is refused: {error}."))
+        if port not in core.ALLOWED_PORTS.values():
+            return self._answer(flow, _refuse("port_not_allowed", f"CONNECT to port {port} is refused; use 443."))
+        # Nothing is dialled yet. What is refused is refused inside the tunnel, where the client can read why.
+        self._tunnels.open(flow.client_conn, host, port)
+        return None
+
+    def tls_clienthello(self, data: tls.ClientHelloData) -> None:
+        data.establish_server_tls_first = False
+
+    def tcp_start(self, flow: tcp.TCPFlow) -> None:
+        refuse_raw(flow, "egress")
+
+    def udp_start(self, flow: udp.UDPFlow) -> None:
+        refuse_raw(flow, "egress")
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        if flow.response or flow.error or not flow.live:
+            return
+        verdict = self._decide(flow)
+        flow.metadata["egress"] = verdict
+        if not isinstance(verdict, core.Route):
+            return
+        length = known_length(flow.request)
+        if length is None or length > BUFFERED_BODY:
+            bodies.watch_upload(flow, self._mask)
+        self._prepare(flow, verdict)
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        if flow.response or flow.error or not flow.live:
+            return
+        verdict = flow.metadata.get("egress")
+        if isinstance(verdict, Refusal):
+            return self._answer(flow, verdict)
+        if not isinstance(verdict, core.Route):
+            return self._introspect(flow)
+        if not flow.request.stream and self._mask and bodies.has_token(flow.request, self._mask):
+            return self._answer(flow, _refuse("token_in_request", "The body holds a credential of this bottle."))
+        where = {"method": flow.request.method, "host": flow.request.host, "path": flow.request.path.partition("?")[0]}
+        log_decision("egress", decision="allowed", route=verdict.host, injected=bool(verdict.slot), **where)
+        return None
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        if flow.response is not None and isinstance(flow.metadata.get("egress"), core.Route):
+            bodies.mask_response(flow, self._mask)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        if flow.response is not None and flow.response.trailers and self._mask:
+            bodies.mask_headers(flow.response.trailers, self._mask)
+
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        if not self._mask or flow.websocket is None:
+            return
+        message = flow.websocket.messages[-1]
+        if not self._mask.found_in(message.content):
+            return
+        if message.from_client:
+            log_refusal(flow, _refuse("token_in_request", "A message holds a credential of this bottle."))
+            message.drop()
+            flow.kill()
+        else:
+            message.content = self._mask.mask(message.content)
+
+    def _decide(self, flow: http.HTTPFlow) -> core.Route | Refusal | str:
+        """A route, a refusal, or the name of the introspection host."""
+        request = flow.request
+        try:
+            host = agreed_host(flow, self._tunnels)
+        except ValueError as error:
+            return _refuse("host_mismatch", f"Refused: {error}.")
+        if host == core.INTROSPECTION_HOST:
+            return host
+        if self._file.current is None:
+            return _refuse("no_route_table", f"No valid route table is loaded, so nothing leaves: {self._file.error}.")
+        verdict = self._file.current.decide(
+            scheme=request.scheme, host=host, port=request.port, method=request.method, path=request.path
+        )
+        if isinstance(verdict, Refusal):
+            return verdict
+        head = b"\n".join([request.path.encode(), *(n + b": " + v for n, v in request.headers.fields)])
+        if self._mask and self._mask.found_in(head):
+            return _refuse("token_in_request", "The URL or a header holds a credential of this bottle.")
+        if verdict.slot and verdict.slot not in self._tokens:
+            return _refuse("token_missing", f"The credential of {host} is not there; tell the owner of the bottle.", 502)
+        return verdict
+
+    def _prepare(self, flow: http.HTTPFlow, route: core.Route) -> None:
+        """Take the agent's credentials out and put the owner's in."""
+        headers = flow.request.headers
+        assert self._file.current is not None
+        injected = self._file.current.injected_headers(route.host)
+        # On a host with an injected credential this holds for all of its paths: none is a way round it.
+        for name in (*core.CREDENTIAL_HEADERS, *injected) if injected else ("proxy-authorization",):
+            headers.pop(name, None)
+        headers.pop("proxy-connection", None)
+        if route.slot and route.auth_scheme:
+            name = core.auth_header(route.auth_scheme)
+            headers[name] = core.auth_value(route.auth_scheme, self._tokens[route.slot])
+        if self._mask and "accept-encoding" in headers:
+            headers["accept-encoding"] = ACCEPTED_ENCODINGS
+
+    def _introspect(self, flow: http.HTTPFlow) -> None:
+        table = self._file.current
+        healthy = table is not None
+        if flow.request.path == "/health":
+            # Alive and answering; whether a table is loaded is told, for without one everything is refused.
+            status, body = 200, {"status": "ok" if healthy else "denying", "error": self._file.error}
+        elif flow.request.path in ("/", "/routes"):
+            status, body = 200, table.describe() if table else {"routes": [], "error": self._file.error}
+        else:
+            status, body = 404, {"error": "not found", "try": ["/routes", "/health"]}
+        data = json.dumps(body, indent=2).encode() + b"\n"
+        flow.response = http.Response.make(status, data, {"content-type": "application/json"})
+
+    def _answer(self, flow: http.HTTPFlow, refusal: Refusal) -> None:
+        respond(flow, refusal)
+        log_refusal(flow, refusal)
+
+
+addons = [Egress()]

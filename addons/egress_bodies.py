@@ -1,0 +1,111 @@
+"""The bodies that pass egress: uploads are watched for the bottle's tokens, answers have them masked."""
+
+from __future__ import annotations
+
+from mitmproxy import http
+
+from addons.decoders import DecodeError, decode, decoder_for, is_identity
+from addons.proxy_guard import abort, log_refusal
+from addons.reflection import MaskedStream, TokenMask
+from addons.refusal import Refusal
+
+_MAX_PLAIN = 64 << 20  # bytes of a buffered body when decoded
+
+
+def has_token(request: http.Request, mask: TokenMask) -> bool:
+    """True if a buffered body holds a token, as sent or decoded."""
+    body = request.raw_content or b""
+    if mask.found_in(body):
+        return True
+    try:
+        return mask.found_in(decode(body, request.headers.get("content-encoding", ""), _MAX_PLAIN))
+    except DecodeError:
+        return False  # pipelock refuses what it cannot decode
+
+
+def watch_upload(flow: http.HTTPFlow, mask: TokenMask) -> None:
+    """Stream the request body; cut the connections when a token turns up in it."""
+    if not mask:
+        flow.request.stream = True
+        return
+    try:
+        decoder = decoder_for(flow.request.headers.get("content-encoding", ""))
+    except DecodeError:
+        decoder = decoder_for("")
+    raw, plain = MaskedStream(mask), MaskedStream(mask, decoder)
+    cut = False
+
+    def stream(chunk: bytes) -> bytes:
+        nonlocal cut
+        if cut:
+            return b""
+        out = raw.feed(chunk) if chunk else raw.finish()
+        try:
+            if chunk:
+                plain.feed(chunk)
+        except DecodeError:
+            plain.found = True
+        if raw.found or plain.found:
+            cut = True
+            log_refusal(flow, Refusal("egress", "token_in_request", "The body holds a credential of this bottle."))
+            abort(flow)
+            return b""
+        return out
+
+    flow.request.stream = stream
+
+
+def mask_headers(headers: http.Headers, mask: TokenMask) -> None:
+    """Mask tokens in header or trailer values, in place."""
+    headers.fields = tuple((name, mask.mask(value)) for name, value in headers.fields)
+
+
+def mask_response(flow: http.HTTPFlow, mask: TokenMask) -> None:
+    """Stream the response, never holding it whole, with tokens masked; compressed ones are sent on plain."""
+    response = flow.response
+    assert response is not None
+    if not mask:
+        response.stream = True
+        return
+    mask_headers(response.headers, mask)
+    response.reason = mask.mask(response.reason.encode("latin-1", "replace")).decode("latin-1")
+    encoding = response.headers.get("content-encoding", "")
+    decoder = None
+    if not is_identity(encoding):
+        try:
+            decoder = decoder_for(encoding)
+        except DecodeError:
+            return _replace(flow, Refusal("egress", "unreadable_response", "The response cannot be read.", 502))
+        has_body = flow.request.method != "HEAD" and response.status_code not in (204, 304)
+        if has_body:
+            response.headers.pop("content-encoding", None)
+            _unknown_length(flow)
+    masked = MaskedStream(mask, decoder)
+
+    def stream(chunk: bytes) -> bytes:
+        try:
+            return masked.feed(chunk) if chunk else masked.finish()
+        except DecodeError:
+            abort(flow)
+            return b""
+
+    response.stream = stream
+    return None
+
+
+def _unknown_length(flow: http.HTTPFlow) -> None:
+    assert flow.response is not None
+    flow.response.headers.pop("content-length", None)
+    if flow.request.http_version == "HTTP/1.1":
+        flow.response.headers["transfer-encoding"] = "chunked"
+
+
+def _replace(flow: http.HTTPFlow, refusal: Refusal) -> None:
+    """Send a refusal in place of an answer whose headers have come already, dropping its body."""
+    assert flow.response is not None
+    body = refusal.body(method=flow.request.method, host=flow.request.host, path=flow.request.path)
+    fields = {"content-type": "application/json", "content-length": str(len(body))}
+    flow.response.status_code, flow.response.reason = refusal.status, ""
+    flow.response.headers = http.Headers(**{name.replace("-", "_"): value for name, value in fields.items()})
+    flow.response.stream = lambda chunk: b"" if chunk else body
+    log_refusal(flow, refusal)

@@ -1,0 +1,270 @@
+"""pipelock's builtin engine as a mitmproxy addon: thin hooks around pipelock_core and dlp.
+
+Guarantees: only hosts of the allowlist are dialled, at addresses that were vetted; whatever is not on passthrough is
+read, and nothing leaves before the DLP engine has looked at it. It holds no credential. Without a policy all is denied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mitmproxy import http, tcp, tls, udp
+from mitmproxy.proxy import server_hooks
+
+from addons import pipelock_core as core
+from addons.dlp import Dlp, Finding, StreamScan
+from addons.dlp_rules import RuleSet
+from addons.dlp_views import Unscannable
+from addons.egress_core import ALLOWED_PORTS
+from addons.hosts import is_ip_literal
+from addons.proxy_guard import (
+    RUN,
+    Tunnels,
+    Watch,
+    abort,
+    agreed_host,
+    connect_target,
+    has_encrypted_hello,
+    known_length,
+    log_decision,
+    log_refusal,
+    refuse_raw,
+    respond,
+)
+from addons.refusal import Refusal
+from addons.reload import ReloadingFile
+
+PIPELOCK_CONFIG = Path(os.environ.get("PIPELOCK_CONFIG", "/etc/pipelock/pipelock.yaml"))
+HEALTH_HOST = "_pipelock.local"
+_RESOLVED_SECONDS = 30.0
+_IN_THREAD = 64 << 10  # bytes: larger bodies are looked at beside the event loop, so that streams go on
+
+
+@lru_cache(maxsize=2)
+def _rules(disabled: tuple[str, ...], patterns: tuple[tuple[str, str], ...]) -> RuleSet:
+    # Compiling takes half a second, and most changes of policy leave the rules as they are.
+    return RuleSet(disabled=disabled, extra=patterns)
+
+
+class Engine:
+    """A policy and the DLP engine built from it: they change together."""
+
+    def __init__(self, data: bytes) -> None:
+        self.policy = core.Policy.parse(data)
+        self.dlp = Dlp(_rules(self.policy.disabled_rules, self.policy.patterns), seed_phrases=self.policy.seed_phrases)
+
+
+class Pipelock:
+    """The hooks, in the order in which mitmproxy calls them for one request."""
+
+    def __init__(self, config: Path = PIPELOCK_CONFIG, run: Path = RUN) -> None:
+        self._file = ReloadingFile(config, Engine, run / "status.json")
+        self._watch = Watch("pipelock", self._file)  # type: ignore[arg-type]
+        self._tunnels = Tunnels()
+        self._resolved: dict[tuple[str, int], tuple[float, list[Any]]] = {}
+
+    def running(self) -> None:
+        # What was vetted is what is dialled: every connection of this process resolves here, so no second answer of a
+        # name server can lead it elsewhere (DNS rebinding).
+        loop = asyncio.get_running_loop()
+        self._lookup = loop.getaddrinfo
+        loop.getaddrinfo = self._vetted  # type: ignore[method-assign]
+        self._watch.start()
+
+    def done(self) -> None:
+        self._watch.stop()
+
+    def client_disconnected(self, client: Any) -> None:
+        self._tunnels.close(client)
+
+    async def http_connect(self, flow: http.HTTPFlow) -> None:
+        try:
+            host, port = connect_target(flow)
+        except ValueError as error:
+            return self._answer(flow, core.refuse("bad_host", f"CONNECT is refused: {error}."))
+        if port not in ALLOWED_PORTS.values():
+            return self._answer(flow, core.refuse("port_not_allowed", f"CONNECT to port {port} is refused; use 443."))
+        self._tunnels.open(flow.client_conn, host, port)
+        engine = self._file.current
+        if engine is not None and engine.policy.passes_through(host):
+            # Spliced: this is the last moment at which it can be refused.
+            refusal = engine.policy.refuse_target("https", host, port) or await self._vet(engine, host, port)
+            if refusal is not None:
+                return self._answer(flow, refusal)
+        return None
+
+    def tls_clienthello(self, data: tls.ClientHelloData) -> None:
+        engine, target = self._file.current, self._tunnels.target(data.context.client)
+        sni = (data.client_hello.sni or "").lower()
+        if engine is None or target is None or target[0] != sni or not engine.policy.passes_through(sni):
+            return  # intercepted; a name that differs is refused with the request
+        if engine.policy.refuse_target("https", sni, target[1]) or has_encrypted_hello(data):
+            return
+        data.ignore_connection = True
+        log_decision("pipelock", decision="allowed", host=sni, passthrough=True)
+
+    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+        # The resolver below sees names only; an address that got here came round it.
+        if data.server.address is None or is_ip_literal(data.server.address[0]):
+            data.server.error = "an address is not dialled, only a vetted name"
+
+    def tcp_start(self, flow: tcp.TCPFlow) -> None:
+        refuse_raw(flow, "pipelock")
+
+    def udp_start(self, flow: udp.UDPFlow) -> None:
+        refuse_raw(flow, "pipelock")
+
+    async def requestheaders(self, flow: http.HTTPFlow) -> None:
+        if flow.response or flow.error or not flow.live:
+            return
+        verdict = await self._decide(flow)
+        flow.metadata["pipelock"] = verdict
+        engine = self._file.current
+        if isinstance(verdict, Refusal) or engine is None or verdict == HEALTH_HOST:
+            return
+        length = known_length(flow.request)
+        if length is None or length > engine.policy.max_body_bytes:
+            self._stream(flow, engine)
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        if flow.response or flow.error or not flow.live:
+            return
+        verdict = flow.metadata.get("pipelock")
+        if isinstance(verdict, Refusal):
+            return self._answer(flow, verdict)
+        engine = self._file.current
+        if verdict == HEALTH_HOST or engine is None or verdict is None:
+            return self._health(flow)
+        if not flow.request.stream and flow.request.raw_content:
+            refusal = await self._look_at_body(engine, flow.request)
+            if refusal is not None:
+                return self._answer(flow, refusal)
+        if flow.request.trailers:
+            finding = engine.dlp.look_at_headers(flow.request.trailers.fields)
+            if finding:
+                return self._answer(flow, _found(finding)) if not flow.request.stream else self._cut(flow, finding)
+        where = {"method": flow.request.method, "host": flow.request.host, "path": flow.request.path.partition("?")[0]}
+        log_decision("pipelock", decision="allowed", **where)
+        return None
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        if flow.response is not None and isinstance(flow.metadata.get("pipelock"), str):
+            flow.response.stream = True
+
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        engine = self._file.current
+        if flow.websocket is None or not flow.websocket.messages[-1].from_client:
+            return
+        message = flow.websocket.messages[-1]
+        finding = engine.dlp.look_at_body(message.content, "text/plain", "") if engine else None
+        if engine is None or finding is not None:
+            log_refusal(flow, _found(finding) if finding else core.refuse("no_policy", "No policy is loaded."))
+            message.drop()
+            flow.kill()
+
+    async def _decide(self, flow: http.HTTPFlow) -> str | Refusal:
+        """The canonical host of a request that may go on (its body is still to be looked at), or the refusal."""
+        request = flow.request
+        try:
+            host = agreed_host(flow, self._tunnels)
+        except ValueError as error:
+            return core.refuse("host_mismatch", f"Refused: {error}.")
+        if host == HEALTH_HOST:
+            return host
+        engine = self._file.current
+        if engine is None:
+            return core.refuse("no_policy", f"No valid policy is loaded, so nothing leaves: {self._file.error}.")
+        policy = engine.policy
+        refusal = policy.refuse_target(request.scheme, host, request.port) or policy.refuse_url(request.path)
+        if refusal is not None:
+            return refusal
+        unscanned = policy.unscanned_headers(host)
+        headers = [(n, v) for n, v in request.headers.fields if n.decode("latin-1").lower() not in unscanned]
+        finding = engine.dlp.look_at_url(host, request.path) or engine.dlp.look_at_headers(headers)
+        if finding is not None:
+            return _found(finding)
+        request.headers.pop("proxy-authorization", None)
+        request.headers.pop("proxy-connection", None)
+        return await self._vet(engine, host, request.port) or host
+
+    async def _look_at_body(self, engine: Engine, request: http.Request) -> Refusal | None:
+        body = request.raw_content or b""
+        kind, encoding = request.headers.get("content-type", ""), request.headers.get("content-encoding", "")
+        try:
+            if len(body) > _IN_THREAD:
+                finding = await asyncio.to_thread(engine.dlp.look_at_body, body, kind, encoding)
+            else:
+                finding = engine.dlp.look_at_body(body, kind, encoding)
+        except Unscannable as error:
+            return core.refuse(error.reason, f"The body cannot be read, so it does not leave: {error}.")
+        return _found(finding) if finding else None
+
+    def _stream(self, flow: http.HTTPFlow, engine: Engine) -> None:
+        scan = StreamScan(engine.dlp, flow.request.headers.get("content-encoding", ""))
+
+        def stream(chunk: bytes) -> list[bytes]:
+            before = scan.verdict
+            ready = scan.feed(chunk)
+            if scan.verdict is not None and before is None:
+                self._cut(flow, scan.verdict)
+            return ready
+
+        flow.request.stream = stream  # type: ignore[assignment]
+
+    def _cut(self, flow: http.HTTPFlow, verdict: Finding | Unscannable) -> None:
+        refusal = _found(verdict) if isinstance(verdict, Finding) else core.refuse(verdict.reason, str(verdict))
+        log_refusal(flow, refusal, streamed=True)
+        abort(flow)
+
+    async def _vet(self, engine: Engine, host: str, port: int) -> Refusal | None:
+        try:
+            answers = await self._answers(host, port)
+        except OSError:
+            answers = []
+        return engine.policy.refuse_addresses(host, [str(answer[4][0]) for answer in answers])
+
+    async def _answers(self, host: str, port: int) -> list[Any]:
+        now = time.monotonic()
+        cached = self._resolved.get((host, port))
+        if cached is None or cached[0] < now:
+            self._resolved = {key: value for key, value in self._resolved.items() if value[0] >= now}
+            found = await self._lookup(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+            cached = self._resolved[(host, port)] = (now + _RESOLVED_SECONDS, list(found))
+        return cached[1]
+
+    async def _vetted(self, host: Any, port: Any, **_: Any) -> list[Any]:
+        """Stands in for the event loop's resolver: only vetted answers come out."""
+        engine, name = self._file.current, str(host).lower()
+        if engine is None:
+            raise OSError("no policy is loaded")
+        answers = await self._answers(name, int(port))
+        refusal = engine.policy.refuse_addresses(name, [str(answer[4][0]) for answer in answers])
+        if refusal is not None:
+            raise OSError(refusal.message)
+        return answers
+
+    def _health(self, flow: http.HTTPFlow) -> None:
+        body = {"status": "ok" if self._file.current else "denying", "error": self._file.error}
+        flow.response = http.Response.make(200, json.dumps(body) + "\n", {"content-type": "application/json"})
+
+    def _answer(self, flow: http.HTTPFlow, refusal: Refusal) -> None:
+        respond(flow, refusal)
+        log_refusal(flow, refusal)
+
+
+def _found(finding: Finding) -> Refusal:
+    return core.refuse(
+        "dlp_match",
+        f"The request holds what looks like a secret (rule {finding.rule}, found in: {finding.where}). "
+        "Take it out; if it is no secret, ask the owner of the bottle.",
+    )
+
+
+addons = [Pipelock()]

@@ -1,0 +1,155 @@
+"""The builtin engine's policy, read from the same pipelock.yaml that drives the upstream engine. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from addons.egress_core import ALLOWED_PORTS
+from addons.hosts import INTERNAL_NETWORKS, AddressGuard, any_match, canonical_host, canonical_pattern, host_matches
+from addons.refusal import Refusal
+
+# Sections and keys of the file (PIPELOCK.md's, checked with a build of the 2.3 line). `builtin` is this engine's own
+# and is rendered for it alone.
+KNOWN: dict[str, frozenset[str] | None] = {
+    "version": None,
+    "mode": None,
+    "enforce": None,
+    "explain_blocks": None,
+    "api_allowlist": None,
+    "fetch_proxy": frozenset({"listen", "timeout_seconds", "monitoring"}),
+    "forward_proxy": frozenset({"enabled", "max_tunnel_seconds", "idle_timeout_seconds", "sni_verification"}),
+    "tls_interception": frozenset({"enabled", "ca_cert", "ca_key", "passthrough_domains", "max_response_bytes"}),
+    "request_body_scanning": frozenset(
+        {"enabled", "action", "max_body_bytes", "scan_headers", "header_mode", "sensitive_headers"}
+    ),
+    "dlp": frozenset({"scan_env", "include_defaults", "patterns"}),
+    "seed_phrase_detection": frozenset({"enabled"}),
+    "response_scanning": frozenset({"enabled"}),
+    "internal": None,
+    "trusted_domains": None,
+    "logging": frozenset({"format", "output", "include_allowed", "include_blocked"}),
+    "builtin": frozenset({"injected_headers", "disabled_rules"}),
+}
+
+
+class PolicyError(ValueError):
+    """A pipelock.yaml that is not understood as a whole, or that would weaken the policy."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the builtin engine enforces.
+
+    injected_headers: host pattern to the lower-case header names that egress fills in there; every other header of a
+    request is looked at. max_body_bytes: larger bodies are scanned as a stream.
+    """
+
+    allowlist: tuple[str, ...]
+    passthrough: tuple[str, ...]
+    trusted: tuple[str, ...]
+    max_url_length: int
+    max_body_bytes: int
+    seed_phrases: bool
+    patterns: tuple[tuple[str, str], ...]
+    disabled_rules: tuple[str, ...]
+    injected_headers: Mapping[str, frozenset[str]]
+    digest: str
+    guard: AddressGuard = field(compare=False, default_factory=AddressGuard)
+
+    @classmethod
+    def parse(cls, data: bytes) -> Policy:
+        """Read the file; raises PolicyError unless every key is known and the policy is an enforcing one."""
+        try:
+            loaded = YAML(typ="safe", pure=True).load(io.BytesIO(data))
+        except YAMLError as error:
+            raise PolicyError(f"not YAML: {error}") from error
+        if not isinstance(loaded, dict):
+            raise PolicyError("not a mapping of sections")
+        _check_keys(loaded)
+        if (loaded.get("mode"), loaded.get("enforce")) != ("strict", True):
+            raise PolicyError("mode must be strict and enforce true: nothing else enforces the allowlist")
+        try:
+            return cls._from(loaded, hashlib.sha256(data).hexdigest())
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise PolicyError(f"{type(error).__name__}: {error}") from error
+
+    @classmethod
+    def _from(cls, loaded: dict[str, Any], digest: str) -> Policy:
+        bodies, own = loaded["request_body_scanning"], loaded.get("builtin", {})
+        if not (bodies["enabled"] and bodies["scan_headers"] and bodies["action"] == "block"):
+            raise PolicyError("request_body_scanning must be enabled, scan headers and block")
+        return cls(
+            allowlist=tuple(_pattern(item) for item in loaded["api_allowlist"]),
+            passthrough=tuple(canonical_pattern(i) for i in loaded["tls_interception"]["passthrough_domains"]),
+            trusted=tuple(canonical_pattern(item) for item in loaded.get("trusted_domains", [])),
+            max_url_length=int(loaded["fetch_proxy"]["monitoring"]["max_url_length"]),
+            max_body_bytes=int(bodies["max_body_bytes"]),
+            seed_phrases=bool(loaded["seed_phrase_detection"]["enabled"]),
+            patterns=tuple((str(p["name"]), str(p["regex"])) for p in loaded["dlp"].get("patterns", [])),
+            disabled_rules=tuple(str(rule) for rule in own.get("disabled_rules", [])),
+            injected_headers={
+                canonical_pattern(host): frozenset(str(name).lower() for name in names)
+                for host, names in own.get("injected_headers", {}).items()
+            },
+            digest=digest,
+            guard=AddressGuard(loaded.get("internal", INTERNAL_NETWORKS)),
+        )
+
+    def refuse_target(self, scheme: str, host: str, port: int) -> Refusal | None:
+        """Why nothing may go to this canonical host and port, or None."""
+        if not any_match(self.allowlist, host):
+            return refuse("domain_not_allowed", f"{host} is not on the allowlist of this bottle.")
+        if ALLOWED_PORTS.get(scheme) != port:
+            return refuse("port_not_allowed", f"{scheme} leaves on port {ALLOWED_PORTS.get(scheme, 443)} only.")
+        return None
+
+    def refuse_url(self, path: str) -> Refusal | None:
+        """Why a URL is not even looked at, or None."""
+        if len(path) > self.max_url_length:
+            return refuse("url_too_long", f"The URL is longer than {self.max_url_length} characters.")
+        return None
+
+    def refuse_addresses(self, host: str, addresses: list[str]) -> Refusal | None:
+        """Why what the name resolved to may not be dialled, or None. One internal address is enough."""
+        if not addresses:
+            return refuse("unresolvable", f"{host} cannot be resolved.", 502)
+        if any_match(self.trusted, host) or all(self.guard.allows(address) for address in addresses):
+            return None
+        return refuse("ssrf_private_ip", f"{host} resolves to an internal address.")
+
+    def passes_through(self, host: str) -> bool:
+        """True for hosts whose TLS is spliced, not read."""
+        return any_match(self.passthrough, host)
+
+    def unscanned_headers(self, host: str) -> frozenset[str]:
+        """Headers that egress has filled in for this host."""
+        found = [names for pattern, names in self.injected_headers.items() if host_matches(pattern, host)]
+        return frozenset().union(*found)
+
+
+def refuse(reason: str, message: str, status: int = 403) -> Refusal:
+    """A refusal of pipelock."""
+    return Refusal("pipelock", reason, message, status)
+
+
+def _pattern(item: str) -> str:
+    return canonical_pattern(item) if "." in item else canonical_host(item)
+
+
+def _check_keys(loaded: dict[str, Any]) -> None:
+    unknown = [key for key in loaded if key not in KNOWN]
+    for key, inner in loaded.items():
+        known = KNOWN.get(key)
+        if known is not None and isinstance(inner, dict):
+            unknown += [f"{key}.{name}" for name in inner if name not in known]
+        elif known is not None:
+            raise PolicyError(f"{key} is not a section")
+    if unknown:
+        raise PolicyError(f"unknown keys: {', '.join(map(str, unknown))}")

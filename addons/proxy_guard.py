@@ -1,0 +1,151 @@
+"""What both proxies do alike around a request: who the client says it talks to, one log line a decision, one refusal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+
+from mitmproxy import connection, ctx, http, tcp, tls, udp
+
+from addons.hosts import canonical_host, split_authority
+from addons.refusal import Refusal
+from addons.reload import ReloadingFile
+
+RUN = Path("/run/claude-bottle")
+REASON_HEADER = "x-pipelock-block-reason"  # the name the upstream pipelock uses (its block-reason guide, v2.4)
+_ECH = 0xFE0D  # encrypted_client_hello (RFC 9849)
+
+
+def log_decision(part: str, **fields: object) -> None:
+    """One JSON object on standard output, which is the container's log. The caller leaves secrets out."""
+    record = {"time": round(time.time(), 3), "part": part, **fields}
+    sys.stdout.write(json.dumps(record, default=str) + "\n")
+    sys.stdout.flush()
+
+
+class Tunnels:
+    """Remembers the CONNECT target of each client connection."""
+
+    def __init__(self) -> None:
+        self._targets: dict[str, tuple[str, int]] = {}
+
+    def open(self, client: connection.Client, host: str, port: int) -> None:
+        self._targets[client.id] = (host, port)
+
+    def target(self, client: connection.Client) -> tuple[str, int] | None:
+        return self._targets.get(client.id)
+
+    def close(self, client: connection.Client) -> None:
+        self._targets.pop(client.id, None)
+
+
+def connect_target(flow: http.HTTPFlow) -> tuple[str, int]:
+    """Host and port of a CONNECT; raises ValueError unless both spellings of them agree and are plain."""
+    host, port = split_authority(flow.request.authority, 443)
+    if (canonical_host(flow.request.host), flow.request.port) != (host, port):
+        raise ValueError("the target is not clear")
+    named = flow.request.headers.get_all("host")
+    if len(named) > 1 or (named and split_authority(named[0], port) != (host, port)):
+        raise ValueError("the target and the Host header differ")
+    return host, port
+
+
+def agreed_host(flow: http.HTTPFlow, tunnels: Tunnels) -> str:
+    """The one host that CONNECT, SNI, request target and Host header name; raises ValueError where they differ."""
+    request = flow.request
+    host = canonical_host(request.host)
+    target = tunnels.target(flow.client_conn)
+    if target is not None and target != (host, request.port):
+        raise ValueError("the request names another host than its CONNECT")
+    if request.scheme == "https" and flow.client_conn.sni is None:
+        raise ValueError("a TLS connection without a server name")
+    if flow.client_conn.sni is not None and flow.client_conn.sni.lower() != host:
+        raise ValueError("the TLS server name and the request differ")
+    named = [*request.headers.get_all("host"), *([request.authority] if request.authority else [])]
+    if len(request.headers.get_all("host")) > 1:
+        raise ValueError("more than one Host header")
+    for name in named:
+        if split_authority(name, request.port) != (host, request.port):
+            raise ValueError("the Host header and the connection differ")
+    return host
+
+
+def respond(flow: http.HTTPFlow, refusal: Refusal) -> None:
+    """Answer with the refusal. Git prints text answers to its user, so it gets text."""
+    headers = {"content-type": "application/json", REASON_HEADER: refusal.reason, "cache-control": "no-store"}
+    body = refusal.body(method=flow.request.method, host=flow.request.host, path=flow.request.path)
+    if refusal.reason == "git_push":
+        headers["content-type"], body = "text/plain", f"{refusal.by}: {refusal.message}\n".encode()
+    flow.response = http.Response.make(refusal.status, body, headers)
+
+
+def log_refusal(flow: http.HTTPFlow, refusal: Refusal, **more: object) -> None:
+    """Log without the query, which may hold what was refused."""
+    request = flow.request
+    where = {"method": request.method, "host": request.host, "path": request.path.partition("?")[0][:300]}
+    log_decision(refusal.by, decision="refused", reason=refusal.reason, status=refusal.status, **where, **more)
+
+
+def known_length(message: http.Message) -> int | None:
+    """The declared body length in bytes; None where the end is known only when it comes."""
+    if "transfer-encoding" in message.headers:
+        return None
+    value = message.headers.get("content-length")
+    return int(value) if value is not None and value.isdigit() else None
+
+
+def abort(flow: http.HTTPFlow) -> None:
+    """Cut both connections of a flow whose body is on its way: neither side may take what was sent for whole."""
+    servers = ctx.master.addons.get("proxyserver").connections
+    for handler in list(servers.values()):
+        for end in (flow.server_conn, flow.client_conn):
+            io = handler.transports.get(end)
+            if io is not None and io.writer is not None:
+                transport = getattr(io.writer, "transport", None)
+                (transport.abort if transport is not None else io.writer.close)()
+
+
+def has_encrypted_hello(data: tls.ClientHelloData) -> bool:
+    """True if the client hides a second server name in its hello."""
+    return any(kind == _ECH for kind, _ in data.client_hello.extensions)
+
+
+class Watch:
+    """Polls a policy file while the proxy runs."""
+
+    INTERVAL = 0.2  # seconds: what a change of policy waits at most
+
+    def __init__(self, part: str, file: ReloadingFile[object]) -> None:
+        self._part, self._file = part, file
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self.look()
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def look(self) -> None:
+        if self._file.poll():
+            outcome = "refused" if self._file.error else "live"
+            log_decision(self._part, event="policy", outcome=outcome, live=self._file.live, error=self._file.error)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self.INTERVAL)
+            try:
+                self.look()
+            except Exception:
+                logging.exception("the policy file could not be looked at; the last good one stays")
+
+
+def refuse_raw(flow: tcp.TCPFlow | udp.UDPFlow, part: str) -> None:
+    """Kill what is not HTTP. Tunnels that pass through are spliced below this and never come here."""
+    log_decision(part, decision="refused", reason="not_http", host=str(flow.server_conn.address))
+    flow.kill()

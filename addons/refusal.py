@@ -1,0 +1,42 @@
+"""The one form of a refusal: a decision that the log, the agent and the owner read alike."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+# The supervise tool with which the agent asks its owner to change what this part decided.
+ASK_WITH = {"egress": "egress-block", "pipelock": "pipelock-block"}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What was refused, by whom and why.
+
+    reason: a stable identifier in lower_case, which proposals and tests refer to.
+    message: one or two sentences for the agent: what was wrong and what can be done. Never holds a secret.
+    status: HTTP status of the answer.
+    """
+
+    by: str
+    reason: str
+    message: str
+    status: int = 403
+
+    def body(self, *, method: str, host: str, path: str) -> bytes:
+        """The answer's JSON body; the query string is left out, for it may hold what was refused."""
+        fields = {
+            "error": "refused",
+            "refused_by": self.by,
+            "reason": self.reason,
+            "message": self.message,
+            "method": method,
+            "host": host,
+            "path": path.partition("?")[0][:300],
+            "ask_with": {"server": "supervise", "tool": ASK_WITH[self.by]},
+        }
+        return json.dumps(fields, indent=2).encode() + b"\n"
+
+    def log_fields(self) -> dict[str, object]:
+        """For the decision log."""
+        return asdict(self)

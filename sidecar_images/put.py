@@ -1,0 +1,65 @@
+"""Puts a new policy into a running proxy: `put.py routes|policy`, content on standard input.
+
+The content is validated before it replaces what is there; then this waits until the proxy says that it is live. Exit 1
+with one line on standard error when it was refused, and the old policy stays in force, on disk as in the process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+STATUS = Path("/run/claude-bottle/status.json")
+WAIT = 30.0  # seconds; a proxy that has just been started compiles its rules first
+
+
+def _validator(kind: str) -> tuple[Path, Callable[[bytes], object]]:
+    if kind == "routes":
+        from addons.egress_core import RouteTable
+
+        return Path("/etc/claude-bottle/routes.json"), RouteTable.parse
+    from addons.pipelock_core import Policy
+
+    return Path("/etc/pipelock/pipelock.yaml"), Policy.parse
+
+
+def put(kind: str, data: bytes) -> str:
+    """Install the content; returns the digest that is live. Raises ValueError when it is refused or not taken up."""
+    target, parse = _validator(kind)
+    parse(data)
+    digest = hashlib.sha256(data).hexdigest()
+    old = target.read_bytes() if target.exists() else None
+    _replace(target, data)
+    until = time.monotonic() + WAIT
+    while time.monotonic() < until:
+        try:
+            status = json.loads(STATUS.read_text())
+        except (OSError, ValueError):
+            status = {}
+        if status.get("live") == digest and status.get("error") is None:
+            return digest
+        if status.get("offered") == digest and status.get("error"):
+            if old is not None:
+                _replace(target, old)
+            raise ValueError(status["error"])
+        time.sleep(0.05)
+    raise ValueError(f"the proxy did not take the new policy up within {WAIT:.0f} s; see its log")
+
+
+def _replace(target: Path, data: bytes) -> None:
+    temporary = target.with_suffix(".new")
+    temporary.write_bytes(data)
+    temporary.chmod(0o644)
+    temporary.replace(target)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, "/app")
+    try:
+        print("live", put(sys.argv[1], sys.stdin.buffer.read()))
+    except ValueError as refused:
+        sys.exit(f"refused: {refused}")
