@@ -111,7 +111,9 @@ class KeywordPrefilter:
 
     def candidates(self, text: bytes) -> Iterable[int]:
         lowered = text.lower()
-        return [i for i, rule in enumerate(self._rules) if not rule.keywords or any(k in lowered for k in rule.keywords)]
+        return [
+            i for i, rule in enumerate(self._rules) if not rule.keywords or any(k in lowered for k in rule.keywords)
+        ]
 
 
 class HyperscanPrefilter:

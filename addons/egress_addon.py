@@ -28,8 +28,8 @@ from addons.proxy_guard import (
     refuse_raw,
     respond,
 )
+from addons.reflection import TokenMask
 from addons.refusal import Refusal
-from addons.reflection import MaskedStream, TokenMask
 from addons.reload import ReloadingFile
 
 EGRESS_ROUTES = Path(os.environ.get("EGRESS_ROUTES", "/etc/claude-bottle/routes.json"))
@@ -105,7 +105,7 @@ class Egress:
 
     def request(self, flow: http.HTTPFlow) -> None:
         if flow.response or flow.error or not flow.live:
-            return
+            return None
         verdict = flow.metadata.get("egress")
         if isinstance(verdict, Refusal):
             return self._answer(flow, verdict)
@@ -158,7 +158,9 @@ class Egress:
         if self._mask and self._mask.found_in(head):
             return _refuse("token_in_request", "The URL or a header holds a credential of this bottle.")
         if verdict.slot and verdict.slot not in self._tokens:
-            return _refuse("token_missing", f"The credential of {host} is not there; tell the owner of the bottle.", 502)
+            return _refuse(
+                "token_missing", f"The credential of {host} is not there; tell the owner of the bottle.", 502
+            )
         return verdict
 
     def _prepare(self, flow: http.HTTPFlow, route: core.Route) -> None:

@@ -66,7 +66,7 @@ def mask_response(flow: http.HTTPFlow, mask: TokenMask) -> None:
     assert response is not None
     if not mask:
         response.stream = True
-        return
+        return None
     mask_headers(response.headers, mask)
     response.reason = mask.mask(response.reason.encode("latin-1", "replace")).decode("latin-1")
     encoding = response.headers.get("content-encoding", "")

@@ -24,6 +24,10 @@ ALLOWED_PORTS = {"https": 443, "http": 80}
 # Whatever the agent sends of these on a host with an injected token is not the owner's, so it does not leave.
 CREDENTIAL_HEADERS = ("authorization", "x-api-key", "proxy-authorization", "cookie")
 
+# Headers that say where a request goes or where it ends are no place for a token.
+_FRAMING_HEADERS = frozenset(
+    ["connection", "content-encoding", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"]
+)
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,30}\Z")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}\Z")
 _SLOT = re.compile(r"EGRESS_TOKEN_[0-9]+\Z")
@@ -96,7 +100,9 @@ class RouteTable:
         for route in matched:
             if method in route.methods:
                 if route.slot and scheme != "https":
-                    return _refuse("tls_required", f"{host} has an injected credential, so it is reached by https only.")
+                    return _refuse(
+                        "tls_required", f"{host} has an injected credential, so it is reached by https only."
+                    )
                 return route
         methods = ", ".join(sorted({m for route in matched for m in route.methods}))
         return _refuse("method_not_declared", f"{method} is not declared for this path of {host}; declared: {methods}.")
@@ -134,7 +140,11 @@ def _route(index: int, item: object) -> Route:
     paths, methods = item.get("paths", []), item.get("methods", list(DEFAULT_METHODS))
     if not isinstance(paths, list) or not all(isinstance(p, str) and p == checked_path(p) for p in paths):
         raise TableError(f"{where}.paths: not a list of plain absolute paths")
-    if not isinstance(methods, list) or not methods or not all(isinstance(m, str) and _METHOD.match(m) for m in methods):
+    if (
+        not isinstance(methods, list)
+        or not methods
+        or not all(isinstance(m, str) and _METHOD.match(m) for m in methods)
+    ):
         raise TableError(f"{where}.methods: not a list of method names")
     scheme, slot = item.get("auth_scheme"), item.get("slot")
     if (scheme is None) != (slot is None):
@@ -204,7 +214,8 @@ def auth_header(scheme: str | None) -> str:
     if scheme in ("bearer", "basic"):
         return "authorization"
     if scheme and scheme.startswith("header:") and _HEADER.match(scheme[7:]):
-        return scheme[7:].lower()
+        name = scheme[7:].lower()
+        return "" if name in _FRAMING_HEADERS else name
     return ""
 
 

@@ -124,26 +124,33 @@ class Pipelock:
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response or flow.error or not flow.live:
             return
-        verdict = await self._decide(flow)
+        verdict = self._decide(flow)
         flow.metadata["pipelock"] = verdict
         engine = self._file.current
         if isinstance(verdict, Refusal) or engine is None or verdict == HEALTH_HOST:
             return
         length = known_length(flow.request)
         if length is None or length > engine.policy.max_body_bytes:
-            self._stream(flow, engine)
+            # The connection is opened before the body is there, so this is the last moment to look at the address.
+            refusal = await self._vet(engine, verdict, flow.request.port)
+            if refusal is not None:
+                flow.metadata["pipelock"] = refusal
+            else:
+                self._stream(flow, engine)
 
     async def request(self, flow: http.HTTPFlow) -> None:
         if flow.response or flow.error or not flow.live:
-            return
+            return None
         verdict = flow.metadata.get("pipelock")
         if isinstance(verdict, Refusal):
             return self._answer(flow, verdict)
         engine = self._file.current
         if verdict == HEALTH_HOST or engine is None or verdict is None:
             return self._health(flow)
-        if not flow.request.stream and flow.request.raw_content:
-            refusal = await self._look_at_body(engine, flow.request)
+        if not flow.request.stream:
+            refusal = await self._look_at_body(engine, flow.request) or await self._vet(
+                engine, verdict, flow.request.port
+            )
             if refusal is not None:
                 return self._answer(flow, refusal)
         if flow.request.trailers:
@@ -169,7 +176,7 @@ class Pipelock:
             message.drop()
             flow.kill()
 
-    async def _decide(self, flow: http.HTTPFlow) -> str | Refusal:
+    def _decide(self, flow: http.HTTPFlow) -> str | Refusal:
         """The canonical host of a request that may go on (its body is still to be looked at), or the refusal."""
         request = flow.request
         try:
@@ -192,10 +199,12 @@ class Pipelock:
             return _found(finding)
         request.headers.pop("proxy-authorization", None)
         request.headers.pop("proxy-connection", None)
-        return await self._vet(engine, host, request.port) or host
+        return host
 
     async def _look_at_body(self, engine: Engine, request: http.Request) -> Refusal | None:
         body = request.raw_content or b""
+        if not body:
+            return None
         kind, encoding = request.headers.get("content-type", ""), request.headers.get("content-encoding", "")
         try:
             if len(body) > _IN_THREAD:

@@ -133,7 +133,7 @@ class Watch:
 
     def look(self) -> None:
         if self._file.poll():
-            outcome = "refused" if self._file.error else "live"
+            outcome = "live" if not self._file.error else "refused" if self._file.live else "denying"
             log_decision(self._part, event="policy", outcome=outcome, live=self._file.live, error=self._file.error)
 
     async def _run(self) -> None:

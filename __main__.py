@@ -1,0 +1,25 @@
+"""The Pulumi program: one stack is one bottle. Everything is checked before the first resource is registered."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pulumi
+
+from components.bottle import Bottle, BottleArgs
+from components.errors import BottleError
+from components.program import read_manifest, secret_tokens
+
+config = pulumi.Config("claude-bottle")
+base = Path(pulumi.runtime.get_root_directory() or ".") / "stacks"
+try:
+    manifest = read_manifest(config, base)
+except BottleError as error:
+    pulumi.log.error(str(error))
+    sys.exit(1)
+
+stack = pulumi.get_stack()
+bottle = Bottle(stack, BottleArgs(stack, manifest, secret_tokens(config, manifest), base))
+for output, value in bottle.outputs.items():
+    pulumi.export(output, value)

@@ -1,0 +1,80 @@
+"""egress: the agent's only proxy, which knows the routes and holds the tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_docker as docker
+
+from components.authorities import Authority
+from components.container import SIDECAR_UID, ContainerArgs, hardened_container
+from components.egress_plan import EgressPlan
+from components.naming import docker_name
+from components.pipelock import PIPELOCK_HOSTNAME
+from components.pipelock_config import EGRESS_HOSTNAME, PIPELOCK_PORT
+from components.policy_push import PolicyPush, PolicyPushArgs
+
+EGRESS_PORT = 8080
+EGRESS_ROUTES = "/etc/claude-bottle/routes.json"
+
+
+@dataclass
+class EgressArgs:
+    """tokens: token_ref to its value, each a secret output. trusted: PEM of the roots that the outbound leg trusts."""
+
+    stack: str
+    plan: EgressPlan
+    tokens: Mapping[str, pulumi.Output[str]]
+    image: pulumi.Input[str]
+    agent_network: pulumi.Input[str]
+    chain_network: pulumi.Input[str]
+    authority: Authority
+    trusted: pulumi.Input[str]
+    dns: str
+    pipelock: pulumi.Resource
+
+
+class Egress(pulumi.ComponentResource):
+    """Between the agent's network and the chain; no way out but pipelock. Tokens are readable here and nowhere else."""
+
+    container: docker.Container
+    container_name: str
+    ready: pulumi.Resource
+
+    def __init__(self, name: str, args: EgressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("claude-bottle:egress:Egress", name, {}, opts)
+        slots = {slot: args.tokens[ref] for ref, slot in args.plan.slots.items()}
+        self.container_name = docker_name("egress", args.stack)
+        self.container = hardened_container(
+            f"{name}-container",
+            ContainerArgs(
+                role="egress",
+                stack=args.stack,
+                image=args.image,
+                networks=[(args.agent_network, EGRESS_HOSTNAME), (args.chain_network, EGRESS_HOSTNAME)],
+                memory=512,
+                env={
+                    "EGRESS_UPSTREAM": f"{PIPELOCK_HOSTNAME}:{PIPELOCK_PORT}",
+                    "EGRESS_UPSTREAM_CA": "/run/claude-bottle/upstream-bundle.pem",
+                    "EGRESS_ROUTES": EGRESS_ROUTES,
+                },
+                # Files, not variables: `docker inspect` shows variables to whoever may ask the engine.
+                files={
+                    "/etc/claude-bottle/mitmproxy-ca.pem": (args.authority.key_and_cert, "0400"),
+                    "/etc/claude-bottle/upstream-ca.pem": (args.trusted, "0444"),
+                    "/etc/claude-bottle/tokens.json": (pulumi.Output.secret(pulumi.Output.json_dumps(slots)), "0400"),
+                },
+                owner=SIDECAR_UID,
+                healthcheck=["/app/healthy.sh", str(EGRESS_PORT), "_egress.local"],
+                dns=[args.dns],
+            ),
+            pulumi.ResourceOptions(parent=self, depends_on=[args.pipelock]),
+        )
+        self.ready = PolicyPush(
+            f"{name}-routes",
+            PolicyPushArgs("routes", self.container, self.container_name, args.plan.table),
+            pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({"container": self.container.name})

@@ -1,0 +1,44 @@
+"""What egress is told: the route table without secrets, and which slot each token goes to. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from addons.egress_core import TABLE_VERSION
+from components.manifest import EgressConfig
+
+CLAUDE_TOKEN = "CLAUDE_CODE_OAUTH_TOKEN"  # noqa: S105 - the name of a secret, not one
+
+
+def assign_slots(config: EgressConfig) -> dict[str, str]:
+    """token_ref to slot, in the order in which the routes first name it; routes with one token_ref share a slot."""
+    refs = dict.fromkeys(route.token_ref for route in config.routes if route.token_ref)
+    return {ref: f"EGRESS_TOKEN_{index}" for index, ref in enumerate(refs)}
+
+
+@dataclass(frozen=True)
+class EgressPlan:
+    """The resolved egress policy.
+
+    slots: token_ref to slot. table: the route table file, JSON, no secret in it.
+    """
+
+    slots: dict[str, str]
+    table: str
+
+    @classmethod
+    def of(cls, config: EgressConfig) -> EgressPlan:
+        """Resolve the routes of a valid manifest."""
+        slots = assign_slots(config)
+        routes = [
+            {
+                "host": route.host,
+                "paths": list(route.path),
+                "methods": list(route.methods),
+                "description": route.description,
+                **({"auth_scheme": route.scheme, "slot": slots[route.token_ref]} if route.token_ref else {}),
+            }
+            for route in config.routes
+        ]
+        return cls(slots, json.dumps({"version": TABLE_VERSION, "routes": routes}, indent=2) + "\n")

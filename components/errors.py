@@ -1,0 +1,43 @@
+"""What is wrong with a manifest, said to the person who wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+NOT_SHOWN = object()  # for values that may be a secret
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    path: key path such as `egress.routes[1].host`. value: what was found there, or NOT_SHOWN. message: what is accepted.
+    """
+
+    path: str
+    value: object
+    message: str
+
+    def __str__(self) -> str:
+        shown = "" if self.value is NOT_SHOWN else f" {_short(self.value)}:"
+        return f"{self.path}:{shown} {self.message}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+class BottleError(Exception):
+    """Something the owner can put right; the message is for a person, without a traceback."""
+
+
+class ManifestError(BottleError):
+    """Everything that is wrong with a manifest, one line each; nothing has been created."""
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self.findings = list(findings)
+        count = len(self.findings)
+        lines = "\n".join(f"  {finding}" for finding in self.findings)
+        super().__init__(f"the manifest has {count} error{'s' if count > 1 else ''}; nothing was created:\n{lines}")

@@ -1,0 +1,87 @@
+"""pipelock: the outbound allowlist and DLP, between egress (or the agent) and the outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_docker as docker
+
+from components.authorities import Authority
+from components.container import SIDECAR_UID, ContainerArgs, hardened_container
+from components.manifest import Manifest
+from components.naming import docker_name
+from components.pipelock_config import PIPELOCK_PORT, render
+from components.policy_push import PolicyPush, PolicyPushArgs
+
+PIPELOCK_HOSTNAME = "pipelock"
+
+
+@dataclass
+class PipelockArgs:
+    """inner: the network of its client. image: id of the builtin engine's image, None for engine upstream."""
+
+    stack: str
+    manifest: Manifest
+    image: pulumi.Input[str] | None
+    inner: pulumi.Input[str]
+    outside: pulumi.Input[str]
+    authority: Authority
+    base: Path
+
+
+class Pipelock(pulumi.ComponentResource):
+    """The only part, besides git-gate, on the outside network; holds no credential."""
+
+    container: docker.Container
+    container_name: str
+    ready: pulumi.Resource
+
+    def __init__(self, name: str, args: PipelockArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("claude-bottle:pipelock:Pipelock", name, {}, opts)
+        config = args.manifest.pipelock
+        builtin = args.image is not None
+        owner = SIDECAR_UID if builtin else 0
+        # In the container of the upstream engine nothing else runs, and its user is the image's own affair.
+        key_mode = "0400" if builtin else "0444"
+        files = {
+            "/etc/pipelock/ca.pem": (args.authority.cert, "0444"),
+            "/etc/pipelock/ca-key.pem": (args.authority.key, key_mode),
+        }
+        roots = "\n".join((args.base / file).read_text() for file in config.upstream_roots)
+        if roots:
+            files["/etc/pipelock/upstream-roots.pem"] = (roots, "0444")
+        if not builtin:
+            files["/etc/pipelock/pipelock.yaml"] = (render(args.manifest), "0444")
+        self.container_name = docker_name("pipelock", args.stack)
+        self.container = hardened_container(
+            f"{name}-container",
+            ContainerArgs(
+                role="pipelock",
+                stack=args.stack,
+                image=args.image if args.image is not None else self._upstream(name, config.image or ""),
+                networks=[(args.inner, PIPELOCK_HOSTNAME), (args.outside, f"{PIPELOCK_HOSTNAME}-{args.stack}")],
+                memory=512,
+                files=files,
+                owner=owner,
+                command=None if builtin else ["run", "--config", "/etc/pipelock/pipelock.yaml"],
+                healthcheck=["/app/healthy.sh", str(PIPELOCK_PORT), "_pipelock.local"]
+                if builtin
+                else ["/pipelock", "healthcheck"],
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        self.ready = self.container
+        if builtin:
+            self.ready = PolicyPush(
+                f"{name}-policy",
+                PolicyPushArgs("policy", self.container, self.container_name, render(args.manifest)),
+                pulumi.ResourceOptions(parent=self),
+            )
+        self.register_outputs({"container": self.container.name})
+
+    def _upstream(self, name: str, image: str) -> pulumi.Output[str]:
+        return docker.RemoteImage(
+            f"{name}-image", name=image, keep_locally=True, opts=pulumi.ResourceOptions(parent=self)
+        ).image_id

@@ -1,0 +1,108 @@
+"""Renders pipelock.yaml, the one file that drives either engine. Pure.
+
+Only keys that the upstream engine knows (its 2.3 line refuses others); `builtin` is added for the builtin engine alone.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from addons.egress_core import CREDENTIAL_HEADERS, auth_header
+from addons.hosts import INTERNAL_NETWORKS, any_match
+from components.manifest import EgressConfig, Manifest
+
+EGRESS_HOSTNAME = "egress"
+PIPELOCK_PORT = 8888
+ANTHROPIC = "api.anthropic.com"
+_MANY = 1_000_000  # the upstream engine takes 0 for its default, so "no limit" is a large number
+_DAY = 86_400
+
+
+def pipelock_route_hosts(config: EgressConfig) -> list[str]:
+    """The hosts of the routes, each once, in the order of the manifest."""
+    return list(dict.fromkeys(route.host for route in config.routes))
+
+
+def injected_headers(config: EgressConfig) -> dict[str, list[str]]:
+    """Host to the lower-case names of the headers that egress fills in there."""
+    found: dict[str, list[str]] = {}
+    for route in config.routes:
+        if route.scheme and auth_header(route.scheme) not in found.setdefault(route.host, []):
+            found[route.host].append(auth_header(route.scheme))
+    return found
+
+
+def allowlist(manifest: Manifest) -> list[str]:
+    """What pipelock lets through: the routes' hosts, pipelock.allow, and egress itself where there is one."""
+    hosts = [*pipelock_route_hosts(manifest.egress), *manifest.pipelock.allow]
+    return list(dict.fromkeys([*hosts, *([EGRESS_HOSTNAME] if manifest.egress.routes else [])]))
+
+
+def policy(manifest: Manifest) -> dict[str, Any]:
+    """The content of pipelock.yaml."""
+    config, injected = manifest.pipelock, injected_headers(manifest.egress)
+    filled = {name for names in injected.values() for name in names}
+    sensitive = [h for h in (*CREDENTIAL_HEADERS, "x-token") if h not in filled]
+    rendered: dict[str, Any] = {
+        "version": 1,
+        "mode": "strict",
+        "enforce": True,
+        "api_allowlist": allowlist(manifest),
+        "fetch_proxy": {
+            "listen": f"0.0.0.0:{PIPELOCK_PORT}",
+            "timeout_seconds": 30,
+            "monitoring": {"max_url_length": 8192, "entropy_threshold": 0, "max_requests_per_minute": _MANY},
+        },
+        "forward_proxy": {
+            "enabled": True,
+            "max_tunnel_seconds": _DAY,
+            "idle_timeout_seconds": 600,
+            "sni_verification": True,
+        },
+        "tls_interception": {
+            "enabled": True,
+            "ca_cert": "/etc/pipelock/ca.pem",
+            "ca_key": "/etc/pipelock/ca-key.pem",
+            "passthrough_domains": list(config.passthrough),
+            "max_response_bytes": 1 << 30,
+        },
+        "request_body_scanning": {
+            "enabled": True,
+            "action": "block",
+            "max_body_bytes": config.dlp.max_body_mb << 20,
+            "scan_headers": True,
+            "header_mode": "sensitive",
+            "sensitive_headers": sensitive,
+        },
+        "dlp": {
+            "scan_env": False,
+            "include_defaults": True,
+            "patterns": [{"name": p.name, "regex": p.regex, "severity": "critical"} for p in config.dlp.patterns],
+        },
+        # A model's own traffic is full of word lists, and it is on passthrough: the detector would only cost.
+        "seed_phrase_detection": {"enabled": config.dlp.seed_phrases and not targets_anthropic(manifest.egress)},
+        "response_scanning": {"enabled": False},
+        "internal": list(INTERNAL_NETWORKS),
+        "trusted_domains": list(config.trusted),
+        "logging": {"format": "json", "output": "stdout", "include_allowed": True, "include_blocked": True},
+    }
+    if config.engine == "builtin":
+        rendered["builtin"] = {"injected_headers": injected, "disabled_rules": list(config.dlp.disabled_rules)}
+    return rendered
+
+
+def targets_anthropic(config: EgressConfig) -> bool:
+    """True if a route leads to the model."""
+    return any_match([route.host for route in config.routes], ANTHROPIC)
+
+
+def render(manifest: Manifest) -> str:
+    """pipelock.yaml as text, keys in a fixed order."""
+    yaml, out = YAML(typ="safe", pure=True), io.StringIO()
+    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output = False, False
+    yaml.width = 1000
+    yaml.dump(policy(manifest), out)
+    return out.getvalue()

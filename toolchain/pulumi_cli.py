@@ -1,0 +1,148 @@
+"""The Pulumi CLI and its provider plugins: what is there, else the official ones, else built from Go modules."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from toolchain.go_build import Piece, module_folder
+from toolchain.shell import ROOT, SetupError, quiet, run, say
+
+VERSION = "3.259.0"
+MINIMUM = (3, 200)
+BIN = ROOT / ".toolchain" / "bin"  # links to what was built for this checkout
+PLUGINS = {"docker": "5.2.0", "tls": "5.6.2", "command": "1.2.1"}  # those of the SDKs in requirements.lock
+
+_STRIP = "-s -w"
+_STAMP = f"{_STRIP} -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{VERSION}"
+_SDK = "github.com/pulumi/pulumi/sdk/v3"
+CLI = [
+    Piece("cli", "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", "pulumi", ("-ldflags", _STAMP)),
+    Piece(
+        "language-python",
+        f"{_SDK}/python/cmd/pulumi-language-python",
+        "pulumi-language-python",
+        ("-ldflags", _STRIP),
+    ),
+]
+PROVIDERS = {
+    "docker": Piece("provider-docker", ".", "pulumi-resource-docker", ("-ldflags", _STRIP, "-tags", "no_compose")),
+    "tls": Piece("provider-tls", ".", "pulumi-resource-tls", ("-ldflags", _STRIP)),
+    "command": Piece("provider-command", ".", "pulumi-resource-command", ("-ldflags", _STRIP)),
+}
+
+
+def pulumi_home() -> Path:
+    """Where the CLI keeps its plugins and its log-in."""
+    return Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+
+
+def find_cli() -> Path | None:
+    """The CLI to use: one on PATH or of the official installer, else the one built for this checkout."""
+    for candidate in (shutil.which("pulumi"), pulumi_home() / "bin" / "pulumi", BIN / "pulumi"):
+        if candidate and Path(candidate).exists() and _new_enough(Path(candidate)):
+            return Path(candidate)
+    return None
+
+
+def _new_enough(cli: Path) -> bool:
+    version = quiet(str(cli), "version", env={"PULUMI_SKIP_UPDATE_CHECK": "true"}) or ""
+    parts = version.lstrip("v").split(".")
+    return len(parts) >= 2 and all(p.isdigit() for p in parts[:2]) and tuple(map(int, parts[:2])) >= MINIMUM
+
+
+class PulumiCli:
+    """The `pulumi` command and its Python language host."""
+
+    name = "Pulumi CLI"
+    why = "a bottle is a Pulumi stack"
+    how = "see https://www.pulumi.com/docs/install, or run make up, which also builds it from Go modules"
+
+    def look(self) -> str | None:
+        cli = find_cli()
+        if cli is None or (BIN in cli.parents and not all(_linked(piece) for piece in CLI)):
+            return None
+        return f"{quiet(str(cli), 'version', env={'PULUMI_SKIP_UPDATE_CHECK': 'true'})} ({cli})"
+
+    def get(self) -> None:
+        if not all(piece.path().exists() for piece in CLI) and self._official():
+            return
+        for piece in CLI:
+            _link(piece.build(), piece.binary)
+        source = module_folder("cli", _SDK)
+        for script in ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python"):
+            kept = CLI[0].path().parent / Path(script).name
+            if not kept.exists():
+                shutil.copyfile(source / script, kept)
+                kept.chmod(0o755)
+            _link(kept, kept.name)
+
+    def _official(self) -> bool:
+        try:
+            with urllib.request.urlopen("https://get.pulumi.com", timeout=10) as answer:
+                script = answer.read()
+        except (urllib.error.URLError, OSError, ValueError) as error:
+            say(f"      the official installer cannot be reached ({getattr(error, 'reason', error)})")
+            return False
+        with tempfile.NamedTemporaryFile(suffix=".sh") as file:
+            file.write(script)
+            file.flush()
+            try:
+                run(["sh", file.name, "--version", VERSION], "official installer of Pulumi", timeout=600)
+            except SetupError as error:
+                say(f"      the official installer failed: {str(error).splitlines()[0]}")
+                return False
+        return True
+
+
+class Plugin:
+    """One provider plugin, in the version of its SDK."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind, self._version = kind, PLUGINS[kind]
+        self.name = f"Pulumi {kind} plugin"
+        self.why = f"the provider behind pulumi-{kind} {self._version}"
+        self.how = f"pulumi plugin install resource {kind} {self._version}, or run make up, which also builds it"
+
+    def _folder(self) -> Path:
+        return pulumi_home() / "plugins" / f"resource-{self._kind}-v{self._version}"
+
+    def look(self) -> str | None:
+        mark, binary = self._folder() / "claude-bottle-build", self._folder() / f"pulumi-resource-{self._kind}"
+        if not binary.exists():
+            return None
+        if not mark.exists():
+            return f"{self._version}"
+        return f"{self._version}, built" if mark.read_text() == PROVIDERS[self._kind].digest() else None
+
+    def get(self) -> None:
+        cli, piece = find_cli(), PROVIDERS[self._kind]
+        if cli is None:
+            raise SetupError("the Pulumi CLI comes first")
+        install = [cli, "plugin", "install", "resource", self._kind, self._version]
+        environment = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
+        if not piece.path().exists() and BIN not in cli.parents:
+            try:
+                run(install, f"official {self._kind} plugin", env=environment, timeout=300)
+                return
+            except SetupError:
+                say("      the official plugin cannot be reached")
+        binary = piece.build()
+        run([*install, "--reinstall", "-f", binary], f"install {self._kind} plugin", env=environment)
+        (self._folder() / "claude-bottle-build").write_text(piece.digest())
+
+
+def _linked(piece: Piece) -> bool:
+    return (BIN / piece.binary).exists() and (BIN / piece.binary).resolve() == piece.path().resolve()
+
+
+def _link(target: Path, name: str) -> None:
+    BIN.mkdir(parents=True, exist_ok=True)
+    new = BIN / f"{name}.new"
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.replace(BIN / name)

@@ -1,0 +1,49 @@
+"""A step of the set-up: look first, do only what is missing, look again."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from toolchain.shell import SetupError, say
+
+
+class Step(Protocol):
+    """name and why are for people; `look` returns what is there or None; `get` gets it; `how` says how to by hand."""
+
+    name: str
+    why: str
+    how: str
+
+    def look(self) -> str | None: ...
+    def get(self) -> None: ...
+
+
+@dataclass
+class Report:
+    """One line of `make doctor`."""
+
+    name: str
+    found: str | None
+    how: str
+
+
+def ensure(step: Step) -> None:
+    """Make sure of one step, saying what is done or why it is skipped. Raises SetupError."""
+    found = step.look()
+    if found is not None:
+        say(f"  ok  {step.name}: {found}")
+        return
+    say(f"  ..  {step.name}: missing; getting it ({step.why})")
+    started = time.monotonic()
+    step.get()
+    found = step.look()
+    if found is None:
+        raise SetupError(f"{step.name} is still missing after its set-up; {step.how}")
+    say(f"  ok  {step.name}: {found} ({time.monotonic() - started:.0f} s)")
+
+
+def examine(steps: list[Step]) -> list[Report]:
+    """What is there and what is missing; changes nothing."""
+    return [Report(step.name, step.look(), step.how) for step in steps]

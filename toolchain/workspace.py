@@ -1,0 +1,65 @@
+"""The shell of a checkout: where Pulumi keeps its state, and what its secrets are encrypted with."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+from toolchain.pulumi_cli import BIN, find_cli, pulumi_home
+from toolchain.python_env import VENV
+
+STATE = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "claude-bottle"
+PASSPHRASE = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "claude-bottle" / "passphrase"
+
+
+def logged_in_elsewhere() -> str | None:
+    """The backend the user has chosen, by variable or by `pulumi login`."""
+    if os.environ.get("PULUMI_BACKEND_URL"):
+        return os.environ["PULUMI_BACKEND_URL"]
+    try:
+        current = json.loads((pulumi_home() / "credentials.json").read_text()).get("current")
+    except (OSError, ValueError):
+        return None
+    return str(current) if current else None
+
+
+class Workspace:
+    """A folder for the state and a passphrase that only its owner can read, both outside the checkout."""
+
+    name = "state and passphrase"
+    why = "stacks are kept in local files unless you are logged in elsewhere"
+    how = f"make up creates {PASSPHRASE} and {STATE}"
+
+    def look(self) -> str | None:
+        if not PASSPHRASE.is_file() or not STATE.is_dir():
+            return None
+        if PASSPHRASE.stat().st_mode & 0o077:
+            return None
+        return f"{logged_in_elsewhere() or STATE}, passphrase in {PASSPHRASE}"
+
+    def get(self) -> None:
+        STATE.mkdir(parents=True, exist_ok=True, mode=0o700)
+        PASSPHRASE.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not PASSPHRASE.is_file():
+            descriptor = os.open(PASSPHRASE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(32) + "\n")
+        PASSPHRASE.chmod(0o600)
+
+
+def environment() -> dict[str, str]:
+    """What the shell of the checkout has, beside what it had."""
+    found = {"PULUMI_SKIP_UPDATE_CHECK": "true", "VIRTUAL_ENV": str(VENV)}
+    if logged_in_elsewhere() is None:
+        found["PULUMI_BACKEND_URL"] = f"file://{STATE}"
+    if not os.environ.get("PULUMI_CONFIG_PASSPHRASE") and not os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
+        found["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(PASSPHRASE)
+    cli = find_cli()
+    parts = [str(VENV / "bin"), *([str(cli.parent)] if cli else []), os.environ.get("PATH", "")]
+    if cli and BIN in cli.parents:
+        # Where the CLI had to be built, plugins cannot be fetched either: a clear error beats a long wait.
+        found["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
+    found["PATH"] = os.pathsep.join(dict.fromkeys(os.pathsep.join(parts).split(os.pathsep)))
+    return found
