@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pulumi
@@ -12,12 +11,11 @@ from components.errors import BottleError
 from components.program import read_manifest, secret_tokens
 
 config = pulumi.Config("claude-bottle")
-base = Path(pulumi.runtime.get_root_directory() or ".") / "stacks"
+base = Path.cwd() / "stacks"  # beside the stack files, where their relative file names start
 try:
     manifest = read_manifest(config, base)
 except BottleError as error:
-    pulumi.log.error(str(error))
-    sys.exit(1)
+    raise pulumi.RunError(str(error)) from None
 
 stack = pulumi.get_stack()
 bottle = Bottle(stack, BottleArgs(stack, manifest, secret_tokens(config, manifest), base))

@@ -1,0 +1,35 @@
+"""Fixtures of the integration tests. They need what `make test` sets up, and say so where it is missing."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
+
+import world
+
+from components import images
+
+
+@pytest.fixture(scope="session")
+def sidecar_image() -> str:
+    """The egress image, built as a bottle would build it; the fake internet runs in it too."""
+    if shutil.which("pulumi") is None:
+        pytest.fail("no pulumi on PATH: run these with make test")
+    tag = images.tag("egress")
+    if subprocess.run(["docker", "image", "inspect", tag], capture_output=True, check=False).returncode != 0:
+        build = ["build", "-q", "--build-arg", f"EXTRA_ROOTS={images.extra_roots()}", "-t", tag]
+        world.docker(*build, "-f", str(images.ROOT / "sidecar_images/egress/Dockerfile"), str(images.ROOT), timeout=1200)
+    return tag
+
+
+@pytest.fixture(scope="session")
+def internet(sidecar_image: str) -> Iterator[world.Internet]:
+    with world.fake_internet(sidecar_image) as made:
+        yield made

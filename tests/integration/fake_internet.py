@@ -1,0 +1,203 @@
+"""The fake internet: one server for every test host, on TLS and plain HTTP. Runs in a container of the tests.
+
+Writes one JSON line a request to standard output: what arrived outside is what the tests judge by.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import json
+import socket
+import ssl
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+ANSWER = "pong from the fake model"
+GATES: dict[str, threading.Event] = {}
+LOCK = threading.Lock()
+
+
+def gate(name: str) -> threading.Event:
+    with LOCK:
+        return GATES.setdefault(name, threading.Event())
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+
+    def log_message(self, *_: object) -> None:
+        return
+
+    def _read(self) -> tuple[bytes, bool]:
+        """Body, and whether it came whole."""
+        out = bytearray()
+        try:
+            if self.headers.get("transfer-encoding", "").lower() == "chunked":
+                while True:
+                    line = self.rfile.readline()
+                    if not line:
+                        return bytes(out), False
+                    size = int(line, 16)
+                    out += self.rfile.read(size)
+                    self.rfile.readline()
+                    if size == 0:
+                        return bytes(out), True
+            left = int(self.headers.get("content-length", 0))
+            while left:
+                chunk = self.rfile.read1(min(left, 1 << 16))
+                if not chunk:
+                    return bytes(out), False
+                out += chunk
+                left -= len(chunk)
+        except (OSError, ValueError):
+            return bytes(out), False
+        return bytes(out), True
+
+    def _record(self, body: bytes, whole: bool) -> None:
+        record = {
+            "host": self.headers.get("host"),
+            "method": self.command,
+            "path": self.path,
+            "tls": isinstance(self.connection, ssl.SSLSocket),
+            "headers": [[k.lower(), v] for k, v in self.headers.items()],
+            "length": len(body),
+            "sha256": hashlib.sha256(body).hexdigest(),
+            "whole": whole,
+            "end": body[-4000:].decode("latin-1"),
+        }
+        sys.stdout.write(json.dumps(record) + "\n")
+        sys.stdout.flush()
+
+    def handle_any(self) -> None:
+        body, whole = self._read()
+        self._record(body, whole)
+        if not whole:
+            self.close_connection = True
+            return
+        host = (self.headers.get("host") or "").partition(":")[0]
+        path = self.path.partition("?")[0]
+        if host == "api.anthropic.com":
+            self._model(body)
+        elif path.startswith("/sse/"):
+            self._events(path.rpartition("/")[2])
+        elif path.startswith("/open/"):
+            gate(path.rpartition("/")[2]).set()
+            self._send(200, b"opened")
+        elif path.startswith("/big/"):
+            self._send(200, b"x" * int(path.rpartition("/")[2]), "application/octet-stream")
+        elif path == "/gzip":
+            self._send(200, gzip.compress(self._echo(body)), encoding="gzip")
+        elif path == "/redirect":
+            self.send_response(302)
+            self.send_header("location", "https://undeclared.example.com/")
+            self.send_header("content-length", "0")
+            self.end_headers()
+        else:
+            self._send(200, self._echo(body))
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = handle_any
+
+    def _echo(self, body: bytes) -> bytes:
+        seen = {"host": self.headers.get("host"), "path": self.path, "method": self.command, "length": len(body)}
+        return json.dumps({**seen, "headers": [[k.lower(), v] for k, v in self.headers.items()]}).encode()
+
+    def _send(self, status: int, body: bytes, kind: str = "application/json", encoding: str = "") -> None:
+        self.send_response(status)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        for name, value in self.headers.items():
+            if name.lower().startswith("x-"):
+                self.send_header(f"seen-{name}", value)
+        if encoding:
+            self.send_header("content-encoding", encoding)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _start_events(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+
+    def _event(self, name: str, data: object) -> None:
+        text = f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
+        self.wfile.write(f"{len(text):x}\r\n".encode() + text + b"\r\n")
+        self.wfile.flush()
+
+    def _events(self, name: str) -> None:
+        """One event, then nothing until somebody opens the gate, then a second one with the request's headers."""
+        self._start_events()
+        self._event("first", {"gate": name})
+        opened = gate(name).wait(40)
+        self._event("second", {"opened": opened, "headers": [[k, v] for k, v in self.headers.items()]})
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _model(self, body: bytes) -> None:
+        try:
+            request = json.loads(body or b"{}")
+        except ValueError:
+            request = {}
+        if not self.path.startswith("/v1/messages") or "count_tokens" in self.path:
+            return self._send(200, b'{"input_tokens": 3}')
+        usage = {"input_tokens": 3, "output_tokens": 5}
+        message = {
+            "id": "msg_test",
+            "type": "message",
+            "role": "assistant",
+            "model": request.get("model", "test"),
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": usage,
+        }
+        if not request.get("stream"):
+            done = {**message, "content": [{"type": "text", "text": ANSWER}], "stop_reason": "end_turn"}
+            return self._send(200, json.dumps(done).encode())
+        self._start_events()
+        self._event("message_start", {"type": "message_start", "message": message})
+        start = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+        self._event("content_block_start", start)
+        for word in ANSWER.split(" "):
+            time.sleep(0.02)
+            delta = {"type": "text_delta", "text": word + " "}
+            self._event("content_block_delta", {"type": "content_block_delta", "index": 0, "delta": delta})
+        self._event("content_block_stop", {"type": "content_block_stop", "index": 0})
+        end = {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": usage}
+        self._event("message_delta", end)
+        self._event("message_stop", {"type": "message_stop"})
+        self.wfile.write(b"0\r\n\r\n")
+        return None
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    address_family = socket.AF_INET
+
+    def handle_error(self, *_: object) -> None:
+        return  # clients that hang up are what some tests are about
+
+
+def main() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain("/fake/server.pem")
+    secure = Server(("0.0.0.0", 443), Handler)
+    plain_accept = secure.get_request
+
+    def accept() -> tuple[ssl.SSLSocket, object]:
+        sock, address = plain_accept()
+        return context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False), address
+
+    secure.get_request = accept  # type: ignore[method-assign]
+    threading.Thread(target=secure.serve_forever, daemon=True).start()
+    with contextlib.suppress(KeyboardInterrupt):
+        Server(("0.0.0.0", 80), Handler).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,334 @@
+"""A bottle as its owner uses it: real Pulumi, real Docker, the real Claude Code, and a fake internet outside."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import json
+import secrets
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import world
+
+pytestmark = pytest.mark.docker
+
+CLAUDE = "sk-ant-oat01-" + secrets.token_urlsafe(40)
+KEY = "key-" + secrets.token_hex(20)
+# Shaped like a credential, made up here, valid nowhere.
+LEAK = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
+MANIFEST: dict[str, Any] = {
+    "agent": {"memory": "1g"},
+    "env": {"GREETING": "hello"},
+    "egress": {
+        "routes": [
+            {"host": "api.anthropic.com", "token_ref": "CLAUDE_CODE_OAUTH_TOKEN"},
+            {"host": "keyed.example.com", "auth_scheme": "header:X-Echo-Key", "token_ref": "ECHO_KEY"},
+            {"host": "echo.example.com"},
+            {"host": "git.example.com"},
+            {"host": "plain.example.com", "path": ["/allowed"], "methods": ["GET"]},
+            {"host": "*.wild.example.com"},
+        ]
+    },
+    "pipelock": {"upstream_roots": ["test-root.pem"], "dlp": {"max_body_mb": 4}},
+}
+
+
+def manifest(internet: world.Internet, **changes: Any) -> dict[str, Any]:
+    return {**copy.deepcopy(MANIFEST), "network": {"outside": internet.network}, **changes}
+
+
+@pytest.fixture(scope="module")
+def bottle(internet: world.Internet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[world.BottleUnderTest]:
+    """The bottle of these tests, up; one of its tokens is a secret of the stack, the other a variable of the host."""
+    folder = tmp_path_factory.mktemp("project")
+    roots = {"test-root.pem": internet.ca}
+    with world.bottle(folder, manifest(internet), {"ECHO_KEY": KEY}, roots) as made:
+        made.stack.set_config("CLAUDE_CODE_OAUTH_TOKEN", world.auto.ConfigValue(CLAUDE, secret=True))
+        made.up()
+        yield made
+
+
+def refusal(body: str) -> tuple[str, str]:
+    read = json.loads(body)
+    assert read["message"]
+    assert read["ask_with"]["tool"] in ("egress-block", "pipelock-block")
+    return read["refused_by"], read["reason"]
+
+
+def test_claude_gets_its_streamed_answer_and_only_the_model_sees_the_token(
+    bottle: world.BottleUnderTest, internet: world.Internet
+) -> None:
+    mark = internet.mark()
+    out = bottle.agent("claude -p ping", timeout=120)
+    assert "pong from the fake model" in out
+    asked = [r for r in internet.since(mark) if r["path"].startswith("/v1/messages")]
+    assert asked
+    assert all(dict(r["headers"])["authorization"] == f"Bearer {CLAUDE}" for r in asked)
+    assert json.loads(asked[-1]["end"] if asked[-1]["length"] < 4000 else "{}").get("stream", True)
+
+
+def test_tokens_are_readable_in_egress_only(bottle: world.BottleUnderTest) -> None:
+    for token in (CLAUDE, KEY):
+        assert token not in bottle.agent("env; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null", user="0")
+        search = f"grep -rl --exclude-dir=proc --exclude-dir=sys -e '{token}' / 2>/dev/null | head"
+        assert "/" not in bottle.agent(search, user="0", timeout=120)
+        pipelock = f"claude-bottle-pipelock-{bottle.name}"
+        assert world.docker("exec", "-u", "0", pipelock, "sh", "-c", search, check=False).strip() == ""
+        egress = f"claude-bottle-egress-{bottle.name}"
+        assert token in world.docker("exec", egress, "cat", "/etc/claude-bottle/tokens.json")
+        for role in ("agent", "egress", "pipelock"):
+            assert token not in world.docker("inspect", f"claude-bottle-{role}-{bottle.name}")
+            assert token not in world.docker("logs", f"claude-bottle-{role}-{bottle.name}")
+        kept = [path.read_text(errors="replace") for path in bottle.folder.rglob("*") if path.is_file()]
+        assert len(kept) > 3
+        assert not any(token in text for text in kept)
+        assert not any(token in line for line in bottle.log)
+
+
+def test_the_owners_credential_replaces_what_the_agent_sends(
+    bottle: world.BottleUnderTest, internet: world.Internet
+) -> None:
+    mark = internet.mark()
+    sent = ["-H", "X-Echo-Key: mine", "-H", "Authorization: Bearer mine", "-H", "Cookie: a=mine", "-H", "X-Api-Key: mine"]
+    status, body = bottle.curl(*sent, "https://keyed.example.com/whoami")
+    assert status == 200
+    seen = dict(internet.since(mark)[-1]["headers"])
+    assert seen["x-echo-key"] == KEY
+    assert not {"authorization", "cookie", "x-api-key"} & set(seen)
+    # The upstream echoes its headers: the agent sees a mask of the same length.
+    assert KEY not in body
+    assert "*" * len(KEY) in body
+
+
+@pytest.mark.parametrize("path", ["/gzip", "/sse/open"])
+def test_a_token_that_comes_back_is_masked_in_compressed_bodies_and_streams(
+    bottle: world.BottleUnderTest, path: str
+) -> None:
+    bottle.curl("https://echo.example.com/open/open")
+    for extra in ([], ["--compressed"]):
+        status, body = bottle.curl("-i", *extra, f"https://keyed.example.com{path}")
+        assert status == 200
+        assert KEY not in body
+        assert base64.b64encode(KEY.encode()).decode() not in body
+        assert "*" * len(KEY) in body
+
+
+def test_a_token_of_the_bottle_does_not_leave_in_a_request(
+    bottle: world.BottleUnderTest, internet: world.Internet
+) -> None:
+    mark = internet.mark()
+    tries = [
+        ["-d", f"x={KEY}", "https://echo.example.com/"],
+        ["-H", f"X-Note: {KEY}", "https://echo.example.com/"],
+        [f"https://echo.example.com/?q={base64.b64encode(KEY.encode()).decode().rstrip('=')}"],
+    ]
+    for argv in tries:
+        status, body = bottle.curl(*argv)
+        assert (status, refusal(body)) == (403, ("egress", "token_in_request"))
+    assert internet.since(mark) == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "by", "reason"),
+    [
+        (["https://undeclared.example.com/"], "egress", "host_not_declared"),
+        (["http://undeclared.example.com/"], "egress", "host_not_declared"),
+        (["https://plain.example.com/other"], "egress", "path_not_declared"),
+        (["--path-as-is", "https://plain.example.com/allowed/../other"], "egress", "ambiguous_path"),
+        (["-X", "POST", "https://plain.example.com/allowed"], "egress", "method_not_declared"),
+        (["http://keyed.example.com/"], "egress", "tls_required"),
+        (["-H", "Host: keyed.example.com", "https://echo.example.com/"], "egress", "host_mismatch"),
+        (["https://wild.example.com/"], "egress", "host_not_declared"),
+        (["-H", "Content-Type: application/json", "-d", f'{{"a": "{LEAK}"}}', "https://echo.example.com/"], "pipelock", "dlp_match"),
+        ([f"https://echo.example.com/?q={LEAK}"], "pipelock", "dlp_match"),
+        (["-H", f"X-Note: {LEAK}", "https://echo.example.com/"], "pipelock", "dlp_match"),
+        (["-H", f"Authorization: Bearer {LEAK}", "https://echo.example.com/"], "pipelock", "dlp_match"),
+        (["-d", base64.b64encode(f"note {LEAK}".encode()).decode(), "https://echo.example.com/"], "pipelock", "dlp_match"),
+        (["-H", "Content-Encoding: snappy", "-d", "x", "https://echo.example.com/"], "pipelock", "unreadable_encoding"),
+    ],
+)  # fmt: skip
+def test_what_is_not_declared_or_holds_a_secret_is_refused_and_arrives_nowhere(
+    bottle: world.BottleUnderTest, internet: world.Internet, argv: list[str], by: str, reason: str
+) -> None:
+    mark = internet.mark()
+    status, body = bottle.curl(*argv)
+    assert (status, refusal(body)) == (403, (by, reason))
+    assert internet.since(mark) == []
+
+
+def test_what_is_declared_passes(bottle: world.BottleUnderTest) -> None:
+    for argv in (
+        ["https://plain.example.com/allowed/x"],
+        ["http://echo.example.com/"],
+        ["https://sub.wild.example.com/"],
+        ["-d", "an ordinary body", "https://echo.example.com/"],
+        ["-T", "/etc/ssl/certs/ca-certificates.crt", "https://echo.example.com/upload"],
+    ):
+        assert bottle.curl(*argv)[0] == 200
+
+
+def test_git_push_is_refused_with_words_and_fetch_is_not(
+    bottle: world.BottleUnderTest, internet: world.Internet
+) -> None:
+    mark = internet.mark()
+    out = bottle.agent(
+        "cd $(mktemp -d) && git init -q && git -c user.name=a -c user.email=a@example.com commit -q --allow-empty -m x"
+        " && git push https://git.example.com/a/b.git HEAD:main"
+    )
+    assert "403" in out or "git-gate" in out
+    assert not [r for r in internet.since(mark) if "git-receive-pack" in r["path"]]
+    status, body = bottle.curl("https://git.example.com/a/b.git/info/refs?service=git-receive-pack")
+    assert status == 403
+    assert "git://git-gate/" in body
+    bottle.agent("git ls-remote https://git.example.com/a/b.git")
+    assert [r for r in internet.since(mark) if "git-upload-pack" in r["path"]]
+
+
+def test_events_arrive_one_by_one_and_a_route_edit_cuts_no_stream(
+    bottle: world.BottleUnderTest, internet: world.Internet
+) -> None:
+    agent, egress, pipelock = (bottle.container_id(role) for role in ("agent", "egress", "pipelock"))
+    name = secrets.token_hex(4)
+    argv = ["docker", "exec", f"claude-bottle-agent-{bottle.name}", "curl", "-sN", f"https://echo.example.com/sse/{name}"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as stream:
+        assert stream.stdout is not None
+        # The server sends the second event only once it is told to: the first came through on its own.
+        assert stream.stdout.readline() == b"event: first\n"
+        assert bottle.curl("https://new.example.com/")[0] == 403
+        edited = manifest(internet)
+        edited["egress"]["routes"].append({"host": "new.example.com"})
+        bottle.write(edited)
+        bottle.up()
+        assert bottle.curl(f"https://new.example.com/open/{name}")[0] == 200
+        rest = stream.stdout.read()
+        assert b"event: second" in rest
+        assert b'"opened": true' in rest
+    assert stream.returncode == 0
+    assert (agent, egress, pipelock) == tuple(bottle.container_id(role) for role in ("agent", "egress", "pipelock"))
+    bottle.write(manifest(internet))
+    bottle.up()
+    assert bottle.curl("https://new.example.com/")[0] == 403
+
+
+def test_a_second_up_changes_nothing(bottle: world.BottleUnderTest) -> None:
+    bottle.up(expect_no_changes=True)
+
+
+def test_large_bodies_stream_and_a_secret_in_one_does_not_get_through(
+    bottle: world.BottleUnderTest, internet: world.Internet
+) -> None:
+    size = 30 << 20
+    body = hashlib.shake_256(b"noise").digest(size).hex()[:size].replace("0", "\n").encode()
+    world.docker("exec", "-i", f"claude-bottle-agent-{bottle.name}", "sh", "-c", "cat > /tmp/clean", stdin=body)
+    spoilt = body[: size // 2] + f"\n{LEAK}\n".encode() + body[size // 2 :]
+    world.docker("exec", "-i", f"claude-bottle-agent-{bottle.name}", "sh", "-c", "cat > /tmp/spoilt", stdin=spoilt)
+    mark = internet.mark()
+    assert bottle.curl("-T", "/tmp/clean", "https://echo.example.com/clean")[0] == 200
+    arrived = internet.since(mark)[-1]
+    assert (arrived["sha256"], arrived["whole"]) == (hashlib.sha256(body).hexdigest(), True)
+    for form in (["-T", "/tmp/spoilt"], ["-H", "Transfer-Encoding: chunked", "-T", "/tmp/spoilt"]):
+        mark = internet.mark()
+        assert bottle.curl(*form, "https://echo.example.com/spoilt")[0] != 200
+        assert not any(r["whole"] or LEAK in r["end"] for r in internet.since(mark))
+    assert [d for d in bottle.decisions("pipelock") if d.get("streamed") and d["reason"] == "dlp_match"]
+    assert bottle.curl("-o", "/tmp/big", f"https://echo.example.com/big/{40 << 20}")[0] == 200
+    assert bottle.agent("stat -c %s /tmp/big; rm /tmp/big /tmp/clean /tmp/spoilt").strip() == str(40 << 20)
+
+
+def test_there_is_no_way_round_the_proxy(bottle: world.BottleUnderTest, internet: world.Internet) -> None:
+    mark = internet.mark()
+    gateways = world.docker("network", "inspect", "bridge", "--format", "{{range .IPAM.Config}}{{.Gateway}}{{end}}").strip()
+    own = json.loads(world.docker("inspect", f"claude-bottle-agent-{bottle.name}"))[0]["NetworkSettings"]["Networks"]
+    assert len(own) == 1
+    network = next(iter(own.values()))
+    neighbour = network["IPAddress"].rpartition(".")[0] + ".1"
+    for address in (world.ADDRESS, gateways, neighbour, "169.254.169.254"):
+        out = bottle.agent(f"timeout 3 bash -c 'exec 3<>/dev/tcp/{address}/443' && echo CONNECTED", timeout=30)
+        assert "CONNECTED" not in out
+    for name in ("echo.example.com", "pipelock", f"pipelock-{bottle.name}"):
+        assert bottle.agent(f"timeout 5 getent hosts {name} || echo NONE").strip() == "NONE"
+    assert bottle.agent("timeout 5 getent hosts egress || echo NONE").strip() != "NONE"
+    assert internet.since(mark) == []
+
+
+def test_names_that_lead_inside_are_refused(bottle: world.BottleUnderTest, sidecar_image: str) -> None:
+    listing = ["network", "ls", "-q", "--filter", f"label=claude-bottle.stack={bottle.name}"]
+    chain = world.docker(*listing, "--filter", "label=claude-bottle.role=chain-network").strip()
+    name = f"claude-bottle-test-inside-{secrets.token_hex(4)}"
+    alias = ["--network", chain, "--network-alias", "inside.wild.example.com"]
+    argv = ["run", "-d", "--name", name, "--label", f"{world.LABEL}=inside", *alias, "--entrypoint", "sleep"]
+    try:
+        world.docker(*argv, sidecar_image, "120")
+        status, body = bottle.curl("https://inside.wild.example.com/")
+        assert (status, refusal(body)) == (403, ("pipelock", "ssrf_private_ip"))
+    finally:
+        world.docker("rm", "-f", name, check=False)
+
+
+def test_a_bad_route_table_never_replaces_a_good_one(bottle: world.BottleUnderTest) -> None:
+    egress = f"claude-bottle-egress-{bottle.name}"
+    put = ["docker", "exec", "-i", "-u", "0", egress, "/opt/proxy/bin/python", "/app/put.py", "routes"]
+    done = subprocess.run(put, input=b'{"version": 1, "routes": [{"host": "*"}]}', capture_output=True, check=False)
+    assert done.returncode == 1
+    assert b"refused" in done.stderr
+    # Also when somebody writes the file past put.py: the proxy keeps the last good table, and says so.
+    break_it = "cp /etc/claude-bottle/routes.json /tmp/good; echo '{' > /etc/claude-bottle/routes.json; sleep 1"
+    world.docker("exec", "-u", "0", egress, "sh", "-c", break_it)
+    try:
+        assert bottle.curl("https://echo.example.com/")[0] == 200
+        assert "not JSON" in bottle.curl("http://_egress.local/health")[1]
+    finally:
+        world.docker("exec", "-u", "0", egress, "sh", "-c", "cp /tmp/good /etc/claude-bottle/routes.json; sleep 1")
+    assert bottle.curl("https://undeclared.example.com/")[0] == 403
+
+
+def test_the_agent_learns_its_routes_and_no_slot(bottle: world.BottleUnderTest) -> None:
+    status, body = bottle.curl("http://_egress.local/routes")
+    assert status == 200
+    assert [r["host"] for r in json.loads(body)["routes"]][:2] == ["api.anthropic.com", "keyed.example.com"]
+    assert "EGRESS_TOKEN" not in body
+
+
+def test_outputs_and_the_agents_ca(bottle: world.BottleUnderTest) -> None:
+    outputs = {key: output.value for key, output in bottle.stack.outputs().items()}
+    expected = {"plan", "attach", "agent_container", "egress_container", "pipelock_container", "agent_ca_sha256"}
+    assert set(outputs) == expected
+    assert outputs["attach"] == f"docker exec -it -u node {outputs['agent_container']} claude"
+    assert [route["host"] for route in outputs["plan"]["egress"]["routes"]][-1] == "*.wild.example.com"
+    installed = "/usr/local/share/ca-certificates/claude-bottle-mitm-ca.crt"
+    seen = bottle.agent(f"openssl x509 -noout -fingerprint -sha256 -in {installed}")
+    assert outputs["agent_ca_sha256"] in seen
+    assert bottle.agent("echo $GREETING; id -un; grep CapEff /proc/self/status").split() == [
+        "hello", "node", "CapEff:", "0000000000000000",
+    ]  # fmt: skip
+
+
+def test_a_token_rotation_applies_without_a_new_agent(bottle: world.BottleUnderTest, internet: world.Internet) -> None:
+    agent, rotated = bottle.container_id("agent"), "sk-ant-oat01-" + secrets.token_urlsafe(40)
+    bottle.stack.set_config("CLAUDE_CODE_OAUTH_TOKEN", world.auto.ConfigValue(rotated, secret=True))
+    bottle.up()
+    assert bottle.container_id("agent") == agent
+    mark = internet.mark()
+    assert "pong" in bottle.agent("claude -p ping", timeout=120)
+    seen = {dict(r["headers"]).get("authorization") for r in internet.since(mark) if "/v1/messages" in r["path"]}
+    assert seen == {f"Bearer {rotated}"}
+
+
+def test_a_part_that_was_killed_or_removed_comes_back(bottle: world.BottleUnderTest) -> None:
+    agent = bottle.container_id("agent")
+    world.docker("rm", "-f", f"claude-bottle-egress-{bottle.name}")
+    assert bottle.curl("https://echo.example.com/")[0] == 0
+    bottle.up()
+    assert bottle.curl("https://echo.example.com/")[0] == 200
+    assert bottle.container_id("agent") == agent
+
+
+def test_destroy_leaves_nothing(bottle: world.BottleUnderTest) -> None:
+    """Last in this file: the bottle is gone after it."""
+    assert world.leftovers(bottle.name)
+    bottle.stack.destroy()
+    assert world.leftovers(bottle.name) == []

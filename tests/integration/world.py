@@ -1,0 +1,208 @@
+"""What the integration tests stand on: a fake internet, and bottles that are brought up with the real Pulumi."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import io
+import json
+import os
+import secrets
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from pulumi import automation as auto
+
+ROOT = Path(__file__).resolve().parents[2]
+LABEL = "claude-bottle.test"
+SUBNET, ADDRESS = "203.0.113.0/24", "203.0.113.10"  # RFC 5737
+HOSTS = ["api.anthropic.com", "*.example.com"]
+NAMES = [f"{name}.example.com" for name in ("echo", "plain", "git", "undeclared", "new", "keyed", "sub.wild")]
+
+
+def docker(*argv: str, check: bool = True, stdin: bytes | None = None, timeout: float = 120) -> str:
+    """Standard output of a docker command."""
+    done = subprocess.run(["docker", *argv], input=stdin, capture_output=True, timeout=timeout, check=False)
+    if check and done.returncode != 0:
+        raise AssertionError(f"docker {' '.join(argv)} failed: {done.stderr.decode()[-2000:]}")
+    return done.stdout.decode(errors="replace")
+
+
+def _certificate(name: str, *, issuer: Any = None, names: list[str] | None = None) -> tuple[Any, Any]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    signer, signer_name = (issuer[1], issuer[0].subject) if issuer else (key, subject)
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(signer_name).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
+    builder = builder.not_valid_after(now + datetime.timedelta(days=2))
+    builder = builder.add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    builder = builder.add_extension(identifier, critical=False)
+    authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+    builder = builder.add_extension(authority, critical=False)
+    if issuer is None:
+        usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+        builder = builder.add_extension(usage, critical=True)
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=False)
+    return builder.sign(signer, hashes.SHA256()), key
+
+
+def _pem(certificate: Any) -> bytes:
+    return bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+
+@dataclass
+class Internet:
+    """A server that plays every outside host, on a network that leads nowhere."""
+
+    network: str
+    container: str
+    ca: bytes
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Everything that arrived, oldest first."""
+        return [json.loads(line) for line in docker("logs", self.container).splitlines() if line.startswith("{")]
+
+    def mark(self) -> int:
+        """A place in the log, for `since`."""
+        return len(self.requests())
+
+    def since(self, mark: int) -> list[dict[str, Any]]:
+        return self.requests()[mark:]
+
+
+@contextlib.contextmanager
+def fake_internet(image: str) -> Iterator[Internet]:
+    """Bring the fake internet up; takes everything of it away again."""
+    run = secrets.token_hex(4)
+    name = f"claude-bottle-test-internet-{run}"
+    ca = _certificate("claude-bottle test root")
+    leaf, key = _certificate("fake", issuer=ca, names=HOSTS + ["sub.wild.example.com"])
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ) + _pem(leaf)
+    label = ["--label", f"{LABEL}={run}"]
+    try:
+        docker("network", "create", "--internal", "--subnet", SUBNET, *label, name)
+        argv = ["create", "--name", name, *label, "--network", name, "--ip", ADDRESS, "--user", "0"]
+        argv += [word for host in ["api.anthropic.com", *NAMES] for word in ("--network-alias", host)]
+        docker(*argv, "--entrypoint", "/opt/proxy/bin/python", image, "-u", "/fake/fake_internet.py")
+        docker("cp", "-", f"{name}:/", stdin=_tar({"fake/server.pem": pem, "fake/fake_internet.py": _source()}))
+        docker("start", name)
+        yield Internet(name, name, _pem(ca[0]))
+    finally:
+        docker("rm", "-f", "-v", name, check=False)
+        docker("network", "rm", name, check=False)
+
+
+def _source() -> bytes:
+    return Path(__file__).with_name("fake_internet.py").read_bytes()
+
+
+def _tar(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for path, data in files.items():
+            member = tarfile.TarInfo(path)
+            member.size, member.mode = len(data), 0o644
+            tar.addfile(member, io.BytesIO(data))
+    return out.getvalue()
+
+
+@dataclass
+class BottleUnderTest:
+    """One stack in a project folder of its own, which runs this checkout's program."""
+
+    stack: auto.Stack
+    folder: Path
+    name: str
+    env: dict[str, str]
+    log: list[str] = field(default_factory=list)
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "stacks" / f"Pulumi.{self.name}.yaml"
+
+    def write(self, manifest: dict[str, Any]) -> None:
+        """Put the manifest into the stack file, leaving what Pulumi keeps there."""
+        content = yaml.safe_load(self.file.read_text()) if self.file.exists() else {}
+        content = content or {}
+        content.setdefault("config", {})["claude-bottle:bottle"] = manifest
+        self.file.write_text(yaml.safe_dump(content))
+
+    def up(self, **options: Any) -> auto.UpResult:
+        self.log.clear()
+        return self.stack.up(on_output=self.log.append, **options)
+
+    def agent(self, script: str, *, user: str = "node", stdin: bytes | None = None, timeout: float = 90) -> str:
+        """Standard output and error of a shell script run in the agent; its exit code does not matter."""
+        argv = ["exec", "-i", "-u", user, f"claude-bottle-agent-{self.name}", "bash", "-c", f"{{ {script}\n}} 2>&1"]
+        return docker(*argv, check=False, stdin=stdin, timeout=timeout)
+
+    def curl(self, *argv: str) -> tuple[int, str]:
+        """Status and body of a request made in the agent."""
+        quoted = " ".join("'" + a.replace("'", "'\\''") + "'" for a in argv)
+        out = self.agent(f"curl -s -m 40 -w '\\n%{{http_code}}' {quoted}")
+        body, _, status = out.rpartition("\n")
+        return int(status) if status.isdigit() else 0, body
+
+    def container_id(self, role: str) -> str:
+        return docker("inspect", "--format", "{{.Id}} {{.State.StartedAt}}", f"claude-bottle-{role}-{self.name}").strip()
+
+    def decisions(self, role: str) -> list[dict[str, Any]]:
+        lines = docker("logs", f"claude-bottle-{role}-{self.name}").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+@contextlib.contextmanager
+def bottle(
+    folder: Path, manifest: dict[str, Any], env: dict[str, str] | None = None, files: dict[str, bytes] | None = None
+) -> Iterator[BottleUnderTest]:
+    """A stack that is not up yet; destroyed at the end, also when the test failed."""
+    name = f"t{secrets.token_hex(4)}"
+    (folder / "stacks").mkdir(parents=True)
+    (folder / "state").mkdir()
+    for path, data in (files or {}).items():
+        (folder / "stacks" / path).write_bytes(data)
+    for part in ("Pulumi.yaml", "__main__.py", "components", "addons", "sidecar_images"):
+        (folder / part).symlink_to(ROOT / part)
+    variables = {
+        "PULUMI_BACKEND_URL": f"file://{folder}/state",
+        "PULUMI_CONFIG_PASSPHRASE": "test",
+        "PULUMI_CONFIG_PASSPHRASE_FILE": "",
+        "PATH": os.environ["PATH"],
+        **(env or {}),
+    }
+    options = auto.LocalWorkspaceOptions(env_vars=variables)
+    stack = auto.create_or_select_stack(stack_name=name, work_dir=str(folder), opts=options)
+    made = BottleUnderTest(stack, folder, name, variables)
+    made.write(manifest)
+    try:
+        yield made
+    finally:
+        with contextlib.suppress(Exception):
+            stack.destroy()
+        leftovers(name, remove=True)
+
+
+def leftovers(stack: str, *, remove: bool = False) -> list[str]:
+    """Containers, networks and volumes that still carry the stack's label."""
+    wanted = f"label=claude-bottle.stack={stack}"
+    found = []
+    for kind, listing in (("container", ["ps", "-a"]), ("network", ["network", "ls"]), ("volume", ["volume", "ls"])):
+        for item in docker(*listing, "-q", "--filter", wanted).split():
+            found.append(f"{kind} {item}")
+            if remove:
+                docker(kind, "rm", *(["-f"] if kind != "network" else []), item, check=False)
+    return found
