@@ -54,7 +54,7 @@ def main() -> int:
         "argv", nargs=argparse.REMAINDER
     )
     args = parser.parse_args()
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this is what tells
         say("claude-bottle needs Python 3.11 or newer")
         return 1
     try:
@@ -66,8 +66,9 @@ def main() -> int:
             for key, value in environment().items():
                 print(f"export {key}={shlex.quote(value)}")
         else:
+            argv = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
             os.environ.update(environment())
-            os.execvp(args.argv[0], args.argv)
+            os.execvp(argv[0], argv)  # noqa: S606 - no shell is what is wanted
     except SetupError as error:
         say(f"set-up stopped: {error}")
         return 1

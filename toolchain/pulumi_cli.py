@@ -10,11 +10,10 @@ import urllib.request
 from pathlib import Path
 
 from toolchain.go_build import Piece, module_folder
-from toolchain.shell import ROOT, SetupError, quiet, run, say
+from toolchain.shell import CACHE, SetupError, quiet, run, say
 
 VERSION = "3.259.0"
 MINIMUM = (3, 200)
-BIN = ROOT / ".toolchain" / "bin"  # links to what was built for this checkout
 PLUGINS = {"docker": "5.2.0", "tls": "5.6.2", "command": "1.2.1"}  # those of the SDKs in requirements.lock
 
 _STRIP = "-s -w"
@@ -29,6 +28,9 @@ CLI = [
         ("-ldflags", _STRIP),
     ),
 ]
+# The CLI looks for its language host, and that for its scripts, in the folder that they are in: one folder, hard links.
+BIN = CACHE / "toolchain" / f"bin-{CLI[0].digest()[:8]}{CLI[1].digest()[:8]}"
+SCRIPTS = ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python")
 PROVIDERS = {
     "docker": Piece("provider-docker", ".", "pulumi-resource-docker", ("-ldflags", _STRIP, "-tags", "no_compose")),
     "tls": Piece("provider-tls", ".", "pulumi-resource-tls", ("-ldflags", _STRIP)),
@@ -64,22 +66,23 @@ class PulumiCli:
 
     def look(self) -> str | None:
         cli = find_cli()
-        if cli is None or (BIN in cli.parents and not all(_linked(piece) for piece in CLI)):
+        names = [*(piece.binary for piece in CLI), *(Path(script).name for script in SCRIPTS)]
+        if cli is None or (BIN in cli.parents and not all((BIN / name).exists() for name in names)):
             return None
         return f"{quiet(str(cli), 'version', env={'PULUMI_SKIP_UPDATE_CHECK': 'true'})} ({cli})"
 
     def get(self) -> None:
         if not all(piece.path().exists() for piece in CLI) and self._official():
             return
+        BIN.mkdir(parents=True, exist_ok=True)
         for piece in CLI:
-            _link(piece.build(), piece.binary)
+            built = piece.build()
+            (BIN / piece.binary).unlink(missing_ok=True)
+            (BIN / piece.binary).hardlink_to(built)
         source = module_folder("cli", _SDK)
-        for script in ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python"):
-            kept = CLI[0].path().parent / Path(script).name
-            if not kept.exists():
-                shutil.copyfile(source / script, kept)
-                kept.chmod(0o755)
-            _link(kept, kept.name)
+        for script in SCRIPTS:
+            shutil.copyfile(source / script, BIN / Path(script).name)
+            (BIN / Path(script).name).chmod(0o755)
 
     def _official(self) -> bool:
         try:
@@ -135,14 +138,3 @@ class Plugin:
         run([*install, "--reinstall", "-f", binary], f"install {self._kind} plugin", env=environment)
         (self._folder() / "claude-bottle-build").write_text(piece.digest())
 
-
-def _linked(piece: Piece) -> bool:
-    return (BIN / piece.binary).exists() and (BIN / piece.binary).resolve() == piece.path().resolve()
-
-
-def _link(target: Path, name: str) -> None:
-    BIN.mkdir(parents=True, exist_ok=True)
-    new = BIN / f"{name}.new"
-    new.unlink(missing_ok=True)
-    new.symlink_to(target)
-    new.replace(BIN / name)
