@@ -9,6 +9,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator
+from email.message import Message
 from email.parser import BytesParser
 from email.policy import HTTP
 from urllib.parse import unquote_to_bytes
@@ -137,7 +138,10 @@ def _multipart(data: bytes, content_type: str, depth: int) -> Iterator[View]:
         raise Unscannable("unreadable_multipart", "a multipart body with more than 1,000 parts")
     joined = []
     for part in parts:
-        payload = part.get_payload(decode=True) or b""
+        if not isinstance(part, Message):
+            raise Unscannable("unreadable_multipart", "a multipart body whose parts cannot be told apart")
+        decoded = part.get_payload(decode=True)
+        payload = decoded if isinstance(decoded, bytes) else b""
         joined.append(payload)
         for label, view in _typed(payload, part.get_content_type(), depth - 1):
             yield f"part>{label}", view

@@ -119,7 +119,7 @@ class Egress:
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response is not None and isinstance(flow.metadata.get("egress"), core.Route):
-            bodies.mask_response(flow, self._mask)
+            bodies.mask_response(flow, flow.response, self._mask)
 
     def response(self, flow: http.HTTPFlow) -> None:
         if flow.response is not None and flow.response.trailers and self._mask:
@@ -166,8 +166,7 @@ class Egress:
     def _prepare(self, flow: http.HTTPFlow, route: core.Route) -> None:
         """Take the agent's credentials out and put the owner's in."""
         headers = flow.request.headers
-        assert self._file.current is not None
-        injected = self._file.current.injected_headers(route.host)
+        injected = self._file.current.injected_headers(route.host) if self._file.current else frozenset()
         # On a host with an injected credential this holds for all of its paths: none is a way round it.
         for name in (*core.CREDENTIAL_HEADERS, *injected) if injected else ("proxy-authorization",):
             headers.pop(name, None)
@@ -180,6 +179,7 @@ class Egress:
 
     def _introspect(self, flow: http.HTTPFlow) -> None:
         table = self._file.current
+        body: dict[str, object]
         healthy = table is not None
         if flow.request.path == "/health":
             # Alive and answering; whether a table is loaded is told, for without one everything is refused.

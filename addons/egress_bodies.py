@@ -60,10 +60,8 @@ def mask_headers(headers: http.Headers, mask: TokenMask) -> None:
     headers.fields = tuple((name, mask.mask(value)) for name, value in headers.fields)
 
 
-def mask_response(flow: http.HTTPFlow, mask: TokenMask) -> None:
+def mask_response(flow: http.HTTPFlow, response: http.Response, mask: TokenMask) -> None:
     """Stream the response, never holding it whole, with tokens masked; compressed ones are sent on plain."""
-    response = flow.response
-    assert response is not None
     if not mask:
         response.stream = True
         return None
@@ -75,11 +73,13 @@ def mask_response(flow: http.HTTPFlow, mask: TokenMask) -> None:
         try:
             decoder = decoder_for(encoding)
         except DecodeError:
-            return _replace(flow, Refusal("egress", "unreadable_response", "The response cannot be read.", 502))
+            return _replace(
+                flow, response, Refusal("egress", "unreadable_response", "The response cannot be read.", 502)
+            )
         has_body = flow.request.method != "HEAD" and response.status_code not in (204, 304)
         if has_body:
             response.headers.pop("content-encoding", None)
-            _unknown_length(flow)
+            _unknown_length(flow.request, response)
     masked = MaskedStream(mask, decoder)
 
     def stream(chunk: bytes) -> bytes:
@@ -93,19 +93,17 @@ def mask_response(flow: http.HTTPFlow, mask: TokenMask) -> None:
     return None
 
 
-def _unknown_length(flow: http.HTTPFlow) -> None:
-    assert flow.response is not None
-    flow.response.headers.pop("content-length", None)
-    if flow.request.http_version == "HTTP/1.1":
-        flow.response.headers["transfer-encoding"] = "chunked"
+def _unknown_length(request: http.Request, response: http.Response) -> None:
+    response.headers.pop("content-length", None)
+    if request.http_version == "HTTP/1.1":
+        response.headers["transfer-encoding"] = "chunked"
 
 
-def _replace(flow: http.HTTPFlow, refusal: Refusal) -> None:
+def _replace(flow: http.HTTPFlow, response: http.Response, refusal: Refusal) -> None:
     """Send a refusal in place of an answer whose headers have come already, dropping its body."""
-    assert flow.response is not None
     body = refusal.body(method=flow.request.method, host=flow.request.host, path=flow.request.path)
-    fields = {"content-type": "application/json", "content-length": str(len(body))}
-    flow.response.status_code, flow.response.reason = refusal.status, ""
-    flow.response.headers = http.Headers(**{name.replace("-", "_"): value for name, value in fields.items()})
-    flow.response.stream = lambda chunk: b"" if chunk else body
+    response.status_code, response.reason = refusal.status, ""
+    length = str(len(body)).encode()
+    response.headers = http.Headers([(b"content-type", b"application/json"), (b"content-length", length)])
+    response.stream = lambda chunk: b"" if chunk else body
     log_refusal(flow, refusal)

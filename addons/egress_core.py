@@ -26,7 +26,18 @@ CREDENTIAL_HEADERS = ("authorization", "x-api-key", "proxy-authorization", "cook
 
 # Headers that say where a request goes or where it ends are no place for a token.
 _FRAMING_HEADERS = frozenset(
-    ["connection", "content-encoding", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"]
+    [
+        "connection",
+        "content-encoding",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ]
 )
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,30}\Z")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}\Z")

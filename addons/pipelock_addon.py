@@ -225,7 +225,7 @@ class Pipelock:
                 self._cut(flow, scan.verdict)
             return ready
 
-        flow.request.stream = stream  # type: ignore[assignment]
+        flow.request.stream = stream
 
     def _cut(self, flow: http.HTTPFlow, verdict: Finding | Unscannable) -> None:
         refusal = _found(verdict) if isinstance(verdict, Finding) else core.refuse(verdict.reason, str(verdict))

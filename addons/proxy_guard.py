@@ -1,4 +1,4 @@
-"""What both proxies do alike around a request: who the client says it talks to, one log line a decision, one refusal."""
+"""What both proxies do alike around a request: whom the client says it talks to, the log, the refusal."""
 
 from __future__ import annotations
 
@@ -148,4 +148,4 @@ class Watch:
 def refuse_raw(flow: tcp.TCPFlow | udp.UDPFlow, part: str) -> None:
     """Kill what is not HTTP. Tunnels that pass through are spliced below this and never come here."""
     log_decision(part, decision="refused", reason="not_http", host=str(flow.server_conn.address))
-    flow.kill()
+    flow.kill()  # type: ignore[no-untyped-call]

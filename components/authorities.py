@@ -23,7 +23,8 @@ class Authority:
     @property
     def key_and_cert(self) -> pulumi.Output[str]:
         """One PEM, key first, as mitmproxy reads it; secret."""
-        return pulumi.Output.secret(pulumi.Output.concat(self.key, self.cert))
+        pem: pulumi.Output[str] = pulumi.Output.concat(self.key, self.cert)
+        return pulumi.Output.secret(pem)
 
     @property
     def sha256(self) -> pulumi.Output[str]:
@@ -78,9 +79,10 @@ class Authorities(pulumi.ComponentResource):
                 ),
             ),
         )
+        pem: pulumi.Output[str] = pulumi.Output.secret(key.private_key_pem)
         cert = tls.SelfSignedCert(
             f"{name}-cert",
-            private_key_pem=pulumi.Output.secret(key.private_key_pem),
+            private_key_pem=pem,
             is_ca_certificate=True,
             allowed_uses=["cert_signing", "crl_signing"],
             validity_period_hours=_YEAR_HOURS,
@@ -89,4 +91,4 @@ class Authorities(pulumi.ComponentResource):
             subject=tls.SelfSignedCertSubjectArgs(common_name=common_name, organization="claude-bottle"),
             opts=child,
         )
-        return Authority(pulumi.Output.secret(key.private_key_pem), pulumi.Output.unsecret(cert.cert_pem))
+        return Authority(pem, pulumi.Output.unsecret(cert.cert_pem))

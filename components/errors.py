@@ -12,7 +12,8 @@ NOT_SHOWN = object()  # for values that may be a secret
 class Finding:
     """One thing that is wrong.
 
-    path: key path such as `egress.routes[1].host`. value: what was found there, or NOT_SHOWN. message: what is accepted.
+    path: key path such as `egress.routes[1].host`. value: what was found there, or NOT_SHOWN.
+    message: what is accepted.
     """
 
     path: str

@@ -45,7 +45,7 @@ class Pipelock(pulumi.ComponentResource):
         owner = SIDECAR_UID if builtin else 0
         # In the container of the upstream engine nothing else runs, and its user is the image's own affair.
         key_mode = "0400" if builtin else "0444"
-        files = {
+        files: dict[str, tuple[pulumi.Input[str], str]] = {
             "/etc/pipelock/ca.pem": (args.authority.cert, "0444"),
             "/etc/pipelock/ca-key.pem": (args.authority.key, key_mode),
         }

@@ -102,7 +102,8 @@ def targets_anthropic(config: EgressConfig) -> bool:
 def render(manifest: Manifest) -> str:
     """pipelock.yaml as text, keys in a fixed order."""
     yaml, out = YAML(typ="safe", pure=True), io.StringIO()
-    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output = False, False
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.width = 1000
     yaml.dump(policy(manifest), out)
     return out.getvalue()

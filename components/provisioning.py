@@ -20,7 +20,7 @@ docker exec -i -u 0 "$CONTAINER" sh -eu -c '
     update-ca-certificates --fresh >/dev/null 2>&1
   fi
   grep -qF "$(printf "%s" "$new" | sed -n 2p)" /etc/ssl/certs/ca-certificates.crt
-' || {{ echo "the CA could not be installed in $CONTAINER; is update-ca-certificates there and the user node?" >&2; exit 1; }}
+' || {{ echo "the CA could not be installed in $CONTAINER; is update-ca-certificates there?" >&2; exit 1; }}
 echo "installed {CA_NAME}, SHA-256 $FINGERPRINT"
 """
 

@@ -17,7 +17,7 @@ from components.errors import NOT_SHOWN, Finding, ManifestError
 from components.manifest import _ENV_NAME, DEFAULT_PASSTHROUGH, RESERVED_ENV, EgressRoute, Manifest, PipelockConfig
 
 _LEGACY = {
-    "tokens": "is gone: write token_ref on the route (egress: {routes: [{host: …, token_ref: NAME}]}) and set the secret",
+    "tokens": "is gone: name each with token_ref on its route (egress: {routes: [{host: …, token_ref: NAME}]})",
     "cred_proxy": "is now egress: {routes: [{host: …, auth_scheme: bearer, token_ref: NAME}]}",
     "egress_proxy": "is now egress: rename the key (egress: {routes: […]})",
     "ssh": "is gone: ssh never leaves a bottle; declare the repository's host under egress.routes to fetch by https",

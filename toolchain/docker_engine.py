@@ -73,7 +73,7 @@ class BaseImage:
 
     name = "base image"
     why = f"all images of a bottle start from {BASE_IMAGE}"
-    how = f"docker pull {BASE_IMAGE}, or mmdebstrap --variant=minbase trixie base.tar && docker import base.tar {BASE_IMAGE}"
+    how = f"docker pull {BASE_IMAGE}, or mmdebstrap --variant=minbase trixie base.tar, then docker import"
 
     def look(self) -> str | None:
         return quiet("docker", "image", "inspect", "--format", f"{BASE_IMAGE}, {{{{slice .Id 7 19}}}}", BASE_IMAGE)

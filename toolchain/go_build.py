@@ -65,7 +65,7 @@ class Piece:
             target.parent.mkdir(parents=True, exist_ok=True)
             new = target.with_suffix(".new")
             environment = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOTOOLCHAIN": "local"}
-            argv = [find_go(), "build", "-trimpath", *self.flags, "-o", new, self.package]
+            argv: list[str | Path] = [find_go(), "build", "-trimpath", *self.flags, "-o", new, self.package]
             run(argv, f"build {self.binary}", cwd=_HERE / self.folder, env=environment)
             new.replace(target)
         return target

@@ -126,7 +126,7 @@ class Plugin:
         cli, piece = find_cli(), PROVIDERS[self._kind]
         if cli is None:
             raise SetupError("the Pulumi CLI comes first")
-        install = [cli, "plugin", "install", "resource", self._kind, self._version]
+        install: list[str | Path] = [cli, "plugin", "install", "resource", self._kind, self._version]
         environment = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
         if not piece.path().exists() and BIN not in cli.parents:
             try:
@@ -137,4 +137,3 @@ class Plugin:
         binary = piece.build()
         run([*install, "--reinstall", "-f", binary], f"install {self._kind} plugin", env=environment)
         (self._folder() / "claude-bottle-build").write_text(piece.digest())
-

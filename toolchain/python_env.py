@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+from pathlib import Path
 
 from toolchain.shell import ROOT, apt_install, run
 
@@ -36,6 +37,13 @@ class PythonEnv:
         if importlib.util.find_spec("ensurepip") is None:
             apt_install("python3-venv")
         run([sys.executable, "-m", "venv", VENV], "venv")
-        pip = [VENV / "bin/python", "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
+        pip: list[str | Path] = [
+            VENV / "bin/python",
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--no-deps",
+        ]
         run([*pip, "--require-hashes", "-r", self._lock], f"pip install {self._lock.name}")
         (VENV / f".{self._lock.name}").write_text(self._digest(self._lock.name))

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
-
 import world
 
 from components import images
@@ -25,7 +20,9 @@ def sidecar_image() -> str:
     tag = images.tag("egress")
     if subprocess.run(["docker", "image", "inspect", tag], capture_output=True, check=False).returncode != 0:
         build = ["build", "-q", "--build-arg", f"EXTRA_ROOTS={images.extra_roots()}", "-t", tag]
-        world.docker(*build, "-f", str(images.ROOT / "sidecar_images/egress/Dockerfile"), str(images.ROOT), timeout=1200)
+        world.docker(
+            *build, "-f", str(images.ROOT / "sidecar_images/egress/Dockerfile"), str(images.ROOT), timeout=1200
+        )
     return tag
 
 

@@ -20,6 +20,8 @@ CLAUDE = "sk-ant-oat01-" + secrets.token_urlsafe(40)
 KEY = "key-" + secrets.token_hex(20)
 # Shaped like a credential, made up here, valid nowhere.
 LEAK = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
+JSON = ["-H", "Content-Type: application/json"]
+ECHO = "https://echo.example.com/"
 MANIFEST: dict[str, Any] = {
     "agent": {"memory": "1g"},
     "env": {"GREETING": "hello"},
@@ -93,7 +95,16 @@ def test_the_owners_credential_replaces_what_the_agent_sends(
     bottle: world.BottleUnderTest, internet: world.Internet
 ) -> None:
     mark = internet.mark()
-    sent = ["-H", "X-Echo-Key: mine", "-H", "Authorization: Bearer mine", "-H", "Cookie: a=mine", "-H", "X-Api-Key: mine"]
+    sent = [
+        "-H",
+        "X-Echo-Key: mine",
+        "-H",
+        "Authorization: Bearer mine",
+        "-H",
+        "Cookie: a=mine",
+        "-H",
+        "X-Api-Key: mine",
+    ]
     status, body = bottle.curl(*sent, "https://keyed.example.com/whoami")
     assert status == 200
     seen = dict(internet.since(mark)[-1]["headers"])
@@ -143,11 +154,11 @@ def test_a_token_of_the_bottle_does_not_leave_in_a_request(
         (["http://keyed.example.com/"], "egress", "tls_required"),
         (["-H", "Host: keyed.example.com", "https://echo.example.com/"], "egress", "host_mismatch"),
         (["https://wild.example.com/"], "egress", "host_not_declared"),
-        (["-H", "Content-Type: application/json", "-d", f'{{"a": "{LEAK}"}}', "https://echo.example.com/"], "pipelock", "dlp_match"),
+        ([*JSON, "-d", f'{{"a": "{LEAK}"}}', ECHO], "pipelock", "dlp_match"),
         ([f"https://echo.example.com/?q={LEAK}"], "pipelock", "dlp_match"),
         (["-H", f"X-Note: {LEAK}", "https://echo.example.com/"], "pipelock", "dlp_match"),
         (["-H", f"Authorization: Bearer {LEAK}", "https://echo.example.com/"], "pipelock", "dlp_match"),
-        (["-d", base64.b64encode(f"note {LEAK}".encode()).decode(), "https://echo.example.com/"], "pipelock", "dlp_match"),
+        (["-d", base64.b64encode(f"note {LEAK}".encode()).decode(), ECHO], "pipelock", "dlp_match"),
         (["-H", "Content-Encoding: snappy", "-d", "x", "https://echo.example.com/"], "pipelock", "unreadable_encoding"),
     ],
 )  # fmt: skip
@@ -193,7 +204,14 @@ def test_events_arrive_one_by_one_and_a_route_edit_cuts_no_stream(
 ) -> None:
     agent, egress, pipelock = (bottle.container_id(role) for role in ("agent", "egress", "pipelock"))
     name = secrets.token_hex(4)
-    argv = ["docker", "exec", f"claude-bottle-agent-{bottle.name}", "curl", "-sN", f"https://echo.example.com/sse/{name}"]
+    argv = [
+        "docker",
+        "exec",
+        f"claude-bottle-agent-{bottle.name}",
+        "curl",
+        "-sN",
+        f"https://echo.example.com/sse/{name}",
+    ]
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as stream:
         assert stream.stdout is not None
         # The server sends the second event only once it is told to: the first came through on its own.
@@ -241,7 +259,9 @@ def test_large_bodies_stream_and_a_secret_in_one_does_not_get_through(
 
 def test_there_is_no_way_round_the_proxy(bottle: world.BottleUnderTest, internet: world.Internet) -> None:
     mark = internet.mark()
-    gateways = world.docker("network", "inspect", "bridge", "--format", "{{range .IPAM.Config}}{{.Gateway}}{{end}}").strip()
+    gateways = world.docker(
+        "network", "inspect", "bridge", "--format", "{{range .IPAM.Config}}{{.Gateway}}{{end}}"
+    ).strip()
     own = json.loads(world.docker("inspect", f"claude-bottle-agent-{bottle.name}"))[0]["NetworkSettings"]["Networks"]
     assert len(own) == 1
     network = next(iter(own.values()))

@@ -51,6 +51,12 @@ def test_a_bad_manifest_is_told_whole_and_creates_nothing(tmp_path: Path) -> Non
             with pytest.raises(world.auto.CommandError) as failed:
                 verb()
             lines = [line.strip() for line in str(failed.value).splitlines()]
-            for path in ("colour:", "cred_proxy:", "egress.routes[1]:", "egress.routes[2].host:", "egress.routes[3].token_ref:"):
+            for path in (
+                "colour:",
+                "cred_proxy:",
+                "egress.routes[1]:",
+                "egress.routes[2].host:",
+                "egress.routes[3].token_ref:",
+            ):
                 assert any(line.startswith(path) for line in lines), (path, lines)
         assert world.leftovers(bottle.name) == []

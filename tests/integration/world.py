@@ -88,7 +88,7 @@ def fake_internet(image: str) -> Iterator[Internet]:
     run = secrets.token_hex(4)
     name = f"claude-bottle-test-internet-{run}"
     ca = _certificate("claude-bottle test root")
-    leaf, key = _certificate("fake", issuer=ca, names=HOSTS + ["sub.wild.example.com"])
+    leaf, key = _certificate("fake", issuer=ca, names=[*HOSTS, "sub.wild.example.com"])
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ) + _pem(leaf)
@@ -158,7 +158,9 @@ class BottleUnderTest:
         return int(status) if status.isdigit() else 0, body
 
     def container_id(self, role: str) -> str:
-        return docker("inspect", "--format", "{{.Id}} {{.State.StartedAt}}", f"claude-bottle-{role}-{self.name}").strip()
+        return docker(
+            "inspect", "--format", "{{.Id}} {{.State.StartedAt}}", f"claude-bottle-{role}-{self.name}"
+        ).strip()
 
     def decisions(self, role: str) -> list[dict[str, Any]]:
         lines = docker("logs", f"claude-bottle-{role}-{self.name}").splitlines()

@@ -1,0 +1,254 @@
+"""The hooks of pipelock's builtin engine, driven as mitmproxy drives them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mitmproxy import http
+from mitmproxy.proxy import server_hooks
+from mitmproxy.test import taddons, tflow, tutils
+
+from addons.pipelock_addon import Pipelock
+from components.manifest import Manifest
+from components.pipelock_config import render
+
+LEAK = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
+MANIFEST = Manifest.model_validate(
+    {
+        "egress": {"routes": [{"host": "api.example.com", "token_ref": "T"}, {"host": "api.anthropic.com"}]},
+        "pipelock": {"allow": ["open.example.org", "inside.example.org"], "dlp": {"max_body_mb": 1}},
+    }
+)
+ANSWERS = {"inside.example.org": "10.0.0.7"}
+
+
+@pytest.fixture
+def pipelock(tmp_path: Path) -> Pipelock:
+    (tmp_path / "pipelock.yaml").write_text(render(MANIFEST))
+    addon = Pipelock(tmp_path / "pipelock.yaml", tmp_path)
+    addon._file.poll()
+    assert addon._file.error is None
+
+    async def lookup(host: str, port: int, **_: Any) -> list[Any]:
+        if host == "nowhere.example.org":
+            raise socket.gaierror("no such name")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ANSWERS.get(host, "203.0.113.5"), port))]
+
+    addon._lookup = lookup
+    return addon
+
+
+def go(addon: Pipelock, *steps: Coroutine[Any, Any, None]) -> None:
+    async def all_of_them() -> None:
+        for step in steps:
+            await step
+
+    with taddons.context(addon):
+        asyncio.run(all_of_them())
+
+
+def flow(
+    url: str = "https://open.example.org/x", method: str = "GET", body: bytes = b"", **headers: str
+) -> http.HTTPFlow:
+    made = tflow.tflow(req=tutils.treq(method=method.encode(), content=body))
+    made.request.headers.clear()
+    made.request.url = url
+    made.request.headers["host"] = made.request.host
+    for name, value in headers.items():
+        made.request.headers[name.replace("_", "-")] = value
+    if body:
+        made.request.headers["content-length"] = str(len(body))
+    made.client_conn.sni = made.request.host if made.request.scheme == "https" else None
+    return made
+
+
+def run(addon: Pipelock, made: http.HTTPFlow) -> str | None:
+    go(addon, addon.requestheaders(made), addon.request(made))
+    if made.response is None:
+        return None
+    told = json.loads(made.response.content or b"")
+    assert told["refused_by"] == "pipelock"
+    assert made.response.headers["x-pipelock-block-reason"] == told["reason"]
+    assert LEAK not in made.response.get_text()  # type: ignore[operator]
+    return str(told["reason"])
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (flow(), None),
+        (flow("http://open.example.org/"), None),
+        (flow(method="POST", body=b'{"a": 1}', content_type="application/json"), None),
+        (flow("https://other.example.org/"), "domain_not_allowed"),
+        (flow("https://open.example.org:8443/"), "port_not_allowed"),
+        (flow("https://203.0.113.9/"), "host_mismatch"),
+        (flow(host="api.example.com"), "host_mismatch"),
+        (flow("https://open.example.org/" + "a" * 9000), "url_too_long"),
+        (flow("https://inside.example.org/"), "ssrf_private_ip"),
+        (flow(f"https://open.example.org/?q={LEAK}"), "dlp_match"),
+        (flow(x_note=LEAK), "dlp_match"),
+        (flow(authorization=f"Bearer {LEAK}"), "dlp_match"),
+        # Here egress has filled that header in, and no other.
+        (flow("https://api.example.com/", authorization=f"Bearer {LEAK}"), None),
+        (flow("https://api.example.com/", cookie=f"a={LEAK}"), "dlp_match"),
+        (flow(method="POST", body=LEAK.encode()), "dlp_match"),
+        (flow(method="POST", body=b"{", content_type="application/json"), "invalid_json"),
+        (flow(method="POST", body=b"x", content_encoding="snappy"), "unreadable_encoding"),
+    ],
+)
+def test_verdicts(pipelock: Pipelock, made: http.HTTPFlow, expected: str | None) -> None:
+    assert run(pipelock, made) == expected
+
+
+def test_a_name_that_does_not_resolve(pipelock: Pipelock, tmp_path: Path) -> None:
+    changed = MANIFEST.model_copy(
+        update={"pipelock": MANIFEST.pipelock.model_copy(update={"allow": ["nowhere.example.org"]})}
+    )
+    (tmp_path / "pipelock.yaml").write_text(render(changed))
+    assert pipelock._file.poll()
+    made = flow("https://nowhere.example.org/")
+    assert run(pipelock, made) == "unresolvable"
+    assert made.response is not None
+    assert made.response.status_code == 502
+
+
+def test_what_was_vetted_is_what_is_dialled(pipelock: Pipelock) -> None:
+    """The second answer of a name server changes nothing, and an internal one is never given out."""
+
+    async def both() -> None:
+        assert await pipelock._vetted("open.example.org", 443)
+        ANSWERS["open.example.org"] = "127.0.0.1"
+        try:
+            assert (await pipelock._vetted("open.example.org", 443))[0][4][0] == "203.0.113.5"
+            pipelock._resolved.clear()
+            with pytest.raises(OSError, match="internal address"):
+                await pipelock._vetted("open.example.org", 443)
+        finally:
+            del ANSWERS["open.example.org"]
+
+    asyncio.run(both())
+
+
+def test_addresses_are_not_dialled(pipelock: Pipelock) -> None:
+    for address, dialled in ((("203.0.113.5", 443), False), (("open.example.org", 443), True), (None, False)):
+        server = tflow.tserver_conn()
+        server.address, server.error = address, None  # type: ignore[assignment]
+        pipelock.server_connect(server_hooks.ServerConnectionHookData(server, tflow.tclient_conn()))
+        assert (server.error is None) is dialled
+
+
+def test_passthrough_needs_connect_and_server_name_to_agree(pipelock: Pipelock) -> None:
+    for target, sni, ignored in (
+        ("api.anthropic.com", "api.anthropic.com", True),
+        ("api.anthropic.com", "API.anthropic.com", True),
+        ("open.example.org", "api.anthropic.com", False),
+        ("api.anthropic.com", "open.example.org", False),
+        ("api.anthropic.com", None, False),
+        ("open.example.org", "open.example.org", False),
+    ):
+        hello = hello_of(sni)
+        pipelock._tunnels.open(hello.context.client, target, 443)
+        pipelock.tls_clienthello(hello)
+        assert hello.ignore_connection is ignored, (target, sni)
+    hidden = hello_of("api.anthropic.com", extensions=[(0xFE0D, b"")])
+    pipelock._tunnels.open(hidden.context.client, "api.anthropic.com", 443)
+    pipelock.tls_clienthello(hidden)
+    assert not hidden.ignore_connection
+
+
+def hello_of(sni: str | None, extensions: list[tuple[int, bytes]] | None = None) -> Any:
+    class Hello:
+        pass
+
+    hello, context = Hello(), Hello()
+    hello.client_hello, hello.context, hello.ignore_connection = Hello(), context, False  # type: ignore[attr-defined]
+    hello.client_hello.sni, hello.client_hello.extensions = sni, extensions or []  # type: ignore[attr-defined]
+    context.client = tflow.tclient_conn()  # type: ignore[attr-defined]
+    return hello
+
+
+def connect(target: str) -> http.HTTPFlow:
+    made = tflow.tflow(req=tutils.treq(method=b"CONNECT", authority=target.encode()))
+    host, _, port = target.rpartition(":")
+    made.request.host, made.request.port, made.request.authority = host, int(port), target
+    made.request.headers.clear()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [("open.example.org:443", None), ("open.example.org:22", "port_not_allowed"), ("10.0.0.1:443", "bad_host"),
+     ("2130706433:443", "bad_host"), ("api.anthropic.com:443", None), ("api.anthropic.com:80", "port_not_allowed")],
+)  # fmt: skip
+def test_connect(pipelock: Pipelock, target: str, reason: str | None) -> None:
+    made = connect(target)
+    go(pipelock, pipelock.http_connect(made))
+    assert (json.loads(made.response.content or b"")["reason"] if made.response else None) == reason
+
+
+def test_passthrough_to_an_internal_address_is_refused_at_connect(pipelock: Pipelock) -> None:
+    ANSWERS["api.anthropic.com"] = "169.254.169.254"
+    try:
+        made = connect("api.anthropic.com:443")
+        go(pipelock, pipelock.http_connect(made))
+        assert made.response is not None
+        assert json.loads(made.response.content or b"")["reason"] == "ssrf_private_ip"
+    finally:
+        del ANSWERS["api.anthropic.com"]
+
+
+def test_large_and_endless_bodies_are_scanned_as_streams(pipelock: Pipelock, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut: list[Any] = []
+    monkeypatch.setattr("addons.pipelock_addon.abort", cut.append)
+    for leak in (b"", b" " + LEAK.encode() + b" "):
+        made = flow(method="POST")
+        made.request.headers["transfer-encoding"] = "chunked"
+        go(pipelock, pipelock.requestheaders(made))
+        out = [part for chunk in (b"one ", leak, b" two", b"") for part in made.request.stream(chunk)]  # type: ignore[operator]
+        assert b"".join(out) == (b"" if leak else b"one  two")
+    assert len(cut) == 1
+
+
+def test_without_a_policy_everything_is_refused(tmp_path: Path) -> None:
+    addon = Pipelock(tmp_path / "none.yaml", tmp_path)
+    addon._file.poll()
+    assert run(addon, flow()) == "no_policy"
+
+    async def resolve() -> None:
+        with pytest.raises(OSError, match="no policy"):
+            await addon._vetted("open.example.org", 443)
+
+    asyncio.run(resolve())
+
+
+def test_a_bad_policy_keeps_the_last_good_one(pipelock: Pipelock, tmp_path: Path) -> None:
+    for bad in ("", "mode: audit", render(MANIFEST).replace("enforce: true", "enforce: false")):
+        (tmp_path / "pipelock.yaml").write_text(bad)
+        assert pipelock._file.poll()
+        assert pipelock._file.error
+        assert run(pipelock, flow("https://other.example.org/")) == "domain_not_allowed"
+        assert run(pipelock, flow()) is None
+
+
+def test_messages_of_a_websocket_are_read(pipelock: Pipelock) -> None:
+    talk = tflow.twebsocketflow()
+    assert talk.websocket is not None
+    talk.websocket.messages[-1].from_client = True
+    for content, dropped in ((b"hello", False), (LEAK.encode(), True)):
+        talk.websocket.messages[-1].content = content
+        pipelock.websocket_message(talk)
+        assert talk.websocket.messages[-1].dropped is dropped
+
+
+def test_responses_are_streamed(pipelock: Pipelock) -> None:
+    made = flow()
+    assert run(pipelock, made) is None
+    made.response = http.Response.make(200)
+    pipelock.responseheaders(made)
+    assert made.response.stream is True
