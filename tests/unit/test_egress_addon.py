@@ -195,7 +195,9 @@ def test_a_streamed_upload_with_a_token_is_cut(egress: Egress, monkeypatch: pyte
 
 def answered(egress: Egress, body: bytes, **headers: str) -> http.HTTPFlow:
     made = run(egress, flow())
-    made.response = http.Response.make(200, b"", {name.replace("_", "-"): value for name, value in headers.items()})
+    made.response = http.Response.make(200)
+    for name, value in headers.items():
+        made.response.headers[name.replace("_", "-")] = value
     made.response.headers["content-length"] = str(len(body))
     egress.responseheaders(made)
     return made
