@@ -162,7 +162,10 @@ class RuleSet:
     def find(self, text: bytes) -> Rule | None:
         """The first rule that some part of the text satisfies."""
         lowered: bytes | None = None
-        for index in sorted(self._prefilter.candidates(text)):
+        # The generic rules come last, so that a known kind of secret is called by its name.
+        for index in sorted(
+            self._prefilter.candidates(text), key=lambda i: (self.rules[i].id.startswith("generic"), i)
+        ):
             rule = self.rules[index]
             if rule.keywords:
                 lowered = text.lower() if lowered is None else lowered

@@ -1,0 +1,104 @@
+"""Runs the composition against Pulumi's mocks, and records what was registered and how."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi.runtime import mocks
+
+from components.bottle import Bottle, BottleArgs
+from components.manifest import Manifest
+
+SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d"
+PEM = "-----BEGIN CERTIFICATE-----\nYWJj\n-----END CERTIFICATE-----\n"
+
+
+@dataclass
+class Registered:
+    """One resource: inputs as the engine would get them, and the options that matter."""
+
+    typ: str
+    name: str
+    inputs: dict[str, Any]
+    dependencies: list[str]
+    delete_before_replace: bool
+    parent: str
+
+
+@dataclass
+class Recorder(mocks.Mocks):
+    """Plays the engine: outputs are the inputs, with what a provider would add."""
+
+    resources: list[Registered] = field(default_factory=list)
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        outputs = dict(args.inputs)
+        outputs.setdefault("name", args.name)
+        extra = {
+            "tls:index/privateKey:PrivateKey": {"privateKeyPem": f"KEY {args.name}\n"},
+            "tls:index/selfSignedCert:SelfSignedCert": {"certPem": PEM},
+            "docker:index/remoteImage:RemoteImage": {"imageId": f"sha256:{args.name}"},
+            "command:local:Command": {"stdout": "", "stderr": ""},
+        }
+        return f"{args.name}-id", {**outputs, **extra.get(args.typ, {})}
+
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        return {}, []
+
+    def all(self, typ: str) -> list[Registered]:
+        return [r for r in self.resources if r.typ.endswith(typ)]
+
+    def container(self, role: str) -> Registered:
+        return next(r for r in self.all(":Container") if r.inputs["hostname"] == role)
+
+    def command(self, ending: str) -> Registered:
+        return next(r for r in self.all(":Command") if r.name.endswith(ending))
+
+
+class _Monitor(mocks.MockMonitor):
+    def RegisterResource(self, request: Any) -> Any:
+        from google.protobuf import json_format
+
+        recorder: Recorder = self.mocks  # type: ignore[assignment]
+        recorder.resources.append(
+            Registered(
+                request.type,
+                request.name,
+                json_format.MessageToDict(request.object),
+                list(request.dependencies),
+                request.deleteBeforeReplace,
+                request.parent,
+            )
+        )
+        return super().RegisterResource(request)
+
+
+def compose(
+    raw: dict[str, Any], tokens: dict[str, str] | None = None, stack: str = "unit"
+) -> tuple[Recorder, dict[str, Any]]:
+    """Register a bottle of this manifest; what was registered, and the resolved outputs."""
+    recorder, outputs = Recorder(), {}
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    mocks.set_mocks(recorder, project="claude-bottle", stack=stack, preview=False, monitor=_Monitor(recorder))
+
+    @pulumi.runtime.test
+    def register() -> pulumi.Output[None]:
+        secret = {ref: pulumi.Output.secret(value) for ref, value in (tokens or {}).items()}
+        bottle = Bottle(stack, BottleArgs(stack, Manifest.model_validate(raw), secret, Path()))
+
+        def keep(resolved: dict[str, Any]) -> None:
+            outputs.update(resolved)
+
+        return pulumi.Output.all(**bottle.outputs).apply(keep)
+
+    register()
+    return recorder, outputs
+
+
+def is_secret(value: Any) -> bool:
+    """True if the engine would keep this input encrypted."""
+    return isinstance(value, dict) and SECRET_SIGNATURE in value

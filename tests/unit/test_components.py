@@ -1,0 +1,190 @@
+"""The composition, through Pulumi's mocks: what is registered, and how it is hardened."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from mocked import Recorder, compose, is_secret
+
+from components.authorities import fingerprint
+from components.container import megabytes
+
+TOKEN = "a-real-looking-token-value"
+ROUTED = {
+    "env": {"A": "b"},
+    "egress": {
+        "routes": [
+            {"host": "api.anthropic.com", "token_ref": "CLAUDE_CODE_OAUTH_TOKEN"},
+            {"host": "api.example.com"},
+        ]
+    },
+}
+BARE = {"pipelock": {"allow": ["api.example.com"]}}
+
+
+@pytest.fixture(scope="module")
+def routed() -> tuple[Recorder, dict[str, Any]]:
+    return compose(ROUTED, {"CLAUDE_CODE_OAUTH_TOKEN": TOKEN})
+
+
+@pytest.fixture(scope="module")
+def bare() -> tuple[Recorder, dict[str, Any]]:
+    return compose(BARE)
+
+
+def networks(recorder: Recorder, role: str) -> set[str]:
+    joined = recorder.container(role).inputs["networksAdvanced"]
+    return {network["name"].split("-network")[0].removeprefix("claude-bottle-") for network in joined}
+
+
+def upload(recorder: Recorder, role: str, path: str) -> Any:
+    return next(u["content"] for u in recorder.container(role).inputs["uploads"] if u["file"] == path)
+
+
+def test_only_pipelock_touches_the_outside(routed: Any, bare: Any) -> None:
+    assert networks(routed[0], "agent") == {"agent"}
+    assert networks(routed[0], "egress") == {"agent", "chain"}
+    assert networks(routed[0], "pipelock") == {"chain", "outside"}
+    assert networks(bare[0], "agent") == {"agent"}
+    assert networks(bare[0], "pipelock") == {"agent", "outside"}
+    assert len(bare[0].all(":Container")) == 2
+
+
+def test_the_inner_networks_are_internal_and_without_the_host(routed: Any) -> None:
+    made = {n.name.split("-network")[0].removeprefix("claude-bottle-"): n.inputs for n in routed[0].all(":Network")}
+    assert set(made) == {"agent", "chain", "outside"}
+    for inner in ("agent", "chain"):
+        assert made[inner]["internal"] is True
+        assert made[inner]["options"] == {"com.docker.network.bridge.inhibit_ipv4": "true"}
+        assert made[inner]["ipv6"] is False
+    assert made["outside"]["internal"] is False
+
+
+def test_every_container_is_hardened(routed: Any, bare: Any) -> None:
+    for container in (*routed[0].all(":Container"), *bare[0].all(":Container")):
+        inputs = container.inputs
+        assert inputs["capabilities"] == {"drops": ["ALL"]}
+        assert inputs["securityOpts"] == ["no-new-privileges:true"]
+        assert inputs["init"] is True
+        assert inputs["memory"] == inputs["memorySwap"] > 0
+        assert inputs["restart"] == "unless-stopped"
+        assert inputs["destroyGraceSeconds"] > 0
+        assert inputs["logOpts"] == {"max-file": "3", "max-size": "10m"}
+        assert {label["label"] for label in inputs["labels"]} == {"claude-bottle.stack", "claude-bottle.role"}
+        assert inputs["name"] == f"claude-bottle-{inputs['hostname']}-unit"
+        assert inputs["image"].startswith("sha256:")
+        assert container.delete_before_replace
+        for forbidden in (
+            "privileged",
+            "ports",
+            "volumes",
+            "mounts",
+            "devices",
+            "pidMode",
+            "ipcMode",
+            "usernsMode",
+            "hosts",
+        ):
+            assert forbidden not in inputs
+
+
+def test_names_do_not_resolve_outside(routed: Any) -> None:
+    assert routed[0].container("agent").inputs["dns"] == ["127.0.0.1"]
+    assert routed[0].container("egress").inputs["dns"] == ["127.0.0.1"]
+
+
+def test_tokens_are_secret_and_in_egress_only(routed: Any) -> None:
+    recorder, outputs = routed
+    holders = [r.name for r in recorder.resources if TOKEN in json.dumps(r.inputs)]
+    assert holders == ["unit-egress-container"]
+    assert is_secret(upload(recorder, "egress", "/etc/claude-bottle/tokens.json"))
+    assert TOKEN not in json.dumps(recorder.container("egress").inputs["envs"])
+    assert TOKEN not in json.dumps(outputs)
+
+
+def test_ca_keys_are_secret_and_never_in_the_agent(routed: Any) -> None:
+    recorder, _ = routed
+    assert len(recorder.all(":PrivateKey")) == len(recorder.all(":SelfSignedCert")) == 2
+    assert {k.inputs["algorithm"] + k.inputs["ecdsaCurve"] for k in recorder.all(":PrivateKey")} == {"ECDSAP256"}
+    for cert in recorder.all(":SelfSignedCert"):
+        assert is_secret(cert.inputs["privateKeyPem"])
+        assert cert.inputs["isCaCertificate"] is True
+        assert 0 < cert.inputs["earlyRenewalHours"] < cert.inputs["validityPeriodHours"]
+    assert is_secret(upload(recorder, "egress", "/etc/claude-bottle/mitmproxy-ca.pem"))
+    assert is_secret(upload(recorder, "pipelock", "/etc/pipelock/ca-key.pem"))
+    assert "uploads" not in recorder.container("agent").inputs or not recorder.container("agent").inputs["uploads"]
+    assert "KEY " not in json.dumps([recorder.container("agent").inputs, recorder.command("-ca").inputs])
+
+
+def test_without_routes_there_is_one_ca_and_no_egress(bare: Any) -> None:
+    recorder, outputs = bare
+    assert len(recorder.all(":PrivateKey")) == 1
+    assert not [r for r in recorder.resources if "egress" in r.name]
+    assert outputs["egress_container"] is None
+    assert "HTTPS_PROXY=http://pipelock:8888" in recorder.container("agent").inputs["envs"]
+
+
+def test_the_agent_gets_a_placeholder_and_its_proxy(routed: Any) -> None:
+    envs = dict(e.split("=", 1) for e in routed[0].container("agent").inputs["envs"])
+    assert envs["HTTPS_PROXY"] == envs["https_proxy"] == envs["HTTP_PROXY"] == "http://egress:8080"
+    assert envs["CLAUDE_CODE_OAUTH_TOKEN"].startswith("placeholder")
+    bundle = "/etc/ssl/certs/ca-certificates.crt"
+    assert envs["NODE_EXTRA_CA_CERTS"] == envs["SSL_CERT_FILE"] == envs["REQUESTS_CA_BUNDLE"] == bundle
+    assert envs["A"] == "b"
+
+
+def test_each_part_waits_for_what_it_needs(routed: Any) -> None:
+    recorder, _ = routed
+
+    def waits(name: str) -> str:
+        return " ".join(next(r for r in recorder.resources if r.name == name).dependencies)
+
+    assert "unit-pipelock-policy-put" in waits("unit-egress-container")
+    assert "unit-egress-routes-put" in waits("unit-agent-container")
+    assert "unit-agent-container" in waits("unit-provision-ca")
+    for command in recorder.all(":Command"):
+        assert command.inputs["triggers"]
+
+
+def test_policies_travel_beside_the_containers(routed: Any) -> None:
+    """A route edit is a new input of a command, never of a container."""
+    other = compose(
+        {"egress": {"routes": [*ROUTED["egress"]["routes"], {"host": "new.example.com"}]}, "env": {"A": "b"}},
+        {"CLAUDE_CODE_OAUTH_TOKEN": TOKEN},
+    )[0]  # type: ignore[index]
+    before, after = (
+        {r.name: r.inputs for r in recorder.resources if not r.typ.endswith(":Stack")}
+        for recorder in (routed[0], other)
+    )
+    assert set(before) == set(after)
+    changed = [name for name, inputs in before.items() if inputs != after[name]]
+    assert sorted(changed) == ["unit-egress-routes-put", "unit-pipelock-policy-put"]
+
+
+def test_the_upstream_engine_gets_its_files_and_its_pinned_image() -> None:
+    image = "ghcr.io/example/pipelock@sha256:" + "b" * 64
+    recorder, outputs = compose({"pipelock": {"engine": "upstream", "image": image}})
+    container = recorder.container("pipelock")
+    assert container.inputs["command"] == ["run", "--config", "/etc/pipelock/pipelock.yaml"]
+    assert {i.inputs["name"] for i in recorder.all(":RemoteImage")} >= {image}
+    assert "/etc/pipelock/pipelock.yaml" in json.dumps(container.inputs["uploads"])
+    assert outputs["plan"]["pipelock"]["image"] == image
+    assert not [c for c in recorder.all(":Command") if "policy" in c.name]
+
+
+def test_images_stay_and_are_tagged_by_content(routed: Any) -> None:
+    images = routed[0].all(":RemoteImage")
+    assert {i.inputs["name"].partition(":")[0] for i in images} == {
+        f"claude-bottle/{r}" for r in ("agent", "egress", "pipelock")
+    }
+    assert all(i.inputs["keepLocally"] is True for i in images)
+
+
+def test_small_helpers() -> None:
+    assert (megabytes("512m"), megabytes("2g")) == (512, 2048)
+    with pytest.raises(ValueError, match="not a memory size"):
+        megabytes("2t")
+    pem = "-----BEGIN CERTIFICATE-----\nYWJj\n-----END CERTIFICATE-----\n"
+    assert fingerprint(pem).startswith("BA:78:16:BF")

@@ -1,0 +1,181 @@
+"""What a manifest may say, and what it gets told when it may not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.egress_plan import EgressPlan, assign_slots
+from components.errors import ManifestError
+from components.manifest import EgressConfig, Manifest, stack_file_schema
+from components.plan import plan
+from components.validation import load
+
+ROOT = Path(__file__).parents[2]
+TOKENS = {
+    "GH": "a-token-of-some-length",
+    "CLAUDE_CODE_OAUTH_TOKEN": "another-token-of-length",
+    "SHORT": "abc",
+    "LINE": "abcdefgh\nijkl",
+}
+LEAK = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
+
+
+def check(raw: Any, base: Path = ROOT / "stacks") -> Manifest:
+    return load(raw, TOKENS.get, base)
+
+
+def routes(*items: Any) -> dict[str, Any]:
+    return {"egress": {"routes": list(items)}}
+
+
+def findings(raw: Any) -> dict[str, str]:
+    with pytest.raises(ManifestError) as error:
+        check(raw)
+    assert all("\n" not in str(finding) for finding in error.value.findings)
+    return {finding.path: str(finding) for finding in error.value.findings}
+
+
+@pytest.mark.parametrize(
+    ("raw", "path", "words"),
+    [
+        ({"colour": 1}, "colour", "unknown key; accepted here: agent, env, egress"),
+        ({"agent": {"colour": 1}}, "agent.colour", "accepted here: image, dockerfile"),
+        (routes({"host": "a.example.com", "hots": 1}), "egress.routes[0].hots", "accepted here: host, path"),
+        (routes({}), "egress.routes[0].host", "required"),
+        (routes({"host": 3}), "egress.routes[0].host", "string"),
+        (routes({"host": "https://a.example.com"}), "egress.routes[0].host", "write an exact name"),
+        (routes({"host": "*"}), "egress.routes[0].host", "'*'"),
+        (routes({"host": "*.com"}), "egress.routes[0].host", "single label"),
+        (routes({"host": "10.0.0.1"}), "egress.routes[0].host", "IP address"),
+        (routes({"host": "a.example.com", "path": ["repos"]}), "egress.routes[0].path[0]", "absolute path"),
+        (routes({"host": "a.example.com", "path": ["/a/../b"]}), "egress.routes[0].path[0]", "dot segments"),
+        (routes({"host": "a.example.com", "methods": ["TRACE"]}), "egress.routes[0].methods[0]", "TRACE"),
+        (routes({"host": "a.example.com", "methods": []}), "egress.routes[0].methods", "at least 1"),
+        (routes({"host": "a.example.com", "auth_scheme": "bearer"}), "egress.routes[0]", "needs a token_ref"),
+        (
+            routes({"host": "a.example.com", "auth_scheme": "digest", "token_ref": "GH"}),
+            "egress.routes[0].auth_scheme",
+            "header:<Name>",
+        ),
+        (
+            routes({"host": "a.example.com", "auth_scheme": "header:Host", "token_ref": "GH"}),
+            "egress.routes[0].auth_scheme",
+            "header:<Name>",
+        ),
+        (routes({"host": "*.example.com", "token_ref": "GH"}), "egress.routes[0]", "exact host only"),
+        (
+            routes({"host": "a.example.com", "token_ref": "NONE"}),
+            "egress.routes[0].token_ref",
+            "pulumi config set --secret NONE",
+        ),
+        (routes({"host": "a.example.com", "token_ref": "SHORT"}), "egress.routes[0].token_ref", "at least 8"),
+        (routes({"host": "a.example.com", "token_ref": "LINE"}), "egress.routes[0].token_ref", "line end"),
+        (
+            routes({"host": "a.example.com"}, {"host": "A.example.com"}),
+            "egress.routes[1]",
+            "conflicts with egress.routes[0]",
+        ),
+        ({"env": {"https_proxy": "x"}}, "env.https_proxy", "cannot be changed"),
+        ({"env": {"A B": "x"}}, "env.A B", "not the name"),
+        ({"env": {"TOKEN": LEAK}}, "env.TOKEN", "looks like a secret (rule github-pat)"),
+        ({"env": {"A": 1}}, "env.A", "string"),
+        ({"agent": {"memory": "lots"}}, "agent.memory", "2g, 512m"),
+        ({"agent": {"cpus": 0}}, "agent.cpus", "greater than 0"),
+        ({"agent": {"image": "a", "dockerfile": "b"}}, "agent", "not both"),
+        ({"pipelock": {"engine": "upstream"}}, "pipelock", "pinned by digest"),
+        ({"pipelock": {"engine": "upstream", "image": "x:latest"}}, "pipelock", "pinned by digest"),
+        ({"pipelock": {"image": "x"}}, "pipelock", "belongs to engine upstream"),
+        ({"pipelock": {"engine": "other"}}, "pipelock.engine", "builtin"),
+        ({"pipelock": {"passthrough": ["x.example.com"]}}, "pipelock.passthrough[0]", "neither a route's host"),
+        ({"pipelock": {"upstream_roots": ["no-such.pem"]}}, "pipelock.upstream_roots[0]", "not a readable PEM"),
+        ({"pipelock": {"dlp": {"disabled_rules": ["nonsense"]}}}, "pipelock.dlp", "no such rule"),
+        ({"pipelock": {"dlp": {"patterns": [{"name": "x", "regex": "(((("}]}}}, "pipelock.dlp", "not an RE2"),
+        ({"tokens": {"GH": "x"}}, "tokens", "token_ref"),
+        ({"cred_proxy": {}}, "cred_proxy", "egress: {routes:"),
+        ({"egress_proxy": {}}, "egress_proxy", "rename the key"),
+        ({"ssh": {}}, "ssh", "https"),
+        (routes({"host": "a.example.com", "role": "git"}), "egress.routes[0].role", "token_ref and auth_scheme"),
+        ([], "claude-bottle:bottle", "write a mapping"),
+        (None, "claude-bottle:bottle", "write a mapping"),
+        ({"egress": []}, "egress", "dictionary"),
+        ({"egress": {"routes": {}}}, "egress.routes", "list"),
+    ],
+)
+def test_each_mistake_is_one_line_with_its_key_path(raw: Any, path: str, words: str) -> None:
+    found = findings(raw)
+    assert list(found) == [path]
+    assert words in found[path]
+
+
+def test_everything_is_told_in_one_go() -> None:
+    raw = {
+        "tokens": {},
+        "x": 1,
+        "env": {"T": LEAK},
+        **routes({"host": "a..b"}, {"host": "ok.example.com", "token_ref": "NONE"}),
+    }
+    assert set(findings(raw)) == {"tokens", "x", "env.T", "egress.routes[0].host", "egress.routes[1].token_ref"}
+
+
+def test_no_error_shows_what_may_be_a_secret() -> None:
+    raw = {
+        "env": {"T": LEAK},
+        **routes({"host": "a.example.com", "token_ref": LEAK + "!"}, {"host": "b.example.com", "token_ref": "SHORT"}),
+    }
+    with pytest.raises(ManifestError) as error:
+        check(raw)
+    assert LEAK not in str(error.value)
+    assert TOKENS["SHORT"] not in str(error.value).replace("SHORT", "")
+
+
+def test_different_paths_or_methods_are_no_conflict() -> None:
+    check(
+        routes(
+            {"host": "a.example.com", "path": ["/a"]},
+            {"host": "a.example.com", "path": ["/b"]},
+            {"host": "a.example.com"},
+        )
+    )
+    check(routes({"host": "a.example.com", "methods": ["GET"]}, {"host": "a.example.com", "methods": ["POST"]}))
+
+
+def test_slots_follow_the_first_mention_and_are_shared() -> None:
+    config = check(
+        routes(
+            {"host": "a.example.com", "token_ref": "GH"},
+            {"host": "b.example.com", "token_ref": "CLAUDE_CODE_OAUTH_TOKEN"},
+            {"host": "c.example.com", "token_ref": "GH", "auth_scheme": "basic"},
+            {"host": "d.example.com"},
+        )
+    ).egress
+    assert assign_slots(config) == {"GH": "EGRESS_TOKEN_0", "CLAUDE_CODE_OAUTH_TOKEN": "EGRESS_TOKEN_1"}
+    table = json.loads(EgressPlan.of(config).table)["routes"]
+    assert [(r.get("slot"), r.get("auth_scheme")) for r in table] == [
+        ("EGRESS_TOKEN_0", "bearer"), ("EGRESS_TOKEN_1", "bearer"), ("EGRESS_TOKEN_0", "basic"), (None, None),
+    ]  # fmt: skip
+    assert assign_slots(EgressConfig()) == {}
+
+
+def test_the_plan_is_stable_and_holds_no_secret() -> None:
+    manifest = check({"env": {"A": "b"}, **routes({"host": "a.example.com", "token_ref": "GH"})})
+    images = {"agent": "a", "egress": "e", "pipelock": "p"}
+    told = plan("s", manifest, EgressPlan.of(manifest.egress), images)
+    assert told["schema"] == 1
+    assert told["egress"]["token_slots"] == {"EGRESS_TOKEN_0": "GH"}
+    assert TOKENS["GH"] not in json.dumps(told)
+    assert json.dumps(told) == json.dumps(plan("s", manifest, EgressPlan.of(manifest.egress), images))
+
+
+def test_the_stored_schema_is_the_models() -> None:
+    stored = json.loads((ROOT / "stacks" / "manifest.schema.json").read_text())
+    assert stored == stack_file_schema(), "run: make schema"
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "stacks").glob("Pulumi.*.yaml")), ids=lambda file: file.name)
+def test_every_stack_file_of_the_project_is_valid(file: Path) -> None:
+    check(yaml.safe_load(file.read_text())["config"]["claude-bottle:bottle"])

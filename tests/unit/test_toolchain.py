@@ -1,0 +1,103 @@
+"""The set-up's own logic; what it installs is tried by running it."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from components import images
+from toolchain import demo, pulumi_cli, python_env, workspace
+from toolchain.go_build import Piece
+from toolchain.shell import SetupError, quiet, run
+from toolchain.step import ensure, examine
+
+
+class FakeStep:
+    name, why, how = "thing", "it is needed", "get it by hand"
+
+    def __init__(self, there: bool, comes: bool = True) -> None:
+        self.there, self.comes, self.got = there, comes, 0
+
+    def look(self) -> str | None:
+        return "1.0" if self.there else None
+
+    def get(self) -> None:
+        self.got += 1
+        self.there = self.comes
+
+
+def test_a_step_is_done_once_and_only_when_needed(capsys: pytest.CaptureFixture[str]) -> None:
+    there, missing = FakeStep(True), FakeStep(False)
+    for step in (there, missing, missing):
+        ensure(step)
+    assert (there.got, missing.got) == (0, 1)
+    assert "getting it (it is needed)" in capsys.readouterr().err
+    with pytest.raises(SetupError, match="get it by hand"):
+        ensure(FakeStep(False, comes=False))
+    assert [r.found for r in examine([FakeStep(True), FakeStep(False)])] == ["1.0", None]
+
+
+def test_a_failing_command_shows_the_end_of_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toolchain.shell.CACHE", tmp_path)
+    with pytest.raises(SetupError, match="why it failed"):
+        run(["sh", "-c", "echo why it failed; exit 3"], "a step")
+    assert quiet("false") is None
+    assert quiet("no-such-program-at-all") is None
+
+
+def test_the_passphrase_is_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workspace, "PASSPHRASE", tmp_path / "config" / "passphrase")
+    monkeypatch.setattr(workspace, "STATE", tmp_path / "state")
+    step = workspace.Workspace()
+    assert step.look() is None
+    step.get()
+    kept = workspace.PASSPHRASE.read_text()
+    assert stat.S_IMODE(workspace.PASSPHRASE.stat().st_mode) == 0o600
+    workspace.PASSPHRASE.chmod(0o644)
+    assert step.look() is None
+    step.get()
+    assert step.look() is not None
+    assert workspace.PASSPHRASE.read_text() == kept
+
+
+def test_a_chosen_backend_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path))
+    monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
+    assert workspace.environment()["PULUMI_BACKEND_URL"].startswith("file://")
+    (tmp_path / "credentials.json").write_text('{"current": "https://pulumi.example.com"}')
+    assert "PULUMI_BACKEND_URL" not in workspace.environment()
+
+
+def test_a_piece_is_cached_by_its_content() -> None:
+    pieces = [*pulumi_cli.CLI, *pulumi_cli.PROVIDERS.values()]
+    assert len({piece.digest() for piece in pieces}) == len(pieces)
+    changed = Piece(pieces[0].folder, pieces[0].package, pieces[0].binary, ("-other",))
+    assert changed.digest() != pieces[0].digest()
+
+
+def test_plugins_are_those_of_the_locked_sdks() -> None:
+    lock = (python_env.ROOT / "requirements.lock").read_text()
+    for kind, version in pulumi_cli.PLUGINS.items():
+        assert f"pulumi-{kind}=={version}" in lock
+
+
+def test_an_image_is_tagged_by_content_alone(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "f.py").write_text("1")
+    before = images.content_digest(("a",), tmp_path)
+    (tmp_path / "a" / "__pycache__").mkdir()
+    (tmp_path / "a" / "__pycache__" / "f.pyc").write_text("x")
+    assert images.content_digest(("a",), tmp_path) == before
+    (tmp_path / "a" / "f.py").write_text("2")
+    assert images.content_digest(("a",), tmp_path) != before
+
+
+def test_no_address_of_an_index_is_in_a_lock() -> None:
+    for lock in [*python_env.ROOT.glob("*.lock"), *python_env.ROOT.glob("sidecar_images/*.lock")]:
+        assert "://" not in lock.read_text()
+
+
+def test_the_demo_tries_what_must_pass_and_what_must_not() -> None:
+    assert len({trial.what for trial in demo.TRIALS}) == len(demo.TRIALS) > 5
