@@ -11,6 +11,7 @@ import pulumi_docker as docker
 
 from components.container import ContainerArgs, hardened_container, megabytes
 from components.egress_plan import CLAUDE_TOKEN
+from components.images import content_digest
 from components.manifest import AgentConfig
 from components.naming import docker_name
 
@@ -86,9 +87,10 @@ class Agent(pulumi.ComponentResource):
         if config.image:
             return docker.RemoteImage(f"{name}-image", name=config.image, keep_locally=True, opts=child).image_id
         file = (base / (config.dockerfile or "")).resolve()
+        digest = content_digest((".",), file.parent)[:16]
         return docker.RemoteImage(
-            f"{name}-image",
-            name=docker_name("agent", "custom"),
+            f"{name}-image-{digest}",
+            name=f"claude-bottle/agent-own:{digest}",
             keep_locally=True,
             build=docker.RemoteImageBuildArgs(context=str(file.parent), dockerfile=file.name),
             opts=child,

@@ -46,6 +46,10 @@ def load(raw: object, find_token: Callable[[str], str | None], base: Path = Path
     findings += _tokens(routes, find_token)
     findings += _env(cleaned.get("env"))
     if manifest is not None:
+        if manifest.agent.dockerfile and not (base / manifest.agent.dockerfile).is_file():
+            findings.append(
+                Finding("agent.dockerfile", manifest.agent.dockerfile, "no such file beside the stack file")
+            )
         findings += _pipelock(manifest.pipelock, [route.host for _, route in routes], base)
     if findings or manifest is None:
         raise ManifestError(sorted(findings, key=lambda finding: finding.path))

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import secrets
+import socket
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -60,6 +61,13 @@ def _certificate(name: str, *, issuer: Any = None, names: list[str] | None = Non
 
 def _pem(certificate: Any) -> bytes:
     return bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+
+@contextlib.contextmanager
+def host_listener() -> Iterator[int]:
+    """A service of the host on all of its addresses; gives its port."""
+    with socket.create_server(("0.0.0.0", 0), backlog=16) as server:
+        yield server.getsockname()[1]
 
 
 @dataclass

@@ -85,6 +85,7 @@ def findings(raw: Any) -> dict[str, str]:
         ({"env": {"TOKEN": LEAK}}, "env.TOKEN", "looks like a secret (rule github-pat)"),
         ({"env": {"A": 1}}, "env.A", "string"),
         ({"agent": {"memory": "lots"}}, "agent.memory", "2g, 512m"),
+        ({"agent": {"dockerfile": "no/Dockerfile"}}, "agent.dockerfile", "no such file"),
         ({"agent": {"cpus": 0}}, "agent.cpus", "greater than 0"),
         ({"agent": {"image": "a", "dockerfile": "b"}}, "agent", "not both"),
         ({"pipelock": {"engine": "upstream"}}, "pipelock", "pinned by digest"),
