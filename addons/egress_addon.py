@@ -25,6 +25,7 @@ from addons.proxy_guard import (
     known_length,
     log_decision,
     log_refusal,
+    refuse_large,
     refuse_raw,
     respond,
 )
@@ -96,9 +97,10 @@ class Egress:
             return
         verdict = self._decide(flow)
         flow.metadata["egress"] = verdict
-        if not isinstance(verdict, core.Route):
-            return
         length = known_length(flow.request)
+        if not isinstance(verdict, core.Route):
+            refuse_large(flow, verdict, length)
+            return
         if length is None or length > BUFFERED_BODY:
             bodies.watch_upload(flow, self._mask)
         self._prepare(flow, verdict)
@@ -111,8 +113,9 @@ class Egress:
             return self._answer(flow, verdict)
         if not isinstance(verdict, core.Route):
             return self._introspect(flow)
-        if not flow.request.stream and self._mask and bodies.has_token(flow.request, self._mask):
-            return self._answer(flow, _refuse("token_in_request", "The body holds a credential of this bottle."))
+        if self._mask and bodies.has_token(flow.request, self._mask):
+            refusal = _refuse("token_in_request", "The body holds a credential of this bottle.")
+            return bodies.cut(flow, refusal) if flow.request.stream else self._answer(flow, refusal)
         where = {"method": flow.request.method, "host": flow.request.host, "path": flow.request.path.partition("?")[0]}
         log_decision("egress", decision="allowed", route=verdict.host, injected=bool(verdict.slot), **where)
         return None

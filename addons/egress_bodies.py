@@ -13,9 +13,9 @@ _MAX_PLAIN = 64 << 20  # bytes of a buffered body when decoded
 
 
 def has_token(request: http.Request, mask: TokenMask) -> bool:
-    """True if a buffered body holds a token, as sent or decoded."""
+    """True if a buffered body, as sent or decoded, or a trailer holds a token."""
     body = request.raw_content or b""
-    if mask.found_in(body):
+    if mask.found_in(body) or any(mask.found_in(value) for _, value in (request.trailers or http.Headers()).fields):
         return True
     try:
         return mask.found_in(decode(body, request.headers.get("content-encoding", ""), _MAX_PLAIN))
@@ -33,11 +33,11 @@ def watch_upload(flow: http.HTTPFlow, mask: TokenMask) -> None:
     except DecodeError:
         decoder = decoder_for("")
     raw, plain = MaskedStream(mask), MaskedStream(mask, decoder)
-    cut = False
+    ended = False
 
     def stream(chunk: bytes) -> bytes:
-        nonlocal cut
-        if cut:
+        nonlocal ended
+        if ended:
             return b""
         out = raw.feed(chunk) if chunk else raw.finish()
         try:
@@ -46,13 +46,18 @@ def watch_upload(flow: http.HTTPFlow, mask: TokenMask) -> None:
         except DecodeError:
             plain.found = True
         if raw.found or plain.found:
-            cut = True
-            log_refusal(flow, Refusal("egress", "token_in_request", "The body holds a credential of this bottle."))
-            abort(flow)
+            ended = True
+            cut(flow, Refusal("egress", "token_in_request", "The body holds a credential of this bottle."))
             return b""
         return out
 
     flow.request.stream = stream
+
+
+def cut(flow: http.HTTPFlow, refusal: Refusal) -> None:
+    """Refuse what is on its way already: no answer is possible any more, so both sides see a broken connection."""
+    log_refusal(flow, refusal, streamed=True)
+    abort(flow)
 
 
 def mask_headers(headers: http.Headers, mask: TokenMask) -> None:

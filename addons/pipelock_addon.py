@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
-import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -35,15 +33,16 @@ from addons.proxy_guard import (
     known_length,
     log_decision,
     log_refusal,
+    refuse_large,
     refuse_raw,
     respond,
 )
 from addons.refusal import Refusal
 from addons.reload import ReloadingFile
+from addons.vetted_names import VettedNames
 
 PIPELOCK_CONFIG = Path(os.environ.get("PIPELOCK_CONFIG", "/etc/pipelock/pipelock.yaml"))
 HEALTH_HOST = "_pipelock.local"
-_RESOLVED_SECONDS = 30.0
 _IN_THREAD = 64 << 10  # bytes: larger bodies are looked at beside the event loop, so that streams go on
 
 
@@ -68,14 +67,10 @@ class Pipelock:
         self._file = ReloadingFile(config, Engine, run / "status.json")
         self._watch = Watch("pipelock", self._file)  # type: ignore[arg-type]
         self._tunnels = Tunnels()
-        self._resolved: dict[tuple[str, int], tuple[float, list[Any]]] = {}
+        self._names = VettedNames(lambda: self._file.current.policy if self._file.current else None)
 
     def running(self) -> None:
-        # What was vetted is what is dialled: every connection of this process resolves here, so no second answer of a
-        # name server can lead it elsewhere (DNS rebinding).
-        loop = asyncio.get_running_loop()
-        self._lookup = loop.getaddrinfo
-        loop.getaddrinfo = self._vetted  # type: ignore[method-assign]
+        self._names.install(asyncio.get_running_loop())
         self._watch.start()
 
     def done(self) -> None:
@@ -95,7 +90,7 @@ class Pipelock:
         engine = self._file.current
         if engine is not None and engine.policy.passes_through(host):
             # Spliced: this is the last moment at which it can be refused.
-            refusal = engine.policy.refuse_target("https", host, port) or await self._vet(engine, host, port)
+            refusal = engine.policy.refuse_target("https", host, port) or await self._names.vet(host, port)
             if refusal is not None:
                 return self._answer(flow, refusal)
         return None
@@ -127,12 +122,13 @@ class Pipelock:
         verdict = self._decide(flow)
         flow.metadata["pipelock"] = verdict
         engine = self._file.current
-        if isinstance(verdict, Refusal) or engine is None or verdict == HEALTH_HOST:
-            return
         length = known_length(flow.request)
+        if isinstance(verdict, Refusal) or engine is None or verdict == HEALTH_HOST:
+            refuse_large(flow, verdict, length)
+            return
         if length is None or length > engine.policy.max_body_bytes:
             # The connection is opened before the body is there, so this is the last moment to look at the address.
-            refusal = await self._vet(engine, verdict, flow.request.port)
+            refusal = await self._names.vet(verdict, flow.request.port)
             if refusal is not None:
                 flow.metadata["pipelock"] = refusal
             else:
@@ -148,8 +144,8 @@ class Pipelock:
         if verdict == HEALTH_HOST or engine is None or verdict is None:
             return self._health(flow)
         if not flow.request.stream:
-            refusal = await self._look_at_body(engine, flow.request) or await self._vet(
-                engine, verdict, flow.request.port
+            refusal = await self._look_at_body(engine, flow.request) or await self._names.vet(
+                verdict, flow.request.port
             )
             if refusal is not None:
                 return self._answer(flow, refusal)
@@ -231,33 +227,6 @@ class Pipelock:
         refusal = _found(verdict) if isinstance(verdict, Finding) else core.refuse(verdict.reason, str(verdict))
         log_refusal(flow, refusal, streamed=True)
         abort(flow)
-
-    async def _vet(self, engine: Engine, host: str, port: int) -> Refusal | None:
-        try:
-            answers = await self._answers(host, port)
-        except OSError:
-            answers = []
-        return engine.policy.refuse_addresses(host, [str(answer[4][0]) for answer in answers])
-
-    async def _answers(self, host: str, port: int) -> list[Any]:
-        now = time.monotonic()
-        cached = self._resolved.get((host, port))
-        if cached is None or cached[0] < now:
-            self._resolved = {key: value for key, value in self._resolved.items() if value[0] >= now}
-            found = await self._lookup(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-            cached = self._resolved[(host, port)] = (now + _RESOLVED_SECONDS, list(found))
-        return cached[1]
-
-    async def _vetted(self, host: Any, port: Any, **_: Any) -> list[Any]:
-        """Stands in for the event loop's resolver: only vetted answers come out."""
-        engine, name = self._file.current, str(host).lower()
-        if engine is None:
-            raise OSError("no policy is loaded")
-        answers = await self._answers(name, int(port))
-        refusal = engine.policy.refuse_addresses(name, [str(answer[4][0]) for answer in answers])
-        if refusal is not None:
-            raise OSError(refusal.message)
-        return answers
 
     def _health(self, flow: http.HTTPFlow) -> None:
         body = {"status": "ok" if self._file.current else "denying", "error": self._file.error}

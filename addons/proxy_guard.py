@@ -17,6 +17,7 @@ from addons.reload import ReloadingFile
 
 RUN = Path("/run/claude-bottle")
 REASON_HEADER = "x-pipelock-block-reason"  # the name the upstream pipelock uses (its block-reason guide, v2.4)
+_HELD_FOR_A_REFUSAL = 32 << 20  # bytes
 _ECH = 0xFE0D  # encrypted_client_hello (RFC 9849)
 
 
@@ -88,6 +89,13 @@ def log_refusal(flow: http.HTTPFlow, refusal: Refusal, **more: object) -> None:
     request = flow.request
     where = {"method": request.method, "host": request.host, "path": request.path.partition("?")[0][:300]}
     log_decision(refusal.by, decision="refused", reason=refusal.reason, status=refusal.status, **where, **more)
+
+
+def refuse_large(flow: http.HTTPFlow, verdict: object, length: int | None) -> None:
+    """A refusal is answered when the request is whole; one that announces a large body is cut at once instead."""
+    if isinstance(verdict, Refusal) and (length or 0) > _HELD_FOR_A_REFUSAL:
+        log_refusal(flow, verdict, cut=True)
+        flow.kill()
 
 
 def known_length(message: http.Message) -> int | None:

@@ -171,6 +171,19 @@ def test_a_token_in_a_body_is_refused(egress: Egress, packed: bool) -> None:
     assert reason(made) == "token_in_request"
 
 
+def test_a_token_in_a_trailer_is_refused(egress: Egress) -> None:
+    made = flow(method="POST", body=b"x")
+    made.request.trailers = http.Headers(x_end=TOKEN)
+    assert reason(run(egress, made)) == "token_in_request"
+
+
+def test_a_large_upload_to_a_refused_host_is_not_held(egress: Egress) -> None:
+    made = flow("https://other.example.com/", method="POST")
+    made.request.headers["content-length"] = str(1 << 30)
+    egress.requestheaders(made)
+    assert made.error is not None
+
+
 def test_large_and_endless_uploads_are_streamed_small_ones_are_not(egress: Egress) -> None:
     small, large, endless = (flow(method="POST", body=b"x") for _ in range(3))
     large.request.headers["content-length"] = str(BUFFERED_BODY + 1)
@@ -279,8 +292,10 @@ def test_without_a_table_everything_is_refused_and_a_bad_one_keeps_the_last_good
             assert told["live"] == live
             assert reason(run(addon, flow())) is None
         table.unlink()
-        table.symlink_to("/etc/passwd")
+        (tmp_path / "wide.json").write_text('{"version": 1, "routes": [{"host": "other.example.com"}]}')
+        table.symlink_to(tmp_path / "wide.json")
         assert addon._file.poll()
+        assert reason(run(addon, flow("https://other.example.com/"))) == "host_not_declared"
         assert reason(run(addon, flow())) is None
         assert not addon._file.poll()
 

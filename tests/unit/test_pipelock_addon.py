@@ -40,7 +40,7 @@ def pipelock(tmp_path: Path) -> Pipelock:
             raise socket.gaierror("no such name")
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ANSWERS.get(host, "203.0.113.5"), port))]
 
-    addon._lookup = lookup
+    addon._names.lookup = lookup
     return addon
 
 
@@ -122,13 +122,13 @@ def test_what_was_vetted_is_what_is_dialled(pipelock: Pipelock) -> None:
     """The second answer of a name server changes nothing, and an internal one is never given out."""
 
     async def both() -> None:
-        assert await pipelock._vetted("open.example.org", 443)
+        assert await pipelock._names.getaddrinfo("open.example.org", 443)
         ANSWERS["open.example.org"] = "127.0.0.1"
         try:
-            assert (await pipelock._vetted("open.example.org", 443))[0][4][0] == "203.0.113.5"
-            pipelock._resolved.clear()
+            assert (await pipelock._names.getaddrinfo("open.example.org", 443))[0][4][0] == "203.0.113.5"
+            pipelock._names.answers.clear()
             with pytest.raises(OSError, match="internal address"):
-                await pipelock._vetted("open.example.org", 443)
+                await pipelock._names.getaddrinfo("open.example.org", 443)
         finally:
             del ANSWERS["open.example.org"]
 
@@ -221,8 +221,8 @@ def test_without_a_policy_everything_is_refused(tmp_path: Path) -> None:
     assert run(addon, flow()) == "no_policy"
 
     async def resolve() -> None:
-        with pytest.raises(OSError, match="no policy"):
-            await addon._vetted("open.example.org", 443)
+        with pytest.raises(OSError, match="No policy"):
+            await addon._names.getaddrinfo("open.example.org", 443)
 
     asyncio.run(resolve())
 
