@@ -9,11 +9,8 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 from addons.decoders import DecodeError, decoder_for
 from addons.dlp_rules import RuleSet
-from addons.dlp_views import Unscannable, View, body_views, text_views
+from addons.dlp_views import OVERLAP, WINDOW, Unscannable, View, body_views, text_views
 from addons.seed_phrase import has_seed_phrase
-
-WINDOW = 1 << 20  # bytes of a stream that are looked at together
-OVERLAP = 16 << 10  # bytes of the window before that are looked at again: longer than any key in PEM
 
 
 @dataclass(frozen=True)

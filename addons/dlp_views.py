@@ -20,6 +20,9 @@ from addons.dlp_rules import compile_bytes
 View = tuple[str, bytes]  # (how it was read, for the log; the bytes)
 
 MAX_PLAIN = 64 << 20  # bytes of one body after decompression
+WINDOW = 1 << 20  # bytes that are looked at together
+OVERLAP = 16 << 10  # bytes that two windows share: more than any key in PEM
+_LONG_VALUE = 64 << 10  # bytes
 _DEPTH = 3  # encodings within encodings that are undone
 # RE2, for these run over every byte of every view.
 _BASE64 = compile_bytes(r"[A-Za-z0-9+/_-]{20,}")
@@ -37,7 +40,14 @@ class Unscannable(ValueError):
 
 
 def text_views(data: bytes, depth: int = _DEPTH, label: str = "text") -> Iterator[View]:
-    """The bytes themselves, and what percent, backslash, base64 and hex encoding hide in them, nested too."""
+    """The bytes themselves, and what percent, backslash, base64 and hex encoding hide in them, nested too.
+
+    Long ones are looked at in overlapping windows, so that what is undone at one time stays small.
+    """
+    if len(data) > WINDOW + OVERLAP:
+        for start in range(0, len(data), WINDOW):
+            yield from text_views(data[start : start + WINDOW + OVERLAP], depth, label)
+        return
     yield label, data
     if depth == 0 or not data:
         return
@@ -148,6 +158,11 @@ def _multipart(data: bytes, content_type: str, depth: int) -> Iterator[View]:
     yield from text_views(b"".join(p.strip(b"\r\n") for p in joined if len(p) < 4096), label="parts>joined")
 
 
+def _ends(value: str) -> str:
+    """A long value was looked at as text already; where fields are joined, only its two ends meet others."""
+    return value if len(value) <= _LONG_VALUE else f"{value[:OVERLAP]}\n{value[-OVERLAP:]}"
+
+
 def _json(data: bytes) -> Iterator[View]:
     """Keys with their values, and the values joined, so that a secret split over fields is seen whole."""
     pairs: list[str] = []
@@ -157,7 +172,7 @@ def _json(data: bytes) -> Iterator[View]:
         # Called for every object, duplicate keys included, which a plain dict would drop.
         for key, value in items:
             if isinstance(value, str):
-                pairs.append(f'{key}="{value}"')
+                pairs.append(f'{key}="{_ends(value)}"')
         return items
 
     def walk(node: object) -> None:
@@ -165,7 +180,7 @@ def _json(data: bytes) -> Iterator[View]:
         while stack:
             item = stack.pop()
             if isinstance(item, str):
-                values.append(item)
+                values.append(_ends(item))
             elif isinstance(item, tuple):
                 stack.extend((item[1], item[0]))
             elif isinstance(item, list):

@@ -40,16 +40,25 @@ def attempt(container: str, trial: Trial) -> tuple[str, str]:
     if done.returncode != 0:
         return "no way out", done.stderr.strip().removeprefix("curl: ")[:70]
     body, _, status = done.stdout.rpartition("\n")
+    return verdict(int(status), body)
+
+
+def verdict(status: int, body: str) -> tuple[str, str]:
+    """What an answer says: who decided, and the reason."""
     try:
-        refusal = json.loads(body)
-        who, reason = refusal["refused_by"], refusal["reason"]
-    except (ValueError, KeyError, TypeError):
-        if status == "403" and body.startswith("egress:"):
-            return "refused by egress", "git_push"
-        return f"passed ({status})", body.strip().splitlines()[0][:60] if body.strip() else ""
-    if reason == "unresolvable":
+        told = json.loads(body)
+    except ValueError:
+        told = {}
+    if status == 403 and body.startswith("egress:"):
+        return "refused by egress", "git_push"
+    if not isinstance(told, dict) or "refused_by" not in told:
+        routes = (
+            ", ".join(route["host"] for route in told["routes"]) if isinstance(told, dict) and "routes" in told else ""
+        )
+        return f"passed ({status})", routes or (body.strip().splitlines() or [""])[0][:60]
+    if told["reason"] == "unresolvable":
         return "allowed", "but this machine cannot resolve the name: no internet here"
-    return f"refused by {who}", reason
+    return f"refused by {told['refused_by']}", str(told["reason"])
 
 
 def outputs(stack: str) -> dict[str, object]:

@@ -15,9 +15,9 @@ from urllib.parse import quote
 import brotli
 import pytest
 
-from addons.dlp import OVERLAP, WINDOW, Dlp, Finding, StreamScan
+from addons.dlp import Dlp, Finding, StreamScan
 from addons.dlp_rules import RuleSet, shannon_entropy
-from addons.dlp_views import Unscannable
+from addons.dlp_views import OVERLAP, WINDOW, Unscannable
 from addons.seed_phrase import has_seed_phrase
 
 GITHUB = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
@@ -210,6 +210,21 @@ def test_a_secret_anywhere_in_a_stream_does_not_leave(dlp: Dlp, position: int, p
     assert isinstance(scan.verdict, Finding)
     assert GITHUB.encode() not in out
     assert scan.feed(b"more") == []
+
+
+@pytest.mark.parametrize("position", [0, WINDOW - 20, WINDOW + OVERLAP - 10, 2 * WINDOW - 5, 3 * WINDOW - 60])
+@pytest.mark.parametrize("spelling", ["plain", "base64"])
+def test_a_secret_anywhere_in_a_long_body_is_found(dlp: Dlp, position: int, spelling: str) -> None:
+    secret = GITHUB.encode() if spelling == "plain" else base64.b64encode(b"x" + GITHUB.encode())
+    noise = (b"lorem ipsum dolor " * (3 * WINDOW // 18))[: 3 * WINDOW]
+    body = noise[:position] + b" " + secret + b" " + noise[position:]
+    assert dlp.look_at_body(body, "text/plain", "") is not None
+    assert dlp.look_at_body(json.dumps({"a": body.decode()}).encode(), "application/json", "") is not None
+
+
+def test_a_secret_split_between_a_long_field_and_the_next_is_found(dlp: Dlp) -> None:
+    body = {"a": "lorem ipsum " * 20_000 + GITHUB[:15], "b": GITHUB[15:] + " dolor" * 20_000}
+    assert dlp.look_at_body(json.dumps(body).encode(), "application/json", "") is not None
 
 
 def test_a_stream_in_an_unknown_or_broken_encoding_does_not_leave(dlp: Dlp) -> None:

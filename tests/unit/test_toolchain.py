@@ -101,3 +101,11 @@ def test_no_address_of_an_index_is_in_a_lock() -> None:
 
 def test_the_demo_tries_what_must_pass_and_what_must_not() -> None:
     assert len({trial.what for trial in demo.TRIALS}) == len(demo.TRIALS) > 5
+    assert demo.verdict(200, '{"routes": [{"host": "a.example.com"}]}') == ("passed (200)", "a.example.com")
+    assert demo.verdict(200, "[1]") == ("passed (200)", "[1]")
+    assert demo.verdict(403, '{"refused_by": "pipelock", "reason": "dlp_match"}') == (
+        "refused by pipelock",
+        "dlp_match",
+    )
+    assert demo.verdict(502, '{"refused_by": "pipelock", "reason": "unresolvable"}')[0] == "allowed"
+    assert demo.verdict(403, "egress: git push …") == ("refused by egress", "git_push")
