@@ -15,6 +15,7 @@ from mitmproxy import http, tcp, tls, udp
 
 from addons import egress_bodies as bodies
 from addons import egress_core as core
+from addons import injection
 from addons.decoders import ACCEPTED_ENCODINGS
 from addons.proxy_guard import (
     RUN,
@@ -55,7 +56,7 @@ class Egress:
 
     def running(self) -> None:
         try:
-            self.use_tokens(dict(core.parse_tokens(self._tokens_path.read_bytes())))
+            self.use_tokens(dict(injection.parse_tokens(self._tokens_path.read_bytes())))
         except (OSError, ValueError) as error:
             logging.error("no tokens are injected: %s", error)
         self._watch.start()
@@ -66,7 +67,7 @@ class Egress:
     def use_tokens(self, tokens: dict[str, str]) -> None:
         """Slots and their values; for `running` and for tests."""
         self._tokens = tokens
-        values = [*tokens.values(), *(core.auth_value("basic", t).removeprefix("Basic ") for t in tokens.values())]
+        values = [*tokens.values(), *(injection.auth_value("basic", t).removeprefix("Basic ") for t in tokens.values())]
         self._mask = TokenMask(values)
 
     def client_disconnected(self, client: object) -> None:
@@ -171,12 +172,12 @@ class Egress:
         headers = flow.request.headers
         injected = self._file.current.injected_headers(route.host) if self._file.current else frozenset()
         # On a host with an injected credential this holds for all of its paths: none is a way round it.
-        for name in (*core.CREDENTIAL_HEADERS, *injected) if injected else ("proxy-authorization",):
+        for name in (*injection.CREDENTIAL_HEADERS, *injected) if injected else ("proxy-authorization",):
             headers.pop(name, None)
         headers.pop("proxy-connection", None)
         if route.slot and route.auth_scheme:
-            name = core.auth_header(route.auth_scheme)
-            headers[name] = core.auth_value(route.auth_scheme, self._tokens[route.slot])
+            name = injection.auth_header(route.auth_scheme)
+            headers[name] = injection.auth_value(route.auth_scheme, self._tokens[route.slot])
         if self._mask and "accept-encoding" in headers:
             headers["accept-encoding"] = ACCEPTED_ENCODINGS
 

@@ -5,43 +5,23 @@ Order of decisions (the addon follows it): introspection host, git push, route m
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import posixpath
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from addons.hosts import canonical_pattern, host_matches
+from addons.injection import SLOT, auth_header
 from addons.refusal import Refusal
 
 INTROSPECTION_HOST = "_egress.local"
 TABLE_VERSION = 1
 DEFAULT_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 ALLOWED_PORTS = {"https": 443, "http": 80}
-# Whatever the agent sends of these on a host with an injected token is not the owner's, so it does not leave.
-CREDENTIAL_HEADERS = ("authorization", "x-api-key", "proxy-authorization", "cookie")
 
-# Headers that say where a request goes or where it ends are no place for a token.
-_FRAMING_HEADERS = frozenset(
-    [
-        "connection",
-        "content-encoding",
-        "content-length",
-        "expect",
-        "host",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ]
-)
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,30}\Z")
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}\Z")
-_SLOT = re.compile(r"EGRESS_TOKEN_[0-9]+\Z")
 
 
 class TableError(ValueError):
@@ -160,7 +140,7 @@ def _route(index: int, item: object) -> Route:
     scheme, slot = item.get("auth_scheme"), item.get("slot")
     if (scheme is None) != (slot is None):
         raise TableError(f"{where}: auth_scheme and slot go together")
-    if slot is not None and (not isinstance(slot, str) or not _SLOT.match(slot) or auth_header(scheme) == ""):
+    if slot is not None and (not isinstance(slot, str) or not SLOT.match(slot) or auth_header(scheme) == ""):
         raise TableError(f"{where}: unknown slot or auth_scheme")
     return Route(host, tuple(paths), tuple(methods), scheme, slot, str(item.get("description", "")))
 
@@ -218,34 +198,3 @@ def is_git_push_request(path: str) -> bool:
     if last.endswith("/git-receive-pack"):
         return True
     return last.endswith("/info/refs") and "git-receive-pack" in (query + location).lower()
-
-
-def auth_header(scheme: str | None) -> str:
-    """Lower-case name of the header a scheme fills in; empty for an unknown scheme."""
-    if scheme in ("bearer", "basic"):
-        return "authorization"
-    if scheme and scheme.startswith("header:") and _HEADER.match(scheme[7:]):
-        name = scheme[7:].lower()
-        return "" if name in _FRAMING_HEADERS else name
-    return ""
-
-
-def auth_value(scheme: str, token: str) -> str:
-    """What goes into that header. `basic` takes `user:password`, or a bare token, which then is the password."""
-    if scheme == "bearer":
-        return f"Bearer {token}"
-    if scheme == "basic":
-        pair = token if ":" in token else f"x-access-token:{token}"
-        return "Basic " + base64.b64encode(pair.encode()).decode()
-    return token
-
-
-def parse_tokens(data: bytes) -> Mapping[str, str]:
-    """Read the slots file: a JSON object of slot to token. Raises TableError; no message holds a value."""
-    try:
-        tokens = json.loads(data)
-    except ValueError:
-        raise TableError("the token file is not JSON") from None
-    if not isinstance(tokens, dict) or not all(_SLOT.match(k) and isinstance(v, str) and v for k, v in tokens.items()):
-        raise TableError("the token file is not an object of slots and tokens")
-    return tokens

@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from addons.egress_core import DEFAULT_METHODS, auth_header, checked_path
+from addons.egress_core import DEFAULT_METHODS, checked_path
 from addons.hosts import canonical_pattern
+from addons.injection import auth_header
 
 DEFAULT_PASSTHROUGH = ["api.anthropic.com"]
 _TOKEN_REF = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")

@@ -10,8 +10,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from addons.egress_core import CREDENTIAL_HEADERS, auth_header
 from addons.hosts import INTERNAL_NETWORKS, any_match
+from addons.injection import CREDENTIAL_HEADERS, auth_header
 from components.manifest import EgressConfig, Manifest
 
 EGRESS_HOSTNAME = "egress"

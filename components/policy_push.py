@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_command as command
 import pulumi_docker as docker
+
+from components.container_command import container_command
 
 # put.py says in one line why a policy was refused, and leaves the one in force.
 _PUT = 'docker exec -i -u 0 "$CONTAINER" /opt/proxy/bin/python /app/put.py "$KIND"'
@@ -27,13 +28,13 @@ class PolicyPush(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: PolicyPushArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("claude-bottle:policy_push:PolicyPush", name, {}, opts)
-        put = command.local.Command(
+        put = container_command(
             f"{name}-put",
-            create=_PUT,
+            _PUT,
+            args.container,
+            args.container_name,
             stdin=args.content,
-            environment={"CONTAINER": args.container_name, "KIND": args.kind},
-            triggers=[args.container.id],
-            add_previous_output_in_env=False,
-            opts=pulumi.ResourceOptions(parent=self, deleted_with=args.container),
+            env={"KIND": args.kind},
+            parent=self,
         )
         self.register_outputs({"live": put.stdout})

@@ -9,6 +9,7 @@ import pulumi_command as command
 import pulumi_docker as docker
 
 from components.agent import CA_FILE, CA_NAME
+from components.container_command import container_command
 
 # Says which certificate the agent trusts now; a second run with the same one changes nothing.
 _INSTALL_CA = f"""
@@ -42,13 +43,13 @@ class Provisioning(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ProvisioningArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("claude-bottle:provisioning:Provisioning", name, {}, opts)
-        self.ca = command.local.Command(
+        self.ca = container_command(
             f"{name}-ca",
-            create=_INSTALL_CA,
+            _INSTALL_CA,
+            args.container,
+            args.container_name,
             stdin=args.ca,
-            environment={"CONTAINER": args.container_name, "FINGERPRINT": args.sha256},
-            triggers=[args.container.id],
-            add_previous_output_in_env=False,
-            opts=pulumi.ResourceOptions(parent=self, deleted_with=args.container),
+            env={"FINGERPRINT": args.sha256},
+            parent=self,
         )
         self.register_outputs({})

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flows import flow
 from mitmproxy import http
 from mitmproxy.test import taddons, tflow, tutils
 
@@ -36,21 +37,6 @@ def egress(tmp_path: Path) -> Iterator[Egress]:
     addon._file.poll()
     with taddons.context(addon):
         yield addon
-
-
-def flow(
-    url: str = "https://open.example.org/x", method: str = "GET", body: bytes = b"", **headers: str
-) -> http.HTTPFlow:
-    made = tflow.tflow(req=tutils.treq(method=method.encode(), content=body))
-    made.request.headers.clear()
-    made.request.url = url
-    made.request.headers["host"] = made.request.host
-    for name, value in headers.items():
-        made.request.headers[name.replace("_", "-")] = value
-    if body:
-        made.request.headers["content-length"] = str(len(body))
-    made.client_conn.sni = made.request.host if made.request.scheme == "https" else None
-    return made
 
 
 def run(egress: Egress, made: http.HTTPFlow) -> http.HTTPFlow:

@@ -9,11 +9,9 @@ import pytest
 from addons.egress_core import (
     RouteTable,
     TableError,
-    auth_header,
-    auth_value,
     is_git_push_request,
-    parse_tokens,
 )
+from addons.injection import TokenFileError, auth_header, auth_value, parse_tokens
 from addons.refusal import Refusal
 
 
@@ -154,7 +152,7 @@ def test_what_the_agent_is_told_holds_no_slot() -> None:
 def test_token_file() -> None:
     assert parse_tokens(b'{"EGRESS_TOKEN_0": "v"}') == {"EGRESS_TOKEN_0": "v"}
     for bad in (b"nonsense-secret", b'["s3cr3t"]', b'{"X": "s3cr3t"}', b'{"EGRESS_TOKEN_0": ""}'):
-        with pytest.raises(TableError) as error:
+        with pytest.raises(TokenFileError) as error:
             parse_tokens(bad)
         assert "s3cr3t" not in str(error.value)
         assert "nonsense" not in str(error.value)

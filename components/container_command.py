@@ -1,0 +1,32 @@
+"""A command on a running container: run when the container or what it is given is new, never otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pulumi
+import pulumi_command as command
+import pulumi_docker as docker
+
+
+def container_command(
+    name: str,
+    script: str,
+    container: docker.Container,
+    container_name: str,
+    *,
+    stdin: pulumi.Input[str],
+    env: Mapping[str, pulumi.Input[str]],
+    parent: pulumi.Resource,
+) -> command.local.Command:
+    """Run `script`, which must be idempotent; values reach it by $CONTAINER, `env` and `stdin`, never in its text."""
+    return command.local.Command(
+        name,
+        create=script,
+        stdin=stdin,
+        environment={"CONTAINER": container_name, **env},
+        # A new container has a new id, which replaces the command; new content updates it.
+        triggers=[container.id],
+        add_previous_output_in_env=False,
+        opts=pulumi.ResourceOptions(parent=parent, deleted_with=container),
+    )

@@ -1,0 +1,22 @@
+"""Requests as mitmproxy hands them to an addon."""
+
+from __future__ import annotations
+
+from mitmproxy import http
+from mitmproxy.test import tflow, tutils
+
+
+def flow(
+    url: str = "https://open.example.org/x", method: str = "GET", body: bytes = b"", **headers: str
+) -> http.HTTPFlow:
+    """A request over TLS (for https) whose names all agree; keywords are headers, _ for -."""
+    made = tflow.tflow(req=tutils.treq(method=method.encode(), content=body))
+    made.request.headers.clear()
+    made.request.url = url
+    made.request.headers["host"] = made.request.host
+    for name, value in headers.items():
+        made.request.headers[name.replace("_", "-")] = value
+    if body:
+        made.request.headers["content-length"] = str(len(body))
+    made.client_conn.sni = made.request.host if made.request.scheme == "https" else None
+    return made
