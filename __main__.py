@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pulumi
@@ -15,7 +16,8 @@ base = Path.cwd() / "stacks"  # beside the stack files, where their relative fil
 try:
     manifest = read_manifest(config, base)
 except BottleError as error:
-    raise pulumi.RunError(str(error)) from None
+    pulumi.log.error(str(error))
+    sys.exit(32)  # tells the language host that the error has been shown; it adds none of its own
 
 stack = pulumi.get_stack()
 bottle = Bottle(stack, BottleArgs(stack, manifest, secret_tokens(config, manifest), base))

@@ -88,6 +88,8 @@ def test_tokens_are_readable_in_egress_only(bottle: world.BottleUnderTest) -> No
         kept = [path.read_text(errors="replace") for path in bottle.folder.rglob("*") if path.is_file()]
         assert len(kept) > 3
         assert not any(token in text for text in kept)
+        assert any("agent_ca_sha256" in text for text in kept)
+        assert not any("PRIVATE KEY" in text for text in kept)
         assert not any(token in line for line in bottle.log)
 
 

@@ -50,6 +50,7 @@ def test_a_bad_manifest_is_told_whole_and_creates_nothing(tmp_path: Path) -> Non
         for verb in (bottle.stack.preview, bottle.stack.up):
             with pytest.raises(world.auto.CommandError) as failed:
                 verb()
+            assert "unhandled" not in str(failed.value)
             lines = [line.strip() for line in str(failed.value).splitlines()]
             for path in (
                 "colour:",
