@@ -11,7 +11,7 @@ import logging
 import os
 from pathlib import Path
 
-from mitmproxy import http, tcp, tls, udp
+from mitmproxy import http, tcp, udp
 
 from addons import egress_bodies as bodies
 from addons import egress_core as core
@@ -22,13 +22,14 @@ from addons.proxy_guard import (
     Tunnels,
     Watch,
     agreed_host,
-    connect_target,
+    answer,
+    cut,
     known_length,
-    log_decision,
+    log_allowed,
     log_refusal,
+    open_tunnel,
     refuse_large,
     refuse_raw,
-    respond,
 )
 from addons.reflection import TokenMask
 from addons.refusal import Refusal
@@ -74,18 +75,8 @@ class Egress:
         self._tunnels.close(client)  # type: ignore[arg-type]
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
-        try:
-            host, port = connect_target(flow)
-        except ValueError as error:
-            return self._answer(flow, _refuse("bad_host", f"CONNECT is refused: {error}."))
-        if port not in core.ALLOWED_PORTS.values():
-            return self._answer(flow, _refuse("port_not_allowed", f"CONNECT to port {port} is refused; use 443."))
-        # Nothing is dialled yet. What is refused is refused inside the tunnel, where the client can read why.
-        self._tunnels.open(flow.client_conn, host, port)
-        return None
-
-    def tls_clienthello(self, data: tls.ClientHelloData) -> None:
-        data.establish_server_tls_first = False
+        # What is refused for its host is refused inside the tunnel, where the client can read why.
+        open_tunnel(flow, self._tunnels, "egress")
 
     def tcp_start(self, flow: tcp.TCPFlow) -> None:
         refuse_raw(flow, "egress")
@@ -111,14 +102,13 @@ class Egress:
             return None
         verdict = flow.metadata.get("egress")
         if isinstance(verdict, Refusal):
-            return self._answer(flow, verdict)
+            return answer(flow, verdict)
         if not isinstance(verdict, core.Route):
             return self._introspect(flow)
         if self._mask and bodies.has_token(flow.request, self._mask):
             refusal = _refuse("token_in_request", "The body holds a credential of this bottle.")
-            return bodies.cut(flow, refusal) if flow.request.stream else self._answer(flow, refusal)
-        where = {"method": flow.request.method, "host": flow.request.host, "path": flow.request.path.partition("?")[0]}
-        log_decision("egress", decision="allowed", route=verdict.host, injected=bool(verdict.slot), **where)
+            return cut(flow, refusal) if flow.request.stream else answer(flow, refusal)
+        log_allowed(flow, "egress", route=verdict.host, injected=bool(verdict.slot))
         return None
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
@@ -194,10 +184,6 @@ class Egress:
             status, body = 404, {"error": "not found", "try": ["/routes", "/health"]}
         data = json.dumps(body, indent=2).encode() + b"\n"
         flow.response = http.Response.make(status, data, {"content-type": "application/json"})
-
-    def _answer(self, flow: http.HTTPFlow, refusal: Refusal) -> None:
-        respond(flow, refusal)
-        log_refusal(flow, refusal)
 
 
 addons = [Egress()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mitmproxy import http
 
 from addons.decoders import DecodeError, decode, decoder_for, is_identity
-from addons.proxy_guard import abort, log_refusal
+from addons.proxy_guard import abort, cut, log_refusal
 from addons.reflection import MaskedStream, TokenMask
 from addons.refusal import Refusal
 
@@ -52,12 +52,6 @@ def watch_upload(flow: http.HTTPFlow, mask: TokenMask) -> None:
         return out
 
     flow.request.stream = stream
-
-
-def cut(flow: http.HTTPFlow, refusal: Refusal) -> None:
-    """Refuse what is on its way already: no answer is possible any more, so both sides see a broken connection."""
-    log_refusal(flow, refusal, streamed=True)
-    abort(flow)
 
 
 def mask_headers(headers: http.Headers, mask: TokenMask) -> None:

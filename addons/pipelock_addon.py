@@ -20,22 +20,22 @@ from addons import pipelock_core as core
 from addons.dlp import Dlp, Finding, StreamScan
 from addons.dlp_rules import RuleSet
 from addons.dlp_views import Unscannable
-from addons.egress_core import ALLOWED_PORTS
 from addons.hosts import is_ip_literal
 from addons.proxy_guard import (
     RUN,
     Tunnels,
     Watch,
-    abort,
     agreed_host,
-    connect_target,
+    answer,
+    cut,
     has_encrypted_hello,
     known_length,
+    log_allowed,
     log_decision,
     log_refusal,
+    open_tunnel,
     refuse_large,
     refuse_raw,
-    respond,
 )
 from addons.refusal import Refusal
 from addons.reload import ReloadingFile
@@ -80,20 +80,12 @@ class Pipelock:
         self._tunnels.close(client)
 
     async def http_connect(self, flow: http.HTTPFlow) -> None:
-        try:
-            host, port = connect_target(flow)
-        except ValueError as error:
-            return self._answer(flow, core.refuse("bad_host", f"CONNECT is refused: {error}."))
-        if port not in ALLOWED_PORTS.values():
-            return self._answer(flow, core.refuse("port_not_allowed", f"CONNECT to port {port} is refused; use 443."))
-        self._tunnels.open(flow.client_conn, host, port)
-        engine = self._file.current
-        if engine is not None and engine.policy.passes_through(host):
+        target, engine = open_tunnel(flow, self._tunnels, "pipelock"), self._file.current
+        if target is not None and engine is not None and engine.policy.passes_through(target[0]):
             # Spliced: this is the last moment at which it can be refused.
-            refusal = engine.policy.refuse_target("https", host, port) or await self._names.vet(host, port)
+            refusal = engine.policy.refuse_target("https", *target) or await self._names.vet(*target)
             if refusal is not None:
-                return self._answer(flow, refusal)
-        return None
+                answer(flow, refusal)
 
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
         engine, target = self._file.current, self._tunnels.target(data.context.client)
@@ -139,7 +131,7 @@ class Pipelock:
             return None
         verdict = flow.metadata.get("pipelock")
         if isinstance(verdict, Refusal):
-            return self._answer(flow, verdict)
+            return answer(flow, verdict)
         engine = self._file.current
         if verdict == HEALTH_HOST or engine is None or verdict is None:
             return self._health(flow)
@@ -148,13 +140,12 @@ class Pipelock:
                 verdict, flow.request.port
             )
             if refusal is not None:
-                return self._answer(flow, refusal)
+                return answer(flow, refusal)
         if flow.request.trailers:
             finding = engine.dlp.look_at_headers(flow.request.trailers.fields)
             if finding:
-                return self._answer(flow, _found(finding)) if not flow.request.stream else self._cut(flow, finding)
-        where = {"method": flow.request.method, "host": flow.request.host, "path": flow.request.path.partition("?")[0]}
-        log_decision("pipelock", decision="allowed", **where)
+                return answer(flow, _found(finding)) if not flow.request.stream else self._cut(flow, finding)
+        log_allowed(flow, "pipelock")
         return None
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
@@ -225,16 +216,11 @@ class Pipelock:
 
     def _cut(self, flow: http.HTTPFlow, verdict: Finding | Unscannable) -> None:
         refusal = _found(verdict) if isinstance(verdict, Finding) else core.refuse(verdict.reason, str(verdict))
-        log_refusal(flow, refusal, streamed=True)
-        abort(flow)
+        cut(flow, refusal)
 
     def _health(self, flow: http.HTTPFlow) -> None:
         body = {"status": "ok" if self._file.current else "denying", "error": self._file.error}
         flow.response = http.Response.make(200, json.dumps(body) + "\n", {"content-type": "application/json"})
-
-    def _answer(self, flow: http.HTTPFlow, refusal: Refusal) -> None:
-        respond(flow, refusal)
-        log_refusal(flow, refusal)
 
 
 def _found(finding: Finding) -> Refusal:

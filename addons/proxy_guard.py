@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mitmproxy import connection, ctx, http, tcp, tls, udp
 
+from addons.egress_core import ALLOWED_PORTS
 from addons.hosts import canonical_host, split_authority
 from addons.refusal import Refusal
 from addons.reload import ReloadingFile
@@ -44,6 +45,20 @@ class Tunnels:
         self._targets.pop(client.id, None)
 
 
+def open_tunnel(flow: http.HTTPFlow, tunnels: Tunnels, part: str) -> tuple[str, int] | None:
+    """Note the target of a CONNECT, or answer with the refusal of `part` and give None. Nothing is dialled."""
+    try:
+        host, port = connect_target(flow)
+    except ValueError as error:
+        answer(flow, Refusal(part, "bad_host", f"CONNECT is refused: {error}."))
+        return None
+    if port not in ALLOWED_PORTS.values():
+        answer(flow, Refusal(part, "port_not_allowed", f"CONNECT to port {port} is refused; use 443."))
+        return None
+    tunnels.open(flow.client_conn, host, port)
+    return host, port
+
+
 def connect_target(flow: http.HTTPFlow) -> tuple[str, int]:
     """Host and port of a CONNECT; raises ValueError unless both spellings of them agree and are plain."""
     host, port = split_authority(flow.request.authority, 443)
@@ -66,29 +81,40 @@ def agreed_host(flow: http.HTTPFlow, tunnels: Tunnels) -> str:
         raise ValueError("a TLS connection without a server name")
     if flow.client_conn.sni is not None and flow.client_conn.sni.lower() != host:
         raise ValueError("the TLS server name and the request differ")
-    named = [*request.headers.get_all("host"), *([request.authority] if request.authority else [])]
-    if len(request.headers.get_all("host")) > 1:
+    named = request.headers.get_all("host")
+    if len(named) > 1:
         raise ValueError("more than one Host header")
-    for name in named:
+    for name in (*named, *([request.authority] if request.authority else [])):
         if split_authority(name, request.port) != (host, request.port):
             raise ValueError("the Host header and the connection differ")
     return host
 
 
-def respond(flow: http.HTTPFlow, refusal: Refusal) -> None:
-    """Answer with the refusal. Git prints text answers to its user, so it gets text."""
+def answer(flow: http.HTTPFlow, refusal: Refusal) -> None:
+    """Answer with the refusal, and log it. Git prints text answers to its user, so it gets text."""
     headers = {"content-type": "application/json", REASON_HEADER: refusal.reason, "cache-control": "no-store"}
     body = refusal.body(method=flow.request.method, host=flow.request.host, path=flow.request.path)
     if refusal.reason == "git_push":
         headers["content-type"], body = "text/plain", f"{refusal.by}: {refusal.message}\n".encode()
     flow.response = http.Response.make(refusal.status, body, headers)
+    log_refusal(flow, refusal)
 
 
 def log_refusal(flow: http.HTTPFlow, refusal: Refusal, **more: object) -> None:
-    """Log without the query, which may hold what was refused."""
-    request = flow.request
-    where = {"method": request.method, "host": request.host, "path": request.path.partition("?")[0][:300]}
-    log_decision(refusal.by, decision="refused", reason=refusal.reason, status=refusal.status, **where, **more)
+    """Log what was refused, by whom and why."""
+    log_decision(
+        refusal.by, decision="refused", reason=refusal.reason, status=refusal.status, **_where(flow.request), **more
+    )
+
+
+def log_allowed(flow: http.HTTPFlow, part: str, **more: object) -> None:
+    """Log what `part` let through."""
+    log_decision(part, decision="allowed", **more, **_where(flow.request))
+
+
+def _where(request: http.Request) -> dict[str, object]:
+    # Without the query, which may hold what was refused.
+    return {"method": request.method, "host": request.host, "path": request.path.partition("?")[0][:300]}
 
 
 def refuse_large(flow: http.HTTPFlow, verdict: object, length: int | None) -> None:
@@ -115,6 +141,12 @@ def abort(flow: http.HTTPFlow) -> None:
             if io is not None and io.writer is not None:
                 transport = getattr(io.writer, "transport", None)
                 (transport.abort if transport is not None else io.writer.close)()
+
+
+def cut(flow: http.HTTPFlow, refusal: Refusal) -> None:
+    """Refuse what is on its way already: no answer is possible any more, so both sides see a broken connection."""
+    log_refusal(flow, refusal, streamed=True)
+    abort(flow)
 
 
 def has_encrypted_hello(data: tls.ClientHelloData) -> bool:

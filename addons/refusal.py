@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 # The supervise tool with which the agent asks its owner to change what this part decided.
 ASK_WITH = {"egress": "egress-block", "pipelock": "pipelock-block"}
@@ -36,7 +36,3 @@ class Refusal:
             "ask_with": {"server": "supervise", "tool": ASK_WITH[self.by]},
         }
         return json.dumps(fields, indent=2).encode() + b"\n"
-
-    def log_fields(self) -> dict[str, object]:
-        """For the decision log."""
-        return asdict(self)

@@ -44,6 +44,7 @@ class Bottle(pulumi.ComponentResource):
         manifest, stack = args.manifest, args.stack
         routed = bool(manifest.egress.routes)
         egress_plan = EgressPlan.of(manifest.egress)
+        upstream_roots = "\n".join((args.base / file).read_text() for file in manifest.pipelock.upstream_roots)
 
         network = BottleNetwork(f"{name}-network", BottleNetworkArgs(stack, routed, manifest.network.outside), child)
         authorities = Authorities(f"{name}-ca", AuthoritiesArgs(stack, routed), child)
@@ -57,7 +58,7 @@ class Bottle(pulumi.ComponentResource):
                 inner=network.chain if network.chain is not None else network.agent,
                 outside=network.outside,
                 authority=authorities.pipelock,
-                base=args.base,
+                upstream_roots=upstream_roots,
             ),
             child,
         )
@@ -73,7 +74,7 @@ class Bottle(pulumi.ComponentResource):
                     agent_network=network.agent,
                     chain_network=network.chain,
                     authority=authorities.egress,
-                    trusted=self._trusted(authorities, manifest, args.base),
+                    trusted=pulumi.Output.concat(authorities.pipelock.cert, upstream_roots),
                     dns=CLOSED_DNS,
                     pipelock=pipelock.ready,
                 ),
@@ -126,8 +127,3 @@ class Bottle(pulumi.ComponentResource):
         own = {role: image_module.tag(role) for role in cls._own_images(manifest)}
         chosen = {"agent": manifest.agent.image or manifest.agent.dockerfile, "pipelock": manifest.pipelock.image}
         return {**{role: name for role, name in chosen.items() if name}, **own}
-
-    @staticmethod
-    def _trusted(authorities: Authorities, manifest: Manifest, base: Path) -> pulumi.Output[str]:
-        roots = [(base / file).read_text() for file in manifest.pipelock.upstream_roots]
-        return pulumi.Output.concat(authorities.pipelock.cert, *roots)

@@ -18,7 +18,7 @@ from addons.injection import auth_header
 
 DEFAULT_PASSTHROUGH = ["api.anthropic.com"]
 _TOKEN_REF = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _METHOD = re.compile(r"[A-Z]{1,20}\Z")
 # The reserved names point the agent at its proxy and its CA: a literal value would take it round them.
 RESERVED_ENV = frozenset(

@@ -34,20 +34,16 @@ class BottleNetwork(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: BottleNetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("claude-bottle:network:BottleNetwork", name, {}, opts)
-        self.agent = self._internal(name, "agent", args.stack)
-        self.chain = self._internal(name, "chain", args.stack) if args.has_egress else None
+        self.agent = self._network("agent", args.stack, internal=True)
+        self.chain = self._network("chain", args.stack, internal=True) if args.has_egress else None
         if args.outside is not None:
             self.outside = pulumi.Output.from_input(args.outside)
         else:
-            self.outside = self._network(name, "outside", args.stack, internal=False)
+            self.outside = self._network("outside", args.stack, internal=False)
         self.register_outputs({"agent": self.agent, "outside": self.outside})
 
-    def _internal(self, name: str, role: str, stack: str) -> pulumi.Output[str]:
-        return self._network(name, role, stack, internal=True)
-
-    def _network(self, name: str, role: str, stack: str, *, internal: bool) -> pulumi.Output[str]:
+    def _network(self, role: str, stack: str, *, internal: bool) -> pulumi.Output[str]:
         # Named by the engine with a random ending: a replacement is made beside the old one, which still has members.
-        del name
         return docker.Network(
             docker_name(f"{role}-network", stack),
             driver="bridge",

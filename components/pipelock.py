@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pulumi
 import pulumi_docker as docker
@@ -20,7 +19,9 @@ PIPELOCK_HOSTNAME = "pipelock"
 
 @dataclass
 class PipelockArgs:
-    """inner: the network of its client. image: id of the builtin engine's image, None for engine upstream."""
+    """inner: the network of its client. image: id of the builtin engine's image, None for engine upstream.
+    upstream_roots: PEM, may be empty.
+    """
 
     stack: str
     manifest: Manifest
@@ -28,7 +29,7 @@ class PipelockArgs:
     inner: pulumi.Input[str]
     outside: pulumi.Input[str]
     authority: Authority
-    base: Path
+    upstream_roots: str
 
 
 class Pipelock(pulumi.ComponentResource):
@@ -49,9 +50,8 @@ class Pipelock(pulumi.ComponentResource):
             "/etc/pipelock/ca.pem": (args.authority.cert, "0444"),
             "/etc/pipelock/ca-key.pem": (args.authority.key, key_mode),
         }
-        roots = "\n".join((args.base / file).read_text() for file in config.upstream_roots)
-        if roots:
-            files["/etc/pipelock/upstream-roots.pem"] = (roots, "0444")
+        if args.upstream_roots:
+            files["/etc/pipelock/upstream-roots.pem"] = (args.upstream_roots, "0444")
         if not builtin:
             files["/etc/pipelock/pipelock.yaml"] = (render(args.manifest), "0444")
         self.container_name = docker_name("pipelock", args.stack)

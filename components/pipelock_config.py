@@ -82,8 +82,7 @@ def policy(manifest: Manifest) -> dict[str, Any]:
             "include_defaults": True,
             "patterns": [{"name": p.name, "regex": p.regex, "severity": "critical"} for p in config.dlp.patterns],
         },
-        # A model's own traffic is full of word lists, and it is on passthrough: the detector would only cost.
-        "seed_phrase_detection": {"enabled": config.dlp.seed_phrases and not targets_anthropic(manifest.egress)},
+        "seed_phrase_detection": {"enabled": looks_for_seed_phrases(manifest)},
         "response_scanning": {"enabled": False},
         "internal": list(INTERNAL_NETWORKS),
         "trusted_domains": list(config.trusted),
@@ -94,9 +93,12 @@ def policy(manifest: Manifest) -> dict[str, Any]:
     return rendered
 
 
-def targets_anthropic(config: EgressConfig) -> bool:
-    """True if a route leads to the model."""
-    return any_match([route.host for route in config.routes], ANTHROPIC)
+def looks_for_seed_phrases(manifest: Manifest) -> bool:
+    """Whether the seed-phrase detector is on; never when a route leads to the model.
+
+    Its own traffic is full of word lists, and it is on passthrough: the detector would only cost.
+    """
+    return manifest.pipelock.dlp.seed_phrases and not any_match(pipelock_route_hosts(manifest.egress), ANTHROPIC)
 
 
 def render(manifest: Manifest) -> str:

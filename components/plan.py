@@ -6,7 +6,7 @@ from typing import Any
 
 from components.egress_plan import CLAUDE_TOKEN, EgressPlan
 from components.manifest import Manifest
-from components.pipelock_config import allowlist, targets_anthropic
+from components.pipelock_config import allowlist, looks_for_seed_phrases
 
 SCHEMA = 1
 
@@ -45,7 +45,7 @@ def plan(stack: str, manifest: Manifest, egress: EgressPlan, images: dict[str, s
             "allowlist": allowlist(manifest),
             "passthrough": list(manifest.pipelock.passthrough),
             "trusted": list(manifest.pipelock.trusted),
-            "seed_phrases": manifest.pipelock.dlp.seed_phrases and not targets_anthropic(manifest.egress),
+            "seed_phrases": looks_for_seed_phrases(manifest),
         },
         "network": {"outside": manifest.network.outside or "own"},
         "git_remotes": [],

@@ -14,7 +14,7 @@ from addons.dlp_views import text_views
 from addons.hosts import any_match
 from addons.reflection import MIN_TOKEN_LENGTH
 from components.errors import NOT_SHOWN, Finding, ManifestError
-from components.manifest import _ENV_NAME, DEFAULT_PASSTHROUGH, RESERVED_ENV, EgressRoute, Manifest, PipelockConfig
+from components.manifest import DEFAULT_PASSTHROUGH, ENV_NAME, RESERVED_ENV, EgressRoute, Manifest, PipelockConfig
 
 _LEGACY = {
     "tokens": "is gone: name each with token_ref on its route (egress: {routes: [{host: …, token_ref: NAME}]})",
@@ -148,7 +148,7 @@ def _env(env: object) -> Iterator[Finding]:
     dlp = Dlp(RuleSet(fast=False))
     for name, value in env.items():
         path = f"env.{name}"
-        if not isinstance(name, str) or not _ENV_NAME.match(name):
+        if not isinstance(name, str) or not ENV_NAME.match(name):
             yield Finding(path, NOT_SHOWN, "not the name of an environment variable")
         elif name.upper() in RESERVED_ENV:
             yield Finding(path, NOT_SHOWN, "is set by the bottle and cannot be changed")

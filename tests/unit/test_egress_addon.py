@@ -183,7 +183,7 @@ def test_large_and_endless_uploads_are_streamed_small_ones_are_not(egress: Egres
 
 def test_a_streamed_upload_with_a_token_is_cut(egress: Egress, monkeypatch: pytest.MonkeyPatch) -> None:
     cut: list[Any] = []
-    monkeypatch.setattr("addons.egress_bodies.abort", cut.append)
+    monkeypatch.setattr("addons.proxy_guard.abort", cut.append)
     made = flow(method="POST")
     made.request.headers["transfer-encoding"] = "chunked"
     egress.requestheaders(made)

@@ -191,7 +191,7 @@ def test_passthrough_to_an_internal_address_is_refused_at_connect(pipelock: Pipe
 
 def test_large_and_endless_bodies_are_scanned_as_streams(pipelock: Pipelock, monkeypatch: pytest.MonkeyPatch) -> None:
     cut: list[Any] = []
-    monkeypatch.setattr("addons.pipelock_addon.abort", cut.append)
+    monkeypatch.setattr("addons.proxy_guard.abort", cut.append)
     for leak in (b"", b" " + LEAK.encode() + b" "):
         made = flow(method="POST")
         made.request.headers["transfer-encoding"] = "chunked"
