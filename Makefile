@@ -2,7 +2,7 @@ STACK ?= demo
 PYTHON ?= python3
 RUN = $(PYTHON) -m toolchain run --
 
-.PHONY: help up down test unit lint integration doctor setup schema
+.PHONY: help up down plan pull test unit lint integration doctor setup docs
 help: ## show this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -14,6 +14,12 @@ up: ## set up what is missing, then bring up STACK (demo) and show what it does
 
 down: ## destroy STACK (demo); images stay
 	@$(RUN) pulumi destroy --yes --skip-preview --stack $(STACK)
+
+plan: ## what STACK can reach, and what the next up would change
+	@$(RUN) python3 -m components.plan_table $(STACK)
+
+pull: ## bring the workspace copy of STACK back (DRY=1: only show; TO=folder: into a new folder; FORCE=1: over changes)
+	@$(RUN) python3 -m components.pull $(STACK) $(if $(TO),--to $(TO)) $(if $(FORCE),--force) $(if $(DRY),--dry-run)
 
 test: ## set up what is missing, then run every check and test
 	@$(PYTHON) -m toolchain setup --dev
@@ -36,5 +42,6 @@ doctor: ## say what is there, what is missing and how to get it
 setup: ## only set up
 	@$(PYTHON) -m toolchain setup
 
-schema: ## write the JSON Schema of stack files
+docs: ## write what is generated from the manifest's model: its JSON Schema and docs/manifest.md
 	@$(RUN) python3 -m components.manifest schema > stacks/manifest.schema.json
+	@$(RUN) python3 -m components.manifest docs > docs/manifest.md

@@ -14,12 +14,13 @@ from components.program import read_manifest, secret_tokens
 config = pulumi.Config("claude-bottle")
 base = Path.cwd() / "stacks"  # beside the stack files, where their relative file names start
 try:
-    manifest = read_manifest(config, base)
+    found = read_manifest(config, pulumi.get_stack(), base)
 except BottleError as error:
     pulumi.log.error(str(error))
     sys.exit(32)  # tells the language host that the error has been shown; it adds none of its own
 
 stack = pulumi.get_stack()
-bottle = Bottle(stack, BottleArgs(stack, manifest, secret_tokens(config, manifest), base))
+tokens = secret_tokens(config, found.readable)
+bottle = Bottle(stack, BottleArgs(stack, found.readable, tokens, found.copies, base))
 for output, value in bottle.outputs.items():
     pulumi.export(output, value)

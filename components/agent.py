@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pulumi
 import pulumi_docker as docker
 
+from components.agent_files import WORKSPACE
 from components.container import ContainerArgs, hardened_container, megabytes
+from components.copies import WorkspaceCopy
 from components.egress_plan import CLAUDE_TOKEN
-from components.images import content_digest
 from components.manifest import AgentConfig
-from components.naming import docker_name
+from components.naming import docker_name, labels
 
+HOME = "/home/node"
 CA_NAME = "claude-bottle-mitm-ca.crt"
 CA_FILE = f"/usr/local/share/ca-certificates/{CA_NAME}"
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
@@ -40,41 +41,61 @@ def agent_env(proxy: str, literal: Mapping[str, str], *, claude: bool) -> dict[s
 
 @dataclass
 class AgentArgs:
-    """image: id of the project's own image, or None for the manifest's. proxy: host:port. ready: what must be up."""
+    """image: what it runs. proxy: host:port. workspace: a folder to mount, or None. ready: what must be up."""
 
     stack: str
     config: AgentConfig
     env: Mapping[str, str]
-    image: pulumi.Input[str] | None
+    image: pulumi.Input[str]
     network: pulumi.Input[str]
     proxy: str
     claude: bool
     dns: str
-    base: Path
+    workspace: WorkspaceCopy | None
     ready: list[pulumi.Resource]
 
 
 class Agent(pulumi.ComponentResource):
-    """On the agent network only; has no route but its proxy, no name server, no capability, no token."""
+    """On the agent network only; has no route but its proxy, no name server, no capability, no token.
+
+    Its home is a volume that outlives the container: a new image or limit keeps sessions and workspace.
+    """
 
     container: docker.Container
     container_name: str
+    networks: list[tuple[pulumi.Input[str], str]]
+    home: str
     attach: str
 
     def __init__(self, name: str, args: AgentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("claude-bottle:agent:Agent", name, {}, opts)
         self.container_name = docker_name("agent", args.stack)
+        self.home = docker_name("home", args.stack)
+        home = docker.Volume(
+            f"{name}-home",
+            name=self.home,
+            labels=[
+                docker.VolumeLabelArgs(label=label, value=value)
+                for label, value in sorted(labels("home", args.stack).items())
+            ],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.networks = [(args.network, "agent")]
         self.container = hardened_container(
             f"{name}-container",
             ContainerArgs(
                 role="agent",
                 stack=args.stack,
-                image=args.image if args.image is not None else self._own_image(name, args.config, args.base),
-                networks=[(args.network, "agent")],
+                image=args.image,
+                networks=self.networks,
                 memory=megabytes(args.config.memory),
                 cpus=args.config.cpus,
                 env=agent_env(args.proxy, args.env, claude=args.claude),
                 command=args.config.command,
+                mounts=[
+                    docker.ContainerMountArgs(type="volume", target=HOME, source=home.name),
+                    *workspace_mounts(args.workspace),
+                ],
                 dns=[args.dns],
             ),
             pulumi.ResourceOptions(parent=self, depends_on=args.ready),
@@ -82,16 +103,13 @@ class Agent(pulumi.ComponentResource):
         self.attach = f"docker exec -it -u node {self.container_name} claude"
         self.register_outputs({"container": self.container.name})
 
-    def _own_image(self, name: str, config: AgentConfig, base: Path) -> pulumi.Output[str]:
-        child = pulumi.ResourceOptions(parent=self)
-        if config.image:
-            return docker.RemoteImage(f"{name}-image", name=config.image, keep_locally=True, opts=child).image_id
-        file = (base / (config.dockerfile or "")).resolve()
-        digest = content_digest((".",), file.parent)[:16]
-        return docker.RemoteImage(
-            f"{name}-image-{digest}",
-            name=f"claude-bottle/agent-own:{digest}",
-            keep_locally=True,
-            build=docker.RemoteImageBuildArgs(context=str(file.parent), dockerfile=file.name),
-            opts=child,
-        ).image_id
+
+def workspace_mounts(workspace: WorkspaceCopy | None) -> list[docker.ContainerMountArgs]:
+    """The bind mounts of a mounted workspace. Its `.git` is read-only: what the agent writes there, git runs."""
+    if workspace is None or workspace.mode != "mount":
+        return []
+    made = [docker.ContainerMountArgs(type="bind", target=WORKSPACE, source=workspace.source)]
+    if workspace.git_read_only:
+        git = f"{workspace.source}/.git"
+        made.append(docker.ContainerMountArgs(type="bind", target=f"{WORKSPACE}/.git", source=git, read_only=True))
+    return made

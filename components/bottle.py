@@ -11,7 +11,10 @@ import pulumi
 
 from components import images as image_module
 from components.agent import Agent, AgentArgs
+from components.agent_image import AgentImage, AgentImageArgs, image_name
+from components.attachments import Attachments, AttachmentsArgs
 from components.authorities import Authorities, AuthoritiesArgs
+from components.copies import Copies
 from components.egress import EGRESS_PORT, Egress, EgressArgs
 from components.egress_plan import CLAUDE_TOKEN, EgressPlan
 from components.images import Images, ImagesArgs
@@ -25,11 +28,15 @@ from components.provisioning import Provisioning, ProvisioningArgs
 
 @dataclass
 class BottleArgs:
-    """manifest: valid. tokens: token_ref to its value, as secret outputs. base: where relative file names start."""
+    """manifest: valid. tokens: token_ref to its value, as secret outputs. copies: what of the host gets in.
+
+    base: where relative file names start.
+    """
 
     stack: str
     manifest: Manifest
     tokens: Mapping[str, pulumi.Output[str]]
+    copies: Copies
     base: Path
 
 
@@ -39,11 +46,13 @@ class Bottle(pulumi.ComponentResource):
     outputs: dict[str, Any]
 
     def __init__(self, name: str, args: BottleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("claude-bottle:bottle:Bottle", name, {}, opts)
-        child = pulumi.ResourceOptions(parent=self)
         manifest, stack = args.manifest, args.stack
-        routed = bool(manifest.egress.routes)
         egress_plan = EgressPlan.of(manifest.egress)
+        planned = plan(stack, manifest, egress_plan, args.copies, self._image_names(manifest, args.base))
+        # An input too: `pulumi preview --json` shows the inputs of what changes, and no new output of a stack.
+        super().__init__("claude-bottle:bottle:Bottle", name, {"plan": planned}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        routed = bool(manifest.egress.routes)
         upstream_roots = "\n".join((args.base / file).read_text() for file in manifest.pipelock.upstream_roots)
 
         network = BottleNetwork(f"{name}-network", BottleNetworkArgs(stack, routed, manifest.network.outside), child)
@@ -81,31 +90,47 @@ class Bottle(pulumi.ComponentResource):
                 child,
             )
         proxy = f"{EGRESS_HOSTNAME}:{EGRESS_PORT}" if egress else f"{PIPELOCK_HOSTNAME}:{PIPELOCK_PORT}"
+        image = AgentImage(f"{name}-agent", AgentImageArgs(manifest.agent, images.ids.get("agent"), args.base), child)
         agent = Agent(
             f"{name}-agent",
             AgentArgs(
                 stack=stack,
                 config=manifest.agent,
                 env=manifest.env,
-                image=images.ids.get("agent"),
+                image=image.id,
                 network=network.agent,
                 proxy=proxy,
                 claude=CLAUDE_TOKEN in egress_plan.slots,
                 dns=CLOSED_DNS,
-                base=args.base,
+                workspace=args.copies.workspace,
                 ready=[egress.ready if egress else pipelock.ready],
             ),
+            child,
+        )
+        parts: list[Pipelock | Egress | Agent] = [pipelock, *([egress] if egress else []), agent]
+        attachments = Attachments(
+            f"{name}-attachments",
+            AttachmentsArgs({p.container_name: p.networks for p in parts}, [p.container for p in parts]),
             child,
         )
         trusted = authorities.agent
         Provisioning(
             f"{name}-provision",
-            ProvisioningArgs(agent.container, agent.container_name, trusted.cert, trusted.sha256),
-            child,
+            ProvisioningArgs(
+                container=agent.container,
+                container_name=agent.container_name,
+                stack=stack,
+                home=agent.home,
+                ca=trusted.cert,
+                sha256=trusted.sha256,
+                copies=args.copies,
+            ),
+            pulumi.ResourceOptions(parent=self, depends_on=[attachments]),
         )
         self.outputs = {
-            "plan": plan(stack, manifest, egress_plan, self._image_names(manifest)),
+            "plan": planned,
             "attach": agent.attach,
+            "pull": f"make pull STACK={stack}" if args.copies.workspace else None,
             "agent_container": agent.container_name,
             "egress_container": egress.container_name if egress else None,
             "pipelock_container": pipelock.container_name,
@@ -123,7 +148,7 @@ class Bottle(pulumi.ComponentResource):
         return tuple(role for role, own in wanted.items() if own)
 
     @classmethod
-    def _image_names(cls, manifest: Manifest) -> dict[str, str]:
-        own = {role: image_module.tag(role) for role in cls._own_images(manifest)}
-        chosen = {"agent": manifest.agent.image or manifest.agent.dockerfile, "pipelock": manifest.pipelock.image}
-        return {**{role: name for role, name in chosen.items() if name}, **own}
+    def _image_names(cls, manifest: Manifest, base: Path) -> dict[str, str]:
+        own = {role: image_module.tag(role) for role in cls._own_images(manifest) if role != "agent"}
+        given = {"pipelock": manifest.pipelock.image} if manifest.pipelock.image else {}
+        return {"agent": image_name(manifest.agent, base), **given, **own}

@@ -33,6 +33,7 @@ class ContainerArgs:
     command: Sequence[str] | None = None
     files: Mapping[str, tuple[pulumi.Input[str], str]] = field(default_factory=dict)
     owner: int = 0
+    mounts: Sequence[docker.ContainerMountArgs] = ()
     healthcheck: Sequence[str] | None = None
     dns: Sequence[str] | None = None
     grace_seconds: int = 5
@@ -84,6 +85,7 @@ def hardened_container(name: str, args: ContainerArgs, opts: pulumi.ResourceOpti
             )
             for path, (content, mode) in args.files.items()
         ],
+        mounts=list(args.mounts) or None,
         healthcheck=docker.ContainerHealthcheckArgs(
             tests=["CMD", *args.healthcheck], interval="2s", timeout="3s", retries=5, start_period="20s"
         )

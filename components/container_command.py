@@ -18,6 +18,7 @@ def container_command(
     stdin: pulumi.Input[str],
     env: Mapping[str, pulumi.Input[str]],
     parent: pulumi.Resource,
+    after: pulumi.Resource | None = None,
 ) -> command.local.Command:
     """Run `script`, which must be idempotent; values reach it by $CONTAINER, `env` and `stdin`, never in its text."""
     return command.local.Command(
@@ -28,5 +29,5 @@ def container_command(
         # A new container has a new id, which replaces the command; new content updates it.
         triggers=[container.id],
         add_previous_output_in_env=False,
-        opts=pulumi.ResourceOptions(parent=parent, deleted_with=container),
+        opts=pulumi.ResourceOptions(parent=parent, deleted_with=container, depends_on=[after] if after else None),
     )

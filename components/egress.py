@@ -41,19 +41,21 @@ class Egress(pulumi.ComponentResource):
 
     container: docker.Container
     container_name: str
+    networks: list[tuple[pulumi.Input[str], str]]
     ready: pulumi.Resource
 
     def __init__(self, name: str, args: EgressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("claude-bottle:egress:Egress", name, {}, opts)
         slots = {slot: args.tokens[ref] for ref, slot in args.plan.slots.items()}
         self.container_name = docker_name("egress", args.stack)
+        self.networks = [(args.agent_network, EGRESS_HOSTNAME), (args.chain_network, EGRESS_HOSTNAME)]
         self.container = hardened_container(
             f"{name}-container",
             ContainerArgs(
                 role="egress",
                 stack=args.stack,
                 image=args.image,
-                networks=[(args.agent_network, EGRESS_HOSTNAME), (args.chain_network, EGRESS_HOSTNAME)],
+                networks=self.networks,
                 memory=512,
                 env={
                     "EGRESS_UPSTREAM": f"{PIPELOCK_HOSTNAME}:{PIPELOCK_PORT}",

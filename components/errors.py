@@ -35,10 +35,12 @@ class BottleError(Exception):
 
 
 class ManifestError(BottleError):
-    """Everything that is wrong with a manifest, one line each; nothing has been created."""
+    """Everything that stands in the way, one line each, sorted by key path; nothing has been created."""
 
     def __init__(self, findings: Iterable[Finding]) -> None:
-        self.findings = list(findings)
+        self.findings = sorted(findings, key=lambda finding: finding.path)
         count = len(self.findings)
         lines = "\n".join(f"  {finding}" for finding in self.findings)
-        super().__init__(f"the manifest has {count} error{'s' if count > 1 else ''}; nothing was created:\n{lines}")
+        super().__init__(
+            f"{count} error{'s' if count > 1 else ''} in the way; nothing was created or changed:\n{lines}"
+        )

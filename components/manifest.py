@@ -1,72 +1,30 @@
 """The manifest: the stack config object `claude-bottle:bottle` as a strict typed model. Pure, parsed before anything.
 
-`python -m components.manifest schema` prints the JSON Schema of a stack file, which editors use to complete it.
+`python -m components.manifest --help` for its JSON Schema, its documentation and the conversion of old files.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import sys
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from addons.egress_core import DEFAULT_METHODS, checked_path
-from addons.hosts import canonical_pattern
-from addons.injection import auth_header
-
-DEFAULT_PASSTHROUGH = ["api.anthropic.com"]
-_TOKEN_REF = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
-ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_METHOD = re.compile(r"[A-Z]{1,20}\Z")
-# The reserved names point the agent at its proxy and its CA: a literal value would take it round them.
-RESERVED_ENV = frozenset(
-    ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"]
+from addons.egress_core import DEFAULT_METHODS
+from components.manifest_fields import (
+    AptPackage,
+    AuthScheme,
+    Host,
+    Memory,
+    Method,
+    NpmPackage,
+    Skill,
+    TokenRef,
+    UrlPath,
 )
 
-
-def _host(value: str) -> str:
-    try:
-        return canonical_pattern(value)
-    except ValueError as error:
-        raise ValueError(
-            f"{error}; write an exact name (api.example.com) or a leading wildcard (*.example.com)"
-        ) from None
-
-
-def _path(value: str) -> str:
-    if checked_path(value) != value:
-        raise ValueError("write a plain absolute path prefix (/repos/acme), without dot segments or percent encoding")
-    return value
-
-
-def _method(value: str) -> str:
-    if not _METHOD.match(value.upper()) or value.upper() in ("CONNECT", "TRACE"):
-        raise ValueError(f"not a method that a route can allow; usual ones: {', '.join(DEFAULT_METHODS)}")
-    return value.upper()
-
-
-def _token_ref(value: str) -> str:
-    if not _TOKEN_REF.match(value):
-        raise ValueError("write the name of a secret (GITHUB_TOKEN), never its value")
-    return value
-
-
-def _auth_scheme(value: str) -> str:
-    if not auth_header(value):
-        raise ValueError("write bearer, basic or header:<Name>")
-    return value
-
-
-def _memory(value: str) -> str:
-    if not re.fullmatch(r"[1-9][0-9]*[mg]", value):
-        raise ValueError("write megabytes or gigabytes (2g, 512m)")
-    return value
-
-
-Host = Annotated[str, AfterValidator(_host)]
-Memory = Annotated[str, AfterValidator(_memory)]
+DEFAULT_PASSTHROUGH = ["api.anthropic.com"]
 
 
 class _Strict(BaseModel):
@@ -80,6 +38,10 @@ class AgentConfig(_Strict):
         None, description="Image to run instead of the project's own; it needs the user node (uid 1000)."
     )
     dockerfile: str | None = Field(None, description="Dockerfile to build the agent from; its folder is the context.")
+    apt: list[AptPackage] = Field(
+        [], description="Debian packages to add to the agent, in an image layer of their own."
+    )
+    npm: list[NpmPackage] = Field([], description="npm packages to add, globally; their install scripts are not run.")
     command: list[str] | None = Field(None, description="What the container runs; default: it waits for docker exec.")
     memory: Memory = Field("4g", description="Memory limit; there is no swap beyond it.")
     cpus: float = Field(2.0, gt=0, le=256, description="CPU limit, in cores.")
@@ -95,14 +57,12 @@ class EgressRoute(_Strict):
     """One way out: a host, and what may be asked of it."""
 
     host: Host = Field(description="Exact host name, or *. and a name for everything below it.")
-    path: list[Annotated[str, AfterValidator(_path)]] = Field([], description="Path prefixes; empty: every path.")
-    methods: list[Annotated[str, AfterValidator(_method)]] = Field(
-        list(DEFAULT_METHODS), min_length=1, description="HTTP methods."
-    )
-    auth_scheme: Annotated[str, AfterValidator(_auth_scheme)] | None = Field(
+    path: list[UrlPath] = Field([], description="Path prefixes; empty: every path.")
+    methods: list[Method] = Field(list(DEFAULT_METHODS), min_length=1, description="HTTP methods.")
+    auth_scheme: AuthScheme | None = Field(
         None, description="How the token goes in: bearer (default), basic, header:<Name>."
     )
-    token_ref: Annotated[str, AfterValidator(_token_ref)] | None = Field(
+    token_ref: TokenRef | None = Field(
         None, description="Name of the secret that egress puts in: a secret of the stack, else a variable of the host."
     )
     description: str = Field("", max_length=200, description="For people and for the agent.")
@@ -167,6 +127,39 @@ class PipelockConfig(_Strict):
         return self
 
 
+class PromptConfig(_Strict):
+    """What the agent is told at the start of every session."""
+
+    text: str | None = Field(None, min_length=1, description="The prompt itself; `prompt: some words` is the same.")
+    file: str | None = Field(None, min_length=1, description="A text file, relative to the stack file.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> PromptConfig:
+        if (self.text is None) == (self.file is None):
+            raise ValueError("give text or file")
+        return self
+
+
+class WorkspaceConfig(_Strict):
+    """A folder of the host to work on."""
+
+    path: str = Field(min_length=1, description="The folder, relative to the stack file; ~ is your home.")
+    mode: Literal["copy", "mount"] = Field(
+        "copy", description="copy: the agent works on a copy, make pull brings it back. mount: it writes to the folder."
+    )
+    copy_git: bool = Field(False, description="With copy: also its .git, so that the agent can commit.")
+
+    @model_validator(mode="after")
+    def _git_is_copied(self) -> WorkspaceConfig:
+        if self.copy_git and self.mode == "mount":
+            raise ValueError("copy_git belongs to mode copy; a mounted .git is read-only in the agent")
+        return self
+
+
+def _prompt(value: object) -> object:
+    return {"text": value} if isinstance(value, str) else value
+
+
 class NetworkConfig(_Strict):
     """The way to the outside."""
 
@@ -178,25 +171,19 @@ class Manifest(_Strict):
 
     agent: AgentConfig = AgentConfig()
     env: dict[str, str] = Field({}, description="Literal environment of the agent; never a credential.")
+    prompt: Annotated[PromptConfig, BeforeValidator(_prompt, json_schema_input_type=PromptConfig | str)] | None = Field(
+        None, description="What the agent is told at the start of every session."
+    )
+    skills: list[Skill] = Field(
+        [], description="Skill folders to copy: a name (below ~/.claude/skills of the host) or a path with a slash."
+    )
+    workspace: WorkspaceConfig | None = Field(None, description="The folder to work on; default: an empty one.")
     egress: EgressConfig = EgressConfig()
     pipelock: PipelockConfig = PipelockConfig()
     network: NetworkConfig = NetworkConfig()
 
 
-def stack_file_schema() -> dict[str, Any]:
-    """JSON Schema of a stack file that holds a bottle."""
-    bottle = Manifest.model_json_schema()
-    definitions = bottle.pop("$defs")
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "claude-bottle stack file",
-        "type": "object",
-        "properties": {"config": {"type": "object", "properties": {"claude-bottle:bottle": bottle}}},
-        "$defs": definitions,
-    }
-
-
 if __name__ == "__main__":
-    if sys.argv[1:] != ["schema"]:
-        sys.exit("usage: python -m components.manifest schema")
-    print(json.dumps(stack_file_schema(), indent=2))
+    from components.manifest_tool import main
+
+    sys.exit(main())

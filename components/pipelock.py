@@ -37,6 +37,7 @@ class Pipelock(pulumi.ComponentResource):
 
     container: docker.Container
     container_name: str
+    networks: list[tuple[pulumi.Input[str], str]]
     ready: pulumi.Resource
 
     def __init__(self, name: str, args: PipelockArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -55,13 +56,14 @@ class Pipelock(pulumi.ComponentResource):
         if not builtin:
             files["/etc/pipelock/pipelock.yaml"] = (render(args.manifest), "0444")
         self.container_name = docker_name("pipelock", args.stack)
+        self.networks = [(args.inner, PIPELOCK_HOSTNAME), (args.outside, f"{PIPELOCK_HOSTNAME}-{args.stack}")]
         self.container = hardened_container(
             f"{name}-container",
             ContainerArgs(
                 role="pipelock",
                 stack=args.stack,
                 image=args.image if args.image is not None else self._upstream(name, config.image or ""),
-                networks=[(args.inner, PIPELOCK_HOSTNAME), (args.outside, f"{PIPELOCK_HOSTNAME}-{args.stack}")],
+                networks=self.networks,
                 memory=512,
                 files=files,
                 owner=owner,

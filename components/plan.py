@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
+from components.copies import Copies, WorkspaceCopy
 from components.egress_plan import CLAUDE_TOKEN, EgressPlan
 from components.manifest import Manifest
+from components.naming import docker_name
 from components.pipelock_config import allowlist, looks_for_seed_phrases
 
 SCHEMA = 1
 
 
-def plan(stack: str, manifest: Manifest, egress: EgressPlan, images: dict[str, str]) -> dict[str, Any]:
+def plan(stack: str, manifest: Manifest, egress: EgressPlan, copies: Copies, images: dict[str, str]) -> dict[str, Any]:
     """Keys in a fixed order; the values say what will be, before anything is."""
     return {
         "schema": SCHEMA,
@@ -20,10 +23,17 @@ def plan(stack: str, manifest: Manifest, egress: EgressPlan, images: dict[str, s
             "image": images["agent"],
             "memory": manifest.agent.memory,
             "cpus": manifest.agent.cpus,
+            "apt": sorted(manifest.agent.apt),
+            "npm": sorted(manifest.agent.npm),
+            "command": manifest.agent.command,
             "env": sorted(manifest.env),
+            "home_volume": docker_name("home", stack),
             "claude_placeholder": CLAUDE_TOKEN in egress.slots,
             "proxy": "egress" if manifest.egress.routes else "pipelock",
         },
+        "prompt_sha256": hashlib.sha256(copies.prompt.encode()).hexdigest() if copies.prompt else None,
+        "skills": [{"name": skill.name, "source": skill.source, "sha256": skill.digest} for skill in copies.skills],
+        "workspace": _workspace(copies.workspace),
         "egress": {
             "image": images.get("egress"),
             "routes": [
@@ -45,9 +55,20 @@ def plan(stack: str, manifest: Manifest, egress: EgressPlan, images: dict[str, s
             "allowlist": allowlist(manifest),
             "passthrough": list(manifest.pipelock.passthrough),
             "trusted": list(manifest.pipelock.trusted),
+            "upstream_roots": list(manifest.pipelock.upstream_roots),
+            "dlp_patterns": [pattern.name for pattern in manifest.pipelock.dlp.patterns],
+            "disabled_rules": list(manifest.pipelock.dlp.disabled_rules),
+            "max_body_mb": manifest.pipelock.dlp.max_body_mb,
             "seed_phrases": looks_for_seed_phrases(manifest),
         },
         "network": {"outside": manifest.network.outside or "own"},
         "git_remotes": [],
         "git_gate": None,
     }
+
+
+def _workspace(workspace: WorkspaceCopy | None) -> dict[str, Any] | None:
+    if workspace is None:
+        return None
+    said = {"source": workspace.source, "mode": workspace.mode, "copy_git": workspace.copy_git}
+    return {**said, **({"files": workspace.files, "sha256": workspace.digest} if workspace.mode == "copy" else {})}

@@ -1,7 +1,9 @@
-"""What is done in the agent once it runs, as dependent command resources: ca, then (as they are built) the rest."""
+"""What is done in the agent once it runs, as dependent command resources: ca → prompt → skills → workspace."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -10,6 +12,7 @@ import pulumi_docker as docker
 
 from components.agent import CA_FILE, CA_NAME
 from components.container_command import container_command
+from components.copies import Copies
 
 # Says which certificate the agent trusts now; a second run with the same one changes nothing.
 _INSTALL_CA = f"""
@@ -26,30 +29,69 @@ echo "installed {CA_NAME}, SHA-256 $FINGERPRINT"
 """
 
 
+# Claude Code reads every file of this folder when a session starts, however it is started; CLAUDE.md is the agent's.
+_PUT_PROMPT = """
+docker exec -i -u node "$CONTAINER" sh -eu -c '
+  umask 022
+  cd /home/node/.claude 2>/dev/null || { mkdir /home/node/.claude; cd /home/node/.claude; }
+  mkdir -p rules
+  cat > rules/.claude-bottle-prompt.new
+  if [ -s rules/.claude-bottle-prompt.new ]; then mv rules/.claude-bottle-prompt.new rules/claude-bottle-prompt.md
+  else rm -f rules/.claude-bottle-prompt.new rules/claude-bottle-prompt.md; fi
+' || { echo "the prompt could not be put into $CONTAINER; is /home/node full, or not of node?" >&2; exit 1; }
+"""
+_COPY = 'exec python3 -m components.copy_step "$KIND"'
+
+
 @dataclass
 class ProvisioningArgs:
-    """ca: the certificate that the agent trusts, PEM. sha256: its fingerprint, for the log."""
+    """ca: the certificate that the agent trusts, PEM. sha256: its fingerprint, for the log. copies: what is copied."""
 
     container: docker.Container
     container_name: str
+    stack: str
+    home: str
     ca: pulumi.Output[str]
     sha256: pulumi.Output[str]
+    copies: Copies
 
 
 class Provisioning(pulumi.ComponentResource):
     """Each step runs again when the container or its content is new, and does nothing when neither is."""
 
-    ca: command.local.Command
+    last: command.local.Command | None
 
     def __init__(self, name: str, args: ProvisioningArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("claude-bottle:provisioning:Provisioning", name, {}, opts)
-        self.ca = container_command(
-            f"{name}-ca",
-            _INSTALL_CA,
-            args.container,
-            args.container_name,
-            stdin=args.ca,
-            env={"FINGERPRINT": args.sha256},
-            parent=self,
+        self._name, self._args, self.last = name, args, None
+        self._step("ca", _INSTALL_CA, args.ca, {"FINGERPRINT": args.sha256})
+        self._step("prompt", _PUT_PROMPT, args.copies.prompt, {})
+        skills = [{"name": skill.name, "source": skill.source, "digest": skill.digest} for skill in args.copies.skills]
+        self._step(
+            "skills", _COPY, json.dumps({"container": args.container_name, "skills": skills}), {"KIND": "skills"}
         )
+        workspace = args.copies.workspace
+        if workspace is not None and workspace.mode == "copy":
+            plan = {
+                "container": args.container_name,
+                "stack": args.stack,
+                "home": args.home,
+                "source": workspace.source,
+                "digest": workspace.digest,
+                "copy_git": workspace.copy_git,
+            }
+            self._step("workspace", _COPY, json.dumps(plan), {"KIND": "workspace"})
         self.register_outputs({})
+
+    def _step(self, what: str, script: str, stdin: pulumi.Input[str], env: Mapping[str, pulumi.Input[str]]) -> None:
+        """One step, after the one before it."""
+        self.last = container_command(
+            f"{self._name}-{what}",
+            script,
+            self._args.container,
+            self._args.container_name,
+            stdin=stdin,
+            env=env,
+            parent=self,
+            after=self.last,
+        )

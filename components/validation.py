@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,60 +14,74 @@ from addons.dlp_rules import RuleSet
 from addons.dlp_views import text_views
 from addons.hosts import any_match
 from addons.reflection import MIN_TOKEN_LENGTH
+from components.copies import Copies, Reader
 from components.errors import NOT_SHOWN, Finding, ManifestError
-from components.manifest import DEFAULT_PASSTHROUGH, ENV_NAME, RESERVED_ENV, EgressRoute, Manifest, PipelockConfig
-
-_LEGACY = {
-    "tokens": "is gone: name each with token_ref on its route (egress: {routes: [{host: …, token_ref: NAME}]})",
-    "cred_proxy": "is now egress: {routes: [{host: …, auth_scheme: bearer, token_ref: NAME}]}",
-    "egress_proxy": "is now egress: rename the key (egress: {routes: […]})",
-    "ssh": "is gone: ssh never leaves a bottle; declare the repository's host under egress.routes to fetch by https",
-}
-_ROLE = "is gone: say what the role stood for with token_ref and auth_scheme on this route"
+from components.legacy import LEGACY_KEYS, rewrite, rewrite_role
+from components.manifest import DEFAULT_PASSTHROUGH, EgressRoute, Manifest, PipelockConfig
+from components.manifest_fields import ENV_NAME, RESERVED_ENV
 
 
-def load(raw: object, find_token: Callable[[str], str | None], base: Path = Path()) -> Manifest:
-    """The manifest in `raw` (the config object).
+@dataclass
+class Examined:
+    """What a stack file holds: the manifest if it is valid, the keys of it that are, what is copied, what is wrong."""
 
-    find_token: value of a named secret, or None; it is only asked whether it is there and plausible.
-    base: the folder that relative file names start from.
-    Raises ManifestError with every finding of the whole manifest.
+    manifest: Manifest | None
+    readable: Manifest
+    copies: Copies
+    findings: list[Finding]
+
+
+def examine(raw: object, find_token: Callable[[str], str | None], base: Path = Path()) -> Examined:
+    """Everything that is wrong with the config object `raw`, and what it means as far as it can be read.
+
+    find_token: value of a named secret, or None; it is asked whether it is there and plausible, and looked for in what
+    is copied. base: the folder that relative file names start from.
     """
     if not isinstance(raw, Mapping):
-        raise ManifestError([Finding("claude-bottle:bottle", raw, "write a mapping; {} is a bottle without a way out")])
+        wrong = Finding("claude-bottle:bottle", raw, "write a mapping; {} is a bottle without a way out")
+        return Examined(None, Manifest(), Copies(), [wrong])
     findings = list(_legacy(raw))
     cleaned = _without_legacy(raw)
-    manifest: Manifest | None = None
     try:
-        manifest = Manifest.model_validate(cleaned)
+        manifest = readable = Manifest.model_validate(cleaned)
     except ValidationError as error:
+        manifest = None
         findings += [_finding(dict(item)) for item in error.errors(include_url=False)]
+        bad = {item["loc"][0] for item in error.errors() if item["loc"]}
+        readable = Manifest.model_validate({key: value for key, value in cleaned.items() if key not in bad})
     routes = list(_readable_routes(cleaned))
     findings += _conflicts(routes)
     findings += _tokens(routes, find_token)
     findings += _env(cleaned.get("env"))
-    if manifest is not None:
-        if manifest.agent.dockerfile and not (base / manifest.agent.dockerfile).is_file():
-            findings.append(
-                Finding("agent.dockerfile", manifest.agent.dockerfile, "no such file beside the stack file")
-            )
-        findings += _pipelock(manifest.pipelock, [route.host for _, route in routes], base)
-    if findings or manifest is None:
-        raise ManifestError(sorted(findings, key=lambda finding: finding.path))
-    return manifest
+    if readable.agent.dockerfile and not (base / readable.agent.dockerfile).is_file():
+        findings.append(Finding("agent.dockerfile", readable.agent.dockerfile, "no such file beside the stack file"))
+    if readable.pipelock != PipelockConfig():
+        findings += _pipelock(readable.pipelock, [route.host for _, route in routes], base)
+    tokens = [token.encode() for _, route in routes if (token := find_token(route.token_ref or "")) and len(token) > 7]
+    reader = Reader(base, lambda data: any(token in data for token in tokens))
+    copies = reader.read(readable)
+    return Examined(manifest, readable, copies, findings + reader.findings)
+
+
+def load(raw: object, find_token: Callable[[str], str | None], base: Path = Path()) -> Manifest:
+    """The manifest in `raw`. Raises ManifestError with every finding of the whole manifest."""
+    found = examine(raw, find_token, base)
+    if found.findings or found.manifest is None:
+        raise ManifestError(found.findings)
+    return found.manifest
 
 
 def _legacy(raw: Mapping[str, Any]) -> Iterator[Finding]:
-    for key, message in _LEGACY.items():
+    for key in LEGACY_KEYS:
         if key in raw:
-            yield Finding(key, NOT_SHOWN, message)
+            yield Finding(key, NOT_SHOWN, f"is gone; write instead: {rewrite(key, raw[key])}")
     for index, route in enumerate(_raw_routes(raw)):
         if isinstance(route, Mapping) and "role" in route:
-            yield Finding(f"egress.routes[{index}].role", route["role"], _ROLE)
+            yield Finding(f"egress.routes[{index}].role", route["role"], f"is gone; write: {rewrite_role(route)}")
 
 
 def _without_legacy(raw: Mapping[str, Any]) -> dict[str, Any]:
-    cleaned = {key: value for key, value in raw.items() if key not in _LEGACY}
+    cleaned = {key: value for key, value in raw.items() if key not in LEGACY_KEYS}
     if any(isinstance(route, Mapping) and "role" in route for route in _raw_routes(raw)):
         routes = [
             {k: v for k, v in r.items() if k != "role"} if isinstance(r, Mapping) else r for r in _raw_routes(raw)

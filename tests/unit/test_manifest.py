@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from components.copies import Copies
 from components.egress_plan import EgressPlan, assign_slots
 from components.errors import ManifestError
-from components.manifest import EgressConfig, Manifest, stack_file_schema
+from components.manifest import EgressConfig, Manifest
+from components.manifest_tool import stack_file_schema
 from components.plan import plan
 from components.validation import load
 
@@ -19,6 +21,9 @@ ROOT = Path(__file__).parents[2]
 TOKENS = {
     "GH": "a-token-of-some-length",
     "CLAUDE_CODE_OAUTH_TOKEN": "another-token-of-length",
+    "GITHUB_TOKEN": "a-third-token-of-length",
+    "ACME_TOKEN": "a-fourth-token-of-length",
+    "WIDGETS_TOKEN": "a-fifth-token-of-length",
     "SHORT": "abc",
     "LINE": "abcdefgh\nijkl",
 }
@@ -43,7 +48,7 @@ def findings(raw: Any) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("raw", "path", "words"),
     [
-        ({"colour": 1}, "colour", "unknown key; accepted here: agent, env, egress"),
+        ({"colour": 1}, "colour", "unknown key; accepted here: agent, env, prompt, skills, workspace, egress"),
         ({"agent": {"colour": 1}}, "agent.colour", "accepted here: image, dockerfile"),
         (routes({"host": "a.example.com", "hots": 1}), "egress.routes[0].hots", "accepted here: host, path"),
         (routes({}), "egress.routes[0].host", "required"),
@@ -98,9 +103,9 @@ def findings(raw: Any) -> dict[str, str]:
         ({"pipelock": {"dlp": {"patterns": [{"name": "x", "regex": "(((("}]}}}, "pipelock.dlp", "not an RE2"),
         ({"tokens": {"GH": "x"}}, "tokens", "token_ref"),
         ({"cred_proxy": {}}, "cred_proxy", "egress: {routes:"),
-        ({"egress_proxy": {}}, "egress_proxy", "rename the key"),
-        ({"ssh": {}}, "ssh", "https"),
-        (routes({"host": "a.example.com", "role": "git"}), "egress.routes[0].role", "token_ref and auth_scheme"),
+        ({"egress_proxy": {}}, "egress_proxy", "write instead: {egress: {routes:"),
+        ({"ssh": {}}, "ssh", "write instead: {git: ["),
+        (routes({"host": "a.example.com", "role": "git"}), "egress.routes[0].role", "write: {host: a.example.com}"),
         ([], "claude-bottle:bottle", "write a mapping"),
         (None, "claude-bottle:bottle", "write a mapping"),
         ({"egress": []}, "egress", "dictionary"),
@@ -165,16 +170,16 @@ def test_slots_follow_the_first_mention_and_are_shared() -> None:
 def test_the_plan_is_stable_and_holds_no_secret() -> None:
     manifest = check({"env": {"A": "b"}, **routes({"host": "a.example.com", "token_ref": "GH"})})
     images = {"agent": "a", "egress": "e", "pipelock": "p"}
-    told = plan("s", manifest, EgressPlan.of(manifest.egress), images)
+    told = plan("s", manifest, EgressPlan.of(manifest.egress), Copies(), images)
     assert told["schema"] == 1
     assert told["egress"]["token_slots"] == {"EGRESS_TOKEN_0": "GH"}
     assert TOKENS["GH"] not in json.dumps(told)
-    assert json.dumps(told) == json.dumps(plan("s", manifest, EgressPlan.of(manifest.egress), images))
+    assert json.dumps(told) == json.dumps(plan("s", manifest, EgressPlan.of(manifest.egress), Copies(), images))
 
 
 def test_the_stored_schema_is_the_models() -> None:
     stored = json.loads((ROOT / "stacks" / "manifest.schema.json").read_text())
-    assert stored == stack_file_schema(), "run: make schema"
+    assert stored == stack_file_schema(), "run: make docs"
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "stacks").glob("Pulumi.*.yaml")), ids=lambda file: file.name)

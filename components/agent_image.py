@@ -1,0 +1,89 @@
+"""The agent's image: the project's own, the owner's, or one built from the owner's Dockerfile; packages on top."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_docker as docker
+
+from components.images import ROOT, content_digest, extra_roots, tag
+from components.manifest import AgentConfig
+
+_LAYER = "sidecar_images/agent/packages.Dockerfile"
+
+
+def base_name(config: AgentConfig, base: Path) -> str:
+    """Name of the image without packages. base: where a relative Dockerfile starts."""
+    if config.image:
+        return config.image
+    if config.dockerfile:
+        return f"claude-bottle/agent-own:{content_digest(('.',), _context(config, base))[:16]}"
+    return tag("agent")
+
+
+def image_name(config: AgentConfig, base: Path) -> str:
+    """Name of the image that the agent runs; with packages, tagged by all that it is made from."""
+    under = base_name(config, base)
+    if not (config.apt or config.npm):
+        return under
+    made_from = json.dumps([under, sorted(config.apt), sorted(config.npm), content_digest((_LAYER,))])
+    return f"claude-bottle/agent-packages:{hashlib.sha256(made_from.encode()).hexdigest()[:16]}"
+
+
+def _context(config: AgentConfig, base: Path) -> Path:
+    return (base / (config.dockerfile or "")).resolve().parent
+
+
+@dataclass
+class AgentImageArgs:
+    """own: the project's own image, where the manifest names none. base: where relative file names start."""
+
+    config: AgentConfig
+    own: pulumi.Output[str] | None
+    base: Path
+
+
+class AgentImage(pulumi.ComponentResource):
+    """`id` is the image id; the images stay when the stack goes, for another may use them."""
+
+    id: pulumi.Output[str]
+
+    def __init__(self, name: str, args: AgentImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("claude-bottle:agent_image:AgentImage", name, {}, opts)
+        config, under = args.config, base_name(args.config, args.base)
+        child = pulumi.ResourceOptions(parent=self)
+        if args.own is not None:
+            below = args.own
+        elif config.image:
+            below = docker.RemoteImage(f"{name}-given", name=under, keep_locally=True, opts=child).image_id
+        else:
+            context, file = _context(config, args.base), Path(config.dockerfile or "").name
+            build = docker.RemoteImageBuildArgs(context=str(context), dockerfile=file)
+            below = self._built(f"{name}-own", under, build)
+        self.id = below
+        if config.apt or config.npm:
+            build = docker.RemoteImageBuildArgs(
+                context=str(ROOT / Path(_LAYER).parent),
+                dockerfile=Path(_LAYER).name,
+                build_args={
+                    "BASE": below.apply(lambda _: under),  # by name, once it is there
+                    "APT": " ".join(sorted(config.apt)),
+                    "NPM": " ".join(sorted(config.npm)),
+                    "EXTRA_ROOTS": extra_roots(),
+                },
+            )
+            self.id = self._built(f"{name}-packages", image_name(config, args.base), build)
+        self.register_outputs({})
+
+    def _built(self, name: str, tagged: str, build: docker.RemoteImageBuildArgs) -> pulumi.Output[str]:
+        return docker.RemoteImage(
+            f"{name}-{tagged.rpartition(':')[2]}",
+            name=tagged,
+            keep_locally=True,
+            build=build,
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["build"]),
+        ).image_id

@@ -1,0 +1,155 @@
+"""What a manifest takes from the host into the agent: found, checked and digested before any resource. No pulumi."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from components.errors import NOT_SHOWN, Finding
+from components.git_folder import git_problems
+from components.host_folder import AGENT_UID, Item, all_files, digest, items, problems, workspace_files
+from components.manifest import Manifest, WorkspaceConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+_MAX_PROMPT = 256 * 1024
+_SYSTEM = ("/proc", "/sys", "/dev", "/run", "/var/run", "/etc", "/boot", "/var/lib/docker")
+
+
+@dataclass(frozen=True)
+class SkillCopy:
+    """A skill folder of the host."""
+
+    name: str
+    source: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class WorkspaceCopy:
+    """A workspace of the host; files and digest are of a copy only."""
+
+    source: str
+    mode: str
+    copy_git: bool = False
+    files: int = 0
+    digest: str = ""
+    git_read_only: bool = False
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Everything of the host that gets into the agent."""
+
+    prompt: str = ""
+    skills: Sequence[SkillCopy] = ()
+    workspace: WorkspaceCopy | None = None
+
+
+@dataclass
+class Reader:
+    """Reads what the manifest names. base: the folder of the stack file. holds_token: whether bytes hold one."""
+
+    base: Path
+    holds_token: Callable[[bytes], bool] = lambda _: False
+    home: Path = field(default_factory=Path.home)
+    findings: list[Finding] = field(default_factory=list)
+
+    def read(self, manifest: Manifest) -> Copies:
+        """What is copied; what is wrong is in `findings`."""
+        skills = [skill for index, name in enumerate(manifest.skills) for skill in self._skill(index, name)]
+        names = [skill.name for skill in skills]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            self._say("skills", name, "two folders of this name; the agent's skills folder can hold one")
+        workspace = self._workspace(manifest.workspace) if manifest.workspace else None
+        return Copies(self._prompt(manifest), skills, workspace)
+
+    def _say(self, path: str, value: object, message: str) -> None:
+        self.findings.append(Finding(path, value, message))
+
+    def _host_path(self, name: str) -> Path:
+        if name == "~" or name.startswith("~/"):
+            return self.home / name[2:]
+        return self.base / name
+
+    def _prompt(self, manifest: Manifest) -> str:
+        if manifest.prompt is None:
+            return ""
+        path, text = "prompt.text", manifest.prompt.text or ""
+        if manifest.prompt.file:
+            path = "prompt.file"
+            file = self._host_path(manifest.prompt.file)
+            try:
+                text = file.read_text()
+            except (OSError, ValueError) as error:
+                why = "is not UTF-8 text" if isinstance(error, ValueError) else f"{error.strerror} ({file})"
+                self._say(path, manifest.prompt.file, why)
+                return ""
+        if not text.strip() or len(text) > _MAX_PROMPT:
+            self._say(path, NOT_SHOWN, f"a prompt has 1 to {_MAX_PROMPT} characters")
+        if self.holds_token(text.encode()):
+            self._say(path, NOT_SHOWN, "holds the value of one of the bottle's tokens; the agent must not have it")
+        return text.rstrip("\n") + "\n"
+
+    def _skill(self, index: int, name: str) -> Iterator[SkillCopy]:
+        path = f"skills[{index}]"
+        folder = self._host_path(name) if "/" in name else self.home / ".claude/skills" / name
+        if not folder.is_dir():
+            self._say(path, name, f"no such folder: {folder}; a name is looked up there, a path needs a slash")
+        elif not (folder / "SKILL.md").is_file():
+            self._say(path, name, f"{folder} has no SKILL.md, so it is no skill")
+        else:
+            found = self._items(path, name, folder, all_files(folder), links_stay_inside=True)
+            yield SkillCopy(folder.name, str(folder.resolve()), digest(found))
+
+    def _workspace(self, config: WorkspaceConfig) -> WorkspaceCopy | None:
+        path, folder = "workspace.path", self._host_path(config.path)
+        if not folder.is_dir():
+            self._say(path, config.path, f"no such folder: {folder}")
+            return None
+        folder = folder.resolve()
+        if wrong := self._too_much(folder, config):
+            self._say(path, config.path, wrong)
+            return None
+        if config.mode == "mount":
+            owner = folder.stat()
+            if owner.st_uid != AGENT_UID and not owner.st_mode & 0o002:
+                self._say(path, config.path, f"the agent (uid {AGENT_UID}) cannot write there: mode: copy, or chown it")
+            return WorkspaceCopy(str(folder), config.mode, git_read_only=(folder / ".git").exists())
+        try:
+            names = workspace_files(folder)
+        except OSError as error:
+            self._say(path, config.path, f"git cannot list it: {error}")
+            return None
+        if config.copy_git:
+            for wrong in git_problems(folder):
+                self._say("workspace.copy_git", True, wrong)
+        found = self._items(path, config.path, folder, names, links_stay_inside=False)
+        return WorkspaceCopy(str(folder), config.mode, config.copy_git, len(found), digest(found))
+
+    def _items(self, path: str, value: str, folder: Path, names: list[str], *, links_stay_inside: bool) -> list[Item]:
+        wrong = list(problems(folder, names, links_stay_inside=links_stay_inside))
+        wrong += [
+            f"{name} holds the value of one of the bottle's tokens; the agent must not have it"
+            for name in names
+            if not wrong and (folder / name).is_file() and self.holds_token((folder / name).read_bytes())
+        ]
+        for message in wrong[:10]:
+            self._say(path, value, message)
+        return [] if wrong else items(folder, names)
+
+    def _too_much(self, folder: Path, config: WorkspaceConfig) -> str | None:
+        """Why this folder is more than a workspace: what it would give away, or let the agent write to."""
+        private = [
+            self.home / name for name in (".ssh", ".aws", ".gnupg", ".docker", ".kube", ".config", ".local/state")
+        ]
+        for other in (self.home, *private):
+            if other.resolve().is_relative_to(folder):
+                return f"holds {other}: name the project's own folder"
+        for other in (*private, *map(Path, _SYSTEM)):
+            if folder.is_relative_to(other):
+                return f"is inside {other}, which no agent should have"
+        own = (ROOT, self.base.resolve())
+        if config.mode == "mount" and any(o.is_relative_to(folder) or folder.is_relative_to(o) for o in own):
+            return "holds this project's own files, with which the agent could change its bottle: mode: copy"
+        return None

@@ -1,0 +1,92 @@
+"""Copies folders of the host into the agent; run during `up` as `python3 -m components.copy_step`, plan on stdin.
+
+A step either does all of its copy or leaves what was there. Only the standard library.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import IO, Any
+
+from components.agent_files import WORKSPACE, AgentFiles, BaseRecord, home_identity
+from components.errors import BottleError
+from components.git_folder import git_files
+from components.host_folder import all_files, digest, items, problems, workspace_files, write_tar
+from components.three_way import new_base, three_way
+
+_SKILLS = "/home/node/.claude/skills"
+_NEW = f"{_SKILLS}/.claude-bottle-new"
+_RECORD = f"{_SKILLS}/.claude-bottle"
+_CHANGED = "has changed since it was looked at; run pulumi up again"
+
+
+def skills(plan: dict[str, Any]) -> str:
+    """Put the named skill folders in place of those that an earlier run put there."""
+    agent, names = AgentFiles(plan["container"]), [skill["name"] for skill in plan["skills"]]
+    agent.run(f"mkdir -p {_SKILLS} && rm -rf {_NEW} && mkdir {_NEW}")
+    for skill in plan["skills"]:
+        root = Path(skill["source"])
+        files = all_files(root)
+        wrong = next(problems(root, files, links_stay_inside=True), None)
+        if wrong or digest(items(root, files)) != skill["digest"]:
+            raise BottleError(f"skill {skill['name']}: {wrong or f'{root} {_CHANGED}'}")
+
+        def write(out: IO[bytes], root: Path = root, files: list[str] = files, name: str = skill["name"]) -> None:
+            write_tar(out, root, files, prefix=f"{name}/")
+
+        agent.extract(_NEW, write)
+    wanted = " ".join(map(shlex.quote, names))
+    agent.run(
+        f'cd {_SKILLS}; for old in $(cat {_RECORD} 2>/dev/null) {wanted}; do rm -rf -- ./"$old"; done;'
+        f' for new in {wanted}; do mv {_NEW}/"$new" .; done; rm -rf {_NEW}; echo {wanted} > {_RECORD}'
+    )
+    return f"skills: {', '.join(names) or 'none'}"
+
+
+def workspace(plan: dict[str, Any]) -> str:
+    """Bring what is new on the host to the agent; what the agent has changed stays as it has it."""
+    agent, root = AgentFiles(plan["container"]), Path(plan["source"])
+    names = workspace_files(root)
+    wrong = next(problems(root, names, links_stay_inside=False), None)
+    found = items(root, names)
+    if wrong or digest(found) != plan["digest"]:
+        raise BottleError(f"workspace: {wrong or f'{root} {_CHANGED}'}")
+    record, identity = BaseRecord(plan["stack"]), home_identity(plan["home"])
+    base, source = record.read(identity), {item.path: item.mark for item in found}
+    agent.run(f"mkdir -p {WORKSPACE}")
+    there = agent.workspace_marks({*base, *source})
+    changes = three_way(base, source, there)
+    if changes.copy:
+        agent.extract(WORKSPACE, lambda out: write_tar(out, root, changes.copy))
+    if changes.delete:
+        gone = "\0".join(changes.delete).encode(errors="surrogateescape")
+        agent.run(f"cd {WORKSPACE} && xargs -0 -r rm -f --", gone)
+    record.write(identity, new_base(base, source, there, changes))
+    said = f"workspace: {len(changes.copy)} files copied, {len(changes.delete)} removed"
+    if plan["copy_git"] and agent.run(f"test -e {WORKSPACE}/.git && echo yes || true").strip() != b"yes":
+        agent.run(f"rm -rf {WORKSPACE}/.git-new")
+        agent.extract(f"{WORKSPACE}/.git-new", lambda out: write_tar(out, root / ".git", git_files(root)))
+        agent.run(f"cd {WORKSPACE} && mkdir -p .git-new/refs .git-new/objects && mv .git-new .git")
+        agent.run(f"cd {WORKSPACE} && git update-index -q --refresh || true")
+        said += ", .git copied"
+    if changes.conflicts:
+        shown = ", ".join(changes.conflicts[:5]) + (", …" if len(changes.conflicts) > 5 else "")
+        said += f"; the agent's version was kept where both have changed: {shown}"
+    return said
+
+
+def main() -> int:
+    """Entry point: the kind of copy is the argument."""
+    try:
+        print({"skills": skills, "workspace": workspace}[sys.argv[1]](json.load(sys.stdin)))
+    except (BottleError, OSError) as error:
+        print(f"{error}\nNothing else was changed; put it right and run pulumi up again.", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

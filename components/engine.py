@@ -1,0 +1,87 @@
+"""What the Docker engine says about itself and about one stack's parts. Reads only; nothing here changes anything."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from components.naming import LABEL_STACK, PREFIX
+
+_ROLES = ("agent", "egress", "pipelock", "git-gate", "supervise")
+
+
+class EngineError(Exception):
+    """The engine could not be asked; the message is its own."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something that carries the stack's label or one of its names. kind: container, network or volume."""
+
+    kind: str
+    id: str
+    name: str
+
+    @property
+    def removal(self) -> str:
+        """The command that takes it away."""
+        return f"docker {self.kind} rm {'-f ' if self.kind == 'container' else ''}{self.name}"
+
+
+class Engine:
+    """The engine that the docker command line talks to."""
+
+    def _docker(self, *argv: str, timeout: float = 30) -> str:
+        try:
+            done = subprocess.run(["docker", *argv], capture_output=True, text=True, timeout=timeout, check=False)
+        except FileNotFoundError:
+            raise EngineError("there is no docker command on PATH") from None
+        except subprocess.TimeoutExpired:
+            raise EngineError(f"docker {argv[0]} did not answer within {timeout:g} s") from None
+        if done.returncode != 0:
+            raise EngineError((done.stderr.strip().splitlines() or ["docker failed"])[-1])
+        return done.stdout
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """`docker info`. Raises EngineError."""
+        told: dict[str, Any] = json.loads(self._docker("info", "--format", "{{json .}}"))
+        if told.get("ServerErrors"):
+            raise EngineError(str(told["ServerErrors"][0]))
+        return told
+
+    def parts(self, stack: str) -> list[Part]:
+        """Everything on the engine that carries the stack's label, or a container name of the stack."""
+        names = "|".join(_ROLES)
+        wanted = f"label={LABEL_STACK}={stack}"
+        found: dict[str, Part] = {}
+        shape = ["--no-trunc", "--format", "{{.ID}}\t{{.Names}}"]
+        listing = [
+            ("container", ["ps", "-a", *shape, "--filter", wanted]),
+            ("container", ["ps", "-a", *shape, "--filter", f"name=^/{PREFIX}-({names})-{stack}$"]),
+            ("network", ["network", "ls", "--no-trunc", "--format", "{{.ID}}\t{{.Name}}", "--filter", wanted]),
+            ("volume", ["volume", "ls", "--format", "{{.Name}}\t{{.Name}}", "--filter", wanted]),
+            (
+                "volume",
+                ["volume", "ls", "--format", "{{.Name}}\t{{.Name}}", "--filter", f"name=^{PREFIX}-home-{stack}$"],
+            ),
+        ]
+        for kind, argv in listing:
+            for line in self._docker(*argv).splitlines():
+                identity, _, name = line.partition("\t")
+                found[identity] = Part(kind, identity, name)
+        return list(found.values())
+
+    def image_problem(self, name: str) -> str | None:
+        """Why an image can neither be found here nor in its registry; None when it can."""
+        try:
+            self._docker("image", "inspect", "--format", "{{.Id}}", name)
+        except EngineError:
+            try:
+                self._docker("manifest", "inspect", name, timeout=20)
+            except EngineError as error:
+                return str(error)
+        return None

@@ -1,0 +1,132 @@
+"""A folder of the host, as it is copied into the agent: what is in it, whether it may go, its digest, a tar of it.
+
+No pulumi and no Docker here; also used by the commands that run during `up`, so only the standard library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+import subprocess
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+AGENT_UID = 1000
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file or link. path: relative, with slashes. mark: SHA-256 of a file, `-> target` of a link, with the mode."""
+
+    path: str
+    mark: str
+
+
+def mark_of(data: bytes | None, link: str | None, executable: bool) -> str:
+    """What tells two versions of an item apart."""
+    if link is not None:
+        return f"-> {link}"
+    return hashlib.sha256(data or b"").hexdigest() + ("x" if executable else "")
+
+
+def all_files(root: Path) -> list[str]:
+    """Every file and link below `root`, sorted; no `.git` of the top."""
+    found = []
+    for folder, folders, names in os.walk(root):
+        relative = Path(folder).relative_to(root)
+        found += [(relative / n).as_posix() for n in (*names, *(d for d in folders if (Path(folder) / d).is_symlink()))]
+        folders[:] = sorted(d for d in folders if not (folder == str(root) and d == ".git"))
+    return sorted(name for name in found if name != ".git")
+
+
+def versioned_files(root: Path) -> list[str]:
+    """The files that git would track: all but ignored ones. Raises OSError when git cannot say."""
+    argv = ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(argv, capture_output=True, check=False)
+    if done.returncode != 0:
+        raise OSError(done.stderr.decode(errors="replace").strip().splitlines()[0])
+    names: set[str] = set()
+    for name in filter(None, os.fsdecode(done.stdout).split("\0")):
+        path = root / name.rstrip("/")
+        if path.is_dir() and not path.is_symlink():  # a submodule or a repository of its own
+            below = versioned_files(path) if (path / ".git").exists() else all_files(path)
+            names |= {f"{name.rstrip('/')}/{item}" for item in below}
+        elif path.exists() or path.is_symlink():
+            names.add(name)
+    return sorted(names)
+
+
+def workspace_files(root: Path) -> list[str]:
+    """What a workspace copy holds: in a git checkout what git does not ignore, else everything."""
+    return versioned_files(root) if (root / ".git").exists() else all_files(root)
+
+
+def problems(root: Path, names: Iterable[str], *, links_stay_inside: bool) -> Iterator[str]:
+    """Why this folder may not be copied; nothing when it may."""
+    top = root.resolve()
+    for name in names:
+        path = root / name
+        kind = path.lstat().st_mode
+        if stat.S_ISLNK(kind):
+            target = path.readlink()
+            inside = not target.is_absolute() and (path.parent / target).resolve().is_relative_to(top)
+            if links_stay_inside and not inside:
+                yield f"{name} is a link that leaves the folder ({target})"
+        elif not stat.S_ISREG(kind):
+            yield f"{name} is neither a file nor a link"
+        elif not os.access(path, os.R_OK):
+            yield f"{name} cannot be read"
+
+
+def items(root: Path, names: Iterable[str]) -> list[Item]:
+    """The items, with their marks."""
+    return [Item(name, _mark(root / name)) for name in names]
+
+
+def _mark(path: Path) -> str:
+    if path.is_symlink():
+        return mark_of(None, str(path.readlink()), False)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return digest + ("x" if path.stat().st_mode & 0o100 else "")
+
+
+def digest(found: Iterable[Item]) -> str:
+    """One SHA-256 over all items."""
+    total = hashlib.sha256()
+    for item in found:
+        total.update(f"{item.path}\0{item.mark}\0".encode(errors="surrogateescape"))
+    return total.hexdigest()
+
+
+def write_tar(out: IO[bytes], root: Path, names: Iterable[str], prefix: str = "") -> None:
+    """Write the named files to `out`, owned by the agent's user; links stay links."""
+    with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+        for name in names:
+            member = tar.gettarinfo(root / name, arcname=prefix + name)
+            member.uid = member.gid = AGENT_UID
+            member.uname = member.gname = "node"
+            if member.islnk():  # a second name of one file is a file of its own over there
+                member.type, member.size = tarfile.REGTYPE, (root / name).stat().st_size
+            member.mode = 0o755 if member.mode & 0o100 else 0o644
+            if member.isreg():
+                with (root / name).open("rb") as file:
+                    tar.addfile(member, file)
+            else:
+                tar.addfile(member)
+
+
+def tar_of(files: dict[str, bytes]) -> bytes:
+    """A tar of these contents, owned by the agent's user."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode, member.uid, member.gid = len(data), 0o644, AGENT_UID, AGENT_UID
+            tar.addfile(member, io.BytesIO(data))
+    return out.getvalue()

@@ -1,0 +1,97 @@
+"""The kinds of values that a manifest holds: each says what is wrong with a value, and what is accepted. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from addons.egress_core import DEFAULT_METHODS, checked_path
+from addons.hosts import canonical_pattern
+from addons.injection import auth_header
+
+_TOKEN_REF = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
+ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_METHOD = re.compile(r"[A-Z]{1,20}\Z")
+_APT = re.compile(r"[a-z0-9][a-z0-9+.-]+(=[A-Za-z0-9.+:~-]+)?\Z")
+_NPM = re.compile(r"(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*(@[A-Za-z0-9][A-Za-z0-9.+-]*)?\Z")
+_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+# The reserved names point the agent at its proxy and its CA: a literal value would take it round them.
+RESERVED_ENV = frozenset(
+    ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"]
+)
+
+
+def is_token_name(value: object) -> bool:
+    """Whether this can be the name of a secret; a credential itself is too long or has other characters."""
+    return isinstance(value, str) and len(value) <= 60 and value.upper() == value and bool(_TOKEN_REF.match(value))
+
+
+def _host(value: str) -> str:
+    try:
+        return canonical_pattern(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; write an exact name (api.example.com) or a leading wildcard (*.example.com)"
+        ) from None
+
+
+def _path(value: str) -> str:
+    if checked_path(value) != value:
+        raise ValueError("write a plain absolute path prefix (/repos/acme), without dot segments or percent encoding")
+    return value
+
+
+def _method(value: str) -> str:
+    if not _METHOD.match(value.upper()) or value.upper() in ("CONNECT", "TRACE"):
+        raise ValueError(f"not a method that a route can allow; usual ones: {', '.join(DEFAULT_METHODS)}")
+    return value.upper()
+
+
+def _token_ref(value: str) -> str:
+    if not _TOKEN_REF.match(value):
+        raise ValueError("write the name of a secret (GITHUB_TOKEN), never its value")
+    return value
+
+
+def _auth_scheme(value: str) -> str:
+    if not auth_header(value):
+        raise ValueError("write bearer, basic or header:<Name>")
+    return value
+
+
+def _memory(value: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]*[mg]", value):
+        raise ValueError("write megabytes or gigabytes (2g, 512m)")
+    return value
+
+
+def _apt(value: str) -> str:
+    if not _APT.match(value):
+        raise ValueError("write the name of a Debian package, with =version to pin it (jq, python3-venv=3.13.5-1)")
+    return value
+
+
+def _npm(value: str) -> str:
+    if not _NPM.match(value):
+        raise ValueError("write the name of an npm package, with @version to pin it (typescript, @scope/tool@1.2.3)")
+    return value
+
+
+def _skill(value: str) -> str:
+    name = value.rstrip("/").rpartition("/")[2]
+    if not _FOLDER.match(name):
+        raise ValueError("write the name of a skill folder (review) or a path to one (./skills/review)")
+    return value.rstrip("/")
+
+
+Host = Annotated[str, AfterValidator(_host)]
+UrlPath = Annotated[str, AfterValidator(_path)]
+Method = Annotated[str, AfterValidator(_method)]
+TokenRef = Annotated[str, AfterValidator(_token_ref)]
+AuthScheme = Annotated[str, AfterValidator(_auth_scheme)]
+Memory = Annotated[str, AfterValidator(_memory)]
+AptPackage = Annotated[str, AfterValidator(_apt)]
+NpmPackage = Annotated[str, AfterValidator(_npm)]
+Skill = Annotated[str, AfterValidator(_skill)]

@@ -1,0 +1,68 @@
+"""The command line of the manifest: `python -m components.manifest schema|docs|convert`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from components.errors import BottleError
+from components.legacy_convert import convert
+from components.manifest import Manifest
+from components.manifest_docs import manifest_page
+
+
+def stack_file_schema() -> dict[str, Any]:
+    """JSON Schema of a stack file that holds a bottle."""
+    bottle = Manifest.model_json_schema()
+    definitions = bottle.pop("$defs")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "claude-bottle stack file",
+        "type": "object",
+        "properties": {"config": {"type": "object", "properties": {"claude-bottle:bottle": bottle}}},
+        "$defs": definitions,
+    }
+
+
+def _convert(file: Path, out: Path) -> None:
+    try:
+        files = convert(json.loads(file.read_text()))
+    except OSError as error:
+        raise BottleError(f"{file}: {error.strerror}") from None
+    except ValueError as error:
+        raise BottleError(f"{file}: not JSON: {error}") from None
+    targets = {out / f"Pulumi.{stack}.yaml": text for stack, text in files.items()}
+    there = [str(target) for target in targets if target.exists()]
+    if there:
+        raise BottleError(f"already there, nothing was written: {', '.join(there)}; move them, or name another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    for target, text in targets.items():
+        target.write_text(text)
+        print(f"wrote {target}")
+    print("read the comments at the top of each; then: pulumi stack init NAME && pulumi preview -s NAME")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="python -m components.manifest", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("schema", help="print the JSON Schema of a stack file")
+    commands.add_parser("docs", help="print docs/manifest.md")
+    old = commands.add_parser("convert", help="turn a JSON file of the original tool into stack files")
+    old.add_argument("file", type=Path, help='a JSON object with "bottles" and "agents"')
+    old.add_argument("--out", type=Path, default=Path("stacks"), help="where to write (default: stacks)")
+    args = parser.parse_args(argv)
+    try:
+        if args.command == "schema":
+            print(json.dumps(stack_file_schema(), indent=2))
+        elif args.command == "docs":
+            print(manifest_page(), end="")
+        else:
+            _convert(args.file, args.out)
+    except BottleError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0

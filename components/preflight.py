@@ -1,0 +1,111 @@
+"""What must be true of the machine before any resource: engine, memory, images, nothing of the stack left by others."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from components.container import megabytes
+from components.engine import Engine, EngineError, Part
+from components.errors import NOT_SHOWN, Finding
+from components.manifest import Manifest
+
+# The engine that everything here was tried on; older ones lack options that the networks need.
+OLDEST_ENGINE = (20, 10)
+_MEMORY_TO_START = 768  # MB: the sidecars and an agent that has just started
+
+
+def machine_findings(
+    stack: str, manifest: Manifest, engine: Engine, known_ids: Callable[[], set[str]], available_mb: int | None
+) -> list[Finding]:
+    """Everything that stands in the way on this machine.
+
+    manifest: its readable keys, where not all are valid. known_ids: ids of what the
+    stack's state knows. available_mb: free memory of the engine's machine, None where that cannot be told.
+    """
+    try:
+        info, parts = engine.info, engine.parts(stack)
+    except EngineError as error:
+        return [
+            Finding(
+                "engine", NOT_SHOWN, f"Docker cannot be reached: {error}; start it (make setup), or set DOCKER_HOST"
+            )
+        ]
+    findings = [*_engine(info), *_memory(manifest, info, available_mb, running=bool(parts))]
+    if parts:
+        findings += _orphans(parts, known_ids())
+    return [*findings, *_images(manifest, engine)]
+
+
+def _engine(info: dict[str, object]) -> Iterator[Finding]:
+    version = str(info.get("ServerVersion", ""))
+    number = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    if number < OLDEST_ENGINE:
+        yield Finding("engine", version, f"too old; {'.'.join(map(str, OLDEST_ENGINE))} or newer is needed")
+    if info.get("OSType") != "linux":
+        yield Finding("engine", info.get("OSType"), "runs no Linux containers")
+    if info.get("MemoryLimit") is False:
+        yield Finding("engine", NOT_SHOWN, "cannot limit memory (no memory cgroup), so agent.memory would mean nothing")
+
+
+def _memory(manifest: Manifest, info: dict[str, object], available: int | None, *, running: bool) -> Iterator[Finding]:
+    total = int(str(info.get("MemTotal") or 0)) >> 20
+    if 0 < total < megabytes(manifest.agent.memory):
+        yield Finding("agent.memory", manifest.agent.memory, f"the engine's machine has {total} MB in all")
+    if not running and available is not None and available < _MEMORY_TO_START:
+        message = f"{available} MB of memory are free, {_MEMORY_TO_START} MB are needed; stop something first"
+        yield Finding("engine", NOT_SHOWN, message)
+
+
+def _orphans(parts: list[Part], known: set[str]) -> Iterator[Finding]:
+    for part in parts:
+        if part.id not in known:
+            message = (
+                "was made by something else than this stack's state (another checkout or login, a killed run);"
+                f" look at it, then: {part.removal}"
+            )
+            yield Finding(f"engine.{part.kind}", part.name, message)
+
+
+def _images(manifest: Manifest, engine: Engine) -> Iterator[Finding]:
+    chosen = {"agent.image": manifest.agent.image, "pipelock.image": manifest.pipelock.image}
+    for path, name in chosen.items():
+        if name and (problem := engine.image_problem(name)):
+            yield Finding(path, name, f"is neither here nor can it be pulled: {problem}")
+
+
+def ids_in_state(stack: str) -> set[str]:
+    """Ids of all resources in the stack's state. Raises EngineError when Pulumi cannot tell."""
+    # The variables of the running program would make the command believe that it is a program itself.
+    mine = (
+        "PULUMI_BACKEND_URL",
+        "PULUMI_HOME",
+        "PULUMI_ACCESS_TOKEN",
+        "PULUMI_SKIP_UPDATE_CHECK",
+        "PULUMI_CONFIG_PASS",
+    )
+    env = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_") or key.startswith(mine)}
+    argv = ["pulumi", "stack", "export", "--non-interactive", "--stack", stack]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, env=env, check=False, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EngineError(f"pulumi stack export: {error}") from None
+    if done.returncode != 0:
+        raise EngineError(f"pulumi stack export: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
+    resources = json.loads(done.stdout)["deployment"].get("resources") or []
+    return {resource["id"] for resource in resources if resource.get("id")}
+
+
+def available_memory() -> int | None:
+    """MB that a new process could have; None where the engine is elsewhere or the kernel does not say."""
+    if not os.environ.get("DOCKER_HOST", "unix://").startswith("unix://"):
+        return None
+    try:
+        match = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+    except OSError:
+        return None
+    return int(match[1]) >> 10 if match else None

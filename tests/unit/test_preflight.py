@@ -1,0 +1,85 @@
+"""What stops a bottle before anything is made: each with the words that help."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+
+from components.engine import Engine, EngineError, Part
+from components.manifest import Manifest
+from components.preflight import machine_findings
+
+GOOD = {"ServerVersion": "20.10.24+dfsg1", "OSType": "linux", "MemoryLimit": True, "MemTotal": 24 << 30}
+AGENT = Part("container", "f00", "claude-bottle-agent-s")
+
+
+class FakeEngine(Engine):
+    """An engine that says what a test wants."""
+
+    def __init__(self, info: Any = None, parts: Any = (), images: Any = ()) -> None:
+        self.__dict__["info"] = {**GOOD, **(info or {})}
+        self._parts, self._images = list(parts), dict(images)
+
+    def parts(self, stack: str) -> list[Part]:
+        return self._parts
+
+    def image_problem(self, name: str) -> str | None:
+        return self._images.get(name)
+
+
+def check(engine: Engine, known: set[str] | None = None, free: int | None = 9000, **raw: Any) -> list[str]:
+    manifest = Manifest.model_validate(raw)
+    return [str(finding) for finding in machine_findings("s", manifest, engine, lambda: known or set(), free)]
+
+
+def test_a_good_machine_has_no_findings() -> None:
+    assert check(FakeEngine(parts=[AGENT]), {"f00"}) == []
+    assert check(FakeEngine(), free=None) == []
+
+
+@pytest.mark.parametrize(
+    ("info", "path", "words"),
+    [
+        ({"ServerVersion": "19.03.1"}, "engine", "20.10 or newer"),
+        ({"OSType": "windows"}, "engine", "Linux"),
+        ({"MemoryLimit": False}, "engine", "memory cgroup"),
+        ({"MemTotal": 1 << 30}, "agent.memory", "1024 MB in all"),
+    ],
+)
+def test_an_engine_that_will_not_do(info: dict[str, Any], path: str, words: str) -> None:
+    (told,) = check(FakeEngine(info))
+    assert told.startswith(path)
+    assert words in told
+
+
+def test_an_engine_that_does_not_answer() -> None:
+    class Gone(Engine):
+        def _docker(self, *argv: str, timeout: float = 30) -> str:
+            raise EngineError("Cannot connect to the Docker daemon")
+
+    (told,) = check(Gone())
+    assert "Cannot connect" in told
+    assert "make setup" in told
+
+
+def test_orphans_are_named_with_the_command_that_removes_them() -> None:
+    network, volume = Part("network", "n1", "net-x"), Part("volume", "v1", "v1")
+    told = check(FakeEngine(parts=[AGENT, network, volume]), {"n1"})
+    assert len(told) == 2
+    assert told[0].endswith("docker container rm -f claude-bottle-agent-s")
+    assert told[1].endswith("docker volume rm v1")
+
+
+def test_memory_is_asked_for_only_where_something_must_start() -> None:
+    assert "100 MB of memory are free" in check(FakeEngine(), free=100)[0]
+    assert check(FakeEngine(parts=[AGENT]), {"f00"}, free=100) == []
+
+
+def test_an_image_that_nobody_has() -> None:
+    engine = partial(FakeEngine, images={"example.com/none:1": "no such manifest"})
+    (told,) = check(engine(), agent={"image": "example.com/none:1"})
+    assert told.startswith("agent.image")
+    assert "no such manifest" in told
+    assert check(engine(), agent={"image": "example.com/there:1"}) == []
