@@ -21,6 +21,7 @@ from components.errors import BottleError
 from components.host_folder import mark_of
 
 WORKSPACE = "/home/node/workspace"
+_MARK = "/home/node/.claude-bottle-home"
 # Names that are there, for tar complains about the others.
 _THERE = 'for f; do if [ -f "$f" ] || [ -L "$f" ]; then printf "%s\\0" "$f"; fi; done'
 _TAR = f"cd {WORKSPACE} && xargs -0 -r sh -c '{_THERE}' sh | tar -c --null --no-recursion -T -"
@@ -58,6 +59,11 @@ class AgentFiles:
             write(file)
             file.seek(0)
             self._run(f"mkdir -p {folder} && tar -x -C {folder}", file)
+
+    def home_identity(self) -> str:
+        """What tells this home volume from one before it; an agent that changes it only makes its own base unknown."""
+        told = self.run(f"[ -s {_MARK} ] || od -An -N16 -tx1 /dev/urandom | tr -d ' ' > {_MARK}; cat {_MARK}")
+        return told.decode(errors="replace").strip()[:64]
 
     def list_workspace(self) -> list[str]:
         """What git does not ignore there, or all files where there is no repository; only names that may be used."""
@@ -104,14 +110,6 @@ def is_plain(name: str) -> bool:
 
 def _last(stderr: bytes) -> str:
     return (stderr.decode(errors="replace").strip().splitlines() or [""])[-1]
-
-
-def home_identity(volume: str) -> str:
-    """When the home volume was made: what was known about another one's content is worth nothing."""
-    done = subprocess.run(
-        ["docker", "volume", "inspect", "-f", "{{.CreatedAt}}", volume], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip()
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,6 @@ class Bottle(pulumi.ComponentResource):
                 container=agent.container,
                 container_name=agent.container_name,
                 stack=stack,
-                home=agent.home,
                 ca=trusted.cert,
                 sha256=trusted.sha256,
                 copies=args.copies,

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import IO, Any
 
-from components.agent_files import WORKSPACE, AgentFiles, BaseRecord, home_identity
+from components.agent_files import WORKSPACE, AgentFiles, BaseRecord
 from components.errors import BottleError
 from components.git_folder import git_files
 from components.host_folder import all_files, digest, items, problems, workspace_files, write_tar
@@ -54,7 +54,7 @@ def workspace(plan: dict[str, Any]) -> str:
     found = items(root, names)
     if wrong or digest(found) != plan["digest"]:
         raise BottleError(f"workspace: {wrong or f'{root} {_CHANGED}'}")
-    record, identity = BaseRecord(plan["stack"]), home_identity(plan["home"])
+    record, identity = BaseRecord(plan["stack"]), agent.home_identity()
     base, source = record.read(identity), {item.path: item.mark for item in found}
     agent.run(f"mkdir -p {WORKSPACE}")
     there = agent.workspace_marks({*base, *source})

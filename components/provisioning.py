@@ -50,7 +50,6 @@ class ProvisioningArgs:
     container: docker.Container
     container_name: str
     stack: str
-    home: str
     ca: pulumi.Output[str]
     sha256: pulumi.Output[str]
     copies: Copies
@@ -75,7 +74,6 @@ class Provisioning(pulumi.ComponentResource):
             plan = {
                 "container": args.container_name,
                 "stack": args.stack,
-                "home": args.home,
                 "source": workspace.source,
                 "digest": workspace.digest,
                 "copy_git": workspace.copy_git,

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.agent_files import WORKSPACE, AgentFiles, BaseRecord, home_identity, is_plain
+from components.agent_files import WORKSPACE, AgentFiles, BaseRecord, is_plain
 from components.errors import BottleError
 from components.host_folder import items, workspace_files
 from components.three_way import Changes, new_base, three_way
@@ -45,7 +45,7 @@ class Pull:
             raise BottleError(f"{self.to} is not empty; name a new folder")
         root = self.to or Path(workspace["source"])
         agent, record = AgentFiles(self.container), BaseRecord(self.plan["stack"])
-        identity = home_identity(self.plan["agent"]["home_volume"])
+        identity = agent.home_identity()
         base = {} if self.to else record.read(identity)
         target = {} if self.to else {item.path: item.mark for item in items(root, workspace_files(root))}
         names = {*agent.list_workspace(), *base}

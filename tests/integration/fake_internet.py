@@ -9,6 +9,7 @@ import contextlib
 import gzip
 import hashlib
 import json
+import re
 import socket
 import ssl
 import sys
@@ -68,6 +69,8 @@ class Handler(BaseHTTPRequestHandler):
             "length": len(body),
             "sha256": hashlib.sha256(body).hexdigest(),
             "whole": whole,
+            # Words like MARK-prompt, wherever they are: what of the bottle has got into a long request.
+            "marks": sorted({found.decode() for found in re.findall(rb"MARK-[a-z0-9-]+", body)}),
             "end": body[-4000:].decode("latin-1"),
         }
         sys.stdout.write(json.dumps(record) + "\n")

@@ -25,7 +25,7 @@ from pulumi import automation as auto
 
 ROOT = Path(__file__).resolve().parents[2]
 LABEL = "claude-bottle.test"
-SUBNET, ADDRESS = "203.0.113.0/24", "203.0.113.10"  # RFC 5737
+SUBNET, ADDRESS = "198.51.100.0/24", "198.51.100.10"  # RFC 5737
 HOSTS = ["api.anthropic.com", "*.example.com"]
 NAMES = [f"{name}.example.com" for name in ("echo", "plain", "git", "undeclared", "new", "keyed", "sub.wild")]
 
@@ -165,6 +165,17 @@ class BottleUnderTest:
         body, _, status = out.rpartition("\n")
         return int(status) if status.isdigit() else 0, body
 
+    def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        """A command of the project, as its owner would run it in the project's folder."""
+        env = {**os.environ, **self.env}
+        return subprocess.run(argv, cwd=self.folder, env=env, capture_output=True, text=True, timeout=300, check=False)
+
+    def marks(self, prompt: str, internet: Internet, *options: str) -> set[str]:
+        """Ask the real Claude Code something; the marks that its requests to the model held."""
+        mark = internet.mark()
+        assert "pong" in self.agent(f"claude {' '.join(options)} -p '{prompt}'", timeout=120)
+        return {word for request in internet.since(mark) for word in request["marks"]}
+
     def container_id(self, role: str) -> str:
         return docker(
             "inspect", "--format", "{{.Id}} {{.State.StartedAt}}", f"claude-bottle-{role}-{self.name}"
@@ -184,6 +195,7 @@ def bottle(
     (folder / "stacks").mkdir(parents=True)
     (folder / "state").mkdir()
     for path, data in (files or {}).items():
+        (folder / "stacks" / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / "stacks" / path).write_bytes(data)
     for part in ("Pulumi.yaml", "__main__.py", "components", "addons", "sidecar_images"):
         (folder / part).symlink_to(ROOT / part)
@@ -192,6 +204,7 @@ def bottle(
         "PULUMI_CONFIG_PASSPHRASE": "test",
         "PULUMI_CONFIG_PASSPHRASE_FILE": "",
         "PATH": os.environ["PATH"],
+        "XDG_STATE_HOME": f"{folder}/state",
         **(env or {}),
     }
     options = auto.LocalWorkspaceOptions(env_vars=variables)
