@@ -25,7 +25,9 @@ from pulumi import automation as auto
 
 ROOT = Path(__file__).resolve().parents[2]
 LABEL = "claude-bottle.test"
-SUBNET, ADDRESS = "198.51.100.0/24", "198.51.100.10"  # RFC 5737
+# A part of a documentation network (RFC 5737) for each of the processes that run tests side by side.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+SUBNET, ADDRESS = f"198.51.100.{32 * _WORKER}/27", f"198.51.100.{32 * _WORKER + 10}"
 HOSTS = ["api.anthropic.com", "*.example.com"]
 NAMES = [f"{name}.example.com" for name in ("echo", "plain", "git", "undeclared", "new", "keyed", "sub.wild")]
 
