@@ -34,7 +34,7 @@ unit: ## tests without Docker
 	@$(RUN) python3 -m pytest tests/unit -q
 
 integration: ## tests with Docker, Pulumi and the real Claude Code
-	@$(RUN) python3 -m pytest tests/integration -v -n 3 --dist loadgroup
+	@$(RUN) python3 -m pytest tests/integration -v -n 3 --dist loadfile
 
 doctor: ## say what is there, what is missing and how to get it
 	@$(PYTHON) -m toolchain doctor

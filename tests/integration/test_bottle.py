@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import world
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("bottle")]
+pytestmark = pytest.mark.docker
 
 CLAUDE = "sk-ant-oat01-" + secrets.token_urlsafe(40)
 KEY = "key-" + secrets.token_hex(20)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import world
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("day two")]
+pytestmark = pytest.mark.docker
 
 TOKEN = "sk-ant-oat01-" + secrets.token_urlsafe(40)
 MANIFEST: dict[str, Any] = {
