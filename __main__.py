@@ -21,6 +21,6 @@ except BottleError as error:
 
 stack = pulumi.get_stack()
 tokens = secret_tokens(config, found.readable)
-bottle = Bottle(stack, BottleArgs(stack, found.readable, tokens, found.copies, base))
+bottle = Bottle(stack, BottleArgs(stack, found.readable, tokens, found.copies, found.remotes, base))
 for output, value in bottle.outputs.items():
     pulumi.export(output, value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,9 @@ from components.authorities import Authorities, AuthoritiesArgs
 from components.copies import Copies
 from components.egress import EGRESS_PORT, Egress, EgressArgs
 from components.egress_plan import CLAUDE_TOKEN, EgressPlan
+from components.git_gate import GitGate, GitGateArgs
+from components.git_remotes import GateRemote
+from components.git_upstream import git_config
 from components.images import Images, ImagesArgs
 from components.manifest import Manifest
 from components.network import CLOSED_DNS, BottleNetwork, BottleNetworkArgs
@@ -29,6 +32,7 @@ from components.provisioning import Provisioning, ProvisioningArgs
 @dataclass
 class BottleArgs:
     """manifest: valid. tokens: token_ref to its value, as secret outputs. copies: what of the host gets in.
+    remotes: git remotes with their credentials.
 
     base: where relative file names start.
     """
@@ -37,6 +41,7 @@ class BottleArgs:
     manifest: Manifest
     tokens: Mapping[str, pulumi.Output[str]]
     copies: Copies
+    remotes: Sequence[GateRemote]
     base: Path
 
 
@@ -48,7 +53,7 @@ class Bottle(pulumi.ComponentResource):
     def __init__(self, name: str, args: BottleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         manifest, stack = args.manifest, args.stack
         egress_plan = EgressPlan.of(manifest.egress)
-        planned = plan(stack, manifest, egress_plan, args.copies, self._image_names(manifest, args.base))
+        planned = plan(stack, manifest, egress_plan, args.copies, args.remotes, self._image_names(manifest, args.base))
         # An input too: `pulumi preview --json` shows the inputs of what changes, and no new output of a stack.
         super().__init__("claude-bottle:bottle:Bottle", name, {"plan": planned}, opts)
         child = pulumi.ResourceOptions(parent=self)
@@ -89,6 +94,20 @@ class Bottle(pulumi.ComponentResource):
                 ),
                 child,
             )
+        gate: GitGate | None = None
+        if args.remotes:
+            gate = GitGate(
+                f"{name}-git-gate",
+                GitGateArgs(
+                    stack=stack,
+                    remotes=args.remotes,
+                    image=images.ids["git-gate"],
+                    agent_network=network.agent,
+                    outside=network.outside,
+                    roots=upstream_roots,
+                ),
+                child,
+            )
         proxy = f"{EGRESS_HOSTNAME}:{EGRESS_PORT}" if egress else f"{PIPELOCK_HOSTNAME}:{PIPELOCK_PORT}"
         image = AgentImage(f"{name}-agent", AgentImageArgs(manifest.agent, images.ids.get("agent"), args.base), child)
         agent = Agent(
@@ -103,11 +122,11 @@ class Bottle(pulumi.ComponentResource):
                 claude=CLAUDE_TOKEN in egress_plan.slots,
                 dns=CLOSED_DNS,
                 workspace=args.copies.workspace,
-                ready=[egress.ready if egress else pipelock.ready],
+                ready=[egress.ready if egress else pipelock.ready, *([gate.container] if gate else [])],
             ),
             child,
         )
-        parts: list[Pipelock | Egress | Agent] = [pipelock, *([egress] if egress else []), agent]
+        parts: list[Pipelock | Egress | GitGate | Agent] = [part for part in (pipelock, egress, gate, agent) if part]
         attachments = Attachments(
             f"{name}-attachments",
             AttachmentsArgs({p.container_name: p.networks for p in parts}, [p.container for p in parts]),
@@ -123,6 +142,7 @@ class Bottle(pulumi.ComponentResource):
                 ca=trusted.cert,
                 sha256=trusted.sha256,
                 copies=args.copies,
+                git_config=git_config({remote.name: remote.upstream for remote in args.remotes}),
             ),
             pulumi.ResourceOptions(parent=self, depends_on=[attachments]),
         )
@@ -132,6 +152,7 @@ class Bottle(pulumi.ComponentResource):
             "pull": f"make pull STACK={stack}" if args.copies.workspace else None,
             "agent_container": agent.container_name,
             "egress_container": egress.container_name if egress else None,
+            "git_gate_container": gate.container_name if gate else None,
             "pipelock_container": pipelock.container_name,
             "agent_ca_sha256": trusted.sha256,
         }
@@ -143,6 +164,7 @@ class Bottle(pulumi.ComponentResource):
             "agent": not (manifest.agent.image or manifest.agent.dockerfile),
             "egress": bool(manifest.egress.routes),
             "pipelock": manifest.pipelock.engine == "builtin",
+            "git-gate": bool(manifest.git),
         }
         return tuple(role for role, own in wanted.items() if own)
 

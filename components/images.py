@@ -17,6 +17,7 @@ _PROXY = ("addons", "sidecar_images/proxy.lock", "sidecar_images/put.py", "sidec
 CONTENT: dict[str, tuple[str, ...]] = {
     "egress": (*_PROXY, "sidecar_images/egress"),
     "pipelock": (*_PROXY, "sidecar_images/pipelock"),
+    "git-gate": ("sidecar_images/git_gate",),
     "agent": ("sidecar_images/agent",),
 }
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -77,7 +78,7 @@ class Images(pulumi.ComponentResource):
             keep_locally=True,
             build=docker.RemoteImageBuildArgs(
                 context=str(ROOT),
-                dockerfile=f"sidecar_images/{role}/Dockerfile",
+                dockerfile=f"sidecar_images/{role.replace('-', '_')}/Dockerfile",
                 build_args={"EXTRA_ROOTS": extra_roots()},
                 labels={"claude-bottle.role": role},
             ),

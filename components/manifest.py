@@ -15,10 +15,12 @@ from addons.egress_core import DEFAULT_METHODS
 from components.manifest_fields import (
     AptPackage,
     AuthScheme,
+    GitUrl,
     Host,
     Memory,
     Method,
     NpmPackage,
+    RefGlob,
     Skill,
     TokenRef,
     UrlPath,
@@ -160,6 +162,35 @@ def _prompt(value: object) -> object:
     return {"text": value} if isinstance(value, str) else value
 
 
+class GitRemote(_Strict):
+    """A repository that the agent may fetch from and push to, through git-gate."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="Served as git://git-gate/<name>.git.")
+    upstream: GitUrl = Field(description="ssh://git@host/path.git, git@host:path.git or https://host/path.git.")
+    identity_file: str | None = Field(None, description="ssh: the private key to push with; only git-gate gets it.")
+    token_ref: TokenRef | None = Field(
+        None, description="https: name of the secret to push with; only git-gate gets it."
+    )
+    known_hosts: str | None = Field(
+        None, description="ssh: lines of known_hosts; a host is never trusted on first use."
+    )
+    branches: list[RefGlob] = Field(
+        ["*", "refs/tags/*"], min_length=1, description="What may be pushed: globs of branches, or of whole refs."
+    )
+    force: Literal["never", "allow"] = Field("never", description="Whether a push may rewrite what is there.")
+    deletes: Literal["never", "allow"] = Field("never", description="Whether a push may delete.")
+    max_push_mb: int = Field(100, ge=1, le=4096, description="Largest push.")
+    max_blob_mb: int = Field(20, ge=1, le=1024, description="Largest single file.")
+    review: bool = Field(False, description="Hold every push for the owner; until that is built: refuse it.")
+    rules: str | None = Field(None, description="gitleaks rules of your own (TOML), in place of the default ones.")
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> GitRemote:
+        if self.identity_file and self.token_ref:
+            raise ValueError("give identity_file (ssh) or token_ref (https), not both")
+        return self
+
+
 class NetworkConfig(_Strict):
     """The way to the outside."""
 
@@ -180,6 +211,7 @@ class Manifest(_Strict):
     workspace: WorkspaceConfig | None = Field(None, description="The folder to work on; default: an empty one.")
     egress: EgressConfig = EgressConfig()
     pipelock: PipelockConfig = PipelockConfig()
+    git: list[GitRemote] = Field([], description="Repositories to fetch from and push to, through git-gate.")
     network: NetworkConfig = NetworkConfig()
 
 

@@ -10,12 +10,14 @@ from pydantic import AfterValidator
 from addons.egress_core import DEFAULT_METHODS, checked_path
 from addons.hosts import canonical_pattern
 from addons.injection import auth_header
+from components.git_upstream import Upstream
 
 _TOKEN_REF = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _METHOD = re.compile(r"[A-Z]{1,20}\Z")
 _APT = re.compile(r"[a-z0-9][a-z0-9+.-]+(=[A-Za-z0-9.+:~-]+)?\Z")
 _NPM = re.compile(r"(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*(@[A-Za-z0-9][A-Za-z0-9.+-]*)?\Z")
+_REF_GLOB = re.compile(r"[A-Za-z0-9_*?\[\]][A-Za-z0-9._/*?\[\]-]{0,199}\Z")
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 # The reserved names point the agent at its proxy and its CA: a literal value would take it round them.
 RESERVED_ENV = frozenset(
@@ -86,6 +88,17 @@ def _skill(value: str) -> str:
     return value.rstrip("/")
 
 
+def _upstream(value: str) -> str:
+    Upstream.parse(value)
+    return value
+
+
+def _ref_glob(value: str) -> str:
+    if not _REF_GLOB.match(value) or ".." in value:
+        raise ValueError("write a glob of branch names (main, agent/*), or of whole refs (refs/tags/*)")
+    return value
+
+
 Host = Annotated[str, AfterValidator(_host)]
 UrlPath = Annotated[str, AfterValidator(_path)]
 Method = Annotated[str, AfterValidator(_method)]
@@ -94,4 +107,6 @@ AuthScheme = Annotated[str, AfterValidator(_auth_scheme)]
 Memory = Annotated[str, AfterValidator(_memory)]
 AptPackage = Annotated[str, AfterValidator(_apt)]
 NpmPackage = Annotated[str, AfterValidator(_npm)]
+GitUrl = Annotated[str, AfterValidator(_upstream)]
+RefGlob = Annotated[str, AfterValidator(_ref_glob)]
 Skill = Annotated[str, AfterValidator(_skill)]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from components.copies import Copies, WorkspaceCopy
 from components.egress_plan import CLAUDE_TOKEN, EgressPlan
+from components.git_remotes import GateRemote
 from components.manifest import Manifest
 from components.naming import docker_name
 from components.pipelock_config import allowlist, looks_for_seed_phrases
@@ -14,7 +16,14 @@ from components.pipelock_config import allowlist, looks_for_seed_phrases
 SCHEMA = 1
 
 
-def plan(stack: str, manifest: Manifest, egress: EgressPlan, copies: Copies, images: dict[str, str]) -> dict[str, Any]:
+def plan(
+    stack: str,
+    manifest: Manifest,
+    egress: EgressPlan,
+    copies: Copies,
+    remotes: Sequence[GateRemote],
+    images: dict[str, str],
+) -> dict[str, Any]:
     """Keys in a fixed order; the values say what will be, before anything is."""
     return {
         "schema": SCHEMA,
@@ -62,8 +71,15 @@ def plan(stack: str, manifest: Manifest, egress: EgressPlan, copies: Copies, ima
             "seed_phrases": looks_for_seed_phrases(manifest),
         },
         "network": {"outside": manifest.network.outside or "own"},
-        "git_remotes": [],
-        "git_gate": None,
+        "git_remotes": [
+            {
+                **remote.entry(),
+                "credential": remote.config.identity_file or f"token {remote.config.token_ref}",
+                "served_as": f"git://git-gate/{remote.name}.git",
+            }
+            for remote in remotes
+        ],
+        "git_gate": {"image": images["git-gate"], "mirrors_volume": docker_name("mirrors", stack)} if remotes else None,
     }
 
 

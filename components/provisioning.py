@@ -1,4 +1,4 @@
-"""What is done in the agent once it runs, as dependent command resources: ca → prompt → skills → workspace."""
+"""What is done in the agent once it runs, as dependent command resources: ca → prompt → skills → workspace → git."""
 
 from __future__ import annotations
 
@@ -40,6 +40,16 @@ docker exec -i -u node "$CONTAINER" sh -eu -c '
   else rm -f rules/.claude-bottle-prompt.new rules/claude-bottle-prompt.md; fi
 ' || { echo "the prompt could not be put into $CONTAINER; is /home/node full, or not of node?" >&2; exit 1; }
 """
+# A file of its own, included by ~/.gitconfig, where the agent may keep settings too.
+_PUT_GIT = """
+docker exec -i -u node "$CONTAINER" sh -eu -c '
+  cd /home/node; umask 022
+  cat > .gitconfig-claude-bottle.new; mv .gitconfig-claude-bottle.new .gitconfig-claude-bottle
+  command -v git >/dev/null || exit 0
+  git config --global --get-all include.path | grep -qxF "~/.gitconfig-claude-bottle" \
+    || git config --global --add include.path "~/.gitconfig-claude-bottle"
+' || { echo "git could not be configured in $CONTAINER; is /home/node full, or ~/.gitconfig broken?" >&2; exit 1; }
+"""
 _COPY = 'exec python3 -m components.copy_step "$KIND"'
 
 
@@ -53,6 +63,7 @@ class ProvisioningArgs:
     ca: pulumi.Output[str]
     sha256: pulumi.Output[str]
     copies: Copies
+    git_config: str
 
 
 class Provisioning(pulumi.ComponentResource):
@@ -79,6 +90,7 @@ class Provisioning(pulumi.ComponentResource):
                 "copy_git": workspace.copy_git,
             }
             self._step("workspace", _COPY, json.dumps(plan), {"KIND": "workspace"})
+        self._step("git", _PUT_GIT, args.git_config, {})
         self.register_outputs({})
 
     def _step(self, what: str, script: str, stdin: pulumi.Input[str], env: Mapping[str, pulumi.Input[str]]) -> None:

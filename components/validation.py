@@ -16,6 +16,7 @@ from addons.hosts import any_match
 from addons.reflection import MIN_TOKEN_LENGTH
 from components.copies import Copies, Reader
 from components.errors import NOT_SHOWN, Finding, ManifestError
+from components.git_remotes import GateRemote, RemoteReader
 from components.legacy import LEGACY_KEYS, rewrite, rewrite_role
 from components.manifest import DEFAULT_PASSTHROUGH, EgressRoute, Manifest, PipelockConfig
 from components.manifest_fields import ENV_NAME, RESERVED_ENV
@@ -28,6 +29,7 @@ class Examined:
     manifest: Manifest | None
     readable: Manifest
     copies: Copies
+    remotes: list[GateRemote]
     findings: list[Finding]
 
 
@@ -39,7 +41,7 @@ def examine(raw: object, find_token: Callable[[str], str | None], base: Path = P
     """
     if not isinstance(raw, Mapping):
         wrong = Finding("claude-bottle:bottle", raw, "write a mapping; {} is a bottle without a way out")
-        return Examined(None, Manifest(), Copies(), [wrong])
+        return Examined(None, Manifest(), Copies(), [], [wrong])
     findings = list(_legacy(raw))
     cleaned = _without_legacy(raw)
     try:
@@ -57,10 +59,15 @@ def examine(raw: object, find_token: Callable[[str], str | None], base: Path = P
         findings.append(Finding("agent.dockerfile", readable.agent.dockerfile, "no such file beside the stack file"))
     if readable.pipelock != PipelockConfig():
         findings += _pipelock(readable.pipelock, [route.host for _, route in routes], base)
-    tokens = [token.encode() for _, route in routes if (token := find_token(route.token_ref or "")) and len(token) > 7]
-    reader = Reader(base, lambda data: any(token in data for token in tokens))
+    gate = RemoteReader(base, find_token)
+    remotes = gate.read(readable.git)
+    secrets = [token for _, route in routes if (token := find_token(route.token_ref or ""))]
+    # Of a private key, one line from its middle.
+    secrets += [lines[len(lines) // 2] for remote in remotes if (lines := remote.secret.splitlines())]
+    known = [secret.encode() for secret in secrets if len(secret) >= MIN_TOKEN_LENGTH]
+    reader = Reader(base, lambda data: any(secret in data for secret in known))
     copies = reader.read(readable)
-    return Examined(manifest, readable, copies, findings + reader.findings)
+    return Examined(manifest, readable, copies, remotes, findings + reader.findings + gate.findings)
 
 
 def load(raw: object, find_token: Callable[[str], str | None], base: Path = Path()) -> Manifest:

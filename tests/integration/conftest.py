@@ -27,6 +27,14 @@ def sidecar_image() -> str:
 
 
 @pytest.fixture(scope="session")
+def git_host_image(sidecar_image: str) -> str:
+    """An upstream of git remotes, over ssh and https."""
+    tag, folder = "claude-bottle/test-git-host:1", images.ROOT / "tests/integration/git_host"
+    world.docker("build", "-q", "-t", tag, str(folder), timeout=1200)
+    return tag
+
+
+@pytest.fixture(scope="session")
 def internet(sidecar_image: str) -> Iterator[world.Internet]:
     with world.fake_internet(sidecar_image) as made:
         yield made

@@ -12,6 +12,7 @@ from pulumi.runtime import mocks
 
 from components.bottle import Bottle, BottleArgs
 from components.copies import Copies
+from components.git_remotes import GateRemote
 from components.manifest import Manifest
 
 SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -79,7 +80,11 @@ class _Monitor(mocks.MockMonitor):
 
 
 def compose(
-    raw: dict[str, Any], tokens: dict[str, str] | None = None, stack: str = "unit", copies: Copies | None = None
+    raw: dict[str, Any],
+    tokens: dict[str, str] | None = None,
+    stack: str = "unit",
+    copies: Copies | None = None,
+    remotes: list[GateRemote] | None = None,
 ) -> tuple[Recorder, dict[str, Any]]:
     """Register a bottle of this manifest; what was registered, and the resolved outputs."""
     recorder, outputs = Recorder(), {}
@@ -89,7 +94,9 @@ def compose(
     @pulumi.runtime.test
     def register() -> pulumi.Output[None]:
         secret = {ref: pulumi.Output.secret(value) for ref, value in (tokens or {}).items()}
-        bottle = Bottle(stack, BottleArgs(stack, Manifest.model_validate(raw), secret, copies or Copies(), Path()))
+        bottle = Bottle(
+            stack, BottleArgs(stack, Manifest.model_validate(raw), secret, copies or Copies(), remotes or [], Path())
+        )
 
         def keep(resolved: dict[str, Any]) -> None:
             outputs.update(resolved)

@@ -27,6 +27,7 @@ def test_the_examples_are_accepted() -> None:
     needs = {
         "egress.routes[].": {"host": "api.github.com", "token_ref": "GITHUB_TOKEN"},
         "pipelock.dlp.patterns[].": {"name": "ticket", "regex": "tkt_[a-z0-9]{32}"},
+        "git[].": {"name": "project", "upstream": "git@git.example.com:acme/project.git"},
         "workspace.": {"path": "~/src/project"},
         "pipelock.image": {"engine": "upstream"},
     }

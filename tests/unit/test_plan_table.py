@@ -17,7 +17,7 @@ from components.plan_table import changes, plans, show
 def make(raw: dict[str, Any], copies: Copies | None = None) -> dict[str, Any]:
     manifest = Manifest.model_validate(raw)
     images = {"agent": "agent:1", "egress": "egress:1", "pipelock": "pipelock:1"}
-    return plan("s", manifest, EgressPlan.of(manifest.egress), copies or Copies(), images)
+    return plan("s", manifest, EgressPlan.of(manifest.egress), copies or Copies(), [], images)
 
 
 ONE = {

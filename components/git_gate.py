@@ -1,0 +1,82 @@
+"""git-gate: the only way to push. Mirrors the declared upstreams, scans every commit, holds the owner's credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_docker as docker
+
+from components.container import SIDECAR_UID, ContainerArgs, hardened_container
+from components.git_remotes import GateRemote, remotes_file
+from components.naming import docker_name, labels
+
+GIT_GATE_HOSTNAME = "git-gate"
+_ETC = "/etc/git-gate"
+
+
+@dataclass
+class GitGateArgs:
+    """remotes: with their credentials. outside: the network that leads to the upstreams. roots: PEM, or ""."""
+
+    stack: str
+    remotes: Sequence[GateRemote]
+    image: pulumi.Input[str]
+    agent_network: pulumi.Input[str]
+    outside: pulumi.Input[str]
+    roots: str
+
+
+class GitGate(pulumi.ComponentResource):
+    """Serves the agent network only; keys and tokens are files of this container and of nothing else."""
+
+    container: docker.Container
+    container_name: str
+    networks: list[tuple[pulumi.Input[str], str]]
+
+    def __init__(self, name: str, args: GitGateArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("claude-bottle:git_gate:GitGate", name, {}, opts)
+        self.container_name = docker_name("git-gate", args.stack)
+        mirrors = docker.Volume(
+            f"{name}-mirrors",
+            name=docker_name("mirrors", args.stack),
+            labels=[
+                docker.VolumeLabelArgs(label=label, value=value)
+                for label, value in sorted(labels("mirrors", args.stack).items())
+            ],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.networks = [(args.agent_network, GIT_GATE_HOSTNAME), (args.outside, f"git-gate-{args.stack}")]
+        self.container = hardened_container(
+            f"{name}-container",
+            ContainerArgs(
+                role="git-gate",
+                stack=args.stack,
+                image=args.image,
+                networks=self.networks,
+                memory=1024,
+                # Docker's own name server knows an alias by network: the daemon listens there and not outside.
+                env={"GATE_ADDRESS_NAME": pulumi.Output.concat(GIT_GATE_HOSTNAME, ".", args.agent_network)},
+                files=self._files(args),
+                owner=SIDECAR_UID,
+                mounts=[docker.ContainerMountArgs(type="volume", target="/srv/git", source=mirrors.name)],
+                healthcheck=["/app/healthy.sh"],
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({"container": self.container.name})
+
+    @staticmethod
+    def _files(args: GitGateArgs) -> dict[str, tuple[pulumi.Input[str], str]]:
+        files: dict[str, tuple[pulumi.Input[str], str]] = {f"{_ETC}/remotes.json": (remotes_file(args.remotes), "0444")}
+        for remote in args.remotes:
+            kind = "key" if remote.upstream.scheme == "ssh" else "token"
+            files[f"{_ETC}/{remote.name}.{kind}"] = (pulumi.Output.secret(remote.secret), "0400")
+            if kind == "key":
+                files[f"{_ETC}/{remote.name}.known_hosts"] = (f"{remote.config.known_hosts}\n", "0444")
+            if remote.rules:
+                files[f"{_ETC}/{remote.name}.rules.toml"] = (remote.rules, "0444")
+        if args.roots:
+            files[f"{_ETC}/upstream-roots.pem"] = (args.roots, "0444")
+        return files

@@ -1,0 +1,145 @@
+"""The declared git remotes with their credentials, read and checked before any resource. No pulumi."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from components.errors import NOT_SHOWN, Finding
+from components.git_upstream import Upstream
+from components.manifest import GitRemote
+
+
+@dataclass(frozen=True)
+class GateRemote:
+    """One remote. secret: private key or token; rules: gitleaks TOML or ""."""
+
+    config: GitRemote
+    upstream: Upstream
+    secret: str = field(repr=False)
+    rules: str
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    def entry(self) -> dict[str, Any]:
+        """What the gate is told, without the credential."""
+        policy = self.config.model_dump(include=set(POLICY_KEYS))
+        return {"name": self.name, "upstream": self.upstream.url, **policy, "rules": bool(self.rules)}
+
+
+POLICY_KEYS = ("branches", "force", "deletes", "max_push_mb", "max_blob_mb", "review")
+
+
+def remotes_file(remotes: Sequence[GateRemote]) -> str:
+    """`remotes.json` of the gate; no secret in it."""
+    return json.dumps({"remotes": [remote.entry() for remote in remotes]}, indent=2) + "\n"
+
+
+@dataclass
+class RemoteReader:
+    """Reads what `git[]` names. find_token: value of a named secret, or None; base: the folder of the stack file."""
+
+    base: Path
+    find_token: Callable[[str], str | None]
+    findings: list[Finding] = field(default_factory=list)
+
+    def read(self, remotes: Sequence[GitRemote]) -> list[GateRemote]:
+        """The remotes that are in order; what is wrong is in `findings`."""
+        found: list[GateRemote] = []
+        for index, config in enumerate(remotes):
+            path, upstream = f"git[{index}]", Upstream.parse(config.upstream)
+            for number, other in enumerate(found):
+                if other.name == config.name:
+                    self._say(f"{path}.name", config.name, f"is the name of git[{number}] too")
+                elif set(other.upstream.spellings()) & set(upstream.spellings()):
+                    self._say(f"{path}.upstream", config.upstream, f"is the repository of git[{number}] too")
+            secret = self._key(path, config) if upstream.scheme == "ssh" else self._token(path, config)
+            if upstream.scheme == "ssh":
+                self._known_hosts(path, config, upstream)
+            found.append(GateRemote(config, upstream, secret, self._rules(path, config)))
+        return found
+
+    def _say(self, path: str, value: object, message: str) -> None:
+        self.findings.append(Finding(path, value, message))
+
+    def _file(self, name: str) -> Path:
+        return Path(name).expanduser() if name.startswith("~") else self.base / name
+
+    def _key(self, path: str, config: GitRemote) -> str:
+        if not config.identity_file:
+            self._say(f"{path}.identity_file", NOT_SHOWN, "an ssh upstream needs one: the private key to push with")
+            return ""
+        path, file = f"{path}.identity_file", self._file(config.identity_file)
+        try:
+            text = file.read_text()
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "is not text"
+            self._say(path, config.identity_file, f"cannot be read: {why} ({file})")
+            return ""
+        if file.stat().st_mode & 0o077:
+            self._say(path, config.identity_file, f"others on this machine can read it; chmod 600 {file}")
+        if "PRIVATE KEY-----" not in text:
+            self._say(path, config.identity_file, "is no private key")
+        elif wrong := _passphrase(file):
+            self._say(path, config.identity_file, wrong)
+        return text.rstrip("\n") + "\n"
+
+    def _token(self, path: str, config: GitRemote) -> str:
+        path = f"{path}.token_ref"
+        if not config.token_ref:
+            self._say(path, NOT_SHOWN, "an https upstream needs one: the name of the secret to push with")
+            return ""
+        token = self.find_token(config.token_ref) or ""
+        if not token:
+            how = f"pulumi config set --secret {config.token_ref}, or export {config.token_ref} in this shell"
+            self._say(path, config.token_ref, f"no such secret; {how}")
+        elif not token.isascii() or not token.isprintable():
+            self._say(path, config.token_ref, "this secret is not a token: printable ASCII characters, no line end")
+        return token
+
+    def _known_hosts(self, path: str, config: GitRemote, upstream: Upstream) -> None:
+        path = f"{path}.known_hosts"
+        how = (
+            f"{upstream.keyscan}   (compare its fingerprints with those that the host publishes, then paste the lines)"
+        )
+        if not config.known_hosts:
+            self._say(path, NOT_SHOWN, f"is needed, for a host is never trusted on first use: {how}")
+            return
+        lines = [line.split() for line in config.known_hosts.splitlines() if line.strip() and not line.startswith("#")]
+        if any(len(words) < 3 or words[0].startswith("@") for words in lines):
+            self._say(path, NOT_SHOWN, f"not lines of a known_hosts file: {how}")
+        elif not any(words[0].startswith("|1|") or upstream.known_host in words[0].split(",") for words in lines):
+            self._say(path, NOT_SHOWN, f"no line is about {upstream.known_host}: {how}")
+
+    def _rules(self, path: str, config: GitRemote) -> str:
+        if not config.rules:
+            return ""
+        try:
+            text = self._file(config.rules).read_text()
+            tomllib.loads(text)
+        except (OSError, ValueError) as error:
+            self._say(f"{path}.rules", config.rules, f"not a readable TOML file of gitleaks rules: {error}")
+            return ""
+        return text
+
+
+def _passphrase(file: Path) -> str | None:
+    """Why a key cannot be used by a machine; None when it can, or where ssh-keygen is not there to tell."""
+    try:
+        done = subprocess.run(
+            ["ssh-keygen", "-y", "-P", "", "-f", str(file)], capture_output=True, text=True, check=False, timeout=20
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if done.returncode == 0 or "bad permissions" in done.stderr:
+        return None
+    if "passphrase" in done.stderr:
+        return "has a passphrase, which nobody is there to type; make a deploy key of its own for this repository"
+    return "is no private key that ssh can read"

@@ -1,0 +1,92 @@
+"""Upstreams of git remotes: what a spelling means, and every other spelling of the same repository. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from addons.hosts import canonical_pattern
+
+_SCP = re.compile(r"(?:(?P<user>[A-Za-z0-9._-]+)@)?(?P<host>[A-Za-z0-9.-]+):(?!//)(?P<path>.+)\Z")
+_PATH = re.compile(r"[A-Za-z0-9._~+@%-]+(/[A-Za-z0-9._~+@%-]+)*\Z")
+_USER = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]*\Z")
+_FORMS = "write ssh://git@host/path.git, git@host:path.git or https://host/path.git"
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """One repository of one host. path: without a leading slash, a trailing one, and `.git`."""
+
+    scheme: str
+    user: str
+    host: str
+    port: int
+    path: str
+    suffix: str
+
+    @classmethod
+    def parse(cls, text: str) -> Upstream:
+        """Raises ValueError with the accepted forms."""
+        if "://" in text:
+            parts = urlsplit(text)
+            if parts.scheme not in ("ssh", "https") or parts.query or parts.fragment or not parts.hostname:
+                raise ValueError(f"not an upstream; {_FORMS}")
+            if parts.password or (parts.scheme == "https" and parts.username):
+                raise ValueError("an upstream holds no credential; name it with token_ref or identity_file")
+            user, host, path = parts.username or "git", parts.hostname, parts.path
+            port = parts.port or (22 if parts.scheme == "ssh" else 443)
+            scheme = parts.scheme
+        elif match := _SCP.match(text):
+            user, host, path, port, scheme = match["user"] or "git", match["host"], match["path"], 22, "ssh"
+        else:
+            raise ValueError(f"not an upstream; {_FORMS}")
+        try:
+            host = canonical_pattern(host)
+        except ValueError as error:
+            raise ValueError(f"{error}; {_FORMS}") from None
+        bare = path.strip("/")
+        suffix = ".git" if bare.endswith(".git") else ""
+        bare = bare.removesuffix(".git")
+        if not _PATH.match(bare) or not _USER.match(user) or ".." in bare.split("/") or host.startswith("*"):
+            raise ValueError(f"not an upstream; {_FORMS}")
+        return cls(scheme, user, host, port, bare, suffix)
+
+    @property
+    def url(self) -> str:
+        """The one spelling that the gate uses."""
+        default = 22 if self.scheme == "ssh" else 443
+        at = f"{self.host}:{self.port}" if self.port != default else self.host
+        user = f"{self.user}@" if self.scheme == "ssh" else ""
+        return f"{self.scheme}://{user}{at}/{self.path}{self.suffix}"
+
+    @property
+    def known_host(self) -> str:
+        """How known_hosts names the host."""
+        return self.host if self.port == 22 else f"[{self.host}]:{self.port}"
+
+    @property
+    def keyscan(self) -> str:
+        """The command that gets the host keys."""
+        return f"ssh-keyscan {f'-p {self.port} ' if self.port != 22 else ''}{self.host}"
+
+    def spellings(self) -> list[str]:
+        """Every URL prefix that means this repository, longest first where one is the start of another."""
+        ssh_port = self.port if self.scheme == "ssh" else 22
+        https_port = self.port if self.scheme == "https" else 443
+        ports = ["", ":22"] if ssh_port == 22 else [f":{ssh_port}"]
+        heads = [f"ssh://{u}{self.host}{p}/" for u in dict.fromkeys([f"{self.user}@", "git@", ""]) for p in ports]
+        if ssh_port == 22:
+            heads += [f"{u}@{self.host}:{lead}" for u in dict.fromkeys([self.user, "git"]) for lead in ("", "/")]
+        heads += [f"https://{self.host}{p}/" for p in (["", ":443"] if https_port == 443 else [f":{https_port}"])]
+        heads += [f"http://{self.host}/", f"git://{self.host}/"]
+        return [f"{head}{self.path}{end}" for head in heads for end in (".git/", ".git", "/", "")]
+
+
+def git_config(remotes: dict[str, Upstream]) -> str:
+    """The agent's git configuration: every spelling of a declared upstream goes to the gate. name to upstream."""
+    lines = ["# Written by claude-bottle: declared upstreams are reached through git-gate."]
+    for name, upstream in remotes.items():
+        lines.append(f'[url "git://git-gate/{name}.git"]')
+        lines += [f"\tinsteadOf = {spelling}" for spelling in upstream.spellings()]
+    return "\n".join(lines) + "\n"

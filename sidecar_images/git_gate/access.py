@@ -1,0 +1,32 @@
+"""The access hook: every contact begins with a look at the upstream. One line on stdout is for a refused client."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from . import journal
+from .mirror import UpstreamError, refresh
+from .remotes import remote_of
+
+
+def main() -> int:
+    """git daemon gives: service, path, host, canonical host, address, port. Only 0 lets the client in."""
+    service, path = sys.argv[1], Path(sys.argv[2])
+    try:
+        remote = remote_of(path)
+        if service not in ("upload-pack", "receive-pack"):
+            raise UpstreamError(f"git-gate does not serve {service}")
+        old = refresh(remote)
+        if old and service == "receive-pack":
+            raise UpstreamError(f"git-gate cannot push now, the upstream does not answer: {old}")
+    except Exception as error:
+        journal.write(service, path.stem, "refused", reason=str(error))
+        print(" ".join(str(error).split())[:900])
+        return 1
+    journal.write(service, remote.name, "stale" if old else "allowed", **({"reason": old} if old else {}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""The mirror of one upstream: locked, refreshed before every use, made on first contact."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .remotes import Remote
+
+RUN = Path("/run/git-gate")
+_REFS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+_LIMIT = 1800  # seconds; a first clone of a large repository takes long, a dead upstream is noticed long before
+
+
+class UpstreamError(Exception):
+    """The upstream could not be reached, or said no; the message is git's own, without a credential."""
+
+
+@contextmanager
+def locked(remote: Remote) -> Iterator[None]:
+    """The only one at work on this mirror."""
+    descriptor = os.open(RUN / f"{remote.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def git(*argv: str, env: Mapping[str, str] | None = None, timeout: float = _LIMIT) -> str:
+    """Standard output of git. Raises UpstreamError with its last words."""
+    try:
+        done = subprocess.run(
+            ["git", *argv], env={**os.environ, **(env or {})}, capture_output=True, timeout=timeout, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise UpstreamError(f"no answer within {timeout:g} s") from None
+    if done.returncode != 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["git failed"]
+        raise UpstreamError("; ".join(line.removeprefix("fatal: ") for line in lines[-3:]))
+    return done.stdout.decode(errors="surrogateescape")
+
+
+def refresh(remote: Remote) -> str | None:
+    """Make the mirror what the upstream is; None, or why it could not be done and when it last was.
+
+    Those who come while a refresh waits its turn share it. Raises UpstreamError where there is no mirror to serve.
+    """
+    arrived = time.monotonic_ns()
+    with locked(remote):
+        state = _state(remote)
+        if not arrived < state.get("started", 0) <= time.monotonic_ns():
+            state = _refresh(remote, state)
+    if state["error"] and not state.get("fetched"):
+        raise UpstreamError(str(state["error"]))
+    return f"{state['error']}; serving what was fetched {state['fetched']}" if state["error"] else None
+
+
+def stale(remote: Remote) -> str | None:
+    """What the last refresh said, for those who are being served."""
+    state = _state(remote)
+    return f"{state['error']}; serving what was fetched {state.get('fetched')}" if state.get("error") else None
+
+
+def _state(remote: Remote) -> dict[str, Any]:
+    try:
+        return dict(json.loads((remote.mirror / "gate.json").read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _refresh(remote: Remote, state: dict[str, Any]) -> dict[str, Any]:
+    started, fetched = time.monotonic_ns(), time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+    error = None
+    try:
+        if state.get("fetched"):
+            _fetch(remote)
+        else:
+            _first(remote)
+    except UpstreamError as failed:
+        error, fetched = str(failed), str(state.get("fetched") or "")
+    state = {"started": started, "fetched": fetched, "error": error}
+    new = remote.mirror / "gate.json.new"
+    new.write_text(json.dumps(state))
+    new.replace(remote.mirror / "gate.json")
+    return state
+
+
+def _fetch(remote: Remote) -> None:
+    quiet = ["--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]
+    git("-C", str(remote.mirror), "fetch", *quiet, remote.upstream, *_REFS, env=remote.environment())
+    # The default branch is told at the first contact; it is asked for again when it is gone.
+    try:
+        git("-C", str(remote.mirror), "rev-parse", "--verify", "-q", "HEAD")
+    except UpstreamError:
+        _follow_head(remote)
+
+
+def _follow_head(remote: Remote) -> None:
+    told = git("ls-remote", "--symref", remote.upstream, "HEAD", env=remote.environment())
+    for line in told.splitlines():
+        if line.startswith("ref: refs/heads/"):
+            git("-C", str(remote.mirror), "symbolic-ref", "HEAD", line.split()[1])
+
+
+def _first(remote: Remote) -> None:
+    """A clone takes over default branch and object format; its parts then move into the folder that is being served."""
+    new = remote.mirror.with_name(f".new-{remote.name}")
+    shutil.rmtree(new, ignore_errors=True)
+    quiet = ["--quiet", "--bare", "--no-tags", "--template=", "-c", f"remote.origin.fetch={_REFS[1]}"]
+    git("clone", *quiet, remote.upstream, str(new), env=remote.environment())
+    git("-C", str(new), "config", "--remove-section", "remote.origin")
+    for part in sorted(new.iterdir()):
+        there = remote.mirror / part.name
+        if there.is_dir():
+            shutil.rmtree(there)
+        part.replace(there)
+    new.rmdir()
+
+
+def prepare(remote: Remote) -> None:
+    """An empty repository, where there is none yet: the daemon serves only what is there when it is asked."""
+    if not (remote.mirror / "HEAD").exists():
+        shutil.rmtree(remote.mirror, ignore_errors=True)
+        git("init", "-q", "--bare", "--template=", str(remote.mirror))
+    for left in remote.mirror.rglob("*.lock"):  # of a gate that was killed; nobody else is at work when a gate starts
+        left.unlink()
+    for left in (remote.mirror / "objects").glob("tmp_objdir-*"):
+        shutil.rmtree(left, ignore_errors=True)

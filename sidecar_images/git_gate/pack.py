@@ -1,0 +1,24 @@
+"""The hook around pack-objects, whose stderr a fetching client sees: it says when the mirror is old."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from .mirror import stale
+from .remotes import remote_of
+
+
+def main() -> None:
+    """Say it, then become the real command."""
+    try:
+        if told := stale(remote_of(Path.cwd())):
+            print(f"git-gate: the upstream does not answer: {told}", file=sys.stderr)
+    except (OSError, ValueError, LookupError):
+        pass  # a fetch of what is there; nothing is let out by it
+    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - git's own command
+
+
+if __name__ == "__main__":
+    main()

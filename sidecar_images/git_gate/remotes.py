@@ -1,0 +1,75 @@
+"""The declared upstreams, and how the gate's own git reaches one: pinned host key, one credential, nothing else."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+ETC = Path("/etc/git-gate")
+MIRRORS = Path("/srv/git")
+_SSH = (
+    "ssh -F /dev/null -i {key} -o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking=yes"
+    " -o UserKnownHostsFile={known} -o GlobalKnownHostsFile=/dev/null -o UpdateHostKeys=no -o ConnectTimeout=10"
+    " -o ServerAliveInterval=15 -o ServerAliveCountMax=4 -o ForwardAgent=no -o ClearAllForwardings=yes"
+)
+
+
+@dataclass(frozen=True)
+class Remote:
+    """One upstream and what may be pushed to it. Sizes in MB. rules: whether the owner gave gitleaks rules."""
+
+    name: str
+    upstream: str
+    branches: tuple[str, ...] = ("*",)
+    force: str = "never"
+    deletes: str = "never"
+    max_push_mb: int = 100
+    max_blob_mb: int = 20
+    review: bool = False
+    rules: bool = False
+
+    @property
+    def mirror(self) -> Path:
+        """The bare repository that is served."""
+        return MIRRORS / f"{self.name}.git"
+
+    @property
+    def https(self) -> bool:
+        return self.upstream.startswith("https://")
+
+    def environment(self, etc: Path = ETC) -> dict[str, str]:
+        """Variables for a git that talks to this upstream; the credential is in none of its arguments."""
+        settings = [("http.followRedirects", "false"), ("http.lowSpeedLimit", "1000"), ("http.lowSpeedTime", "60")]
+        env = {
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_ALLOW_PROTOCOL": "https" if self.https else "ssh",
+            "GIT_SSH_COMMAND": _SSH.format(key=etc / f"{self.name}.key", known=etc / f"{self.name}.known_hosts"),
+            "GIT_SSH_VARIANT": "ssh",
+        }
+        if self.https:
+            token = (etc / f"{self.name}.token").read_text().strip()
+            basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+            settings += [("http.extraHeader", f"Authorization: Basic {basic}"), ("credential.helper", "")]
+            roots = etc / "upstream-roots.pem"
+            if roots.exists():
+                settings.append(("http.sslCAInfo", "/run/git-gate/roots.pem"))
+        env["GIT_CONFIG_COUNT"] = str(len(settings))
+        for index, (key, value) in enumerate(settings):
+            env[f"GIT_CONFIG_KEY_{index}"], env[f"GIT_CONFIG_VALUE_{index}"] = key, value
+        return env
+
+
+def read_remotes(etc: Path = ETC) -> list[Remote]:
+    """The declared remotes. Raises OSError, ValueError or TypeError on anything but a whole, valid file."""
+    told = json.loads((etc / "remotes.json").read_text())
+    return [Remote(**{**entry, "branches": tuple(entry["branches"])}) for entry in told["remotes"]]
+
+
+def remote_of(folder: Path, etc: Path = ETC) -> Remote:
+    """The remote whose mirror is `folder`. Raises LookupError."""
+    for remote in read_remotes(etc):
+        if remote.mirror == folder:
+            return remote
+    raise LookupError(f"{folder} is not a declared remote")

@@ -1,0 +1,100 @@
+"""Runs git daemon for the declared mirrors, on the agent's network and on no other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from . import journal
+from .mirror import RUN, prepare
+from .remotes import ETC, MIRRORS, Remote, read_remotes
+
+PORT = 9418
+
+
+def address() -> str:
+    """This container's address on the agent network. Raises OSError while it has none."""
+    found = socket.getaddrinfo(os.environ["GATE_ADDRESS_NAME"], PORT, socket.AF_INET, socket.SOCK_STREAM)
+    return str(found[0][4][0])
+
+
+def daemon(listen: str, remotes: list[Remote]) -> list[str]:
+    """The command line: strict paths, and only the mirrors by name."""
+    argv = ["git", "daemon", f"--listen={listen}", f"--port={PORT}", "--reuseaddr", "--strict-paths", "--export-all"]
+    argv += [
+        f"--base-path={MIRRORS}",
+        "--enable=receive-pack",
+        "--forbid-override=receive-pack",
+        "--informative-errors",
+    ]
+    argv += ["--access-hook=/app/hooks/access", "--timeout=1800", "--init-timeout=30", "--max-connections=64"]
+    return [*argv, *(str(remote.mirror) for remote in remotes)]
+
+
+def roots() -> None:
+    """The public roots and the owner's, in one file for git."""
+    extra = ETC / "upstream-roots.pem"
+    if extra.exists():
+        public = Path("/etc/ssl/certs/ca-certificates.crt").read_text()
+        (RUN / "roots.pem").write_text(public + extra.read_text())
+
+
+def listen_for_verdicts() -> None:
+    """Print what the hooks send."""
+    Path(journal.SOCKET).unlink(missing_ok=True)
+    inbox = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    inbox.bind(journal.SOCKET)
+
+    def loop() -> None:
+        while True:
+            sys.stdout.write(inbox.recv(65_536).decode(errors="replace") + "\n")
+            sys.stdout.flush()
+
+    threading.Thread(target=loop, daemon=True).start()
+
+
+def watch(current: str, running: Callable[[], bool]) -> None:
+    """Return when the daemon ends, or when the container's address is another one."""
+    while running():
+        time.sleep(1)
+        try:
+            if address() != current:
+                return
+        except OSError:
+            continue
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    remotes = read_remotes()
+    for old in RUN.glob("accepted-*"):
+        old.unlink()
+    listen_for_verdicts()
+    roots()
+    for remote in remotes:
+        prepare(remote)
+    while True:
+        try:
+            listen = address()
+        except OSError:
+            time.sleep(0.3)
+            continue
+        (RUN / "listening").write_text(listen)
+        with subprocess.Popen(daemon(listen, remotes)) as served:
+            try:
+                watch(listen, lambda: served.poll() is None)
+            finally:
+                served.terminate()
+        time.sleep(0.3)
+
+
+if __name__ == "__main__":
+    main()
