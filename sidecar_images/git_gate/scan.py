@@ -15,6 +15,8 @@ from .remotes import ETC, Remote
 
 _PRINTABLE = re.compile(rb"[\x20-\x7e\t]{6,}")
 _WIDE = re.compile(rb"(?:[\x20-\x7e]\x00){6,}|(?:\x00[\x20-\x7e]){6,}")
+# What the upstream has: the mirror was made like it when this push began.
+_KNOWN = ("--not", "--glob=refs/*")
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
@@ -63,8 +65,8 @@ def look(remote: Remote, new: Iterable[str], refs: Iterable[str]) -> Looked:
     return told
 
 
-def _git(*argv: str, stdin: bytes = b"") -> bytes:
-    done = subprocess.run(["git", *argv], input=stdin, capture_output=True, check=False)
+def _git(*argv: str) -> bytes:
+    done = subprocess.run(["git", *argv], capture_output=True, check=False)
     if done.returncode != 0:
         raise ScanError(f"git {argv[0]}: {done.stderr.decode(errors='replace').strip()[-200:]}")
     return done.stdout
@@ -74,7 +76,7 @@ def _new_objects(tips: list[str]) -> dict[str, str]:
     """Object name to the path it was first seen at ("" for commits and tags)."""
     if not tips:
         return {}
-    listed = _git("rev-list", "--objects", "--stdin", stdin="\n".join([*tips, "--not", "--all"]).encode())
+    listed = _git("rev-list", "--objects", *tips, *_KNOWN)
     found = {}
     for line in listed.splitlines():
         sha, _, path = line.partition(b" ")
@@ -174,5 +176,5 @@ def _commit_of(sha: str, tips: list[str]) -> str:
     kind = _git("cat-file", "-t", sha).strip()
     if kind == b"commit":
         return sha
-    found = _git("log", "-m", "--format=%H", f"--find-object={sha}", *tips, "--not", "--all").split()
+    found = _git("log", "-m", "--format=%H", f"--find-object={sha}", *tips, *_KNOWN).split()
     return found[-1].decode() if found else ""

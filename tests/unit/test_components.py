@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,10 @@ from mocked import Recorder, compose, is_secret
 
 from components.authorities import fingerprint
 from components.container import megabytes
+from components.copies import Copies, WorkspaceCopy
+from components.git_remotes import GateRemote
+from components.git_upstream import Upstream
+from components.manifest import GitRemote
 
 TOKEN = "a-real-looking-token-value"
 ROUTED = {
@@ -190,3 +196,48 @@ def test_small_helpers() -> None:
         megabytes("2t")
     pem = "-----BEGIN CERTIFICATE-----\nYWJj\n-----END CERTIFICATE-----\n"
     assert fingerprint(pem).startswith("BA:78:16:BF")
+
+
+def test_a_mounted_workspace_has_a_read_only_git_and_a_home_that_stays() -> None:
+    workspace = WorkspaceCopy("/h/p", "mount", git_read_only=True)
+    recorder = compose(BARE, copies=Copies(workspace=workspace))[0]
+    mounts = {m["target"]: m for m in recorder.container("agent").inputs["mounts"]}
+    assert mounts["/home/node"]["source"] == "claude-bottle-home-unit"
+    assert mounts["/home/node/workspace"]["source"] == "/h/p"
+    assert mounts["/home/node/workspace/.git"]["readOnly"] is True
+    assert not [r for r in recorder.all(":Command") if r.name.endswith("-workspace")]
+
+
+def test_the_steps_come_in_order() -> None:
+    recorder = compose(BARE, copies=Copies(workspace=WorkspaceCopy("/h/p", "copy", digest="d")))[0]
+    order = ["ca", "prompt", "skills", "workspace", "git"]
+    steps = [recorder.command(f"-provision-{step}") for step in order]
+    for before, after in itertools.pairwise(steps):
+        assert any(dependency.endswith(f"::{before.name}") for dependency in after.dependencies)
+
+
+def gate_remotes(tmp_path: Path) -> list[GateRemote]:
+    known = "git.example.com ssh-ed25519 AAAA"
+    ssh = GitRemote(name="p", upstream="git@git.example.com:a/p.git", identity_file="k", known_hosts=known)
+    https = GitRemote(name="q", upstream="https://git.example.com/a/q.git", token_ref="GH")
+    return [
+        GateRemote(ssh, Upstream.parse(ssh.upstream), "THE-PRIVATE-KEY\n", ""),
+        GateRemote(https, Upstream.parse(https.upstream), TOKEN, "title = 'x'"),
+    ]
+
+
+def test_git_credentials_are_secret_files_of_the_gate_alone(tmp_path: Path) -> None:
+    remotes = gate_remotes(tmp_path)
+    raw = {**BARE, "git": [remote.config.model_dump() for remote in remotes]}
+    recorder, outputs = compose(raw, remotes=remotes)
+    for secret in ("THE-PRIVATE-KEY", TOKEN):
+        assert [r.name for r in recorder.resources if secret in json.dumps(r.inputs)] == ["unit-git-gate-container"]
+        assert secret not in json.dumps(outputs)
+    assert is_secret(upload(recorder, "git-gate", "/etc/git-gate/p.key"))
+    assert is_secret(upload(recorder, "git-gate", "/etc/git-gate/q.token"))
+    assert networks(recorder, "git-gate") == {"agent", "outside"}
+    modes = {u["file"]: u["permissions"] for u in recorder.container("git-gate").inputs["uploads"]}
+    assert modes["/etc/git-gate/p.key"] == modes["/etc/git-gate/q.token"] == "0400"
+    assert outputs["plan"]["git_remotes"][0]["served_as"] == "git://git-gate/p.git"
+    assert outputs["plan"]["git_gate"]["mirrors_volume"] == "claude-bottle-mirrors-unit"
+    assert "insteadOf = git@git.example.com:a/p" in recorder.command("-provision-git").inputs["stdin"]

@@ -1,0 +1,127 @@
+"""Git remotes of a manifest: every spelling of an upstream, and credentials that are in order."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.git_remotes import RemoteReader, remotes_file
+from components.git_upstream import Upstream, git_config
+from components.manifest import Manifest
+
+KNOWN = "git.example.com ssh-ed25519 AAAA"
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("keys") / "id"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(file)], check=True)
+    return file
+
+
+def read(raw: list[dict[str, Any]]) -> tuple[Any, dict[str, str]]:
+    reader = RemoteReader(Path("/nowhere"), {"GH": "a-token-of-length", "BAD": "a\nb"}.get)
+    found = reader.read(Manifest.model_validate({"git": raw}).git)
+    return found, {finding.path: str(finding) for finding in reader.findings}
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("ssh://git@git.example.com/a/p.git", "ssh://git@git.example.com/a/p.git"),
+        ("ssh://git.example.com:22/a/p", "ssh://git@git.example.com/a/p"),
+        ("ssh://me@git.example.com:2222/a/p.git/", "ssh://me@git.example.com:2222/a/p.git"),
+        ("git@Git.Example.com:a/p.git", "ssh://git@git.example.com/a/p.git"),
+        ("git@git.example.com:/a/p", "ssh://git@git.example.com/a/p"),
+        ("https://git.example.com/a/p.git", "https://git.example.com/a/p.git"),
+        ("https://git.example.com:8443/a/p", "https://git.example.com:8443/a/p"),
+    ],
+)
+def test_an_upstream_has_one_spelling_for_the_gate(text: str, url: str) -> None:
+    assert Upstream.parse(text).url == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "git.example.com", "http://git.example.com/a", "git://git.example.com/a", "file:///a", "/a/b", "../a",
+        "https://me:word@git.example.com/a", "https://tok@git.example.com/a", "ssh://git:word@git.example.com/a",
+        "ssh://-oProxyCommand=x@git.example.com/a", "ssh://git@-oProxyCommand=x/a", "-oX@git.example.com:a",
+        "https://git.example.com/", "https://git.example.com/a/../b", "https://git.example.com/a?x=1",
+        "ext::sh -c id", "git@git.example.com:a b", "https://*.example.com/a", "git@git.example.com:-x/../y",
+    ],
+)  # fmt: skip
+def test_what_is_no_upstream_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"upstream|host|name|label|credential|write"):
+        Upstream.parse(text)
+
+
+@pytest.mark.parametrize("upstream", ["git@git.example.com:a/p.git", "https://git.example.com/a/p"])
+def test_git_itself_rewrites_every_spelling(upstream: str, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text(git_config({"p": Upstream.parse(upstream)}))
+    heads = [
+        "ssh://git@git.example.com/",
+        "ssh://git@git.example.com:22/",
+        "git@git.example.com:",
+        "https://git.example.com/",
+    ]
+    for head in heads:
+        for end in ("", ".git", "/", ".git/"):
+            argv = ["git", "ls-remote", "--get-url", f"{head}a/p{end}"]
+            env = {"GIT_CONFIG_GLOBAL": str(config), "GIT_CONFIG_SYSTEM": "/dev/null", "PATH": "/usr/bin:/bin"}
+            done = subprocess.run(argv, env=env, capture_output=True, text=True, check=True, cwd=tmp_path)
+            assert done.stdout.strip() == "git://git-gate/p.git", argv
+
+
+def test_remotes_in_order(key: Path) -> None:
+    found, findings = read(
+        [
+            {"name": "p", "upstream": "git@git.example.com:a/p.git", "identity_file": str(key), "known_hosts": KNOWN},
+            {"name": "q", "upstream": "https://git.example.com/a/q", "token_ref": "GH", "branches": ["agent/*"]},
+        ]
+    )
+    assert findings == {}
+    told = remotes_file(found)
+    assert '"upstream": "ssh://git@git.example.com/a/p.git"' in told
+    assert "a-token-of-length" not in told + repr(found)
+    assert "PRIVATE" not in told + repr(found)
+
+
+def test_what_is_not_in_order_is_told(key: Path, tmp_path: Path) -> None:
+    open_key, locked, no_key = tmp_path / "open", tmp_path / "locked", tmp_path / "no"
+    open_key.write_text(key.read_text())
+    open_key.chmod(0o644)
+    no_key.write_text("hello")
+    no_key.chmod(0o600)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", str(locked)], check=True)
+    base = {"name": "p", "upstream": "git@git.example.com:a/p.git", "identity_file": str(key), "known_hosts": KNOWN}
+    cases: list[tuple[dict[str, Any], str, str]] = [
+        ({"identity_file": "none"}, "git[0].identity_file", "cannot be read"),
+        ({"identity_file": None}, "git[0].identity_file", "needs one"),
+        ({"identity_file": str(open_key)}, "git[0].identity_file", "chmod 600"),
+        ({"identity_file": str(no_key)}, "git[0].identity_file", "is no private key"),
+        ({"identity_file": str(locked)}, "git[0].identity_file", "has a passphrase"),
+        ({"known_hosts": None}, "git[0].known_hosts", "ssh-keyscan git.example.com"),
+        ({"known_hosts": "other.example.com ssh-ed25519 AAAA"}, "git[0].known_hosts", "no line is about"),
+        ({"known_hosts": "git.example.com"}, "git[0].known_hosts", "not lines of a known_hosts file"),
+        ({"known_hosts": "@cert-authority *.example.com ssh-ed25519 AAAA"}, "git[0].known_hosts", "not lines"),
+        ({"upstream": "ssh://git@git.example.com:2222/a/p"}, "git[0].known_hosts", "ssh-keyscan -p 2222 git.example.com"),
+        ({"upstream": "https://git.example.com/a", "identity_file": None}, "git[0].token_ref", "needs one"),
+        ({"upstream": "https://git.example.com/a", "identity_file": None, "token_ref": "NONE"}, "git[0].token_ref", "no such"),
+        ({"upstream": "https://git.example.com/a", "identity_file": None, "token_ref": "BAD"}, "git[0].token_ref", "line end"),
+        ({"rules": "none.toml"}, "git[0].rules", "not a readable TOML"),
+    ]  # fmt: skip
+    for change, path, words in cases:
+        _, findings = read([{**base, **change}])
+        assert list(findings) == [path], change
+        assert words in findings[path], change
+    twice = read([base, {**base, "upstream": "https://git.example.com/a/p", "identity_file": None, "token_ref": "GH"}])[
+        1
+    ]
+    assert "git[0] too" in twice["git[1].name"]
+    twice = read([base, {**base, "name": "q", "upstream": "ssh://git@git.example.com:22/a/p"}])[1]
+    assert "repository of git[0]" in twice["git[1].upstream"]
