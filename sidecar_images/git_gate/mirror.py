@@ -17,6 +17,11 @@ from .remotes import Remote
 
 RUN = Path("/run/git-gate")
 _REFS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+_BOILERPLATE = (
+    "Could not read from remote repository.",
+    "Please make sure you have the correct access rights",
+    "and the repository exists.",
+)
 _LIMIT = 1800  # seconds; a first clone of a large repository takes long, a dead upstream is noticed long before
 
 
@@ -44,9 +49,15 @@ def git(*argv: str, env: Mapping[str, str] | None = None, timeout: float = _LIMI
     except subprocess.TimeoutExpired:
         raise UpstreamError(f"no answer within {timeout:g} s") from None
     if done.returncode != 0:
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["git failed"]
-        raise UpstreamError("; ".join(line.removeprefix("fatal: ") for line in lines[-3:]))
+        raise UpstreamError(words(done.stderr.decode(errors="replace")))
     return done.stdout.decode(errors="surrogateescape")
+
+
+def words(stderr: str) -> str:
+    """What git and ssh said, without what they always say."""
+    lines = [line.strip().removeprefix("fatal: ") for line in stderr.splitlines()]
+    kept = [line for line in lines if line and not line.startswith("@") and line not in _BOILERPLATE]
+    return "; ".join(kept[-4:]) or "git failed"
 
 
 def refresh(remote: Remote) -> str | None:
@@ -124,6 +135,12 @@ def _first(remote: Remote) -> None:
             shutil.rmtree(there)
         part.replace(there)
     new.rmdir()
+    _limit(remote)
+
+
+def _limit(remote: Remote) -> None:
+    """A hard end, at which git hangs up; pre-receive refuses with words from max_push_mb on."""
+    git("-C", str(remote.mirror), "config", "receive.maxInputSize", f"{2 * remote.max_push_mb + 10}m")
 
 
 def prepare(remote: Remote) -> None:
@@ -131,6 +148,7 @@ def prepare(remote: Remote) -> None:
     if not (remote.mirror / "HEAD").exists():
         shutil.rmtree(remote.mirror, ignore_errors=True)
         git("init", "-q", "--bare", "--template=", str(remote.mirror))
+    _limit(remote)
     for left in remote.mirror.rglob("*.lock"):  # of a gate that was killed; nobody else is at work when a gate starts
         left.unlink()
     for left in (remote.mirror / "objects").glob("tmp_objdir-*"):

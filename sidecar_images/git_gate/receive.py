@@ -33,6 +33,8 @@ def pre_receive(remote: Remote, text: str, keep: int) -> list[str]:
     with locked(remote):
         if wrong := refusals(remote, commands, _is_ancestor, _current):
             raise Refused("policy", wrong)
+        if (size := _pushed_mb()) > remote.max_push_mb:
+            raise Refused("size", [f"too large: {size} MB in one push, {remote.max_push_mb} MB are allowed"])
         if remote.review:
             raise Refused("review", ["the owner reviews pushes to this remote, and that is not built yet"])
         found = look(remote, [c.new for c in commands if not c.deletes], [c.ref for c in commands])
@@ -47,6 +49,12 @@ def pre_receive(remote: Remote, text: str, keep: int) -> list[str]:
         _hold_lock(keep)
     journal.write("push", remote.name, "accepted", refs=done.accepted, commits=found.commits, objects=found.objects)
     return done.accepted
+
+
+def _pushed_mb() -> int:
+    """What the client sent, which git keeps apart until this hook has said yes."""
+    folder = os.environ.get("GIT_QUARANTINE_PATH")
+    return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file()) >> 20 if folder else 0
 
 
 def _objections(found: Looked, commands: Sequence[Command]) -> list[str]:

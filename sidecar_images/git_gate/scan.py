@@ -17,6 +17,13 @@ _PRINTABLE = re.compile(rb"[\x20-\x7e\t]{6,}")
 _WIDE = re.compile(rb"(?:[\x20-\x7e]\x00){6,}|(?:\x00[\x20-\x7e]){6,}")
 # What the upstream has: the mirror was made like it when this push began.
 _KNOWN = ("--not", "--glob=refs/*")
+_ARCHIVES: dict[bytes, tuple[str, ...]] = {
+    b"PK\x03\x04": (".zip",),
+    b"\x1f\x8b": (".gz", ".tar.gz"),
+    b"BZh": (".bz2", ".tar.bz2"),
+    b"\xfd7zXZ\x00": (".xz", ".tar.xz"),
+    b"\x28\xb5\x2f\xfd": (".zst", ".tar.zst"),
+}
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
@@ -61,7 +68,9 @@ def look(remote: Remote, new: Iterable[str], refs: Iterable[str]) -> Looked:
         for found in _gitleaks(remote, folder):
             place, sha = places.get(Path(found["File"].partition("!")[0]).name, ("?", ""))
             commit = _commit_of(sha, tips) if sha else ""
-            told.secrets.append(Secret(place, int(found["StartLine"]), str(found["RuleID"]), commit))
+            secret = Secret(place, int(found["StartLine"]), str(found["RuleID"]), commit)
+            if (place, secret.rule, commit) not in [(s.place, s.rule, s.commit) for s in told.secrets]:
+                told.secrets.append(secret)
     return told
 
 
@@ -108,6 +117,9 @@ def _write_out(remote: Remote, objects: dict[str, str], folder: Path, told: Look
                 told.lfs.append(path)
         (folder / file).write_bytes(readable(data))
         places[file] = (place, "" if kind == "tag" else sha)
+        for ending in archive_endings(data):
+            (folder / f"o{number}{ending}").write_bytes(data)
+            places[f"o{number}{ending}"] = places[file]
     (folder / "names.txt").write_text("\n".join(sorted(names)) + "\n")
     places["names.txt"] = ("the name of a file", "")
     return places
@@ -136,6 +148,13 @@ def tree_names(data: bytes, hash_length: int) -> Iterator[str]:
         end = data.index(b"\0", at)
         yield data[at:end].partition(b" ")[2].decode(errors="replace")
         at = end + 1 + hash_length
+
+
+def archive_endings(data: bytes) -> tuple[str, ...]:
+    """The names under which gitleaks opens this as an archive; it goes by the name, a push can use any."""
+    if data[257:262] == b"ustar":
+        return (".tar",)
+    return next((endings for magic, endings in _ARCHIVES.items() if data.startswith(magic)), ())
 
 
 def readable(data: bytes) -> bytes:

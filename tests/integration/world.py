@@ -61,6 +61,11 @@ def _certificate(name: str, *, issuer: Any = None, names: list[str] | None = Non
     return builder.sign(signer, hashes.SHA256()), key
 
 
+def _key_pem(key: Any) -> bytes:
+    plain = serialization.NoEncryption()
+    return bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+
+
 def _pem(certificate: Any) -> bytes:
     return bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
@@ -79,6 +84,12 @@ class Internet:
     network: str
     container: str
     ca: bytes
+    issuer: Any = field(repr=False, default=None)
+
+    def leaf(self, *names: str) -> bytes:
+        """Key and certificate of another outside host, in one PEM."""
+        certificate, key = _certificate(names[0], issuer=self.issuer, names=list(names))
+        return _key_pem(key) + _pem(certificate)
 
     def requests(self) -> list[dict[str, Any]]:
         """Everything that arrived, oldest first."""
@@ -99,18 +110,16 @@ def fake_internet(image: str) -> Iterator[Internet]:
     name = f"claude-bottle-test-internet-{run}"
     ca = _certificate("claude-bottle test root")
     leaf, key = _certificate("fake", issuer=ca, names=[*HOSTS, "sub.wild.example.com"])
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ) + _pem(leaf)
+    pem = _key_pem(key) + _pem(leaf)
     label = ["--label", f"{LABEL}={run}"]
     try:
         docker("network", "create", "--internal", "--subnet", SUBNET, *label, name)
         argv = ["create", "--name", name, *label, "--network", name, "--ip", ADDRESS, "--user", "0"]
         argv += [word for host in ["api.anthropic.com", *NAMES] for word in ("--network-alias", host)]
         docker(*argv, "--entrypoint", "/opt/proxy/bin/python", image, "-u", "/fake/fake_internet.py")
-        docker("cp", "-", f"{name}:/", stdin=_tar({"fake/server.pem": pem, "fake/fake_internet.py": _source()}))
+        docker("cp", "-", f"{name}:/", stdin=tar({"fake/server.pem": pem, "fake/fake_internet.py": _source()}))
         docker("start", name)
-        yield Internet(name, name, _pem(ca[0]))
+        yield Internet(name, name, _pem(ca[0]), ca)
     finally:
         docker("rm", "-f", "-v", name, check=False)
         docker("network", "rm", name, check=False)
@@ -120,13 +129,14 @@ def _source() -> bytes:
     return Path(__file__).with_name("fake_internet.py").read_bytes()
 
 
-def _tar(files: dict[str, bytes]) -> bytes:
+def tar(files: dict[str, bytes], mode: int = 0o644) -> bytes:
+    """A tar of these files, for docker cp."""
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
+    with tarfile.open(fileobj=out, mode="w") as made:
         for path, data in files.items():
             member = tarfile.TarInfo(path)
-            member.size, member.mode = len(data), 0o644
-            tar.addfile(member, io.BytesIO(data))
+            member.size, member.mode = len(data), mode
+            made.addfile(member, io.BytesIO(data))
     return out.getvalue()
 
 

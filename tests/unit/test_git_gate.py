@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import gzip
+import io
 import json
 import os
 import subprocess
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +218,16 @@ def test_large_files_and_lfs_pointers_are_told(repository: Repository) -> None:
     assert told.lfs == ["film.mp4"]
     lines = receive._objections(told, [Command(ZERO, tip, "refs/heads/x")])
     assert any("LFS objects cannot pass" in line for line in lines)
+
+
+def test_archives_are_known_by_their_content() -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("a"))
+    assert scan.archive_endings(packed.getvalue()) == (".tar",)
+    assert scan.archive_endings(gzip.compress(b"x")) == (".gz", ".tar.gz")
+    assert scan.archive_endings(b"PK\x03\x04...") == (".zip",)
+    assert scan.archive_endings(b"text") == ()
 
 
 def test_sha_256_trees_are_read() -> None:

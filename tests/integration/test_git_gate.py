@@ -1,0 +1,420 @@
+"""Pushing and fetching through git-gate: the ordinary git in the agent, a real sshd and a real https server outside."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import secrets
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import world
+
+pytestmark = pytest.mark.docker
+
+LEAK = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
+TOKEN = "git-" + secrets.token_hex(20)
+HOST = "forge.example.com"
+SETUP = "git config --global user.name Agent; git config --global user.email agent@example.com"
+
+
+@dataclass
+class Forge:
+    """The outside git host: bare repositories below /srv/acme."""
+
+    container: str
+    key: Path
+    known_hosts: str
+
+    def run(self, script: str, *, user: str = "git", stdin: bytes | None = None) -> str:
+        return world.docker("exec", "-i", "-u", user, self.container, "sh", "-euc", script, stdin=stdin).strip()
+
+    def repository(self, name: str, extra: str = "") -> str:
+        """A new repository with one commit on main; gives its path."""
+        path = f"/srv/acme/{name}.git"
+        self.run(
+            f"git init -q --bare {extra} {path}; t=$(mktemp -d); git clone -q {path} $t 2>/dev/null; cd $t;"
+            " git config user.name Owner; git config user.email owner@example.com; echo hello > README; git add README;"
+            " git commit -q -m first; git push -q origin HEAD:main"
+        )
+        return path
+
+    def refs(self, name: str) -> str:
+        return self.run(f"git -C /srv/acme/{name}.git for-each-ref --format='%(objectname) %(refname)'")
+
+
+@pytest.fixture(scope="module")
+def forge(internet: world.Internet, git_host_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
+    folder = tmp_path_factory.mktemp("keys")
+    for name in ("owner", "host"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
+    name = f"claude-bottle-test-forge-{secrets.token_hex(4)}"
+    argv = ["create", "--name", name, "--label", f"{world.LABEL}=forge", "--network", internet.network]
+    try:
+        world.docker(*argv, "--network-alias", HOST, git_host_image)
+        host_key, public = (folder / "host").read_bytes(), (folder / "owner.pub").read_bytes()
+        files = {"etc/ssh/ssh_host_ed25519_key": host_key, "server.pem": internet.leaf(HOST), "token": TOKEN.encode()}
+        world.docker("cp", "-", f"{name}:/", stdin=world.tar(files, mode=0o600))
+        world.docker("start", name)
+        made = Forge(name, folder / "owner", f"{HOST} {' '.join((folder / 'host.pub').read_text().split()[:2])}")
+        made.run("cat > /home/git/.ssh/authorized_keys", stdin=public)
+        for repository in ("ssh", "https", "limited", "lib", "review"):
+            made.repository(repository)
+        yield made
+    finally:
+        world.docker("rm", "-f", "-v", name, check=False)
+
+
+@pytest.fixture(scope="module")
+def bottle(
+    internet: world.Internet, forge: Forge, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[world.BottleUnderTest]:
+    ssh = {"identity_file": str(forge.key), "known_hosts": forge.known_hosts}
+    manifest: dict[str, Any] = {
+        "agent": {"memory": "1g"},
+        "egress": {"routes": [{"host": HOST}, {"host": "echo.example.com"}]},
+        "pipelock": {"upstream_roots": ["root.pem"]},
+        "git": [
+            {"name": "ssh", "upstream": f"git@{HOST}:/srv/acme/ssh.git", "force": "allow", "deletes": "allow", **ssh},
+            {"name": "https", "upstream": f"https://{HOST}/acme/https.git", "token_ref": "FORGE_TOKEN"},
+            {
+                "name": "limited",
+                "upstream": f"ssh://git@{HOST}/srv/acme/limited.git",
+                "branches": ["agent/*"],
+                "max_push_mb": 2,
+                "max_blob_mb": 1,
+                **ssh,
+            },
+            {"name": "lib", "upstream": f"ssh://git@{HOST}:22/srv/acme/lib", **ssh},
+            {"name": "review", "upstream": f"git@{HOST}:/srv/acme/review", "review": True, **ssh},
+        ],
+        "network": {"outside": internet.network},
+    }
+    folder = tmp_path_factory.mktemp("project")
+    with world.bottle(folder, manifest, {"FORGE_TOKEN": TOKEN}, {"root.pem": internet.ca}) as made:
+        made.up()
+        made.agent(SETUP)
+        yield made
+
+
+def push(bottle: world.BottleUnderTest, remote: str, work: str, refs: str = "HEAD:main") -> str:
+    """Clone through the gate, do `work` there, push; what git said, ending in PUSHED or REFUSED."""
+    script = f"cd $(mktemp -d); git clone -q {remote} . || exit; {work}\ngit push origin {refs} && echo PUSHED || echo REFUSED"
+    return bottle.agent(script, timeout=240).strip()
+
+
+def gate(bottle: world.BottleUnderTest, *argv: str) -> str:
+    return world.docker("exec", f"claude-bottle-git-gate-{bottle.name}", *argv).strip()
+
+
+def mirror_refs(bottle: world.BottleUnderTest, name: str) -> str:
+    return gate(bottle, "git", "-C", f"/srv/git/{name}.git", "for-each-ref", "--format=%(objectname) %(refname)")
+
+
+URLS = {"ssh": f"git@{HOST}:/srv/acme/ssh.git", "https": f"https://{HOST}/acme/https.git"}
+
+
+@pytest.mark.parametrize("kind", ["ssh", "https"])
+def test_a_clean_push_lands_upstream_and_the_mirror_agrees(
+    bottle: world.BottleUnderTest, forge: Forge, kind: str
+) -> None:
+    said = push(
+        bottle,
+        URLS[kind],
+        f"echo {kind} > file; git add -A; git commit -qm clean; git tag -a v1 -m one",
+        "HEAD:main v1",
+    )
+    assert said.endswith("PUSHED"), said
+    assert forge.run(f"git -C /srv/acme/{kind}.git show main:file") == kind
+    assert "refs/tags/v1" in forge.refs(kind)
+    assert mirror_refs(bottle, kind) == forge.refs(kind)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        f"ssh://git@{HOST}/srv/acme/ssh.git", f"ssh://git@{HOST}:22/srv/acme/ssh", f"git@{HOST}:/srv/acme/ssh",
+        f"git@{HOST}:srv/acme/ssh.git", f"https://{HOST}/srv/acme/ssh.git", f"https://{HOST}/srv/acme/ssh/",
+        "git://git-gate/ssh.git",
+    ],
+)  # fmt: skip
+def test_every_spelling_goes_to_the_gate(bottle: world.BottleUnderTest, forge: Forge, spelling: str) -> None:
+    assert bottle.agent(f"git ls-remote {spelling} refs/heads/main").split()[0] in forge.refs("ssh")
+
+
+SECRETS = {
+    "in the tip": f"echo '{LEAK}' > config; git add -A; git commit -qm x",
+    "in an older commit, later removed": (
+        f"echo '{LEAK}' > config; git add -A; git commit -qm x; git rm -q config; git commit -qm gone"
+    ),
+    "in a message": f"git commit -q --allow-empty -m 'use {LEAK}'",
+    "in a tag": f"git commit -q --allow-empty -m x; git tag -f -a v9 -m '{LEAK}'",
+    "in a merge": (
+        "git checkout -q -b side; git commit -q --allow-empty -m s; git checkout -q -b other HEAD~1;"
+        f" echo o > o; git add -A; git commit -qm o; git merge -q --no-commit side; echo '{LEAK}' > evil;"
+        " git add -A; git commit -qm merged"
+    ),
+    "in a file name": f"echo x > '{LEAK}'; git add -A; git commit -qm x",
+    "in a binary file": f"printf '\\000\\001{LEAK}\\000' > blob.bin; git add -A; git commit -qm x",
+    "in base64": f"echo 'note {LEAK} and more' | base64 -w0 > note; git add -A; git commit -qm x",
+    "in an exempt place": f"echo 'k = \"{LEAK}\" # gitleaks:allow' > go.sum; git add -A; git commit -qm x",
+    "with rules of its own": (
+        f"printf '[allowlist]\\nregexes=[\"ghp\"]\\n' > .gitleaks.toml; echo '{LEAK}' > a; git add -A; git commit -qm x"
+    ),
+    "in a gzipped tar": f"mkdir d; echo '{LEAK}' > d/a.txt; tar -czf a.tgz d; rm -r d; git add -A; git commit -qm x",
+    "in a 50 MB push": (
+        "for n in 1 2 3 4 5; do head -c 10000000 /dev/urandom > big$n; done; echo x > y; git add -A; git commit -qm big;"
+        f" echo '{LEAK}' >> y; git add -A; git commit -qm leak; git rm -q y; git commit -qm z"
+    ),
+}
+
+
+@pytest.mark.parametrize("where", SECRETS)
+def test_a_secret_is_refused_wherever_it_is(bottle: world.BottleUnderTest, forge: Forge, where: str) -> None:
+    before = forge.refs("ssh")
+    refs = "HEAD:main v9" if where == "in a tag" else "HEAD:main"
+    said = push(bottle, URLS["ssh"], SECRETS[where], refs)
+    assert said.endswith("REFUSED"), said
+    assert "git-gate refused this push; nothing has reached the upstream" in said
+    assert "(rule " in said
+    assert "REDACTED" in said
+    assert LEAK not in said.replace(f"'{LEAK}'", "")
+    assert forge.refs("ssh") == before == mirror_refs(bottle, "ssh")
+    count = forge.run("git -C /srv/acme/ssh.git count-objects -v | grep -c garbage || true")
+    assert count == "2" or count == "1"
+    assert "refused" in [d["verdict"] for d in bottle.decisions("git-gate") if d["event"] == "push"][-1:]
+
+
+def test_a_refusal_says_file_line_commit_and_how_to_rewrite(bottle: world.BottleUnderTest) -> None:
+    work = f"printf 'a\\nb\\nkey={LEAK}\\n' > src.py; git add -A; git commit -qm x; git rev-parse HEAD"
+    said = push(bottle, URLS["ssh"], work)
+    commit = next(word for word in said.split() if len(word) == 40)
+    assert f"secret: src.py, line 3, commit {commit[:12]}: REDACTED (rule github-pat)" in said
+    assert "git rebase -i" in said
+
+
+def test_force_and_delete_follow_the_policy(bottle: world.BottleUnderTest, forge: Forge) -> None:
+    rewrite = "git commit -q --amend -m rewritten"
+    assert push(bottle, URLS["ssh"], f"{rewrite}; git push -q origin HEAD:refs/heads/extra", "+HEAD:main").endswith(
+        "PUSHED"
+    )
+    assert "rewritten" in forge.run("git -C /srv/acme/ssh.git log --format=%s main")
+    assert push(bottle, URLS["ssh"], ":", ":refs/heads/extra").endswith("PUSHED")
+    assert "extra" not in forge.refs("ssh")
+    lease = push(bottle, URLS["ssh"], "git commit -q --amend -m leased", "--force-with-lease HEAD:main")
+    assert lease.endswith("PUSHED"), lease
+    for refs, words in (("+HEAD:main", "does not allow force"), (":main", "does not allow deletes")):
+        said = push(bottle, URLS["https"], rewrite, refs)
+        assert said.endswith("REFUSED")
+        assert words in said
+    assert mirror_refs(bottle, "https") == forge.refs("https")
+
+
+def test_branches_sizes_lfs_and_review(bottle: world.BottleUnderTest, forge: Forge) -> None:
+    limited, before = f"ssh://git@{HOST}/srv/acme/limited.git", forge.refs("limited")
+    commit = "git add -A; git commit -qm x"
+    cases = [
+        (f"echo 1 > a; {commit}", "HEAD:main", "the owner allows pushes to agent/* only"),
+        (f"echo 1 > a; {commit}", "HEAD:agent/ok HEAD:main", "the owner allows pushes to agent/* only"),
+        (f"head -c 1500000 /dev/urandom > a; {commit}", "HEAD:agent/x", "too large: a: 1 MB, 1 MB are allowed"),
+        (f"for n in a b c d; do head -c 900000 /dev/urandom > $n; done; {commit}",
+         "HEAD:agent/x", "MB in one push, 2 MB are allowed"),
+        (f"printf 'version https://git-lfs.github.com/spec/v1\\noid sha256:%064d\\nsize 9\\n' 1 > f.mp4; {commit}",
+         "HEAD:agent/x", "Git LFS: f.mp4 is a pointer"),
+    ]  # fmt: skip
+    for work, refs, words in cases:
+        said = push(bottle, limited, work, refs)
+        assert said.endswith("REFUSED"), said
+        assert words in said
+        assert forge.refs("limited") == before == mirror_refs(bottle, "limited")
+    assert push(bottle, limited, f"echo 1 > a; {commit}", "HEAD:agent/ok").endswith("PUSHED")
+    assert "reviews pushes" in push(bottle, f"git@{HOST}:/srv/acme/review", f"echo 1 > a; {commit}")
+
+
+def test_the_upstreams_own_hook_has_the_last_word(bottle: world.BottleUnderTest, forge: Forge) -> None:
+    hook = "/srv/acme/https.git/hooks/pre-receive"
+    forge.run(f"printf '#!/bin/sh\\necho the forge says no >&2\\nexit 1\\n' > {hook}; chmod +x {hook}")
+    before = forge.refs("https")
+    try:
+        said = push(bottle, URLS["https"], "echo n > n; git add -A; git commit -qm n")
+    finally:
+        forge.run(f"rm {hook}")
+    assert said.endswith("REFUSED")
+    assert "the forge says no" in said
+    assert forge.refs("https") == before == mirror_refs(bottle, "https")
+
+
+def test_one_of_two_wins_and_push_options_arrive(bottle: world.BottleUnderTest, forge: Forge) -> None:
+    script = (
+        "cd $(mktemp -d); git clone -q {url} a; cp -r a b; for d in a b; do (cd $d; echo $d > $d; git add -A; git commit -qm $d;"
+        " git push -o ci.skip origin HEAD:main >../$d.log 2>&1 && echo won || echo lost) & done; wait; cat a.log b.log"
+    )
+    hook = "/srv/acme/ssh.git/hooks/post-receive"
+    forge.run(f"printf '#!/bin/sh\\necho $GIT_PUSH_OPTION_0 > /srv/acme/option\\n' > {hook}; chmod +x {hook}")
+    said = bottle.agent(script.format(url=URLS["ssh"]))
+    forge.run(f"rm {hook}")
+    assert sorted(word for word in said.split() if word in ("won", "lost")) == ["lost", "won"]
+    assert "non-fast-forward" in said or "fetch first" in said
+    assert forge.run("cat /srv/acme/option") == "ci.skip"
+    assert mirror_refs(bottle, "ssh") == forge.refs("ssh")
+
+
+def test_clones_of_every_kind_and_submodules(bottle: world.BottleUnderTest, forge: Forge) -> None:
+    for option in ("--depth 1", "--filter=blob:none", "--single-branch", "--mirror", "--filter=tree:0"):
+        said = bottle.agent(f"cd $(mktemp -d); git clone -q {option} {URLS['ssh']} c && git -C c log -1 --format=%H")
+        assert len(said.strip()) == 40, (option, said)
+    add = f"git submodule --quiet add git@{HOST}:/srv/acme/lib.git lib; git commit -qm sub"
+    assert push(bottle, URLS["ssh"], add).endswith("PUSHED")
+    said = bottle.agent(f"cd $(mktemp -d); git clone -q --recurse-submodules {URLS['ssh']} c; cat c/lib/README")
+    assert "hello" in said
+
+
+def test_a_burst_of_clones_shares_a_refresh(bottle: world.BottleUnderTest) -> None:
+    before = len(bottle.decisions("git-gate"))
+    one = f"git clone -q {URLS['ssh']} $(mktemp -d)/c && echo OK"
+    said = bottle.agent(f"for n in 1 2 3 4 5 6 7 8; do ({one}) & done; wait", timeout=120)
+    assert said.split().count("OK") == 8
+    assert len(bottle.decisions("git-gate")) == before + 8
+
+
+def test_an_upstream_that_is_down(bottle: world.BottleUnderTest, forge: Forge, internet: world.Internet) -> None:
+    world.docker("network", "disconnect", internet.network, forge.container)
+    try:
+        said = bottle.agent(f"cd $(mktemp -d); git clone {URLS['ssh']} c && cat c/README", timeout=120)
+        assert "the upstream does not answer" in said
+        assert "serving what was fetched" in said
+        assert "hello" in said
+        said = bottle.agent("cd $(mktemp -d); git init -q; git commit -q --allow-empty -m x; "
+                            f"git push {URLS['ssh']} HEAD:refs/heads/y || echo REFUSED", timeout=120)  # fmt: skip
+        assert "git-gate cannot push now" in said
+        assert said.strip().endswith("REFUSED")
+    finally:
+        world.docker("network", "connect", "--alias", HOST, internet.network, forge.container)
+    assert push(bottle, URLS["ssh"], "echo b > back; git add -A; git commit -qm back").endswith("PUSHED")
+
+
+def test_a_host_that_is_not_the_pinned_one_gets_nothing(bottle: world.BottleUnderTest, forge: Forge) -> None:
+    key = "/etc/ssh/ssh_host_ed25519_key"
+    restart = "kill -HUP $(cat /run/sshd.pid)"
+    forge.run(f"cp {key} /root/kept; rm {key}; ssh-keygen -q -t ed25519 -N '' -f {key}; {restart}; sleep 1", user="0")
+    try:
+        said = push(bottle, URLS["ssh"], "echo m > m; git add -A; git commit -qm m")
+        assert said.endswith("REFUSED")
+        assert "git-gate cannot push now" in said
+        assert "Host key verification failed" in said
+    finally:
+        forge.run(f"cp /root/kept {key}; chmod 600 {key}; {restart}; sleep 1", user="0")
+
+
+def test_there_is_no_way_round_the_gate(bottle: world.BottleUnderTest, forge: Forge) -> None:
+    before = forge.refs("https")
+    plain = "git -c include.path=/dev/null"
+    make = "export GIT_CONFIG_GLOBAL=/dev/null; cd $(mktemp -d); git init -q; git -c user.name=a -c user.email=a@b commit -q --allow-empty -m x;"
+    tries = [
+        f"{make} {plain} push https://{HOST}/acme/https.git HEAD:refs/heads/round",
+        f"{make} {plain} push ssh://git@{HOST}/srv/acme/ssh.git HEAD:refs/heads/round",
+        f"{make} {plain} push git://git-gate/undeclared.git HEAD:refs/heads/round",
+        f"{make} {plain} push git://git-gate/../../etc HEAD:refs/heads/round",
+        f"{make} {plain} -c core.gitProxy='curl -p -x egress:8080' push git://{HOST}/acme/https.git HEAD:refs/heads/round",
+    ]
+    for script in tries:
+        assert "round" not in bottle.agent(f"{script} >/dev/null 2>&1; echo done", timeout=60)
+    assert forge.refs("https") == before
+    assert "round" not in forge.refs("ssh")
+    status, body = bottle.curl(f"https://{HOST}/acme/https.git/info/refs?service=git-receive-pack")
+    assert status == 403
+    assert "git-gate" in body
+
+
+def test_the_agent_cannot_read_the_key_or_change_the_gate(bottle: world.BottleUnderTest, forge: Forge) -> None:
+    key = forge.key.read_text().splitlines()[2]
+    for secret in (key, TOKEN):
+        found = bottle.agent(
+            f"grep -rl --exclude-dir=proc --exclude-dir=sys -e '{secret}' / 2>/dev/null; env", user="0"
+        )
+        assert secret not in found
+        assert "/etc/git-gate" not in found
+        for role in ("agent", "egress", "pipelock"):
+            assert secret not in world.docker("inspect", f"claude-bottle-{role}-{bottle.name}")
+        name = f"claude-bottle-git-gate-{bottle.name}"
+        assert secret not in world.docker("inspect", name) + world.docker("logs", name)
+        kept = [p.read_text(errors="replace") for p in (bottle.folder / "state").rglob("*") if p.is_file()]
+        assert not any(secret in text for text in kept)
+        assert secret not in json.dumps(bottle.stack.outputs()["plan"].value)
+    config = gate(bottle, "cat", "/srv/git/ssh.git/config")
+    hooks = gate(bottle, "sh", "-c", "cat /app/hooks/* /etc/gitconfig | sha256sum")
+    for attempt in (
+        "git archive --remote=git://git-gate/ssh.git HEAD",
+        "git push git://git-gate/ssh.git HEAD:config HEAD:hooks/pre-receive HEAD:../config",
+        "git ls-remote git://git-gate/ssh.git/hooks; git ls-remote git://git-gate/; git ls-remote git://git-gate/ssh.git/../ssh.git",
+        "printf '0034git-upload-pack /../../etc/git-gate\\0host=git-gate\\0' | timeout 3 bash -c 'exec 3<>/dev/tcp/git-gate/9418; cat >&3; cat <&3'",
+    ):
+        said = bottle.agent(f"cd $(mktemp -d); git init -q; git commit -q --allow-empty -m x; {attempt}", timeout=60)
+        assert "PRIVATE" not in said
+    assert gate(bottle, "cat", "/srv/git/ssh.git/config") == config
+    assert gate(bottle, "sh", "-c", "cat /app/hooks/* /etc/gitconfig | sha256sum") == hooks
+    # Not on the outside network, where other bottles and the host are.
+    listening = gate(bottle, "cat", "/proc/net/tcp").split()
+    doors = [word for word in listening if word.endswith(":24CA")]
+    assert len(doors) >= 1
+    assert not [door for door in doors if door.startswith("00000000")]
+    networks = json.loads(world.docker("inspect", f"claude-bottle-git-gate-{bottle.name}"))[0]["NetworkSettings"][
+        "Networks"
+    ]
+    outside = next(n["IPAddress"] for name, n in networks.items() if "-agent-network-" not in name)
+    with pytest.raises(AssertionError):
+        forge.run(f"timeout 3 bash -c 'exec 3<>/dev/tcp/{outside}/9418'")
+
+
+def test_a_gate_killed_in_the_middle_of_a_push_loses_nothing(bottle: world.BottleUnderTest, forge: Forge) -> None:
+    container = f"claude-bottle-git-gate-{bottle.name}"
+    chance = random.Random(7)
+    for attempt in range(10):
+        ref = f"refs/heads/kill{attempt}"
+        work = (
+            f"for n in 1 2 3 4 5 6; do head -c 300000 /dev/urandom > f$n; git add -A; git commit -qm {attempt}-$n; done"
+        )
+        script = f"cd $(mktemp -d); git clone -q {URLS['ssh']} .; {work}; touch /tmp/ready{attempt}; git push origin HEAD:{ref}"
+        argv = ["docker", "exec", "-u", "node", f"claude-bottle-agent-{bottle.name}", "bash", "-c", script]
+        with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as pushing:
+            while pushing.poll() is None and "yes" not in bottle.agent(f"test -e /tmp/ready{attempt} && echo yes"):
+                time.sleep(0.02)
+            time.sleep(chance.uniform(0, 1.2))
+            world.docker("kill", container)
+            world.docker("start", container)
+            pushing.wait(90)
+        again = ""
+        for _ in range(40):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                again = bottle.agent(f"git ls-remote {URLS['ssh']}", timeout=30)
+            if "refs/heads/main" in again:
+                break
+            time.sleep(0.5)
+        assert "refs/heads/main" in again
+        assert mirror_refs(bottle, "ssh") == forge.refs("ssh")
+        upstream = forge.run("git -C /srv/acme/ssh.git fsck --connectivity-only --no-dangling 2>&1")
+        assert "missing" not in upstream
+        assert "missing" not in gate(
+            bottle, "git", "-C", "/srv/git/ssh.git", "fsck", "--connectivity-only", "--no-dangling"
+        )
+    assert push(bottle, URLS["ssh"], "echo after > after; git add -A; git commit -qm after").endswith("PUSHED")
+    assert mirror_refs(bottle, "ssh") == forge.refs("ssh")
+
+
+def test_a_sha_256_repository_works(bottle: world.BottleUnderTest, forge: Forge) -> None:
+    forge.run("rm -rf /srv/acme/lib.git")
+    forge.repository("lib", "--object-format=sha256")
+    gate(bottle, "sh", "-c", "rm -rf /srv/git/lib.git")
+    world.docker("restart", f"claude-bottle-git-gate-{bottle.name}")
+    bottle.up()
+    lib = f"ssh://git@{HOST}:22/srv/acme/lib"
+    said = push(bottle, lib, "echo 1 > a; git add -A; git commit -qm x")
+    assert said.endswith("PUSHED"), said
+    assert len(forge.run("git -C /srv/acme/lib.git rev-parse main")) == 64
+    assert push(bottle, lib, f"echo {LEAK} > b; git add -A; git commit -qm x").endswith("REFUSED")
