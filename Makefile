@@ -2,9 +2,9 @@ STACK ?= demo
 PYTHON ?= python3
 RUN = $(PYTHON) -m toolchain run --
 
-.PHONY: help up down plan pull test unit lint integration doctor setup docs
+.PHONY: help up down plan pull test unit lint integration doctor setup docs bench-git
 help: ## show this
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 up: ## set up what is missing, then bring up STACK (demo) and show what it does
 	@$(PYTHON) -m toolchain setup
@@ -41,6 +41,9 @@ doctor: ## say what is there, what is missing and how to get it
 
 setup: ## only set up
 	@$(PYTHON) -m toolchain setup
+
+bench-git: ## clone and push through git-gate against direct, side by side
+	@$(RUN) python3 bench/git_gate.py
 
 docs: ## write what is generated from the manifest's model: its JSON Schema and docs/manifest.md
 	@$(RUN) python3 -m components.manifest schema > stacks/manifest.schema.json

@@ -12,7 +12,7 @@ from addons.dlp import Dlp
 from addons.dlp_rules import RuleSet
 from addons.dlp_views import text_views
 from components.errors import BottleError
-from components.legacy import flow, git_remote, routes
+from components.legacy import git_remote, routes
 from components.manifest_fields import ENV_NAME, RESERVED_ENV
 
 _HEAD = "# yaml-language-server: $schema=manifest.schema.json\n"
@@ -68,14 +68,19 @@ def _file(name: str, bottle_name: str, bottle: object, agent: Mapping[str, Any])
         made["pipelock"] = {"allow": allowed}
     if ways:
         made["egress"] = {"routes": [route for index, route in enumerate(ways) if route not in ways[:index]]}
-    for key in ("git", "ssh"):
-        for entry in bottle.get(key) or []:
-            if isinstance(entry, Mapping):
-                notes.append(f"{key}: the remote is not carried over yet; it will be: {flow(git_remote(entry))}")
+    remotes = [git_remote(e) for key in ("git", "ssh") for e in bottle.get(key) or [] if isinstance(e, Mapping)]
+    if remotes:
+        made["git"] = remotes
+        unknown = [remote["name"] for remote in remotes if "known_hosts" not in remote]
+        notes += [
+            f"git {name}: paste the host keys under known_hosts; preview says how to get them" for name in unknown
+        ]
     notes += [f"{key}: not known here, left out" for key in bottle if key not in _CARRIED]
     notes += [f"agent {key}: not known here, left out" for key in agent if key not in ("bottle", "prompt", "skills")]
     head = f"{_HEAD}# Converted from the bottle {bottle_name!r}, agent {name!r}.\n"
-    notes += [f"fill in: {word}" for word in ("NAME-THE-HOST", "NAME_OF_THE_SECRET") if word in str(made)]
+    notes += [
+        f"fill in: {word}" for word in ("NAME-THE-HOST", "NAME_OF_THE_SECRET", "OWNER/REPOSITORY") if word in str(made)
+    ]
     head += "".join(f"#   {note}\n" for note in notes)
     body = yaml.dump(
         {"config": {"claude-bottle:bottle": made}}, Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True

@@ -53,6 +53,10 @@ def rows(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "copied in", "the prompt"
     for skill in plan["skills"]:
         yield "copied in", f"skill {skill['name']} from {skill['source']}"
+    for remote in plan["git_remotes"]:
+        extra = [f"{word} allowed" for word in ("force", "deletes") if remote[word] == "allow"]
+        rights = ", ".join([f"push to {' or '.join(remote['branches'])}", *extra])
+        yield "git", f"{remote['upstream']}: fetch; {rights}; every commit scanned"
     workspace = plan["workspace"]
     if workspace and workspace["mode"] == "copy":
         git = ", with its .git" if workspace["copy_git"] else ""
@@ -89,6 +93,9 @@ def changes(old: Plan | None, new: Plan) -> Iterator[str]:
         was, now = set(old["pipelock"][key]), set(new["pipelock"][key])
         yield from (f"- {host}: not {what} any more" for host in sorted(was - now))
         yield from (f"+ {host}: {what}" for host in sorted(now - was))
+    was_git, now_git = ({r["name"]: r for r in p.get("git_remotes", [])} for p in (old, new))
+    yield from (f"- the agent loses git {was_git[name]['upstream']}" for name in was_git.keys() - now_git.keys())
+    yield from (f"+ the agent gains git {now_git[name]['upstream']}" for name in now_git.keys() - was_git.keys())
     said = {("egress", "routes"), ("pipelock", "allowlist"), ("pipelock", "passthrough")}
     for path in sorted(_differing(old, new)):
         if path[:2] not in said and path[:2] != ("egress", "token_slots"):

@@ -5,70 +5,27 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import secrets
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 import world
+from forge import HOST, TOKEN, Forge, git_forge
 
 pytestmark = pytest.mark.docker
 
 LEAK = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
-TOKEN = "git-" + secrets.token_hex(20)
-HOST = "forge.example.com"
 SETUP = "git config --global user.name Agent; git config --global user.email agent@example.com"
-
-
-@dataclass
-class Forge:
-    """The outside git host: bare repositories below /srv/acme."""
-
-    container: str
-    key: Path
-    known_hosts: str
-
-    def run(self, script: str, *, user: str = "git", stdin: bytes | None = None) -> str:
-        return world.docker("exec", "-i", "-u", user, self.container, "sh", "-euc", script, stdin=stdin).strip()
-
-    def repository(self, name: str, extra: str = "") -> str:
-        """A new repository with one commit on main; gives its path."""
-        path = f"/srv/acme/{name}.git"
-        self.run(
-            f"git init -q --bare {extra} {path}; t=$(mktemp -d); git clone -q {path} $t 2>/dev/null; cd $t;"
-            " git config user.name Owner; git config user.email owner@example.com; echo hello > README; git add README;"
-            " git commit -q -m first; git push -q origin HEAD:main"
-        )
-        return path
-
-    def refs(self, name: str) -> str:
-        return self.run(f"git -C /srv/acme/{name}.git for-each-ref --format='%(objectname) %(refname)'")
 
 
 @pytest.fixture(scope="module")
 def forge(internet: world.Internet, git_host_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
-    folder = tmp_path_factory.mktemp("keys")
-    for name in ("owner", "host"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
-    name = f"claude-bottle-test-forge-{secrets.token_hex(4)}"
-    argv = ["create", "--name", name, "--label", f"{world.LABEL}=forge", "--network", internet.network]
-    try:
-        world.docker(*argv, "--network-alias", HOST, git_host_image)
-        host_key, public = (folder / "host").read_bytes(), (folder / "owner.pub").read_bytes()
-        files = {"etc/ssh/ssh_host_ed25519_key": host_key, "server.pem": internet.leaf(HOST), "token": TOKEN.encode()}
-        world.docker("cp", "-", f"{name}:/", stdin=world.tar(files, mode=0o600))
-        world.docker("start", name)
-        made = Forge(name, folder / "owner", f"{HOST} {' '.join((folder / 'host.pub').read_text().split()[:2])}")
-        made.run("cat > /home/git/.ssh/authorized_keys", stdin=public)
+    with git_forge(internet, git_host_image, tmp_path_factory.mktemp("keys")) as made:
         for repository in ("ssh", "https", "limited", "lib", "review"):
             made.repository(repository)
         yield made
-    finally:
-        world.docker("rm", "-f", "-v", name, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import yaml
 from components.errors import BottleError
 from components.legacy import rewrite, rewrite_role
 from components.legacy_convert import convert
+from components.manifest import Manifest
 from components.manifest_tool import main
 from components.validation import load
 
@@ -100,10 +101,11 @@ def test_a_converted_file_is_valid_and_says_what_is_missing(tmp_path: Path) -> N
         "env.HTTPS_PROXY",
         "runtime: not known",
         "colour",
-        "ssh://git@git.example.com",
+        "git repository: paste",
     ):
         assert words in text.partition("config:")[0], words
-    bottle = load(yaml.safe_load(text)["config"]["claude-bottle:bottle"], lambda _: "a-token-of-length", tmp_path)
+    bottle = Manifest.model_validate(yaml.safe_load(text)["config"]["claude-bottle:bottle"])
+    assert [(remote.name, remote.identity_file) for remote in bottle.git] == [("repository", "~/.ssh/id")]
     assert [route.host for route in bottle.egress.routes] == ["api.anthropic.com", "files.example.com"]
     assert bottle.env == {"TZ": "Europe/Paris"}
     assert bottle.prompt is not None

@@ -60,6 +60,16 @@ def test_a_person_reads_what_the_agent_can_do() -> None:
         assert words in text, words
 
 
+def test_git_is_told() -> None:
+    remote = {"name": "p", "upstream": "ssh://git@git.example.com/a/p.git", "branches": ["agent/*"], "force": "allow"}
+    with_git = {**make({}), "git_remotes": [{**remote, "deletes": "never"}]}
+    text = shown(
+        {"steps": [step("update", oldState={"inputs": {"plan": make({})}}, newState={"inputs": {"plan": with_git}})]}
+    )
+    assert "ssh://git@git.example.com/a/p.git: fetch; push to agent/*, force allowed; every commit scanned" in text
+    assert "+ the agent gains git ssh://git@git.example.com/a/p.git" in text
+
+
 def test_changes_are_told_in_plain_words() -> None:
     two = {**ONE, "egress": {"routes": [ONE["egress"]["routes"][0], {"host": "new.example.com"}]}, "prompt": "x"}  # type: ignore[index]
     told = list(changes(make(ONE), make(two, Copies("x\n"))))
