@@ -137,6 +137,7 @@ def test_git_is_copied_without_hooks_locks_and_credentials(home: Path) -> None:
     for key, value in (
         ("remote.origin.url", "https://me:word@git.example.com/p.git"),
         ("remote.origin.url", "https://a-token@git.example.com/p.git"),
+        ("remote.origin.url", "ssh://git:word@git.example.com/p.git"),
         ("url.https://a-token@git.example.com/.insteadOf", "gh:"),
         ("http.https://git.example.com/.extraheader", "Authorization: basic abc"),
     ):

@@ -321,3 +321,13 @@ def test_everything_that_goes_wrong_is_a_no(
     assert "could not look at this push" in capsys.readouterr().err
     monkeypatch.setattr("sys.argv", ["receive", "update", "refs/heads/x", A, B])
     assert receive.main() == 1
+
+
+def test_the_mirror_takes_only_what_the_upstream_took(gate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, remote = gate
+    monkeypatch.setattr(receive, "RUN", mirror.RUN)
+    monkeypatch.setattr(receive, "remote_of", lambda _: remote)
+    (mirror.RUN / f"accepted-{os.getppid()}").write_text("refs/heads/a")
+    for ref, verdict in (("refs/heads/a", 0), ("refs/heads/b", 1)):
+        monkeypatch.setattr("sys.argv", ["receive", "update", ref, A, B])
+        assert receive.main() == verdict
