@@ -66,7 +66,7 @@ def run(bottle: world.BottleUnderTest, client: str, rounds: int) -> None:
         times: dict[Callable[[str], str], list[float]] = {gate: [], direct: []}
         for number in range(rounds):
             for side in (gate, direct) if number % 2 else (direct, gate):
-                mark = f"{side.__name__}-{number}"
+                mark = f"{what.replace(chr(32), chr(95))}-{side.__name__}-{number}"
                 side(f"rm -rf /tmp/w; {prepare}".replace("MARK", mark))
                 times[side].append(timed(lambda side=side, mark=mark: side(script.replace("MARK", mark))))  # type: ignore[misc]
         show(what, times[gate], times[direct])
