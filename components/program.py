@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pulumi
@@ -20,12 +21,14 @@ def read_manifest(config: pulumi.Config, stack: str, base: Path) -> Examined:
 
     Raises ManifestError with everything that is in the way, of the file and of the machine, in one go.
     """
-    found = examine(config.get_object("bottle"), lambda ref: find_token(config, ref), base)
-    findings = found.findings
-    try:
-        findings += machine_findings(stack, found.readable, Engine(), lambda: ids_in_state(stack), available_memory())
-    except EngineError as error:
-        findings.append(Finding("state", NOT_SHOWN, str(error)))
+    with ThreadPoolExecutor(1) as pool:
+        known = pool.submit(ids_in_state, stack)  # takes as long as all the rest
+        found = examine(config.get_object("bottle"), lambda ref: find_token(config, ref), base)
+        findings = found.findings
+        try:
+            findings += machine_findings(stack, found.readable, Engine(), known.result, available_memory())
+        except EngineError as error:
+            findings.append(Finding("state", NOT_SHOWN, str(error)))
     if findings or found.manifest is None:
         raise ManifestError(findings)
     return found

@@ -22,6 +22,7 @@ _BOILERPLATE = (
     "Please make sure you have the correct access rights",
     "and the repository exists.",
 )
+_MANY_PACKS = 100  # every push and fetch adds one
 _LIMIT = 1800  # seconds; a first clone of a large repository takes long, a dead upstream is noticed long before
 
 
@@ -108,6 +109,8 @@ def _refresh(remote: Remote, state: dict[str, Any]) -> dict[str, Any]:
 def _fetch(remote: Remote) -> None:
     quiet = ["--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]
     git("-C", str(remote.mirror), "fetch", *quiet, remote.upstream, *_REFS, env=remote.environment())
+    if len(list((remote.mirror / "objects/pack").glob("*.pack"))) > _MANY_PACKS:
+        git("-C", str(remote.mirror), "repack", "-q", "-d", "--geometric=2")
     # The default branch is told at the first contact; it is asked for again when it is gone.
     try:
         git("-C", str(remote.mirror), "rev-parse", "--verify", "-q", "HEAD")

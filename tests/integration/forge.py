@@ -36,6 +36,11 @@ class Forge:
         )
         return path
 
+    def log(self) -> str:
+        """What sshd and the https server have said."""
+        done = subprocess.run(["docker", "logs", self.container], capture_output=True, text=True, check=True)
+        return done.stdout + done.stderr
+
     def refs(self, name: str) -> str:
         return self.run(f"git -C /srv/acme/{name}.git for-each-ref --format='%(objectname) %(refname)'")
 

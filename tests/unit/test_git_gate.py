@@ -274,6 +274,18 @@ def test_a_mirror_follows_its_upstream_and_outlives_it(gate: Any) -> None:
     assert "main" not in mirror.git("-C", str(remote.mirror), "branch", "--list")
 
 
+def test_many_packs_become_few(gate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    upstream, remote = gate
+    monkeypatch.setattr(mirror, "_MANY_PACKS", 3)
+    packs = remote.mirror / "objects/pack"
+    mirror.git("-C", str(remote.mirror), "config", "transfer.unpackLimit", "1")
+    for number in range(6):
+        upstream.commit({"file": str(number).encode()})
+        assert mirror.refresh(remote) is None
+        assert len(list(packs.glob("*.pack"))) <= 4
+    assert mirror.git("-C", str(remote.mirror), "show", "main:file") == "5"
+
+
 def test_no_first_contact_is_an_error(gate: Any) -> None:
     upstream, remote = gate
     upstream.folder.rename(upstream.folder.with_name("gone"))
