@@ -22,8 +22,11 @@ CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 PLACEHOLDER = "placeholder-the-real-one-is-put-in-by-egress"
 
 
-def agent_env(proxy: str, literal: Mapping[str, str], *, claude: bool) -> dict[str, str]:
-    """The agent's environment. proxy: host:port. claude: give Claude Code a placeholder credential."""
+def agent_env(proxy: str, literal: Mapping[str, str], *, claude: bool, supervise: bool) -> dict[str, str]:
+    """The agent's environment. proxy: host:port. claude: give Claude Code a placeholder credential.
+
+    supervise: show its tools to the model at once.
+    """
     url, local = f"http://{proxy}", "localhost,127.0.0.1,::1,git-gate,supervise"
     env = {
         **{key: url for name in ("HTTP_PROXY", "HTTPS_PROXY") for key in (name, name.lower())},
@@ -34,6 +37,10 @@ def agent_env(proxy: str, literal: Mapping[str, str], *, claude: bool) -> dict[s
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "DISABLE_AUTOUPDATER": "1",
     }
+    if supervise:
+        # Claude Code leaves tools of MCP servers out of the model's sight until it searches for them; these four are
+        # what it should think of when something is refused.
+        env["ENABLE_TOOL_SEARCH"] = "false"
     if claude:
         env[CLAUDE_TOKEN] = PLACEHOLDER
     return {**env, **literal}
@@ -50,6 +57,7 @@ class AgentArgs:
     network: pulumi.Input[str]
     proxy: str
     claude: bool
+    supervise: bool
     dns: str
     workspace: WorkspaceCopy | None
     ready: list[pulumi.Resource]
@@ -90,7 +98,7 @@ class Agent(pulumi.ComponentResource):
                 networks=self.networks,
                 memory=megabytes(args.config.memory),
                 cpus=args.config.cpus,
-                env=agent_env(args.proxy, args.env, claude=args.claude),
+                env=agent_env(args.proxy, args.env, claude=args.claude, supervise=args.supervise),
                 command=args.config.command,
                 mounts=[
                     docker.ContainerMountArgs(type="volume", target=HOME, source=home.name),

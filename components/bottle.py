@@ -27,6 +27,7 @@ from components.pipelock import PIPELOCK_HOSTNAME, Pipelock, PipelockArgs
 from components.pipelock_config import EGRESS_HOSTNAME, PIPELOCK_PORT
 from components.plan import plan
 from components.provisioning import Provisioning, ProvisioningArgs
+from components.supervise import Supervise, SuperviseArgs
 
 
 @dataclass
@@ -108,6 +109,19 @@ class Bottle(pulumi.ComponentResource):
                 ),
                 child,
             )
+        asking: Supervise | None = None
+        if manifest.supervise:
+            asking = Supervise(
+                f"{name}-supervise",
+                SuperviseArgs(
+                    stack=stack,
+                    image=images.ids["supervise"],
+                    agent_network=network.agent,
+                    egress_proxy=f"{EGRESS_HOSTNAME}:{EGRESS_PORT}" if routed else None,
+                    dns=CLOSED_DNS,
+                ),
+                child,
+            )
         proxy = f"{EGRESS_HOSTNAME}:{EGRESS_PORT}" if egress else f"{PIPELOCK_HOSTNAME}:{PIPELOCK_PORT}"
         image = AgentImage(f"{name}-agent", AgentImageArgs(manifest.agent, images.ids.get("agent"), args.base), child)
         agent = Agent(
@@ -120,13 +134,19 @@ class Bottle(pulumi.ComponentResource):
                 network=network.agent,
                 proxy=proxy,
                 claude=CLAUDE_TOKEN in egress_plan.slots,
+                supervise=manifest.supervise,
                 dns=CLOSED_DNS,
                 workspace=args.copies.workspace,
-                ready=[egress.ready if egress else pipelock.ready, *([gate.container] if gate else [])],
+                ready=[
+                    egress.ready if egress else pipelock.ready,
+                    *[part.container for part in (gate, asking) if part],
+                ],
             ),
             child,
         )
-        parts: list[Pipelock | Egress | GitGate | Agent] = [part for part in (pipelock, egress, gate, agent) if part]
+        parts: list[Pipelock | Egress | GitGate | Supervise | Agent] = [
+            part for part in (pipelock, egress, gate, asking, agent) if part
+        ]
         attachments = Attachments(
             f"{name}-attachments",
             AttachmentsArgs({p.container_name: p.networks for p in parts}, [p.container for p in parts]),
@@ -142,6 +162,7 @@ class Bottle(pulumi.ComponentResource):
                 ca=trusted.cert,
                 sha256=trusted.sha256,
                 copies=args.copies,
+                supervise=manifest.supervise,
                 git_config=git_config({remote.name: remote.upstream for remote in args.remotes}),
             ),
             pulumi.ResourceOptions(parent=self, depends_on=[attachments]),
@@ -153,6 +174,7 @@ class Bottle(pulumi.ComponentResource):
             "agent_container": agent.container_name,
             "egress_container": egress.container_name if egress else None,
             "git_gate_container": gate.container_name if gate else None,
+            "supervise_container": asking.container_name if asking else None,
             "pipelock_container": pipelock.container_name,
             "agent_ca_sha256": trusted.sha256,
         }
@@ -165,6 +187,7 @@ class Bottle(pulumi.ComponentResource):
             "egress": bool(manifest.egress.routes),
             "pipelock": manifest.pipelock.engine == "builtin",
             "git-gate": bool(manifest.git),
+            "supervise": manifest.supervise,
         }
         return tuple(role for role, own in wanted.items() if own)
 

@@ -18,6 +18,11 @@ CONTENT: dict[str, tuple[str, ...]] = {
     "egress": (*_PROXY, "sidecar_images/egress"),
     "pipelock": (*_PROXY, "sidecar_images/pipelock"),
     "git-gate": ("sidecar_images/git_gate",),
+    "supervise": (
+        "sidecar_images/supervise",
+        *(f"components/{name}.py" for name in ("__init__", "change", "manifest", "manifest_fields", "git_upstream")),
+        *(f"addons/{name}.py" for name in ("__init__", "egress_core", "hosts", "injection", "refusal")),
+    ),
     "agent": ("sidecar_images/agent",),
 }
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)

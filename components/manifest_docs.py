@@ -67,6 +67,7 @@ EXAMPLES: dict[str, str] = {
     "git[].max_blob_mb": "20",
     "git[].review": "false",
     "git[].rules": "gitleaks.toml",
+    "supervise": "true",
     "network": "{outside: my-network}",
     "network.outside": "my-network",
 }

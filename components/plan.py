@@ -71,6 +71,7 @@ def plan(
             "seed_phrases": looks_for_seed_phrases(manifest),
         },
         "network": {"outside": manifest.network.outside or "own"},
+        "supervise": {"image": images["supervise"]} if manifest.supervise else None,
         "git_remotes": [
             {
                 **remote.entry(),

@@ -1,4 +1,4 @@
-"""What is done in the agent once it runs, as dependent command resources: ca → prompt → skills → workspace → git."""
+"""What is done in the agent once it runs, as commands: ca → prompt → skills → workspace → git → supervise."""
 
 from __future__ import annotations
 
@@ -50,6 +50,16 @@ docker exec -i -u node "$CONTAINER" sh -eu -c '
     || git config --global --add include.path "~/.gitconfig-claude-bottle"
 ' || { echo "git could not be configured in $CONTAINER; is /home/node full, or ~/.gitconfig broken?" >&2; exit 1; }
 """
+# Never fails the bottle: without the registration, the agent works all the same and only cannot ask.
+_REGISTER = """
+add="claude mcp add --scope user --transport http supervise http://supervise:9100/"
+there=$(docker exec -u node "$CONTAINER" sh -c 'grep -c "http://supervise:9100/" /home/node/.claude.json' 2>/dev/null)
+[ "$WANTED" = yes ] && [ "${there:-0}" -gt 0 ] && exit 0
+[ "$WANTED" = no ] && [ "${there:-0}" = 0 ] && exit 0
+[ "$WANTED" = yes ] || add="claude mcp remove --scope user supervise"
+docker exec -u node "$CONTAINER" sh -c "cd /home/node && timeout 60 $add" >/dev/null 2>&1 && exit 0
+echo "warning: the agent's MCP server list could not be changed; by hand: docker exec -u node $CONTAINER $add" >&2
+"""
 _COPY = 'exec python3 -m components.copy_step "$KIND"'
 
 
@@ -64,6 +74,7 @@ class ProvisioningArgs:
     sha256: pulumi.Output[str]
     copies: Copies
     git_config: str
+    supervise: bool
 
 
 class Provisioning(pulumi.ComponentResource):
@@ -91,6 +102,7 @@ class Provisioning(pulumi.ComponentResource):
             }
             self._step("workspace", _COPY, json.dumps(plan), {"KIND": "workspace"})
         self._step("git", _PUT_GIT, args.git_config, {})
+        self._step("supervise", _REGISTER, "", {"WANTED": "yes" if args.supervise else "no"})
         self.register_outputs({})
 
     def _step(self, what: str, script: str, stdin: pulumi.Input[str], env: Mapping[str, pulumi.Input[str]]) -> None:

@@ -162,11 +162,15 @@ class Handler(BaseHTTPRequestHandler):
         if not request.get("stream"):
             done = {**message, "content": [{"type": "text", "text": ANSWER}], "stop_reason": "end_turn"}
             return self._send(200, json.dumps(done).encode())
+        call, result = scripted(request)
+        if call and result is None:
+            return self._tool_use(message, usage, *call)
+        words = f"{ANSWER} {result}" if result else ANSWER
         self._start_events()
         self._event("message_start", {"type": "message_start", "message": message})
         start = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
         self._event("content_block_start", start)
-        for word in ANSWER.split(" "):
+        for word in words.split(" "):
             time.sleep(0.02)
             delta = {"type": "text_delta", "text": word + " "}
             self._event("content_block_delta", {"type": "content_block_delta", "index": 0, "delta": delta})
@@ -176,6 +180,38 @@ class Handler(BaseHTTPRequestHandler):
         self._event("message_stop", {"type": "message_stop"})
         self.wfile.write(b"0\r\n\r\n")
         return None
+
+    def _tool_use(self, message: dict[str, object], usage: dict[str, int], name: str, told: str) -> None:
+        self._start_events()
+        self._event("message_start", {"type": "message_start", "message": message})
+        block = {"type": "tool_use", "id": "toolu_test", "name": name, "input": {}}
+        self._event("content_block_start", {"type": "content_block_start", "index": 0, "content_block": block})
+        delta = {"type": "input_json_delta", "partial_json": told}
+        self._event("content_block_delta", {"type": "content_block_delta", "index": 0, "delta": delta})
+        self._event("content_block_stop", {"type": "content_block_stop", "index": 0})
+        end = {"type": "message_delta", "delta": {"stop_reason": "tool_use", "stop_sequence": None}, "usage": usage}
+        self._event("message_delta", end)
+        self._event("message_stop", {"type": "message_stop"})
+        self.wfile.write(b"0\r\n\r\n")
+
+
+def scripted(request: dict[str, object]) -> tuple[tuple[str, str] | None, str | None]:
+    """A prompt with `CALL tool {json}` makes the model call that tool; then the call, and its result once there is one."""
+    call, result = None, None
+    for message in request.get("messages") or []:  # type: ignore[attr-defined]
+        content = message.get("content")
+        for block in content if isinstance(content, list) else [{"type": "text", "text": content}]:
+            found = re.search(r"CALL (\S+) (\{.*\})", str(block.get("text", "")))
+            if found:
+                call = (found[1], found[2])
+            if block.get("type") == "tool_result":
+                inner = block.get("content")
+                result = (
+                    inner if isinstance(inner, str) else " ".join(str(part.get("text", "")) for part in inner or [])
+                )
+    # Only the turns that offer the tool; Claude Code asks for titles and such too.
+    names = [tool.get("name") for tool in request.get("tools") or []]  # type: ignore[attr-defined]
+    return (call, result) if call and call[0] in names else (None, None)
 
 
 class Server(ThreadingHTTPServer):

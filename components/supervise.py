@@ -1,0 +1,64 @@
+"""supervise: where the agent asks its owner for what was refused. Keeps proposals; cannot approve one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_docker as docker
+
+from components.container import ContainerArgs, hardened_container
+from components.naming import docker_name, labels
+
+SUPERVISE_HOSTNAME = "supervise"
+SUPERVISE_PORT = 9100
+STORE = "/var/lib/supervise"
+
+
+@dataclass
+class SuperviseArgs:
+    """egress_proxy: host:port of egress, or None in a bottle without routes."""
+
+    stack: str
+    image: pulumi.Input[str]
+    agent_network: pulumi.Input[str]
+    egress_proxy: str | None
+    dns: str
+
+
+class Supervise(pulumi.ComponentResource):
+    """On the agent network only; holds no credential and has no way to the owner's machine: the owner comes to it."""
+
+    container: docker.Container
+    container_name: str
+    networks: list[tuple[pulumi.Input[str], str]]
+
+    def __init__(self, name: str, args: SuperviseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("claude-bottle:supervise:Supervise", name, {}, opts)
+        self.container_name = docker_name("supervise", args.stack)
+        proposals = docker.Volume(
+            f"{name}-proposals",
+            name=docker_name("proposals", args.stack),
+            labels=[
+                docker.VolumeLabelArgs(label=label, value=value)
+                for label, value in sorted(labels("proposals", args.stack).items())
+            ],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.networks = [(args.agent_network, SUPERVISE_HOSTNAME)]
+        self.container = hardened_container(
+            f"{name}-container",
+            ContainerArgs(
+                role="supervise",
+                stack=args.stack,
+                image=args.image,
+                networks=self.networks,
+                memory=256,
+                env={"EGRESS_PROXY": f"http://{args.egress_proxy}"} if args.egress_proxy else {},
+                mounts=[docker.ContainerMountArgs(type="volume", target=STORE, source=proposals.name)],
+                healthcheck=["/app/supervise/healthy.sh"],
+                dns=[args.dns],
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({"container": self.container.name})

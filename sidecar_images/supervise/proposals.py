@@ -1,0 +1,106 @@
+"""Proposals, kept in SQLite: nothing is lost when the process ends at any moment. The agent's text is never trusted."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FILE = Path("/var/lib/supervise/proposals.db")
+PENDING, APPROVED, REJECTED = "pending", "approved", "rejected"
+MAX_PENDING, MAX_PER_HOUR, MAX_TEXT = 20, 60, 4000
+_TABLE = """
+create table if not exists proposals (
+  id text primary key, created real not null, tool text not null, change text not null, words text not null,
+  request text not null, verdict text not null, reply text not null, decided real
+)
+"""
+
+
+class LimitError(Exception):
+    """The agent asks for too much at once; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """words, request: as the agent gave them. verdict: pending, approved or rejected. reply: the owner's words."""
+
+    id: str
+    created: float
+    tool: str
+    change: dict[str, Any]
+    words: str
+    request: dict[str, Any]
+    verdict: str = PENDING
+    reply: str = ""
+    decided: float | None = None
+
+
+class Proposals:
+    """The store; every method is one transaction."""
+
+    def __init__(self, file: Path = FILE) -> None:
+        self._file = file
+        with self._open() as db:
+            db.execute(_TABLE)
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self._file, timeout=10, isolation_level="IMMEDIATE")) as db, db:
+            db.row_factory = sqlite3.Row
+            db.execute("pragma synchronous = full")
+            yield db
+
+    def add(self, tool: str, change: dict[str, Any], words: str, request: dict[str, Any]) -> Proposal:
+        """A new proposal, or the pending one that asks for the same. Raises LimitError."""
+        if len(words) > MAX_TEXT or len(json.dumps([change, request])) > MAX_TEXT:
+            raise LimitError(f"too long: {MAX_TEXT} characters for the justification, as many for the rest")
+        now = time.time()
+        with self._open() as db:
+            db.execute("begin immediate")
+            for same in db.execute("select * from proposals where verdict = ?", (PENDING,)):
+                if json.loads(same["change"]) == change:
+                    return _proposal(same)
+            pending = db.execute("select count(*) from proposals where verdict = ?", (PENDING,)).fetchone()[0]
+            if pending >= MAX_PENDING:
+                raise LimitError(f"{MAX_PENDING} proposals are waiting for the owner; wait for a verdict first")
+            recent = db.execute("select count(*) from proposals where created > ?", (now - 3600,)).fetchone()[0]
+            if recent >= MAX_PER_HOUR:
+                raise LimitError(f"{MAX_PER_HOUR} proposals in an hour are enough; go on without, or wait")
+            made = Proposal(f"p-{secrets.token_hex(5)}", now, tool, change, words, request)
+            row = (made.id, now, tool, json.dumps(change), words, json.dumps(request), PENDING, "")
+            db.execute("insert into proposals values (?, ?, ?, ?, ?, ?, ?, ?, null)", row)
+            return made
+
+    def get(self, identity: str) -> Proposal | None:
+        """The proposal of that id."""
+        with self._open() as db:
+            row = db.execute("select * from proposals where id = ?", (identity,)).fetchone()
+        return _proposal(row) if row else None
+
+    def all(self) -> list[Proposal]:
+        """All proposals, oldest first."""
+        with self._open() as db:
+            return [_proposal(row) for row in db.execute("select * from proposals order by created, id")]
+
+    def decide(self, identity: str, verdict: str, reply: str) -> bool:
+        """Put the owner's verdict on a pending proposal; False when it is not pending any more."""
+        if verdict not in (APPROVED, REJECTED):
+            raise ValueError(f"{verdict}: {APPROVED} or {REJECTED}")
+        with self._open() as db:
+            done = db.execute(
+                "update proposals set verdict = ?, reply = ?, decided = ? where id = ? and verdict = ?",
+                (verdict, reply, time.time(), identity, PENDING),
+            )
+            return done.rowcount == 1
+
+
+def _proposal(row: sqlite3.Row) -> Proposal:
+    told = dict(row)
+    return Proposal(**{**told, "change": json.loads(told["change"]), "request": json.loads(told["request"])})

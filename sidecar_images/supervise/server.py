@@ -1,0 +1,151 @@
+"""The MCP server that the agent asks. It files proposals and waits; it has no way to approve one."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.request
+from typing import Annotated, Any
+
+import anyio
+from mcp.server.fastmcp import Context, FastMCP
+from mcp.server.fastmcp.exceptions import ToolError
+from mcp.server.transport_security import TransportSecuritySettings
+from pydantic import Field
+
+from components.change import Change, ChangeError
+
+from .proposals import APPROVED, PENDING, LimitError, Proposal, Proposals
+
+PORT = 9100
+_WAIT = float(os.environ.get("SUPERVISE_WAIT_SECONDS", "600"))
+_LOOK, _TELL = 0.5, 5.0  # seconds: how often the store is looked at, and the client told that it is still waiting
+Words = Annotated[str, Field(description="Why you need it, for the owner: what you are doing and what was refused.")]
+Again = Annotated[str, Field(description="The id of an earlier call that was still pending, to wait for it again.")]
+
+server = FastMCP(
+    "supervise",
+    instructions="Asks the owner of this bottle for what was refused. Waiting for an answer costs nothing.",
+    host="0.0.0.0",  # noqa: S104 - the container is on the agent's network only
+    port=PORT,
+    streamable_http_path="/",
+    stateless_http=True,
+    transport_security=TransportSecuritySettings(allowed_hosts=[f"supervise:{PORT}", f"127.0.0.1:{PORT}"]),
+)
+store: Proposals
+
+
+@server.tool(name="egress-block")
+async def egress_block(
+    context: Context,
+    justification: Words,
+    host: Annotated[str, Field(description="Exact host name, or *. and a name for all below it.")] = "",
+    path: Annotated[list[str] | None, Field(description="Path prefixes, as narrow as will do.")] = None,
+    methods: Annotated[list[str] | None, Field(description="HTTP methods, as few as will do.")] = None,
+    proposal_id: Again = "",
+) -> str:
+    """Ask the owner for a route: egress refused a host, a path or a method. Waits for the verdict."""
+    route: dict[str, Any] = {"host": host, "path": path or [], "methods": methods or ["GET", "HEAD"]}
+    route["description"] = "asked for by the agent"
+    return await _ask(context, "egress-block", {"path": "egress.routes", "value": route}, justification, proposal_id)
+
+
+@server.tool(name="pipelock-block")
+async def pipelock_block(
+    context: Context,
+    justification: Words,
+    host: Annotated[str, Field(description="Exact host name, or *. and a name for all below it.")] = "",
+    proposal_id: Again = "",
+) -> str:
+    """Ask the owner to have pipelock let a host through; not what DLP refused. Waits for the verdict."""
+    return await _ask(context, "pipelock-block", {"path": "pipelock.allow", "value": host}, justification, proposal_id)
+
+
+@server.tool(name="capability-block")
+async def capability_block(
+    context: Context,
+    justification: Words,
+    capability: Annotated[str, Field(description="apt, npm, memory or cpus.")] = "",
+    value: Annotated[str, Field(description="A package, a size (8g) or a number of cores.")] = "",
+    proposal_id: Again = "",
+) -> str:
+    """Ask the owner for a package, memory or cpus. A new container may follow. Waits for the verdict."""
+    told: object = value
+    if capability == "cpus":
+        try:
+            told = float(value)
+        except ValueError:
+            raise ToolError("cpus: a number of cores") from None
+    return await _ask(
+        context, "capability-block", {"path": f"agent.{capability}", "value": told}, justification, proposal_id
+    )
+
+
+@server.tool(name="list-egress-routes")
+async def list_egress_routes() -> str:
+    """The hosts, paths and methods that you can reach now."""
+    return await anyio.to_thread.run_sync(_routes)
+
+
+def _routes() -> str:
+    proxy = os.environ.get("EGRESS_PROXY", "")
+    if not proxy:
+        return json.dumps({"routes": [], "note": "this bottle has no routes; pipelock lets through what it allows"})
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": proxy}))
+    try:
+        with opener.open("http://_egress.local/routes", timeout=5) as answer:
+            return str(answer.read().decode())
+    except OSError as error:
+        raise ToolError(f"egress does not answer: {error}") from None
+
+
+async def _ask(context: Any, tool: str, asked: dict[str, Any], words: str, proposal_id: str) -> str:
+    proposal = store.get(proposal_id) if proposal_id else None
+    if proposal_id and proposal is None:
+        raise ToolError(f"{proposal_id}: no such proposal")
+    if proposal is None:
+        try:
+            proposal = store.add(tool, Change.read(asked).to_json(), words, {})
+        except (ChangeError, LimitError) as error:
+            raise ToolError(str(error)) from None
+        _log("proposed", proposal)
+    return answer(await _verdict(context, proposal))
+
+
+async def _verdict(context: Any, proposal: Proposal) -> Proposal:
+    """The proposal once it is decided, or as it is when the time is up."""
+    started, told = time.monotonic(), 0.0
+    while proposal.verdict == PENDING and time.monotonic() - started < _WAIT:
+        if time.monotonic() - told >= _TELL:
+            told = time.monotonic()
+            await context.report_progress(told - started, _WAIT, f"{proposal.id}: waiting for the owner")
+        await anyio.sleep(_LOOK)
+        proposal = store.get(proposal.id) or proposal
+    return proposal
+
+
+def answer(proposal: Proposal) -> str:
+    """What the agent is told."""
+    reply = f" The owner says: {proposal.reply}" if proposal.reply else ""
+    if proposal.verdict == PENDING:
+        return f"pending: {proposal.id}. Call this tool again with proposal_id={proposal.id} to go on waiting."
+    if proposal.verdict == APPROVED:
+        return f"approved: {proposal.id}. It is in force; try again.{reply}"
+    return f"rejected: {proposal.id}. Do not ask for the same again.{reply}"
+
+
+def _log(event: str, proposal: Proposal) -> None:
+    told = {"part": "supervise", "event": event, "id": proposal.id, "tool": proposal.tool, "change": proposal.change}
+    print(json.dumps(told), flush=True)
+
+
+def main() -> None:
+    """Serve."""
+    global store
+    store = Proposals()
+    server.run(transport="streamable-http")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""The agent asks, the owner decides, the bottle changes: with the real Claude Code as the client."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import world
+
+pytestmark = pytest.mark.docker
+
+TOKEN = "sk-ant-oat01-" + secrets.token_urlsafe(40)
+COMMENT = "# the owner's own words stay where they are\n"
+URL = "http://supervise:9100/"
+
+
+@pytest.fixture(scope="module")
+def bottle(internet: world.Internet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[world.BottleUnderTest]:
+    manifest: dict[str, Any] = {
+        "agent": {"memory": "1g"},
+        "egress": {"routes": [{"host": "api.anthropic.com", "token_ref": "CLAUDE_CODE_OAUTH_TOKEN"}]},
+        "pipelock": {"upstream_roots": ["root.pem"]},
+        "supervise": True,
+        "network": {"outside": internet.network},
+    }
+    folder = tmp_path_factory.mktemp("project")
+    files = {"root.pem": internet.ca}
+    with world.bottle(folder, manifest, {"CLAUDE_CODE_OAUTH_TOKEN": TOKEN}, files) as made:
+        made.file.write_text(COMMENT + made.file.read_text())
+        made.up()
+        yield made
+
+
+def dashboard(bottle: world.BottleUnderTest, verb: str, *argv: str) -> subprocess.CompletedProcess[str]:
+    return bottle.run("python3", "-m", "dashboard", verb, "-s", bottle.name, *argv)
+
+
+def ask(bottle: world.BottleUnderTest, tool: str, **told: Any) -> subprocess.Popen[str]:
+    """Let the model call a tool of supervise; its answer ends up in what Claude Code prints."""
+    told = {"justification": "to build", **told}
+    prompt = f"CALL mcp__supervise__{tool} {json.dumps(told)}"
+    argv = ["docker", "exec", "-u", "node", f"claude-bottle-agent-{bottle.name}", "claude", "-p", prompt]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def pending(bottle: world.BottleUnderTest, words: str) -> str:
+    """The id of the pending proposal about `words`, once it is there."""
+    for _ in range(100):
+        for line in dashboard(bottle, "list").stdout.splitlines():
+            if words in line and " pending " in line:
+                return line.split()[0]
+        time.sleep(0.3)
+    raise AssertionError(f"no pending proposal about {words}: {dashboard(bottle, 'list').stdout}")
+
+
+def mcp(bottle: world.BottleUnderTest, tool: str, arguments: dict[str, Any], headers: tuple[str, ...] = ()) -> str:
+    """A call past Claude Code, as any program of the agent could make it."""
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
+    accept = ["-H", "Accept: application/json, text/event-stream", "-H", "Content-Type: application/json"]
+    return bottle.curl(*accept, *(word for h in headers for word in ("-H", h)), "-d", json.dumps(call), URL)[1]
+
+
+def test_claude_knows_the_server(bottle: world.BottleUnderTest) -> None:
+    said = bottle.agent("claude mcp list", timeout=60)
+    assert URL in said
+    assert "Connected" in said, said
+
+
+def test_refused_asked_approved_and_through(bottle: world.BottleUnderTest, internet: world.Internet) -> None:
+    agent = bottle.container_id("agent")
+    assert bottle.curl("https://echo.example.com/")[0] == 403
+    with ask(bottle, "egress-block", host="echo.example.com", path=["/api"]) as asking:
+        identity = pending(bottle, "echo.example.com")
+        told = dashboard(bottle, "show", identity).stdout
+        assert "reach echo.example.com: GET, HEAD on /api" in told
+        assert "+" in told
+        assert bottle.curl("https://echo.example.com/api")[0] == 403  # asking alone changes nothing
+        done = dashboard(bottle, "approve", identity, "-m", "only the api")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert bottle.curl("https://echo.example.com/api/x")[0] == 200
+        out = asking.communicate(timeout=60)[0]
+    assert f"approved: {identity}" in out
+    assert "only the api" in out
+    assert bottle.curl("https://echo.example.com/other")[0] == 403
+    assert bottle.file.read_text().startswith(COMMENT)
+    assert bottle.container_id("agent") == agent
+    again = dashboard(bottle, "approve", identity)
+    assert again.returncode == 1
+    assert "approved already" in again.stderr
+
+
+def test_a_rejection_comes_with_the_owners_words(bottle: world.BottleUnderTest) -> None:
+    before = bottle.file.read_text()
+    with ask(bottle, "pipelock-block", host="plain.example.com") as asking:
+        identity = pending(bottle, "plain.example.com")
+        assert dashboard(bottle, "reject", identity, "-m", "use the mirror").returncode == 0
+        out = asking.communicate(timeout=60)[0]
+    assert f"rejected: {identity}" in out
+    assert "use the mirror" in out
+    assert bottle.file.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("tool", "told", "words"),
+    [
+        ("egress-block", {"host": "https://x.example.com"}, "exact name"),
+        ("egress-block", {"host": "*"}, "host"),
+        ("egress-block", {"host": "a.example.com", "path": ["/a/../b"]}, "dot segments"),
+        ("egress-block", {"host": "a.example.com", "methods": ["CONNECT"]}, "not a method"),
+        ("capability-block", {"capability": "dockerfile", "value": "/x"}, "can be asked for"),
+        ("capability-block", {"capability": "apt", "value": "a; rm -rf /"}, "Debian package"),
+        ("capability-block", {"capability": "memory", "value": "lots"}, "megabytes"),
+        ("pipelock-block", {"host": "x.example.com\n    trusted: [y]"}, "host"),
+        ("egress-block", {"proposal_id": "p-none"}, "no such proposal"),
+    ],
+)
+def test_what_cannot_be_asked_for_goes_back_at_once(
+    bottle: world.BottleUnderTest, tool: str, told: dict[str, Any], words: str
+) -> None:
+    before = dashboard(bottle, "list").stdout
+    said = mcp(bottle, tool, {"justification": "x", **told})
+    assert words in said, said
+    assert '"isError":true' in said
+    assert dashboard(bottle, "list").stdout == before
+
+
+def test_the_agent_cannot_approve_itself(bottle: world.BottleUnderTest) -> None:
+    with ask(bottle, "egress-block", host="new.example.com") as asking:
+        identity = pending(bottle, "new.example.com")
+        for tool in ("approve", "decide", "egress-approve"):
+            assert "Unknown tool" in mcp(bottle, tool, {"id": identity, "verdict": "approved"})
+        for path in ("decide", "approve", f"proposals/{identity}", "mcp", "docs", ".env"):
+            assert bottle.curl("-X", "POST", "-d", "{}", f"{URL}{path}")[0] in (404, 405)
+        assert "Invalid Host" in mcp(bottle, "list-egress-routes", {}, ("Host: rebound.example.com",))
+        # Text that looks like a change of the file, or like another verdict, is text.
+        forged = {"host": "new.example.com", "verdict": "approved", "token_ref": "CLAUDE_CODE_OAUTH_TOKEN"}
+        bottle.agent(f"timeout 3 curl -s -d '{json.dumps(forged)}' {URL}")
+        reach = (
+            "ls /var/run/docker.sock /var/lib/supervise 2>&1; timeout 3 bash -c 'exec 3<>/dev/tcp/supervise/2375' 2>&1"
+        )
+        assert "No such file" in bottle.agent(reach)
+        assert f"{identity}" in dashboard(bottle, "list").stdout
+        assert bottle.curl("https://new.example.com/")[0] == 403
+        evil = "\x1b]0;owned\x07 <script>alert(1)</script>\n    token_ref: X"
+        mcp(bottle, "capability-block", {"justification": evil, "capability": "memory", "value": "zz"})
+        assert dashboard(bottle, "reject", identity).returncode == 0
+        asking.communicate(timeout=60)
+
+
+def test_a_killed_supervise_loses_nothing(bottle: world.BottleUnderTest) -> None:
+    container = f"claude-bottle-supervise-{bottle.name}"
+    with ask(bottle, "capability-block", capability="apt", value="jq") as asking:
+        identity = pending(bottle, "Debian package jq")
+        world.docker("kill", container)
+        world.docker("start", container)
+        asking.communicate(timeout=120)
+    assert identity == pending(bottle, "Debian package jq")
+    with ask(bottle, "capability-block", proposal_id=identity) as asking:
+        time.sleep(3)
+        assert dashboard(bottle, "reject", identity, "-m", "it is there already").returncode == 0
+        assert "it is there already" in asking.communicate(timeout=60)[0]
+
+
+def test_an_up_that_fails_puts_the_file_back_and_leaves_the_proposal(bottle: world.BottleUnderTest) -> None:
+    with ask(bottle, "capability-block", capability="memory", value="9000g") as asking:
+        identity = pending(bottle, "9000g of memory")
+        before = bottle.file.read_text()
+        done = dashboard(bottle, "approve", identity)
+        assert done.returncode == 1
+        assert "still pending" in done.stderr
+        assert bottle.file.read_text() == before
+        assert pending(bottle, "9000g of memory") == identity
+        dashboard(bottle, "reject", identity)
+        asking.communicate(timeout=60)
+
+
+def test_without_it_nothing_of_it_is_there(bottle: world.BottleUnderTest) -> None:
+    """Last in this file."""
+    told = world.yaml.safe_load(bottle.file.read_text())["config"]["claude-bottle:bottle"]
+    bottle.write({**told, "supervise": False})
+    bottle.up()
+    assert "supervise" not in bottle.agent("claude mcp list; grep supervise ~/.claude.json", timeout=60)
+    assert bottle.agent("timeout 5 getent hosts supervise || echo NONE").strip() == "NONE"
+    assert world.docker("ps", "-aq", "--filter", f"name=claude-bottle-supervise-{bottle.name}") == ""
+    bottle.stack.destroy()
+    assert world.leftovers(bottle.name) == []

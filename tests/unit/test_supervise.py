@@ -1,0 +1,175 @@
+"""Changes that can be asked for, the store of proposals, and edits of a stack file that keep what people wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from mocked import compose
+
+from components.change import Change, ChangeError
+from components.errors import BottleError
+from components.manifest import Manifest
+from dashboard.__main__ import plain
+from dashboard.approval import Approval, Proposal
+from dashboard.stack_file import StackFile, changed
+from sidecar_images.supervise.proposals import MAX_PENDING, LimitError, Proposals
+
+ROUTE = {"path": "egress.routes", "value": {"host": "a.example.com", "path": ["/x"], "methods": ["GET"]}}
+FILE = """# mine
+config:
+  claude-bottle:bottle:
+    agent: {memory: 2g}   # small
+    egress:
+      routes:
+        # the model
+        - host: api.anthropic.com
+          token_ref: "T"
+  other:key: kept
+"""
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        None, [], {}, {"path": "egress.routes"}, {"path": "git", "value": {}}, {"path": "env", "value": {}},
+        {"path": "pipelock.passthrough", "value": "a.example.com"}, {"path": "pipelock.trusted", "value": "a.example.com"},
+        {"path": "agent.dockerfile", "value": "x"}, {"path": "workspace.path", "value": "/"},
+        {"path": "egress.routes", "value": {"host": "a.example.com", "token_ref": "T"}},
+        {"path": "egress.routes", "value": {"host": "*"}}, {"path": "egress.routes", "value": "a.example.com"},
+        {"path": "agent.apt", "value": "x y"}, {"path": "agent.memory", "value": 3}, {**ROUTE, "more": 1},
+        {"path": "supervise", "value": False}, {"path": "pipelock.allow", "value": "a.example.com\ntrusted: [b]"},
+    ],
+)  # fmt: skip
+def test_what_cannot_be_asked_for(told: Any) -> None:
+    with pytest.raises(ChangeError):
+        Change.read(told)
+
+
+def test_a_change_on_a_manifest() -> None:
+    change = Change.read(ROUTE)
+    manifest = {"egress": {"routes": [{"host": "b.example.com"}]}}
+    made = change.on(manifest)
+    assert [route["host"] for route in made["egress"]["routes"]] == ["b.example.com", "a.example.com"]
+    assert len(manifest["egress"]["routes"]) == 1
+    assert change.on(made) == made
+    assert "reach a.example.com: GET on /x" in change.in_words()
+    assert Change.read({"path": "agent.memory", "value": "8g"}).on({})["agent"] == {"memory": "8g"}
+
+
+def test_an_edit_keeps_comments_order_and_quotes() -> None:
+    after = changed(FILE, Change.read(ROUTE))
+    for line in FILE.splitlines():
+        assert line in after.splitlines()
+    routes = yaml.safe_load(after)["config"]["claude-bottle:bottle"]["egress"]["routes"]
+    assert [route["host"] for route in routes] == ["api.anthropic.com", "a.example.com"]
+    assert changed(after, Change.read(ROUTE)) == after
+    small = changed(FILE, Change.read({"path": "agent.apt", "value": "jq"}))
+    assert yaml.safe_load(small)["config"]["claude-bottle:bottle"]["agent"] == {"memory": "2g", "apt": ["jq"]}
+    with pytest.raises(BottleError):
+        changed("config: {}\n", Change.read(ROUTE))
+
+
+def test_an_edit_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
+    file = StackFile(tmp_path / "Pulumi.x.yaml")
+    file.path.write_text("one")
+    file.replace("one", "two")
+    assert file.read() == "two"
+    with pytest.raises(BottleError, match="edited meanwhile"):
+        file.replace("one", "three")
+    assert [path.name for path in tmp_path.iterdir()] == ["Pulumi.x.yaml"]
+    assert file.read() == "two"
+
+
+class FakeInbox:
+    """One proposal, and what was decided about it."""
+
+    def __init__(self, change: dict[str, Any]) -> None:
+        self.decided: list[tuple[str, str, str]] = []
+        self._proposal = Proposal("p-1", 0.0, "egress-block", change, "w", {}, "pending", "", None)
+
+    def get(self, _: str) -> Proposal:
+        return self._proposal
+
+    def decide(self, identity: str, verdict: str, reply: str) -> None:
+        self.decided.append((identity, verdict, reply))
+
+
+def approval(tmp_path: Path, inbox: FakeInbox, up: Any) -> tuple[Approval, Path]:
+    file = tmp_path / "stacks/Pulumi.s.yaml"
+    file.parent.mkdir()
+    file.write_text(FILE)
+    return Approval("s", tmp_path, inbox, up), file  # type: ignore[arg-type]
+
+
+def test_approved_is_said_only_when_it_is_in_force(tmp_path: Path) -> None:
+    inbox = FakeInbox(ROUTE)
+    seen = []
+    made, file = approval(tmp_path, inbox, lambda: seen.append((file.read_text(), list(inbox.decided))))
+    made.approve("p-1", "ok")
+    assert "a.example.com" in seen[0][0]
+    assert seen[0][1] == []
+    assert inbox.decided == [("p-1", "approved", "ok")]
+
+
+def test_an_up_that_fails_leaves_all_as_it_was(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise BottleError("no")
+
+    inbox = FakeInbox(ROUTE)
+    made, file = approval(tmp_path, inbox, fail)
+    with pytest.raises(BottleError):
+        made.approve("p-1", "")
+    assert file.read_text() == FILE
+    assert inbox.decided == []
+
+
+def test_what_comes_out_of_the_sidecar_is_checked_again(tmp_path: Path) -> None:
+    inbox = FakeInbox({"path": "pipelock.trusted", "value": "metadata.example.com"})
+    made, file = approval(tmp_path, inbox, lambda: None)
+    with pytest.raises(BottleError, match="cannot be given"):
+        made.approve("p-1", "")
+    assert file.read_text() == FILE
+
+
+def test_proposals_are_kept_limited_and_decided_once(tmp_path: Path) -> None:
+    store = Proposals(tmp_path / "db")
+    one = store.add("egress-block", ROUTE, "why", {})
+    assert store.add("egress-block", ROUTE, "again", {}).id == one.id
+    assert Proposals(tmp_path / "db").get(one.id) == one
+    assert store.decide(one.id, "approved", "ok")
+    assert not store.decide(one.id, "rejected", "no")
+    kept = store.get(one.id)
+    assert kept is not None
+    assert (kept.verdict, kept.reply) == ("approved", "ok")
+    with pytest.raises(ValueError, match="approved or rejected"):
+        store.decide(one.id, "done", "")
+    with pytest.raises(LimitError, match="too long"):
+        store.add("t", {}, "x" * 5000, {})
+    for number in range(MAX_PENDING):
+        store.add("t", {"n": number}, "w", {})
+    with pytest.raises(LimitError, match="waiting for the owner"):
+        store.add("t", {"n": "more"}, "w", {})
+    for proposal in store.all():
+        store.decide(proposal.id, "rejected", "")
+    with pytest.raises(LimitError, match="in an hour"):
+        for number in range(100):
+            store.decide(store.add("t", {"m": number}, "w", {}).id, "rejected", "")
+
+
+def test_the_agents_words_draw_nothing_on_a_terminal() -> None:
+    assert plain("\x1b[2Jhello\x07\nthere\u202e") == "�[2Jhello�\nthere�"
+
+
+def test_supervise_is_on_the_agents_network_alone_and_holds_nothing() -> None:
+    recorder, outputs = compose({"supervise": True, "pipelock": {"allow": ["a.example.com"]}})
+    container = recorder.container("supervise")
+    assert [n["aliases"] for n in container.inputs["networksAdvanced"]] == [["supervise"]]
+    assert "agent-network" in container.inputs["networksAdvanced"][0]["name"]
+    assert not container.inputs.get("uploads")
+    assert outputs["plan"]["supervise"]["image"].startswith("claude-bottle/supervise:")
+    absent, _ = compose({"pipelock": {"allow": ["a.example.com"]}})
+    assert "supervise" not in str([r.inputs.get("hostname") for r in absent.all(":Container")])
+    assert Manifest().supervise is False
