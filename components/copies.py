@@ -141,7 +141,8 @@ class Reader:
     def _too_much(self, folder: Path, config: WorkspaceConfig) -> str | None:
         """Why this folder is more than a workspace: what it would give away, or let the agent write to."""
         private = [
-            self.home / name for name in (".ssh", ".aws", ".gnupg", ".docker", ".kube", ".config", ".local/state")
+            self.home / name
+            for name in (".ssh", ".aws", ".azure", ".claude", ".gnupg", ".docker", ".kube", ".config", ".local/state")
         ]
         for other in (self.home, *private):
             if other.resolve().is_relative_to(folder):

@@ -30,6 +30,11 @@ def _short(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
+def printable(text: str) -> str:
+    """Text of an agent for a terminal: no control characters, which could draw anything there."""
+    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
+
+
 class BottleError(Exception):
     """Something the owner can put right; the message is for a person, without a traceback."""
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from components.agent_files import WORKSPACE, AgentFiles, BaseRecord, is_plain
-from components.errors import BottleError
+from components.errors import BottleError, printable
 from components.host_folder import items, workspace_files
 from components.three_way import Changes, new_base, three_way
 
@@ -127,7 +127,8 @@ def _place(root: Path, member: tarfile.TarInfo, tar: tarfile.TarFile) -> None:
     if member.issym():
         target = Path(member.linkname)
         if target.is_absolute() or not (path.parent / target).resolve().is_relative_to(root.resolve()):
-            print(f"left  {member.name}: a link that leaves the workspace ({member.linkname})", file=sys.stderr)
+            left = f"left  {member.name}: a link that leaves the workspace ({member.linkname})"
+            print(printable(left), file=sys.stderr)
             return
     elif not (member.isreg() or member.islnk()):
         return
@@ -167,9 +168,9 @@ def main() -> int:
         return 1
     try:
         pull = Pull(outputs["plan"], outputs["agent_container"], args.to, args.force, args.dry_run)
-        print("\n".join(pull.run()))
+        print(printable("\n".join(pull.run())))
     except (BottleError, OSError) as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         return 1
     return 0
 

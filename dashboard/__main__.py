@@ -9,13 +9,8 @@ import time
 from pathlib import Path
 
 from components.change import Change, ChangeError
-from components.errors import BottleError
+from components.errors import BottleError, printable
 from dashboard.approval import Approval, Inbox, Proposal
-
-
-def plain(text: str) -> str:
-    """An agent's text for a terminal: no control characters, which could draw anything there."""
-    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
 
 
 def line(proposal: Proposal) -> str:
@@ -27,14 +22,14 @@ def line(proposal: Proposal) -> str:
 def gain(proposal: Proposal) -> str:
     """What the agent would gain, or why that cannot be said."""
     try:
-        return plain(Change.read(proposal.change).in_words())
+        return printable(Change.read(proposal.change).in_words())
     except ChangeError as error:
-        return f"not valid: {plain(str(error))}"
+        return f"not valid: {printable(str(error))}"
 
 
 def show(approval: Approval, proposal: Proposal) -> str:
     """Everything about one proposal."""
-    parts = [line(proposal), f"asked with {plain(proposal.tool)}; the agent says:", plain(proposal.words), ""]
+    parts = [line(proposal), f"asked with {printable(proposal.tool)}; the agent says:", printable(proposal.words), ""]
     if proposal.verdict == "pending":
         parts.append(approval.diff(proposal))
     elif proposal.reply:

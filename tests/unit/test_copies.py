@@ -215,6 +215,16 @@ def test_a_link_from_the_agent_that_leaves_is_left(tmp_path: Path, capsys: pytes
     assert "leaves the workspace" in capsys.readouterr().err
 
 
+def test_a_name_from_the_agent_draws_nothing_on_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    member = tarfile.TarInfo("evil\x1b[2J")
+    member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    with tarfile.open(fileobj=io.BytesIO(), mode="w") as tar:
+        _place(tmp_path, member, tar)
+    assert "\x1b" not in capsys.readouterr().err
+
+
 def test_what_was_common_is_forgotten_with_the_volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     record = BaseRecord("s")

@@ -10,9 +10,8 @@ import yaml
 from mocked import compose
 
 from components.change import Change, ChangeError
-from components.errors import BottleError
+from components.errors import BottleError, printable
 from components.manifest import Manifest
-from dashboard.__main__ import plain
 from dashboard.approval import Approval, Proposal
 from dashboard.stack_file import StackFile, changed
 from sidecar_images.supervise.proposals import MAX_PENDING, LimitError, Proposals
@@ -160,7 +159,7 @@ def test_proposals_are_kept_limited_and_decided_once(tmp_path: Path) -> None:
 
 
 def test_the_agents_words_draw_nothing_on_a_terminal() -> None:
-    assert plain("\x1b[2Jhello\x07\nthere\u202e") == "�[2Jhello�\nthere�"
+    assert printable("\x1b[2Jhello\x07\nthere\u202e") == "�[2Jhello�\nthere�"
 
 
 def test_supervise_is_on_the_agents_network_alone_and_holds_nothing() -> None:
