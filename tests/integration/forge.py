@@ -37,7 +37,7 @@ class Forge:
         return path
 
     def log(self) -> str:
-        """What sshd and the https server have said."""
+        """What the https server has said: a line for every request."""
         done = subprocess.run(["docker", "logs", self.container], capture_output=True, text=True, check=True)
         return done.stdout + done.stderr
 

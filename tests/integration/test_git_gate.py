@@ -234,12 +234,13 @@ def test_clones_of_every_kind_and_submodules(bottle: world.BottleUnderTest, forg
 
 def test_a_burst_of_clones_shares_a_refresh(bottle: world.BottleUnderTest, forge: Forge) -> None:
     before = len(bottle.decisions("git-gate"))
-    seen = forge.log().count("Accepted publickey")
-    one = f"git clone -q {URLS['ssh']} $(mktemp -d)/c && echo OK"
+    asked = "/acme/https.git/info/refs?service=git-upload-pack"  # once for each time that the gate looks
+    seen = forge.log().count(asked)
+    one = f"git clone -q {URLS['https']} $(mktemp -d)/c && echo OK"
     said = bottle.agent(f"for n in 1 2 3 4 5 6 7 8; do ({one}) & done; wait", timeout=120)
     assert said.split().count("OK") == 8
     assert len(bottle.decisions("git-gate")) == before + 8
-    assert 1 <= forge.log().count("Accepted publickey") - seen < 8
+    assert 1 <= forge.log().count(asked) - seen < 8
 
 
 def test_an_upstream_that_is_down(bottle: world.BottleUnderTest, forge: Forge, internet: world.Internet) -> None:
