@@ -10,7 +10,8 @@ from pathlib import Path
 
 from components.change import Change, ChangeError
 from components.errors import BottleError, printable
-from dashboard.approval import Approval, Inbox, Proposal
+from dashboard.approval import Approval, Inbox
+from sidecar_images.supervise.proposals import Proposal
 
 
 def line(proposal: Proposal) -> str:

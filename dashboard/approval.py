@@ -1,4 +1,7 @@
-"""Verdicts of the owner: a proposal becomes an edit of the stack file and an `up`, and only then an answer."""
+"""Verdicts of the owner: a proposal becomes an edit of the stack file and an `up`, and only then an answer.
+
+Tool, words and change of a proposal are the agent's, so not to be trusted where they are shown.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +11,12 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from components.change import Change, ChangeError
 from components.errors import BottleError
 from components.naming import docker_name
 from dashboard.stack_file import StackFile, changed
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """What supervise keeps; tool, words and change are the agent's, so not to be trusted where they are shown."""
-
-    id: str
-    created: float
-    tool: str
-    change: dict[str, Any]
-    words: str
-    request: dict[str, Any]
-    verdict: str
-    reply: str
-    decided: float | None
+from sidecar_images.supervise.proposals import Proposal
 
 
 class Inbox:

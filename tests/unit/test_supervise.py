@@ -12,9 +12,9 @@ from mocked import compose
 from components.change import Change, ChangeError
 from components.errors import BottleError, printable
 from components.manifest import Manifest
-from dashboard.approval import Approval, Proposal
+from dashboard.approval import Approval
 from dashboard.stack_file import StackFile, changed
-from sidecar_images.supervise.proposals import MAX_PENDING, LimitError, Proposals
+from sidecar_images.supervise.proposals import MAX_PENDING, LimitError, Proposal, Proposals
 
 ROUTE = {"path": "egress.routes", "value": {"host": "a.example.com", "path": ["/x"], "methods": ["GET"]}}
 FILE = """# mine
