@@ -13,7 +13,8 @@ from components.container import ContainerArgs, hardened_container, megabytes
 from components.copies import WorkspaceCopy
 from components.egress_plan import CLAUDE_TOKEN
 from components.manifest import AgentConfig
-from components.naming import docker_name, labels
+from components.naming import docker_name
+from components.volume import named_volume
 
 HOME = "/home/node"
 CA_NAME = "claude-bottle-mitm-ca.crt"
@@ -79,15 +80,7 @@ class Agent(pulumi.ComponentResource):
         super().__init__("claude-bottle:agent:Agent", name, {}, opts)
         self.container_name = docker_name("agent", args.stack)
         self.home = docker_name("home", args.stack)
-        home = docker.Volume(
-            f"{name}-home",
-            name=self.home,
-            labels=[
-                docker.VolumeLabelArgs(label=label, value=value)
-                for label, value in sorted(labels("home", args.stack).items())
-            ],
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        home = named_volume(f"{name}-home", "home", args.stack, self)
         self.networks = [(args.network, "agent")]
         self.container = hardened_container(
             f"{name}-container",

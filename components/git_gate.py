@@ -10,7 +10,8 @@ import pulumi_docker as docker
 
 from components.container import SIDECAR_UID, ContainerArgs, hardened_container
 from components.git_remotes import GateRemote, remotes_file
-from components.naming import docker_name, labels
+from components.naming import docker_name
+from components.volume import named_volume
 
 GIT_GATE_HOSTNAME = "git-gate"
 _ETC = "/etc/git-gate"
@@ -38,15 +39,7 @@ class GitGate(pulumi.ComponentResource):
     def __init__(self, name: str, args: GitGateArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("claude-bottle:git_gate:GitGate", name, {}, opts)
         self.container_name = docker_name("git-gate", args.stack)
-        mirrors = docker.Volume(
-            f"{name}-mirrors",
-            name=docker_name("mirrors", args.stack),
-            labels=[
-                docker.VolumeLabelArgs(label=label, value=value)
-                for label, value in sorted(labels("mirrors", args.stack).items())
-            ],
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        mirrors = named_volume(f"{name}-mirrors", "mirrors", args.stack, self)
         self.networks = [(args.agent_network, GIT_GATE_HOSTNAME), (args.outside, f"git-gate-{args.stack}")]
         self.container = hardened_container(
             f"{name}-container",

@@ -6,7 +6,6 @@ No pulumi and no Docker here; also used by the commands that run during `up`, so
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import stat
 import subprocess
@@ -119,14 +118,3 @@ def write_tar(out: IO[bytes], root: Path, names: Iterable[str], prefix: str = ""
                     tar.addfile(member, file)
             else:
                 tar.addfile(member)
-
-
-def tar_of(files: dict[str, bytes]) -> bytes:
-    """A tar of these contents, owned by the agent's user."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        for name, data in files.items():
-            member = tarfile.TarInfo(name)
-            member.size, member.mode, member.uid, member.gid = len(data), 0o644, AGENT_UID, AGENT_UID
-            tar.addfile(member, io.BytesIO(data))
-    return out.getvalue()

@@ -8,7 +8,8 @@ import pulumi
 import pulumi_docker as docker
 
 from components.container import ContainerArgs, hardened_container
-from components.naming import docker_name, labels
+from components.naming import docker_name
+from components.volume import named_volume
 
 SUPERVISE_HOSTNAME = "supervise"
 SUPERVISE_PORT = 9100
@@ -36,15 +37,7 @@ class Supervise(pulumi.ComponentResource):
     def __init__(self, name: str, args: SuperviseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("claude-bottle:supervise:Supervise", name, {}, opts)
         self.container_name = docker_name("supervise", args.stack)
-        proposals = docker.Volume(
-            f"{name}-proposals",
-            name=docker_name("proposals", args.stack),
-            labels=[
-                docker.VolumeLabelArgs(label=label, value=value)
-                for label, value in sorted(labels("proposals", args.stack).items())
-            ],
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        proposals = named_volume(f"{name}-proposals", "proposals", args.stack, self)
         self.networks = [(args.agent_network, SUPERVISE_HOSTNAME)]
         self.container = hardened_container(
             f"{name}-container",

@@ -73,13 +73,16 @@ def refresh(remote: Remote) -> str | None:
             state = _refresh(remote, state)
     if state["error"] and not state.get("fetched"):
         raise UpstreamError(str(state["error"]))
-    return f"{state['error']}; serving what was fetched {state['fetched']}" if state["error"] else None
+    return _age(state)
 
 
 def stale(remote: Remote) -> str | None:
     """What the last refresh said, for those who are being served."""
-    state = _state(remote)
-    return f"{state['error']}; serving what was fetched {state.get('fetched')}" if state.get("error") else None
+    return _age(_state(remote))
+
+
+def _age(state: dict[str, Any]) -> str | None:
+    return f"{state['error']}; serving what was fetched {state['fetched']}" if state.get("error") else None
 
 
 def _state(remote: Remote) -> dict[str, Any]:
