@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,11 @@ def test_the_demo_tries_what_must_pass_and_what_must_not() -> None:
     )
     assert demo.verdict(502, '{"refused_by": "pipelock", "reason": "unresolvable"}')[0] == "allowed"
     assert demo.verdict(403, "egress: git push …") == ("refused by egress", "git_push")
+
+
+def test_no_stack_file_is_committed_with_a_salt() -> None:
+    """It would lock everybody else out: "incorrect passphrase" at their first make up."""
+    if not (images.ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    argv = ["git", "-C", str(images.ROOT), "grep", "--cached", "-l", "encryptionsalt", "--", "stacks"]
+    assert subprocess.run(argv, capture_output=True, text=True, check=False).stdout == ""
