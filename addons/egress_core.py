@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from addons.hosts import canonical_pattern, host_matches
 from addons.injection import SLOT, auth_header
 from addons.refusal import Refusal
+from addons.until import ended, parse_until, write_until
 
 INTROSPECTION_HOST = "_egress.local"
 TABLE_VERSION = 1
@@ -30,7 +31,7 @@ class TableError(ValueError):
 
 @dataclass(frozen=True)
 class Route:
-    """One declared way out. Empty `paths` stands for every path."""
+    """One declared way out. Empty `paths` stands for every path. until: seconds since the epoch; then it is gone."""
 
     host: str
     paths: tuple[str, ...] = ()
@@ -38,6 +39,7 @@ class Route:
     auth_scheme: str | None = None
     slot: str | None = None
     description: str = ""
+    until: float | None = None
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,16 @@ class RouteTable:
 
     def candidates(self, host: str) -> list[Route]:
         """Routes of the most specific pattern that stands for the host: an exact name before the longest wildcard."""
-        patterns = {route.host for route in self.routes if host_matches(route.host, host)}
+        there = self.live_routes()
+        patterns = {route.host for route in there if host_matches(route.host, host)}
         if not patterns:
             return []
         best = max(patterns, key=lambda pattern: (not pattern.startswith("*."), len(pattern)))
-        return [route for route in self.routes if route.host == best]
+        return [route for route in there if route.host == best]
+
+    def live_routes(self) -> list[Route]:
+        """The routes whose time has not ended."""
+        return [route for route in self.routes if not ended(route.until)]
 
     def injected_headers(self, host: str) -> frozenset[str]:
         """Lower-case names of the headers that some route of this host fills in."""
@@ -109,8 +116,9 @@ class RouteTable:
                     "methods": list(r.methods),
                     "credential": "injected" if r.slot else "none",
                     "description": r.description,
+                    **({"until": write_until(r.until)} if r.until is not None else {}),
                 }
-                for r in self.routes
+                for r in self.live_routes()
             ],
         }
 
@@ -121,7 +129,7 @@ def _refuse(reason: str, message: str) -> Refusal:
 
 def _route(index: int, item: object) -> Route:
     where = f"routes[{index}]"
-    known = {"host", "paths", "methods", "auth_scheme", "slot", "description"}
+    known = {"host", "paths", "methods", "auth_scheme", "slot", "description", "until"}
     if not isinstance(item, dict) or not set(item) <= known or not isinstance(item.get("host"), str):
         raise TableError(f"{where} is not an object with a host and no other keys than {sorted(known)}")
     try:
@@ -142,7 +150,11 @@ def _route(index: int, item: object) -> Route:
         raise TableError(f"{where}: auth_scheme and slot go together")
     if slot is not None and (not isinstance(slot, str) or not SLOT.match(slot) or auth_header(scheme) == ""):
         raise TableError(f"{where}: unknown slot or auth_scheme")
-    return Route(host, tuple(paths), tuple(methods), scheme, slot, str(item.get("description", "")))
+    try:
+        until = parse_until(str(item["until"])) if "until" in item else None
+    except ValueError as error:
+        raise TableError(f"{where}.until: {error}") from error
+    return Route(host, tuple(paths), tuple(methods), scheme, slot, str(item.get("description", "")), until)
 
 
 def checked_path(path: str) -> str | None:

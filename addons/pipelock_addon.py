@@ -21,6 +21,7 @@ from addons.dlp import Dlp, Finding, StreamScan
 from addons.dlp_rules import RuleSet
 from addons.dlp_views import Unscannable
 from addons.hosts import is_ip_literal
+from addons.pipelock_once import PipelockOnce
 from addons.proxy_guard import (
     RUN,
     Tunnels,
@@ -67,6 +68,7 @@ class Pipelock:
         self._file = ReloadingFile(config, Engine, run / "status.json")
         self._watch = Watch("pipelock", self._file)  # type: ignore[arg-type]
         self._tunnels = Tunnels()
+        self._once = PipelockOnce(run / "once")
         self._names = VettedNames(lambda: self._file.current.policy if self._file.current else None)
 
     def running(self) -> None:
@@ -129,23 +131,25 @@ class Pipelock:
     async def request(self, flow: http.HTTPFlow) -> None:
         if flow.response or flow.error or not flow.live:
             return None
-        verdict = flow.metadata.get("pipelock")
+        verdict = self._once.judge(flow, flow.metadata.get("pipelock"))
         if isinstance(verdict, Refusal):
             return answer(flow, verdict)
         engine = self._file.current
         if verdict == HEALTH_HOST or engine is None or verdict is None:
             return self._health(flow)
         if not flow.request.stream:
-            refusal = await self._look_at_body(engine, flow.request) or await self._names.vet(
-                verdict, flow.request.port
-            )
+            refusal = None
+            if "once" not in flow.metadata:  # else this body is part of what the owner has let through
+                refusal = self._once.judge(flow, await self._look_at_body(engine, flow.request))
+            if not isinstance(refusal, Refusal):
+                refusal = await self._names.vet(verdict, flow.request.port)
             if refusal is not None:
                 return answer(flow, refusal)
         if flow.request.trailers:
             finding = engine.dlp.look_at_headers(flow.request.trailers.fields)
             if finding:
                 return answer(flow, _found(finding)) if not flow.request.stream else self._cut(flow, finding)
-        log_allowed(flow, "pipelock")
+        log_allowed(flow, "pipelock", **({"once": flow.metadata["once"]} if "once" in flow.metadata else {}))
         return None
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
@@ -181,8 +185,11 @@ class Pipelock:
             return refusal
         unscanned = policy.unscanned_headers(host)
         headers = [(n, v) for n, v in request.headers.fields if n.decode("latin-1").lower() not in unscanned]
-        finding = engine.dlp.look_at_url(host, request.path) or engine.dlp.look_at_headers(headers)
+        in_url = engine.dlp.look_at_url(host, request.path)
+        in_headers = engine.dlp.look_at_headers(headers)
+        finding = in_headers or in_url
         if finding is not None:
+            flow.metadata["in_headers"] = in_headers is not None  # nothing to let through once
             return _found(finding)
         request.headers.pop("proxy-authorization", None)
         request.headers.pop("proxy-connection", None)
@@ -227,7 +234,7 @@ def _found(finding: Finding) -> Refusal:
     return core.refuse(
         "dlp_match",
         f"The request holds what looks like a secret (rule {finding.rule}, found in: {finding.where}). "
-        "Take it out; if it is no secret, ask the owner of the bottle.",
+        "Take it out; if it is no secret, ask the owner of the bottle to let exactly this through once.",
     )
 
 

@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 from addons.egress_core import ALLOWED_PORTS
 from addons.hosts import INTERNAL_NETWORKS, AddressGuard, any_match, canonical_host, canonical_pattern, host_matches
 from addons.refusal import Refusal
+from addons.until import ended, parse_until
 
 # Sections and keys of the file (PIPELOCK.md's, checked with a build of the 2.3 line). `builtin` is this engine's own
 # and is rendered for it alone.
@@ -35,7 +36,7 @@ KNOWN: dict[str, frozenset[str] | None] = {
     "internal": None,
     "trusted_domains": None,
     "logging": frozenset({"format", "output", "include_allowed", "include_blocked"}),
-    "builtin": frozenset({"injected_headers", "disabled_rules"}),
+    "builtin": frozenset({"injected_headers", "disabled_rules", "until"}),
 }
 
 
@@ -48,7 +49,8 @@ class Policy:
     """What the builtin engine enforces.
 
     injected_headers: host pattern to the lower-case header names that egress fills in there; every other header of a
-    request is looked at. max_body_bytes: larger bodies are scanned as a stream.
+    request is looked at. max_body_bytes: larger bodies are scanned as a stream. until: host pattern of the allowlist to
+    when it ends, seconds since the epoch.
     """
 
     allowlist: tuple[str, ...]
@@ -60,6 +62,7 @@ class Policy:
     patterns: tuple[tuple[str, str], ...]
     disabled_rules: tuple[str, ...]
     injected_headers: Mapping[str, frozenset[str]]
+    until: Mapping[str, float]
     digest: str
     guard: AddressGuard = field(compare=False, default_factory=AddressGuard)
 
@@ -98,13 +101,14 @@ class Policy:
                 canonical_pattern(host): frozenset(str(name).lower() for name in names)
                 for host, names in own.get("injected_headers", {}).items()
             },
+            until={_pattern(host): parse_until(str(when)) for host, when in own.get("until", {}).items()},
             digest=digest,
             guard=AddressGuard(loaded.get("internal", INTERNAL_NETWORKS)),
         )
 
     def refuse_target(self, scheme: str, host: str, port: int) -> Refusal | None:
         """Why nothing may go to this canonical host and port, or None."""
-        if not any_match(self.allowlist, host):
+        if not any_match([pattern for pattern in self.allowlist if not ended(self.until.get(pattern))], host):
             return refuse("domain_not_allowed", f"{host} is not on the allowlist of this bottle.")
         if ALLOWED_PORTS.get(scheme) != port:
             return refuse("port_not_allowed", f"{scheme} leaves on port {ALLOWED_PORTS.get(scheme, 443)} only.")

@@ -16,12 +16,14 @@ class Refusal:
     reason: a stable identifier in lower_case, which proposals and tests refer to.
     message: one or two sentences for the agent: what was wrong and what can be done. Never holds a secret.
     status: HTTP status of the answer.
+    content: digest by which the owner may let exactly this through once, or "".
     """
 
     by: str
     reason: str
     message: str
     status: int = 403
+    content: str = ""
 
     def body(self, *, method: str, host: str, path: str) -> bytes:
         """The answer's JSON body; the query string is left out, for it may hold what was refused."""
@@ -34,5 +36,6 @@ class Refusal:
             "host": host,
             "path": path.partition("?")[0][:300],
             "ask_with": {"server": "supervise", "tool": ASK_WITH[self.by]},
+            **({"content": self.content} if self.content else {}),
         }
         return json.dumps(fields, indent=2).encode() + b"\n"

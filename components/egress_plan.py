@@ -37,6 +37,7 @@ class EgressPlan:
                 "paths": list(route.path),
                 "methods": list(route.methods),
                 "description": route.description,
+                **({"until": route.until} if route.until else {}),
                 **({"auth_scheme": route.scheme, "slot": slots[route.token_ref]} if route.token_ref else {}),
             }
             for route in config.routes

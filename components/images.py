@@ -17,11 +17,11 @@ _PROXY = ("addons", "sidecar_images/proxy.lock", "sidecar_images/put.py", "sidec
 CONTENT: dict[str, tuple[str, ...]] = {
     "egress": (*_PROXY, "sidecar_images/egress"),
     "pipelock": (*_PROXY, "sidecar_images/pipelock"),
-    "git-gate": ("sidecar_images/git_gate",),
+    "git-gate": ("sidecar_images/git_gate", "addons/__init__.py", "addons/once.py"),
     "supervise": (
         "sidecar_images/supervise",
         *(f"components/{name}.py" for name in ("__init__", "change", "manifest", "manifest_fields", "git_upstream")),
-        *(f"addons/{name}.py" for name in ("__init__", "egress_core", "hosts", "injection", "refusal")),
+        *(f"addons/{name}.py" for name in ("__init__", "egress_core", "hosts", "injection", "refusal", "until")),
     ),
     "agent": ("sidecar_images/agent",),
 }

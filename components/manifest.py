@@ -23,6 +23,7 @@ from components.manifest_fields import (
     RefGlob,
     Skill,
     TokenRef,
+    Until,
     UrlPath,
 )
 
@@ -68,6 +69,7 @@ class EgressRoute(_Strict):
         None, description="Name of the secret that egress puts in: a secret of the stack, else a variable of the host."
     )
     description: str = Field("", max_length=200, description="For people and for the agent.")
+    until: Until | None = Field(None, description="UTC time at which the route ends by itself.")
 
     @model_validator(mode="after")
     def _credential(self) -> EgressRoute:
@@ -107,6 +109,17 @@ class DlpConfig(_Strict):
     max_body_mb: int = Field(20, ge=1, le=256, description="Larger bodies are scanned as a stream.")
 
 
+class AllowedHost(_Strict):
+    """A host that pipelock lets through."""
+
+    host: Host = Field(description="Exact host name, or *. and a name for everything below it.")
+    until: Until | None = Field(None, description="UTC time at which it ends by itself (builtin engine).")
+
+
+def _allowed(value: object) -> object:
+    return {"host": value} if isinstance(value, str) else value
+
+
 class PipelockConfig(_Strict):
     """The outbound allowlist and DLP."""
 
@@ -114,7 +127,9 @@ class PipelockConfig(_Strict):
         "builtin", description="The project's own engine or the official image."
     )
     image: str | None = Field(None, description="For engine upstream: the official image, pinned (…@sha256:…).")
-    allow: list[Host] = Field([], description="Hosts beyond those of the routes.")
+    allow: list[Annotated[AllowedHost, BeforeValidator(_allowed, json_schema_input_type=AllowedHost | str)]] = Field(
+        [], description="Hosts beyond those of the routes; a name alone is the same as {host: name}."
+    )
     passthrough: list[Host] = Field(DEFAULT_PASSTHROUGH, description="Hosts whose TLS is not opened: no DLP there.")
     trusted: list[Host] = Field([], description="Names that may resolve to internal addresses.")
     upstream_roots: list[str] = Field([], description="PEM files of roots to trust outside, besides the public ones.")
@@ -126,6 +141,8 @@ class PipelockConfig(_Strict):
             raise ValueError("engine upstream needs an image pinned by digest (name:tag@sha256:…)")
         if self.engine == "builtin" and self.image:
             raise ValueError("image belongs to engine upstream")
+        if self.engine == "upstream" and any(item.until for item in self.allow):
+            raise ValueError("engine upstream cannot end what it allows by itself; take until out")
         return self
 
 
@@ -181,7 +198,7 @@ class GitRemote(_Strict):
     deletes: Literal["never", "allow"] = Field("never", description="Whether a push may delete.")
     max_push_mb: int = Field(100, ge=1, le=4096, description="Largest push.")
     max_blob_mb: int = Field(20, ge=1, le=1024, description="Largest single file.")
-    review: bool = Field(False, description="Hold every push for the owner; until that is built: refuse it.")
+    review: bool = Field(False, description="Refuse every push until you have approved exactly that one.")
     rules: str | None = Field(None, description="gitleaks rules of your own (TOML), in place of the default ones.")
 
     @model_validator(mode="after")

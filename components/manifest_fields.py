@@ -10,6 +10,7 @@ from pydantic import AfterValidator
 from addons.egress_core import DEFAULT_METHODS, checked_path
 from addons.hosts import canonical_pattern
 from addons.injection import auth_header
+from addons.until import parse_until
 from components.git_upstream import Upstream
 
 _TOKEN_REF = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
@@ -99,6 +100,11 @@ def _ref_glob(value: str) -> str:
     return value
 
 
+def _until(value: str) -> str:
+    parse_until(value)
+    return value
+
+
 Host = Annotated[str, AfterValidator(_host)]
 UrlPath = Annotated[str, AfterValidator(_path)]
 Method = Annotated[str, AfterValidator(_method)]
@@ -110,3 +116,4 @@ NpmPackage = Annotated[str, AfterValidator(_npm)]
 GitUrl = Annotated[str, AfterValidator(_upstream)]
 RefGlob = Annotated[str, AfterValidator(_ref_glob)]
 Skill = Annotated[str, AfterValidator(_skill)]
+Until = Annotated[str, AfterValidator(_until)]

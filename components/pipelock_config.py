@@ -37,8 +37,17 @@ def injected_headers(config: EgressConfig) -> dict[str, list[str]]:
 
 def allowlist(manifest: Manifest) -> list[str]:
     """What pipelock lets through: the routes' hosts, pipelock.allow, and egress itself where there is one."""
-    hosts = [*pipelock_route_hosts(manifest.egress), *manifest.pipelock.allow]
+    hosts = [*pipelock_route_hosts(manifest.egress), *(item.host for item in manifest.pipelock.allow)]
     return list(dict.fromkeys([*hosts, *([EGRESS_HOSTNAME] if manifest.egress.routes else [])]))
+
+
+def endings(manifest: Manifest) -> dict[str, str]:
+    """Allowed host to when it ends, for the hosts that nothing allows for longer."""
+    found: dict[str, list[str | None]] = {}
+    for item in (*manifest.egress.routes, *manifest.pipelock.allow):
+        found.setdefault(item.host, []).append(item.until)
+    # The form sorts by time.
+    return {host: max(times) for host, told in found.items() if len(times := [t for t in told if t]) == len(told)}
 
 
 def policy(manifest: Manifest) -> dict[str, Any]:
@@ -90,6 +99,8 @@ def policy(manifest: Manifest) -> dict[str, Any]:
     }
     if config.engine == "builtin":
         rendered["builtin"] = {"injected_headers": injected, "disabled_rules": list(config.dlp.disabled_rules)}
+        if until := endings(manifest):
+            rendered["builtin"]["until"] = until
     return rendered
 
 

@@ -11,7 +11,7 @@ from components.egress_plan import CLAUDE_TOKEN, EgressPlan
 from components.git_remotes import GateRemote
 from components.manifest import Manifest
 from components.naming import docker_name
-from components.pipelock_config import allowlist, looks_for_seed_phrases
+from components.pipelock_config import allowlist, endings, looks_for_seed_phrases
 
 SCHEMA = 1
 
@@ -53,6 +53,7 @@ def plan(
                     "auth_scheme": route.scheme,
                     "token_slot": egress.slots.get(route.token_ref or ""),
                     "description": route.description,
+                    **({"until": route.until} if route.until else {}),
                 }
                 for route in manifest.egress.routes
             ],
@@ -62,6 +63,7 @@ def plan(
             "engine": manifest.pipelock.engine,
             "image": images["pipelock"],
             "allowlist": allowlist(manifest),
+            "until": endings(manifest),
             "passthrough": list(manifest.pipelock.passthrough),
             "trusted": list(manifest.pipelock.trusted),
             "upstream_roots": list(manifest.pipelock.upstream_roots),

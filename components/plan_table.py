@@ -76,7 +76,8 @@ def describe_route(route: Mapping[str, Any]) -> str:
     paths = " or ".join(route["path"]) or "every path"
     token = f", with {route['auth_scheme']} {route['token_slot']}" if route["token_slot"] else ""
     methods = "every method" if route["methods"] == list(DEFAULT_METHODS) else ", ".join(route["methods"])
-    return f"{route['host']}: {methods} on {paths}{token}"
+    until = f", until {route['until']}" if route.get("until") else ""
+    return f"{route['host']}: {methods} on {paths}{token}{until}"
 
 
 def changes(old: Plan | None, new: Plan) -> Iterator[str]:
@@ -96,7 +97,7 @@ def changes(old: Plan | None, new: Plan) -> Iterator[str]:
     was_git, now_git = ({r["name"]: r for r in p.get("git_remotes", [])} for p in (old, new))
     yield from (f"- the agent loses git {was_git[name]['upstream']}" for name in was_git.keys() - now_git.keys())
     yield from (f"+ the agent gains git {now_git[name]['upstream']}" for name in now_git.keys() - was_git.keys())
-    said = {("egress", "routes"), ("pipelock", "allowlist"), ("pipelock", "passthrough")}
+    said = {("egress", "routes"), ("pipelock", "until"), ("pipelock", "allowlist"), ("pipelock", "passthrough")}
     for path in sorted(_differing(old, new)):
         if path[:2] not in said and path[:2] != ("egress", "token_slots"):
             yield f"~ {'.'.join(path)}: {_short(_at(old, path))} → {_short(_at(new, path))}"

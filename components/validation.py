@@ -182,7 +182,7 @@ def _env(env: object) -> Iterator[Finding]:
 
 
 def _pipelock(config: PipelockConfig, route_hosts: list[str], base: Path) -> Iterator[Finding]:
-    reachable = [*route_hosts, *config.allow]
+    reachable = [*route_hosts, *(item.host for item in config.allow)]
     for index, host in enumerate(config.passthrough):
         if host not in DEFAULT_PASSTHROUGH and host not in reachable and not any_match(reachable, host):
             yield Finding(f"pipelock.passthrough[{index}]", host, "is neither a route's host nor in pipelock.allow")

@@ -9,14 +9,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from addons.once import Once, digest_of
+
 from . import journal
 from .forward import forward
 from .mirror import RUN, locked
 from .push_policy import Command, parse, refusals
 from .remotes import Remote, remote_of
-from .scan import Looked, look
+from .scan import KNOWN, Looked, look
 
 _SHOWN = 20
+_EXCERPT = 64 << 10  # characters of a push that its owner is shown
 
 
 class Refused(Exception):
@@ -35,20 +38,52 @@ def pre_receive(remote: Remote, text: str, keep: int) -> list[str]:
             raise Refused("policy", wrong)
         if (size := _pushed_mb()) > remote.max_push_mb:
             raise Refused("size", [f"too large: {size} MB in one push, {remote.max_push_mb} MB are allowed"])
-        if remote.review:
-            raise Refused("review", ["the owner reviews pushes to this remote, and that is not built yet"])
         found = look(remote, [c.new for c in commands if not c.deletes], [c.ref for c in commands])
         if lines := _objections(found, commands):
             raise Refused("secret" if found.secrets else "content", lines)
+        once, digest = Once(RUN / "once"), push_digest(remote, commands)
+        if remote.review and not once.is_granted(digest):
+            once.hold(digest, {"what": f"push to {remote.name} ({remote.upstream})", "excerpt": _in_words(commands)})
+            raise Refused("review", [f"the owner looks at every push to {remote.name} first.", *ask(digest)])
         options = [os.environ[f"GIT_PUSH_OPTION_{n}"] for n in range(int(os.environ.get("GIT_PUSH_OPTION_COUNT", "0")))]
         done = forward(remote, commands, options)
         if not done.accepted:
             raise Refused("upstream", ["the upstream refused:", *done.said])
         for line in done.said:
             print(line.removeprefix("remote: "), file=sys.stderr)
+        once.take(digest)  # only now: a push that the upstream refused can be tried again
         _hold_lock(keep)
     journal.write("push", remote.name, "accepted", refs=done.accepted, commits=found.commits, objects=found.objects)
     return done.accepted
+
+
+def push_digest(remote: Remote, commands: Sequence[Command]) -> str:
+    """One name for exactly this push: what moves from where to where."""
+    return digest_of(remote.name.encode(), *(f"{c.old} {c.new} {c.ref}".encode() for c in commands))
+
+
+def ask(digest: str) -> list[str]:
+    """What the agent is told to do about a push that waits for its owner."""
+    return [
+        f"ask with the supervise tool capability-block: capability=push, value={digest}",
+        "and once that is approved, push the same again.",
+    ]
+
+
+def _in_words(commands: Sequence[Command]) -> str:
+    """Commits and changes of a push, for its owner."""
+    told = []
+    for command in commands:
+        told.append(f"{command.ref}: {command.old[:12]} → {command.new[:12]}")
+        if command.deletes:
+            continue
+        base = [] if command.creates else [f"^{command.old}"]
+        argv = ["git", "log", "-p", "--stat", "--no-color", "--no-ext-diff", "--no-textconv", "--max-count=200"]
+        done = subprocess.run([*argv, command.new, *base, *KNOWN], capture_output=True, check=False)
+        told.append(done.stdout[:_EXCERPT].decode(errors="replace"))
+        if len(done.stdout) > _EXCERPT:
+            told.append(f"… {len(done.stdout) >> 10} KB in all")
+    return "\n".join(told)
 
 
 def _pushed_mb() -> int:

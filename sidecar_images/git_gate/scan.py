@@ -16,7 +16,7 @@ from .remotes import ETC, Remote
 _PRINTABLE = re.compile(rb"[\x20-\x7e\t]{6,}")
 _WIDE = re.compile(rb"(?:[\x20-\x7e]\x00){6,}|(?:\x00[\x20-\x7e]){6,}")
 # What the upstream has: the mirror was made like it when this push began.
-_KNOWN = ("--not", "--glob=refs/*")
+KNOWN = ("--not", "--glob=refs/*")
 _ARCHIVES: dict[bytes, tuple[str, ...]] = {
     b"PK\x03\x04": (".zip",),
     b"\x1f\x8b": (".gz", ".tar.gz"),
@@ -85,7 +85,7 @@ def _new_objects(tips: list[str]) -> dict[str, str]:
     """Object name to the path it was first seen at ("" for commits and tags)."""
     if not tips:
         return {}
-    listed = _git("rev-list", "--objects", *tips, *_KNOWN)
+    listed = _git("rev-list", "--objects", *tips, *KNOWN)
     found = {}
     for line in listed.splitlines():
         sha, _, path = line.partition(b" ")
@@ -195,5 +195,5 @@ def _commit_of(sha: str, tips: list[str]) -> str:
     kind = _git("cat-file", "-t", sha).strip()
     if kind == b"commit":
         return sha
-    found = _git("log", "-m", "--format=%H", f"--find-object={sha}", *tips, *_KNOWN).split()
+    found = _git("log", "-m", "--format=%H", f"--find-object={sha}", *tips, *KNOWN).split()
     return found[-1].decode() if found else ""

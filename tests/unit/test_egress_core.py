@@ -13,6 +13,7 @@ from addons.egress_core import (
 )
 from addons.injection import TokenFileError, auth_header, auth_value, parse_tokens
 from addons.refusal import Refusal
+from addons.until import parse_until, write_until
 
 
 def table(*routes: dict[str, Any]) -> RouteTable:
@@ -156,3 +157,19 @@ def test_token_file() -> None:
             parse_tokens(bad)
         assert "s3cr3t" not in str(error.value)
         assert "nonsense" not in str(error.value)
+
+
+def test_a_route_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    end = parse_until("2026-01-31T12:00:00Z")
+    routes = table(
+        {"host": "*.example.com"},
+        {"host": "a.example.com", "auth_scheme": "bearer", "slot": "EGRESS_TOKEN_0", "until": write_until(end)},
+    )
+    for now, paths, injected in ((end - 1, 2, True), (end, 1, False), (end + 1e9, 1, False)):
+        monkeypatch.setattr("addons.until.time.time", lambda now=now: now)
+        assert len(routes.describe()["routes"]) == paths  # type: ignore[arg-type]
+        assert bool(routes.injected_headers("a.example.com")) is injected
+        assert bool(routes.decide(scheme="https", host="a.example.com", port=443, method="GET", path="/").slot) is injected  # type: ignore[union-attr]
+    for wrong in ("2026-01-31", "2026-01-31T12:00:00", "2026-13-31T12:00:00Z", "x", ""):
+        with pytest.raises(TableError, match="until"):
+            table({"host": "a.example.com", "until": wrong})

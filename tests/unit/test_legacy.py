@@ -111,7 +111,7 @@ def test_a_converted_file_is_valid_and_says_what_is_missing(tmp_path: Path) -> N
     assert bottle.prompt is not None
     assert "Always." in (bottle.prompt.text or "")
     alone = load(yaml.safe_load(files["alone"])["config"]["claude-bottle:bottle"], lambda _: None, tmp_path)
-    assert alone.pipelock.allow == ["files.example.com"]
+    assert [item.host for item in alone.pipelock.allow] == ["files.example.com"]
 
 
 def test_the_command_writes_files_and_never_over_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

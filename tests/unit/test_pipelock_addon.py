@@ -15,8 +15,10 @@ from mitmproxy import http
 from mitmproxy.proxy import server_hooks
 from mitmproxy.test import taddons, tflow, tutils
 
+from addons.once import MAX_HELD, Once, digest_of
 from addons.pipelock_addon import Pipelock
-from components.manifest import Manifest
+from addons.until import parse_until
+from components.manifest import Manifest, PipelockConfig
 from components.pipelock_config import render
 
 LEAK = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
@@ -94,7 +96,7 @@ def test_verdicts(pipelock: Pipelock, made: http.HTTPFlow, expected: str | None)
 
 def test_a_name_that_does_not_resolve(pipelock: Pipelock, tmp_path: Path) -> None:
     changed = MANIFEST.model_copy(
-        update={"pipelock": MANIFEST.pipelock.model_copy(update={"allow": ["nowhere.example.org"]})}
+        update={"pipelock": PipelockConfig(allow=["nowhere.example.org"])}
     )
     (tmp_path / "pipelock.yaml").write_text(render(changed))
     assert pipelock._file.poll()
@@ -238,3 +240,72 @@ def test_responses_are_streamed(pipelock: Pipelock) -> None:
     made.response = http.Response.make(200)
     pipelock.responseheaders(made)
     assert made.response.stream is True
+
+
+def once_flow(method: str = "POST", body: bytes = LEAK.encode(), path: str = "/x", **headers: str) -> http.HTTPFlow:
+    return flow(f"https://open.example.org{path}", method=method, body=body, **headers)
+
+
+def test_the_owner_lets_exactly_one_request_through_once(pipelock: Pipelock, tmp_path: Path) -> None:
+    first = once_flow()
+    assert run(pipelock, first) == "dlp_match"
+    assert first.response is not None
+    told = json.loads(first.response.content or b"")
+    held = Once(tmp_path / "once").held(told["content"])
+    assert held is not None
+    assert (held["what"], held["excerpt"]) == ("POST https://open.example.org/x", LEAK)
+    assert run(pipelock, once_flow()) == "dlp_match"  # asking changes nothing
+    once = Once(tmp_path / "once")
+    assert once.grant(told["content"], "p-0123456789")
+    others = [once_flow(method="PUT"), once_flow(path="/y"), once_flow(body=LEAK.encode() + b" "), once_flow(path="/x?a")]
+    assert [run(pipelock, other) for other in others] == ["dlp_match"] * 4
+    assert run(pipelock, once_flow(x_note=LEAK)) == "dlp_match"  # a header is not part of what was approved
+    assert run(pipelock, once_flow()) is None
+    assert run(pipelock, once_flow()) == "dlp_match"
+    # The same approval again, as after a crash in the middle of it: nothing is granted twice.
+    assert once.grant(told["content"], "p-0123456789")
+    assert run(pipelock, once_flow()) == "dlp_match"
+    assert once.grant(told["content"], "p-1123456789")
+    assert run(pipelock, once_flow()) is None
+
+
+def test_a_url_can_be_let_through_once_and_its_headers_are_still_read(pipelock: Pipelock, tmp_path: Path) -> None:
+    made = flow(f"https://open.example.org/?q={LEAK}")
+    assert run(pipelock, made) == "dlp_match"
+    assert made.response is not None
+    content = json.loads(made.response.content or b"")["content"]
+    assert Once(tmp_path / "once").grant(content, "p-0123456789")
+    assert run(pipelock, flow(f"https://open.example.org/?q={LEAK}", x_note=LEAK)) == "dlp_match"
+    assert run(pipelock, flow(f"https://open.example.org/?q={LEAK}")) is None
+    headed = flow(x_note=LEAK)
+    run(pipelock, headed)
+    assert headed.response is not None
+    assert "content" not in json.loads(headed.response.content or b"")
+
+
+def test_what_is_held_is_bounded_and_named_by_digests_alone(tmp_path: Path) -> None:
+    once = Once(tmp_path / "once")
+    for number in range(MAX_HELD + 5):
+        once.hold(digest_of(str(number).encode()), {"n": number})
+    assert len(list((tmp_path / "once").glob("*.held"))) == MAX_HELD
+    assert not once.grant(digest_of(b"unknown"), "p-0123456789")
+    for wrong in ("../x", "sha256:", digest_of(b"1") + "/.."):
+        assert once.held(wrong) is None
+        with pytest.raises(ValueError, match="digest"):
+            once.grant(wrong, "p-0123456789")
+    with pytest.raises(ValueError, match="digest"):
+        once.grant(digest_of(b"1"), "../p")
+    assert digest_of(b"ab", b"c") != digest_of(b"a", b"bc")
+
+
+def test_an_allowed_host_ends_by_itself(pipelock: Pipelock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = Manifest.model_validate(
+        {"pipelock": {"allow": ["open.example.org", {"host": "inside.example.org", "until": "2026-01-31T12:00:00Z"}]}}
+    )
+    (tmp_path / "pipelock.yaml").write_text(render(manifest))
+    assert pipelock._file.poll()
+    end = parse_until("2026-01-31T12:00:00Z")
+    for now, verdict in ((end - 1, "ssrf_private_ip"), (end, "domain_not_allowed"), (end + 9, "domain_not_allowed")):
+        monkeypatch.setattr("addons.until.time.time", lambda now=now: now)
+        assert run(pipelock, flow("https://inside.example.org/")) == verdict
+        assert run(pipelock, flow("https://open.example.org/")) is None
