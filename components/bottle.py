@@ -61,6 +61,7 @@ class Bottle(pulumi.ComponentResource):
         routed = bool(manifest.egress.routes)
         upstream_roots = "\n".join((args.base / file).read_text() for file in manifest.pipelock.upstream_roots)
 
+        proxy = f"{EGRESS_HOSTNAME}:{EGRESS_PORT}" if routed else f"{PIPELOCK_HOSTNAME}:{PIPELOCK_PORT}"
         network = BottleNetwork(f"{name}-network", BottleNetworkArgs(stack, routed, manifest.network.outside), child)
         authorities = Authorities(f"{name}-ca", AuthoritiesArgs(stack, routed), child)
         images = Images(f"{name}-image", ImagesArgs(self._own_images(manifest)), child)
@@ -117,12 +118,12 @@ class Bottle(pulumi.ComponentResource):
                     stack=stack,
                     image=images.ids["supervise"],
                     agent_network=network.agent,
-                    egress_proxy=f"{EGRESS_HOSTNAME}:{EGRESS_PORT}" if routed else None,
+                    proxy=proxy,
+                    ca=authorities.agent.cert,
                     dns=CLOSED_DNS,
                 ),
                 child,
             )
-        proxy = f"{EGRESS_HOSTNAME}:{EGRESS_PORT}" if egress else f"{PIPELOCK_HOSTNAME}:{PIPELOCK_PORT}"
         image = AgentImage(f"{name}-agent", AgentImageArgs(manifest.agent, images.ids.get("agent"), args.base), child)
         agent = Agent(
             f"{name}-agent",

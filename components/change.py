@@ -1,4 +1,4 @@
-"""One change of a manifest, as a proposal asks for it and an approval makes it. Pure.
+"""What a proposal asks for: one change of the manifest, or one content let through once. Pure.
 
 Used by supervise, which checks a change before anybody is asked, and by the owner's side, which makes it.
 """
@@ -12,11 +12,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from addons.once import is_digest
 from components.manifest import Manifest
 
 # What an agent may ask for at all: ways out, and what it is made of. Nothing that names a secret or a file of the host.
 APPENDS = ("egress.routes", "pipelock.allow", "agent.apt", "agent.npm")
 SETS = ("agent.memory", "agent.cpus")
+# Not in the manifest: the part that holds a refused content, by its digest.
+GRANTS = {"pipelock.once": "pipelock", "git.review": "git-gate"}
+# What can end by itself: the proxies know the time, so this holds with no process of the owner's running.
+_ENDING = ("egress.routes", "pipelock.allow")
 _ROUTE_KEYS = {"host", "path", "methods", "description"}
 
 
@@ -26,25 +31,30 @@ class ChangeError(ValueError):
 
 @dataclass(frozen=True)
 class Change:
-    """path: key path in the manifest. value: appended to a list, or put in place of what is there."""
+    """path: key path in the manifest, or one of GRANTS. value: appended to a list, put in place, or a digest."""
 
     path: str
     value: Any
 
     @classmethod
-    def read(cls, told: object) -> Change:
-        """From JSON. Raises ChangeError on anything that an agent may not ask for."""
+    def read(cls, told: object, *, owner: bool = False) -> Change:
+        """From JSON. Raises ChangeError on anything that an agent may not ask for.
+
+        owner: as the owner has edited it, who may also give a route a token or an end.
+        """
         if not isinstance(told, Mapping) or set(told) != {"path", "value"}:
             raise ChangeError("a change is an object with path and value")
         path, value = told["path"], told["value"]
-        if path not in (*APPENDS, *SETS):
-            raise ChangeError(f"{path}: can be asked for: {', '.join((*APPENDS, *SETS))}")
+        if path not in (*APPENDS, *SETS, *GRANTS):
+            raise ChangeError(f"{path}: can be asked for: {', '.join((*APPENDS, *SETS, *GRANTS))}")
         if path == "egress.routes":
-            if not isinstance(value, Mapping) or not set(value) <= _ROUTE_KEYS:
+            if not isinstance(value, Mapping) or not (owner or set(value) <= _ROUTE_KEYS):
                 raise ChangeError(
                     "a route that is asked for has host, path, methods and description; tokens are the owner's"
                 )
             value = dict(value)
+        elif not owner and not isinstance(value, str | float):
+            raise ChangeError(f"{path}: a plain value")
         change = cls(path, value)
         change.check()
         return change
@@ -55,12 +65,28 @@ class Change:
 
     def check(self) -> None:
         """Raises ChangeError unless the manifest's model accepts the value by itself."""
+        if self.path in GRANTS:
+            if not is_digest(self.value):
+                raise ChangeError(f"{self.path}: the digest from the refusal, sha256:…")
+            return
         try:
             Manifest.model_validate(self.on({}))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
             raise ChangeError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+
+    @property
+    def grants(self) -> str | None:
+        """The part that lets a content through once; None for a change of the manifest."""
+        return GRANTS.get(self.path)
+
+    def ending(self, until: str) -> Change:
+        """The same for a limited time. until: a UTC time. Raises ChangeError for what does not end by itself."""
+        if self.path not in _ENDING:
+            raise ChangeError("for a limited time: routes and allowed hosts only")
+        value = dict(self.value) if isinstance(self.value, Mapping) else {"host": self.value}
+        return Change.read({"path": self.path, "value": {**value, "until": until}}, owner=True)
 
     def on(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """The manifest with this change; the given one stays as it is."""
@@ -81,12 +107,21 @@ class Change:
         if self.path == "egress.routes":
             route = self.value
             methods = ", ".join(route.get("methods") or ["every method"])
-            return f"reach {route['host']}: {methods} on {' or '.join(route.get('path') or ['every path'])}"
+            token = f", with {route['token_ref']} put in" if route.get("token_ref") else ""
+            paths = " or ".join(route.get("path") or ["every path"])
+            return f"reach {route['host']}: {methods} on {paths}{token}{_until(route)}"
+        host = self.value["host"] if isinstance(self.value, Mapping) else self.value
         gains = {
-            "pipelock.allow": f"have {self.value} let through by pipelock, without a credential",
+            "pipelock.allow": f"have {host} let through by pipelock, without a credential{_until(self.value)}",
+            "pipelock.once": f"send, one time, the request that DLP refused ({str(self.value)[:19]}…)",
+            "git.review": f"push, one time, what is under review ({str(self.value)[:19]}…)",
             "agent.apt": f"get the Debian package {self.value} (a new agent container, same home)",
             "agent.npm": f"get the npm package {self.value} (a new agent container, same home)",
             "agent.memory": f"use {self.value} of memory",
             "agent.cpus": f"use {self.value} cpus (a new agent container, same home)",
         }
         return gains[self.path]
+
+
+def _until(value: Any) -> str:
+    return f", until {value['until']}" if isinstance(value, Mapping) and value.get("until") else ""

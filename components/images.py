@@ -21,7 +21,10 @@ CONTENT: dict[str, tuple[str, ...]] = {
     "supervise": (
         "sidecar_images/supervise",
         *(f"components/{name}.py" for name in ("__init__", "change", "manifest", "manifest_fields", "git_upstream")),
-        *(f"addons/{name}.py" for name in ("__init__", "egress_core", "hosts", "injection", "refusal", "until")),
+        *(
+            f"addons/{name}.py"
+            for name in ("__init__", "egress_core", "hosts", "injection", "once", "refusal", "until")
+        ),
     ),
     "agent": ("sidecar_images/agent",),
 }

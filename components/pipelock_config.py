@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from addons.hosts import INTERNAL_NETWORKS, any_match
 from addons.injection import CREDENTIAL_HEADERS, auth_header
-from components.manifest import EgressConfig, Manifest
+from components.manifest import AllowedHost, EgressConfig, EgressRoute, Manifest
 
 EGRESS_HOSTNAME = "egress"
 PIPELOCK_PORT = 8888
@@ -44,7 +44,8 @@ def allowlist(manifest: Manifest) -> list[str]:
 def endings(manifest: Manifest) -> dict[str, str]:
     """Allowed host to when it ends, for the hosts that nothing allows for longer."""
     found: dict[str, list[str | None]] = {}
-    for item in (*manifest.egress.routes, *manifest.pipelock.allow):
+    items: list[EgressRoute | AllowedHost] = [*manifest.egress.routes, *manifest.pipelock.allow]
+    for item in items:
         found.setdefault(item.host, []).append(item.until)
     # The form sorts by time.
     return {host: max(times) for host, told in found.items() if len(times := [t for t in told if t]) == len(told)}

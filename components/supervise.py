@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
-from components.container import ContainerArgs, hardened_container
+from components.container import SIDECAR_UID, ContainerArgs, hardened_container
 from components.naming import docker_name
 from components.volume import named_volume
 
@@ -18,12 +18,13 @@ STORE = "/var/lib/supervise"
 
 @dataclass
 class SuperviseArgs:
-    """egress_proxy: host:port of egress, or None in a bottle without routes."""
+    """proxy: host:port of the agent's proxy. ca: the certificate that the agent trusts, PEM."""
 
     stack: str
     image: pulumi.Input[str]
     agent_network: pulumi.Input[str]
-    egress_proxy: str | None
+    proxy: str
+    ca: pulumi.Input[str]
     dns: str
 
 
@@ -47,7 +48,9 @@ class Supervise(pulumi.ComponentResource):
                 image=args.image,
                 networks=self.networks,
                 memory=256,
-                env={"EGRESS_PROXY": f"http://{args.egress_proxy}"} if args.egress_proxy else {},
+                env={"BOTTLE_PROXY": f"http://{args.proxy}"},
+                files={"/etc/supervise/ca.pem": (args.ca, "0444")},
+                owner=SIDECAR_UID,
                 mounts=[docker.ContainerMountArgs(type="volume", target=STORE, source=proposals.name)],
                 healthcheck=["/app/supervise/healthy.sh"],
                 dns=[args.dns],

@@ -1,4 +1,4 @@
-"""The owner's side of the store, reached by `docker exec` alone: `list`, or `decide` with a JSON object on stdin."""
+"""The owner's side, reached by `docker exec` alone: `list`; `decide`, `note` and `replay` with JSON on stdin."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import sys
 
 from .proposals import Proposals
+from .replay import replay
 
 
 def main() -> int:
@@ -16,7 +17,13 @@ def main() -> int:
         print(json.dumps([dataclasses.asdict(proposal) for proposal in store.all()]))
         return 0
     told = json.load(sys.stdin)
-    if store.decide(told["id"], told["verdict"], told["reply"]):
+    if sys.argv[1] == "replay":
+        print(json.dumps(replay(told)))
+        return 0
+    if sys.argv[1] == "note":
+        store.note(told["id"], told["note"])
+        return 0
+    if store.decide(told["id"], told["verdict"], told["reply"], told.get("note", "")):
         print(json.dumps({"part": "supervise", "event": told["verdict"], "id": told["id"]}))
         return 0
     print(f"{told['id']} is not pending", file=sys.stderr)

@@ -18,7 +18,7 @@ MAX_PENDING, MAX_PER_HOUR, MAX_TEXT = 20, 60, 4000
 _TABLE = """
 create table if not exists proposals (
   id text primary key, created real not null, tool text not null, change text not null, words text not null,
-  request text not null, verdict text not null, reply text not null, decided real
+  request text not null, verdict text not null, reply text not null, decided real, note text not null default ''
 )
 """
 
@@ -29,7 +29,10 @@ class LimitError(Exception):
 
 @dataclass(frozen=True)
 class Proposal:
-    """words, request: as the agent gave them. verdict: pending, approved or rejected. reply: the owner's words."""
+    """words, request: as the agent gave them. verdict: pending, approved or rejected. reply: the owner's words.
+
+    note: what happened meanwhile (an `up` that failed, the request replayed).
+    """
 
     id: str
     created: float
@@ -40,6 +43,7 @@ class Proposal:
     verdict: str = PENDING
     reply: str = ""
     decided: float | None = None
+    note: str = ""
 
 
 class Proposals:
@@ -49,6 +53,8 @@ class Proposals:
         self._file = file
         with self._open() as db:
             db.execute(_TABLE)
+            if "note" not in [row["name"] for row in db.execute("pragma table_info(proposals)")]:
+                db.execute("alter table proposals add column note text not null default ''")
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -75,7 +81,7 @@ class Proposals:
                 raise LimitError(f"{MAX_PER_HOUR} proposals in an hour are enough; go on without, or wait")
             made = Proposal(f"p-{secrets.token_hex(5)}", now, tool, change, words, request)
             row = (made.id, now, tool, json.dumps(change), words, json.dumps(request), PENDING, "")
-            db.execute("insert into proposals values (?, ?, ?, ?, ?, ?, ?, ?, null)", row)
+            db.execute("insert into proposals values (?, ?, ?, ?, ?, ?, ?, ?, null, '')", row)
             return made
 
     def get(self, identity: str) -> Proposal | None:
@@ -89,14 +95,19 @@ class Proposals:
         with self._open() as db:
             return [_proposal(row) for row in db.execute("select * from proposals order by created, id")]
 
-    def decide(self, identity: str, verdict: str, reply: str) -> bool:
+    def note(self, identity: str, note: str) -> None:
+        """Say what happened to a proposal."""
+        with self._open() as db:
+            db.execute("update proposals set note = ? where id = ?", (note, identity))
+
+    def decide(self, identity: str, verdict: str, reply: str, note: str = "") -> bool:
         """Put the owner's verdict on a pending proposal; False when it is not pending any more."""
         if verdict not in (APPROVED, REJECTED):
             raise ValueError(f"{verdict}: {APPROVED} or {REJECTED}")
         with self._open() as db:
             done = db.execute(
-                "update proposals set verdict = ?, reply = ?, decided = ? where id = ? and verdict = ?",
-                (verdict, reply, time.time(), identity, PENDING),
+                "update proposals set verdict = ?, reply = ?, note = ?, decided = ? where id = ? and verdict = ?",
+                (verdict, reply, note, time.time(), identity, PENDING),
             )
             return done.rowcount == 1
 

@@ -22,6 +22,9 @@ PORT = 9100
 _WAIT = float(os.environ.get("SUPERVISE_WAIT_SECONDS", "600"))
 _LOOK, _TELL = 0.5, 5.0  # seconds: how often the store is looked at, and the client told that it is still waiting
 Words = Annotated[str, Field(description="Why you need it, for the owner: what you are doing and what was refused.")]
+Refused = Annotated[
+    dict[str, Any] | None, Field(description="The JSON body of the refusal, as you got it: method, host, path, reason.")
+]
 Again = Annotated[str, Field(description="The id of an earlier call that was still pending, to wait for it again.")]
 
 server = FastMCP(
@@ -40,46 +43,59 @@ store: Proposals
 async def egress_block(
     context: Context,
     justification: Words,
-    host: Annotated[str, Field(description="Exact host name, or *. and a name for all below it.")] = "",
+    refused: Refused = None,
+    host: Annotated[str, Field(description="Exact host name, or *. and a name; default: that of the refusal.")] = "",
     path: Annotated[list[str] | None, Field(description="Path prefixes, as narrow as will do.")] = None,
     methods: Annotated[list[str] | None, Field(description="HTTP methods, as few as will do.")] = None,
     proposal_id: Again = "",
 ) -> str:
     """Ask the owner for a route: egress refused a host, a path or a method. Waits for the verdict."""
-    route: dict[str, Any] = {"host": host, "path": path or [], "methods": methods or ["GET", "HEAD"]}
+    request = refused_request(refused)
+    route: dict[str, Any] = {"host": host or request.get("host", ""), "path": path or []}
+    if path is None and not host and request.get("path"):
+        route["path"] = [request["path"]]
+    route["methods"] = methods or sorted({"GET", "HEAD", *([request["method"]] if request.get("method") else [])})
     route["description"] = "asked for by the agent"
-    return await _ask(context, "egress-block", {"path": "egress.routes", "value": route}, justification, proposal_id)
+    asked = {"path": "egress.routes", "value": route}
+    return await _ask(context, "egress-block", asked, justification, proposal_id, request)
 
 
 @server.tool(name="pipelock-block")
 async def pipelock_block(
     context: Context,
     justification: Words,
-    host: Annotated[str, Field(description="Exact host name, or *. and a name for all below it.")] = "",
+    refused: Refused = None,
+    host: Annotated[str, Field(description="Exact host name, or *. and a name; default: that of the refusal.")] = "",
+    content: Annotated[str, Field(description="For reason dlp_match: the refusal's content (sha256:…).")] = "",
     proposal_id: Again = "",
 ) -> str:
-    """Ask the owner to have pipelock let a host through; not what DLP refused. Waits for the verdict."""
-    return await _ask(context, "pipelock-block", {"path": "pipelock.allow", "value": host}, justification, proposal_id)
+    """Ask the owner for what pipelock refused: a host, or one exact content, once. Waits for the verdict."""
+    request = refused_request(refused)
+    content = content or ("" if host else request.get("content", ""))
+    if content:
+        asked = {"path": "pipelock.once", "value": content}
+    else:
+        asked = {"path": "pipelock.allow", "value": host or request.get("host", "")}
+    return await _ask(context, "pipelock-block", asked, justification, proposal_id, request)
 
 
 @server.tool(name="capability-block")
 async def capability_block(
     context: Context,
     justification: Words,
-    capability: Annotated[str, Field(description="apt, npm, memory or cpus.")] = "",
-    value: Annotated[str, Field(description="A package, a size (8g) or a number of cores.")] = "",
+    capability: Annotated[str, Field(description="apt, npm, memory, cpus; push for one under review.")] = "",
+    value: Annotated[str, Field(description="A package, a size (8g), a number of cores, a sha256:…")] = "",
     proposal_id: Again = "",
 ) -> str:
-    """Ask the owner for a package, memory or cpus. A new container may follow. Waits for the verdict."""
+    """Ask the owner for a package, memory, cpus, or one reviewed push. A new container may follow. Waits."""
     told: object = value
     if capability == "cpus":
         try:
             told = float(value)
         except ValueError:
             raise ToolError("cpus: a number of cores") from None
-    return await _ask(
-        context, "capability-block", {"path": f"agent.{capability}", "value": told}, justification, proposal_id
-    )
+    asked = {"path": "git.review" if capability == "push" else f"agent.{capability}", "value": told}
+    return await _ask(context, "capability-block", asked, justification, proposal_id, {})
 
 
 @server.tool(name="list-egress-routes")
@@ -89,8 +105,8 @@ async def list_egress_routes() -> str:
 
 
 def _routes() -> str:
-    proxy = os.environ.get("EGRESS_PROXY", "")
-    if not proxy:
+    proxy = os.environ["BOTTLE_PROXY"]
+    if "//egress:" not in proxy:
         return json.dumps({"routes": [], "note": "this bottle has no routes; pipelock lets through what it allows"})
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": proxy}))
     try:
@@ -100,13 +116,27 @@ def _routes() -> str:
         raise ToolError(f"egress does not answer: {error}") from None
 
 
-async def _ask(context: Any, tool: str, asked: dict[str, Any], words: str, proposal_id: str) -> str:
+def refused_request(told: dict[str, Any] | None) -> dict[str, str]:
+    """What the agent says was refused, the known keys only, as short text. Raises ToolError for anything else."""
+    if told is None:
+        return {}
+    known = ("method", "host", "path", "reason", "refused_by", "content")
+    kept: dict[str, str] = {key: told[key] for key in known if key in told}
+    for key, value in kept.items():
+        if not isinstance(value, str) or len(value) > 300 or not value.isprintable():
+            raise ToolError(f"refused.{key}: text of 300 characters at most, as in the refusal")
+    return kept
+
+
+async def _ask(
+    context: Any, tool: str, asked: dict[str, Any], words: str, proposal_id: str, request: dict[str, str]
+) -> str:
     proposal = store.get(proposal_id) if proposal_id else None
     if proposal_id and proposal is None:
         raise ToolError(f"{proposal_id}: no such proposal")
     if proposal is None:
         try:
-            proposal = store.add(tool, Change.read(asked).to_json(), words, {})
+            proposal = store.add(tool, Change.read(asked).to_json(), words, request)
         except (ChangeError, LimitError) as error:
             raise ToolError(str(error)) from None
         _log("proposed", proposal)
@@ -119,7 +149,8 @@ async def _verdict(context: Any, proposal: Proposal) -> Proposal:
     while proposal.verdict == PENDING and time.monotonic() - started < _WAIT:
         if time.monotonic() - told >= _TELL:
             told = time.monotonic()
-            await context.report_progress(told - started, _WAIT, f"{proposal.id}: waiting for the owner")
+            note = f" ({proposal.note})" if proposal.note else ""
+            await context.report_progress(told - started, _WAIT, f"{proposal.id}: waiting for the owner{note}")
         await anyio.sleep(_LOOK)
         proposal = store.get(proposal.id) or proposal
     return proposal
@@ -127,9 +158,10 @@ async def _verdict(context: Any, proposal: Proposal) -> Proposal:
 
 def answer(proposal: Proposal) -> str:
     """What the agent is told."""
-    reply = f" The owner says: {proposal.reply}" if proposal.reply else ""
+    reply = f" {proposal.note}" if proposal.note else ""
+    reply += f" The owner says: {proposal.reply}" if proposal.reply else ""
     if proposal.verdict == PENDING:
-        return f"pending: {proposal.id}. Call this tool again with proposal_id={proposal.id} to go on waiting."
+        return f"pending: {proposal.id}. Call this tool again with proposal_id={proposal.id} to go on waiting.{reply}"
     if proposal.verdict == APPROVED:
         return f"approved: {proposal.id}. It is in force; try again.{reply}"
     return f"rejected: {proposal.id}. Do not ask for the same again.{reply}"

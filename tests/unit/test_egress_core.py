@@ -169,7 +169,9 @@ def test_a_route_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("addons.until.time.time", lambda now=now: now)
         assert len(routes.describe()["routes"]) == paths  # type: ignore[arg-type]
         assert bool(routes.injected_headers("a.example.com")) is injected
-        assert bool(routes.decide(scheme="https", host="a.example.com", port=443, method="GET", path="/").slot) is injected  # type: ignore[union-attr]
+        assert (
+            bool(routes.decide(scheme="https", host="a.example.com", port=443, method="GET", path="/").slot) is injected
+        )  # type: ignore[union-attr]
     for wrong in ("2026-01-31", "2026-01-31T12:00:00", "2026-13-31T12:00:00Z", "x", ""):
         with pytest.raises(TableError, match="until"):
             table({"host": "a.example.com", "until": wrong})

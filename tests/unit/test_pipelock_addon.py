@@ -95,9 +95,7 @@ def test_verdicts(pipelock: Pipelock, made: http.HTTPFlow, expected: str | None)
 
 
 def test_a_name_that_does_not_resolve(pipelock: Pipelock, tmp_path: Path) -> None:
-    changed = MANIFEST.model_copy(
-        update={"pipelock": PipelockConfig(allow=["nowhere.example.org"])}
-    )
+    changed = MANIFEST.model_copy(update={"pipelock": PipelockConfig(allow=["nowhere.example.org"])})
     (tmp_path / "pipelock.yaml").write_text(render(changed))
     assert pipelock._file.poll()
     made = flow("https://nowhere.example.org/")
@@ -257,7 +255,12 @@ def test_the_owner_lets_exactly_one_request_through_once(pipelock: Pipelock, tmp
     assert run(pipelock, once_flow()) == "dlp_match"  # asking changes nothing
     once = Once(tmp_path / "once")
     assert once.grant(told["content"], "p-0123456789")
-    others = [once_flow(method="PUT"), once_flow(path="/y"), once_flow(body=LEAK.encode() + b" "), once_flow(path="/x?a")]
+    others = [
+        once_flow(method="PUT"),
+        once_flow(path="/y"),
+        once_flow(body=LEAK.encode() + b" "),
+        once_flow(path="/x?a"),
+    ]
     assert [run(pipelock, other) for other in others] == ["dlp_match"] * 4
     assert run(pipelock, once_flow(x_note=LEAK)) == "dlp_match"  # a header is not part of what was approved
     assert run(pipelock, once_flow()) is None

@@ -167,7 +167,7 @@ def test_supervise_is_on_the_agents_network_alone_and_holds_nothing() -> None:
     container = recorder.container("supervise")
     assert [n["aliases"] for n in container.inputs["networksAdvanced"]] == [["supervise"]]
     assert "agent-network" in container.inputs["networksAdvanced"][0]["name"]
-    assert not container.inputs.get("uploads")
+    assert [item["file"] for item in container.inputs["uploads"]] == ["/etc/supervise/ca.pem"]
     assert outputs["plan"]["supervise"]["image"].startswith("claude-bottle/supervise:")
     absent, _ = compose({"pipelock": {"allow": ["a.example.com"]}})
     assert "supervise" not in str([r.inputs.get("hostname") for r in absent.all(":Container")])

@@ -1,0 +1,40 @@
+"""The refused request once more, as the agent would send it: through its proxy, without a credential or a body."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+# Safe ones only (RFC 9110, 9.2.1). PUT and DELETE are idempotent too, but do something; POST may do it twice.
+SAFE = ("GET", "HEAD", "OPTIONS")
+CA = Path("/etc/supervise/ca.pem")
+_BLOCKED = "x-pipelock-block-reason"
+
+
+def can_be_replayed(request: Mapping[str, Any]) -> bool:
+    """Whether the refused request can be sent again by somebody else."""
+    return request.get("method") in SAFE and bool(request.get("host"))
+
+
+def replay(request: Mapping[str, Any]) -> dict[str, Any]:
+    """`status` and, where a part of the bottle still refuses, its `reason`; or `error`."""
+    if not can_be_replayed(request):
+        return {"error": "not a request that is safe to send again"}
+    proxy = urlsplit(os.environ["BOTTLE_PROXY"])
+    try:
+        trusted = ssl.create_default_context(cafile=str(CA))
+        there = http.client.HTTPSConnection(str(proxy.hostname), proxy.port, timeout=15, context=trusted)
+        there.set_tunnel(str(request["host"]), 443)
+        path = quote(str(request.get("path") or "/"), safe="/%:@!$&'()*+,;=-._~")
+        there.request(str(request["method"]), path, headers={"User-Agent": "claude-bottle-replay"})
+        answer = there.getresponse()
+        reason = answer.headers.get(_BLOCKED)
+        there.close()
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return {"error": f"{type(error).__name__}: {error}"[:200]}
+    return {"status": answer.status, **({"reason": reason} if reason else {})}
