@@ -2,7 +2,7 @@ STACK ?= demo
 PYTHON ?= python3
 RUN = $(PYTHON) -m toolchain run --
 
-.PHONY: help up down plan pull test unit lint integration doctor setup docs bench-git
+.PHONY: help up down plan pull dashboard test unit lint integration doctor setup docs bench-git
 help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -20,6 +20,9 @@ plan: ## what STACK can reach, and what the next up would change
 
 pull: ## bring the workspace copy of STACK back (DRY=1: only show; TO=folder: into a new folder; FORCE=1: over changes)
 	@$(RUN) python3 -m components.pull $(STACK) $(if $(TO),--to $(TO)) $(if $(FORCE),--force) $(if $(DRY),--dry-run)
+
+dashboard: ## the owner's page: bottles, decisions, proposals; prints the address to open
+	@$(RUN) python3 -m dashboard serve
 
 test: ## set up what is missing, then run every check and test
 	@$(PYTHON) -m toolchain setup --dev

@@ -19,6 +19,7 @@ from addons.reload import ReloadingFile
 RUN = Path("/run/claude-bottle")
 REASON_HEADER = "x-pipelock-block-reason"  # the name the upstream pipelock uses (its block-reason guide, v2.4)
 _HELD_FOR_A_REFUSAL = 32 << 20  # bytes
+_IN_THE_PATH = ("dlp_match", "token_in_request")  # what was refused may be in the path, and a log is no place for it
 _ECH = 0xFE0D  # encrypted_client_hello (RFC 9849)
 
 
@@ -102,9 +103,10 @@ def answer(flow: http.HTTPFlow, refusal: Refusal) -> None:
 
 def log_refusal(flow: http.HTTPFlow, refusal: Refusal, **more: object) -> None:
     """Log what was refused, by whom and why."""
-    log_decision(
-        refusal.by, decision="refused", reason=refusal.reason, status=refusal.status, **_where(flow.request), **more
-    )
+    where = _where(flow.request)
+    if refusal.reason in _IN_THE_PATH:
+        del where["path"]
+    log_decision(refusal.by, decision="refused", reason=refusal.reason, status=refusal.status, **where, **more)
 
 
 def log_allowed(flow: http.HTTPFlow, part: str, **more: object) -> None:

@@ -19,6 +19,7 @@ from typing import IO
 
 from components.errors import BottleError
 from components.host_folder import mark_of
+from components.state import state_folder
 
 WORKSPACE = "/home/node/workspace"
 _MARK = "/home/node/.claude-bottle-home"
@@ -120,8 +121,7 @@ class BaseRecord:
 
     @property
     def file(self) -> Path:
-        state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
-        return state / "claude-bottle" / "workspaces" / f"{self.stack}.json"
+        return state_folder("workspaces") / f"{self.stack}.json"
 
     def read(self, identity: str) -> dict[str, str]:
         """Path to mark; empty where nothing is known about this home volume."""
@@ -132,7 +132,6 @@ class BaseRecord:
             return {}
 
     def write(self, identity: str, base: dict[str, str]) -> None:
-        self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         new = self.file.with_suffix(".new")
         new.write_text(json.dumps({"home": identity, "base": base}))
         new.replace(self.file)

@@ -21,7 +21,7 @@ SETS = ("agent.memory", "agent.cpus")
 # Not in the manifest: the part that holds a refused content, by its digest.
 GRANTS = {"pipelock.once": "pipelock", "git.review": "git-gate"}
 # What can end by itself: the proxies know the time, so this holds with no process of the owner's running.
-_ENDING = ("egress.routes", "pipelock.allow")
+ENDING = ("egress.routes", "pipelock.allow")
 _ROUTE_KEYS = {"host", "path", "methods", "description"}
 
 
@@ -83,7 +83,7 @@ class Change:
 
     def ending(self, until: str) -> Change:
         """The same for a limited time. until: a UTC time. Raises ChangeError for what does not end by itself."""
-        if self.path not in _ENDING:
+        if self.path not in ENDING:
             raise ChangeError("for a limited time: routes and allowed hosts only")
         value = dict(self.value) if isinstance(self.value, Mapping) else {"host": self.value}
         return Change.read({"path": self.path, "value": {**value, "until": until}}, owner=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from components.naming import LABEL_STACK, PREFIX
+from components.naming import LABEL_ROLE, LABEL_STACK, PREFIX
 
 _ROLES = ("agent", "egress", "pipelock", "git-gate", "supervise")
 
@@ -29,6 +29,25 @@ class Part:
     def removal(self) -> str:
         """The command that takes it away."""
         return f"docker {self.kind} rm {'-f ' if self.kind == 'container' else ''}{self.name}"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A container of a bottle. status: the engine's words, as in `Up 2 minutes (healthy)`."""
+
+    stack: str
+    role: str
+    id: str
+    status: str
+
+    @property
+    def health(self) -> str:
+        """healthy, starting, unhealthy or stopped."""
+        if not self.status.startswith("Up") or "(Paused)" in self.status:
+            return "stopped"
+        if "unhealthy" in self.status:
+            return "unhealthy"
+        return "starting" if "health: starting" in self.status else "healthy"
 
 
 class Engine:
@@ -74,6 +93,14 @@ class Engine:
                 identity, _, name = line.partition("\t")
                 found[identity] = Part(kind, identity, name)
         return list(found.values())
+
+    def bottles(self) -> list[Running]:
+        """Every container of every bottle on the engine, running or not."""
+        shape = "\t".join(
+            (f'{{{{.Label "{LABEL_STACK}"}}}}', f'{{{{.Label "{LABEL_ROLE}"}}}}', "{{.ID}}", "{{.Status}}")
+        )
+        told = self._docker("ps", "-a", "--no-trunc", "--filter", f"label={LABEL_STACK}", "--format", shape)
+        return [Running(*line.split("\t", 3)) for line in told.splitlines() if line.count("\t") == 3]
 
     def image_problem(self, name: str) -> str | None:
         """Why an image can neither be found here nor in its registry; None when it can."""

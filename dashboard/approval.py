@@ -1,96 +1,206 @@
 """Verdicts of the owner: a proposal becomes an edit of the stack file and an `up`, and only then an answer.
 
-Tool, words and change of a proposal are the agent's, so not to be trusted where they are shown.
+Tool, words, request and change of a proposal are the agent's, so not to be trusted where they are shown. Every step can
+be done twice: an approval that was cut off goes on where it was, and nothing is made two times.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-import json
-import subprocess
+import getpass
+import hashlib
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from addons.until import write_until
 from components.change import Change, ChangeError
 from components.errors import BottleError
-from components.naming import docker_name
+from dashboard.apply import Apply, Previewed
+from dashboard.audit import Audit
+from dashboard.begun import Begun, Desk
+from dashboard.inbox import Inbox
 from dashboard.stack_file import StackFile, changed
-from sidecar_images.supervise.proposals import Proposal
+from sidecar_images.supervise.proposals import APPROVED, PENDING, REJECTED, Proposal
+from sidecar_images.supervise.replay import can_be_replayed
 
 
-class Inbox:
-    """The proposals of one stack, read and decided by `docker exec`: the agent's network has no way to do so."""
-
-    def __init__(self, stack: str) -> None:
-        self._container = docker_name("supervise", stack)
-
-    def all(self) -> list[Proposal]:
-        """Oldest first. Raises BottleError when supervise is not there."""
-        return [Proposal(**told) for told in json.loads(self._run("list"))]
-
-    def get(self, identity: str) -> Proposal:
-        """Raises BottleError when there is none of that id."""
-        for proposal in self.all():
-            if proposal.id == identity:
-                return proposal
-        raise BottleError(f"{identity}: no such proposal")
-
-    def decide(self, identity: str, verdict: str, reply: str) -> None:
-        """Raises BottleError when it is not pending any more."""
-        self._run("decide", json.dumps({"id": identity, "verdict": verdict, "reply": reply}))
-
-    def _run(self, verb: str, stdin: str = "") -> str:
-        argv = ["docker", "exec", "-i", self._container, "python3", "-m", "supervise.decide", verb]
-        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise BottleError((done.stderr.strip().splitlines() or ["supervise does not answer"])[-1])
-        return done.stdout
+def _quiet(_: str) -> None:
+    return None
 
 
 @dataclass
 class Approval:
-    """One proposal on its way into the bottle. up: applies the stack file, raises BottleError when it fails."""
+    """Everything that answers the proposals of one stack. tell: gets a line for each thing that happens."""
 
     stack: str
     project: Path
     inbox: Inbox
-    up: Callable[[], None]
+    apply: Apply
+    audit: Audit
+    desk: Desk
+    tell: Callable[[str], None] = _quiet
+    where: str = "terminal"
+    who: str = field(default_factory=getpass.getuser)
 
-    def diff(self, proposal: Proposal) -> str:
-        """What approving would change in the stack file."""
-        file = StackFile.of(self.stack, self.project)
-        before = file.read()
-        after = changed(before, self._change(proposal))
+    @classmethod
+    def of(cls, stack: str, project: Path, **more: Any) -> Approval:
+        """For a stack of this project. Raises BottleError where there is none."""
+        StackFile.of(stack, project)
+        return cls(stack, project, Inbox(stack), Apply(stack, project), Audit(stack), Desk(stack), **more)
+
+    def diff(self, change: Change) -> str:
+        """What this would change in the stack file; empty for a change that is not in it."""
+        before, after = self._texts(change)
         lines = difflib.unified_diff(before.splitlines(), after.splitlines(), "now", "approved", lineterm="", n=2)
         return "\n".join(lines)
 
-    def approve(self, identity: str, reply: str) -> None:
-        """Edit, apply, answer. When `up` fails the file is put back, and the proposal stays pending."""
-        proposal = self.inbox.get(identity)
-        if proposal.verdict != "pending":
-            raise BottleError(f"{identity} is {proposal.verdict} already")
-        file = StackFile.of(self.stack, self.project)
-        before = file.read()
-        after = changed(before, self._change(proposal))
-        file.replace(before, after)
-        try:
-            self.up()
-        except BaseException:
-            # Pulumi may have written its salt meanwhile: only what was put in is taken out.
-            if file.read() == after:
-                file.replace(after, before)
-            raise
-        self.inbox.decide(identity, "approved", reply)
+    def preview(self, change: Change) -> Previewed:
+        """What `pulumi up` would do; nothing is changed. Raises BottleError with what is in the way."""
+        before, after = self._texts(change)
+        return Previewed([], []) if before == after else self.apply.preview(after)
 
-    def reject(self, identity: str, reply: str) -> None:
-        """Answer no, with the owner's words."""
-        self.inbox.decide(identity, "rejected", reply)
+    def change(self, proposal: Proposal, edit: object = None, seconds: int = 0) -> Change:
+        """The change to make. edit: path and value in place of the agent's. seconds: how long it holds; 0: for good.
 
-    @staticmethod
-    def _change(proposal: Proposal) -> Change:
-        """Checked again here: what comes out of the sidecar is not trusted."""
+        What comes out of the sidecar is checked again here. Raises BottleError.
+        """
         try:
-            return Change.read(proposal.change)
+            made = Change.read(proposal.change) if edit is None else Change.read(edit, owner=True)
+            return made.ending(write_until(time.time() + seconds)) if seconds else made
         except ChangeError as error:
             raise BottleError(f"{proposal.id} asks for what cannot be given: {error}") from None
+
+    def approve(self, identity: str, reply: str, edit: object = None, seconds: int = 0) -> str:
+        """Edit, apply, replay, answer; what the agent is told besides the reply comes back.
+
+        When `up` fails the file is put back, the bottle is as it was, and the proposal stays pending.
+        """
+        with self.desk.alone():
+            proposal, begun = self.inbox.get(identity), self.desk.begun()
+            if begun is not None and begun.id != identity:
+                raise BottleError(f"the approval of {begun.id} was cut off; approve or reject that one first")
+            if proposal.verdict != PENDING:
+                if begun is not None:
+                    self.desk.end()  # cut off after its answer
+                raise BottleError(f"{identity} is {proposal.verdict} already")
+            if begun is None:
+                change = self.change(proposal, edit, seconds)
+                before, after = self._texts(change)
+                begun = Begun(identity, change.to_json(), reply, f"{self.who} ({self.where})", before, after)
+                self._record("approving", begun)
+                self.desk.begin(begun)
+            else:
+                self.tell(f"{identity}: goes on where it was cut off")
+            return self._carry_out(proposal, begun)
+
+    def reject(self, identity: str, reply: str) -> None:
+        """Answer no, with the owner's words. What an approval that was cut off has made is taken back first."""
+        with self.desk.alone():
+            proposal, begun = self.inbox.get(identity), self.desk.begun()
+            if proposal.verdict != PENDING:
+                raise BottleError(f"{identity} is {proposal.verdict} already")
+            if begun is not None and begun.id == identity:
+                self._take_back(begun)
+            event = {"event": REJECTED, "id": identity, "who": f"{self.who} ({self.where})", "reply": reply}
+            if not self.audit.has(REJECTED, identity):
+                self.audit.append({**event, "change": proposal.change})
+            self.inbox.decide(identity, REJECTED, reply)
+
+    def go_on(self) -> str | None:
+        """Finish the approval that was cut off, if there is one; its id."""
+        begun = self.desk.begun()
+        if begun is None:
+            return None
+        proposal = self.inbox.get(begun.id)
+        if proposal.verdict == PENDING:
+            self.approve(begun.id, begun.reply)
+        else:
+            self.desk.end()
+        return begun.id
+
+    def _carry_out(self, proposal: Proposal, begun: Begun) -> str:
+        change = Change.read(begun.change, owner=True)
+        if change.grants is not None:
+            try:
+                self.inbox.grant(change.grants, str(change.value), proposal.id)
+            except BottleError:
+                self.desk.end()
+                raise
+            note = ""
+        else:
+            self._apply(proposal, begun)
+            note = self._replayed(proposal)
+        if not self.audit.has(APPROVED, proposal.id):
+            self._record(APPROVED, begun, note=note)
+        self.inbox.decide(proposal.id, APPROVED, begun.reply, note)
+        self.desk.end()
+        self.tell(f"{proposal.id} approved; the agent knows. {note}".rstrip())
+        return note
+
+    def _apply(self, proposal: Proposal, begun: Begun) -> None:
+        file = StackFile.of(self.stack, self.project)
+        if begun.before != begun.after and file.read() != begun.after:
+            try:
+                file.replace(begun.before, begun.after)
+            except BottleError:
+                self.desk.end()  # nothing was changed
+                raise
+        self.tell(f"{file.path.name} edited; pulumi up")
+        with contextlib.suppress(BottleError):
+            self.inbox.note(proposal.id, "The owner has approved; it is being applied.")
+        try:
+            self.apply.up(self.tell)
+        except BottleError as error:
+            self._record("failed", begun, error=str(error)[:2000])
+            taken_back = self._take_back(begun)
+            with contextlib.suppress(BottleError):
+                self.inbox.note(proposal.id, "The owner has approved, but applying it failed; the owner knows.")
+            raise BottleError(f"{error}\n{taken_back}; {proposal.id} is still pending") from None
+
+    def _take_back(self, begun: Begun) -> str:
+        """Put the file and the bottle back; says how far that went."""
+        file = StackFile.of(self.stack, self.project)
+        again = f"pulumi up -s {self.stack}"
+        if begun.before != begun.after and file.read() == begun.after:
+            file.replace(begun.after, begun.before)
+        elif file.read() != begun.before:
+            self.desk.end()
+            return f"the stack file has been edited meanwhile and stays as it is; look at it, then: {again}"
+        self.tell("the stack file is as it was; putting the bottle back")
+        try:
+            self.apply.up(self.tell)
+        except BottleError as error:
+            self.desk.end()
+            return f"the stack file is as it was, the bottle may be half changed: {error}\nwhen that is mended: {again}"
+        self.desk.end()
+        return "the stack file and the bottle are as they were"
+
+    def _replayed(self, proposal: Proposal) -> str:
+        if not can_be_replayed(proposal.request):
+            return ""
+        request = f"{proposal.request['method']} {proposal.request['host']}"
+        try:
+            told = self.inbox.replay(proposal.request)
+        except BottleError:
+            return ""
+        if told.get("reason"):
+            return f"The refused request was tried again ({request}) and is still refused: {told['reason']}."
+        if told.get("error"):
+            return f"The refused request was tried again ({request}): {told['error']}."
+        return f"The refused request was tried again ({request}): it passes, status {told['status']}."
+
+    def _texts(self, change: Change) -> tuple[str, str]:
+        before = StackFile.of(self.stack, self.project).read()
+        return before, before if change.grants else changed(before, change)
+
+    def _record(self, event: str, begun: Begun, **more: object) -> None:
+        digests = {age: hashlib.sha256(text.encode()).hexdigest() for age, text in vars(begun).items() if age in _TEXTS}
+        told = {"event": event, "id": begun.id, "who": begun.who, "change": begun.change, "reply": begun.reply}
+        self.audit.append({**told, "file": digests, **more})
+
+
+_TEXTS = ("before", "after")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
 
-from components.change import APPENDS, Change
+from addons.until import ended, parse_until
+from components.change import APPENDS, ENDING, Change
 from components.errors import BottleError
 
 BOTTLE = "claude-bottle:bottle"
@@ -46,16 +50,43 @@ class StackFile:
 
 def changed(text: str, change: Change) -> str:
     """The text of a stack file with this change, all else as it is. Raises BottleError on a file without a bottle."""
+    return _edited(text, lambda bottle: _make(bottle, change))
+
+
+def without_ended(text: str) -> str:
+    """The same without the routes and allowed hosts whose time is over; they let nothing through any more."""
+
+    def sweep(bottle: Any) -> None:
+        for path in ENDING:
+            section, last = path.split(".")
+            items = (bottle.get(section) or {}).get(last) or []
+            for item in [item for item in items if isinstance(item, dict) and _is_over(item.get("until"))]:
+                items.remove(item)
+
+    return _edited(text, sweep)
+
+
+def _is_over(until: object) -> bool:
+    try:
+        return until is not None and ended(parse_until(str(until)))
+    except ValueError:
+        return False
+
+
+def _edited(text: str, edit: Callable[[Any], None]) -> str:
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
     yaml.indent(mapping=_indent(text), sequence=_indent(text) + 2, offset=_indent(text))
-    told = yaml.load(text)
     try:
+        told = yaml.load(text)
         bottle = told["config"][BOTTLE]
-    except (KeyError, TypeError):
-        raise BottleError(f"the stack file has no {BOTTLE}") from None
-    _make(bottle, change)
+    except (KeyError, TypeError, YAMLError):
+        raise BottleError(f"the stack file has no {BOTTLE}, or is not YAML") from None
+    as_it_was = copy.deepcopy(bottle)
+    edit(bottle)
+    if bottle == as_it_was:
+        return text
     out = io.StringIO()
     yaml.dump(told, out)
     return out.getvalue()
@@ -73,8 +104,20 @@ def _make(bottle: Any, change: Change) -> None:
         return
     if place.get(last) is None:
         place[last] = []
-    if change.value not in place[last]:
-        place[last].append(change.value)
+    items = place[last]
+    for index, item in enumerate(items):
+        if _apart_from_its_end(item) == _apart_from_its_end(change.value):
+            if item != change.value:
+                items[index] = change.value
+            return
+    items.append(change.value)
+
+
+def _apart_from_its_end(item: Any) -> Any:
+    told = dict(item) if isinstance(item, dict) else {"host": item}
+    told.pop("until", None)
+    told.pop("description", None)
+    return told
 
 
 def _indent(text: str) -> int:

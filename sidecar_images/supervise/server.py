@@ -54,7 +54,9 @@ async def egress_block(
     route: dict[str, Any] = {"host": host or request.get("host", ""), "path": path or []}
     if path is None and not host and request.get("path"):
         route["path"] = [request["path"]]
-    route["methods"] = methods or sorted({"GET", "HEAD", *([request["method"]] if request.get("method") else [])})
+    # As few as will do: what a declared route has already would be in conflict with it.
+    asked_with = request.get("method", "GET")
+    route["methods"] = methods or (["GET", "HEAD"] if asked_with == "GET" else [asked_with])
     route["description"] = "asked for by the agent"
     asked = {"path": "egress.routes", "value": route}
     return await _ask(context, "egress-block", asked, justification, proposal_id, request)

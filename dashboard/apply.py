@@ -1,0 +1,92 @@
+"""`pulumi preview` and `pulumi up` of one stack through the automation API, with progress."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pulumi import automation as auto
+
+from components.errors import BottleError
+from components.plan_table import changes
+
+Tell = Callable[[str], None]
+_SHOWN = ("create", "update", "replace", "delete")
+
+
+class _Workspace(auto.LocalWorkspace):
+    def select_stack(self, stack_name: str) -> None:
+        """Nothing: every command names its stack, and the one that the owner has selected stays selected."""
+
+
+@dataclass(frozen=True)
+class Previewed:
+    """gains: what changes for the agent, in words. steps: what Pulumi would do, a line each."""
+
+    gains: list[str]
+    steps: list[str]
+
+
+class Apply:
+    """One stack of the project. Raises BottleError with Pulumi's own words."""
+
+    def __init__(self, stack: str, project: Path) -> None:
+        self._stack_name, self._project = stack, project
+
+    def preview(self, text: str) -> Previewed:
+        """What `up` would do with this text in the stack file; the file itself is not touched."""
+        steps: list[str] = []
+        plans: list[tuple[Any, Any]] = []
+
+        def event(told: Any) -> None:
+            step = told.resource_pre_event and told.resource_pre_event.metadata
+            if not step:
+                return
+            old, new = ((age.inputs or {}).get("plan") if age else None for age in (step.old, step.new))
+            if "claude-bottle:bottle:Bottle::" in step.urn and new and step.op.value != "refresh":
+                plans.append((old, new))
+            if step.op.value in _SHOWN and step.type.startswith(("docker:", "command:", "tls:")):
+                steps.append(f"{step.op.value} {step.type.rpartition(':')[2]} {step.urn.rpartition('::')[2]}")
+
+        with tempfile.TemporaryDirectory(prefix="claude-bottle-") as folder:
+            file = Path(folder) / f"Pulumi.{self._stack_name}.yaml"
+            file.write_text(text)
+            self._run(lambda s, tell: s.preview(on_event=event, on_output=tell, config_file=str(file)), None)
+        gains = [line for old, new in plans[-1:] for line in changes(old, new)]
+        return Previewed(gains, list(dict.fromkeys(steps)))
+
+    def up(self, tell: Tell) -> None:
+        """Apply the stack file. tell: gets Pulumi's lines as they come."""
+        self._run(lambda s, out: s.up(on_output=out, show_secrets=False), tell)
+
+    def _run(self, do: Callable[[auto.Stack, Tell], Any], tell: Tell | None) -> None:
+        said: list[str] = []
+
+        def out(line: str) -> None:
+            said.append(line)
+            if tell is not None and line.strip():
+                tell(line.rstrip())
+
+        env = {"PULUMI_SKIP_UPDATE_CHECK": "true", "NO_COLOR": "1"}
+        try:
+            workspace = _Workspace(work_dir=str(self._project), env_vars={**os.environ, **env})
+            do(auto.Stack.select(self._stack_name, workspace), out)
+        except auto.errors.ConcurrentUpdateError:
+            raise BottleError(f"another pulumi is at work on {self._stack_name}; wait for it, then try again") from None
+        except auto.errors.CommandError as error:
+            raise BottleError(_reason(said, str(error))) from None
+
+
+def _reason(said: list[str], error: str) -> str:
+    """Pulumi's diagnostics, without its progress."""
+    lines = [line.rstrip() for line in said if line.strip()]
+    start = next((n for n, line in enumerate(lines) if line.startswith("Diagnostics:")), None)
+    if start is None:
+        return "pulumi: " + ("\n".join(lines[-5:]) or error.strip()[-1000:])
+    told = lines[start + 1 :]
+    end = next((n for n, line in enumerate(told) if line.startswith(("Resources:", "Outputs:"))), len(told))
+    return "\n".join(told[:end]) or error.strip()[-1000:]

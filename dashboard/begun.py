@@ -1,0 +1,68 @@
+"""Approvals that have begun: written down before anything changes, so that a killed one goes on and is not lost."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from components.errors import BottleError
+from components.state import state_folder
+
+
+@dataclass(frozen=True)
+class Begun:
+    """change: what is being made, as the owner has edited it. before, after: the stack file's text; the same for a
+    change that is not in it."""
+
+    id: str
+    change: dict[str, Any]
+    reply: str
+    who: str
+    before: str
+    after: str
+
+
+class Desk:
+    """What is under way for one stack: one thing at a time, over all processes of the owner."""
+
+    def __init__(self, stack: str) -> None:
+        folder = state_folder("approvals")
+        self._stack, self._file, self._lock = stack, folder / f"{stack}.json", folder / f"{stack}.lock"
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Raises BottleError when another approval of this stack is at work."""
+        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BottleError(f"another approval of {self._stack} is at work; wait for it") from None
+        else:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def begun(self) -> Begun | None:
+        """The approval that was cut off, or is at work now."""
+        try:
+            return Begun(**json.loads(self._file.read_text()))
+        except FileNotFoundError:
+            return None
+
+    def begin(self, begun: Begun) -> None:
+        """On disk before this returns."""
+        beside = self._file.with_suffix(".new")
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(asdict(begun), file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self._file)
+
+    def end(self) -> None:
+        """All of it is done, or taken back."""
+        self._file.unlink(missing_ok=True)

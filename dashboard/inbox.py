@@ -1,0 +1,76 @@
+"""The owner's way to the sidecars of one bottle: by `docker exec`, which the agent's network has no part in."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+from components.errors import BottleError
+from components.naming import docker_name
+from sidecar_images.supervise.proposals import Proposal
+
+_SECONDS = 30
+# Where each part keeps what it holds, and the Python that it has (addons/once.py is in both images).
+_HOLDERS = {
+    "pipelock": ("/opt/proxy/bin/python", "/run/claude-bottle/once"),
+    "git-gate": ("python3", "/run/git-gate/once"),
+}
+
+
+class Inbox:
+    """The proposals of one stack, and the contents that its parts hold for a verdict."""
+
+    def __init__(self, stack: str) -> None:
+        self._stack = stack
+
+    def all(self) -> list[Proposal]:
+        """Oldest first. Raises BottleError when supervise is not there."""
+        return [Proposal(**told) for told in json.loads(self._supervise("list"))]
+
+    def get(self, identity: str) -> Proposal:
+        """Raises BottleError when there is none of that id."""
+        for proposal in self.all():
+            if proposal.id == identity:
+                return proposal
+        raise BottleError(f"{identity}: no such proposal")
+
+    def decide(self, identity: str, verdict: str, reply: str, note: str = "") -> None:
+        """Raises BottleError when it is not pending any more."""
+        told = {"id": identity, "verdict": verdict, "reply": reply, "note": note}
+        self._supervise("decide", json.dumps(told))
+
+    def note(self, identity: str, note: str) -> None:
+        """Tell the agent, who waits, what happens."""
+        self._supervise("note", json.dumps({"id": identity, "note": note}))
+
+    def replay(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Send a refused request again, as the agent would: `status` and perhaps `reason`, or `error`."""
+        told: dict[str, Any] = json.loads(self._supervise("replay", json.dumps(request)))
+        return told
+
+    def held(self, part: str, digest: str) -> dict[str, Any] | None:
+        """What a part holds under this digest, to be shown; None when it has let it go."""
+        told: dict[str, Any] | None = json.loads(self._once(part, "held", digest))
+        return told
+
+    def grant(self, part: str, digest: str, identity: str) -> None:
+        """Let this content through once; the same proposal again changes nothing. Raises BottleError if it is gone."""
+        self._once(part, "grant", digest, identity)
+
+    def _supervise(self, verb: str, stdin: str = "") -> str:
+        return self._exec("supervise", ["python3", "-m", "supervise.decide", verb], stdin)
+
+    def _once(self, part: str, *argv: str) -> str:
+        python, folder = _HOLDERS[part]
+        return self._exec(part, [python, "-m", "addons.once", folder, *argv])
+
+    def _exec(self, part: str, command: list[str], stdin: str = "") -> str:
+        argv = ["docker", "exec", "-i", "-w", "/app", docker_name(part, self._stack), *command]
+        try:
+            done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False, timeout=_SECONDS)
+        except (OSError, subprocess.TimeoutExpired):
+            raise BottleError(f"{part} of {self._stack} does not answer") from None
+        if done.returncode != 0:
+            raise BottleError((done.stderr.strip().splitlines() or [f"{part} does not answer"])[-1])
+        return done.stdout

@@ -1,0 +1,31 @@
+// Everything that is shown goes in as text: names, words and paths are the agent's choice. No innerHTML anywhere.
+
+export const $ = (id) => document.getElementById(id);
+
+export function make(name, text = "", kind = "") {
+  const made = document.createElement(name);
+  made.textContent = text;
+  if (kind) made.className = kind;
+  return made;
+}
+
+export async function ask(method, path, told) {
+  const options = { method, headers: { "content-type": "application/json" } };
+  if (told) options.body = JSON.stringify(told);
+  let answer, body;
+  try {
+    answer = await fetch(path, options);
+    body = await answer.json();
+  } catch {
+    throw new Error("the dashboard does not answer; is it still running?");
+  }
+  if (!answer.ok) throw new Error(body.error || `the dashboard says ${answer.status}`);
+  return body;
+}
+
+export function showDiff(place, text) {
+  place.replaceChildren(...text.split("\n").map((line) => {
+    const kind = line.startsWith("@@") ? "at" : line.startsWith("+") ? "add" : line.startsWith("-") ? "del" : "";
+    return make("span", line + "\n", kind);
+  }));
+}

@@ -1,0 +1,156 @@
+// One proposal as a card: who asks, why, what would be gained, the change, and the owner's answer.
+import { ask, make, showDiff } from "./dom.js";
+
+const cards = new Map();
+
+export function card(stack, told) {
+  const key = `${stack}/${told.id}`;
+  if (!cards.has(key)) cards.set(key, new Card(stack, told));
+  const found = cards.get(key);
+  found.update(told);
+  return found.element;
+}
+
+export const cardOf = (stack, id) => cards.get(`${stack}/${id}`);
+export const cardAt = (element) => [...cards.values()].find((one) => one.element === element);
+
+class Card {
+  constructor(stack, told) {
+    this.stack = stack;
+    this.id = told.id;
+    this.path = `/api/${encodeURIComponent(stack)}/proposals/${encodeURIComponent(told.id)}`;
+    this.element = document.getElementById("proposal").content.firstElementChild.cloneNode(true);
+    this.sure = false;
+    this.find(".preview").addEventListener("click", () => this.preview());
+    this.find(".edit-button").addEventListener("click", () => this.edit());
+    this.find(".approve").addEventListener("click", () => this.approve());
+    this.find(".reject").addEventListener("click", () => this.reject());
+    this.find(".reply input").addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && this.rejecting) this.reject();
+    });
+    this.find(".for select").addEventListener("input", () => this.calm());
+    this.find("textarea").addEventListener("input", () => this.calm());
+  }
+
+  find(selector) { return this.element.querySelector(selector); }
+
+  update(told) {
+    const pending = told.verdict === "pending", was = this.told;
+    this.told = told;
+    this.element.className = `proposal ${told.verdict}`;
+    this.element.dataset.id = told.id;
+    this.find("h3").textContent = pending ? `May the agent ${told.gain}?` : told.gain;
+    const when = new Date(told.created * 1000).toLocaleString();
+    this.find(".meta").textContent = `${this.stack} · ${told.id} · ${told.tool} · asked ${when}${pending ? "" : ` · ${told.verdict}`}`;
+    this.find("blockquote").textContent = told.words || "(nothing)";
+    const refused = Object.entries(told.request).map(([key, value]) => `${key} ${value}`).join(", ");
+    this.find(".refused").hidden = !refused;
+    this.find(".refused").textContent = `The refused request, as the agent tells it: ${refused}`;
+    const note = [told.note, told.reply && `You said: ${told.reply}`, told.at_work && pending && !this.busy
+      && "Its approval was cut off: approve goes on with it, reject takes it back."].filter(Boolean).join(" ");
+    this.find(".note").hidden = !note;
+    this.find(".note").textContent = note;
+    this.find(".answer").hidden = !pending;
+    this.find(".for").hidden = told.content || told.tool === "capability-block";
+    this.find(".diff").hidden = this.find(".diff-title").hidden = !pending || told.content;
+    this.find(".preview").hidden = this.find(".edit-button").hidden = told.content;
+    if (!pending) this.find(".held").hidden = true;
+    if (pending && !was) this.load();
+  }
+
+  async load() {
+    try {
+      const detail = await ask("GET", this.path);
+      this.find("textarea").value = detail.yaml;
+      showDiff(this.find(".diff"), detail.diff || "no change: it is there already");
+      if (detail.grants) {
+        const { what, why, excerpt } = detail.held;
+        this.find(".held").hidden = false;
+        this.find(".held pre").textContent = what ? [what, why, excerpt].filter(Boolean).join("\n\n")
+          : "it is not held any more; let the agent try again, and ask again";
+      }
+    } catch (error) { showDiff(this.find(".diff"), error.message); }
+  }
+
+  edit() {
+    this.find(".edit").hidden = false;
+    this.find("textarea").focus();
+    this.calm();
+  }
+
+  terms() {
+    const edited = !this.find(".edit").hidden;
+    return { reply: this.find(".reply input").value, for: this.find(".for select").value, ...(edited ? { change: this.find("textarea").value } : {}) };
+  }
+
+  async preview() {
+    this.outcome("pulumi preview …", "", []);
+    this.wait(true);
+    try {
+      const found = await ask("POST", `${this.path}/preview`, this.terms());
+      showDiff(this.find(".diff"), found.diff || "no change: it is there already");
+      const lines = [...found.gains, ...found.steps.map((step) => `pulumi: ${step}`)];
+      this.outcome(`Approved, the agent could: ${found.gain}`, "good", lines.length ? lines : ["pulumi up would change nothing"]);
+    } catch (error) { this.outcome("This cannot be applied as it is", "bad", error.message.split("\n")); }
+    this.wait(false);
+  }
+
+  async approve() {
+    if (!this.sure) { // one key too many must not open a way out
+      this.sure = true;
+      this.find(".approve").textContent = "Approve: sure?";
+      this.find(".approve").focus();
+      return;
+    }
+    this.calm();
+    this.wait(true);
+    this.log = [];
+    this.outcome("Applying …", "", []);
+    try {
+      await ask("POST", `${this.path}/approve`, this.terms());
+    } catch (error) { this.done(false, error.message); }
+  }
+
+  async reject() {
+    if (!this.rejecting) {
+      this.rejecting = true;
+      this.find(".reply input").focus();
+      this.outcome("Words for the agent, then Reject again (or Enter)", "", []);
+      return;
+    }
+    this.rejecting = false;
+    this.wait(true);
+    try {
+      await ask("POST", `${this.path}/reject`, { reply: this.find(".reply input").value });
+      this.done(true, "Rejected; the agent knows.");
+    } catch (error) { this.done(false, error.message); }
+  }
+
+  progress(line) {
+    this.log = [...(this.log || []), line].slice(-200);
+    const place = this.find(".log");
+    place.hidden = false;
+    place.textContent = this.log.join("\n");
+    place.scrollTop = place.scrollHeight;
+  }
+
+  done(ok, text) {
+    this.wait(false);
+    this.outcome(ok ? "Done" : "Not done", ok ? "good" : "bad", (text || "In force; the agent knows.").split("\n"));
+  }
+
+  calm() { this.sure = this.rejecting = false; this.find(".approve").replaceChildren("Approve ", make("kbd", "a")); }
+
+  wait(busy) {
+    this.busy = busy;
+    for (const button of this.element.querySelectorAll("button")) button.disabled = busy;
+  }
+
+  outcome(title, kind, lines) {
+    const place = this.find(".outcome");
+    place.hidden = false;
+    place.className = `outcome ${kind}`;
+    place.querySelector("h4").textContent = title;
+    place.querySelector("ul").replaceChildren(...lines.map((line) => make("li", line)));
+  }
+}

@@ -1,0 +1,47 @@
+"""The command that continues an agent's conversation: same identity, home and session, whatever container it is in."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+
+from components.errors import BottleError
+from components.naming import docker_name
+
+_SAFE_FOLDER = re.compile(r"/[A-Za-z0-9._/-]{0,300}\Z")
+# Where the newest session of Claude Code was; it keeps a file of JSON lines for each, below its working folder's name.
+_NEWEST = """
+newest=$(ls -t /home/node/.claude/projects/*/*.jsonl 2>/dev/null | head -n 1)
+[ -n "$newest" ] && grep -m1 -o '"cwd":"[^"]*"' "$newest" || true
+"""
+
+
+def is_running(stack: str) -> bool:
+    """Whether the agent's container is there and up."""
+    argv = ["docker", "inspect", "--format", "{{.State.Running}}", docker_name("agent", stack)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    return done.stdout.strip() == "true"
+
+
+def resume_command(stack: str) -> str:
+    """To be pasted into a shell. Raises BottleError when the agent cannot be asked."""
+    agent = docker_name("agent", stack)
+    argv = ["docker", "exec", "-u", "node", agent, "sh", "-c", _NEWEST]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    if done.returncode != 0:
+        raise BottleError(f"the agent of {stack} does not answer: {done.stderr.strip()[:200]}")
+    session = done.stdout.strip()
+    folder = _folder(session)
+    where = f" -w {shlex.quote(folder)}" if folder else ""
+    return f"docker exec -it -u node{where} {agent} claude{' --continue' if session else ''}"
+
+
+def _folder(told: str) -> str:
+    """The folder in what the agent's own files say, where it is one that cannot be anything else."""
+    try:
+        folder = json.loads("{" + told + "}")["cwd"]
+    except (ValueError, KeyError):
+        return ""
+    return folder if isinstance(folder, str) and _SAFE_FOLDER.match(folder) else ""

@@ -1,0 +1,24 @@
+"""Takes what has ended by itself out of the stack file. It lets nothing through any more; this is only for tidiness."""
+
+from __future__ import annotations
+
+from dashboard.approval import Approval
+from dashboard.stack_file import StackFile, without_ended
+
+
+def sweep(approval: Approval) -> bool:
+    """True when something was taken out and applied. Raises BottleError, the file as it was, when `up` fails."""
+    file = StackFile.of(approval.stack, approval.project)
+    before = file.read()
+    after = without_ended(before)
+    if before == after or approval.desk.begun() is not None:
+        return False
+    with approval.desk.alone():
+        file.replace(before, after)
+        try:
+            approval.apply.up(approval.tell)
+        except BaseException:
+            file.replace(after, before)
+            raise
+        approval.audit.append({"event": "ended", "who": "its own time limit"})
+    return True

@@ -1,0 +1,57 @@
+"""How long, and what exactly: what an owner types with a verdict, read strictly. Pure."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from components.change import Change
+from components.errors import BottleError, printable
+
+_DURATION = re.compile(r"([1-9][0-9]{0,4})([mhd])\Z")
+_STACK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+
+
+def seconds(text: str) -> int:
+    """`30m`, `2h`, `1d` in seconds; 0 for nothing. Raises BottleError."""
+    match = _DURATION.match(text)
+    if text and match is None:
+        raise BottleError(f"{text!r}: write how long as 30m, 2h or 1d")
+    return int(match[1]) * {"m": 60, "h": 3600, "d": 86400}[match[2]] if match else 0
+
+
+def stack_name(text: str) -> str:
+    """A name that can be a stack's. Raises BottleError."""
+    if not _STACK.match(text):
+        raise BottleError(f"{text[:60]!r} is not the name of a stack")
+    return text
+
+
+def as_yaml(change: Change) -> str:
+    """The change for an editor."""
+    out = io.StringIO()
+    yaml = YAML()
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.dump({"path": change.path, "value": change.value}, out)
+    return out.getvalue()
+
+
+def from_yaml(text: str) -> Any:
+    """What the editor gave back, not checked yet. Raises BottleError where it is not YAML."""
+    try:
+        return YAML(typ="safe", pure=True).load(io.StringIO(text))
+    except YAMLError as error:
+        raise BottleError(f"not YAML: {' '.join(str(error).split())[:300]}") from None
+
+
+def gain(change: dict[str, Any] | Change) -> str:
+    """What the agent would gain, in plain words, or why that cannot be said."""
+    try:
+        made = change if isinstance(change, Change) else Change.read(change, owner=True)
+        return printable(made.in_words())
+    except ValueError as error:
+        return f"not valid: {printable(str(error))}"
