@@ -229,7 +229,7 @@ class Manifest(_Strict):
     egress: EgressConfig = EgressConfig()
     pipelock: PipelockConfig = PipelockConfig()
     git: list[GitRemote] = Field([], description="Repositories to fetch from and push to, through git-gate.")
-    supervise: bool = Field(False, description="Whether the agent can ask you for what was refused (MCP tools).")
+    supervise: bool = Field(True, description="Whether the agent can ask you for what was refused (MCP tools).")
     network: NetworkConfig = NetworkConfig()
 
 

@@ -70,7 +70,7 @@ EXAMPLES: dict[str, str] = {
     "git[].max_blob_mb": "20",
     "git[].review": "false",
     "git[].rules": "gitleaks.toml",
-    "supervise": "true",
+    "supervise": "false",
     "network": "{outside: my-network}",
     "network.outside": "my-network",
 }

@@ -64,7 +64,11 @@ class Proposals:
             yield db
 
     def add(self, tool: str, change: dict[str, Any], words: str, request: dict[str, Any]) -> Proposal:
-        """A new proposal, or the pending one that asks for the same. Raises LimitError."""
+        """A new proposal, or the one that asks for the same and waits. Raises LimitError.
+
+        A package or a limit comes with a new container of the agent, in which the asking call ends without its answer:
+        the same question within an hour gets the answer that was given.
+        """
         if len(words) > MAX_TEXT or len(json.dumps([change, request])) > MAX_TEXT:
             raise LimitError(f"too long: {MAX_TEXT} characters for the justification, as many for the rest")
         now = time.time()
@@ -72,6 +76,10 @@ class Proposals:
             db.execute("begin immediate")
             for same in db.execute("select * from proposals where verdict = ?", (PENDING,)):
                 if json.loads(same["change"]) == change:
+                    return _proposal(same)
+            lost = "select * from proposals where verdict = ? and decided > ? order by decided desc"
+            for same in db.execute(lost, (APPROVED, now - 3600)):
+                if json.loads(same["change"]) == change and str(change.get("path")).startswith("agent."):
                     return _proposal(same)
             pending = db.execute("select count(*) from proposals where verdict = ?", (PENDING,)).fetchone()[0]
             if pending >= MAX_PENDING:

@@ -55,7 +55,8 @@ def test_only_pipelock_touches_the_outside(routed: Any, bare: Any) -> None:
     assert networks(routed[0], "pipelock") == {"chain", "outside"}
     assert networks(bare[0], "agent") == {"agent"}
     assert networks(bare[0], "pipelock") == {"agent", "outside"}
-    assert len(bare[0].all(":Container")) == 2
+    assert networks(bare[0], "supervise") == {"agent"}
+    assert len(bare[0].all(":Container")) == 3
 
 
 def test_the_inner_networks_are_internal_and_without_the_host(routed: Any) -> None:
@@ -95,7 +96,9 @@ def test_every_container_is_hardened(routed: Any, bare: Any) -> None:
             assert forbidden not in inputs
         mounts = inputs.get("mounts", [])
         assert all(mount["type"] == "volume" for mount in mounts)
-        assert [m["target"] for m in mounts] == (["/home/node"] if inputs["hostname"] == "agent" else [])
+        assert [m["target"] for m in mounts] == {"agent": ["/home/node"], "supervise": ["/var/lib/supervise"]}.get(
+            inputs["hostname"], []
+        )
 
 
 def test_names_do_not_resolve_outside(routed: Any) -> None:
@@ -185,7 +188,7 @@ def test_the_upstream_engine_gets_its_files_and_its_pinned_image() -> None:
 def test_images_stay_and_are_tagged_by_content(routed: Any) -> None:
     images = routed[0].all(":RemoteImage")
     assert {i.inputs["name"].partition(":")[0] for i in images} == {
-        f"claude-bottle/{r}" for r in ("agent", "egress", "pipelock")
+        f"claude-bottle/{r}" for r in ("agent", "egress", "pipelock", "supervise")
     }
     assert all(i.inputs["keepLocally"] is True for i in images)
 

@@ -169,7 +169,7 @@ def test_slots_follow_the_first_mention_and_are_shared() -> None:
 
 def test_the_plan_is_stable_and_holds_no_secret() -> None:
     manifest = check({"env": {"A": "the-value"}, **routes({"host": "a.example.com", "token_ref": "GH"})})
-    images = {"agent": "a", "egress": "e", "pipelock": "p"}
+    images = {"agent": "a", "egress": "e", "pipelock": "p", "supervise": "s"}
     told = plan("s", manifest, EgressPlan.of(manifest.egress), Copies(), [], images)
     assert told["schema"] == 1
     assert told["egress"]["token_slots"] == {"EGRESS_TOKEN_0": "GH"}

@@ -28,6 +28,7 @@ def test_the_examples_are_accepted() -> None:
         "egress.routes[].": {"host": "api.github.com", "token_ref": "GITHUB_TOKEN"},
         "pipelock.dlp.patterns[].": {"name": "ticket", "regex": "tkt_[a-z0-9]{32}"},
         "git[].": {"name": "project", "upstream": "git@git.example.com:acme/project.git"},
+        "pipelock.allow[].": {"host": "registry.example.com"},
         "workspace.": {"path": "~/src/project"},
         "pipelock.image": {"engine": "upstream"},
     }

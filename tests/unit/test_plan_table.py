@@ -16,7 +16,7 @@ from components.plan_table import changes, plans, show
 
 def make(raw: dict[str, Any], copies: Copies | None = None) -> dict[str, Any]:
     manifest = Manifest.model_validate(raw)
-    images = {"agent": "agent:1", "egress": "egress:1", "pipelock": "pipelock:1"}
+    images = {"agent": "agent:1", "egress": "egress:1", "pipelock": "pipelock:1", "supervise": "supervise:1"}
     return plan("s", manifest, EgressPlan.of(manifest.egress), copies or Copies(), [], images)
 
 

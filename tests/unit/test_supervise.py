@@ -7,27 +7,14 @@ from typing import Any
 
 import pytest
 import yaml
+from asked import FILE, ROUTE
 from mocked import compose
 
 from components.change import Change, ChangeError
 from components.errors import BottleError, printable
 from components.manifest import Manifest
-from dashboard.approval import Approval
 from dashboard.stack_file import StackFile, changed
-from sidecar_images.supervise.proposals import MAX_PENDING, LimitError, Proposal, Proposals
-
-ROUTE = {"path": "egress.routes", "value": {"host": "a.example.com", "path": ["/x"], "methods": ["GET"]}}
-FILE = """# mine
-config:
-  claude-bottle:bottle:
-    agent: {memory: 2g}   # small
-    egress:
-      routes:
-        # the model
-        - host: api.anthropic.com
-          token_ref: "T"
-  other:key: kept
-"""
+from sidecar_images.supervise.proposals import MAX_PENDING, LimitError, Proposals
 
 
 @pytest.mark.parametrize(
@@ -82,57 +69,6 @@ def test_an_edit_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
     assert file.read() == "two"
 
 
-class FakeInbox:
-    """One proposal, and what was decided about it."""
-
-    def __init__(self, change: dict[str, Any]) -> None:
-        self.decided: list[tuple[str, str, str]] = []
-        self._proposal = Proposal("p-1", 0.0, "egress-block", change, "w", {}, "pending", "", None)
-
-    def get(self, _: str) -> Proposal:
-        return self._proposal
-
-    def decide(self, identity: str, verdict: str, reply: str) -> None:
-        self.decided.append((identity, verdict, reply))
-
-
-def approval(tmp_path: Path, inbox: FakeInbox, up: Any) -> tuple[Approval, Path]:
-    file = tmp_path / "stacks/Pulumi.s.yaml"
-    file.parent.mkdir()
-    file.write_text(FILE)
-    return Approval("s", tmp_path, inbox, up), file  # type: ignore[arg-type]
-
-
-def test_approved_is_said_only_when_it_is_in_force(tmp_path: Path) -> None:
-    inbox = FakeInbox(ROUTE)
-    seen = []
-    made, file = approval(tmp_path, inbox, lambda: seen.append((file.read_text(), list(inbox.decided))))
-    made.approve("p-1", "ok")
-    assert "a.example.com" in seen[0][0]
-    assert seen[0][1] == []
-    assert inbox.decided == [("p-1", "approved", "ok")]
-
-
-def test_an_up_that_fails_leaves_all_as_it_was(tmp_path: Path) -> None:
-    def fail() -> None:
-        raise BottleError("no")
-
-    inbox = FakeInbox(ROUTE)
-    made, file = approval(tmp_path, inbox, fail)
-    with pytest.raises(BottleError):
-        made.approve("p-1", "")
-    assert file.read_text() == FILE
-    assert inbox.decided == []
-
-
-def test_what_comes_out_of_the_sidecar_is_checked_again(tmp_path: Path) -> None:
-    inbox = FakeInbox({"path": "pipelock.trusted", "value": "metadata.example.com"})
-    made, file = approval(tmp_path, inbox, lambda: None)
-    with pytest.raises(BottleError, match="cannot be given"):
-        made.approve("p-1", "")
-    assert file.read_text() == FILE
-
-
 def test_proposals_are_kept_limited_and_decided_once(tmp_path: Path) -> None:
     store = Proposals(tmp_path / "db")
     one = store.add("egress-block", ROUTE, "why", {})
@@ -147,6 +83,11 @@ def test_proposals_are_kept_limited_and_decided_once(tmp_path: Path) -> None:
         store.decide(one.id, "done", "")
     with pytest.raises(LimitError, match="too long"):
         store.add("t", {}, "x" * 5000, {})
+    package = {"path": "agent.apt", "value": "jq"}
+    asked = store.add("capability-block", package, "w", {})
+    assert store.decide(asked.id, "approved", "ok", "note")
+    again = store.add("capability-block", package, "w", {})  # the agent of the new container asks once more
+    assert (again.id, again.verdict, again.note) == (asked.id, "approved", "note")
     for number in range(MAX_PENDING):
         store.add("t", {"n": number}, "w", {})
     with pytest.raises(LimitError, match="waiting for the owner"):
@@ -169,6 +110,6 @@ def test_supervise_is_on_the_agents_network_alone_and_holds_nothing() -> None:
     assert "agent-network" in container.inputs["networksAdvanced"][0]["name"]
     assert [item["file"] for item in container.inputs["uploads"]] == ["/etc/supervise/ca.pem"]
     assert outputs["plan"]["supervise"]["image"].startswith("claude-bottle/supervise:")
-    absent, _ = compose({"pipelock": {"allow": ["a.example.com"]}})
+    absent, _ = compose({"supervise": False, "pipelock": {"allow": ["a.example.com"]}})
     assert "supervise" not in str([r.inputs.get("hostname") for r in absent.all(":Container")])
-    assert Manifest().supervise is False
+    assert Manifest().supervise is True

@@ -1,0 +1,303 @@
+"""Verdicts: what is made of them, in which order, and what a kill between two steps leaves behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from asked import FILE, ROUTE
+
+from components.change import Change, ChangeError
+from components.errors import BottleError
+from dashboard.apply import Previewed
+from dashboard.approval import Approval
+from dashboard.audit import Audit
+from dashboard.begun import Begun, Desk
+from dashboard.stack_file import changed, without_ended
+from dashboard.sweep import sweep
+from sidecar_images.supervise.proposals import Proposal
+
+REQUEST = {"method": "GET", "host": "a.example.com", "path": "/x", "reason": "host_not_declared"}
+ONCE = {"path": "pipelock.once", "value": "sha256:" + "a" * 64}
+Step = tuple[str, ...]
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class World:
+    """A stand-in for the sidecars and for Pulumi, which notes every step and can end the process before or after one."""
+
+    def __init__(self, change: dict[str, Any], request: dict[str, Any] | None = None) -> None:
+        self.proposal = Proposal("p-0000000001", 0.0, "egress-block", change, "w", request or {})
+        self.steps: list[Step] = []
+        self.kill_at: int | None = None
+        self.fail_up: list[bool] = []
+        self.file: Path
+
+    def step(self, *what: str) -> None:
+        """Each step can be cut before it does anything, and after all of it is done."""
+        if self.kill_at is not None:
+            self.kill_at -= 1
+            if self.kill_at < 0:
+                raise Killed
+        if what:
+            self.steps.append(what)
+
+    # the sidecars
+    def get(self, _: str) -> Proposal:
+        return self.proposal
+
+    def decide(self, identity: str, verdict: str, reply: str, note: str = "") -> None:
+        self.step()
+        if self.proposal.verdict != "pending":
+            raise BottleError(f"{identity} is not pending")
+        self.steps.append(("decide", verdict, reply, note))
+        told = {**vars(self.proposal), "verdict": verdict, "reply": reply, "note": note}
+        self.proposal = Proposal(**told)
+        self.step()
+
+    def note(self, _: str, note: str) -> None:
+        self.step("note", note)
+
+    def replay(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.step("replay", request["host"])
+        return {"status": 200}
+
+    def grant(self, part: str, digest: str, identity: str) -> None:
+        self.step("grant", part, digest, identity)
+        self.step()
+
+    # Pulumi
+    def up(self, tell: Any) -> None:
+        self.step()
+        text = self.file.read_text()
+        self.steps.append(("up", "with" if "a.example.com" in text else "without"))
+        tell("up")
+        if self.fail_up and self.fail_up.pop(0):
+            raise BottleError("no")
+        self.step()
+
+    def preview(self, text: str) -> Previewed:
+        return Previewed([text], [])
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def approval(tmp_path: Path, world: World) -> Approval:
+    world.file = tmp_path / "stacks/Pulumi.s.yaml"
+    if not world.file.exists():
+        world.file.parent.mkdir()
+        world.file.write_text(FILE)
+    return Approval("s", tmp_path, world, world, Audit("s"), Desk("s"), who="me")  # type: ignore[arg-type]
+
+
+def events(name: str = "s") -> list[str]:
+    return [record["event"] for record in Audit(name).records()]
+
+
+def test_approved_is_said_only_when_it_is_in_force(tmp_path: Path) -> None:
+    world = World(ROUTE, REQUEST)
+    note = approval(tmp_path, world).approve("p-0000000001", "ok")
+    assert [step[0] for step in world.steps] == ["note", "up", "replay", "decide"]
+    assert world.steps[-1] == ("decide", "approved", "ok", note)
+    assert "it passes, status 200" in note
+    assert events() == ["approving", "approved"]
+    record = list(Audit("s").records())[-1]
+    assert record["who"] == "me (terminal)"
+    assert record["change"] == ROUTE
+    assert record["file"]["before"] != record["file"]["after"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "replayed"),
+    [({**REQUEST, "method": "POST"}, False), ({**REQUEST, "method": "DELETE"}, False), ({}, False), (REQUEST, True)],
+)
+def test_only_safe_methods_are_tried_again(tmp_path: Path, request_: dict[str, Any], replayed: bool) -> None:
+    world = World(ROUTE, request_)
+    approval(tmp_path, world).approve("p-0000000001", "")
+    assert ("replay" in [step[0] for step in world.steps]) is replayed
+
+
+def test_an_up_that_fails_leaves_all_as_it_was(tmp_path: Path) -> None:
+    world = World(ROUTE, REQUEST)
+    world.fail_up = [True]
+    made = approval(tmp_path, world)
+    with pytest.raises(BottleError, match=r"no\nthe stack file and the bottle are as they were; .* still pending"):
+        made.approve("p-0000000001", "")
+    assert world.file.read_text() == FILE
+    assert [step for step in world.steps if step[0] != "note"] == [("up", "with"), ("up", "without")]
+    assert world.proposal.verdict == "pending"
+    assert Desk("s").begun() is None
+    assert events() == ["approving", "failed"]
+    made.approve("p-0000000001", "now")
+    assert world.proposal.verdict == "approved"
+
+
+def test_when_it_cannot_be_taken_back_that_is_said(tmp_path: Path) -> None:
+    world = World(ROUTE)
+    world.fail_up = [True, True]
+    with pytest.raises(BottleError, match="may be half changed: no\nwhen that is mended: pulumi up -s s"):
+        approval(tmp_path, world).approve("p-0000000001", "")
+    assert world.file.read_text() == FILE
+
+
+def test_an_edit_of_the_owners_meanwhile_stays(tmp_path: Path) -> None:
+    world = World(ROUTE)
+    made = approval(tmp_path, world)
+
+    def edit(_: Any) -> None:
+        world.file.write_text("# mine now\n" + world.file.read_text())
+        raise BottleError("no")
+
+    world.up = edit  # type: ignore[method-assign]
+    with pytest.raises(BottleError, match="edited meanwhile and stays as it is"):
+        made.approve("p-0000000001", "")
+    assert world.file.read_text().startswith("# mine now")
+
+
+@pytest.mark.parametrize(
+    "change", [ROUTE, ONCE, {"path": "agent.apt", "value": "a.example.com"}], ids=lambda c: c["path"]
+)
+def test_a_kill_at_any_step_loses_nothing_and_does_nothing_twice(tmp_path: Path, change: dict[str, Any]) -> None:
+    kill_at, killed = 0, True
+    while killed:
+        folder = tmp_path / str(kill_at)
+        folder.mkdir()
+        for file in (tmp_path / "state").rglob("s.*"):
+            file.unlink()
+        world = World(change, REQUEST)
+        world.kill_at, killed = kill_at, False
+        made = approval(folder, world)
+        try:
+            made.approve("p-0000000001", "ok")
+        except Killed:
+            killed = True
+        world.kill_at = None
+        begun = Desk("s").begun()
+        assert world.proposal.verdict == "approved" or begun is not None, kill_at  # the owner's word is not lost
+        approval(folder, world).go_on()
+        assert world.proposal.verdict == "approved"
+        assert [step[0] for step in world.steps].count("decide") == 1
+        assert Desk("s").begun() is None
+        assert events() == ["approving", "approved"]
+        assert world.file.read_text().count("a.example.com") == (0 if change is ONCE else 1)
+        assert Audit("s").verify()[0] == 2
+        assert approval(folder, world).go_on() is None
+        kill_at += 1
+    assert kill_at > 3
+
+
+def test_what_was_cut_off_can_be_taken_back(tmp_path: Path) -> None:
+    world = World(ROUTE)
+    world.kill_at = 2  # after note and the beginning of up: at its end
+    with pytest.raises(Killed):
+        approval(tmp_path, world).approve("p-0000000001", "ok")
+    assert "a.example.com" in world.file.read_text()
+    world.kill_at = None
+    approval(tmp_path, world).reject("p-0000000001", "no, after all")
+    assert world.file.read_text() == FILE
+    assert [step for step in world.steps if step[0] != "note"] == [
+        ("up", "with"), ("up", "without"), ("decide", "rejected", "no, after all", ""),
+    ]  # fmt: skip
+    assert events() == ["approving", "rejected"]
+
+
+def test_one_at_a_time(tmp_path: Path) -> None:
+    made = approval(tmp_path, World(ROUTE))
+    with Desk("s").alone(), pytest.raises(BottleError, match="another approval of s is at work"):
+        made.approve("p-0000000001", "")
+    Desk("s").begin(Begun("p-other", ROUTE, "", "me", FILE, FILE))
+    with pytest.raises(BottleError, match="p-other was cut off"):
+        made.approve("p-0000000001", "")
+
+
+def test_what_comes_out_of_the_sidecar_is_checked_again(tmp_path: Path) -> None:
+    world = World({"path": "pipelock.trusted", "value": "metadata.example.com"})
+    with pytest.raises(BottleError, match="cannot be given"):
+        approval(tmp_path, world).approve("p-0000000001", "")
+    assert world.file.read_text() == FILE
+    assert world.steps == []
+
+
+def test_approved_with_an_edit_and_for_a_limited_time(tmp_path: Path) -> None:
+    world = World(ROUTE)
+    made = approval(tmp_path, world)
+    edit = {
+        "path": "egress.routes",
+        "value": {"host": "a.example.com", "path": ["/y"], "methods": ["GET"], "token_ref": "T"},
+    }
+    made.approve("p-0000000001", "", edit, 3600)
+    route = yaml.safe_load(world.file.read_text())["config"]["claude-bottle:bottle"]["egress"]["routes"][1]
+    assert {**route, "until": ""} == {**edit["value"], "until": ""}  # type: ignore[dict-item]
+    assert route["until"].endswith("Z")
+    for wrong in ([], {"path": "git", "value": {}}, {"path": "egress.routes", "value": {"host": "*"}}):
+        with pytest.raises(BottleError):
+            made.change(world.proposal, wrong)
+    with pytest.raises(BottleError, match="limited time"):
+        made.change(Proposal("p", 0.0, "t", {"path": "agent.apt", "value": "jq"}, "", {}), None, 60)
+
+
+def test_the_agent_cannot_set_an_end_or_a_token(tmp_path: Path) -> None:
+    for value in (
+        {"host": "a.example.com", "until": "2030-01-01T00:00:00Z"},
+        {"host": "a.example.com", "token_ref": "T"},
+    ):
+        with pytest.raises(ChangeError):
+            Change.read({"path": "egress.routes", "value": value})
+    with pytest.raises(ChangeError):
+        Change.read({"path": "pipelock.allow", "value": {"host": "a.example.com", "until": "2030-01-01T00:00:00Z"}})
+
+
+def test_what_has_ended_is_taken_out_and_can_be_given_again(tmp_path: Path) -> None:
+    over, on = "2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
+    text = changed(FILE, Change.read(ROUTE).ending(over))
+    text = changed(text, Change("pipelock.allow", {"host": "b.example.com", "until": on}))
+    again = changed(text, Change.read(ROUTE).ending(on))
+    assert again.count("a.example.com") == 1
+    assert over not in again
+    swept = without_ended(text)
+    assert "a.example.com" not in swept
+    assert "b.example.com" in swept
+    assert without_ended(FILE) == FILE
+    world = World(ROUTE)
+    made = approval(tmp_path, world)
+    world.file.write_text(text)
+    assert sweep(made)
+    assert world.file.read_text() == swept
+    assert world.steps == [("up", "without")]
+    assert not sweep(made)
+
+
+def test_an_audit_log_that_was_touched_is_noticed(tmp_path: Path) -> None:
+    log = Audit("s")
+    log.append(*({"event": "approved", "id": f"p-{n}"} for n in range(3)))
+    log.append({"event": "rejected", "id": "p-9"})
+    assert log.verify()[0] == 4
+    assert log.file.stat().st_mode & 0o077 == 0
+    whole = log.file.read_bytes().splitlines(keepends=True)
+
+    def refused(lines: list[bytes], why: str) -> None:
+        log.file.write_bytes(b"".join(lines))
+        with pytest.raises(BottleError, match=why):
+            log.verify()
+
+    refused([whole[0], whole[1].replace(b"p-1", b"p-7"), *whole[2:]], "record 2 has been changed")
+    refused([whole[0], *whole[2:]], "record 2 does not follow")
+    refused(whole[:3], "ends at record 3, but 4 were written")
+    refused([*whole[:2], b"x\n", *whole[2:]], "is not a record")
+    forged = {**json.loads(whole[3]), "id": "p-8"}
+    refused([*whole[:3], json.dumps(forged).encode() + b"\n"], "record 4 has been changed")
+    # What a killed writer has left of a line was never promised.
+    log.file.write_bytes(b"".join(whole) + b'{"event": "appr')
+    log.append({"event": "approved", "id": "p-10"})
+    assert log.verify()[0] == 5
+    assert log.has("approved", "p-10")
+    assert not log.has("approved", "p-9")

@@ -1,0 +1,230 @@
+"""The page's server: who may talk to it, what it tells of logs, and that text of an agent stays text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asked import FILE, ROUTE
+from starlette.testclient import TestClient
+
+from components.change import Change
+from components.engine import Running
+from components.errors import BottleError
+from dashboard import resume, server
+from dashboard.__main__ import main
+from dashboard.decisions import for_audit, read_decision, read_up_to
+from dashboard.terms import as_yaml, from_yaml, gain, seconds, stack_name
+from sidecar_images.supervise.replay import can_be_replayed, replay
+
+TOKEN = "t" * 43
+HOST = "127.0.0.1:7690"
+ORIGIN = {"origin": f"http://{HOST}", "content-type": "application/json"}
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "stacks").mkdir()
+    (tmp_path / "stacks/Pulumi.s.yaml").write_text(FILE)
+    made = server.Dashboard(tmp_path, port=7690, token=TOKEN)
+    return TestClient(made.app, base_url=f"http://{HOST}", follow_redirects=False)
+
+
+@pytest.fixture
+def inside(client: TestClient) -> TestClient:
+    assert client.get(f"/?token={TOKEN}").status_code == 303
+    return client
+
+
+def test_the_token_becomes_a_cookie_and_leaves_the_address(client: TestClient) -> None:
+    assert client.get("/").status_code == 403
+    assert client.get("/?token=wrong").status_code == 403
+    answer = client.get(f"/?token={TOKEN}")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    page = client.get("/")
+    assert page.status_code == 200
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+    assert page.headers["x-frame-options"] == "DENY"
+    assert "unsafe" not in page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("path", ["/", "/api/events", "/page/app.js", "/api/s/audit", "/api/s/proposals/p-1"])
+def test_nothing_without_the_cookie(client: TestClient, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 403
+    assert TOKEN not in answer.text
+    client.cookies.set("claude-bottle-7690", "guess")
+    assert client.get(path).status_code == 403
+    assert client.get(path, params={"token": TOKEN}).status_code in (303, 403)
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example.com", "127.0.0.1:7691", "127.0.0.1", "localhost.evil.example.com:7690", ""]
+)
+def test_another_host_name_is_turned_away(inside: TestClient, host: str) -> None:
+    assert inside.get("/", headers={"host": host}).status_code in (400, 421)
+    assert inside.get("/api/s/audit", headers={"host": host}).status_code in (400, 421)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content-type": "application/json"},
+        {**ORIGIN, "origin": "https://evil.example.com"}, {**ORIGIN, "origin": "null"},
+        {**ORIGIN, "origin": "http://127.0.0.1:8080"}, {**ORIGIN, "origin": f"https://{HOST}"},
+        {**ORIGIN, "content-type": "text/plain"}, {**ORIGIN, "content-type": "application/x-www-form-urlencoded"},
+        {**ORIGIN, "sec-fetch-site": "cross-site"}, {**ORIGIN, "sec-fetch-site": "same-site"},
+    ],
+)  # fmt: skip
+def test_another_site_changes_nothing(inside: TestClient, headers: dict[str, str]) -> None:
+    for verb in ("approve", "reject", "preview"):
+        answer = inside.post(f"/api/s/proposals/p-1/{verb}", headers=headers, content=b"{}")
+        assert answer.status_code in (403, 415)
+    assert inside.get("/api/s/proposals/p-1/approve").status_code == 405
+
+
+def test_errors_are_words(inside: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in ("/api/none/audit", "/api/..%2f..%2fetc/audit", "/api/s/proposals/p-none"):
+        answer = inside.get(path)
+        assert answer.status_code in (404, 409), path
+        if answer.status_code == 409:
+            assert answer.json()["error"]
+    answer = inside.post("/api/s/proposals/p-1/reject", headers=ORIGIN, content=b"[1]")
+    assert answer.json() == {"error": "not a JSON object"}
+    assert inside.post("/api/s/proposals/p-1/reject", headers=ORIGIN, content=b"x" * 70_000).json() == {
+        "error": "too much text"
+    }
+    assert inside.get("/api/s/audit").json()["records"] == 0
+
+
+def test_the_page_has_no_outside_asset_and_shows_text_as_text() -> None:
+    for file in server.PAGE.iterdir():
+        text = file.read_text()
+        assert "innerHTML" not in text.replace("No innerHTML anywhere", "")
+        assert not [
+            word
+            for word in ("outerHTML", "insertAdjacentHTML", "document.write", "eval(", " style=", "onclick")
+            if word in text
+        ]
+        assert "https://" not in text
+        assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
+
+
+def line(**told: Any) -> str:
+    return "2026-01-01T00:00:00.000000001Z " + json.dumps(told)
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"part": "egress", "decision": "refused", "reason": "host_not_declared", "method": "GET", "host": "a.b", "path": "/x"},
+         ("refused", "host_not_declared", "GET a.b", "/x")),
+        ({"part": "egress", "decision": "allowed", "route": "a.b", "injected": True, "method": "GET", "host": "a.b", "path": "/"},
+         ("allowed", "a.b, token put in", "GET a.b", "/")),
+        ({"part": "pipelock", "decision": "refused", "reason": "dlp_match", "method": "PUT", "host": "a.b", "path": "/secret"},
+         ("refused", "dlp_match", "PUT a.b", "")),
+        ({"part": "pipelock", "decision": "allowed", "host": "a.b", "passthrough": True}, ("allowed", "passthrough", "CONNECT a.b", "")),
+        ({"part": "git-gate", "event": "push", "remote": "p", "verdict": "accepted", "refs": ["refs/heads/m"]},
+         ("allowed", "", "push p", "refs/heads/m")),
+        ({"part": "git-gate", "event": "push", "remote": "p", "verdict": "refused", "reason": "secret"}, ("refused", "secret", "push p", "")),
+        ({"part": "supervise", "event": "proposed", "id": "p-1", "tool": "egress-block", "change": {"path": "egress.routes"}},
+         ("asked", "egress-block", "p-1", "egress.routes")),
+    ],
+)  # fmt: skip
+def test_decisions_from_logs(told: dict[str, Any], expected: tuple[str, ...]) -> None:
+    found = read_decision("s", line(**told))
+    assert found is not None
+    assert (found.verdict, found.rule, found.what, found.path) == expected
+
+
+@pytest.mark.parametrize("text", ["", "x", "2026 []", "2026 {}", line(part="egress", event="policy"), line(part="x", decision="allowed"),
+                                  line(part="git-gate", verdict="odd"), line(part="supervise", event="approved"), "2026 " + "[" * 5000])  # fmt: skip
+def test_other_lines_are_no_decisions(text: str) -> None:
+    assert read_decision("s", text) is None
+
+
+def test_what_an_agent_names_draws_nothing_and_ends_somewhere() -> None:
+    found = read_decision(
+        "s", line(part="egress", decision="allowed", method="GET", host="\x1b[2Ja\nb", path="/" + "x" * 9000)
+    )
+    assert found is not None
+    assert "\x1b" not in found.what
+    assert "\n" not in found.what
+    assert len(found.path) == 300
+
+
+def test_an_agent_cannot_fill_its_owners_disk_with_decisions() -> None:
+    def made(host: str, n: int = 0) -> Any:
+        return read_decision(
+            "s", line(part="egress", decision="refused", reason="r", method="GET", host=host, path=f"/{n}")
+        )
+
+    alike = for_audit([made("a.b", n) for n in range(1000)])
+    assert [(r["what"], r["count"], r["path"]) for r in alike] == [("GET a.b", 1000, "/0")]
+    many = for_audit([made(f"h{n}.b") for n in range(1000)])
+    assert len(many) == 21
+    assert many[-1]["not_recorded"] == 980
+    assert read_up_to(many) == {"egress": "2026-01-01T00:00:00.000000001Z"}
+
+
+@pytest.mark.parametrize(
+    ("status", "health"),
+    [("Up 2 minutes (healthy)", "healthy"), ("Up 2 seconds (health: starting)", "starting"), ("Up 1 hour (unhealthy)", "unhealthy"),
+     ("Up 3 minutes", "healthy"), ("Exited (137) 2 seconds ago", "stopped"), ("Up 2 minutes (Paused)", "stopped"), ("Created", "stopped")],
+)  # fmt: skip
+def test_health(status: str, health: str) -> None:
+    assert Running("s", "egress", "i", status).health == health
+
+
+def test_terms() -> None:
+    assert [seconds(text) for text in ("", "15m", "2h", "1d")] == [0, 900, 7200, 86400]
+    for wrong in ("0m", "1w", "-1h", "1h30m", "h", " 1h"):
+        with pytest.raises(BottleError):
+            seconds(wrong)
+    for wrong in ("", "../x", "a/b", "-s", "a b"):
+        with pytest.raises(BottleError):
+            stack_name(wrong)
+    change = Change.read(ROUTE)
+    assert from_yaml(as_yaml(change)) == change.to_json()
+    with pytest.raises(BottleError, match="not YAML"):
+        from_yaml("a: [")
+    assert gain({"path": "x", "value": 1}).startswith("not valid")
+
+
+@pytest.mark.parametrize(
+    ("told", "folder"),
+    [('"cwd":"/home/node/workspace"', "/home/node/workspace"), ('"cwd":"/x; rm -rf /"', ""), ('"cwd":"$(id)"', ""),
+     ('"cwd":"/a\\nb"', ""), ("", ""), ('"cwd":3', "")],
+)  # fmt: skip
+def test_a_session_names_its_folder_and_nothing_else(told: str, folder: str) -> None:
+    assert resume._folder(told) == folder
+
+
+def test_replay_sends_only_what_is_safe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOTTLE_PROXY", "http://127.0.0.1:1")
+    assert can_be_replayed({"method": "GET", "host": "a.example.com"})
+    for request in ({}, {"method": "POST", "host": "a"}, {"method": "GET"}, {"method": "PUT", "host": "a"}):
+        assert "error" in replay(request)
+    assert "error" in replay({"method": "GET", "host": "a.example.com\r\nX: y", "path": "/"})
+
+
+def test_the_terminal_says_what_is_wrong(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert main(["list", "-s", "nothing"]) == 1
+    assert "no such stack file" in capsys.readouterr().err
+    assert main(["approve", "p-1", "-s", "../x"]) == 1
+    assert "not the name of a stack" in capsys.readouterr().err
+    assert main(["audit", "verify", "-s", "s"]) == 0
+    assert "0 records, the chain holds" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "resume" in capsys.readouterr().out
