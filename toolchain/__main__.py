@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 
+from toolchain.browser import Browser
 from toolchain.docker_engine import BaseImage, DockerEngine
 from toolchain.pulumi_cli import PLUGINS, Plugin, PulumiCli
 from toolchain.python_env import PythonEnv
@@ -18,7 +19,8 @@ from toolchain.workspace import Workspace, environment
 def steps(dev: bool) -> list[Step]:
     """All steps, in the order in which they need one another."""
     plugins: list[Step] = [Plugin(kind) for kind in PLUGINS]
-    return [PythonEnv(dev), PulumiCli(), *plugins, DockerEngine(), BaseImage(), Workspace()]
+    needed: list[Step] = [PythonEnv(dev), PulumiCli(), *plugins, DockerEngine(), BaseImage(), Workspace()]
+    return [*needed, Browser()] if dev else needed
 
 
 def setup(dev: bool) -> None:

@@ -163,7 +163,7 @@ class Handler(BaseHTTPRequestHandler):
             done = {**message, "content": [{"type": "text", "text": ANSWER}], "stop_reason": "end_turn"}
             return self._send(200, json.dumps(done).encode())
         call, result = scripted(request)
-        if call and result is None:
+        if call:
             return self._tool_use(message, usage, *call)
         words = f"{ANSWER} {result}" if result else ANSWER
         self._start_events()
@@ -181,10 +181,10 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
         return None
 
-    def _tool_use(self, message: dict[str, object], usage: dict[str, int], name: str, told: str) -> None:
+    def _tool_use(self, message: dict[str, object], usage: dict[str, int], name: str, told: str, identity: str) -> None:
         self._start_events()
         self._event("message_start", {"type": "message_start", "message": message})
-        block = {"type": "tool_use", "id": "toolu_test", "name": name, "input": {}}
+        block = {"type": "tool_use", "id": identity, "name": name, "input": {}}
         self._event("content_block_start", {"type": "content_block_start", "index": 0, "content_block": block})
         delta = {"type": "input_json_delta", "partial_json": told}
         self._event("content_block_delta", {"type": "content_block_delta", "index": 0, "delta": delta})
@@ -195,23 +195,25 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
 
-def scripted(request: dict[str, object]) -> tuple[tuple[str, str] | None, str | None]:
-    """A prompt with `CALL tool {json}` makes the model call that tool; then the call, and its result once there is one."""
-    call, result = None, None
+def scripted(request: dict[str, object]) -> tuple[tuple[str, str, str] | None, str | None]:
+    """Lines `CALL tool {json}` of a prompt make the model call these tools in turn: the next call, or all the results."""
+    calls: list[tuple[str, str]] = []
+    results: list[str] = []
     for message in request.get("messages") or []:  # type: ignore[attr-defined]
         content = message.get("content")
         for block in content if isinstance(content, list) else [{"type": "text", "text": content}]:
-            found = re.search(r"CALL (\S+) (\{.*\})", str(block.get("text", "")))
-            if found:
-                call = (found[1], found[2])
+            calls += re.findall(r"^CALL (\S+) (\{.*\})$", str(block.get("text", "")), re.M)
             if block.get("type") == "tool_result":
                 inner = block.get("content")
-                result = (
-                    inner if isinstance(inner, str) else " ".join(str(part.get("text", "")) for part in inner or [])
-                )
-    # Only the turns that offer the tool; Claude Code asks for titles and such too.
+                parts = [inner] if isinstance(inner, str) else [str(part.get("text", "")) for part in inner or []]
+                results.append(" ".join(parts))
+    # Only the turns that offer the tools; Claude Code asks for titles and such too.
     names = [tool.get("name") for tool in request.get("tools") or []]  # type: ignore[attr-defined]
-    return (call, result) if call and call[0] in names else (None, None)
+    if not calls or calls[0][0] not in names:
+        return None, None
+    if len(results) < len(calls):
+        return (*calls[len(results)], f"toolu_{len(results)}"), None
+    return None, " ".join(results)
 
 
 class Server(ThreadingHTTPServer):

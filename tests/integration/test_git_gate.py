@@ -191,7 +191,9 @@ def test_branches_sizes_lfs_and_review(bottle: world.BottleUnderTest, forge: For
         assert words in said
         assert forge.refs("limited") == before == mirror_refs(bottle, "limited")
     assert push(bottle, limited, f"echo 1 > a; {commit}", "HEAD:agent/ok").endswith("PUSHED")
-    assert "reviews pushes" in push(bottle, f"git@{HOST}:/srv/acme/review", f"echo 1 > a; {commit}")
+    assert "the owner looks at every push to review first" in push(
+        bottle, f"git@{HOST}:/srv/acme/review", f"echo 1 > a; {commit}"
+    )
 
 
 def test_the_upstreams_own_hook_has_the_last_word(bottle: world.BottleUnderTest, forge: Forge) -> None:

@@ -155,10 +155,10 @@ class BottleUnderTest:
         return self.folder / "stacks" / f"Pulumi.{self.name}.yaml"
 
     def write(self, manifest: dict[str, Any]) -> None:
-        """Put the manifest into the stack file, leaving what Pulumi keeps there."""
+        """Put the manifest into the stack file, leaving what Pulumi keeps there. One container less by default."""
         content = yaml.safe_load(self.file.read_text()) if self.file.exists() else {}
         content = content or {}
-        content.setdefault("config", {})["claude-bottle:bottle"] = manifest
+        content.setdefault("config", {})["claude-bottle:bottle"] = {"supervise": False, **manifest}
         self.file.write_text(yaml.safe_dump(content))
 
     def up(self, **options: Any) -> auto.UpResult:
