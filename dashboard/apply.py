@@ -13,9 +13,14 @@ from pulumi import automation as auto
 
 from components.errors import BottleError
 from components.plan_table import changes
+from components.stale_lock import all_stale
 
 Tell = Callable[[str], None]
 _SHOWN = ("create", "update", "replace", "delete")
+
+
+class BusyError(BottleError):
+    """Nothing was done: somebody else is at work on this stack."""
 
 
 class _Workspace(auto.LocalWorkspace):
@@ -71,12 +76,22 @@ class Apply:
             if tell is not None and line.strip():
                 tell(line.rstrip())
 
+        def once() -> None:
+            do(auto.Stack.select(self._stack_name, workspace), out)
+
         env = {"PULUMI_SKIP_UPDATE_CHECK": "true", "NO_COLOR": "1"}
         try:
             workspace = _Workspace(work_dir=str(self._project), env_vars={**os.environ, **env})
-            do(auto.Stack.select(self._stack_name, workspace), out)
+            try:
+                once()
+            except auto.errors.ConcurrentUpdateError:
+                if not all_stale(self._stack_name):
+                    raise
+                out("a pulumi that was killed has left its lock; taking it away")
+                auto.Stack.select(self._stack_name, workspace).cancel()
+                once()
         except auto.errors.ConcurrentUpdateError:
-            raise BottleError(f"another pulumi is at work on {self._stack_name}; wait for it, then try again") from None
+            raise BusyError(f"another pulumi is at work on {self._stack_name}; wait for it, then try again") from None
         except auto.errors.CommandError as error:
             raise BottleError(_reason(said, str(error))) from None
 

@@ -19,7 +19,7 @@ from typing import Any
 from addons.until import write_until
 from components.change import Change, ChangeError
 from components.errors import BottleError
-from dashboard.apply import Apply, Previewed
+from dashboard.apply import Apply, BusyError, Previewed
 from dashboard.audit import Audit
 from dashboard.begun import Begun, Desk
 from dashboard.inbox import Inbox
@@ -154,6 +154,8 @@ class Approval:
             self.inbox.note(proposal.id, "The owner has approved; it is being applied.")
         try:
             self.apply.up(self.tell)
+        except BusyError as error:
+            raise BottleError(f"{error}; {proposal.id} has been approved and goes on where it is") from None
         except BottleError as error:
             self._record("failed", begun, error=str(error)[:2000])
             taken_back = self._take_back(begun)

@@ -35,7 +35,7 @@ from dashboard.watch import Watch
 
 PAGE = Path(__file__).with_name("page")
 _BODY = 64 << 10  # bytes of a request
-_SWEEP = 60.0  # seconds
+_SWEEP, _FIRST = 30.0, 1.0  # seconds
 
 
 class Dashboard:
@@ -80,7 +80,8 @@ class Dashboard:
                     for work in (lambda a: a.go_on(), sweep):
                         with contextlib.suppress(BottleError):
                             await asyncio.to_thread(work, self._approval(stack))
-            await asyncio.sleep(_SWEEP if self.watch.bottles else 1.0)
+            unfinished = any(told["at_work"] for found in self.watch.proposals.values() for told in found)
+            await asyncio.sleep(_SWEEP if self.watch.bottles and not unfinished else _FIRST)
 
     def _approval(self, stack: str, identity: str = "") -> Approval:
         def tell(line: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -17,13 +16,7 @@ def sidecar_image() -> str:
     """The egress image, built as a bottle would build it; the fake internet runs in it too."""
     if shutil.which("pulumi") is None:
         pytest.fail("no pulumi on PATH: run these with make test")
-    tag = images.tag("egress")
-    if subprocess.run(["docker", "image", "inspect", tag], capture_output=True, check=False).returncode != 0:
-        build = ["build", "-q", "--build-arg", f"EXTRA_ROOTS={images.extra_roots()}", "-t", tag]
-        world.docker(
-            *build, "-f", str(images.ROOT / "sidecar_images/egress/Dockerfile"), str(images.ROOT), timeout=1200
-        )
-    return tag
+    return world.built("egress")
 
 
 @pytest.fixture(scope="session")

@@ -373,7 +373,7 @@ def test_a_new_container_and_the_same_conversation(bottle: world.BottleUnderTest
     told = dashboard(bottle, "resume").stdout.strip()
     assert told.startswith("docker exec -it -u node")
     assert told.endswith("claude --continue")
-    again = told.replace(" -it ", " ").split() + ["-p", "ping"]
+    again = [*told.replace(" -it ", " ").split(), "-p", "ping"]
     assert "pong" in subprocess.run(again, capture_output=True, text=True, timeout=90, check=True).stdout
     # The question of the old container, asked once more, has its answer at once.
     with ask(bottle, supervise("capability-block", capability="cpus", value="1.5")) as asking:
@@ -389,8 +389,7 @@ def test_other_sites_and_the_agent_cannot_reach_the_page(
     for address in ("127.0.0.1", "host.docker.internal", "172.17.0.1"):
         tried = f"timeout 3 bash -c 'exec 3<>/dev/tcp/{address}/{port}' && echo OPEN || echo CLOSED"
         assert bottle.agent(tried).strip().endswith("CLOSED")
-    status, body = bottle.curl(f"http://127.0.0.1:{port}/")
-    assert status != 200
+    assert bottle.curl(f"http://127.0.0.1:{port}/")[0] != 200
     context = browser.new_context()
     with contextlib.closing(context):
         stranger = context.new_page()

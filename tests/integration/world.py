@@ -23,6 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pulumi import automation as auto
 
+from components import images
+
 ROOT = Path(__file__).resolve().parents[2]
 LABEL = "claude-bottle.test"
 # A part of a documentation network (RFC 5737) for each of the processes that run tests side by side.
@@ -229,6 +231,15 @@ def bottle(
         with contextlib.suppress(Exception):
             stack.destroy()
         leftovers(name, remove=True)
+
+
+def built(role: str) -> str:
+    """The tag of a sidecar's image, which is built as a bottle would where it is not there."""
+    tag = images.tag(role)
+    if not docker("image", "inspect", "--format", "{{.Id}}", tag, check=False):
+        build = ["build", "-q", "--build-arg", f"EXTRA_ROOTS={images.extra_roots()}", "-t", tag, "-f"]
+        docker(*build, str(ROOT / f"sidecar_images/{role.replace('-', '_')}/Dockerfile"), str(ROOT), timeout=1200)
+    return tag
 
 
 def leftovers(stack: str, *, remove: bool = False) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from asked import FILE, ROUTE
 
 from components.change import Change, ChangeError
 from components.errors import BottleError
-from dashboard.apply import Previewed
+from components.stale_lock import all_stale
+from dashboard.apply import BusyError, Previewed
 from dashboard.approval import Approval
 from dashboard.audit import Audit
 from dashboard.begun import Begun, Desk
@@ -208,6 +210,40 @@ def test_what_was_cut_off_can_be_taken_back(tmp_path: Path) -> None:
         ("up", "with"), ("up", "without"), ("decide", "rejected", "no, after all", ""),
     ]  # fmt: skip
     assert events() == ["approving", "rejected"]
+
+
+def test_when_somebody_else_is_at_work_the_owners_yes_waits(tmp_path: Path) -> None:
+    world = World(ROUTE)
+    made = approval(tmp_path, world)
+    up = world.up
+
+    def busy(_: Any) -> None:
+        raise BusyError("busy")
+
+    world.up = busy  # type: ignore[method-assign]
+    with pytest.raises(BottleError, match="busy; p-0000000001 has been approved"):
+        made.approve("p-0000000001", "ok")
+    assert "a.example.com" in world.file.read_text()
+    world.up = up  # type: ignore[method-assign]
+    assert made.go_on() == "p-0000000001"
+    assert world.proposal.verdict == "approved"
+    assert events() == ["approving", "approved"]
+
+
+def test_a_lock_is_stale_only_when_its_pulumi_is_gone_for_sure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}")
+    folder = tmp_path / ".pulumi/locks/organization/claude-bottle/s"
+    folder.mkdir(parents=True)
+    assert not all_stale("s")
+    gone = {"pid": 2**22 + 1, "hostname": socket.gethostname()}
+    (folder / "a.json").write_text(json.dumps(gone))
+    assert all_stale("s")
+    for other in ({**gone, "hostname": "elsewhere"}, {"hostname": gone["hostname"]}, []):
+        (folder / "b.json").write_text(json.dumps(other))
+        assert not all_stale("s")
+    (folder / "b.json").unlink()
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "https://pulumi.example.com")
+    assert not all_stale("s")
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:

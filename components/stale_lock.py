@@ -1,0 +1,41 @@
+"""Locks of a stack that nobody holds any more: a `pulumi` that was killed leaves its own, and every later one refuses.
+
+Only locks of local backends (`file://`), of this machine, whose process is gone, count as stale. Their place and
+content are Pulumi's own: `.pulumi/locks/organization/PROJECT/STACK/ID.json` with pid, username, hostname, timestamp.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+PROJECT = "claude-bottle"
+
+
+def locks(stack: str) -> list[Path]:
+    """The lock files of a stack; none for a backend that keeps no files here."""
+    backend = os.environ.get("PULUMI_BACKEND_URL", "")
+    if not backend.startswith("file://"):
+        return []
+    folder = Path(backend.removeprefix("file://")).expanduser() / ".pulumi/locks/organization" / PROJECT / stack
+    return sorted(folder.glob("*.json"))
+
+
+def is_stale(lock: Path) -> bool:
+    """Whether the `pulumi` that made it is gone; False when that cannot be told."""
+    try:
+        told = json.loads(lock.read_text())
+        if told["hostname"] != socket.gethostname():
+            return False
+        command = Path(f"/proc/{int(told['pid'])}/comm")
+        return Path("/proc/self/comm").exists() and not (command.exists() and command.read_text().startswith("pulumi"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def all_stale(stack: str) -> bool:
+    """Whether the stack is locked, and by nobody who is still there."""
+    found = locks(stack)
+    return bool(found) and all(is_stale(lock) for lock in found)

@@ -1,0 +1,102 @@
+"""A Docker engine of the test's own, so that killing it hurts nobody else's containers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import world
+
+from components import images
+
+AGENT = "claude-bottle/test-agent:1"
+
+
+class SecondEngine:
+    """dockerd with a data folder, socket and bridges of its own; it touches no firewall rule."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.host = f"unix://{folder}/docker.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        argv = ["dockerd", "--storage-driver", "overlay2", "--host", self.host, "--bridge", "none", "--iptables=false"]
+        argv += ["--data-root", f"{self._folder}/data", "--exec-root", f"{self._folder}/exec"]
+        argv += ["--pidfile", f"{self._folder}/dockerd.pid"]
+        # Apart from the pools of the other engine on this machine.
+        argv += ["--default-address-pool", "base=10.213.0.0/16,size=26"]
+        with (self._folder / "dockerd.log").open("ab") as log:
+            self._process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
+        for _ in range(300):
+            if self.docker("info", check=False):
+                return
+            time.sleep(0.1)
+        raise AssertionError((self._folder / "dockerd.log").read_text()[-2000:])
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def kill(self) -> None:
+        """As when the machine loses it: no shutdown."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        if self._process is None:
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.terminate()
+            self._process.wait(30)
+        for child in (self._folder / "exec").glob("**/*.pid"):  # its containerd, where it was killed
+            with contextlib.suppress(ProcessLookupError, ValueError):
+                os.kill(int(child.read_text()), signal.SIGKILL)
+        mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+        for mount in sorted((m for m in mounts if m.startswith(str(self._folder))), reverse=True):
+            subprocess.run(["umount", "-l", mount], check=False, capture_output=True)
+
+    def docker(self, *argv: str, check: bool = True) -> str:
+        done = subprocess.run(["docker", "-H", self.host, *argv], capture_output=True, text=True, check=False)
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout
+
+    def take_images(self, *roles: str) -> None:
+        """Sidecar images from the main engine, and a small one that can play an agent without Claude Code."""
+        names = [images.tag(role) for role in roles]
+        with subprocess.Popen(["docker", "save", *names], stdout=subprocess.PIPE) as save:
+            subprocess.run(
+                ["docker", "-H", self.host, "load", "-q"], stdin=save.stdout, check=True, capture_output=True
+            )
+        text = f"FROM {images.tag('egress')}\nUSER 0\nRUN useradd -m -u 1000 node\nENTRYPOINT []\nCMD sleep infinity\n"
+        build = ["docker", "-H", self.host, "build", "-q", "-t", AGENT, "--network", "none", "-"]
+        subprocess.run(
+            build, input=text.encode(), check=True, capture_output=True, env={**os.environ, "DOCKER_BUILDKIT": "0"}
+        )
+
+
+@contextlib.contextmanager
+def second_engine(*roles: str) -> Iterator[SecondEngine]:
+    """Up with these images; all of it is taken away at the end."""
+    for role in roles:
+        assert world.docker("image", "inspect", "-f", "{{.Id}}", images.tag(role))
+    folder = Path(tempfile.mkdtemp(prefix="claude-bottle-engine-"))
+    made = SecondEngine(folder)
+    try:
+        made.start()
+        made.take_images(*roles)
+        yield made
+        for container in made.docker("ps", "-aq", check=False).split():
+            made.docker("rm", "-f", "-v", container, check=False)
+    finally:
+        made.stop()
+        shutil.rmtree(folder, ignore_errors=True)
