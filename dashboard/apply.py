@@ -66,7 +66,7 @@ class Apply:
 
     def up(self, tell: Tell) -> None:
         """Apply the stack file. tell: gets Pulumi's lines as they come."""
-        self._run(lambda s, out: s.up(on_output=out, show_secrets=False), tell)
+        self._run(lambda s, out: s.up(on_output=out, show_secrets=False, suppress_outputs=True), tell)
 
     def _run(self, do: Callable[[auto.Stack, Tell], Any], tell: Tell | None) -> None:
         said: list[str] = []

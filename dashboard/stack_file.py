@@ -77,7 +77,8 @@ def _edited(text: str, edit: Callable[[Any], None]) -> str:
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
-    yaml.indent(mapping=_indent(text), sequence=_indent(text) + 2, offset=_indent(text))
+    mapping, offset = _indent(text), _offset(text)
+    yaml.indent(mapping=mapping, sequence=offset + 2, offset=offset)
     try:
         told = yaml.load(text)
         bottle = told["config"][BOTTLE]
@@ -124,3 +125,15 @@ def _indent(text: str) -> int:
     """The indentation that the file uses."""
     widths = (len(line) - len(line.lstrip(" ")) for line in text.splitlines() if line.startswith(" "))
     return next((width for width in widths if width), 2)
+
+
+def _offset(text: str) -> int:
+    """How far the file puts the dash of a list behind the key that it belongs to."""
+    above = 0
+    for line in text.splitlines():
+        bare = line.lstrip(" ")
+        if bare.startswith("- "):
+            return max(len(line) - len(bare) - above, 0)
+        if bare and not bare.startswith("#"):
+            above = len(line) - len(bare)
+    return _indent(text)

@@ -25,7 +25,7 @@ export async function ask(method, path, told) {
 
 export function showDiff(place, text) {
   place.replaceChildren(...text.split("\n").map((line) => {
-    const kind = line.startsWith("@@") ? "at" : line.startsWith("+") ? "add" : line.startsWith("-") ? "del" : "";
+    const kind = /^(@@|---|\+\+\+)/.test(line) ? "at" : line.startsWith("+") ? "add" : line.startsWith("-") ? "del" : "";
     return make("span", line + "\n", kind);
   }));
 }

@@ -36,7 +36,7 @@ class SecondEngine:
         with (self._folder / "dockerd.log").open("ab") as log:
             self._process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
         for _ in range(300):
-            if self.docker("info", check=False):
+            if self.docker("version", "--format", "{{.Server.Version}}", check=False).strip():
                 return
             time.sleep(0.1)
         raise AssertionError((self._folder / "dockerd.log").read_text()[-2000:])
@@ -77,7 +77,9 @@ class SecondEngine:
             subprocess.run(
                 ["docker", "-H", self.host, "load", "-q"], stdin=save.stdout, check=True, capture_output=True
             )
-        text = f"FROM {images.tag('egress')}\nUSER 0\nRUN useradd -m -u 1000 node\nENTRYPOINT []\nCMD sleep infinity\n"
+        user = "echo node:x:1000:1000::/home/node:/bin/sh >> /etc/passwd; echo node:x:1000: >> /etc/group"
+        user += "; install -d -o 1000 -g 1000 /home/node"
+        text = f"FROM {images.tag('egress')}\nUSER 0\nRUN {user}\nENTRYPOINT []\nCMD sleep infinity\n"
         build = ["docker", "-H", self.host, "build", "-q", "-t", AGENT, "--network", "none", "-"]
         subprocess.run(
             build, input=text.encode(), check=True, capture_output=True, env={**os.environ, "DOCKER_BUILDKIT": "0"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -194,7 +195,7 @@ def test_refusal_proposal_approval_success(
     expect(page.locator("#answered .proposal")).to_contain_text("it passes, status 200")
     shot(page, "approved")
     names = ("refused and asked, on the page", "read and previewed", "approved and live", "told, tried again, done")
-    parts = {name: round(b - a, 1) for name, a, b in zip(names, times, times[1:], strict=True)}
+    parts = {name: round(b - a, 1) for name, (a, b) in zip(names, itertools.pairwise(times), strict=True)}
     record_property("round_trip_seconds", json.dumps(parts))
     print(parts)
     assert dashboard(bottle, "audit", "verify").returncode == 0

@@ -52,6 +52,8 @@ def test_an_edit_keeps_comments_order_and_quotes() -> None:
     routes = yaml.safe_load(after)["config"]["claude-bottle:bottle"]["egress"]["routes"]
     assert [route["host"] for route in routes] == ["api.anthropic.com", "a.example.com"]
     assert changed(after, Change.read(ROUTE)) == after
+    flat = yaml.safe_dump(yaml.safe_load(FILE))  # lists without an indentation of their own
+    assert set(flat.splitlines()) < set(changed(flat, Change.read(ROUTE)).splitlines())
     small = changed(FILE, Change.read({"path": "agent.apt", "value": "jq"}))
     assert yaml.safe_load(small)["config"]["claude-bottle:bottle"]["agent"] == {"memory": "2g", "apt": ["jq"]}
     with pytest.raises(BottleError):
