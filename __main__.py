@@ -8,6 +8,7 @@ from pathlib import Path
 import pulumi
 
 from components.bottle import Bottle, BottleArgs
+from components.engine import Engine
 from components.errors import BottleError
 from components.program import read_manifest, secret_tokens
 
@@ -21,6 +22,7 @@ except BottleError as error:
 
 stack = pulumi.get_stack()
 tokens = secret_tokens(config, found.readable)
-bottle = Bottle(stack, BottleArgs(stack, found.readable, tokens, found.copies, found.remotes, base))
+parts = (found.readable, tokens, found.copies, found.remotes, base, Engine().own_images())
+bottle = Bottle(stack, BottleArgs(stack, *parts))
 for output, value in bottle.outputs.items():
     pulumi.export(output, value)

@@ -35,7 +35,7 @@ class BottleArgs:
     """manifest: valid. tokens: token_ref to its value, as secret outputs. copies: what of the host gets in.
     remotes: git remotes with their credentials.
 
-    base: where relative file names start.
+    base: where relative file names start. images_there: tags of own images that the engine has.
     """
 
     stack: str
@@ -44,6 +44,7 @@ class BottleArgs:
     copies: Copies
     remotes: Sequence[GateRemote]
     base: Path
+    images_there: frozenset[str] = frozenset()
 
 
 class Bottle(pulumi.ComponentResource):
@@ -64,7 +65,7 @@ class Bottle(pulumi.ComponentResource):
         proxy = f"{EGRESS_HOSTNAME}:{EGRESS_PORT}" if routed else f"{PIPELOCK_HOSTNAME}:{PIPELOCK_PORT}"
         network = BottleNetwork(f"{name}-network", BottleNetworkArgs(stack, routed, manifest.network.outside), child)
         authorities = Authorities(f"{name}-ca", AuthoritiesArgs(stack, routed), child)
-        images = Images(f"{name}-image", ImagesArgs(self._own_images(manifest)), child)
+        images = Images(f"{name}-image", ImagesArgs(self._own_images(manifest), args.images_there), child)
         pipelock = Pipelock(
             f"{name}-pipelock",
             PipelockArgs(

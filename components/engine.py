@@ -102,6 +102,11 @@ class Engine:
         told = self._docker("ps", "-a", "--no-trunc", "--filter", f"label={LABEL_STACK}", "--format", shape)
         return [Running(*line.split("\t", 3)) for line in told.splitlines() if line.count("\t") == 3]
 
+    def own_images(self) -> frozenset[str]:
+        """`claude-bottle/<role>:<hash>` of every image of this project that is there."""
+        shape = ["--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={PREFIX}/*"]
+        return frozenset(self._docker("image", "ls", *shape).split())
+
     def image_problem(self, name: str) -> str | None:
         """Why an image can neither be found here nor in its registry; None when it can."""
         try:

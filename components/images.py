@@ -62,9 +62,10 @@ def extra_roots() -> str:
 
 @dataclass
 class ImagesArgs:
-    """roles: which images are needed."""
+    """roles: which images are needed. there: tags that the engine has already; these are not built again."""
 
     roles: tuple[str, ...]
+    there: frozenset[str] = frozenset()
 
 
 class Images(pulumi.ComponentResource):
@@ -74,22 +75,24 @@ class Images(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ImagesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("claude-bottle:images:Images", name, {}, opts)
-        self.ids = {role: self._build(f"{name}-{role}", role) for role in args.roles}
+        self.ids = {role: self._image(f"{name}-{role}", role, args.there) for role in args.roles}
         self.register_outputs({})
 
-    def _build(self, name: str, role: str) -> pulumi.Output[str]:
+    def _image(self, name: str, role: str, there: frozenset[str]) -> pulumi.Output[str]:
         tagged = tag(role)
+        build = docker.RemoteImageBuildArgs(
+            context=str(ROOT),
+            dockerfile=f"sidecar_images/{role.replace('-', '_')}/Dockerfile",
+            build_args={"EXTRA_ROOTS": extra_roots()},
+            labels={"claude-bottle.role": role},
+        )
         return docker.RemoteImage(
             # A new content is a new resource, so that the old image is let go, never replaced.
             f"{name}-{tagged.rpartition(':')[2]}",
             name=tagged,
             keep_locally=True,
-            build=docker.RemoteImageBuildArgs(
-                context=str(ROOT),
-                dockerfile=f"sidecar_images/{role.replace('-', '_')}/Dockerfile",
-                build_args={"EXTRA_ROOTS": extra_roots()},
-                labels={"claude-bottle.role": role},
-            ),
+            # The tag is a hash of the content. Building it once more would need its base image and its packages again.
+            build=None if tagged in there else build,
             # Another host's roots, or another place of the checkout, do not make another image.
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["build"]),
         ).image_id

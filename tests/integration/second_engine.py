@@ -20,7 +20,7 @@ AGENT = "claude-bottle/test-agent:1"
 
 
 class SecondEngine:
-    """dockerd with a data folder, socket and bridges of its own; it touches no firewall rule."""
+    """dockerd with a data folder, socket and network of its own."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -28,11 +28,11 @@ class SecondEngine:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        argv = ["dockerd", "--storage-driver", "overlay2", "--host", self.host, "--bridge", "none", "--iptables=false"]
+        # In a network of its own: its firewall rules would take the other engine's away.
+        argv = ["unshare", "--net", "dockerd", "--storage-driver", "overlay2", "--host", self.host, "--bridge", "none"]
+        argv += ["--dns", "127.0.0.1"]  # a name that is not there is told at once
         argv += ["--data-root", f"{self._folder}/data", "--exec-root", f"{self._folder}/exec"]
         argv += ["--pidfile", f"{self._folder}/dockerd.pid"]
-        # Apart from the pools of the other engine on this machine.
-        argv += ["--default-address-pool", "base=10.213.0.0/16,size=26"]
         with (self._folder / "dockerd.log").open("ab") as log:
             self._process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
         for _ in range(300):
@@ -79,7 +79,7 @@ class SecondEngine:
             )
         user = "echo node:x:1000:1000::/home/node:/bin/sh >> /etc/passwd; echo node:x:1000: >> /etc/group"
         user += "; install -d -o 1000 -g 1000 /home/node"
-        text = f"FROM {images.tag('egress')}\nUSER 0\nRUN {user}\nENTRYPOINT []\nCMD sleep infinity\n"
+        text = f"FROM {images.tag('egress')}\nUSER 0\nENV PATH=$PATH:/usr/sbin:/sbin\nRUN {user}\nENTRYPOINT []\nCMD sleep infinity\n"
         build = ["docker", "-H", self.host, "build", "-q", "-t", AGENT, "--network", "none", "-"]
         subprocess.run(
             build, input=text.encode(), check=True, capture_output=True, env={**os.environ, "DOCKER_BUILDKIT": "0"}

@@ -60,11 +60,11 @@ def propose(bottle: world.BottleUnderTest, host: str) -> str:
         "import urllib.request as u; o = u.build_opener(u.ProxyHandler({}));"
         f"r = u.Request('http://supervise:9100/', {json.dumps(json.dumps(call))}.encode(),"
         " {'Content-Type': 'application/json', 'Accept': 'application/json, text/event-stream'});\n"
-        "try: o.open(r, timeout=2).read()\nexcept OSError: pass"
+        "try: print(o.open(r, timeout=2).read())\nexcept TimeoutError: pass"
     )
-    world.docker("exec", "-i", f"claude-bottle-agent-{bottle.name}", "python3", "-", stdin=script.encode())
+    said = world.docker("exec", "-i", f"claude-bottle-agent-{bottle.name}", "python3", "-", stdin=script.encode())
     found = [line for line in dashboard(bottle, "list").stdout.splitlines() if host in line and " pending " in line]
-    assert len(found) == 1, dashboard(bottle, "list")
+    assert len(found) == 1, said
     return found[0].split()[0]
 
 
