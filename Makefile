@@ -2,7 +2,7 @@ STACK ?= demo
 PYTHON ?= python3
 RUN = $(PYTHON) -m toolchain run --
 
-.PHONY: help up down plan pull dashboard test unit lint integration doctor setup docs bench-git
+.PHONY: help up down plan pull dashboard test unit lint integration containment doctor setup docs bench-git
 help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -36,8 +36,13 @@ lint: ## ruff and mypy
 unit: ## tests without Docker
 	@$(RUN) python3 -m pytest tests/unit -q
 
-integration: ## tests with Docker, Pulumi and the real Claude Code
-	@$(RUN) python3 -m pytest tests/integration -v -n 3 --dist loadfile
+integration: ## tests with Docker, Pulumi and the real Claude Code; the attacks from inside among them
+	@$(RUN) python3 -m pytest tests/integration tests/containment -v -n 3 --dist loadfile -m "not slow"
+
+containment: ## every attack, failure and kill: the whole of tests/containment, 500 random bottles, all kills of an approval
+	@$(PYTHON) -m toolchain setup --dev
+	@$(RUN) env CLAUDE_BOTTLE_EXAMPLES=500 CLAUDE_BOTTLE_ALL_KILLS=1 python3 -m pytest tests/containment \
+	  tests/unit/test_invariants.py tests/integration/test_kills.py -v -n 2 --dist loadfile
 
 doctor: ## say what is there, what is missing and how to get it
 	@$(PYTHON) -m toolchain doctor

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ RUN = Path("/run/claude-bottle")
 REASON_HEADER = "x-pipelock-block-reason"  # the name the upstream pipelock uses (its block-reason guide, v2.4)
 _HELD_FOR_A_REFUSAL = 32 << 20  # bytes
 _IN_THE_PATH = ("dlp_match", "token_in_request")  # what was refused may be in the path, and a log is no place for it
+_TOKEN, _CONTROL = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z"), re.compile(rb"[\x00-\x1f\x7f]")
 _ECH = 0xFE0D  # encrypted_client_hello (RFC 9849)
 
 
@@ -71,9 +73,24 @@ def connect_target(flow: http.HTTPFlow) -> tuple[str, int]:
     return host, port
 
 
+def check_plain(request: http.Request) -> None:
+    """Raise ValueError for a head that two servers could read differently: a bare CR in a value ends the line for some.
+
+    Names and methods are tokens, values and targets without control characters (RFC 9110, 5.5 and 5.6.2).
+    """
+    if not _TOKEN.match(request.data.method):
+        raise ValueError("the method is not a plain word")
+    if _CONTROL.search(request.data.path) or b" " in request.data.path:
+        raise ValueError("a control character or a space in the URL")
+    for name, value in request.headers.fields:
+        if not _TOKEN.match(name) or _CONTROL.search(value.replace(b"\t", b" ")):
+            raise ValueError("a header that is not plain")
+
+
 def agreed_host(flow: http.HTTPFlow, tunnels: Tunnels) -> str:
     """The one host that CONNECT, SNI, request target and Host header name; raises ValueError where they differ."""
     request = flow.request
+    check_plain(request)
     host = canonical_host(request.host)
     target = tunnels.target(flow.client_conn)
     if target is not None and target != (host, request.port):

@@ -93,6 +93,7 @@ class Agent(pulumi.ComponentResource):
                 cpus=args.config.cpus,
                 env=agent_env(args.proxy, args.env, claude=args.claude, supervise=args.supervise),
                 command=args.config.command,
+                runtime=args.config.runtime,
                 mounts=[
                     docker.ContainerMountArgs(type="volume", target=HOME, source=home.name),
                     *workspace_mounts(args.workspace),

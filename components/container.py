@@ -37,6 +37,7 @@ class ContainerArgs:
     healthcheck: Sequence[str] | None = None
     dns: Sequence[str] | None = None
     grace_seconds: int = 5
+    runtime: str | None = None
 
 
 def megabytes(size: str) -> int:
@@ -66,6 +67,7 @@ def hardened_container(name: str, args: ContainerArgs, opts: pulumi.ResourceOpti
         dns=list(args.dns) if args.dns else None,
         capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
         security_opts=["no-new-privileges:true"],
+        runtime=args.runtime,
         init=True,
         memory=args.memory,
         memory_swap=args.memory,

@@ -48,6 +48,11 @@ class AgentConfig(_Strict):
     command: list[str] | None = Field(None, description="What the container runs; default: it waits for docker exec.")
     memory: Memory = Field("4g", description="Memory limit; there is no swap beyond it.")
     cpus: float = Field(2.0, gt=0, le=256, description="CPU limit, in cores.")
+    runtime: str | None = Field(
+        None,
+        pattern=r"^[a-z][a-z0-9._-]{0,40}$",
+        description="Runtime of the engine to run it in (gVisor: runsc).",
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> AgentConfig:

@@ -23,6 +23,7 @@ EXAMPLES: dict[str, str] = {
     "agent.command": "[sleep, infinity]",
     "agent.memory": "4g",
     "agent.cpus": "2",
+    "agent.runtime": "runsc",
     "env": "{TZ: Europe/Paris}",
     "prompt": "Answer in French.",
     "prompt.text": "Answer in French.",

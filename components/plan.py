@@ -32,6 +32,7 @@ def plan(
             "image": images["agent"],
             "memory": manifest.agent.memory,
             "cpus": manifest.agent.cpus,
+            "runtime": manifest.agent.runtime,
             "apt": sorted(manifest.agent.apt),
             "npm": sorted(manifest.agent.npm),
             "command": manifest.agent.command,

@@ -35,7 +35,7 @@ def machine_findings(
                 "engine", NOT_SHOWN, f"Docker cannot be reached: {error}; start it (make setup), or set DOCKER_HOST"
             )
         ]
-    findings = [*_engine(info), *_memory(manifest, info, available_mb, running=bool(parts))]
+    findings = [*_engine(info), *_runtime(manifest, info), *_memory(manifest, info, available_mb, running=bool(parts))]
     if parts:
         findings += _orphans(parts, known_ids())
     return [*findings, *_images(manifest, engine)]
@@ -50,6 +50,14 @@ def _engine(info: dict[str, object]) -> Iterator[Finding]:
         yield Finding("engine", info.get("OSType"), "runs no Linux containers")
     if info.get("MemoryLimit") is False:
         yield Finding("engine", NOT_SHOWN, "cannot limit memory (no memory cgroup), so agent.memory would mean nothing")
+
+
+def _runtime(manifest: Manifest, info: dict[str, object]) -> Iterator[Finding]:
+    there, wanted = info.get("Runtimes"), manifest.agent.runtime
+    if wanted and isinstance(there, dict) and wanted not in there:
+        yield Finding(
+            "agent.runtime", wanted, f"this engine has only {', '.join(sorted(there))}; install it there first"
+        )
 
 
 def _memory(manifest: Manifest, info: dict[str, object], available: int | None, *, running: bool) -> Iterator[Finding]:

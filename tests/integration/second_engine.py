@@ -47,10 +47,17 @@ class SecondEngine:
         return self._process.pid
 
     def kill(self) -> None:
-        """As when the machine loses it: no shutdown."""
+        """As when the machine loses it: no shutdown, and its containerd goes too."""
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+        self._kill_containerd()
+
+    def _kill_containerd(self) -> None:
+        for file in (self._folder / "exec").glob("**/containerd.pid"):
+            with contextlib.suppress(ProcessLookupError, ValueError):
+                os.kill(int(file.read_text()), signal.SIGKILL)
+            file.unlink(missing_ok=True)  # a zombie of that number would pass for the running one
 
     def stop(self) -> None:
         if self._process is None:
@@ -58,9 +65,7 @@ class SecondEngine:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.terminate()
             self._process.wait(30)
-        for child in (self._folder / "exec").glob("**/*.pid"):  # its containerd, where it was killed
-            with contextlib.suppress(ProcessLookupError, ValueError):
-                os.kill(int(child.read_text()), signal.SIGKILL)
+        self._kill_containerd()
         mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
         for mount in sorted((m for m in mounts if m.startswith(str(self._folder))), reverse=True):
             subprocess.run(["umount", "-l", mount], check=False, capture_output=True)

@@ -202,7 +202,11 @@ class BottleUnderTest:
 
 @contextlib.contextmanager
 def bottle(
-    folder: Path, manifest: dict[str, Any], env: dict[str, str] | None = None, files: dict[str, bytes] | None = None
+    folder: Path,
+    manifest: dict[str, Any],
+    env: dict[str, str] | None = None,
+    files: dict[str, bytes] | None = None,
+    root: Path = ROOT,
 ) -> Iterator[BottleUnderTest]:
     """A stack that is not up yet; destroyed at the end, also when the test failed."""
     name = f"t{secrets.token_hex(4)}"
@@ -212,7 +216,7 @@ def bottle(
         (folder / "stacks" / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / "stacks" / path).write_bytes(data)
     for part in ("Pulumi.yaml", "__main__.py", "components", "addons", "sidecar_images", "dashboard"):
-        (folder / part).symlink_to(ROOT / part)
+        (folder / part).symlink_to(root / part)
     variables = {
         "PULUMI_BACKEND_URL": f"file://{folder}/state",
         "PULUMI_CONFIG_PASSPHRASE": "test",
@@ -236,7 +240,7 @@ def bottle(
 def built(role: str) -> str:
     """The tag of a sidecar's image, which is built as a bottle would where it is not there."""
     tag = images.tag(role)
-    if not docker("image", "inspect", "--format", "{{.Id}}", tag, check=False):
+    if not docker("image", "inspect", "--format", "{{.Id}}", tag, check=False).strip():
         build = ["build", "-q", "--build-arg", f"EXTRA_ROOTS={images.extra_roots()}", "-t", tag, "-f"]
         docker(*build, str(ROOT / f"sidecar_images/{role.replace('-', '_')}/Dockerfile"), str(ROOT), timeout=1200)
     return tag

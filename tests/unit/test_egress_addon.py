@@ -310,3 +310,25 @@ def test_raw_traffic_is_killed(egress: Egress) -> None:
     raw.live = True
     egress.tcp_start(raw)
     assert raw.error is not None
+
+
+@pytest.mark.parametrize(
+    ("what", "value"),
+    [("header", b"b\rGET /closed HTTP/1.1"), ("header", b"b\nX: y"), ("header", b"b\0"), ("name", b"x y"), ("name", b"x\r"),
+     ("name", b""), ("path", b"/a b"), ("path", b"/a\r\nX: y"), ("method", b"GET /x"), ("method", b"")],
+)  # fmt: skip
+def test_a_head_that_can_be_read_in_two_ways_is_refused(what: str, value: bytes) -> None:
+    from mitmproxy.test import tutils
+
+    from addons.proxy_guard import check_plain
+
+    request = tutils.treq(
+        method=b"GET", path=b"/x", headers=http.Headers([(b"host", b"a.example.com"), (b"x-a", b"b\tc")])
+    )
+    check_plain(request)
+    if what in ("path", "method"):
+        setattr(request.data, what, value)
+    else:
+        request.headers.fields += ((b"x-b", value),) if what == "header" else ((value, b"x"),)
+    with pytest.raises(ValueError, match=r"plain|URL"):
+        check_plain(request)
