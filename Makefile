@@ -2,7 +2,7 @@ STACK ?= demo
 PYTHON ?= python3
 RUN = $(PYTHON) -m toolchain run --
 
-.PHONY: help up down plan pull dashboard test unit lint integration containment doctor setup docs bench-git
+.PHONY: help up down plan pull dashboard test unit lint integration containment dlp doctor setup docs bench-git
 help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -52,6 +52,9 @@ setup: ## only set up
 
 bench-git: ## clone and push through git-gate against direct, side by side
 	@$(RUN) python3 bench/git_gate.py
+
+dlp: ## what the DLP engine finds and what it takes for a secret, by rule family: writes docs/dlp.md
+	@$(RUN) python3 bench/dlp_table.py
 
 docs: ## write what is generated from the manifest's model: its JSON Schema and docs/manifest.md
 	@$(RUN) python3 -m components.manifest schema > stacks/manifest.schema.json

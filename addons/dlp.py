@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 from addons.decoders import DecodeError, decoder_for
 from addons.dlp_rules import RuleSet
-from addons.dlp_views import OVERLAP, WINDOW, Unscannable, View, body_views, text_views
+from addons.dlp_views import OVERLAP, REVERSED, WINDOW, Unscannable, View, body_views, text_views
 from addons.seed_phrase import has_seed_phrase
 
 
@@ -21,6 +21,10 @@ class Finding:
     where: str
 
 
+# The readings of a request that carry its content in one piece, so that the next one's can be put behind it.
+_CARRIERS = ("text", "json>values", "form>joined", "parts>joined", "query>joined", "path>joined")
+
+
 class Dlp:
     """Finds secrets by the rules and, where `seed_phrases` is set, BIP-39 phrases."""
 
@@ -28,27 +32,36 @@ class Dlp:
         self._rules = rules
         self._seed_phrases = seed_phrases
 
-    def look(self, views: Iterable[View]) -> Finding | None:
-        """The first finding in the views. Passes Unscannable on."""
+    def look(self, views: Iterable[View], edges: list[bytes] | None = None) -> Finding | None:
+        """The first finding in the views. Passes Unscannable on. edges: gets what another request may go on with."""
         for where, data in views:
-            rule = self._rules.find(data)
+            if edges is not None and data and where in _CARRIERS:
+                edges.append(data)
+            rule = self._rules.find(data, generic=not where.endswith(REVERSED))
             if rule is not None:
                 return Finding(rule.id, where)
             if self._seed_phrases and has_seed_phrase(data):
                 return Finding("bip39-seed-phrase", where)
         return None
 
-    def look_at_url(self, host: str, path: str) -> Finding | None:
+    def look_at_url(self, host: str, path: str, edges: list[bytes] | None = None) -> Finding | None:
         """Host labels, path and query, decoded and joined."""
-        return self.look(_url_views(host, path))
+        return self.look(_url_views(host, path), edges)
 
     def look_at_headers(self, headers: Sequence[tuple[bytes, bytes]]) -> Finding | None:
         """Header names and values, cookies split and joined."""
         return self.look(_header_views(headers))
 
-    def look_at_body(self, data: bytes, content_type: str, content_encoding: str) -> Finding | None:
+    def look_at_body(
+        self, data: bytes, content_type: str, content_encoding: str, edges: list[bytes] | None = None
+    ) -> Finding | None:
         """A whole body in every view. Raises Unscannable for what cannot be read."""
-        return self.look(body_views(data, content_type, content_encoding))
+        return self.look(body_views(data, content_type, content_encoding), edges)
+
+    def look_across(self, before: bytes, after: bytes) -> Finding | None:
+        """What the end of one request and the beginning of another make together, by the precise rules."""
+        rule = self._rules.find(before + after, generic=False)
+        return Finding(rule.id, "across requests") if rule else None
 
 
 def _url_views(host: str, path: str) -> Iterator[View]:

@@ -72,6 +72,11 @@ class Rule:
     group: int = 0
     allowlists: tuple[_Allowlist, ...] = ()
 
+    @property
+    def is_generic(self) -> bool:
+        """Whether it goes by a word like `key` and by entropy, not by a vendor's own shape or name."""
+        return self.id.startswith("generic")
+
     def find(self, text: bytes, common: Sequence[_Allowlist]) -> bytes | None:
         """The first secret of this kind in the text, or None."""
         for count, match in enumerate(self.regex.finditer(text)):
@@ -81,7 +86,7 @@ class Rule:
             if self.entropy and shannon_entropy(secret) <= self.entropy:
                 continue
             # gitleaks' own exception: what its generic rules find counts only with a digit in it.
-            if self.id.startswith("generic") and not any(48 <= c <= 57 for c in secret):
+            if self.is_generic and not any(48 <= c <= 57 for c in secret):
                 continue
             start = text.rfind(b"\n", 0, match.start()) + 1
             end = text.find(b"\n", match.end())
@@ -159,14 +164,14 @@ class RuleSet:
                 raise ValueError(f"{pattern!r} is not an RE2 expression: {error}") from error
         self._prefilter: Prefilter = HyperscanPrefilter(self.rules) if fast else KeywordPrefilter(self.rules)
 
-    def find(self, text: bytes) -> Rule | None:
-        """The first rule that some part of the text satisfies."""
+    def find(self, text: bytes, *, generic: bool = True) -> Rule | None:
+        """The first rule that some part of the text satisfies. generic: whether the rules without a shape count."""
         lowered: bytes | None = None
         # The generic rules come last, so that a known kind of secret is called by its name.
-        for index in sorted(
-            self._prefilter.candidates(text), key=lambda i: (self.rules[i].id.startswith("generic"), i)
-        ):
+        for index in sorted(self._prefilter.candidates(text), key=lambda i: (self.rules[i].is_generic, i)):
             rule = self.rules[index]
+            if rule.is_generic and not generic:
+                continue
             if rule.keywords:
                 lowered = text.lower() if lowered is None else lowered
                 if not any(keyword in lowered for keyword in rule.keywords):

@@ -15,6 +15,7 @@ from email.policy import HTTP
 from urllib.parse import unquote_to_bytes
 
 from addons.decoders import DecodeError, decode
+from addons.dlp_fold import folded
 from addons.dlp_rules import compile_bytes
 
 View = tuple[str, bytes]  # (how it was read, for the log; the bytes)
@@ -23,6 +24,7 @@ MAX_PLAIN = 64 << 20  # bytes of one body after decompression
 WINDOW = 1 << 20  # bytes that are looked at together
 OVERLAP = 16 << 10  # bytes that two windows share: more than any key in PEM
 _LONG_VALUE = 64 << 10  # bytes
+REVERSED = "reversed"  # a view in which only the precise rules count: generic ones find something in any text
 _DEPTH = 3  # encodings within encodings that are undone
 # RE2, for these run over every byte of every view.
 _BASE64 = compile_bytes(r"[A-Za-z0-9+/_-]{20,}")
@@ -40,7 +42,8 @@ class Unscannable(ValueError):
 
 
 def text_views(data: bytes, depth: int = _DEPTH, label: str = "text") -> Iterator[View]:
-    """The bytes themselves, and what percent, backslash, base64 and hex encoding hide in them, nested too.
+    """The bytes themselves, and what percent, backslash, base64 and hex encoding hide in them, nested too;
+    backwards, and as a person reads them.
 
     Long ones are looked at in overlapping windows, so that what is undone at one time stays small.
     """
@@ -51,6 +54,10 @@ def text_views(data: bytes, depth: int = _DEPTH, label: str = "text") -> Iterato
     yield label, data
     if depth == 0 or not data:
         return
+    if depth == _DEPTH:
+        yield f"{label}>{REVERSED}", data[::-1]
+    if (plain := folded(data)) is not None:
+        yield from text_views(plain, depth - 1, f"{label}>folded")
     if _PERCENT.search(data):
         plain = unquote_to_bytes(data.replace(b"+", b" "))
         if plain != data:
@@ -164,8 +171,9 @@ def _ends(value: str) -> str:
 
 
 def _json(data: bytes) -> Iterator[View]:
-    """Keys with their values, and the values joined, so that a secret split over fields is seen whole."""
+    """Keys with their values, and both and the values alone joined: a secret split over fields is seen whole."""
     pairs: list[str] = []
+    words: list[str] = []  # keys too
     values: list[str] = []
 
     def take(items: list[tuple[str, object]]) -> list[tuple[str, object]]:
@@ -180,9 +188,11 @@ def _json(data: bytes) -> Iterator[View]:
         while stack:
             item = stack.pop()
             if isinstance(item, str):
-                values.append(_ends(item))
+                words.append(_ends(item))
+                values.append(words[-1])
             elif isinstance(item, tuple):
-                stack.extend((item[1], item[0]))
+                words.append(_ends(item[0]))
+                stack.append(item[1])
             elif isinstance(item, list):
                 stack.extend(reversed(item))
 
@@ -191,4 +201,6 @@ def _json(data: bytes) -> Iterator[View]:
     except (ValueError, RecursionError) as error:
         raise Unscannable("invalid_json", "the body says that it is JSON and is not") from error
     yield from text_views("\n".join(pairs).encode("utf-8", "replace"), label="json")
-    yield from text_views("".join(values).encode("utf-8", "replace"), label="json>joined")
+    yield from text_views("".join(words).encode("utf-8", "replace"), label="json>joined")
+    if len(values) > 1 or len(values) != len(words):
+        yield from text_views("".join(values).encode("utf-8", "replace"), label="json>values")

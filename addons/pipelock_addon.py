@@ -18,6 +18,7 @@ from mitmproxy.proxy import server_hooks
 
 from addons import pipelock_core as core
 from addons.dlp import Dlp, Finding, StreamScan
+from addons.dlp_recent import Recent
 from addons.dlp_rules import RuleSet
 from addons.dlp_views import Unscannable
 from addons.hosts import is_ip_literal
@@ -69,6 +70,7 @@ class Pipelock:
         self._watch = Watch("pipelock", self._file)  # type: ignore[arg-type]
         self._tunnels = Tunnels()
         self._once = PipelockOnce(run / "once")
+        self._recent = Recent()
         self._names = VettedNames(lambda: self._file.current.policy if self._file.current else None)
 
     def running(self) -> None:
@@ -140,7 +142,7 @@ class Pipelock:
         if not flow.request.stream:
             refusal = None
             if "once" not in flow.metadata:  # else this body is part of what the owner has let through
-                refusal = self._once.judge(flow, await self._look_at_body(engine, flow.request))
+                refusal = self._once.judge(flow, await self._look_at_body(engine, flow))
             if not isinstance(refusal, Refusal):
                 refusal = await self._names.vet(verdict, flow.request.port)
             if refusal is not None:
@@ -185,7 +187,8 @@ class Pipelock:
             return refusal
         unscanned = policy.unscanned_headers(host)
         headers = [(n, v) for n, v in request.headers.fields if n.decode("latin-1").lower() not in unscanned]
-        in_url = engine.dlp.look_at_url(host, request.path)
+        edges: list[bytes] = flow.metadata.setdefault("edges", [])
+        in_url = engine.dlp.look_at_url(host, request.path, edges)
         in_headers = engine.dlp.look_at_headers(headers)
         finding = in_headers or in_url
         if finding is not None:
@@ -195,18 +198,18 @@ class Pipelock:
         request.headers.pop("proxy-connection", None)
         return host
 
-    async def _look_at_body(self, engine: Engine, request: http.Request) -> Refusal | None:
+    async def _look_at_body(self, engine: Engine, flow: http.HTTPFlow) -> Refusal | None:
+        request, edges = flow.request, flow.metadata.pop("edges", [])
         body = request.raw_content or b""
-        if not body:
-            return None
         kind, encoding = request.headers.get("content-type", ""), request.headers.get("content-encoding", "")
         try:
             if len(body) > _IN_THREAD:
-                finding = await asyncio.to_thread(engine.dlp.look_at_body, body, kind, encoding)
+                finding = await asyncio.to_thread(engine.dlp.look_at_body, body, kind, encoding, edges)
             else:
-                finding = engine.dlp.look_at_body(body, kind, encoding)
+                finding = engine.dlp.look_at_body(body, kind, encoding, edges)
         except Unscannable as error:
             return core.refuse(error.reason, f"The body cannot be read, so it does not leave: {error}.")
+        finding = finding or self._recent.look(engine.dlp, edges)
         return _found(finding) if finding else None
 
     def _stream(self, flow: http.HTTPFlow, engine: Engine) -> None:
