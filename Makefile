@@ -2,7 +2,7 @@ STACK ?= demo
 PYTHON ?= python3
 RUN = $(PYTHON) -m toolchain run --
 
-.PHONY: help up down plan pull dashboard test unit lint integration containment dlp doctor setup docs bench-git
+.PHONY: help up down repair plan pull dashboard test unit lint integration containment dlp doctor setup docs bench-git
 help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -14,6 +14,9 @@ up: ## set up what is missing, then bring up STACK (demo) and show what it does
 
 down: ## destroy STACK (demo); images stay
 	@$(RUN) pulumi destroy --yes --skip-preview --stack $(STACK)
+
+repair: ## after a kill of pulumi or the engine: bring STACK to a correct state (DOWN=1: take it away instead)
+	@$(RUN) python3 -m components.repair $(STACK) $(if $(DOWN),--down)
 
 plan: ## what STACK can reach, and what the next up would change
 	@$(RUN) python3 -m components.plan_table $(STACK)

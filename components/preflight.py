@@ -16,6 +16,8 @@ from components.manifest import Manifest
 
 # The engine that everything here was tried on; older ones lack options that the networks need.
 OLDEST_ENGINE = (20, 10)
+# Set by components.repair: a volume of the stack's own name that its state has lost is taken up again.
+ADOPT_VOLUMES = "CLAUDE_BOTTLE_ADOPT_VOLUMES"
 _MEMORY_TO_START = 768  # MB: the sidecars and an agent that has just started
 
 
@@ -71,10 +73,10 @@ def _memory(manifest: Manifest, info: dict[str, object], available: int | None, 
 
 def _orphans(parts: list[Part], known: set[str]) -> Iterator[Finding]:
     for part in parts:
-        if part.id not in known:
+        if part.id not in known and not (part.kind == "volume" and os.environ.get(ADOPT_VOLUMES)):
             message = (
                 "was made by something else than this stack's state (another checkout or login, a killed run);"
-                f" look at it, then: {part.removal}"
+                f" look at it, then: make repair STACK=…, or {part.removal}"
             )
             yield Finding(f"engine.{part.kind}", part.name, message)
 

@@ -28,6 +28,9 @@ from sidecar_images.supervise.proposals import APPROVED, PENDING, REJECTED, Prop
 from sidecar_images.supervise.replay import can_be_replayed
 
 
+PATIENCE = 90.0  # seconds: an `up` of somebody else, such as for a route whose time is over
+
+
 def _quiet(_: str) -> None:
     return None
 
@@ -74,12 +77,14 @@ class Approval:
         except ChangeError as error:
             raise BottleError(f"{proposal.id} asks for what cannot be given: {error}") from None
 
-    def approve(self, identity: str, reply: str, edit: object = None, seconds: int = 0) -> str:
+    def approve(
+        self, identity: str, reply: str, edit: object = None, seconds: int = 0, patience: float = PATIENCE
+    ) -> str:
         """Edit, apply, replay, answer; what the agent is told besides the reply comes back.
 
         When `up` fails the file is put back, the bottle is as it was, and the proposal stays pending.
         """
-        with self.desk.alone():
+        with self.desk.alone(patience):
             proposal, begun = self.inbox.get(identity), self.desk.begun()
             if begun is not None and begun.id != identity:
                 raise BottleError(f"the approval of {begun.id} was cut off; approve or reject that one first")
@@ -99,7 +104,7 @@ class Approval:
 
     def reject(self, identity: str, reply: str) -> None:
         """Answer no, with the owner's words. What an approval that was cut off has made is taken back first."""
-        with self.desk.alone():
+        with self.desk.alone(PATIENCE):
             proposal, begun = self.inbox.get(identity), self.desk.begun()
             if proposal.verdict != PENDING:
                 raise BottleError(f"{identity} is {proposal.verdict} already")
@@ -117,7 +122,7 @@ class Approval:
             return None
         proposal = self.inbox.get(begun.id)
         if proposal.verdict == PENDING:
-            self.approve(begun.id, begun.reply)
+            self.approve(begun.id, begun.reply, patience=0)
         else:
             self.desk.end()
         return begun.id

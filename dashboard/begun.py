@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -35,17 +36,28 @@ class Desk:
         self._stack, self._file, self._lock = stack, folder / f"{stack}.json", folder / f"{stack}.lock"
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Raises BottleError when another approval of this stack is at work."""
-        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def alone(self, patience: float = 0) -> Iterator[None]:
+        """patience: seconds to wait for another one. Raises BottleError when it is at work still."""
+        descriptor, until = (
+            os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600),
+            time.monotonic() + patience,
+        )
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BottleError(f"another approval of {self._stack} is at work; wait for it") from None
-        else:
+            while not self._taken(descriptor):
+                if time.monotonic() >= until:
+                    raise BottleError(f"another approval of {self._stack} is at work; wait for it")
+                time.sleep(0.2)
             yield
         finally:
             os.close(descriptor)
+
+    @staticmethod
+    def _taken(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def begun(self) -> Begun | None:
         """The approval that was cut off, or is at work now."""

@@ -22,8 +22,10 @@ from typing import Any
 import world
 import yaml
 
+from components import images
+
 HERE = Path(__file__).parent
-SINK_IMAGE = "claude-bottle/test-sink:2"
+SINK_IMAGE = f"claude-bottle/test-sink:{images.content_digest(('tests/containment/sink',))[:12]}"
 KEY_A, KEY_B = ("key-" + secrets.token_hex(20) for _ in range(2))
 GATE_TOKEN = "gate-" + secrets.token_hex(20)
 TOKENS = {"KEY_A": KEY_A, "KEY_B": KEY_B, "GATE_TOKEN": GATE_TOKEN}
@@ -178,6 +180,19 @@ def build_sink() -> None:
         world.docker("build", "-q", "-t", SINK_IMAGE, str(HERE / "sink"), timeout=900)
 
 
+def _bad_certificates(ca: Any) -> dict[str, bytes]:
+    """Hosts whose certificate no client may accept."""
+    made = {
+        "expired.wild": world._certificate("expired", issuer=ca, names=["expired.wild.example.com"], expired=True),
+        "wronghost.wild": world._certificate("wrong", issuer=ca, names=["somebody-else.example.com"]),
+        "selfsigned.wild": world._certificate("selfsigned.wild.example.com", names=["selfsigned.wild.example.com"]),
+        "otherca.wild": world._certificate(
+            "other", issuer=world._certificate("another root"), names=["otherca.wild.example.com"]
+        ),
+    }
+    return {f"certificates/{n}.example.com.pem": world._key_pem(k) + world._pem(c) for n, (c, k) in made.items()}
+
+
 def _address(container: str, network: str) -> str:
     shape = f'{{{{(index .NetworkSettings.Networks "{network}").IPAddress}}}}'
     return world.docker("inspect", "-f", shape, container).strip()
@@ -213,7 +228,8 @@ def arena(folder: Path, changes: dict[str, Any] | None = None, root: Path = worl
         argv = ["create", "--name", sink, *label, "--network", outside, "--ip", world.ADDRESS, "--cap-add", "NET_ADMIN"]
         argv += [word for name in NAMES for word in ("--network-alias", f"{name}.example.com")]
         world.docker(*argv, SINK_IMAGE)
-        world.docker("cp", "-", f"{sink}:/", stdin=world.tar({"sink.pem": world._key_pem(key) + world._pem(leaf)}))
+        files = {"sink.pem": world._key_pem(key) + world._pem(leaf), **_bad_certificates(ca)}
+        world.docker("cp", "-", f"{sink}:/", stdin=world.tar(files))
         world.docker("start", sink)
         serve = ["python3", "-m", "http.server", "8080"]
         world.docker("run", "-d", "--name", other, *label, "--network", other_net, SINK_IMAGE, *serve)

@@ -119,20 +119,27 @@ def shot(page: Page, name: str) -> None:
         page.screenshot(path=str(Path(SHOTS) / f"{name}.png"))
 
 
-def ask(bottle: world.BottleUnderTest, *calls: tuple[str, dict[str, Any]]) -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def ask(bottle: world.BottleUnderTest, *calls: tuple[str, dict[str, Any]]) -> Iterator[subprocess.Popen[str]]:
     """Let the model call tools one after the other; all results end up in what Claude Code prints."""
     prompt = "\n".join(f"CALL {tool} {json.dumps(told)}" for tool, told in calls)
     argv = ["docker", "exec", "-u", "node", f"claude-bottle-agent-{bottle.name}", "claude"]
     argv += ["--permission-mode", "bypassPermissions", "-p", prompt]
-    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()  # where a test has failed it would wait for its answer still
+        process.wait()
 
 
 def supervise(tool: str, **told: Any) -> tuple[str, dict[str, Any]]:
     return f"mcp__supervise__{tool}", {"justification": "the build needs it", **told}
 
 
-def card(page: Page, words: str) -> Any:
-    found = page.locator("#proposals .proposal", has_text=words)
+def card(bottle: world.BottleUnderTest, page: Page, words: str) -> Any:
+    # The page shows the bottles of other tests too.
+    found = page.locator("#proposals .proposal", has_text=bottle.name).filter(has_text=words)
     expect(found).to_be_visible(timeout=LONG)
     return found
 
@@ -164,7 +171,7 @@ def test_refusal_proposal_approval_success(
     told = {key: refused[key] for key in ("method", "host", "path", "reason", "refused_by")}
     times = [time.monotonic()]
     with ask(bottle, bash(curl), supervise("egress-block", refused=told), bash(curl)) as asking:
-        found = card(page, "reach echo.example.com: GET, HEAD on /api/x")
+        found = card(bottle, page, "reach echo.example.com: GET, HEAD on /api/x")
         times.append(time.monotonic())
         expect(found).to_contain_text("the build needs it")
         expect(found).to_contain_text("reason host_not_declared")
@@ -179,7 +186,8 @@ def test_refusal_proposal_approval_success(
         page.keyboard.press("a")
         expect(found.locator(".approve")).to_have_text("Approve: sure?")
         page.keyboard.press("Enter")
-        expect(page.locator("#past-count")).to_have_text("1", timeout=LONG)
+        answered = page.locator("#answered .proposal", has_text=bottle.name)
+        expect(answered).to_have_count(1, timeout=LONG)
         times.append(time.monotonic())
         out = asking.communicate(timeout=60)[0]
         times.append(time.monotonic())
@@ -192,7 +200,7 @@ def test_refusal_proposal_approval_success(
     assert bottle.file.read_text().startswith(COMMENT)
     expect(page.locator("#decisions tr.allowed-row", has_text="echo.example.com").first).to_be_visible()
     page.locator("#past summary").click()
-    expect(page.locator("#answered .proposal")).to_contain_text("it passes, status 200")
+    expect(answered).to_contain_text("it passes, status 200")
     shot(page, "approved")
     names = ("refused and asked, on the page", "read and previewed", "approved and live", "told, tried again, done")
     parts = {name: round(b - a, 1) for name, (a, b) in zip(names, itertools.pairwise(times), strict=True)}
@@ -216,7 +224,7 @@ def test_words_of_an_agent_are_words(bottle: world.BottleUnderTest, page: Page) 
     calls = supervise("capability-block", capability="apt", value="jq")
     calls[1]["justification"] = evil
     with ask(bottle, calls) as asking:
-        found = card(page, "Debian package jq")
+        found = card(bottle, page, "Debian package jq")
         expect(found.locator("blockquote")).to_contain_text("<script>fetch('/api/x')</script>")
         assert page.locator("blockquote *").count() == 0
         assert "owned" not in page.title()
@@ -232,7 +240,7 @@ def test_words_of_an_agent_are_words(bottle: world.BottleUnderTest, page: Page) 
 
 def test_an_edit_and_a_time_limit(bottle: world.BottleUnderTest, page: Page) -> None:
     with ask(bottle, supervise("egress-block", host="new.example.com", path=["/"])) as asking:
-        found = card(page, "reach new.example.com")
+        found = card(bottle, page, "reach new.example.com")
         found.focus()
         page.keyboard.press("e")
         area = found.locator("textarea")
@@ -252,14 +260,15 @@ def test_an_edit_and_a_time_limit(bottle: world.BottleUnderTest, page: Page) -> 
     assert [route["until"][-1] for route in routes if route["host"] == "new.example.com"] == ["Z"]
     text = bottle.file.read_text()
     # The same, ended: the proxies refuse at once, by themselves; the dashboard takes it out of the file.
-    told = world.yaml.safe_load(text)
+    told, end = world.yaml.safe_load(text), 0.0
     for route in told["config"]["claude-bottle:bottle"]["egress"]["routes"]:
         if route.get("until"):
-            route["until"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 12))
+            route["until"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end := time.time() + 40))
     bottle.file.write_text(COMMENT + world.yaml.safe_dump(told))
     bottle.up()
-    assert bottle.curl("https://new.example.com/narrow")[0] == 200
-    time.sleep(13)
+    if time.time() < end - 3:  # else the machine is too slow for this half
+        assert bottle.curl("https://new.example.com/narrow")[0] == 200
+    time.sleep(max(end - time.time(), 0) + 1.5)
     assert bottle.curl("https://new.example.com/narrow")[0] == 403
     for _ in range(100):
         if "new.example.com" not in bottle.file.read_text():
@@ -281,7 +290,7 @@ def test_what_dlp_refused_passes_once_by_digest(
     content = json.loads(body)["content"]
     assert status == 403
     with ask(bottle, supervise("pipelock-block", content=content)) as asking:
-        found = card(page, "send, one time, the request that DLP refused")
+        found = card(bottle, page, "send, one time, the request that DLP refused")
         expect(found.locator(".held pre")).to_contain_text("POST https://plain.example.com/report")
         expect(found.locator(".held pre")).to_contain_text(LEAK)  # the owner sees what would leave
         shot(page, "dlp-once")
@@ -303,7 +312,7 @@ def test_a_push_under_review(bottle: world.BottleUnderTest, forge: Forge, page: 
     digest = re.search(r"value=(sha256:[0-9a-f]{64})", said)
     assert digest, said
     with ask(bottle, supervise("capability-block", capability="push", value=digest[1])) as asking:
-        found = card(page, "push, one time, what is under review")
+        found = card(bottle, page, "push, one time, what is under review")
         expect(found.locator(".held pre")).to_contain_text("+reviewed")
         shot(page, "push-under-review")
         found.locator(".approve").click()
@@ -318,7 +327,7 @@ def test_a_push_under_review(bottle: world.BottleUnderTest, forge: Forge, page: 
 def test_an_up_that_fails_is_told_to_both(bottle: world.BottleUnderTest, page: Page) -> None:
     before = bottle.file.read_text()
     with ask(bottle, supervise("capability-block", capability="memory", value="9000g")) as asking:
-        found = card(page, "use 9000g of memory")
+        found = card(bottle, page, "use 9000g of memory")
         found.locator(".approve").click()
         found.locator(".approve").click()
         expect(found.locator(".outcome h4")).to_have_text("Not done", timeout=LONG)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import subprocess
@@ -40,12 +41,18 @@ def dashboard(bottle: world.BottleUnderTest, verb: str, *argv: str) -> subproces
     return bottle.run("python3", "-m", "dashboard", verb, "-s", bottle.name, *argv)
 
 
-def ask(bottle: world.BottleUnderTest, tool: str, **told: Any) -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def ask(bottle: world.BottleUnderTest, tool: str, **told: Any) -> Iterator[subprocess.Popen[str]]:
     """Let the model call a tool of supervise; its answer ends up in what Claude Code prints."""
     told = {"justification": "to build", **told}
     prompt = f"CALL mcp__supervise__{tool} {json.dumps(told)}"
     argv = ["docker", "exec", "-u", "node", f"claude-bottle-agent-{bottle.name}", "claude", "-p", prompt]
-    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()  # where a test has failed it would wait for its answer still
+        process.wait()
 
 
 def pending(bottle: world.BottleUnderTest, words: str) -> str:

@@ -42,14 +42,16 @@ def docker(*argv: str, check: bool = True, stdin: bytes | None = None, timeout: 
     return done.stdout.decode(errors="replace")
 
 
-def _certificate(name: str, *, issuer: Any = None, names: list[str] | None = None) -> tuple[Any, Any]:
+def _certificate(
+    name: str, *, issuer: Any = None, names: list[str] | None = None, expired: bool = False
+) -> tuple[Any, Any]:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
     signer, signer_name = (issuer[1], issuer[0].subject) if issuer else (key, subject)
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(signer_name).public_key(key.public_key())
-    builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
-    builder = builder.not_valid_after(now + datetime.timedelta(days=2))
+    builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=9))
+    builder = builder.not_valid_after(now + datetime.timedelta(days=-1 if expired else 2))
     builder = builder.add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     builder = builder.add_extension(identifier, critical=False)
@@ -124,6 +126,17 @@ def fake_internet(image: str) -> Iterator[Internet]:
         yield Internet(name, name, _pem(ca[0]), ca)
     finally:
         docker("rm", "-f", "-v", name, check=False)
+        docker("network", "rm", name, check=False)
+
+
+@contextlib.contextmanager
+def docker_network() -> Iterator[str]:
+    """An outside that leads nowhere and has nobody on it."""
+    name = f"claude-bottle-test-nowhere-{secrets.token_hex(4)}"
+    docker("network", "create", "--internal", "--subnet", SUBNET, "--label", f"{LABEL}=nowhere", name)
+    try:
+        yield name
+    finally:
         docker("network", "rm", name, check=False)
 
 

@@ -249,7 +249,7 @@ def test_a_lock_is_stale_only_when_its_pulumi_is_gone_for_sure(tmp_path: Path, m
 def test_one_at_a_time(tmp_path: Path) -> None:
     made = approval(tmp_path, World(ROUTE))
     with Desk("s").alone(), pytest.raises(BottleError, match="another approval of s is at work"):
-        made.approve("p-0000000001", "")
+        made.approve("p-0000000001", "", patience=0.3)
     Desk("s").begin(Begun("p-other", ROUTE, "", "me", FILE, FILE))
     with pytest.raises(BottleError, match="p-other was cut off"):
         made.approve("p-0000000001", "")

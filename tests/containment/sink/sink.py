@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 PLAIN, TLS, UDP = 9999, 9443, 9998
 EXTRA = ("169.254.169.254", "10.99.99.99")  # the metadata address and a private one, on the sink as well
@@ -91,6 +92,15 @@ def serve_plain(listener: socket.socket) -> None:
 def serve_tls(listener: socket.socket) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain("/sink.pem")
+
+    def other_certificate(conn: ssl.SSLObject, name: str | None, _: object) -> None:
+        """A host with a certificate of its own, where there is a file of its name."""
+        if name and Path(f"/certificates/{name}.pem").exists():
+            own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            own.load_cert_chain(f"/certificates/{name}.pem")
+            conn.context = own
+
+    context.sni_callback = other_certificate  # type: ignore[assignment]
 
     def one(conn: socket.socket) -> None:
         conn.settimeout(8)

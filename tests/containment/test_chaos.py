@@ -1,0 +1,164 @@
+"""Pulumi and the engine killed at random moments; then one command, and all is as it should be: no orphan, no lost secret."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import world
+from second_engine import AGENT, SecondEngine, second_engine
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+
+TOKEN = "chaos-token-0123456789abcdef"
+RANDOM = random.Random(int(os.environ.get("CLAUDE_BOTTLE_SEED", "5")))
+KILLS = int(os.environ.get("CLAUDE_BOTTLE_KILLS", "20"))
+ENGINE_KILLS = 4
+
+
+@pytest.fixture(scope="module")
+def engine(sidecar_image: str) -> Iterator[SecondEngine]:
+    for role in ("pipelock", "supervise"):
+        assert world.built(role)
+    with second_engine("egress", "pipelock", "supervise") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def bottle(engine: SecondEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[world.BottleUnderTest]:
+    """On an engine of the test's own, so that it can be killed too."""
+    engine.docker("network", "create", "--internal", "--subnet", "203.0.113.32/27", "claude-bottle-test-outside")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", engine.host)
+        env = {"DOCKER_HOST": engine.host}
+        with world.bottle(tmp_path_factory.mktemp("project"), manifest(0), env) as made:
+            made.stack.set_config("CHAOS_TOKEN", world.auto.ConfigValue(TOKEN, secret=True))
+            yield made
+
+
+def manifest(number: int) -> dict[str, Any]:
+    routes = [{"host": "keyed.example.com", "token_ref": "CHAOS_TOKEN"}, {"host": f"n{number}.example.com"}]
+    return {
+        "agent": {
+            "memory": f"{300 + number}m",
+            "image": AGENT,
+        },  # each edit makes something new, in place and by replacement
+        "env": {"NUMBER": str(number % 3)},
+        "egress": {"routes": routes},
+        "supervise": True,
+        "network": {"outside": "claude-bottle-test-outside"},
+    }
+
+
+def cut(bottle: world.BottleUnderTest, verb: str, seconds: float) -> bool:
+    """Start a pulumi, kill it and all that it started after so many seconds; True when it was still at work."""
+    argv = ["pulumi", verb, "--yes", "--skip-preview", "--non-interactive", "--stack", bottle.name]
+    env = {**os.environ, **bottle.env}
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(argv, cwd=bottle.folder, env=env, stdout=quiet, stderr=quiet, start_new_session=True)
+    try:
+        process.wait(seconds)
+        return False
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
+
+
+def repair(bottle: world.BottleUnderTest, *argv: str) -> subprocess.CompletedProcess[str]:
+    return bottle.run("python3", "-m", "components.repair", bottle.name, *argv)
+
+
+def judge_up(bottle: world.BottleUnderTest, number: int) -> None:
+    """As the manifest says, once, and nothing else of this stack; a second up has nothing to do."""
+    bottle.up(expect_no_changes=True)
+    names = set(
+        world.docker(
+            "ps", "-a", "--filter", f"label=claude-bottle.stack={bottle.name}", "--format", "{{.Names}}"
+        ).split()
+    )
+    assert names == {f"claude-bottle-{role}-{bottle.name}" for role in ("agent", "egress", "pipelock", "supervise")}
+    networks = world.docker("network", "ls", "-q", "--filter", f"label=claude-bottle.stack={bottle.name}").split()
+    assert len(networks) == 2
+    egress = f"claude-bottle-egress-{bottle.name}"
+    assert f"n{number}.example.com" in world.docker("exec", egress, "cat", "/etc/claude-bottle/routes.json")
+    assert json.loads(world.docker("exec", egress, "cat", "/etc/claude-bottle/tokens.json")) == {
+        "EGRESS_TOKEN_0": TOKEN
+    }
+    state = (bottle.folder / "state/.pulumi/stacks/claude-bottle" / f"{bottle.name}.json").read_text()
+    assert TOKEN not in state
+    assert "ciphertext" in state
+
+
+def test_pulumi_killed_at_random_moments(bottle: world.BottleUnderTest) -> None:
+    said: list[str] = []
+    cuts = 0
+    for number in range(KILLS):
+        verb = ("up", "edit", "destroy")[number % 3]
+        if verb == "edit":
+            assert repair(bottle).returncode == 0
+        bottle.write(manifest(number))
+        seconds = RANDOM.uniform(0.5, 9.0)
+        hit = cut(bottle, "destroy" if verb == "destroy" else "up", seconds)
+        cuts += hit
+        done = repair(bottle, *(["--down"] if verb == "destroy" else []))
+        said.append(f"{number} {verb} after {seconds:.1f} s, {'cut' if hit else 'done'}")
+        assert done.returncode == 0, (said, done.stdout[-1500:], done.stderr[-1500:])
+        if verb == "destroy":
+            left = [part for part in world.leftovers(bottle.name) if not part.startswith("volume")]
+            assert left == [], said
+        else:
+            judge_up(bottle, number)
+    print("\n".join(said))
+    assert cuts >= KILLS // 2
+
+
+def test_the_engine_killed_at_random_moments(bottle: world.BottleUnderTest, engine: SecondEngine) -> None:
+    for number in range(100, 100 + ENGINE_KILLS):
+        bottle.write(manifest(number))
+        argv = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", bottle.name]
+        env = {**os.environ, **bottle.env}
+        quiet = subprocess.DEVNULL
+        process = subprocess.Popen(argv, cwd=bottle.folder, env=env, stdout=quiet, stderr=quiet)
+        time.sleep(RANDOM.uniform(1.0, 8.0))
+        engine.kill()
+        process.wait(180)
+        engine.start()
+        done = repair(bottle)
+        assert done.returncode == 0, (done.stdout[-1500:], done.stderr[-1500:])
+        judge_up(bottle, number)
+
+
+def test_a_state_that_is_broken_missing_or_newer_is_told_in_clear_words(bottle: world.BottleUnderTest) -> None:
+    bottle.write(manifest(200))
+    assert repair(bottle).returncode == 0
+    file = bottle.folder / "state/.pulumi/stacks/claude-bottle" / f"{bottle.name}.json"
+    whole = file.read_text()
+    for text, words in (
+        (whole[: len(whole) // 2], "is not a state file any more"),
+        ("", "is not a state file any more"),
+        (whole.replace('"version": 3', '"version": 99', 1), "from a newer Pulumi"),
+        (None, "is missing"),
+    ):
+        if text is None:
+            file.unlink()
+        else:
+            file.write_text(text)
+        done = repair(bottle)
+        assert done.returncode == 1
+        assert words in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr
+        assert TOKEN not in done.stderr + done.stdout
+        if words != "from a newer Pulumi":
+            assert f"{bottle.name}.json" in done.stderr
+            assert "cp " in done.stderr
+    file.write_text(whole)
+    assert repair(bottle).returncode == 0
+    judge_up(bottle, 200)
