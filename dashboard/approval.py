@@ -27,7 +27,6 @@ from dashboard.stack_file import StackFile, changed
 from sidecar_images.supervise.proposals import APPROVED, PENDING, REJECTED, Proposal
 from sidecar_images.supervise.replay import can_be_replayed
 
-
 PATIENCE = 90.0  # seconds: an `up` of somebody else, such as for a route whose time is over
 
 
