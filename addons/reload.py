@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from stat import S_ISREG
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -29,16 +30,24 @@ class ReloadingFile(Generic[T]):
     def poll(self) -> bool:
         """Look at the file; True if it was different from the last look (taken or refused)."""
         try:
-            # A link could be pointed at something else between the check and the use: only a plain file counts.
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW)
+            # A link could be pointed at something else between the check and the use: only a plain file counts. A pipe
+            # would let its reader wait for ever.
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
             return self._note(f"missing:{error.errno}", "", f"cannot read {self._path.name}: {error.strerror}")
-        with os.fdopen(descriptor, "rb") as file:
-            stat = os.fstat(file.fileno())
+        try:
+            stat = os.fstat(descriptor)
+            if not S_ISREG(stat.st_mode):
+                return self._note("not plain", "", f"{self._path.name} is not a plain file")
             mark = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
             if mark == self._seen:
                 return False
-            data = file.read()
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                data = file.read()
+        except OSError as error:
+            return self._note(f"unreadable:{error.errno}", "", f"cannot read {self._path.name}: {error.strerror}")
+        finally:
+            os.close(descriptor)
         digest = hashlib.sha256(data).hexdigest()
         try:
             self.current = self._parse(data)

@@ -7,6 +7,7 @@ Prints a table: the layer, what was taken away, how many attacks of that layer g
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -31,8 +32,8 @@ MUTATIONS = (
     Mutation("network", "agent network not internal, host on the bridge", (
         ("components/network.py", r'self\._network\("agent", args\.stack, internal=True\)', 'self._network("agent", args.stack, internal=False)'),
     )),
-    Mutation("dns", "agent's name server left to the engine", (
-        ("components/agent.py", r"dns=\[args\.dns\]", "dns=None"),
+    Mutation("dns", "agent's name server is the sink", (
+        ("components/network.py", r'CLOSED_DNS = "127.0.0.1"', 'CLOSED_DNS = "198.51.100.10"'),
         ("components/network.py", r'self\._network\("agent", args\.stack, internal=True\)', 'self._network("agent", args.stack, internal=False)'),
     )),
     Mutation("egress-routes", "default deny: an undeclared host gets the first route's rules", (
@@ -86,6 +87,9 @@ MUTATIONS = (
 )  # fmt: skip
 
 
+_REAL = "tcp-metadata tcp-private udp-multicast udp-broadcast default-route"
+
+
 def run(mutation: Mutation) -> str:
     """One line of the table."""
     with tempfile.TemporaryDirectory(prefix="claude-bottle-mutation-") as folder:
@@ -113,7 +117,9 @@ def run(mutation: Mutation) -> str:
             "-k",
             "test_attack[",
         ]
-        done = subprocess.run(argv, cwd=copy, capture_output=True, text=True, check=False, timeout=900)
+        # Without the network layer these would leave this machine: the metadata address is on the sink, but not only there.
+        env = {**os.environ, "CLAUDE_BOTTLE_LEAVE_OUT": _REAL if mutation.layer in ("network", "dns") else ""}
+        done = subprocess.run(argv, cwd=copy, capture_output=True, text=True, check=False, timeout=900, env=env)
         failed = re.findall(r"^FAILED \S+test_attack\[([a-z0-9-]+)-(?:node|0)\]", done.stdout, re.MULTILINE)
         if not failed and " passed" not in done.stdout:
             return f"| {mutation.layer} | {mutation.what} | did not come up: {done.stdout.strip().splitlines()[-1][:100]} | |"

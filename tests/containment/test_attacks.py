@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 
 pytestmark = pytest.mark.docker
 
-ROWS = module.table()
+# mutations.py leaves out what would reach a real address once the network layer is gone.
+LEFT_OUT = os.environ.get("CLAUDE_BOTTLE_LEAVE_OUT", "").split()
+ROWS = [row for row in module.table() if row["id"] not in LEFT_OUT]
 USERS = ("node", "0")
 LAYERS = {
     "none", "network", "dns", "egress-routes", "egress-ports", "egress-host", "egress-agreement", "egress-http", "egress-paths",

@@ -28,7 +28,13 @@ def name(arena: module.Arena, role: str) -> str:
 
 
 def root(arena: module.Arena, role: str, script: str) -> str:
+    """Root has no capability in there: it may do what the owner of a file may, where root is that owner."""
     return world.docker("exec", "-u", "0", name(arena, role), "sh", "-c", script, check=False)
+
+
+def own(arena: module.Arena, role: str, script: str) -> str:
+    """As the user that the part itself runs as."""
+    return world.docker("exec", name(arena, role), "sh", "-c", script, check=False)
 
 
 COUNT = iter(range(10_000))
@@ -92,7 +98,7 @@ def test_all_is_well_before(arena: module.Arena) -> None:
 def test_a_crash_comes_back_by_itself(arena: module.Arena, role: str) -> None:
     before = arena.bottle.container_id(role)
     everything = "for p in /proc/[0-9]*; do n=${p#/proc/}; [ $n != 1 ] && [ $n != $$ ] && kill -9 $n; done 2>/dev/null"
-    root(arena, role, everything)
+    own(arena, role, everything)
     for _ in range(100):
         if arena.bottle.container_id(role) != before:
             break
@@ -116,7 +122,7 @@ def test_a_part_that_is_gone_or_hangs(arena: module.Arena, role: str, how: str) 
 def test_out_of_memory(arena: module.Arena, role: str) -> None:
     """The kernel ends something in the container; whatever it is, the policy holds."""
     eat = "python3 -c \"x = [bytearray(64 << 20) for _ in range(12)]; [b.__setitem__(slice(None, None, 4096), b'1' * len(b[::4096])) for b in x]\""
-    root(arena, role, eat)
+    own(arena, role, eat)
     arrived, _ = attempt(arena)
     assert arrived <= {"allowed", "token"}
     back(arena)
@@ -131,6 +137,7 @@ BREAK = {
     "link": "mv {file} /tmp/real; echo > /tmp/other; ln -s /tmp/other {file}",
     "weaker": 'sed -i \'s/strict/audit/; s/"version": 1/"version": 2/\' {file}',
     "folder": "rm {file}; mkdir {file}",
+    "pipe": "rm {file}; mkfifo {file}",
 }
 
 
@@ -140,35 +147,37 @@ def test_a_bad_policy_never_replaces_a_good_one(arena: module.Arena, role: str, 
     """While it runs, the last good one stays; started anew with the bad one, it denies all; the next push mends it."""
     file = FILES[role]
     root(arena, role, f"cp {file} /tmp/good; " + BREAK[how].format(file=file))
-    time.sleep(1)
-    judge(arena, LAST_GOOD)
-    world.docker("restart", "-t", "1", name(arena, role))
-    time.sleep(3)
-    seen = judge(arena, NOTHING)
-    host = "_egress.local" if role == "egress" else "_pipelock.local"
-    port = 8080 if role == "egress" else 8888
-    ask = f"import urllib.request as u; print(u.build_opener(u.ProxyHandler({{'http': 'http://127.0.0.1:{port}'}})).open('http://{host}/health').read().decode())"
-    health = world.docker("exec", name(arena, role), "/opt/proxy/bin/python", "-c", ask)
-    assert json.loads(health)["status"] == "denying"
-    assert json.loads(health)["error"]
-    assert "403" in seen["allowed"] or "502" in seen["allowed"], seen
-    assert any(role in word for word in (seen["allowed"], json.dumps(arena.bottle.decisions(role)[-3:])))
-    root(arena, role, f"rm -rf {file}; cp /tmp/good {file}; chown nobody {file} 2>/dev/null; chmod 644 {file}")
+    try:
+        time.sleep(1)
+        judge(arena, LAST_GOOD)
+        world.docker("restart", "-t", "1", name(arena, role))
+        time.sleep(3)
+        seen = judge(arena, NOTHING)
+        host = "_egress.local" if role == "egress" else "_pipelock.local"
+        port = 8080 if role == "egress" else 8888
+        ask = f"import urllib.request as u; print(u.build_opener(u.ProxyHandler({{'http': 'http://127.0.0.1:{port}'}})).open('http://{host}/health').read().decode())"
+        health = world.docker("exec", name(arena, role), "/opt/proxy/bin/python", "-c", ask)
+        assert json.loads(health)["status"] == "denying"
+        assert json.loads(health)["error"]
+        assert "403" in seen["allowed"] or "502" in seen["allowed"], seen
+        assert any(role in word for word in (seen["allowed"], json.dumps(arena.bottle.decisions(role)[-3:])))
+    finally:
+        root(arena, role, f"rm -rf {file}; cp /tmp/good {file}; chmod 644 {file}")
     back(arena)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"EGRESS_TOKEN_0": ""}', '{"EGRESS_TOKEN_9": "another-token-value"}'])
 def test_without_its_tokens_egress_sends_nothing_to_where_one_belongs(arena: module.Arena, text: str) -> None:
     file = "/etc/claude-bottle/tokens.json"
-    root(arena, "egress", f"cp -p {file} /tmp/tokens; printf '%s' '{text}' > {file}")
+    own(arena, "egress", f"cp -p {file} /tmp/tokens; chmod 600 {file}; printf '%s' '{text}' > {file}")
     world.docker("restart", "-t", "1", name(arena, "egress"))
     time.sleep(3)
     arrived, seen = attempt(arena)
-    assert arrived <= {"allowed"}
-    assert "token_missing" in seen["token"]
-    root(arena, "egress", f"cat /tmp/tokens > {file}; rm /tmp/tokens")
+    own(arena, "egress", f"cat /tmp/tokens > {file}; rm -f /tmp/tokens; chmod 400 {file}")
     world.docker("restart", "-t", "1", name(arena, "egress"))
     back(arena)
+    assert arrived <= {"allowed"}
+    assert "token_missing" in seen["token"]
 
 
 @pytest.mark.parametrize("host", ["expired", "wronghost", "selfsigned", "otherca"])
@@ -182,12 +191,13 @@ def test_an_upstream_that_cannot_prove_who_it_is_gets_nothing(arena: module.Aren
 def test_pipelocks_own_certificate_is_checked_by_egress(arena: module.Arena) -> None:
     """Somebody in pipelock's place with another CA: egress gives it neither request nor token."""
     pipelock, files = name(arena, "pipelock"), ("ca.pem", "ca-key.pem")
-    kept = {file: world.docker("exec", "-u", "0", pipelock, "cat", f"/etc/pipelock/{file}").encode() for file in files}
+    kept = {file: world.docker("exec", pipelock, "cat", f"/etc/pipelock/{file}").encode() for file in files}
     ca = world._certificate("a stranger")
     strange = {"ca.pem": world._pem(ca[0]), "ca-key.pem": world._key_pem(ca[1])}
     for pair, may_pass in ((strange, NOTHING), (kept, LAST_GOOD)):
         for file, data in pair.items():
-            world.docker("exec", "-u", "0", "-i", pipelock, "sh", "-c", f"cat > /etc/pipelock/{file}", stdin=data)
+            put = f"chmod 600 /etc/pipelock/{file}; cat > /etc/pipelock/{file}"
+            world.docker("exec", "-i", pipelock, "sh", "-c", put, stdin=data)
         world.docker("restart", "-t", "1", pipelock)
         time.sleep(3)
         judge(arena, may_pass)

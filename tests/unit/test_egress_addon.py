@@ -332,3 +332,30 @@ def test_a_head_that_can_be_read_in_two_ways_is_refused(what: str, value: bytes)
         request.headers.fields += ((b"x-b", value),) if what == "header" else ((value, b"x"),)
     with pytest.raises(ValueError, match=r"plain|URL"):
         check_plain(request)
+
+
+@pytest.mark.parametrize("what", ["folder", "pipe", "link", "missing"])
+def test_a_policy_is_a_plain_file_or_it_is_none(tmp_path: Path, what: str) -> None:
+    import os
+
+    from addons.reload import ReloadingFile
+
+    file = tmp_path / "policy"
+    file.write_bytes(b"good")
+    held: ReloadingFile[bytes] = ReloadingFile(file, bytes)
+    assert held.poll()
+    file.unlink()
+    (tmp_path / "other").write_bytes(b"other")
+    {
+        "folder": file.mkdir,
+        "pipe": lambda: os.mkfifo(file),
+        "link": lambda: file.symlink_to("other"),
+        "missing": lambda: None,
+    }[what]()
+    assert held.poll()
+    assert held.error
+    assert held.current == b"good"  # the last good one stays
+    assert not held.poll()
+    anew: ReloadingFile[bytes] = ReloadingFile(file, bytes)
+    anew.poll()
+    assert anew.current is None
