@@ -104,7 +104,11 @@ def life(sidecar_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with world.docker_network() as outside, world.bottle(
         tmp_path_factory.mktemp("project"), {**manifest, "network": {"outside": outside}}, env
     ) as bottle:  # fmt: skip
-        bottle.stack.set_config("STACK_TOKEN", world.auto.ConfigValue(STACK_TOKEN, secret=True))
+        # As the README says: the value comes by standard input, for arguments are seen by everybody.
+        argv = ["pulumi", "config", "set", "--secret", "STACK_TOKEN", "--stack", bottle.name]
+        subprocess.run(
+            argv, cwd=bottle.folder, env={**os.environ, **bottle.env}, input=STACK_TOKEN, text=True, check=True
+        )
         preview: list[str] = []
         bottle.stack.preview(on_output=preview.append, diff=True)
         made.take("first preview", "\n".join(preview))
