@@ -24,9 +24,7 @@ ENGINE_KILLS = 4
 
 
 @pytest.fixture(scope="module")
-def engine(sidecar_image: str) -> Iterator[SecondEngine]:
-    for role in ("pipelock", "supervise"):
-        assert world.built(role)
+def engine() -> Iterator[SecondEngine]:
     with second_engine("egress", "pipelock", "supervise") as made:
         yield made
 

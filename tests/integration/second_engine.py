@@ -95,7 +95,7 @@ class SecondEngine:
 def second_engine(*roles: str) -> Iterator[SecondEngine]:
     """Up with these images; all of it is taken away at the end."""
     for role in roles:
-        assert world.docker("image", "inspect", "-f", "{{.Id}}", images.tag(role))
+        world.built(role)
     folder = Path(tempfile.mkdtemp(prefix="claude-bottle-engine-"))
     made = SecondEngine(folder)
     try:

@@ -148,19 +148,6 @@ def bash(command: str) -> tuple[str, dict[str, Any]]:
     return "Bash", {"command": command, "description": "try"}
 
 
-def dashboard(bottle: world.BottleUnderTest, *argv: str) -> subprocess.CompletedProcess[str]:
-    return bottle.run("python3", "-m", "dashboard", argv[0], "-s", bottle.name, *argv[1:])
-
-
-def pending(bottle: world.BottleUnderTest, words: str) -> str:
-    for _ in range(100):
-        for line in dashboard(bottle, "list").stdout.splitlines():
-            if words in line and " pending " in line:
-                return line.split()[0]
-        time.sleep(0.3)
-    raise AssertionError(f"no pending proposal about {words}")
-
-
 def test_refusal_proposal_approval_success(
     bottle: world.BottleUnderTest, page: Page, internet: world.Internet, record_property: Any
 ) -> None:
@@ -206,7 +193,7 @@ def test_refusal_proposal_approval_success(
     parts = {name: round(b - a, 1) for name, (a, b) in zip(names, itertools.pairwise(times), strict=True)}
     record_property("round_trip_seconds", json.dumps(parts))
     print(parts)
-    assert dashboard(bottle, "audit", "verify").returncode == 0
+    assert bottle.dashboard("audit", "verify").returncode == 0
     kinds = [json.loads(line)["event"] for line in audit_lines(bottle)]
     assert kinds.count("approved") == 1
     assert "decision" in kinds
@@ -336,15 +323,15 @@ def test_an_up_that_fails_is_told_to_both(bottle: world.BottleUnderTest, page: P
         shot(page, "failed-up")
         assert bottle.file.read_text() == before
         expect(found.locator(".note")).to_contain_text("applying it failed")
-        identity = pending(bottle, "9000g")
-        assert dashboard(bottle, "reject", identity).returncode == 0
+        identity = bottle.pending("9000g")
+        assert bottle.dashboard("reject", identity).returncode == 0
         asking.communicate(timeout=60)
 
 
 def test_a_killed_dashboard_goes_on(bottle: world.BottleUnderTest, served: Served) -> None:
     """Killed while `up` runs, and started again: the owner's yes is carried out, one time."""
     with ask(bottle, supervise("pipelock-block", host="undeclared.example.com")) as asking:
-        identity = pending(bottle, "undeclared.example.com")
+        identity = bottle.pending("undeclared.example.com")
         served.kill()
         argv = ["python3", "-m", "dashboard", "approve", identity, "-s", bottle.name]
         env = {**os.environ, **bottle.env}
@@ -357,7 +344,7 @@ def test_a_killed_dashboard_goes_on(bottle: world.BottleUnderTest, served: Serve
         os.kill(cut.pid, signal.SIGKILL)
         cut.communicate()
         assert "undeclared.example.com" in bottle.file.read_text()
-        assert pending(bottle, "undeclared.example.com") == identity
+        assert bottle.pending("undeclared.example.com") == identity
         time.sleep(8)  # the killed one's pulumi ends by itself
         served.start()
         out = asking.communicate(timeout=120)[0]
@@ -365,7 +352,7 @@ def test_a_killed_dashboard_goes_on(bottle: world.BottleUnderTest, served: Serve
     assert bottle.file.read_text().count("undeclared.example.com") == 1
     kinds = [json.loads(line) for line in audit_lines(bottle)]
     assert len([k for k in kinds if k["event"] == "approved" and k["id"] == identity]) == 1
-    assert dashboard(bottle, "audit", "verify").returncode == 0
+    assert bottle.dashboard("audit", "verify").returncode == 0
 
 
 def test_a_new_container_and_the_same_conversation(bottle: world.BottleUnderTest) -> None:
@@ -374,13 +361,13 @@ def test_a_new_container_and_the_same_conversation(bottle: world.BottleUnderTest
     assert "pong" in said
     bottle.agent("echo kept > /home/node/workspace/note")
     with ask(bottle, supervise("capability-block", capability="cpus", value="1.5")) as asking:
-        identity = pending(bottle, "1.5 cpus")
-        done = dashboard(bottle, "approve", identity)
+        identity = bottle.pending("1.5 cpus")
+        done = bottle.dashboard("approve", identity)
         assert done.returncode == 0, done.stdout + done.stderr
         asking.communicate(timeout=90)  # it ends with its container
     assert bottle.container_id("agent") != agent
     assert bottle.agent("cat /home/node/workspace/note").strip() == "kept"
-    told = dashboard(bottle, "resume").stdout.strip()
+    told = bottle.dashboard("resume").stdout.strip()
     assert told.startswith("docker exec -it -u node")
     assert told.endswith("claude --continue")
     again = [*told.replace(" -it ", " ").split(), "-p", "ping"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,9 +22,7 @@ ALL = bool(os.environ.get("CLAUDE_BOTTLE_ALL_KILLS"))
 
 
 @pytest.fixture(scope="module")
-def engine(sidecar_image: str) -> Iterator[SecondEngine]:
-    for role in ("pipelock", "supervise"):
-        assert world.built(role)
+def engine() -> Iterator[SecondEngine]:
     with second_engine("egress", "pipelock", "supervise") as made:
         yield made
 
@@ -63,20 +60,16 @@ def propose(bottle: world.BottleUnderTest, host: str) -> str:
         "try: print(o.open(r, timeout=2).read())\nexcept TimeoutError: pass"
     )
     said = world.docker("exec", "-i", f"claude-bottle-agent-{bottle.name}", "python3", "-", stdin=script.encode())
-    found = [line for line in dashboard(bottle, "list").stdout.splitlines() if host in line and " pending " in line]
+    found = [line for line in bottle.dashboard("list").stdout.splitlines() if host in line and " pending " in line]
     assert len(found) == 1, said
     return found[0].split()[0]
-
-
-def dashboard(bottle: world.BottleUnderTest, *argv: str) -> subprocess.CompletedProcess[str]:
-    return bottle.run("python3", "-m", "dashboard", argv[0], "-s", bottle.name, *argv[1:])
 
 
 def until_approved(bottle: world.BottleUnderTest, identity: str) -> None:
     """What the owner does: say yes again until it is done."""
     said = ""
     for _ in range(6):
-        done = dashboard(bottle, "approve", identity)
+        done = bottle.dashboard("approve", identity)
         said += done.stdout + done.stderr
         if done.returncode == 0 or "approved already" in done.stderr:
             return
@@ -85,14 +78,14 @@ def until_approved(bottle: world.BottleUnderTest, identity: str) -> None:
 
 
 def judge(bottle: world.BottleUnderTest, identity: str, host: str) -> None:
-    listed = dashboard(bottle, "list").stdout
+    listed = bottle.dashboard("list").stdout
     assert f"{identity}" in listed
     assert next(line for line in listed.splitlines() if identity in line).split()[3] == "approved"
     assert bottle.file.read_text().count(f"host: {host}") == 1
     log = bottle.folder / "state/claude-bottle/audit" / f"{bottle.name}.jsonl"
     kinds = [record["event"] for record in map(json.loads, log.read_text().splitlines()) if record["id"] == identity]
     assert kinds.count("approved") == 1, kinds
-    assert dashboard(bottle, "audit", "verify").returncode == 0
+    assert bottle.dashboard("audit", "verify").returncode == 0
     table = world.docker("exec", f"claude-bottle-egress-{bottle.name}", "cat", "/etc/claude-bottle/routes.json")
     assert table.count(f'"{host}"') == 1
     assert not (bottle.folder / "state/claude-bottle/approvals" / f"{bottle.name}.json").exists()
@@ -121,7 +114,7 @@ def test_supervise_is_killed(bottle: world.BottleUnderTest, step: str) -> None:
     assert "NOT REACHED" not in cut(bottle, identity, step, "docker", "kill", container)
     world.docker("start", container)
     for _ in range(50):
-        if dashboard(bottle, "list").returncode == 0:
+        if bottle.dashboard("list").returncode == 0:
             break
         time.sleep(0.2)
     until_approved(bottle, identity)
@@ -137,7 +130,7 @@ def test_the_engine_is_killed(bottle: world.BottleUnderTest, engine: SecondEngin
     engine.start()
     bottle.up()
     for _ in range(50):
-        if dashboard(bottle, "list").returncode == 0:
+        if bottle.dashboard("list").returncode == 0:
             break
         time.sleep(0.2)
     until_approved(bottle, identity)

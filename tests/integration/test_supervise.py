@@ -37,10 +37,6 @@ def bottle(internet: world.Internet, tmp_path_factory: pytest.TempPathFactory) -
         yield made
 
 
-def dashboard(bottle: world.BottleUnderTest, verb: str, *argv: str) -> subprocess.CompletedProcess[str]:
-    return bottle.run("python3", "-m", "dashboard", verb, "-s", bottle.name, *argv)
-
-
 @contextlib.contextmanager
 def ask(bottle: world.BottleUnderTest, tool: str, **told: Any) -> Iterator[subprocess.Popen[str]]:
     """Let the model call a tool of supervise; its answer ends up in what Claude Code prints."""
@@ -53,16 +49,6 @@ def ask(bottle: world.BottleUnderTest, tool: str, **told: Any) -> Iterator[subpr
     finally:
         process.kill()  # where a test has failed it would wait for its answer still
         process.wait()
-
-
-def pending(bottle: world.BottleUnderTest, words: str) -> str:
-    """The id of the pending proposal about `words`, once it is there."""
-    for _ in range(100):
-        for line in dashboard(bottle, "list").stdout.splitlines():
-            if words in line and " pending " in line:
-                return line.split()[0]
-        time.sleep(0.3)
-    raise AssertionError(f"no pending proposal about {words}: {dashboard(bottle, 'list').stdout}")
 
 
 def mcp(bottle: world.BottleUnderTest, tool: str, arguments: dict[str, Any], headers: tuple[str, ...] = ()) -> str:
@@ -82,12 +68,12 @@ def test_refused_asked_approved_and_through(bottle: world.BottleUnderTest, inter
     agent = bottle.container_id("agent")
     assert bottle.curl("https://echo.example.com/")[0] == 403
     with ask(bottle, "egress-block", host="echo.example.com", path=["/api"]) as asking:
-        identity = pending(bottle, "echo.example.com")
-        told = dashboard(bottle, "show", identity).stdout
+        identity = bottle.pending("echo.example.com")
+        told = bottle.dashboard("show", identity).stdout
         assert "reach echo.example.com: GET, HEAD on /api" in told
         assert "+" in told
         assert bottle.curl("https://echo.example.com/api")[0] == 403  # asking alone changes nothing
-        done = dashboard(bottle, "approve", identity, "-m", "only the api")
+        done = bottle.dashboard("approve", identity, "-m", "only the api")
         assert done.returncode == 0, done.stdout + done.stderr
         assert bottle.curl("https://echo.example.com/api/x")[0] == 200
         out = asking.communicate(timeout=60)[0]
@@ -96,7 +82,7 @@ def test_refused_asked_approved_and_through(bottle: world.BottleUnderTest, inter
     assert bottle.curl("https://echo.example.com/other")[0] == 403
     assert bottle.file.read_text().startswith(COMMENT)
     assert bottle.container_id("agent") == agent
-    again = dashboard(bottle, "approve", identity)
+    again = bottle.dashboard("approve", identity)
     assert again.returncode == 1
     assert "approved already" in again.stderr
 
@@ -104,8 +90,8 @@ def test_refused_asked_approved_and_through(bottle: world.BottleUnderTest, inter
 def test_a_rejection_comes_with_the_owners_words(bottle: world.BottleUnderTest) -> None:
     before = bottle.file.read_text()
     with ask(bottle, "pipelock-block", host="plain.example.com") as asking:
-        identity = pending(bottle, "plain.example.com")
-        assert dashboard(bottle, "reject", identity, "-m", "use the mirror").returncode == 0
+        identity = bottle.pending("plain.example.com")
+        assert bottle.dashboard("reject", identity, "-m", "use the mirror").returncode == 0
         out = asking.communicate(timeout=60)[0]
     assert f"rejected: {identity}" in out
     assert "use the mirror" in out
@@ -129,16 +115,16 @@ def test_a_rejection_comes_with_the_owners_words(bottle: world.BottleUnderTest) 
 def test_what_cannot_be_asked_for_goes_back_at_once(
     bottle: world.BottleUnderTest, tool: str, told: dict[str, Any], words: str
 ) -> None:
-    before = dashboard(bottle, "list").stdout
+    before = bottle.dashboard("list").stdout
     said = mcp(bottle, tool, {"justification": "x", **told})
     assert words in said, said
     assert '"isError":true' in said
-    assert dashboard(bottle, "list").stdout == before
+    assert bottle.dashboard("list").stdout == before
 
 
 def test_the_agent_cannot_approve_itself(bottle: world.BottleUnderTest) -> None:
     with ask(bottle, "egress-block", host="new.example.com") as asking:
-        identity = pending(bottle, "new.example.com")
+        identity = bottle.pending("new.example.com")
         for tool in ("approve", "decide", "egress-approve"):
             assert "Unknown tool" in mcp(bottle, tool, {"id": identity, "verdict": "approved"})
         for path in ("decide", "approve", f"proposals/{identity}", "mcp", "docs", ".env"):
@@ -151,38 +137,38 @@ def test_the_agent_cannot_approve_itself(bottle: world.BottleUnderTest) -> None:
             "ls /var/run/docker.sock /var/lib/supervise 2>&1; timeout 3 bash -c 'exec 3<>/dev/tcp/supervise/2375' 2>&1"
         )
         assert "No such file" in bottle.agent(reach)
-        assert f"{identity}" in dashboard(bottle, "list").stdout
+        assert f"{identity}" in bottle.dashboard("list").stdout
         assert bottle.curl("https://new.example.com/")[0] == 403
         evil = "\x1b]0;owned\x07 <script>alert(1)</script>\n    token_ref: X"
         mcp(bottle, "capability-block", {"justification": evil, "capability": "memory", "value": "zz"})
-        assert dashboard(bottle, "reject", identity).returncode == 0
+        assert bottle.dashboard("reject", identity).returncode == 0
         asking.communicate(timeout=60)
 
 
 def test_a_killed_supervise_loses_nothing(bottle: world.BottleUnderTest) -> None:
     container = f"claude-bottle-supervise-{bottle.name}"
     with ask(bottle, "capability-block", capability="apt", value="jq") as asking:
-        identity = pending(bottle, "Debian package jq")
+        identity = bottle.pending("Debian package jq")
         world.docker("kill", container)
         world.docker("start", container)
         asking.communicate(timeout=120)
-    assert identity == pending(bottle, "Debian package jq")
+    assert identity == bottle.pending("Debian package jq")
     with ask(bottle, "capability-block", proposal_id=identity) as asking:
         time.sleep(3)
-        assert dashboard(bottle, "reject", identity, "-m", "it is there already").returncode == 0
+        assert bottle.dashboard("reject", identity, "-m", "it is there already").returncode == 0
         assert "it is there already" in asking.communicate(timeout=60)[0]
 
 
 def test_an_up_that_fails_puts_the_file_back_and_leaves_the_proposal(bottle: world.BottleUnderTest) -> None:
     with ask(bottle, "capability-block", capability="memory", value="9000g") as asking:
-        identity = pending(bottle, "9000g of memory")
+        identity = bottle.pending("9000g of memory")
         before = bottle.file.read_text()
-        done = dashboard(bottle, "approve", identity)
+        done = bottle.dashboard("approve", identity)
         assert done.returncode == 1
         assert "still pending" in done.stderr
         assert bottle.file.read_text() == before
-        assert pending(bottle, "9000g of memory") == identity
-        dashboard(bottle, "reject", identity)
+        assert bottle.pending("9000g of memory") == identity
+        bottle.dashboard("reject", identity)
         asking.communicate(timeout=60)
 
 

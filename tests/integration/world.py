@@ -11,6 +11,7 @@ import secrets
 import socket
 import subprocess
 import tarfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -196,6 +197,19 @@ class BottleUnderTest:
         """A command of the project, as its owner would run it in the project's folder."""
         env = {**os.environ, **self.env}
         return subprocess.run(argv, cwd=self.folder, env=env, capture_output=True, text=True, timeout=300, check=False)
+
+    def dashboard(self, verb: str, *argv: str) -> subprocess.CompletedProcess[str]:
+        """A verb of the owner's on the terminal."""
+        return self.run("python3", "-m", "dashboard", verb, "-s", self.name, *argv)
+
+    def pending(self, words: str) -> str:
+        """The id of the pending proposal about `words`, once it is there."""
+        for _ in range(100):
+            for line in self.dashboard("list").stdout.splitlines():
+                if words in line and " pending " in line:
+                    return line.split()[0]
+            time.sleep(0.3)
+        raise AssertionError(f"no pending proposal about {words}: {self.dashboard('list').stdout}")
 
     def marks(self, prompt: str, internet: Internet, *options: str) -> set[str]:
         """Ask the real Claude Code something; the marks that its requests to the model held."""
