@@ -159,19 +159,22 @@ def host_listener() -> Iterator[tuple[int, list[str]]]:
                     heard.append(f"tcp {peer[0]} {conn.recv(4096)!r}")
                 conn.close()
 
-    def receive() -> None:
+    def receive(sock: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while True:
-                data, peer = datagrams.recvfrom(4096)
+                data, peer = sock.recvfrom(4096)
                 heard.append(f"udp {peer[0]} {data!r}")
 
-    for work in (accept, receive):
-        threading.Thread(target=work, daemon=True).start()
+    names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with contextlib.suppress(OSError):  # where the machine has a name server of its own there
+        names.bind(("172.17.0.1", 53))
+    for work, told in ((accept, ()), (receive, (datagrams,)), (receive, (names,))):
+        threading.Thread(target=work, args=told, daemon=True).start()
     try:
         yield port, heard
     finally:
-        server.close()
-        datagrams.close()
+        for sock in (server, datagrams, names):
+            sock.close()
 
 
 def build_sink() -> None:

@@ -34,8 +34,8 @@ MUTATIONS = (
     Mutation("network", "agent network not internal, host on the bridge", (
         ("components/network.py", r'self\._network\("agent", args\.stack, internal=True\)', 'self._network("agent", args.stack, internal=False)'),
     )),
-    Mutation("dns", "agent's name server is the sink", (
-        ("components/network.py", r'CLOSED_DNS = "127.0.0.1"', 'CLOSED_DNS = "198.51.100.10"'),
+    Mutation("dns", "agent's name server is one that answers, on the host", (
+        ("components/network.py", r'CLOSED_DNS = "127.0.0.1"', 'CLOSED_DNS = "172.17.0.1"'),
         ("components/network.py", r'self\._network\("agent", args\.stack, internal=True\)', 'self._network("agent", args.stack, internal=False)'),
     )),
     Mutation("egress-routes", "default deny: an undeclared host gets the first route's rules", (

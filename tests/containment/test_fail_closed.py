@@ -37,6 +37,15 @@ def own(arena: module.Arena, role: str, script: str) -> str:
     return world.docker("exec", name(arena, role), "sh", "-c", script, check=False)
 
 
+def restart(arena: module.Arena, role: str) -> None:
+    """Until it answers again, whatever it answers."""
+    world.docker("restart", "-t", "1", name(arena, role))
+    for _ in range(150):
+        if world.docker("inspect", "-f", "{{.State.Health.Status}}", name(arena, role)).strip() == "healthy":
+            return
+        time.sleep(0.2)
+
+
 COUNT = iter(range(10_000))
 
 
@@ -150,8 +159,7 @@ def test_a_bad_policy_never_replaces_a_good_one(arena: module.Arena, role: str, 
     try:
         time.sleep(1)
         judge(arena, LAST_GOOD)
-        world.docker("restart", "-t", "1", name(arena, role))
-        time.sleep(3)
+        restart(arena, role)
         seen = judge(arena, NOTHING)
         host = "_egress.local" if role == "egress" else "_pipelock.local"
         port = 8080 if role == "egress" else 8888
@@ -170,11 +178,10 @@ def test_a_bad_policy_never_replaces_a_good_one(arena: module.Arena, role: str, 
 def test_without_its_tokens_egress_sends_nothing_to_where_one_belongs(arena: module.Arena, text: str) -> None:
     file = "/etc/claude-bottle/tokens.json"
     own(arena, "egress", f"cp -p {file} /tmp/tokens; chmod 600 {file}; printf '%s' '{text}' > {file}")
-    world.docker("restart", "-t", "1", name(arena, "egress"))
-    time.sleep(3)
+    restart(arena, "egress")
     arrived, seen = attempt(arena)
     own(arena, "egress", f"cat /tmp/tokens > {file}; rm -f /tmp/tokens; chmod 400 {file}")
-    world.docker("restart", "-t", "1", name(arena, "egress"))
+    restart(arena, "egress")
     back(arena)
     assert arrived <= {"allowed"}
     assert "token_missing" in seen["token"]
@@ -198,8 +205,7 @@ def test_pipelocks_own_certificate_is_checked_by_egress(arena: module.Arena) -> 
         for file, data in pair.items():
             put = f"chmod 600 /etc/pipelock/{file}; cat > /etc/pipelock/{file}"
             world.docker("exec", "-i", pipelock, "sh", "-c", put, stdin=data)
-        world.docker("restart", "-t", "1", pipelock)
-        time.sleep(3)
+        restart(arena, "pipelock")
         judge(arena, may_pass)
     back(arena)
 
