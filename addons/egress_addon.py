@@ -7,7 +7,6 @@ token value neither leaves in a request of the agent nor comes back in a respons
 from __future__ import annotations
 
 import json
-import logging
 import os
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from addons.proxy_guard import (
     cut,
     known_length,
     log_allowed,
+    log_decision,
     log_refusal,
     open_tunnel,
     refuse_large,
@@ -59,7 +59,8 @@ class Egress:
         try:
             self.use_tokens(dict(injection.parse_tokens(self._tokens_path.read_bytes())))
         except (OSError, ValueError) as error:
-            logging.error("no tokens are injected: %s", error)
+            # Not as an error of the log: mitmproxy would end for one at its start, and nobody could be told why.
+            log_decision("egress", event="tokens", outcome="denying", error=str(error))
         self._watch.start()
 
     def done(self) -> None:
