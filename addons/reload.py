@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -61,7 +62,9 @@ class ReloadingFile(Generic[T]):
             return False
         self._seen, self.error = mark, error
         if self._status is not None:
-            temporary = self._status.with_suffix(".new")
-            temporary.write_text(json.dumps({"live": self.live, "offered": offered, "error": error}))
-            temporary.replace(self._status)
+            # On a full disk nobody is told that it is live, and the policy holds all the same.
+            with contextlib.suppress(OSError):
+                temporary = self._status.with_suffix(".new")
+                temporary.write_text(json.dumps({"live": self.live, "offered": offered, "error": error}))
+                temporary.replace(self._status)
         return True

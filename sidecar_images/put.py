@@ -33,7 +33,10 @@ def put(kind: str, data: bytes) -> str:
     parse(data)
     digest = hashlib.sha256(data).hexdigest()
     old = target.read_bytes() if target.exists() else None
-    _replace(target, data)
+    try:
+        _replace(target, data)
+    except OSError as error:
+        raise ValueError(f"{target} cannot be written: {error.strerror}; the old one stays") from None
     until = time.monotonic() + WAIT
     while time.monotonic() < until:
         try:

@@ -27,6 +27,10 @@ class LimitError(Exception):
     """The agent asks for too much at once; the message says what to do."""
 
 
+class FullError(Exception):
+    """The proposal could not be kept, so it was not filed."""
+
+
 @dataclass(frozen=True)
 class Proposal:
     """words, request: as the agent gave them. verdict: pending, approved or rejected. reply: the owner's words.
@@ -64,7 +68,7 @@ class Proposals:
             yield db
 
     def add(self, tool: str, change: dict[str, Any], words: str, request: dict[str, Any]) -> Proposal:
-        """A new proposal, or the one that asks for the same and waits. Raises LimitError.
+        """A new proposal, or the one that asks for the same and waits. Raises LimitError, FullError.
 
         A package or a limit comes with a new container of the agent, in which the asking call ends without its answer:
         the same question within an hour gets the answer that was given.
@@ -89,7 +93,10 @@ class Proposals:
                 raise LimitError(f"{MAX_PER_HOUR} proposals in an hour are enough; go on without, or wait")
             made = Proposal(f"p-{secrets.token_hex(5)}", now, tool, change, words, request)
             row = (made.id, now, tool, json.dumps(change), words, json.dumps(request), PENDING, "")
-            db.execute("insert into proposals values (?, ?, ?, ?, ?, ?, ?, ?, null, '')", row)
+            try:
+                db.execute("insert into proposals values (?, ?, ?, ?, ?, ?, ?, ?, null, '')", row)
+            except sqlite3.OperationalError as error:
+                raise FullError(f"the proposal cannot be kept: {error}; tell the owner of the bottle") from None
             return made
 
     def get(self, identity: str) -> Proposal | None:

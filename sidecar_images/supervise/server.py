@@ -16,7 +16,7 @@ from pydantic import Field
 
 from components.change import Change, ChangeError
 
-from .proposals import APPROVED, PENDING, LimitError, Proposal, Proposals
+from .proposals import APPROVED, PENDING, FullError, LimitError, Proposal, Proposals
 
 PORT = 9100
 _WAIT = float(os.environ.get("SUPERVISE_WAIT_SECONDS", "600"))
@@ -139,7 +139,7 @@ async def _ask(
     if proposal is None:
         try:
             proposal = store.add(tool, Change.read(asked).to_json(), words, request)
-        except (ChangeError, LimitError) as error:
+        except (ChangeError, LimitError, FullError) as error:
             raise ToolError(str(error)) from None
         _log("proposed", proposal)
     return answer(await _verdict(context, proposal))
