@@ -172,7 +172,13 @@ _RUNNING: set[asyncio.Task[None]] = set()  # the loop itself keeps no reference 
 
 
 def _edit(told: dict[str, Any]) -> Any:
-    return from_yaml(str(told["change"])) if told.get("change") else None
+    """The change in the owner's words, None where there are none. An emptied field is not the agent's wish."""
+    if "change" not in told:
+        return None
+    edit = from_yaml(str(told["change"]))
+    if edit is None:
+        raise BottleError("the edited change is empty; write path and value")
+    return edit
 
 
 async def _json(request: Request) -> dict[str, Any]:

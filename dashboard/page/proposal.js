@@ -55,7 +55,7 @@ class Card {
     this.find(".diff").hidden = this.find(".diff-title").hidden = !pending || told.content;
     this.find(".preview").hidden = this.find(".edit-button").hidden = told.content;
     if (!pending) this.find(".held").hidden = true;
-    if (pending && !was) this.load();
+    if (pending && !was) this.loaded = this.load();
   }
 
   async load() {
@@ -72,7 +72,8 @@ class Card {
     } catch (error) { showDiff(this.find(".diff"), error.message); }
   }
 
-  edit() {
+  async edit() {
+    await this.loaded; // what arrives later would take the place of what the owner writes
     this.find(".edit").hidden = false;
     this.find("textarea").focus();
     this.calm();

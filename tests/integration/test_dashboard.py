@@ -231,6 +231,7 @@ def test_an_edit_and_a_time_limit(bottle: world.BottleUnderTest, page: Page) -> 
         found.focus()
         page.keyboard.press("e")
         area = found.locator("textarea")
+        expect(area).to_be_visible()
         area.fill(area.input_value().replace("host: new.example.com", "host: '*'"))
         found.locator(".preview").click()
         expect(found.locator(".outcome")).to_contain_text("cannot be given", timeout=LONG)

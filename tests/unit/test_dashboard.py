@@ -103,6 +103,14 @@ def test_errors_are_words(inside: TestClient, monkeypatch: pytest.MonkeyPatch) -
     assert inside.get("/api/s/audit").json()["records"] == 0
 
 
+def test_an_emptied_edit_is_not_the_agents_wish() -> None:
+    assert server._edit({}) is None
+    assert server._edit({"change": "path: a"}) == {"path": "a"}
+    for empty in ("", "  \n", "# only a comment"):
+        with pytest.raises(BottleError, match="empty"):
+            server._edit({"change": empty})
+
+
 def test_the_page_has_no_outside_asset_and_shows_text_as_text() -> None:
     for file in server.PAGE.iterdir():
         text = file.read_text()
