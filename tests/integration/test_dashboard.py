@@ -179,7 +179,7 @@ def test_refusal_proposal_approval_success(
         out = asking.communicate(timeout=60)[0]
         times.append(time.monotonic())
     assert '"refused_by": "egress"' in out
-    assert "approved: p-" in out
+    assert "approved: p-" in out, out
     assert "it passes, status 200" in out
     assert out.rstrip().endswith("200")
     arrived = [r for r in internet.since(mark) if r["host"] == "echo.example.com"]
