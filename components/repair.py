@@ -13,12 +13,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from components.engine import Engine, EngineError
 from components.errors import BottleError
 from components.preflight import ADOPT_VOLUMES, ids_in_state
-from components.stale_lock import PROJECT, all_stale, locks
+from components.stale_lock import PROJECT, all_stale, local_backend, locks
 
 _QUIET = ["--yes", "--skip-preview", "--non-interactive", "--suppress-outputs"]
 
@@ -36,10 +35,9 @@ def pulumi(stack: str, *argv: str, env: dict[str, str] | None = None) -> None:
 
 def check_state(stack: str) -> None:
     """Raises BottleError with clear words for a state file that is missing, broken or from a newer Pulumi."""
-    backend = os.environ.get("PULUMI_BACKEND_URL", "")
-    if not backend.startswith("file://"):
+    root = local_backend()
+    if root is None:
         return
-    root = Path(backend.removeprefix("file://")).expanduser() / ".pulumi"
     file = root / "stacks" / PROJECT / f"{stack}.json"
     backups = sorted((root / "backups" / PROJECT / stack).glob(f"{stack}.*.json"))
     how = (

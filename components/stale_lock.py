@@ -14,13 +14,18 @@ from pathlib import Path
 PROJECT = "claude-bottle"
 
 
-def locks(stack: str) -> list[Path]:
-    """The lock files of a stack; none for a backend that keeps no files here."""
+def local_backend() -> Path | None:
+    """Pulumi's folder of a backend that keeps files here; None for any other."""
     backend = os.environ.get("PULUMI_BACKEND_URL", "")
     if not backend.startswith("file://"):
-        return []
-    folder = Path(backend.removeprefix("file://")).expanduser() / ".pulumi/locks/organization" / PROJECT / stack
-    return sorted(folder.glob("*.json"))
+        return None
+    return Path(backend.removeprefix("file://")).expanduser() / ".pulumi"
+
+
+def locks(stack: str) -> list[Path]:
+    """The lock files of a stack; none for a backend that keeps no files here."""
+    root = local_backend()
+    return sorted((root / "locks/organization" / PROJECT / stack).glob("*.json")) if root else []
 
 
 def is_stale(lock: Path) -> bool:

@@ -204,9 +204,7 @@ class Approval:
         return before, before if change.grants else changed(before, change)
 
     def _record(self, event: str, begun: Begun, **more: object) -> None:
-        digests = {age: hashlib.sha256(text.encode()).hexdigest() for age, text in vars(begun).items() if age in _TEXTS}
+        texts = {"before": begun.before, "after": begun.after}
+        digests = {age: hashlib.sha256(text.encode()).hexdigest() for age, text in texts.items()}
         told = {"event": event, "id": begun.id, "who": begun.who, "change": begun.change, "reply": begun.reply}
         self.audit.append({**told, "file": digests, **more})
-
-
-_TEXTS = ("before", "after")
