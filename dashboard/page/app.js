@@ -81,7 +81,8 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "k") move(-1);
   else if (event.key === "/") { event.preventDefault(); $("filter-text").focus(); }
   else if (event.key === "?") $("help").showModal();
-  else if (here && KEYS[event.key]) {
+  else if (!here && KEYS[event.key]) move(1); // show first which one it would be
+  else if (KEYS[event.key]) {
     const one = cardAt(here);
     if (one.busy || (one.told.content && "pe".includes(event.key))) return;
     event.preventDefault();
