@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 
-from toolchain.browser import Browser
+from toolchain.dev_packages import Browser, FakeClock
 from toolchain.docker_engine import BaseImage, DockerEngine
 from toolchain.pulumi_cli import PLUGINS, Plugin, PulumiCli
 from toolchain.python_env import PythonEnv
@@ -20,7 +20,7 @@ def steps(dev: bool) -> list[Step]:
     """All steps, in the order in which they need one another."""
     plugins: list[Step] = [Plugin(kind) for kind in PLUGINS]
     needed: list[Step] = [PythonEnv(dev), PulumiCli(), *plugins, DockerEngine(), BaseImage(), Workspace()]
-    return [*needed, Browser()] if dev else needed
+    return [*needed, Browser(), FakeClock()] if dev else needed
 
 
 def setup(dev: bool) -> None:

@@ -11,6 +11,8 @@ import arena as module
 import pytest
 import world
 
+from toolchain.dev_packages import find_fake_clock
+
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 # What may still pass while a part is broken: nothing, or what its last good policy lets through.
@@ -207,6 +209,27 @@ def test_pipelocks_own_certificate_is_checked_by_egress(arena: module.Arena) -> 
             world.docker("exec", "-i", pipelock, "sh", "-c", put, stdin=data)
         restart(arena, "pipelock")
         judge(arena, may_pass)
+    back(arena)
+
+
+@pytest.mark.parametrize("role", ["egress", "pipelock"])
+@pytest.mark.parametrize("years", [-10, 10])
+def test_a_wrong_clock(arena: module.Arena, role: str, years: int) -> None:
+    """No certificate is valid then, so nothing goes out; with the clock right again it passes."""
+    library, part = find_fake_clock(), name(arena, role)
+    assert library, "make test installs libfaketime"
+    world.docker("cp", str(library), f"{part}:/tmp/clock.so")
+    world.docker("exec", "-i", "-u", "0", part, "sh", "-c", "cat > /etc/faketimerc", stdin=f"{years:+}y".encode())
+    world.docker("exec", "-i", "-u", "0", part, "sh", "-c", "cat > /etc/ld.so.preload", stdin=b"/tmp/clock.so")
+    try:
+        world.docker("restart", "-t", "1", part)
+        time.sleep(3)  # its health may well be bad: that is no answer to wait for
+        told = world.docker("exec", part, "date", "+%Y").strip()
+        assert abs(int(told) - time.gmtime().tm_year) >= 9, told
+        judge(arena, NOTHING)
+    finally:
+        world.docker("exec", "-u", "0", part, "sh", "-c", ": > /etc/ld.so.preload")
+        restart(arena, role)
     back(arena)
 
 

@@ -20,7 +20,7 @@ import world
 from forge import HOST, Forge, git_forge
 from playwright.sync_api import Page, expect, sync_playwright
 
-from toolchain.browser import find_browser
+from toolchain.dev_packages import find_browser
 
 pytestmark = pytest.mark.docker
 

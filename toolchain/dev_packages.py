@@ -1,8 +1,9 @@
-"""A browser that runs without a screen, for the tests of the dashboard's page."""
+"""Debian packages that only the tests need: a browser without a screen, and a clock that can be wrong."""
 
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 from toolchain.shell import apt_install, quiet
 
@@ -27,3 +28,23 @@ class Browser:
 
     def get(self) -> None:
         apt_install("chromium", "fonts-dejavu-core")
+
+
+def find_fake_clock() -> Path | None:
+    """The library that gives a program another time when it is preloaded."""
+    return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+
+
+class FakeClock:
+    """libfaketime: Debian's package."""
+
+    name = "fake clock"
+    why = "the tests set the clock of a sidecar wrong"
+    how = "install libfaketime"
+
+    def look(self) -> str | None:
+        found = find_fake_clock()
+        return str(found) if found else None
+
+    def get(self) -> None:
+        apt_install("libfaketime")
