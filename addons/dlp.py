@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from addons.decoders import DecodeError, decoder_for
+from addons.dlp_near import OVERLAP
 from addons.dlp_rules import RuleSet
-from addons.dlp_views import OVERLAP, REVERSED, WINDOW, Unscannable, View, body_views, text_views
+from addons.dlp_text import PLAIN, REVERSED, WINDOW, View, text_views
+from addons.dlp_views import Unscannable, body_views
 from addons.seed_phrase import has_seed_phrase
 
 
@@ -40,7 +42,7 @@ class Dlp:
             rule = self._rules.find(data, generic=not where.endswith(REVERSED))
             if rule is not None:
                 return Finding(rule.id, where)
-            if self._seed_phrases and has_seed_phrase(data):
+            if self._seed_phrases and not where.endswith((REVERSED, PLAIN)) and has_seed_phrase(data):
                 return Finding("bip39-seed-phrase", where)
         return None
 

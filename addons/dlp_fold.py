@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
+from typing import Any
+
+from addons.dlp_near import near, places_of
+from addons.dlp_rules import compile_bytes
 
 # Default-ignorable format characters, soft hyphen, variation selectors (Unicode, DerivedCoreProperties).
 _INVISIBLE = re.compile(
@@ -15,17 +20,39 @@ _INVISIBLE = re.compile(
 _CYRILLIC, _FROM_CYRILLIC = "аАвВсСеЕНһіІјЈкКмМоОрРԛѕЅтТхХуУԝԁӏгҮ", "aABBcCeEHhiIjJkKmMoOpPqsStTxXyYwdlrY"
 _GREEK, _FROM_GREEK = "αΑΒεΕΖηΗιΙκΚΜνΝοΟρΡτΤυΥχΧϲϳγ", "aABeEZnHiIkKMvNoOpPtTuYxXcjy"
 _OTHERS, _FROM_OTHERS = "օսոհցɑɡɩʟꓮꓐꓚꓓꓰꓝꓖꓧ", "ounhgagiLABCDEFGH"
-_ALIKE = str.maketrans(_CYRILLIC + _GREEK + _OTHERS, _FROM_CYRILLIC + _FROM_GREEK + _FROM_OTHERS)
-_NOT_ASCII = re.compile(rb"[\x80-\xff]")
+_ALIKE = dict(zip(_CYRILLIC + _GREEK + _OTHERS, _FROM_CYRILLIC + _FROM_GREEK + _FROM_OTHERS, strict=True))
+_ASCII = bytes(range(128))
 
 
-def folded(data: bytes) -> bytes | None:
-    """The plain reading, or None where it is no different, or where the bytes are no text (UTF-8)."""
-    if not _NOT_ASCII.search(data):
-        return None
+@lru_cache(maxsize=4096)
+def _plain(letter: str) -> str:
+    return "" if _INVISIBLE.match(letter) else _ALIKE.get(letter) or unicodedata.normalize("NFKC", letter)
+
+
+def folded(data: bytes) -> list[bytes]:
+    """The plain reading of what is around letters that have one; empty where none has, or it is no text (UTF-8)."""
+    if data.isascii():
+        return []
     try:
-        text = data.decode()
+        data.decode()  # what is no text fails here soon
     except UnicodeDecodeError:
-        return None
-    plain = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).translate(_ALIKE)
-    return None if plain == text else plain.encode()
+        return []
+    others = data.translate(None, _ASCII).decode()  # whole letters still: no byte of one in UTF-8 is ASCII
+    table = {ord(letter): plain for letter in set(others) if (plain := _plain(letter)) != letter}
+    if not table:
+        return []
+    parts = near(data, places_of(_letters(tuple(sorted(table))), data))
+    return [_replaced(part, table) for part in parts]
+
+
+@lru_cache(maxsize=64)
+def _letters(codes: tuple[int, ...]) -> Any:
+    return compile_bytes("|".join(re.escape(chr(code).encode().decode("latin-1")) for code in codes))
+
+
+def _replaced(part: bytes, table: dict[int, str]) -> bytes:
+    if len(table) > 16:
+        return part.decode(errors="ignore").translate(table).encode()
+    for code, plain in table.items():
+        part = part.replace(chr(code).encode(), plain.encode())
+    return part

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import io
 import json
 import re
@@ -15,22 +13,11 @@ from email.policy import HTTP
 from urllib.parse import unquote_to_bytes
 
 from addons.decoders import DecodeError, decode
-from addons.dlp_fold import folded
-from addons.dlp_rules import compile_bytes
-
-View = tuple[str, bytes]  # (how it was read, for the log; the bytes)
+from addons.dlp_text import PLAIN, View, text_views, unescaped
 
 MAX_PLAIN = 64 << 20  # bytes of one body after decompression
-WINDOW = 1 << 20  # bytes that are looked at together
-OVERLAP = 16 << 10  # bytes that two windows share: more than any key in PEM
-_LONG_VALUE = 64 << 10  # bytes
-REVERSED = "reversed"  # a view in which only the precise rules count: generic ones find something in any text
-_DEPTH = 3  # encodings within encodings that are undone
-# RE2, for these run over every byte of every view.
-_BASE64 = compile_bytes(r"[A-Za-z0-9+/_-]{20,}")
-_HEX = compile_bytes(r"(?:[0-9A-Fa-f]{2}){16,}")
-_PERCENT = compile_bytes(r"%[0-9A-Fa-f]{2}")
-_ESCAPE = re.compile(rb"\\u([0-9A-Fa-f]{4})|\\x([0-9A-Fa-f]{2})|\\([\"\\/])")
+_ENDS = 1 << 10  # bytes
+_DEPTH = 3  # archives and parts within one another
 
 
 class Unscannable(ValueError):
@@ -39,56 +26,6 @@ class Unscannable(ValueError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
-
-
-def text_views(data: bytes, depth: int = _DEPTH, label: str = "text") -> Iterator[View]:
-    """The bytes themselves, and what percent, backslash, base64 and hex encoding hide in them, nested too;
-    backwards, and as a person reads them.
-
-    Long ones are looked at in overlapping windows, so that what is undone at one time stays small.
-    """
-    if len(data) > WINDOW + OVERLAP:
-        for start in range(0, len(data), WINDOW):
-            yield from text_views(data[start : start + WINDOW + OVERLAP], depth, label)
-        return
-    yield label, data
-    if depth == 0 or not data:
-        return
-    if depth == _DEPTH:
-        yield f"{label}>{REVERSED}", data[::-1]
-    if (plain := folded(data)) is not None:
-        yield from text_views(plain, depth - 1, f"{label}>folded")
-    if _PERCENT.search(data):
-        plain = unquote_to_bytes(data.replace(b"+", b" "))
-        if plain != data:
-            yield from text_views(plain, depth - 1, f"{label}>percent")
-    if b"\\" in data:
-        plain = _ESCAPE.sub(_unescape, data)
-        if plain != data:
-            yield from text_views(plain, depth - 1, f"{label}>escape")
-    decoded = [plain for run in _BASE64.findall(data) for plain in _base64(run)]
-    if decoded:
-        yield from text_views(b"\n".join(decoded), depth - 1, f"{label}>base64")
-    decoded = [binascii.unhexlify(run) for run in _HEX.findall(data)]
-    if decoded:
-        yield from text_views(b"\n".join(decoded), depth - 1, f"{label}>hex")
-
-
-def _unescape(match: re.Match[bytes]) -> bytes:
-    code = match.group(1) or match.group(2)
-    return chr(int(code, 16)).encode("utf-8", "replace") if code else match.group(3)
-
-
-def _base64(run: bytes) -> Iterator[bytes]:
-    """The run decoded at each offset: a path or a word may stand before it without a separator."""
-    run = run.replace(b"-", b"+").replace(b"_", b"/")
-    for offset in range(4):
-        part = run[offset:]
-        part = part[: len(part) - (1 if len(part) % 4 == 1 else 0)]
-        try:
-            yield base64.b64decode(part + b"=" * (-len(part) % 4))
-        except binascii.Error:
-            continue
 
 
 def body_views(data: bytes, content_type: str, content_encoding: str = "") -> Iterator[View]:
@@ -104,14 +41,16 @@ def _typed(data: bytes, content_type: str, depth: int) -> Iterator[View]:
     if not data:
         return
     kind = content_type.partition(";")[0].strip().lower()
-    yield from text_views(data)
+    is_json = kind == "application/json" or kind.endswith("+json")
+    # JSON is read once more with its escapes undone, so that as it is it needs no second reading.
+    yield from text_views(data, depth=0, label=PLAIN) if is_json else text_views(data)
     if data[:2] == b"\x1f\x8b" or data[:4] == b"\x28\xb5\x2f\xfd":
         yield from _compressed(data, depth)
     elif data[:4] == b"PK\x03\x04":
         yield from _zip(data, depth)
     elif kind.startswith("multipart/"):
         yield from _multipart(data, content_type, depth)
-    elif kind == "application/json" or kind.endswith("+json"):
+    elif is_json:
         yield from _json(data)
     elif kind == "application/x-www-form-urlencoded":
         values = [unquote_to_bytes(v.partition(b"=")[2].replace(b"+", b" ")) for v in re.split(rb"[&;]", data)]
@@ -165,42 +104,26 @@ def _multipart(data: bytes, content_type: str, depth: int) -> Iterator[View]:
     yield from text_views(b"".join(p.strip(b"\r\n") for p in joined if len(p) < 4096), label="parts>joined")
 
 
-def _ends(value: str) -> str:
-    """A long value was looked at as text already; where fields are joined, only its two ends meet others."""
-    return value if len(value) <= _LONG_VALUE else f"{value[:OVERLAP]}\n{value[-OVERLAP:]}"
-
-
 def _json(data: bytes) -> Iterator[View]:
-    """Keys with their values, and both and the values alone joined: a secret split over fields is seen whole."""
-    pairs: list[str] = []
-    words: list[str] = []  # keys too
-    values: list[str] = []
+    """All of it with escapes undone; and the strings joined, with and without keys, for a secret split over fields.
 
-    def take(items: list[tuple[str, object]]) -> list[tuple[str, object]]:
-        # Called for every object, duplicate keys included, which a plain dict would drop.
-        for key, value in items:
-            if isinstance(value, str):
-                pairs.append(f'{key}="{_ends(value)}"')
-        return items
-
-    def walk(node: object) -> None:
-        stack = [node]
-        while stack:
-            item = stack.pop()
-            if isinstance(item, str):
-                words.append(_ends(item))
-                values.append(words[-1])
-            elif isinstance(item, tuple):
-                words.append(_ends(item[0]))
-                stack.append(item[1])
-            elif isinstance(item, list):
-                stack.extend(reversed(item))
-
+    The strings are taken from the text itself, for a parser drops a key that is there twice.
+    """
     try:
-        walk(json.loads(data, object_pairs_hook=take))
+        json.loads(data)
     except (ValueError, RecursionError) as error:
         raise Unscannable("invalid_json", "the body says that it is JSON and is not") from error
-    yield from text_views("\n".join(pairs).encode("utf-8", "replace"), label="json")
-    yield from text_views("".join(words).encode("utf-8", "replace"), label="json>joined")
-    if len(values) > 1 or len(values) != len(words):
-        yield from text_views("".join(values).encode("utf-8", "replace"), label="json>values")
+    if (spelling := json.detect_encoding(data)) != "utf-8":
+        data = data.decode(spelling, "replace").encode()
+    yield from text_views(unescaped(data), label="json")
+    # With no quote inside a string, every second part between quotes is one.
+    parts = data.replace(b"\\\\", b"\\u005c").replace(b'\\"', b"\\u0022").split(b'"')
+    strings, behind = [_ends(part) for part in parts[1::2]], parts[2::2]
+    values = [text for text, after in zip(strings, behind, strict=True) if after.lstrip()[:1] != b":"]
+    for label, chosen in (("json>joined", strings), ("json>values", values)):
+        yield from text_views(unescaped(b"".join(chosen)), label=label)
+
+
+def _ends(value: bytes) -> bytes:
+    """Where fields are joined, only the two ends of a long value meet others."""
+    return value if len(value) <= 2 * _ENDS else value[:_ENDS] + b"\n" + value[-_ENDS:]

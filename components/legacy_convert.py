@@ -10,7 +10,7 @@ import yaml
 
 from addons.dlp import Dlp
 from addons.dlp_rules import RuleSet
-from addons.dlp_views import text_views
+from addons.dlp_text import text_views
 from components.errors import BottleError
 from components.legacy import git_remote, routes
 from components.manifest_fields import ENV_NAME, RESERVED_ENV

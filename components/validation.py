@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from addons.dlp import Dlp
 from addons.dlp_rules import RuleSet
-from addons.dlp_views import text_views
+from addons.dlp_text import text_views
 from addons.hosts import any_match
 from addons.reflection import MIN_TOKEN_LENGTH
 from components.copies import Copies, Reader

@@ -14,10 +14,14 @@ from urllib.parse import quote
 
 import brotli
 import pytest
+from mnemonic import Mnemonic
 
 from addons.dlp import Dlp, Finding, StreamScan
+from addons.dlp_near import OVERLAP
 from addons.dlp_rules import RuleSet, shannon_entropy
-from addons.dlp_views import OVERLAP, WINDOW, Unscannable
+from addons.dlp_runs import _RUN, runs
+from addons.dlp_text import WINDOW
+from addons.dlp_views import Unscannable
 from addons.seed_phrase import has_seed_phrase
 
 GITHUB = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
@@ -225,6 +229,64 @@ def test_a_secret_anywhere_in_a_long_body_is_found(dlp: Dlp, position: int, spel
 def test_a_secret_split_between_a_long_field_and_the_next_is_found(dlp: Dlp) -> None:
     body = {"a": "lorem ipsum " * 20_000 + GITHUB[:15], "b": GITHUB[15:] + " dolor" * 20_000}
     assert dlp.look_at_body(json.dumps(body).encode(), "application/json", "") is not None
+
+
+PADDING = b"lorem ipsum dolor " * 20_000
+LONG_KEY = (
+    b"-----BEGIN RSA PRIVATE KEY-----\n" + b"MIIEpAIBAAKCAQEA0Z3VS5JJcds3xfn\n" * 100 + b"-----END RSA PRIVATE KEY-----"
+)
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        GITHUB.replace("p", "%70", 1).encode(),
+        GITHUB.replace("_", "\\u005f").encode(),
+        GITHUB.replace("_", "\\x5f").encode(),
+        GITHUB.replace("g", "\\u0025" + "67", 1).encode(),
+        GITHUB.replace("p", "\u0440").encode(),
+        GITHUB.replace("p", "\u200bp").encode(),
+        LONG_KEY.replace(b"BEGIN RSA", b"BEGIN%20RSA"),
+        LONG_KEY.replace(b"END RSA", b"\\u0045ND RSA"),
+    ],
+)
+def test_one_letter_encoded_in_a_long_text_does_not_help(dlp: Dlp, hidden: bytes) -> None:
+    """Only what is near an encoded letter is decoded: enough of it for what the letter belongs to."""
+    assert dlp.look_at_body(PADDING + b" " + hidden + b" " + PADDING, "text/plain", "") is not None
+    many = b"%41 \\u0041 \\/ " * 300
+    assert dlp.look_at_body(many + PADDING + b" " + hidden + b" " + PADDING + many, "text/plain", "") is not None
+
+
+def test_a_key_that_is_there_twice_hides_nothing(dlp: Dlp) -> None:
+    coded = base64.b64encode(b"xx" + GITHUB.encode()).decode().replace("a", "\\u0061")
+    assert dlp.look_at_body(f'{{"a": "{coded}", "a": "nothing"}}'.encode(), "application/json", "") is not None
+    assert dlp.look_at_body(f'{{"a": ["{GITHUB[:9]}", "{GITHUB[9:]}"], "a": 1}}'.encode(), "application/json", "")
+
+
+def test_json_in_a_string_of_json_and_in_utf_16_is_read(dlp: Dlp) -> None:
+    inner = json.dumps({'q"uote': "x", "password": "hV7kq2Lw9TzR4mXp8sYd"})
+    outer = json.dumps({"result": inner})
+    assert dlp.look_at_body(outer.encode(), "application/json", "") is not None
+    split = json.dumps({"a": GITHUB[:9], "b": GITHUB[9:]}).encode("utf-16-le")
+    assert dlp.look_at_body(split, "application/json", "") is not None
+
+
+def test_runs_are_those_that_re2_finds() -> None:
+    numbers = random.Random(5)
+    for _ in range(500):
+        noise = numbers.choice([0, 0.03, 0.3])
+        size = numbers.randint(0, 200)
+        data = bytes(
+            numbers.choice(b" \n.\x80") if numbers.random() < noise else numbers.choice(b"aZ09+/_-")
+            for _ in range(size)
+        )
+        assert runs(data) == _RUN.findall(data)
+
+
+def test_a_list_of_seed_words_is_looked_at_in_short_time(dlp: Dlp) -> None:
+    words = Mnemonic("english").wordlist
+    assert has_seed_phrase(" ".join(words).encode())  # some twelve of them have the right checksum
+    assert not has_seed_phrase(" ".join(words[i % 11] for i in range(11)).encode())
 
 
 def test_a_stream_in_an_unknown_or_broken_encoding_does_not_leave(dlp: Dlp) -> None:
