@@ -1,0 +1,184 @@
+"""The chain against direct and bare mitmdump, side by side, alternating, in one run. `make bench`.
+
+All load goes from a container of this run to a server of this run, on Docker networks of its own. Writes
+docs/performance.json, the plots and the tables of docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import random
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests/integration")]
+
+import world  # noqa: E402
+
+from bench.traffic import HOST, WORK  # noqa: E402
+from components import images  # noqa: E402
+
+LABEL = ["--label", f"{world.LABEL}=bench"]
+DIRECT, ONE_HOP, TWO_HOPS, CHAIN = "direct", "mitmdump, 1 hop", "mitmdump, 2 hops", "claude-bottle"
+ONCE = ("POST 20 MB", "download 500 MB", "upload 500 MB")  # a round of these takes seconds: fewer rounds
+PYTHON = "/opt/proxy/bin/python"
+# Bodies are streamed, both ways: bare mitmdump would hold them.
+STREAM = b"""
+def requestheaders(flow):
+    flow.request.stream = True
+
+def responseheaders(flow):
+    flow.response.stream = True
+"""
+
+
+@dataclass
+class Setting:
+    """Containers that are up. paths: name of a path to the proxy's address for the client."""
+
+    client: str
+    bottle: world.BottleUnderTest
+    paths: dict[str, str]
+    parts: dict[str, list[str]] = field(default_factory=dict)
+
+    def measure(self, path: str, work: str) -> dict[str, float]:
+        """Run one piece of work over one path."""
+        argv = ["exec", self.client, PYTHON, "/bench/traffic.py", work, "--proxy", self.paths[path]]
+        measured: dict[str, float] = json.loads(world.docker(*argv, timeout=300))
+        return measured
+
+
+def _start(name: str, network: str, files: dict[str, bytes], *argv: str, alias: str = "") -> None:
+    aliases = ["--network-alias", alias] if alias else []
+    image = images.tag("egress")
+    world.docker(
+        "create", "--name", name, *LABEL, "--network", network, *aliases, "--user", "0", "--entrypoint", argv[0], image, *argv[1:]
+    )  # fmt: skip
+    world.docker("cp", "-", f"{name}:/", stdin=world.tar(files))
+    world.docker("start", name)
+
+
+@contextlib.contextmanager
+def setting(folder: Path, others: dict[str, str], more_roots: bytes) -> Iterator[Setting]:
+    """Bring all of it up; takes it away again. others: name to container:port of more to compare."""
+    world.built("egress")
+    outside = "claude-bottle-bench-outside"
+    server, client, one, two = (f"claude-bottle-bench-{n}" for n in ("server", "client", "bare-1", "bare-2"))
+    ca = world._certificate("claude-bottle bench root")
+    leaf, key = world._certificate(HOST, issuer=ca, names=[HOST])
+    program = (Path(__file__).with_name("traffic.py")).read_bytes()
+    files = {"bench/traffic.py": program, "bench/ca.pem": world._pem(ca[0])}
+    # The bare proxies make certificates with the run's own CA, so that every client trusts one root.
+    bare = {
+        "bare/stream.py": STREAM,
+        "bare/mitmproxy-ca.pem": world._key_pem(ca[1]) + world._pem(ca[0]),
+        "bare/ca.pem": world._pem(ca[0]),
+    }
+    common = ["mitmdump", "-q", "--set", "confdir=/bare", "-s", "/bare/stream.py", "--set", "flow_detail=0"]
+    common += ["--set", "ssl_verify_upstream_trusted_ca=/bare/ca.pem", "--set", "connection_strategy=lazy"]
+    try:
+        world.docker("network", "create", "--internal", "--subnet", world.SUBNET, *LABEL, outside)
+        serving = {**files, "bench/server.pem": world._key_pem(key) + world._pem(leaf)}
+        _start(server, outside, serving, PYTHON, "-u", "/bench/traffic.py", "serve", alias=HOST)
+        _start(one, outside, bare, *common, "--mode", "regular", "--listen-port", "8080")
+        _start(two, outside, bare, *common, "--mode", f"upstream:http://{one}:8080", "--listen-port", "8080")
+        _start(client, outside, files, "sleep", "86400")
+        for address in others.values():
+            world.docker("network", "connect", outside, address.partition(":")[0])
+        manifest = {
+            "egress": {"routes": [{"host": HOST, "token_ref": "BENCH_TOKEN"}]},
+            "pipelock": {"upstream_roots": ["root.pem"]},
+            "network": {"outside": outside},
+            "supervise": True,
+            "git": [{"name": "gate", "upstream": "https://gate.example.com/acme/gate.git", "token_ref": "BENCH_TOKEN"}],
+        }
+        token = {"BENCH_TOKEN": "bench-0123456789abcdefghij"}
+        with world.bottle(folder / "project", manifest, token, {"root.pem": world._pem(ca[0])}) as bottle:
+            bottle.up()
+            name = f"claude-bottle-agent-{bottle.name}"
+            # The client joins the agent's network and believes the agent's CA.
+            networks = world.docker(
+                "inspect", "-f", "{{range $n, $_ := .NetworkSettings.Networks}}{{$n}} {{end}}", name
+            )
+            world.docker("network", "connect", networks.split()[0], client)
+            own = bottle.agent("cat /usr/local/share/ca-certificates/claude-bottle-mitm-ca.crt").encode()
+            roots = world._pem(ca[0]) + own + more_roots
+            world.docker("cp", "-", f"{client}:/", stdin=world.tar({"bench/ca.pem": roots}))
+            paths = {DIRECT: "", ONE_HOP: f"{one}:8080", TWO_HOPS: f"{two}:8080", CHAIN: "egress:8080", **others}
+            egress, pipelock = (f"claude-bottle-{role}-{bottle.name}" for role in ("egress", "pipelock"))
+            yield Setting(client, bottle, paths, {ONE_HOP: [one], TWO_HOPS: [two, one], CHAIN: [egress, pipelock]})
+    finally:
+        for address in others.values():
+            world.docker("network", "disconnect", outside, address.partition(":")[0], check=False)
+        for container in (server, client, one, two):
+            world.docker("rm", "-f", "-v", container, check=False)
+        world.docker("network", "rm", outside, check=False)
+
+
+def memory(container: str) -> float:
+    """Resident megabytes (1e6) of all processes of a container."""
+    script = "cat /proc/[0-9]*/status 2>/dev/null | grep VmRSS"
+    lines = world.docker("exec", container, "sh", "-c", script).splitlines()
+    return sum(int(line.split()[1]) for line in lines) * 1024 / 1e6
+
+
+def cpu_seconds(container: str) -> float:
+    """Of the first process and the children that it has waited for."""
+    fields = world.docker("exec", container, "cat", "/proc/1/stat").rpartition(")")[2].split()
+    return sum(int(ticks) for ticks in fields[11:15]) / 100
+
+
+def run(here: Setting, rounds: int, chosen: list[str]) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """work to path to measure to one value a round; the paths in another order each round."""
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for work in chosen:
+        found[work] = {path: {} for path in here.paths}
+        for number in range(min(rounds, 3) if work in ONCE else rounds):
+            order = list(here.paths)
+            random.Random(f"{work}{number}").shuffle(order)
+            for path in order:
+                for name, value in here.measure(path, work).items():
+                    found[work][path].setdefault(name, []).append(value)
+        medians = {path: {k: round(sorted(v)[len(v) // 2], 5) for k, v in m.items()} for path, m in found[work].items()}
+        print(work, json.dumps(medians), flush=True)
+    return found
+
+
+def main() -> None:
+    """Entry point."""
+    # from bench import report
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--work", action="append", choices=list(WORK), help="only this; may be given again")
+    parser.add_argument("--proxy", action="append", default=[], metavar="NAME=CONTAINER:PORT", help="one more to compare")
+    parser.add_argument("--proxy-ca", type=Path, help="PEM: the root by which that one intercepts")
+    args = parser.parse_args()
+    more_roots = args.proxy_ca.read_bytes() if args.proxy_ca else b""
+    others = dict(item.split("=", 1) for item in args.proxy)
+    with tempfile.TemporaryDirectory() as name, setting(Path(name), others, more_roots) as here:
+        for path in here.paths:  # certificates made, connections warm, every part's code loaded
+            here.measure(path, "small, 1 client, kept")
+        idle = {role: memory(f"claude-bottle-{role}-{here.bottle.name}") for role in ("egress", "pipelock", "git-gate", "supervise")}  # fmt: skip
+        print("idle, MB:", {role: round(mb, 1) for role, mb in idle.items()}, flush=True)
+        before = {part: cpu_seconds(part) for parts in here.parts.values() for part in parts}
+        found = run(here, args.rounds, args.work or list(WORK))
+        after = {
+            part: {"mb": memory(part), "cpu_s": cpu_seconds(part) - before[part]}
+            for parts in here.parts.values()
+            for part in parts
+        }
+        for part, told in after.items():
+            print(part, told, flush=True)
+    if not args.work:
+        pass
+
+
+if __name__ == "__main__":
+    main()
