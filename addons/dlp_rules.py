@@ -131,38 +131,26 @@ class HyperscanPrefilter:
     """Expressions in one database, one pass; those that would slow the others down where one of their keywords is."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._slow = [rule for rule in rules if rule.id in _WITHOUT_A_WORD]
-        numbered = [(i, rule.pattern.encode("latin-1")) for i, rule in enumerate(rules) if rule not in self._slow]
+        import hyperscan
+
+        from addons.dlp_scanner import Scanner
+
+        flags = hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY
+        slow = [rule for rule in rules if rule.id in _WITHOUT_A_WORD]
+        patterns = [(i, rule.pattern.encode("latin-1")) for i, rule in enumerate(rules)]
         # A number beyond the rules' is a keyword of a slow one.
-        words = [
-            (len(rules) + i, b"(?i)" + re.escape(word)) for i, rule in enumerate(self._slow) for word in rule.keywords
-        ]
-        self._fast = _database([*numbered, *words])
-        self._own = [_database([(rules.index(rule), rule.pattern.encode("latin-1"))]) for rule in self._slow]
         self._size = len(rules)
+        words = [(self._size + i, b"(?i)" + re.escape(word)) for i, rule in enumerate(slow) for word in rule.keywords]
+        self._fast = Scanner([*(p for p in patterns if rules[p[0]] not in slow), *words], flags)
+        self._slow = [Scanner([patterns[rules.index(rule)]], flags) for rule in slow]
 
     def candidates(self, text: bytes) -> Iterable[int]:
         found: set[int] = set()
-        # The callback returns None to go on; (id, from, to, flags, context).
-        self._fast.scan(text, match_event_handler=lambda i, *_: found.add(i))
-        for keyword in [i for i in found if i >= self._size]:
+        self._fast.scan(text, lambda number, _: found.add(number))
+        for keyword in [number for number in found if number >= self._size]:
             found.remove(keyword)
-            self._own[keyword - self._size].scan(text, match_event_handler=lambda i, *_: found.add(i))
+            self._slow[keyword - self._size].scan(text, lambda number, _: found.add(number))
         return found
-
-
-def _database(expressions: Sequence[tuple[int, bytes]]) -> Any:
-    import hyperscan
-
-    flags = hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY
-    made = hyperscan.Database()
-    made.compile(
-        expressions=[expression for _, expression in expressions],
-        ids=[number for number, _ in expressions],
-        elements=len(expressions),
-        flags=[flags] * len(expressions),
-    )
-    return made
 
 
 class RuleSet:

@@ -16,6 +16,7 @@ from addons import egress_bodies as bodies
 from addons import egress_core as core
 from addons import injection
 from addons.decoders import ACCEPTED_ENCODINGS
+from addons.fail_closed import fails_closed
 from addons.proxy_guard import (
     RUN,
     Tunnels,
@@ -75,6 +76,7 @@ class Egress:
     def client_disconnected(self, client: object) -> None:
         self._tunnels.close(client)  # type: ignore[arg-type]
 
+    @fails_closed("egress")
     def http_connect(self, flow: http.HTTPFlow) -> None:
         # What is refused for its host is refused inside the tunnel, where the client can read why.
         open_tunnel(flow, self._tunnels, "egress")
@@ -85,6 +87,7 @@ class Egress:
     def udp_start(self, flow: udp.UDPFlow) -> None:
         refuse_raw(flow, "egress")
 
+    @fails_closed("egress")
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response or flow.error or not flow.live:
             return
@@ -98,6 +101,7 @@ class Egress:
             bodies.watch_upload(flow, self._mask)
         self._prepare(flow, verdict)
 
+    @fails_closed("egress")
     def request(self, flow: http.HTTPFlow) -> None:
         if flow.response or flow.error or not flow.live:
             return None
@@ -112,14 +116,17 @@ class Egress:
         log_allowed(flow, "egress", route=verdict.host, injected=bool(verdict.slot))
         return None
 
+    @fails_closed("egress")
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response is not None and isinstance(flow.metadata.get("egress"), core.Route):
             bodies.mask_response(flow, flow.response, self._mask)
 
+    @fails_closed("egress")
     def response(self, flow: http.HTTPFlow) -> None:
         if flow.response is not None and flow.response.trailers and self._mask:
             bodies.mask_headers(flow.response.trailers, self._mask)
 
+    @fails_closed("egress")
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         if not self._mask or flow.websocket is None:
             return

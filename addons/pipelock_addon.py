@@ -21,6 +21,7 @@ from addons.dlp import Dlp, Finding, StreamScan
 from addons.dlp_recent import Recent
 from addons.dlp_rules import RuleSet
 from addons.dlp_views import Unscannable
+from addons.fail_closed import fails_closed
 from addons.hosts import is_ip_literal
 from addons.pipelock_once import PipelockOnce
 from addons.proxy_guard import (
@@ -83,6 +84,7 @@ class Pipelock:
     def client_disconnected(self, client: Any) -> None:
         self._tunnels.close(client)
 
+    @fails_closed("pipelock")
     async def http_connect(self, flow: http.HTTPFlow) -> None:
         target, engine = open_tunnel(flow, self._tunnels, "pipelock"), self._file.current
         if target is not None and engine is not None and engine.policy.passes_through(target[0]):
@@ -112,6 +114,7 @@ class Pipelock:
     def udp_start(self, flow: udp.UDPFlow) -> None:
         refuse_raw(flow, "pipelock")
 
+    @fails_closed("pipelock")
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response or flow.error or not flow.live:
             return
@@ -130,6 +133,7 @@ class Pipelock:
             else:
                 self._stream(flow, engine)
 
+    @fails_closed("pipelock")
     async def request(self, flow: http.HTTPFlow) -> None:
         if flow.response or flow.error or not flow.live:
             return None
@@ -154,10 +158,12 @@ class Pipelock:
         log_allowed(flow, "pipelock", **({"once": flow.metadata["once"]} if "once" in flow.metadata else {}))
         return None
 
+    @fails_closed("pipelock")
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response is not None and isinstance(flow.metadata.get("pipelock"), str):
             flow.response.stream = True
 
+    @fails_closed("pipelock")
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         engine = self._file.current
         if flow.websocket is None or not flow.websocket.messages[-1].from_client:

@@ -81,7 +81,19 @@ def setting(folder: Path, others: dict[str, str], more_roots: bytes) -> Iterator
         "bare/ca.pem": world._pem(ca[0]),
     }
     # A script of the year 1970, as in a tar of ours, is one that mitmproxy never loads.
-    common = ["sh", "-c", 'touch /bare/stream.py; exec mitmdump "$@"', "sh", "-q", "--set", "confdir=/bare", "-s", "/bare/stream.py", "--set", "flow_detail=0"]
+    common = [
+        "sh",
+        "-c",
+        'touch /bare/stream.py; exec mitmdump "$@"',
+        "sh",
+        "-q",
+        "--set",
+        "confdir=/bare",
+        "-s",
+        "/bare/stream.py",
+        "--set",
+        "flow_detail=0",
+    ]
     common += ["--set", "ssl_verify_upstream_trusted_ca=/bare/ca.pem", "--set", "connection_strategy=lazy"]
     try:
         world.docker("network", "create", "--internal", "--subnet", world.SUBNET, *LABEL, outside)
@@ -97,7 +109,7 @@ def setting(folder: Path, others: dict[str, str], more_roots: bytes) -> Iterator
             "pipelock": {"upstream_roots": ["root.pem"]},
             "network": {"outside": outside},
             "supervise": True,
-            "git": [{"name": "gate", "upstream": "https://gate.example.com/acme/gate.git", "token_ref": "BENCH_TOKEN"}],
+            "git": [{"name": "gate", "upstream": f"https://{HOST}/acme/gate.git", "token_ref": "BENCH_TOKEN"}],
         }
         token = {"BENCH_TOKEN": "bench-0123456789abcdefghij"}
         with world.bottle(folder / "project", manifest, token, {"root.pem": world._pem(ca[0])}) as bottle:
@@ -142,7 +154,7 @@ def run(here: Setting, rounds: int, chosen: list[str]) -> dict[str, dict[str, di
         found[work] = {path: {} for path in here.paths}
         for number in range(min(rounds, 3) if work in ONCE else rounds):
             order = list(here.paths)
-            random.Random(f"{work}{number}").shuffle(order)
+            random.Random(f"{work}{number}").shuffle(order)  # noqa: S311 - an order, no secret
             for path in order:
                 for name, value in here.measure(path, work).items():
                     found[work][path].setdefault(name, []).append(value)
@@ -158,7 +170,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--work", action="append", choices=list(WORK), help="only this; may be given again")
-    parser.add_argument("--proxy", action="append", default=[], metavar="NAME=CONTAINER:PORT", help="one more to compare")
+    parser.add_argument(
+        "--proxy", action="append", default=[], metavar="NAME=CONTAINER:PORT", help="one more to compare"
+    )
     parser.add_argument("--proxy-ca", type=Path, help="PEM: the root by which that one intercepts")
     args = parser.parse_args()
     more_roots = args.proxy_ca.read_bytes() if args.proxy_ca else b""

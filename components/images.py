@@ -13,7 +13,13 @@ import pulumi
 import pulumi_docker as docker
 
 ROOT = Path(__file__).resolve().parent.parent
-_PROXY = ("addons", "sidecar_images/proxy.lock", "sidecar_images/proxy.py", "sidecar_images/put.py", "sidecar_images/healthy.sh")
+_PROXY = (
+    "addons",
+    "sidecar_images/proxy.lock",
+    "sidecar_images/proxy.py",
+    "sidecar_images/put.py",
+    "sidecar_images/healthy.sh",
+)
 CONTENT: dict[str, tuple[str, ...]] = {
     "egress": (*_PROXY, "sidecar_images/egress"),
     "pipelock": (*_PROXY, "sidecar_images/pipelock"),

@@ -39,9 +39,8 @@ async def run(module: str, mode: str, port: int, settings: list[str]) -> None:
         errorcheck.ErrorCheck(),
     )
     # Lazily: nothing is dialled, and no certificate asked for, before a request was allowed.
-    made.options.update(
-        mode=[mode], listen_host="0.0.0.0", listen_port=port, connection_strategy="lazy", upstream_cert=False, rawtcp=False
-    )  # fmt: skip
+    made.options.update(mode=[mode], listen_host="0.0.0.0", listen_port=port)  # noqa: S104 - of a network of its own
+    made.options.update(connection_strategy="lazy", upstream_cert=False, rawtcp=False)
     made.options.set(*settings)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, made.shutdown)

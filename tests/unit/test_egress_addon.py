@@ -359,3 +359,19 @@ def test_a_policy_is_a_plain_file_or_it_is_none(tmp_path: Path, what: str) -> No
     anew: ReloadingFile[bytes] = ReloadingFile(file, bytes)
     anew.poll()
     assert anew.current is None
+
+
+@pytest.mark.parametrize("step", ["_decide", "_prepare"])
+def test_a_hook_that_fails_lets_nothing_through(egress: Egress, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """mitmproxy goes on with a request whose hook failed, as if it had been allowed."""
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("of a kind that nobody thought of")
+
+    monkeypatch.setattr(Egress, step, fails)
+    made = flow("https://open.example.org/a")
+    with taddons.context(egress):
+        egress.requestheaders(made)
+        egress.request(made)
+    assert made.response is not None
+    assert made.response.status_code == 500

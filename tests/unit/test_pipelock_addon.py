@@ -312,3 +312,41 @@ def test_an_allowed_host_ends_by_itself(pipelock: Pipelock, tmp_path: Path, monk
         monkeypatch.setattr("addons.until.time.time", lambda now=now: now)
         assert run(pipelock, flow("https://inside.example.org/")) == verdict
         assert run(pipelock, flow("https://open.example.org/")) is None
+
+
+@pytest.mark.parametrize("hook", ["look_at_url", "look_at_headers", "look_at_body"])
+def test_an_engine_that_fails_lets_nothing_through(
+    pipelock: Pipelock, hook: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """mitmproxy goes on with a request whose hook failed, as if it had been allowed."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("of a kind that nobody thought of")
+
+    assert run(pipelock, flow("https://open.example.org/a", method="POST", body=b"a=1")) is None
+    assert pipelock._file.current is not None
+    monkeypatch.setattr(type(pipelock._file.current.dlp), hook, fails)
+    made = flow("https://open.example.org/a", method="POST", body=b"a=1")
+    go(pipelock, pipelock.requestheaders(made))
+    go(pipelock, pipelock.request(made))
+    assert made.response is not None
+    assert made.response.status_code == 500
+    assert made.response.headers["x-pipelock-block-reason"] == "internal_error"
+
+
+def test_large_bodies_at_the_same_time_are_all_looked_at(pipelock: Pipelock) -> None:
+    body = b"lorem ipsum dolor sit amet " * 20_000
+    flows = [
+        flow("https://open.example.org/a", method="POST", body=body + (LEAK.encode() if n % 2 else b""))
+        for n in range(12)
+    ]
+
+    async def all_at_once() -> None:
+        for made in flows:
+            await pipelock.requestheaders(made)
+        await asyncio.gather(*(pipelock.request(made) for made in flows))
+
+    go(pipelock, all_at_once())
+    for number, made in enumerate(flows):
+        reason = made.response.headers["x-pipelock-block-reason"] if made.response else None
+        assert reason == ("dlp_match" if number % 2 else None)
