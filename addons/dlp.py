@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -24,6 +26,9 @@ class Finding:
 
 
 # The readings of a request that carry its content in one piece, so that the next one's can be put behind it.
+_LARGE = 256 << 10  # bytes of a view that is worth another thread: hyperscan and RE2 let others run meanwhile
+_WAITING = 4  # views, so that not all of a long body is held in all its forms
+_POOL = ThreadPoolExecutor(2, "dlp")
 _CARRIERS = ("text", "json>values", "form>joined", "parts>joined", "query>joined", "path>joined")
 
 
@@ -36,14 +41,25 @@ class Dlp:
 
     def look(self, views: Iterable[View], edges: list[bytes] | None = None) -> Finding | None:
         """The first finding in the views. Passes Unscannable on. edges: gets what another request may go on with."""
+        waiting: deque[Future[Finding | None]] = deque()
         for where, data in views:
             if edges is not None and data and where in _CARRIERS:
                 edges.append(data)
-            rule = self._rules.find(data, generic=not where.endswith(REVERSED))
-            if rule is not None:
-                return Finding(rule.id, where)
-            if self._seed_phrases and not where.endswith((REVERSED, PLAIN)) and has_seed_phrase(data):
-                return Finding("bip39-seed-phrase", where)
+            if len(data) < _LARGE:
+                found = self._look_at(where, data)
+            else:  # beside the making of the next view
+                waiting.append(_POOL.submit(self._look_at, where, data))
+                found = waiting.popleft().result() if len(waiting) > _WAITING else None
+            if found is not None:
+                return found
+        return next((found for future in waiting if (found := future.result()) is not None), None)
+
+    def _look_at(self, where: str, data: bytes) -> Finding | None:
+        rule = self._rules.find(data, generic=not where.endswith(REVERSED))
+        if rule is not None:
+            return Finding(rule.id, where)
+        if self._seed_phrases and not where.endswith((REVERSED, PLAIN)) and has_seed_phrase(data):
+            return Finding("bip39-seed-phrase", where)
         return None
 
     def look_at_url(self, host: str, path: str, edges: list[bytes] | None = None) -> Finding | None:

@@ -131,18 +131,15 @@ class HyperscanPrefilter:
     """Expressions in one database, one pass; those that would slow the others down where one of their keywords is."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        import hyperscan
+        from addons.dlp_scanner import CANDIDATES, Scanner
 
-        from addons.dlp_scanner import Scanner
-
-        flags = hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY
         slow = [rule for rule in rules if rule.id in _WITHOUT_A_WORD]
         patterns = [(i, rule.pattern.encode("latin-1")) for i, rule in enumerate(rules)]
         # A number beyond the rules' is a keyword of a slow one.
         self._size = len(rules)
         words = [(self._size + i, b"(?i)" + re.escape(word)) for i, rule in enumerate(slow) for word in rule.keywords]
-        self._fast = Scanner([*(p for p in patterns if rules[p[0]] not in slow), *words], flags)
-        self._slow = [Scanner([patterns[rules.index(rule)]], flags) for rule in slow]
+        self._fast = Scanner([*(p for p in patterns if rules[p[0]] not in slow), *words], CANDIDATES)
+        self._slow = [Scanner([patterns[rules.index(rule)]], CANDIDATES) for rule in slow]
 
     def candidates(self, text: bytes) -> Iterable[int]:
         found: set[int] = set()

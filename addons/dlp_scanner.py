@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 
 import hyperscan
 
+ONCE: int = hyperscan.HS_FLAG_SINGLEMATCH  # a flag: tell of the first match alone
+CANDIDATES: int = ONCE | hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_ALLOWEMPTY  # may tell of what is no match
+
 
 class Scanner:
     """A database of (number, expression) pairs. flags: of hyperscan, for each expression."""

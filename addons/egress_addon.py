@@ -38,7 +38,7 @@ from addons.reload import ReloadingFile
 
 EGRESS_ROUTES = Path(os.environ.get("EGRESS_ROUTES", "/etc/claude-bottle/routes.json"))
 EGRESS_TOKENS = Path(os.environ.get("EGRESS_TOKENS", "/etc/claude-bottle/tokens.json"))
-BUFFERED_BODY = 1 << 20  # bytes: up to here a body is read before it goes, so that a refusal is an answer
+BUFFERED_BODY = 256 << 10  # bytes: up to here a body is read before it goes, so that a refusal is an answer
 
 
 def _refuse(reason: str, message: str, status: int = 403) -> Refusal:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from mitmproxy import http
 
 from addons.decoders import DecodeError, decode, decoder_for, is_identity
@@ -28,11 +30,11 @@ def watch_upload(flow: http.HTTPFlow, mask: TokenMask) -> None:
     if not mask:
         flow.request.stream = True
         return
-    try:
-        decoder = decoder_for(flow.request.headers.get("content-encoding", ""))
-    except DecodeError:
-        decoder = decoder_for("")
-    raw, plain = MaskedStream(mask), MaskedStream(mask, decoder)
+    encoding = flow.request.headers.get("content-encoding", "")
+    raw, plain = MaskedStream(mask), None
+    if not is_identity(encoding):
+        with contextlib.suppress(DecodeError):  # what egress cannot read, pipelock does not let out
+            plain = MaskedStream(mask, decoder_for(encoding))
     ended = False
 
     def stream(chunk: bytes) -> bytes:
@@ -41,12 +43,12 @@ def watch_upload(flow: http.HTTPFlow, mask: TokenMask) -> None:
             return b""
         out = raw.feed(chunk) if chunk else raw.finish()
         try:
-            if chunk:
+            if chunk and plain:
                 plain.feed(chunk)
+            ended = raw.found or (plain is not None and plain.found)
         except DecodeError:
-            plain.found = True
-        if raw.found or plain.found:
             ended = True
+        if ended:
             cut(flow, Refusal("egress", "token_in_request", "The body holds a credential of this bottle."))
             return b""
         return out

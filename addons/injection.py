@@ -10,6 +10,7 @@ from collections.abc import Mapping
 SLOT = re.compile(r"EGRESS_TOKEN_[0-9]+\Z")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}\Z")
 # Whatever the agent sends of these on a host with an injected token is not the owner's, so it does not leave.
+MIN_TOKEN_LENGTH = 8  # bytes: what is shorter could stand in any answer by chance
 CREDENTIAL_HEADERS = ("authorization", "x-api-key", "proxy-authorization", "cookie")
 # Headers that say where a request goes or where it ends are no place for a token.
 _FRAMING_HEADERS = frozenset(

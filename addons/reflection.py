@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
 from addons.decoders import Decoder
-
-MIN_TOKEN_LENGTH = 8
+from addons.dlp_scanner import ONCE, Scanner
+from addons.injection import MIN_TOKEN_LENGTH
 
 
 def _spellings(token: str) -> set[bytes]:
@@ -36,19 +37,22 @@ class TokenMask:
     def __init__(self, tokens: Iterable[str]) -> None:
         needles = {needle for token in tokens for needle in _spellings(token)}
         self.needles = sorted(needles, key=len, reverse=True)
+        self._scanner = Scanner([(0, re.escape(needle)) for needle in self.needles], ONCE) if needles else None
 
     def __bool__(self) -> bool:
         return bool(self.needles)
 
     def found_in(self, data: bytes) -> bool:
         """True if some token is in there."""
-        return any(needle in data for needle in self.needles)
+        found: list[int] = []
+        if self._scanner is not None and data:
+            self._scanner.scan(data, lambda number, _: found.append(number))
+        return bool(found)
 
     def mask(self, data: bytes) -> bytes:
         """The same bytes with every token replaced by asterisks."""
-        for needle in self.needles:
-            if needle in data:
-                data = data.replace(needle, b"*" * len(needle))
+        for needle in self.needles if self.found_in(data) else ():
+            data = data.replace(needle, b"*" * len(needle))
         return data
 
     def pending(self, data: bytes) -> int:
@@ -86,9 +90,9 @@ class MaskedStream:
 
     def _take(self, plain: bytes, last: bool) -> bytes:
         data = self._held + plain
-        if self._mask.found_in(data):
-            self.found = True
-            data = self._mask.mask(data)
+        masked = self._mask.mask(data)
+        if masked is not data:
+            self.found, data = True, masked
         hold = 0 if last else self._mask.pending(data)
         self._held = data[len(data) - hold :]
         return data[: len(data) - hold]

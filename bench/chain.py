@@ -57,9 +57,8 @@ class Setting:
 def _start(name: str, network: str, files: dict[str, bytes], *argv: str, alias: str = "") -> None:
     aliases = ["--network-alias", alias] if alias else []
     image = images.tag("egress")
-    world.docker(
-        "create", "--name", name, *LABEL, "--network", network, *aliases, "--user", "0", "--entrypoint", argv[0], image, *argv[1:]
-    )  # fmt: skip
+    options = [*LABEL, "--network", network, *aliases, "--user", "0", "--entrypoint", argv[0]]
+    world.docker("create", "--name", name, *options, image, *argv[1:])
     world.docker("cp", "-", f"{name}:/", stdin=world.tar(files))
     world.docker("start", name)
 
@@ -141,6 +140,15 @@ def memory(container: str) -> float:
     return sum(int(line.split()[1]) for line in lines) * 1024 / 1e6
 
 
+def idle_memory(stack: str) -> dict[str, float]:
+    """Megabytes (1e6) of each sidecar as `docker stats` tells them: without the cache of files."""
+    parts = {f"claude-bottle-{role}-{stack}": role for role in ("egress", "pipelock", "git-gate", "supervise")}
+    lines = world.docker("stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}", *parts).splitlines()
+    unit = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+    used = (line.split()[:2] for line in lines)
+    return {parts[name]: float(amount[:-3]) * unit[amount[-3:]] / 1e6 for name, amount in used}
+
+
 def cpu_seconds(container: str) -> float:
     """Of all processes that are there, and the children that they have waited for."""
     lines = world.docker("exec", container, "sh", "-c", "cat /proc/[0-9]*/stat 2>/dev/null").splitlines()
@@ -180,8 +188,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, setting(Path(name), others, more_roots) as here:
         for path in here.paths:  # certificates made, connections warm, every part's code loaded
             here.measure(path, "small, 1 client, kept")
-        idle = {role: memory(f"claude-bottle-{role}-{here.bottle.name}") for role in ("egress", "pipelock", "git-gate", "supervise")}  # fmt: skip
-        print("idle, MB:", {role: round(mb, 1) for role, mb in idle.items()}, flush=True)
+        idle = idle_memory(here.bottle.name)
+        print(
+            "idle, MB:",
+            {role: round(mb, 1) for role, mb in idle.items()},
+            "in all",
+            round(sum(idle.values())),
+            flush=True,
+        )
         before = {part: cpu_seconds(part) for parts in here.parts.values() for part in parts}
         found = run(here, args.rounds, args.work or list(WORK))
         after = {

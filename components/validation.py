@@ -13,7 +13,7 @@ from addons.dlp import Dlp
 from addons.dlp_rules import RuleSet
 from addons.dlp_text import text_views
 from addons.hosts import any_match
-from addons.reflection import MIN_TOKEN_LENGTH
+from addons.injection import MIN_TOKEN_LENGTH
 from components.copies import Copies, Reader
 from components.errors import NOT_SHOWN, Finding, ManifestError
 from components.git_remotes import GateRemote, RemoteReader

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,11 @@ def test_no_stack_file_is_committed_with_a_salt() -> None:
         pytest.skip("not a git checkout")
     argv = ["git", "-C", str(images.ROOT), "grep", "--cached", "-l", "encryptionsalt", "--", "stacks"]
     assert subprocess.run(argv, capture_output=True, text=True, check=False).stdout == ""
+
+
+def test_the_program_needs_nothing_that_only_the_images_and_the_tests_have() -> None:
+    """`make up` installs requirements.lock alone: what pulumi runs may not import what is in the images."""
+    program = "import sys; sys.modules['hyperscan'] = sys.modules['mitmproxy'] = None; "
+    program += "import components.bottle, components.plan_table, components.pull, components.repair, dashboard.__main__"
+    done = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-600:]
