@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pulumi
 
 from components.bottle import Bottle, BottleArgs
+from components.container_command import provider_engine
 from components.engine import Engine
 from components.errors import BottleError
 from components.program import read_manifest, secret_tokens
@@ -15,6 +17,8 @@ from components.program import read_manifest, secret_tokens
 config = pulumi.Config("claude-bottle")
 base = Path.cwd() / "stacks"  # beside the stack files, where their relative file names start
 try:
+    # Whatever is asked of the engine from here on is asked of the one that the provider uses.
+    os.environ.update(provider_engine())
     found = read_manifest(config, pulumi.get_stack(), base)
 except BottleError as error:
     pulumi.log.error(str(error))
@@ -22,7 +26,8 @@ except BottleError as error:
 
 stack = pulumi.get_stack()
 tokens = secret_tokens(config, found.readable)
-parts = (found.readable, tokens, found.copies, found.remotes, base, Engine().own_images())
+there = Engine()
+parts = (found.readable, tokens, found.copies, found.remotes, base, there.own_images(), there.subnets())
 bottle = Bottle(stack, BottleArgs(stack, *parts))
 for output, value in bottle.outputs.items():
     pulumi.export(output, value)

@@ -10,8 +10,10 @@ import pulumi_docker as docker
 
 from components.agent_files import WORKSPACE
 from components.container import ContainerArgs, hardened_container, megabytes
+from components.container_command import provider_engine
 from components.copies import WorkspaceCopy
 from components.egress_plan import CLAUDE_TOKEN
+from components.engine_address import prefix
 from components.manifest import AgentConfig
 from components.naming import docker_name
 from components.volume import named_volume
@@ -102,7 +104,7 @@ class Agent(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self, depends_on=args.ready),
         )
-        self.attach = f"docker exec -it -u node {self.container_name} claude"
+        self.attach = f"{prefix(provider_engine())}docker exec -it -u node {self.container_name} claude"
         self.register_outputs({"container": self.container.name})
 
 

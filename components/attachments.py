@@ -9,6 +9,8 @@ import pulumi
 import pulumi_command as command
 import pulumi_docker as docker
 
+from components.container_command import provider_engine
+
 # WANTED has a line per container and network: container, network, alias. The provider sees such a change only in the
 # outputs of a container (aliases not even there), so this is what mends it.
 _MEND = """
@@ -52,7 +54,7 @@ class Attachments(pulumi.ComponentResource):
         self.mended = command.local.Command(
             f"{name}-mend",
             create=_MEND,
-            environment={"WANTED": pulumi.Output.all(*lines).apply("\n".join)},
+            environment={**provider_engine(), "WANTED": pulumi.Output.all(*lines).apply("\n".join)},
             triggers=[self._seen(container) for container in args.containers],
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(parent=self),

@@ -27,6 +27,7 @@ from components.pipelock import PIPELOCK_HOSTNAME, Pipelock, PipelockArgs
 from components.pipelock_config import EGRESS_HOSTNAME, PIPELOCK_PORT
 from components.plan import plan
 from components.provisioning import Provisioning, ProvisioningArgs
+from components.subnets import Taken
 from components.supervise import Supervise, SuperviseArgs
 
 
@@ -36,6 +37,7 @@ class BottleArgs:
     remotes: git remotes with their credentials.
 
     base: where relative file names start. images_there: tags of own images that the engine has.
+    taken: the subnets of its networks.
     """
 
     stack: str
@@ -45,6 +47,7 @@ class BottleArgs:
     remotes: Sequence[GateRemote]
     base: Path
     images_there: frozenset[str] = frozenset()
+    taken: Sequence[Taken] = ()
 
 
 class Bottle(pulumi.ComponentResource):
@@ -63,7 +66,8 @@ class Bottle(pulumi.ComponentResource):
         upstream_roots = "\n".join((args.base / file).read_text() for file in manifest.pipelock.upstream_roots)
 
         proxy = f"{EGRESS_HOSTNAME}:{EGRESS_PORT}" if routed else f"{PIPELOCK_HOSTNAME}:{PIPELOCK_PORT}"
-        network = BottleNetwork(f"{name}-network", BottleNetworkArgs(stack, routed, manifest.network.outside), child)
+        networks = BottleNetworkArgs(stack, routed, manifest.network.outside, args.taken)
+        network = BottleNetwork(f"{name}-network", networks, child)
         authorities = Authorities(f"{name}-ca", AuthoritiesArgs(stack, routed), child)
         images = Images(f"{name}-image", ImagesArgs(self._own_images(manifest), args.images_there), child)
         pipelock = Pipelock(
@@ -93,7 +97,6 @@ class Bottle(pulumi.ComponentResource):
                     authority=authorities.egress,
                     trusted=pulumi.Output.concat(authorities.pipelock.cert, upstream_roots),
                     dns=CLOSED_DNS,
-                    pipelock=pipelock.ready,
                 ),
                 child,
             )
@@ -140,7 +143,8 @@ class Bottle(pulumi.ComponentResource):
                 dns=CLOSED_DNS,
                 workspace=args.copies.workspace,
                 ready=[
-                    egress.ready if egress else pipelock.ready,
+                    pipelock.ready,
+                    *([egress.ready] if egress else []),
                     *[part.container for part in (gate, asking) if part],
                 ],
             ),

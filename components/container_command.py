@@ -8,6 +8,14 @@ import pulumi
 import pulumi_command as command
 import pulumi_docker as docker
 
+from components.engine_address import CERTIFICATES, HOST, engine_variables
+
+
+def provider_engine() -> dict[str, str]:
+    """The variables of the engine that the provider uses: a command that runs beside it must be told of them."""
+    config = pulumi.Config("docker")
+    return engine_variables({HOST: config.get("host"), CERTIFICATES: config.get("certPath")})
+
 
 def container_command(
     name: str,
@@ -25,7 +33,7 @@ def container_command(
         name,
         create=script,
         stdin=stdin,
-        environment={"CONTAINER": container_name, **env},
+        environment={"CONTAINER": container_name, **provider_engine(), **env},
         # A new container has a new id, which replaces the command; new content updates it.
         triggers=[container.id],
         add_previous_output_in_env=False,

@@ -33,7 +33,6 @@ class EgressArgs:
     authority: Authority
     trusted: pulumi.Input[str]
     dns: str
-    pipelock: pulumi.Resource
 
 
 class Egress(pulumi.ComponentResource):
@@ -72,7 +71,7 @@ class Egress(pulumi.ComponentResource):
                 healthcheck=["/app/healthy.sh", str(EGRESS_PORT), "_egress.local"],
                 dns=[args.dns],
             ),
-            pulumi.ResourceOptions(parent=self, depends_on=[args.pipelock]),
+            pulumi.ResourceOptions(parent=self),
         )
         self.ready = PolicyPush(
             f"{name}-routes",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from components.naming import LABEL_ROLE, LABEL_STACK, PREFIX
+from components.subnets import Taken
 
 _ROLES = ("agent", "egress", "pipelock", "git-gate", "supervise")
 
@@ -51,11 +54,16 @@ class Running:
 
 
 class Engine:
-    """The engine that the docker command line talks to."""
+    """The engine that the docker command line talks to; variables: see engine_address."""
+
+    def __init__(self, variables: Mapping[str, str] | None = None) -> None:
+        self._env = {**os.environ, **(variables or {})}
 
     def _docker(self, *argv: str, timeout: float = 30) -> str:
         try:
-            done = subprocess.run(["docker", *argv], capture_output=True, text=True, timeout=timeout, check=False)
+            done = subprocess.run(
+                ["docker", *argv], capture_output=True, text=True, timeout=timeout, check=False, env=self._env
+            )
         except FileNotFoundError:
             raise EngineError("there is no docker command on PATH") from None
         except subprocess.TimeoutExpired:
@@ -101,6 +109,17 @@ class Engine:
         )
         told = self._docker("ps", "-a", "--no-trunc", "--filter", f"label={LABEL_STACK}", "--format", shape)
         return [Running(*line.split("\t", 3)) for line in told.splitlines() if line.count("\t") == 3]
+
+    def subnets(self) -> list[Taken]:
+        """The subnets of all networks, whoever made them."""
+        networks = self._docker("network", "ls", "-q").split()
+        found = []
+        for network in json.loads(self._docker("network", "inspect", *networks)) if networks else []:
+            labels = network.get("Labels") or {}
+            owner = (labels.get(LABEL_STACK, ""), labels.get(LABEL_ROLE, ""))
+            configs = (network.get("IPAM") or {}).get("Config") or []
+            found += [Taken(config["Subnet"], *owner) for config in configs if config.get("Subnet")]
+        return found
 
     def own_images(self) -> frozenset[str]:
         """`claude-bottle/<role>:<hash>` of every image of this project that is there."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_docker as docker
 
 from components.naming import docker_name, labels
+from components.subnets import Taken, choose
 
 # No address of the host on the bridge: a plain internal network has one, and with it the host's own services.
 _NO_HOST = {"com.docker.network.bridge.inhibit_ipv4": "true"}
@@ -18,11 +21,13 @@ CLOSED_DNS = "127.0.0.1"
 
 @dataclass
 class BottleNetworkArgs:
-    """stack: the stack's name. has_egress: a chain network is needed. outside: an existing network to use instead."""
+    """stack: the stack's name. has_egress: a chain network is needed. outside: an existing network to use instead.
+    taken: the subnets of the engine's networks."""
 
     stack: str
     has_egress: bool
     outside: str | None = None
+    taken: Sequence[Taken] = ()
 
 
 class BottleNetwork(pulumi.ComponentResource):
@@ -34,25 +39,29 @@ class BottleNetwork(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: BottleNetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("claude-bottle:network:BottleNetwork", name, {}, opts)
-        self.agent = self._network("agent", args.stack, internal=True)
-        self.chain = self._network("chain", args.stack, internal=True) if args.has_egress else None
+        self._stack, self._taken = args.stack, list(args.taken)
+        self.agent = self._network("agent", internal=True)
+        self.chain = self._network("chain", internal=True) if args.has_egress else None
         if args.outside is not None:
             self.outside = pulumi.Output.from_input(args.outside)
         else:
-            self.outside = self._network("outside", args.stack, internal=False)
+            self.outside = self._network("outside", internal=False)
         self.register_outputs({"agent": self.agent, "outside": self.outside})
 
-    def _network(self, role: str, stack: str, *, internal: bool) -> pulumi.Output[str]:
+    def _network(self, kind: str, *, internal: bool) -> pulumi.Output[str]:
+        role = f"{kind}-network"
+        known = sorted(labels(role, self._stack).items())
+        options = _NO_HOST if internal else {}
+        subnet = choose(self._stack, role, json.dumps([internal, options, known]), self._taken)
+        self._taken.append(Taken(subnet, self._stack, role))
         # Named by the engine with a random ending: a replacement is made beside the old one, which still has members.
         return docker.Network(
-            docker_name(f"{role}-network", stack),
+            docker_name(role, self._stack),
             driver="bridge",
             internal=internal,
             ipv6=False,
-            options=_NO_HOST if internal else {},
-            labels=[
-                docker.NetworkLabelArgs(label=label, value=value)
-                for label, value in sorted(labels(f"{role}-network", stack).items())
-            ],
+            options=options,
+            ipam_configs=[docker.NetworkIpamConfigArgs(subnet=subnet)],
+            labels=[docker.NetworkLabelArgs(label=label, value=value) for label, value in known],
             opts=pulumi.ResourceOptions(parent=self),
         ).name

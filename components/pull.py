@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from components.agent_files import WORKSPACE, AgentFiles, BaseRecord, is_plain
+from components.engine_address import engine_of
 from components.errors import BottleError, printable
 from components.host_folder import items, workspace_files
 from components.three_way import Changes, new_base, three_way
@@ -157,6 +158,7 @@ def main() -> int:
     parser.add_argument("--force", action="store_true", help="the agent's version wins where both sides changed")
     parser.add_argument("--dry-run", action="store_true", help="only say what would change")
     args = parser.parse_args()
+    os.environ.update(engine_of(args.stack))
     shown = ["pulumi", "stack", "output", "--json", "--stack", args.stack]
     done = subprocess.run(shown, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from components.engine import Engine, EngineError
+from components.engine_address import engine_of
 from components.errors import BottleError
 from components.preflight import ADOPT_VOLUMES, ids_in_state
 from components.stale_lock import PROJECT, all_stale, local_backend, locks
@@ -81,6 +82,7 @@ def remove_orphans(stack: str, engine: Engine) -> int:
 def repair(stack: str, *, down: bool) -> None:
     """Bring the stack to a correct state. Raises BottleError with what stands in the way."""
     check_state(stack)
+    os.environ.update(engine_of(stack))
     if locks(stack):
         if not all_stale(stack):
             raise BottleError(f"a pulumi is at work on {stack} now; wait for it")

@@ -81,10 +81,10 @@ def approve(approval: Approval, args: argparse.Namespace) -> None:
 
 def resume(stack: str, project: Path) -> None:
     """Bring the agent up where it is not, and print how to go on."""
-    if not is_running(stack):
+    if not is_running(stack, project):
         print(f"the agent of {stack} is not running; pulumi up", file=sys.stderr)
         Apply(stack, project).up(lambda text: print(text, file=sys.stderr))
-    print(resume_command(stack))
+    print(resume_command(stack, project))
 
 
 def audit(args: argparse.Namespace) -> None:

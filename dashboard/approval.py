@@ -52,7 +52,7 @@ class Approval:
     def of(cls, stack: str, project: Path, **more: Any) -> Approval:
         """For a stack of this project. Raises BottleError where there is none."""
         StackFile.of(stack, project)
-        return cls(stack, project, Inbox(stack), Apply(stack, project), Audit(stack), Desk(stack), **more)
+        return cls(stack, project, Inbox(stack, project), Apply(stack, project), Audit(stack), Desk(stack), **more)
 
     def diff(self, change: Change) -> str:
         """What this would change in the stack file; empty for a change that is not in it."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
+from components.engine_address import environment
 from components.errors import BottleError
 from components.naming import docker_name
 from sidecar_images.supervise.proposals import Proposal
@@ -21,8 +23,8 @@ _HOLDERS = {
 class Inbox:
     """The proposals of one stack, and the contents that its parts hold for a verdict."""
 
-    def __init__(self, stack: str) -> None:
-        self._stack = stack
+    def __init__(self, stack: str, project: Path = Path()) -> None:
+        self._stack, self._project = stack, project
 
     def all(self) -> list[Proposal]:
         """Oldest first. Raises BottleError when supervise is not there."""
@@ -68,7 +70,10 @@ class Inbox:
     def _exec(self, part: str, command: list[str], stdin: str = "") -> str:
         argv = ["docker", "exec", "-i", "-w", "/app", docker_name(part, self._stack), *command]
         try:
-            done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False, timeout=_SECONDS)
+            env = environment(self._stack, self._project)
+            done = subprocess.run(
+                argv, input=stdin, capture_output=True, text=True, check=False, timeout=_SECONDS, env=env
+            )
         except (OSError, subprocess.TimeoutExpired):
             raise BottleError(f"{part} of {self._stack} does not answer") from None
         if done.returncode != 0:

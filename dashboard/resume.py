@@ -6,7 +6,9 @@ import json
 import re
 import shlex
 import subprocess
+from pathlib import Path
 
+from components.engine_address import engine_of, environment, prefix
 from components.errors import BottleError
 from components.naming import docker_name
 
@@ -18,24 +20,27 @@ newest=$(ls -t /home/node/.claude/projects/*/*.jsonl 2>/dev/null | head -n 1)
 """
 
 
-def is_running(stack: str) -> bool:
+def is_running(stack: str, project: Path = Path()) -> bool:
     """Whether the agent's container is there and up."""
+    env = environment(stack, project)
     argv = ["docker", "inspect", "--format", "{{.State.Running}}", docker_name("agent", stack)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30, env=env)
     return done.stdout.strip() == "true"
 
 
-def resume_command(stack: str) -> str:
+def resume_command(stack: str, project: Path = Path()) -> str:
     """To be pasted into a shell. Raises BottleError when the agent cannot be asked."""
     agent = docker_name("agent", stack)
+    env = environment(stack, project)
     argv = ["docker", "exec", "-u", "node", agent, "sh", "-c", _NEWEST]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30, env=env)
     if done.returncode != 0:
         raise BottleError(f"the agent of {stack} does not answer: {done.stderr.strip()[:200]}")
     session = done.stdout.strip()
     folder = _folder(session)
     where = f" -w {shlex.quote(folder)}" if folder else ""
-    return f"docker exec -it -u node{where} {agent} claude{' --continue' if session else ''}"
+    docker = f"{prefix(engine_of(stack, project))}docker"
+    return f"{docker} exec -it -u node{where} {agent} claude{' --continue' if session else ''}"
 
 
 def _folder(told: str) -> str:

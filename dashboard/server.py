@@ -145,7 +145,7 @@ class Dashboard:
         return JSONResponse(await self._work(request, read))
 
     async def resume(self, request: Request) -> Response:
-        command = await asyncio.to_thread(resume_command, stack_name(request.path_params["stack"]))
+        command = await asyncio.to_thread(resume_command, stack_name(request.path_params["stack"]), self.project)
         return JSONResponse({"command": command})
 
     async def _work(self, request: Request, work: Callable[[Approval, str, dict[str, Any]], Any]) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 from components.change import Change, ChangeError
 from components.engine import Engine, EngineError, Running
+from components.engine_address import engine_of, environment, prefix
 from components.errors import BottleError, printable
 from components.naming import docker_name
 from dashboard.audit import Audit
@@ -63,12 +64,8 @@ class Watch:
             await asyncio.sleep(seconds)
 
     async def _look(self) -> None:
-        try:
-            running = await asyncio.to_thread(Engine().bottles)
-            problem = ""
-        except EngineError as error:
-            running, problem = [], f"Docker does not answer: {error}"
-        seen = _by_stack(running, self._declared())
+        running, problem = await asyncio.to_thread(self._running)
+        seen = _by_stack(running, self._declared(), self._project)
         if (seen, problem) != (self.bottles, self.problem):
             grown = {s for s in seen if _has_supervise(seen[s]) and not _has_supervise(self.bottles.get(s, {}))}
             self.bottles, self.problem = seen, problem
@@ -86,6 +83,24 @@ class Watch:
         """What a page shows of the bottles."""
         return {"bottles": list(self.bottles.values()), "problem": self.problem}
 
+    def _running(self) -> tuple[list[Running], str]:
+        """All parts on all engines that a stack names, and what is wrong with an engine."""
+        engines: dict[str, dict[str, str]] = {"": {}}
+        problems, running = [], []
+        for stack in self._declared():
+            try:
+                variables = engine_of(stack, self._project)
+            except BottleError as error:
+                problems.append(f"{stack}: {error}")
+            else:
+                engines[variables.get("DOCKER_HOST", "")] = variables
+        for host, variables in engines.items():
+            try:
+                running += Engine(variables).bottles()
+            except EngineError as error:
+                problems.append(f"Docker{f' at {host}' if host else ''} does not answer: {error}")
+        return running, "; ".join(problems)
+
     def _declared(self) -> set[str]:
         return {file.name[7:-5] for file in (self._project / "stacks").glob("Pulumi.*.yaml")}
 
@@ -96,7 +111,8 @@ class Watch:
         since = self._read_to[part.stack].get(part.role, "")
         argv = ["docker", "logs", "--follow", "--timestamps", *(["--since", since] if since else []), part.id]
         pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
-        reader = await asyncio.create_subprocess_exec(*argv, stdout=pipe, stderr=null, limit=_LINE)
+        env = environment(part.stack, self._project)
+        reader = await asyncio.create_subprocess_exec(*argv, stdout=pipe, stderr=null, limit=_LINE, env=env)
         assert reader.stdout is not None  # noqa: S101 - asked for above
         try:
             while True:
@@ -135,7 +151,7 @@ class Watch:
             if not _has_supervise(bottle):
                 continue
             try:
-                found = await asyncio.to_thread(_proposals, stack)
+                found = await asyncio.to_thread(_proposals, stack, self._project)
             except BottleError:
                 continue  # it is starting, or gone: its health says so
             if found != self.proposals.get(stack):
@@ -143,15 +159,22 @@ class Watch:
                 self._news.publish("proposals", {"stack": stack, "proposals": found})
 
 
-def _by_stack(running: Iterable[Running], declared: set[str]) -> dict[str, dict[str, Any]]:
+def _by_stack(running: Iterable[Running], declared: set[str], project: Path) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for stack in sorted(declared | {part.stack for part in running}):
         parts = {part.role: part for part in running if part.stack == stack and part.role in PARTS}
         shown = [{"role": role, "health": parts[role].health, "status": _words(parts[role].status)} for role in PARTS
                  if role in parts]  # fmt: skip
-        attach = f"docker exec -it -u node {docker_name('agent', stack)} claude"
+        attach = f"{_prefix(stack, project)}docker exec -it -u node {docker_name('agent', stack)} claude"
         found[stack] = {"stack": stack, "declared": stack in declared, "parts": shown, "attach": attach}
     return found
+
+
+def _prefix(stack: str, project: Path) -> str:
+    try:
+        return prefix(engine_of(stack, project))
+    except BottleError:
+        return ""
 
 
 def _words(status: str) -> str:
@@ -171,9 +194,10 @@ def _audited_up_to(stack: str) -> dict[str, str]:
         return {}
 
 
-def _proposals(stack: str) -> list[dict[str, Any]]:
+def _proposals(stack: str, project: Path) -> list[dict[str, Any]]:
     begun = Desk(stack).begun()
-    return [_shown(proposal, at_work=begun is not None and begun.id == proposal.id) for proposal in Inbox(stack).all()]
+    found = Inbox(stack, project).all()
+    return [_shown(proposal, at_work=begun is not None and begun.id == proposal.id) for proposal in found]
 
 
 def _shown(proposal: Proposal, *, at_work: bool) -> dict[str, Any]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
+
+from components.engine_address import engine_of
 
 # Shaped like a credential, made up here, valid nowhere.
 _SECRET = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
@@ -71,6 +74,7 @@ def outputs(stack: str) -> dict[str, object]:
 def main() -> None:
     """Entry point: the stack's name is the argument."""
     stack = sys.argv[1]
+    os.environ.update(engine_of(stack))
     found = outputs(stack)
     container = str(found["agent_container"])
     print(f"\nThe bottle {stack} is up. From inside its agent:\n")

@@ -152,7 +152,9 @@ def test_each_part_waits_for_what_it_needs(routed: Any) -> None:
     def waits(name: str) -> str:
         return " ".join(next(r for r in recorder.resources if r.name == name).dependencies)
 
-    assert "unit-pipelock-policy-put" in waits("unit-egress-container")
+    # The two proxies start side by side: egress has no way out but pipelock, so it sends nothing before that is there.
+    assert "unit-pipelock" not in waits("unit-egress-container")
+    assert "unit-pipelock-policy-put" in waits("unit-agent-container")
     assert "unit-egress-routes-put" in waits("unit-agent-container")
     assert "unit-agent-container" in waits("unit-provision-ca")
     for command in recorder.all(":Command"):

@@ -125,5 +125,7 @@ def test_the_program_needs_nothing_that_only_the_images_and_the_tests_have() -> 
     """`make up` installs requirements.lock alone: what pulumi runs may not import what is in the images."""
     program = "import sys; sys.modules['hyperscan'] = sys.modules['mitmproxy'] = None; "
     program += "import components.bottle, components.plan_table, components.pull, components.repair, dashboard.__main__"
-    done = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-600:]

@@ -1,0 +1,56 @@
+"""Which Docker engine a bottle is on: `docker:host` and `docker:certPath` of its stack, else the environment's."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from components.errors import BottleError
+
+HOST, CERTIFICATES = "docker:host", "docker:certPath"
+_KNOWN = re.compile(r"(unix:///\S+|ssh://[^\s/]+|tcp://[^\s/]+:\d+)\Z")
+_LOOPBACK = re.compile(r"tcp://(localhost|127\.[\d.]+|\[::1\]):\d+\Z")
+
+
+def engine_variables(config: Mapping[str, Any]) -> dict[str, str]:
+    """What the docker command needs to talk to the engine that Pulumi's provider talks to; empty for the usual one.
+
+    config: of a stack, with full keys. Raises BottleError for an address that is none, or one that anybody could use.
+    """
+    host, certificates = config.get(HOST), config.get(CERTIFICATES)
+    if host is None:
+        return {}
+    if not isinstance(host, str) or not _KNOWN.match(host):
+        raise BottleError(f"{HOST}: {host!r} is not an engine's address; write ssh://user@host, or tcp://host:2376")
+    if certificates is not None:
+        folder = Path(str(certificates)).expanduser()
+        return {"DOCKER_HOST": host, "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(folder)}
+    if host.startswith("tcp://") and not _LOOPBACK.match(host):
+        raise BottleError(f"{HOST}: {host} without {CERTIFICATES}: whoever reaches such an engine owns its machine")
+    return {"DOCKER_HOST": host}
+
+
+def engine_of(stack: str, project: Path = Path()) -> dict[str, str]:
+    """The same, read from the stack's file; empty where there is none."""
+    try:
+        told = yaml.safe_load((project / "stacks" / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        return {}
+    config = told.get("config") if isinstance(told, dict) else None
+    return engine_variables(config) if isinstance(config, dict) else {}
+
+
+def environment(stack: str, project: Path = Path()) -> dict[str, str]:
+    """This process' variables, for a docker command about the stack's bottle."""
+    return {**os.environ, **engine_of(stack, project)}
+
+
+def prefix(variables: Mapping[str, str]) -> str:
+    """What a person puts before such a command in a shell."""
+    return "".join(f"{name}={shlex.quote(value)} " for name, value in variables.items())

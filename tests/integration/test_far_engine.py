@@ -1,0 +1,180 @@
+"""A bottle on an engine that is reached over ssh: all that Pulumi, provisioning, dashboard and pull do goes there."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import world
+import yaml
+from second_engine import AGENT, SecondEngine, second_engine
+
+from components import images
+
+pytestmark = pytest.mark.docker
+
+HOST_IMAGE = "claude-bottle/test-git-host:1"  # has an sshd
+SECRET = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
+
+
+@dataclass
+class Far:
+    """The engine, its address over ssh, and a folder with the `ssh` that knows its key."""
+
+    engine: SecondEngine
+    address: str
+    bin: Path
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
+    """sshd on loopback, in a container that has nothing but the other engine's socket and the docker command."""
+    world.docker("build", "-q", "-t", HOST_IMAGE, str(world.ROOT / "tests/integration/git_host"), timeout=1200)
+    keys, port, name = tmp_path_factory.mktemp("keys"), _free_port(), f"claude-bottle-test-ssh-{secrets.token_hex(4)}"
+    docker, real_ssh = shutil.which("docker"), shutil.which("ssh")
+    assert docker
+    assert real_ssh
+    for key in ("client", "server"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(keys / key)], check=True)
+    (keys / "known_hosts").write_text(f"[127.0.0.1]:{port} {(keys / 'server.pub').read_text()}")
+    (keys / "bin").mkdir()
+    options = f"-i {keys}/client -o UserKnownHostsFile={keys}/known_hosts -o StrictHostKeyChecking=yes -o BatchMode=yes"
+    (keys / "bin/ssh").write_text(f'#!/bin/sh\nexec {real_ssh} {options} "$@"\n')
+    (keys / "bin/ssh").chmod(0o755)
+    with second_engine("egress", "pipelock", "supervise") as engine:
+        path = engine.host.removeprefix("unix://")
+        argv = ["create", "--name", name, "--label", f"{world.LABEL}=ssh", "--network", "host", "--user", "0"]
+        argv += ["-v", f"{path}:/var/run/docker.sock", "-v", f"{os.path.realpath(docker)}:/usr/local/bin/docker:ro"]
+        serve = f"exec /usr/sbin/sshd -D -e -p {port} -o ListenAddress=127.0.0.1 -h /ssh/server -o PermitRootLogin=yes "
+        serve += (
+            "-o AuthorizedKeysFile=/ssh/client.pub -o PasswordAuthentication=no -o StrictModes=no -o MaxStartups=100 "
+        )
+        serve += "-o MaxSessions=100"
+        world.docker(*argv, "--entrypoint", "sh", HOST_IMAGE, "-c", serve)
+        try:
+            files = {f"ssh/{file}": (keys / file).read_bytes() for file in ("server", "client.pub")}
+            world.docker("cp", "-", f"{name}:/", stdin=world.tar(files, mode=0o600))
+            world.docker("start", name)
+            address = f"ssh://root@127.0.0.1:{port}"
+            env = {**os.environ, "PATH": f"{keys / 'bin'}:{os.environ['PATH']}"}
+            for _ in range(50):
+                told = subprocess.run(["docker", "-H", address, "version"], env=env, capture_output=True, check=False)
+                if told.returncode == 0:
+                    break
+                time.sleep(0.2)
+            assert told.returncode == 0, (told.stderr, world.docker("logs", name, check=False))
+            yield Far(engine, address, keys / "bin")
+        finally:
+            world.docker("rm", "-f", "-v", name, check=False)
+
+
+@pytest.fixture(scope="module")
+def bottle(far: Far, tmp_path_factory: pytest.TempPathFactory) -> Iterator[world.BottleUnderTest]:
+    far.engine.docker("network", "create", "--internal", "--subnet", "203.0.113.32/27", "claude-bottle-test-outside")
+    folder = tmp_path_factory.mktemp("project")
+    work = tmp_path_factory.mktemp("work")
+    (work / "notes.txt").write_text("from the owner\n")
+    manifest: dict[str, Any] = {
+        "agent": {"memory": "512m", "image": AGENT},
+        "egress": {"routes": [{"host": "first.example.com"}]},
+        "supervise": True,
+        "workspace": {"path": str(work), "copy_git": False},
+        "network": {"outside": "claude-bottle-test-outside"},
+    }
+    env = {"PATH": f"{far.bin}:{os.environ['PATH']}"}
+    with world.bottle(folder, manifest, env) as made:
+        content = yaml.safe_load(made.file.read_text())
+        content["config"]["docker:host"] = far.address
+        made.file.write_text(yaml.safe_dump(content))
+        made.up()
+        yield made
+
+
+def far_exec(far: Far, bottle: world.BottleUnderTest, script: str) -> str:
+    return far.engine.docker("exec", f"claude-bottle-agent-{bottle.name}", "sh", "-c", f"{{ {script}\n}} 2>&1", check=False)  # fmt: skip
+
+
+def test_it_is_there_and_nothing_is_here(far: Far, bottle: world.BottleUnderTest) -> None:
+    label = f"label=claude-bottle.stack={bottle.name}"
+    assert len(far.engine.docker("ps", "-q", "--filter", label).split()) == 4
+    assert world.leftovers(bottle.name) == []
+    assert far_exec(far, bottle, "cat $(find / -name notes.txt -not -path '/proc/*' 2>/dev/null)") == "from the owner\n"
+    assert far.address in str(bottle.stack.outputs()["attach"].value)
+    assert bottle.stack.preview().change_summary.keys() == {"same"}
+
+
+def test_its_policy_holds_there(far: Far, bottle: world.BottleUnderTest) -> None:
+    ask = "curl -sk -m 20 -o /dev/null -D - {} | tr -d '\\r' | grep -i block-reason || true"
+    if "not found" in far_exec(far, bottle, "curl --version"):
+        program = (
+            "import sys,urllib.request as u,ssl\nc=ssl._create_unverified_context()\n"
+            "o=u.build_opener(u.ProxyHandler({'https':'http://egress:8080'}),u.HTTPSHandler(context=c))\n"
+            "try: o.open(u.Request(sys.argv[1],sys.argv[2].encode() if len(sys.argv)>2 else None),timeout=20)\n"
+            "except Exception as e: print(getattr(e,'headers',{}).get('x-pipelock-block-reason',e))"
+        )
+        far_exec(far, bottle, f"cat > /tmp/ask.py <<'E'\n{program}\nE")
+        ask = "python3 /tmp/ask.py {}"
+    assert "host_not_declared" in far_exec(far, bottle, ask.format("https://second.example.com/"))
+    told = far_exec(far, bottle, ask.format(f"https://first.example.com/ {SECRET}"))
+    assert "dlp_match" in told
+
+
+def test_the_owner_edits_pulls_and_is_asked_as_on_the_own_machine(far: Far, bottle: world.BottleUnderTest) -> None:
+    call = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {
+            "name": "egress-block",
+            "arguments": {
+                "justification": "w",
+                "refused": {"method": "GET", "host": "third.example.com", "path": "/", "reason": "host_not_declared"},
+            },
+        },
+    }
+    script = (
+        "import urllib.request as u; o = u.build_opener(u.ProxyHandler({}));"
+        f"r = u.Request('http://supervise:9100/', {json.dumps(json.dumps(call))}.encode(),"
+        " {'Content-Type': 'application/json', 'Accept': 'application/json, text/event-stream'})\n"
+        "try: o.open(r, timeout=2).read()\nexcept TimeoutError: pass"
+    )
+    far_exec(far, bottle, f"python3 - <<'E'\n{script}\nE")
+    identity = bottle.pending("third.example.com")
+    done = bottle.dashboard("approve", identity)
+    assert done.returncode == 0, done.stderr[-2000:]
+    routes = far.engine.docker("exec", f"claude-bottle-egress-{bottle.name}", "cat", "/etc/claude-bottle/routes.json")
+    assert "third.example.com" in routes
+    assert far.address in bottle.dashboard("resume").stdout
+    pulled = bottle.run("python3", "-m", "components.pull", bottle.name, "--dry-run")
+    assert pulled.returncode == 0, pulled.stderr
+
+
+def test_destroy_takes_it_away_there(far: Far, bottle: world.BottleUnderTest) -> None:
+    bottle.stack.destroy()
+    label = f"label=claude-bottle.stack={bottle.name}"
+    assert far.engine.docker("ps", "-aq", "--filter", label) == ""
+    assert images.tag("egress") in far.engine.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
+
+
+def test_an_address_that_is_none_is_told_before_anything_is_made(bottle: world.BottleUnderTest) -> None:
+    content = yaml.safe_load(bottle.file.read_text())
+    content["config"]["docker:host"] = "tcp://build.example.com:2375"
+    bottle.file.write_text(yaml.safe_dump(content))
+    done = bottle.run("pulumi", "preview", "--non-interactive", "--stack", bottle.name)
+    assert done.returncode != 0
+    assert "without docker:certPath" in done.stdout + done.stderr

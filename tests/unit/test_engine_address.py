@@ -1,0 +1,47 @@
+"""Which engine a stack is on, and addresses that are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from components.engine_address import engine_of, engine_variables, environment, prefix
+from components.errors import BottleError
+
+
+def test_the_usual_engine_needs_no_variable(tmp_path: Path) -> None:
+    assert engine_variables({}) == {}
+    assert engine_variables({"docker:host": None}) == {}
+    assert engine_of("nowhere", tmp_path) == {}
+    assert prefix({}) == ""
+
+
+def test_ssh_and_tls(tmp_path: Path) -> None:
+    assert engine_variables({"docker:host": "ssh://me@build.example.com"}) == {
+        "DOCKER_HOST": "ssh://me@build.example.com"
+    }
+    tls = engine_variables({"docker:host": "tcp://build.example.com:2376", "docker:certPath": "/certs"})
+    assert tls == {
+        "DOCKER_HOST": "tcp://build.example.com:2376",
+        "DOCKER_TLS_VERIFY": "1",
+        "DOCKER_CERT_PATH": "/certs",
+    }
+    (tmp_path / "stacks").mkdir()
+    (tmp_path / "stacks/Pulumi.far.yaml").write_text("config:\n  docker:host: ssh://me@build.example.com\n")
+    assert environment("far", tmp_path)["DOCKER_HOST"] == "ssh://me@build.example.com"
+    assert prefix(engine_of("far", tmp_path)) == "DOCKER_HOST=ssh://me@build.example.com "
+
+
+@pytest.mark.parametrize(
+    "host", ["build.example.com", "ssh://", "http://x.example.com", "ssh://a b", 5, "tcp://x.example.com"]
+)
+def test_what_is_no_address_is_refused(host: object) -> None:
+    with pytest.raises(BottleError, match="docker:host"):
+        engine_variables({"docker:host": host})
+
+
+def test_an_engine_that_anybody_could_use_is_refused() -> None:
+    with pytest.raises(BottleError, match="without docker:certPath"):
+        engine_variables({"docker:host": "tcp://build.example.com:2375"})
+    assert engine_variables({"docker:host": "tcp://127.0.0.1:2375"})  # a tunnel of the owner's own
