@@ -1,8 +1,9 @@
 STACK ?= demo
+N ?= 20
 PYTHON ?= python3
 RUN = $(PYTHON) -m toolchain run --
 
-.PHONY: help up down repair plan pull dashboard test unit lint integration containment dlp doctor setup docs bench-git
+.PHONY: help up down repair plan pull dashboard test unit lint integration containment dlp doctor setup docs bench fleet bench-git
 help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -52,6 +53,16 @@ doctor: ## say what is there, what is missing and how to get it
 
 setup: ## only set up
 	@$(PYTHON) -m toolchain setup
+
+bench: ## the chain against direct and bare mitmdump, start, memory, DLP, many bottles: writes docs/performance.* (25 min)
+	@$(PYTHON) -m toolchain setup --dev
+	@$(RUN) python3 bench/chain.py
+	@$(RUN) python3 bench/start.py
+	@$(RUN) python3 bench/fleet.py $(N) --write
+
+fleet: ## bring N (20) small bottles up, measure what each costs, take them away
+	@$(PYTHON) -m toolchain setup --dev
+	@$(RUN) python3 bench/fleet.py $(N)
 
 bench-git: ## clone and push through git-gate against direct, side by side
 	@$(RUN) python3 bench/git_gate.py

@@ -40,6 +40,9 @@ def machine_findings(
     findings = [*_engine(info), *_runtime(manifest, info), *_memory(manifest, info, available_mb, running=bool(parts))]
     if parts:
         findings += _orphans(parts, known_ids())
+    if is_far() and manifest.workspace is not None and manifest.workspace.mode == "mount":
+        message = "the folder is on this machine, the engine on another; use `mode: copy` and make pull"
+        findings.append(Finding("workspace.mode", "mount", message))
     return [*findings, *_images(manifest, engine)]
 
 
@@ -110,9 +113,14 @@ def ids_in_state(stack: str) -> set[str]:
     return {resource["id"] for resource in resources if resource.get("id")}
 
 
+def is_far() -> bool:
+    """Whether the engine is on another machine."""
+    return not os.environ.get("DOCKER_HOST", "unix://").startswith("unix://")
+
+
 def available_memory() -> int | None:
     """MB that a new process could have; None where the engine is elsewhere or the kernel does not say."""
-    if not os.environ.get("DOCKER_HOST", "unix://").startswith("unix://"):
+    if is_far():
         return None
     try:
         match = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())

@@ -83,3 +83,11 @@ def test_an_image_that_nobody_has() -> None:
     assert told.startswith("agent.image")
     assert "no such manifest" in told
     assert check(engine(), agent={"image": "example.com/there:1"}) == []
+
+
+def test_a_folder_of_this_machine_cannot_be_mounted_on_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    mounted = {"path": "/home/me/project", "mode": "mount"}
+    assert check(FakeEngine(), workspace=mounted) == []
+    monkeypatch.setenv("DOCKER_HOST", "ssh://me@build.example.com")
+    assert ["workspace.mode" in told for told in check(FakeEngine(), workspace=mounted)] == [True]
+    assert check(FakeEngine(), workspace={"path": "/home/me/project"}) == []
