@@ -64,6 +64,8 @@ class Bottle(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         routed = bool(manifest.egress.routes)
         upstream_roots = "\n".join((args.base / file).read_text() for file in manifest.pipelock.upstream_roots)
+        lists = manifest.pipelock.revocation_lists
+        revoked = "\n".join((args.base / file).read_text() for file in lists)
 
         proxy = f"{EGRESS_HOSTNAME}:{EGRESS_PORT}" if routed else f"{PIPELOCK_HOSTNAME}:{PIPELOCK_PORT}"
         networks = BottleNetworkArgs(stack, routed, manifest.network.outside, args.taken)
@@ -80,6 +82,7 @@ class Bottle(pulumi.ComponentResource):
                 outside=network.outside,
                 authority=authorities.pipelock,
                 upstream_roots=upstream_roots,
+                revoked=revoked,
             ),
             child,
         )
@@ -96,6 +99,7 @@ class Bottle(pulumi.ComponentResource):
                     chain_network=network.chain,
                     authority=authorities.egress,
                     trusted=pulumi.Output.concat(authorities.pipelock.cert, upstream_roots),
+                    revoked=revoked,
                     dns=CLOSED_DNS,
                 ),
                 child,

@@ -18,11 +18,14 @@ from components.policy_push import PolicyPush, PolicyPushArgs
 
 EGRESS_PORT = 8080
 EGRESS_ROUTES = "/etc/claude-bottle/routes.json"
+_REVOKED = "/etc/claude-bottle/revoked.pem"
 
 
 @dataclass
 class EgressArgs:
-    """tokens: token_ref to its value, each a secret output. trusted: PEM of the roots that the outbound leg trusts."""
+    """tokens: token_ref to its value, each a secret output. trusted: PEM of the roots that the outbound leg trusts.
+    revoked: PEM of revocation lists, may be empty.
+    """
 
     stack: str
     plan: EgressPlan
@@ -32,6 +35,7 @@ class EgressArgs:
     chain_network: pulumi.Input[str]
     authority: Authority
     trusted: pulumi.Input[str]
+    revoked: str
     dns: str
 
 
@@ -60,11 +64,13 @@ class Egress(pulumi.ComponentResource):
                     "EGRESS_UPSTREAM": f"{PIPELOCK_HOSTNAME}:{PIPELOCK_PORT}",
                     "EGRESS_UPSTREAM_CA": "/run/claude-bottle/upstream-bundle.pem",
                     "EGRESS_ROUTES": EGRESS_ROUTES,
+                    **({"REVOCATION_LISTS": _REVOKED} if args.revoked else {}),
                 },
                 # Files, not variables: `docker inspect` shows variables to whoever may ask the engine.
                 files={
                     "/etc/claude-bottle/mitmproxy-ca.pem": (args.authority.key_and_cert, "0400"),
                     "/etc/claude-bottle/upstream-ca.pem": (args.trusted, "0444"),
+                    **({_REVOKED: (args.revoked, "0444")} if args.revoked else {}),
                     "/etc/claude-bottle/tokens.json": (pulumi.Output.secret(pulumi.Output.json_dumps(slots)), "0400"),
                 },
                 owner=SIDECAR_UID,

@@ -138,6 +138,7 @@ class PipelockConfig(_Strict):
     passthrough: list[Host] = Field(DEFAULT_PASSTHROUGH, description="Hosts whose TLS is not opened: no DLP there.")
     trusted: list[Host] = Field([], description="Names that may resolve to internal addresses.")
     upstream_roots: list[str] = Field([], description="PEM files of roots to trust outside, besides the public ones.")
+    revocation_lists: list[str] = Field([], description="PEM files of CRLs: what they name is refused as an upstream.")
     dlp: DlpConfig = Field(DlpConfig(), description="DLP options.")
 
     @model_validator(mode="after")

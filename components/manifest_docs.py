@@ -51,6 +51,7 @@ EXAMPLES: dict[str, str] = {
     "pipelock.passthrough": "[api.anthropic.com]",
     "pipelock.trusted": "[git.corp.example.com]",
     "pipelock.upstream_roots": "[corp-root.pem]",
+    "pipelock.revocation_lists": "[corp-root.crl.pem]",
     "pipelock.dlp": "{seed_phrases: true}",
     "pipelock.dlp.patterns": '[{name: ticket, regex: "tkt_[a-z0-9]{32}"}]',
     "pipelock.dlp.patterns[].name": "ticket",

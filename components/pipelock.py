@@ -16,11 +16,13 @@ from components.policy_push import PolicyPush, PolicyPushArgs
 
 PIPELOCK_HOSTNAME = "pipelock"
 
+_REVOKED = "/etc/pipelock/revoked.pem"
+
 
 @dataclass
 class PipelockArgs:
     """inner: the network of its client. image: id of the builtin engine's image, None for engine upstream.
-    upstream_roots: PEM, may be empty.
+    upstream_roots, revoked: PEM, may be empty.
     """
 
     stack: str
@@ -30,6 +32,7 @@ class PipelockArgs:
     outside: pulumi.Input[str]
     authority: Authority
     upstream_roots: str
+    revoked: str
 
 
 class Pipelock(pulumi.ComponentResource):
@@ -53,6 +56,8 @@ class Pipelock(pulumi.ComponentResource):
         }
         if args.upstream_roots:
             files["/etc/pipelock/upstream-roots.pem"] = (args.upstream_roots, "0444")
+        if args.revoked:
+            files[_REVOKED] = (args.revoked, "0444")
         if not builtin:
             files["/etc/pipelock/pipelock.yaml"] = (render(args.manifest), "0444")
         self.container_name = docker_name("pipelock", args.stack)
@@ -66,6 +71,7 @@ class Pipelock(pulumi.ComponentResource):
                 networks=self.networks,
                 memory=512,
                 files=files,
+                env={"REVOCATION_LISTS": _REVOKED} if args.revoked and builtin else {},
                 owner=owner,
                 command=None if builtin else ["run", "--config", "/etc/pipelock/pipelock.yaml"],
                 healthcheck=["/app/healthy.sh", str(PIPELOCK_PORT), "_pipelock.local"]

@@ -68,6 +68,7 @@ def plan(
             "passthrough": list(manifest.pipelock.passthrough),
             "trusted": list(manifest.pipelock.trusted),
             "upstream_roots": list(manifest.pipelock.upstream_roots),
+            "revocation_lists": list(manifest.pipelock.revocation_lists),
             "dlp_patterns": [pattern.name for pattern in manifest.pipelock.dlp.patterns],
             "disabled_rules": list(manifest.pipelock.dlp.disabled_rules),
             "max_body_mb": manifest.pipelock.dlp.max_body_mb,

@@ -190,6 +190,12 @@ def _pipelock(config: PipelockConfig, route_hosts: list[str], base: Path) -> Ite
         file = base / name
         if not file.is_file() or "-----BEGIN CERTIFICATE-----" not in file.read_text(errors="replace"):
             yield Finding(f"pipelock.upstream_roots[{index}]", name, "not a readable PEM file with certificates")
+    for index, name in enumerate(config.revocation_lists):
+        file, path = base / name, f"pipelock.revocation_lists[{index}]"
+        if config.engine == "upstream":
+            yield Finding(path, name, "the upstream engine reads no revocation lists; use engine builtin")
+        elif not file.is_file() or "-----BEGIN X509 CRL-----" not in file.read_text(errors="replace"):
+            yield Finding(path, name, "not a readable PEM file with lists (openssl crl -inform der -in FILE)")
     try:
         RuleSet(disabled=config.dlp.disabled_rules, extra=[(p.name, p.regex) for p in config.dlp.patterns], fast=False)
     except ValueError as error:

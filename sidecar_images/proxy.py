@@ -25,6 +25,8 @@ sys.modules["mitmproxy.addons"] = _package
 from mitmproxy import master, options  # noqa: E402
 from mitmproxy.addons import core, disable_h2c, errorcheck, next_layer, proxyserver, tlsconfig  # noqa: E402
 
+from addons.revocation import Revocation  # noqa: E402
+
 
 async def run(module: str, mode: str, port: int, settings: list[str]) -> None:
     """Serve until a signal comes. Ends the process if the proxy cannot start, as mitmdump does."""
@@ -36,6 +38,7 @@ async def run(module: str, mode: str, port: int, settings: list[str]) -> None:
         next_layer.NextLayer(),
         *importlib.import_module(f"addons.{module}").addons,
         tlsconfig.TlsConfig(),
+        *Revocation.from_environment(),
         errorcheck.ErrorCheck(),
     )
     # Lazily: nothing is dialled, and no certificate asked for, before a request was allowed.

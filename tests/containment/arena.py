@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import datetime
 import ipaddress
 import json
 import secrets
@@ -21,6 +22,8 @@ from typing import Any
 
 import world
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 
 from components import images
 
@@ -62,6 +65,7 @@ MANIFEST: dict[str, Any] = {
     },
     "pipelock": {
         "upstream_roots": ["root.pem"],
+        "revocation_lists": ["root.crl.pem"],
         "passthrough": ["api.anthropic.com", "spliced.wild.example.com"],
     },
     "git": [{"name": "gate", "upstream": "https://gate.example.com/acme/gate.git", "token_ref": "GATE_TOKEN"}],
@@ -183,11 +187,22 @@ def build_sink() -> None:
         world.docker("build", "-q", "-t", SINK_IMAGE, str(HERE / "sink"), timeout=900)
 
 
-def _bad_certificates(ca: Any) -> dict[str, bytes]:
+def _revocation_list(ca: Any, *revoked: Any) -> bytes:
+    now = datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateRevocationListBuilder().issuer_name(ca[0].subject).last_update(now)
+    builder = builder.next_update(now + datetime.timedelta(days=1))
+    for certificate in revoked:
+        one = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number).revocation_date(now).build()
+        builder = builder.add_revoked_certificate(one)
+    return builder.sign(ca[1], hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def _bad_certificates(ca: Any, revoked: Any) -> dict[str, bytes]:
     """Hosts whose certificate no client may accept."""
     made = {
         "expired.wild": world._certificate("expired", issuer=ca, names=["expired.wild.example.com"], expired=True),
         "wronghost.wild": world._certificate("wrong", issuer=ca, names=["somebody-else.example.com"]),
+        "revoked.wild": revoked,
         "selfsigned.wild": world._certificate("selfsigned.wild.example.com", names=["selfsigned.wild.example.com"]),
         "otherca.wild": world._certificate(
             "other", issuer=world._certificate("another root"), names=["otherca.wild.example.com"]
@@ -225,20 +240,22 @@ def arena(folder: Path, changes: dict[str, Any] | None = None, root: Path = worl
     # Two levels below wild, for the labels that carry something.
     names = [f"{name}.example.com" for name in NAMES] + ["*.example.com", "*.wild.example.com"]
     leaf, key = world._certificate("sink", issuer=ca, names=names)
+    revoked = world._certificate("revoked", issuer=ca, names=["revoked.wild.example.com"])
+    given = {"root.pem": world._pem(ca[0]), "root.crl.pem": _revocation_list(ca, revoked[0])}
     try:
         world.docker("network", "create", "--internal", "--subnet", world.SUBNET, *label, outside)
         world.docker("network", "create", "--internal", *label, other_net)
         argv = ["create", "--name", sink, *label, "--network", outside, "--ip", world.ADDRESS, "--cap-add", "NET_ADMIN"]
         argv += [word for name in NAMES for word in ("--network-alias", f"{name}.example.com")]
         world.docker(*argv, SINK_IMAGE)
-        files = {"sink.pem": world._key_pem(key) + world._pem(leaf), **_bad_certificates(ca)}
+        files = {"sink.pem": world._key_pem(key) + world._pem(leaf), **_bad_certificates(ca, revoked)}
         world.docker("cp", "-", f"{sink}:/", stdin=world.tar(files))
         world.docker("start", sink)
         serve = ["python3", "-m", "http.server", "8080"]
         world.docker("run", "-d", "--name", other, *label, "--network", other_net, SINK_IMAGE, *serve)
         manifest = {**MANIFEST, "network": {"outside": outside}, **(changes or {})}
         with host_listener() as (port, heard), world.bottle(
-            folder, manifest, dict(TOKENS), {"root.pem": world._pem(ca[0])}, root=root
+            folder, manifest, dict(TOKENS), given, root=root
         ) as bottle:  # fmt: skip
             bottle.up()
             made = _arena(bottle, outside, other_net, sink, other, port, heard)

@@ -189,7 +189,7 @@ def test_without_its_tokens_egress_sends_nothing_to_where_one_belongs(arena: mod
     assert "token_missing" in seen["token"]
 
 
-@pytest.mark.parametrize("host", ["expired", "wronghost", "selfsigned", "otherca"])
+@pytest.mark.parametrize("host", ["expired", "wronghost", "selfsigned", "otherca", "revoked"])
 def test_an_upstream_that_cannot_prove_who_it_is_gets_nothing(arena: module.Arena, host: str) -> None:
     word = f"canary{arena.run}cert{host}"
     status, body = arena.bottle.curl("-k", f"https://{host}.wild.example.com/{word}")
