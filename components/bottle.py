@@ -149,7 +149,7 @@ class Bottle(pulumi.ComponentResource):
                 ready=[
                     pipelock.ready,
                     *([egress.ready] if egress else []),
-                    *[part.container for part in (gate, asking) if part],
+                    *[part.ready for part in (gate, asking) if part],
                 ],
             ),
             child,

@@ -13,6 +13,8 @@ from components.naming import docker_name, labels
 
 SIDECAR_UID = 65534  # nobody, whom the sidecar images run as
 
+HEALTH_INTERVAL = "6s"
+
 
 @dataclass
 class ContainerArgs:
@@ -20,7 +22,8 @@ class ContainerArgs:
 
     networks: (network name, alias) pairs; the container is on these only. memory: MB; there is no swap beyond it.
     files: path to (content, mode); written as `owner` before the start, so a change means a new container.
-    healthcheck: a command; with one, the container counts as created when it is healthy.
+    healthcheck: a command. wait: the container counts as created when it is healthy, which the engine notices after its
+    interval; where something else tells sooner that a part is ready, nothing waits for that.
     """
 
     role: str
@@ -35,6 +38,7 @@ class ContainerArgs:
     owner: int = 0
     mounts: Sequence[docker.ContainerMountArgs] = ()
     healthcheck: Sequence[str] | None = None
+    wait: bool = False
     dns: Sequence[str] | None = None
     grace_seconds: int = 5
     runtime: str | None = None
@@ -89,11 +93,16 @@ def hardened_container(name: str, args: ContainerArgs, opts: pulumi.ResourceOpti
         ],
         mounts=list(args.mounts) or None,
         healthcheck=docker.ContainerHealthcheckArgs(
-            tests=["CMD", *args.healthcheck], interval="2s", timeout="3s", retries=5, start_period="20s"
+            # Each look starts a process in the container: with twenty bottles, every two seconds was more than a core.
+            tests=["CMD", *args.healthcheck],
+            interval=HEALTH_INTERVAL,
+            timeout="3s",
+            retries=3,
+            start_period="20s",
         )
         if args.healthcheck
         else None,
-        wait=args.healthcheck is not None,
+        wait=args.wait,
         wait_timeout=120,
         opts=pulumi.ResourceOptions.merge(
             # The name is fixed, so two cannot be there at once; `init` is not ForceNew in the provider.

@@ -9,12 +9,15 @@ import pulumi
 import pulumi_docker as docker
 
 from components.container import SIDECAR_UID, ContainerArgs, hardened_container
+from components.container_command import ready_command
 from components.git_remotes import GateRemote, remotes_file
 from components.naming import docker_name
 from components.volume import named_volume
 
 GIT_GATE_HOSTNAME = "git-gate"
 _ETC = "/etc/git-gate"
+
+_HEALTHY = ["/app/healthy.sh"]
 
 
 @dataclass
@@ -35,6 +38,7 @@ class GitGate(pulumi.ComponentResource):
     container: docker.Container
     container_name: str
     networks: list[tuple[pulumi.Input[str], str]]
+    ready: pulumi.Resource
 
     def __init__(self, name: str, args: GitGateArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("claude-bottle:git_gate:GitGate", name, {}, opts)
@@ -54,10 +58,11 @@ class GitGate(pulumi.ComponentResource):
                 files=self._files(args),
                 owner=SIDECAR_UID,
                 mounts=[docker.ContainerMountArgs(type="volume", target="/srv/git", source=mirrors.name)],
-                healthcheck=["/app/healthy.sh"],
+                healthcheck=_HEALTHY,
             ),
             pulumi.ResourceOptions(parent=self),
         )
+        self.ready = ready_command(f"{name}-ready", _HEALTHY, self.container, self.container_name, self)
         self.register_outputs({"container": self.container.name})
 
     @staticmethod

@@ -77,6 +77,7 @@ class Pipelock(pulumi.ComponentResource):
                 healthcheck=["/app/healthy.sh", str(PIPELOCK_PORT), "_pipelock.local"]
                 if builtin
                 else ["/pipelock", "healthcheck"],
+                wait=not builtin,  # the builtin engine's policy push waits until it is live
             ),
             pulumi.ResourceOptions(parent=self),
         )

@@ -8,12 +8,15 @@ import pulumi
 import pulumi_docker as docker
 
 from components.container import SIDECAR_UID, ContainerArgs, hardened_container
+from components.container_command import ready_command
 from components.naming import docker_name
 from components.volume import named_volume
 
 SUPERVISE_HOSTNAME = "supervise"
 SUPERVISE_PORT = 9100
 STORE = "/var/lib/supervise"
+
+_HEALTHY = ["/app/supervise/healthy.sh"]
 
 
 @dataclass
@@ -34,6 +37,7 @@ class Supervise(pulumi.ComponentResource):
     container: docker.Container
     container_name: str
     networks: list[tuple[pulumi.Input[str], str]]
+    ready: pulumi.Resource
 
     def __init__(self, name: str, args: SuperviseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("claude-bottle:supervise:Supervise", name, {}, opts)
@@ -52,9 +56,10 @@ class Supervise(pulumi.ComponentResource):
                 files={"/etc/supervise/ca.pem": (args.ca, "0444")},
                 owner=SIDECAR_UID,
                 mounts=[docker.ContainerMountArgs(type="volume", target=STORE, source=proposals.name)],
-                healthcheck=["/app/supervise/healthy.sh"],
+                healthcheck=_HEALTHY,
                 dns=[args.dns],
             ),
             pulumi.ResourceOptions(parent=self),
         )
+        self.ready = ready_command(f"{name}-ready", _HEALTHY, self.container, self.container_name, self)
         self.register_outputs({"container": self.container.name})
