@@ -155,6 +155,14 @@ def cpu_seconds(container: str) -> float:
     return sum(int(ticks) for line in lines for ticks in line.rpartition(")")[2].split()[11:15]) / 100
 
 
+def growth(here: Setting) -> dict[str, dict[str, float]]:
+    """Resident MB of each proxy of the chain before and after 500 MB down and 500 MB up."""
+    before = {part: memory(part) for part in here.parts[CHAIN]}
+    for work in ("download 500 MB", "upload 500 MB"):
+        here.measure(CHAIN, work)
+    return {part: {"before": mb, "after": memory(part)} for part, mb in before.items()}
+
+
 def run(here: Setting, rounds: int, chosen: list[str]) -> dict[str, dict[str, dict[str, list[float]]]]:
     """work to path to measure to one value a round; the paths in another order each round."""
     found: dict[str, dict[str, dict[str, list[float]]]] = {}
@@ -196,6 +204,7 @@ def main() -> None:
             round(sum(idle.values())),
             flush=True,
         )
+        grown = growth(here) if not args.work else {}
         before = {part: cpu_seconds(part) for parts in here.parts.values() for part in parts}
         found = run(here, args.rounds, args.work or list(WORK))
         after = {
@@ -206,7 +215,7 @@ def main() -> None:
         for part, told in after.items():
             print(part, told, flush=True)
     if not args.work:
-        report.write(found, idle, after)
+        report.write(found, idle, after, grown)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ SHOWN = {
     "first_ms": ("ms", 1, True),
     "whole": ("ms", 1e3, True),
 }
+Parts = dict[str, dict[str, float]]  # container, measure
 Found = dict[str, dict[str, dict[str, list[float]]]]  # work, path, measure, one value a round
 
 
@@ -121,7 +122,9 @@ def plot(found: Found, file: Path) -> None:
     figure.savefig(file, dpi=110)
 
 
-def write(found: Found, idle: dict[str, float], after: dict[str, dict[str, float]]) -> None:
+def write(
+    found: Found, idle: dict[str, float], after: dict[str, dict[str, float]], grown: dict[str, dict[str, float]]
+) -> None:
     """All of the chain's part."""
     from bench import dlp_speed
 
@@ -144,6 +147,7 @@ def write(found: Found, idle: dict[str, float], after: dict[str, dict[str, float
         sse_first_byte_added_ms=round(first, 3),
         dlp_mb_s=round(statistics.median(speeds["random text"])),
         dlp_mb_s_by_kind={kind: round(statistics.median(values)) for kind, values in speeds.items()},
+        grown_mb=round(max(told["after"] - told["before"] for told in grown.values())),
         sidecars_mb=round(sum(idle.values())),
         sidecars_mb_each={role: round(mb) for role, mb in idle.items()},
         chain={
@@ -158,8 +162,11 @@ def write(found: Found, idle: dict[str, float], after: dict[str, dict[str, float
     put("chain", table(found))
     lines = ["| part | resident MB after it all | CPU seconds |", "|---|---|---|"]
     lines += [f"| {_part(name)} | {told['mb']:.0f} | {told['cpu_s']:.1f} |" for name, told in after.items()]
+    lines += ["", "| proxy | resident MB before | after 500 MB down and 500 MB up |", "|---|---|---|"]
+    lines += [f"| {_part(name)} | {told['before']:.0f} | {told['after']:.0f} |" for name, told in grown.items()]
     lines += ["", "| sidecar, idle | MB |", "|---|---|", *(f"| {role} | {mb:.0f} |" for role, mb in idle.items())]
-    put("parts", "\n".join([*lines, f"| all | {sum(idle.values()):.0f} |"]))
+    lines.append(f"| all | {sum(idle.values()):.0f} |")
+    put("parts", "\n".join(lines))
     lines = ["| body of 1 MB | MB/s: minimum / median / maximum |", "|---|---|"]
     put("dlp", "\n".join([*lines, *(f"| {kind} | {row(values)} |" for kind, values in speeds.items())]))
 

@@ -124,7 +124,8 @@ class Engine:
     def own_images(self) -> frozenset[str]:
         """`claude-bottle/<role>:<hash>` of every image of this project that is there."""
         shape = ["--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={PREFIX}/*"]
-        return frozenset(self._docker("image", "ls", *shape).split())
+        # Podman puts its own host's name before what was built or loaded there.
+        return frozenset(name.removeprefix("localhost/") for name in self._docker("image", "ls", *shape).split())
 
     def image_problem(self, name: str) -> str | None:
         """Why an image can neither be found here nor in its registry; None when it can."""
