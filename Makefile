@@ -54,9 +54,10 @@ doctor: ## say what is there, what is missing and how to get it
 setup: ## only set up
 	@$(PYTHON) -m toolchain setup
 
-bench: ## the chain against direct and bare mitmdump, start, memory, DLP, many bottles: writes docs/performance.* (25 min)
+bench: ## the chain against direct and bare mitmdump, start, memory, DLP, many bottles: writes docs/performance.* (half an hour)
 	@$(PYTHON) -m toolchain setup --dev
 	@$(RUN) python3 bench/chain.py
+	@$(RUN) python3 bench/git_gate.py --write
 	@$(RUN) python3 bench/start.py
 	@$(RUN) python3 bench/fleet.py $(N) --write
 

@@ -19,6 +19,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests/integration")]
 import world  # noqa: E402
 from forge import HOST, git_forge  # noqa: E402
 
+from bench.report import put, row  # noqa: E402
 from components import images  # noqa: E402
 
 URL = f"git@{HOST}:/srv/acme/bench.git"
@@ -45,10 +46,14 @@ def timed(work: Callable[[], str]) -> float:
     return time.perf_counter() - started
 
 
+LINES: list[str] = []  # of the table
+
+
 def show(what: str, gate: list[float], direct: list[float]) -> None:
     """One line: minimum, median and maximum of both, and the ratio of the medians."""
     shown = [f"{min(t):6.2f} {statistics.median(t):6.2f} {max(t):6.2f}" for t in (gate, direct)]
     ratio = statistics.median(gate) / statistics.median(direct)
+    LINES.append(f"| {what} | **{ratio:.2f}** | {row(direct)} | {row(gate)} |")
     print(f"{what:<26} gate {shown[0]}   direct {shown[1]}   ratio {ratio:5.2f}", flush=True)
 
 
@@ -90,6 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--commits", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/performance.md")
     args = parser.parse_args()
     host_image = "claude-bottle/test-git-host:1"
     world.docker("build", "-q", "-t", host_image, str(ROOT / "tests/integration/git_host"), timeout=1200)
@@ -121,6 +127,10 @@ def main() -> None:
                     run(bottle, client, args.rounds)
             finally:
                 world.docker("rm", "-f", client, check=False)
+    if args.write:
+        head = [f"A history of {args.commits} commits, {args.rounds} rounds, seconds.", ""]
+        head += ["| git | gate to direct | direct | through git-gate |", "|---|---|---|---|"]
+        put("git", "\n".join([*head, *LINES]))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -17,6 +18,24 @@ import world
 from components import images
 
 AGENT = "claude-bottle/test-agent:1"
+
+
+def asking(host: str) -> str:
+    """A Python program for the agent: file a proposal about `host` without waiting for its answer."""
+    refused = {"method": "GET", "host": host, "path": "/", "reason": "host_not_declared"}
+    arguments = {"justification": "w", "refused": refused}
+    call = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": "egress-block", "arguments": arguments},
+    }
+    return (
+        "import urllib.request as u; o = u.build_opener(u.ProxyHandler({}));"
+        f"r = u.Request('http://supervise:9100/', {json.dumps(json.dumps(call))}.encode(),"
+        " {'Content-Type': 'application/json', 'Accept': 'application/json, text/event-stream'})\n"
+        "try: print(o.open(r, timeout=2).read())\nexcept TimeoutError: pass"
+    )
 
 
 class SecondEngine:

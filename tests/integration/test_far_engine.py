@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 import world
 import yaml
-from second_engine import AGENT, SecondEngine, second_engine
+from second_engine import AGENT, SecondEngine, asking, second_engine
 
 from components import images
 
@@ -135,25 +134,7 @@ def test_its_policy_holds_there(far: Far, bottle: world.BottleUnderTest) -> None
 
 
 def test_the_owner_edits_pulls_and_is_asked_as_on_the_own_machine(far: Far, bottle: world.BottleUnderTest) -> None:
-    call = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "tools/call",
-        "params": {
-            "name": "egress-block",
-            "arguments": {
-                "justification": "w",
-                "refused": {"method": "GET", "host": "third.example.com", "path": "/", "reason": "host_not_declared"},
-            },
-        },
-    }
-    script = (
-        "import urllib.request as u; o = u.build_opener(u.ProxyHandler({}));"
-        f"r = u.Request('http://supervise:9100/', {json.dumps(json.dumps(call))}.encode(),"
-        " {'Content-Type': 'application/json', 'Accept': 'application/json, text/event-stream'})\n"
-        "try: o.open(r, timeout=2).read()\nexcept TimeoutError: pass"
-    )
-    far_exec(far, bottle, f"python3 - <<'E'\n{script}\nE")
+    far_exec(far, bottle, f"python3 - <<'E'\n{asking('third.example.com')}\nE")
     identity = bottle.pending("third.example.com")
     done = bottle.dashboard("approve", identity)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import world
-from second_engine import AGENT, SecondEngine, second_engine
+from second_engine import AGENT, SecondEngine, asking, second_engine
 
 pytestmark = pytest.mark.docker
 
@@ -45,21 +45,7 @@ def bottle(engine: SecondEngine, tmp_path_factory: pytest.TempPathFactory) -> It
 
 def propose(bottle: world.BottleUnderTest, host: str) -> str:
     """File a proposal as a program of the agent would, without waiting for its answer; its id."""
-    refused = {"method": "GET", "host": host, "path": "/", "reason": "host_not_declared"}
-    arguments = {"justification": "w", "refused": refused}
-    call = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "tools/call",
-        "params": {"name": "egress-block", "arguments": arguments},
-    }
-    script = (
-        "import urllib.request as u; o = u.build_opener(u.ProxyHandler({}));"
-        f"r = u.Request('http://supervise:9100/', {json.dumps(json.dumps(call))}.encode(),"
-        " {'Content-Type': 'application/json', 'Accept': 'application/json, text/event-stream'});\n"
-        "try: print(o.open(r, timeout=2).read())\nexcept TimeoutError: pass"
-    )
-    said = world.docker("exec", "-i", f"claude-bottle-agent-{bottle.name}", "python3", "-", stdin=script.encode())
+    said = world.docker("exec", "-i", f"claude-bottle-agent-{bottle.name}", "python3", "-", stdin=asking(host).encode())
     found = [line for line in bottle.dashboard("list").stdout.splitlines() if host in line and " pending " in line]
     assert len(found) == 1, said
     return found[0].split()[0]
