@@ -41,7 +41,8 @@ unit: ## tests without Docker
 	@$(RUN) python3 -m pytest tests/unit -q
 
 integration: ## tests with Docker, Pulumi and the real Claude Code; the attacks from inside among them
-	@$(RUN) python3 -m pytest tests/integration tests/containment -v -n 3 --dist loadfile -m "not slow"
+	@$(RUN) python3 -m pytest tests/integration tests/containment -v -n 3 --dist loadfile \
+	  --no-loadscope-reorder -m "not slow"
 
 containment: ## every attack, failure and kill: the whole of tests/containment, 500 random bottles, all kills of an approval
 	@$(PYTHON) -m toolchain setup --dev

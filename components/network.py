@@ -10,7 +10,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components.naming import docker_name, labels
-from components.subnets import Taken, choose
+from components.subnets import Taken, choose, first_address
 
 # No address of the host on the bridge: a plain internal network has one, and with it the host's own services.
 _NO_HOST = {"com.docker.network.bridge.inhibit_ipv4": "true"}
@@ -61,7 +61,8 @@ class BottleNetwork(pulumi.ComponentResource):
             internal=internal,
             ipv6=False,
             options=options,
-            ipam_configs=[docker.NetworkIpamConfigArgs(subnet=subnet)],
+            # The gateway that the engine takes anyway, and tells of once it was restarted: left out, that would be drift.
+            ipam_configs=[docker.NetworkIpamConfigArgs(subnet=subnet, gateway=first_address(subnet))],
             labels=[docker.NetworkLabelArgs(label=label, value=value) for label, value in known],
             opts=pulumi.ResourceOptions(parent=self),
         ).name

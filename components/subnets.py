@@ -40,6 +40,11 @@ def choose(stack: str, role: str, shape: str, taken: Iterable[Taken]) -> str:
     raise ValueError(f"no free subnet of {POOL} was found for the {role} of {stack}")
 
 
+def first_address(subnet: str) -> str:
+    """The bridge's own, by Docker's custom."""
+    return str(ipaddress.IPv4Network(subnet)[1])
+
+
 def _sequence(key: str) -> Iterator[ipaddress.IPv4Network]:
     count = 1 << (_PREFIX - POOL.prefixlen)
     for number in range(_TRIES):
