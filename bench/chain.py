@@ -124,7 +124,10 @@ def setting(folder: Path, others: dict[str, str], more_roots: bytes) -> Iterator
             world.docker("cp", "-", f"{client}:/", stdin=world.tar({"bench/ca.pem": roots}))
             paths = {DIRECT: "", ONE_HOP: f"{one}:8080", TWO_HOPS: f"{two}:8080", CHAIN: "egress:8080", **others}
             egress, pipelock = (f"claude-bottle-{role}-{bottle.name}" for role in ("egress", "pipelock"))
-            yield Setting(client, bottle, paths, {ONE_HOP: [one], TWO_HOPS: [two, one], CHAIN: [egress, pipelock]})
+            try:
+                yield Setting(client, bottle, paths, {ONE_HOP: [one], TWO_HOPS: [two, one], CHAIN: [egress, pipelock]})
+            finally:  # first, for it is on the bottle's network
+                world.docker("rm", "-f", "-v", client, check=False)
     finally:
         for address in others.values():
             world.docker("network", "disconnect", outside, address.partition(":")[0], check=False)

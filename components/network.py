@@ -61,7 +61,7 @@ class BottleNetwork(pulumi.ComponentResource):
             internal=internal,
             ipv6=False,
             options=options,
-            # The gateway that the engine takes anyway, and tells of once it was restarted: left out, that would be drift.
+            # The gateway that the engine takes anyway, and tells of once it was restarted: left out, it would be drift.
             ipam_configs=[docker.NetworkIpamConfigArgs(subnet=subnet, gateway=first_address(subnet))],
             labels=[docker.NetworkLabelArgs(label=label, value=value) for label, value in known],
             opts=pulumi.ResourceOptions(parent=self),
