@@ -117,7 +117,7 @@ def plot(found: Found, file: Path) -> None:
     axes.set_yticks(range(len(works)), works)
     axes.invert_yaxis()
     axes.set_xlabel("cost, bare mitmdump with two hops = 1 (less is better)")
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper right")
     figure.tight_layout()
     figure.savefig(file, dpi=110)
 
