@@ -25,10 +25,10 @@ class Finding:
     where: str
 
 
-# The readings of a request that carry its content in one piece, so that the next one's can be put behind it.
 _LARGE = 256 << 10  # bytes of a view that is worth another thread: hyperscan and RE2 let others run meanwhile
 _WAITING = 4  # views, so that not all of a long body is held in all its forms
 _POOL = ThreadPoolExecutor(2, "dlp")
+# The readings of a request that carry its content in one piece, so that the next one's can be put behind it.
 _CARRIERS = ("text", "json>values", "form>joined", "parts>joined", "query>joined", "path>joined")
 
 

@@ -24,6 +24,8 @@ _HEX = re.compile(rb"[0-9A-Fa-f]{32,}")
 _LONG_HEX = compile_bytes(r"(?:[0-9A-Fa-f]{2}){16,}")
 _PERCENT = compile_bytes(r"%[0-9A-Fa-f]{2}")
 _ESCAPE = compile_bytes(r"\\(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|/)")
+# An unknown escape stays as it is, which is right. Once for the process: a change of filters is for all threads.
+warnings.filterwarnings("ignore", "invalid (octal )?escape sequence", DeprecationWarning)
 _SHORTEST_HEX, _WORD = 32, 128  # bytes
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
@@ -63,9 +65,7 @@ def unescaped(data: bytes) -> bytes:
             data = data.decode().encode("ascii", "backslashreplace")
         except UnicodeDecodeError:
             binary = True
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # an unknown escape stays as it is, which is right
-        text = data.replace(b"\\/", b"/").decode("unicode_escape", "replace")
+    text = data.replace(b"\\/", b"/").decode("unicode_escape", "replace")
     if binary:
         return text.encode("latin-1", "replace")
     try:

@@ -12,7 +12,7 @@ import json
 import random
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +27,9 @@ from components import images  # noqa: E402
 LABEL = ["--label", f"{world.LABEL}=bench"]
 DIRECT, ONE_HOP, TWO_HOPS, CHAIN = "direct", "mitmdump, 1 hop", "mitmdump, 2 hops", "claude-bottle"
 ONCE = ("POST 20 MB", "download 500 MB", "upload 500 MB")  # a round of these takes seconds: fewer rounds
+SIDECARS = ("egress", "pipelock", "git-gate", "supervise")
 PYTHON = "/opt/proxy/bin/python"
+_UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 # Bodies are streamed, both ways: bare mitmdump would hold them.
 STREAM = b"""
 def requestheaders(flow):
@@ -143,13 +145,15 @@ def memory(container: str) -> float:
     return sum(int(line.split()[1]) for line in lines) * 1024 / 1e6
 
 
-def idle_memory(stack: str) -> dict[str, float]:
-    """Megabytes (1e6) of each sidecar as `docker stats` tells them: without the cache of files."""
-    parts = {f"claude-bottle-{role}-{stack}": role for role in ("egress", "pipelock", "git-gate", "supervise")}
-    lines = world.docker("stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}", *parts).splitlines()
-    unit = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-    used = (line.split()[:2] for line in lines)
-    return {parts[name]: float(amount[:-3]) * unit[amount[-3:]] / 1e6 for name, amount in used}
+def used_memory(containers: Iterable[str]) -> dict[str, float]:
+    """Megabytes (1e6) of each container as `docker stats` tells them: without the cache of files."""
+    shape = ["--no-stream", "--format", "{{.Name}} {{.MemUsage}}"]
+    found = {}
+    for line in world.docker("stats", *shape, *containers, timeout=300).splitlines():
+        name, amount = line.split()[:2]
+        unit = amount.lstrip("0123456789.")
+        found[name] = float(amount.removesuffix(unit)) * _UNITS[unit] / 1e6
+    return found
 
 
 def cpu_seconds(container: str) -> float:
@@ -199,7 +203,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, setting(Path(name), others, more_roots) as here:
         for path in here.paths:  # certificates made, connections warm, every part's code loaded
             here.measure(path, "small, 1 client, kept")
-        idle = idle_memory(here.bottle.name)
+        parts = {f"claude-bottle-{role}-{here.bottle.name}": role for role in SIDECARS}
+        idle = {parts[name]: mb for name, mb in used_memory(parts).items()}
         print(
             "idle, MB:",
             {role: round(mb, 1) for role, mb in idle.items()},

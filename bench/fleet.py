@@ -22,11 +22,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests/integration")]
 
 import world  # noqa: E402
 
+from bench.chain import used_memory  # noqa: E402
 from bench.report import DOCS, keep, put, row  # noqa: E402
 from components import images  # noqa: E402
 
 _ROLES = ("agent", "egress", "pipelock", "supervise")
-_UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _ASK = "curl -s -m 20 -o /dev/null -w '%{time_total}\\n' https://echo.example.com/"
 _WORK = f"end=$(( $(date +%s) + 12 )); while [ $(date +%s) -lt $end ]; do {_ASK}; done"
 _LATENCY = f"for n in $(seq 30); do {_ASK}; done"
@@ -34,13 +34,9 @@ _LATENCY = f"for n in $(seq 30); do {_ASK}; done"
 
 def memory(stacks: list[str]) -> list[float]:
     """Megabytes (1e6) of each bottle, agent too, as `docker stats` tells them."""
-    names = [f"claude-bottle-{role}-{stack}" for stack in stacks for role in _ROLES]
-    told = world.docker("stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}", *names, timeout=300)
     used = dict.fromkeys(stacks, 0.0)
-    for line in told.splitlines():
-        name, amount = line.split()[:2]
-        unit = amount.lstrip("0123456789.")
-        used[name.rpartition("-")[2]] += float(amount[: -len(unit)]) * _UNITS[unit] / 1e6
+    for name, mb in used_memory(f"claude-bottle-{role}-{stack}" for stack in stacks for role in _ROLES).items():
+        used[name.rpartition("-")[2]] += mb
     return list(used.values())
 
 

@@ -122,29 +122,22 @@ def plot(found: Found, file: Path) -> None:
     figure.savefig(file, dpi=110)
 
 
-def write(
-    found: Found, idle: dict[str, float], after: dict[str, dict[str, float]], grown: dict[str, dict[str, float]]
-) -> None:
+def write(found: Found, idle: dict[str, float], after: Parts, grown: Parts) -> None:
     """All of the chain's part."""
     from bench import dlp_speed
 
     speeds = dlp_speed.measure()
-    added = {
-        p: median(found, "server-sent events", CHAIN, f"ms_{p}")
-        - median(found, "server-sent events", "direct", f"ms_{p}")
-        for p in ("p50", "p99")
-    }
-    first = median(found, "server-sent events", CHAIN, "first_ms") - median(
-        found, "server-sent events", "direct", "first_ms"
-    )
+    events = "server-sent events"
+    measures = ("ms_p50", "ms_p99", "first_ms")
+    added = {m: median(found, events, CHAIN, m) - median(found, events, "direct", m) for m in measures}
     keep(
         p50_ratio=round(ratio(found, "small, 1 client, kept", "p50"), 3),
         rps_ratio=round(ratio(found, "small, 16 clients, kept", "rps"), 3),
         post_1mb_ratio=round(ratio(found, "POST 1 MB", "p50"), 3),
         download_ratio=round(min(ratio(found, f"download {size}", "mb_s") for size in ("4 MB", "500 MB")), 3),
-        sse_added_ms_p50=round(added["p50"], 3),
-        sse_added_ms_p99=round(added["p99"], 3),
-        sse_first_byte_added_ms=round(first, 3),
+        sse_added_ms_p50=round(added["ms_p50"], 3),
+        sse_added_ms_p99=round(added["ms_p99"], 3),
+        sse_first_byte_added_ms=round(added["first_ms"], 3),
         dlp_mb_s=round(statistics.median(speeds["random text"])),
         dlp_mb_s_by_kind={kind: round(statistics.median(values)) for kind, values in speeds.items()},
         grown_mb=round(max(told["after"] - told["before"] for told in grown.values())),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -30,17 +31,15 @@ def is_running(stack: str, project: Path = Path()) -> bool:
 
 def resume_command(stack: str, project: Path = Path()) -> str:
     """To be pasted into a shell. Raises BottleError when the agent cannot be asked."""
-    agent = docker_name("agent", stack)
-    env = environment(stack, project)
+    agent, engine = docker_name("agent", stack), engine_of(stack, project)
     argv = ["docker", "exec", "-u", "node", agent, "sh", "-c", _NEWEST]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30, env=env)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30, env={**os.environ, **engine})
     if done.returncode != 0:
         raise BottleError(f"the agent of {stack} does not answer: {done.stderr.strip()[:200]}")
     session = done.stdout.strip()
     folder = _folder(session)
     where = f" -w {shlex.quote(folder)}" if folder else ""
-    docker = f"{prefix(engine_of(stack, project))}docker"
-    return f"{docker} exec -it -u node{where} {agent} claude{' --continue' if session else ''}"
+    return f"{prefix(engine)}docker exec -it -u node{where} {agent} claude{' --continue' if session else ''}"
 
 
 def _folder(told: str) -> str:
