@@ -97,7 +97,7 @@ def setting(folder: Path, others: dict[str, str], more_roots: bytes) -> Iterator
     ]
     common += ["--set", "ssl_verify_upstream_trusted_ca=/bare/ca.pem", "--set", "connection_strategy=lazy"]
     try:
-        world.docker("network", "create", "--internal", "--subnet", world.SUBNET, *LABEL, outside)
+        world.outside_network(outside, *LABEL)
         serving = {**files, "bench/server.pem": world._key_pem(key) + world._pem(leaf)}
         _start(server, outside, serving, PYTHON, "-u", "/bench/traffic.py", "serve", alias=HOST)
         _start(one, outside, bare, *common, "--mode", "regular", "--listen-port", "8080")

@@ -243,9 +243,9 @@ def arena(folder: Path, changes: dict[str, Any] | None = None, root: Path = worl
     revoked = world._certificate("revoked", issuer=ca, names=["revoked.wild.example.com"])
     given = {"root.pem": world._pem(ca[0]), "root.crl.pem": _revocation_list(ca, revoked[0])}
     try:
-        world.docker("network", "create", "--internal", "--subnet", world.SUBNET, *label, outside)
+        address = world.outside_network(outside, *label)
         world.docker("network", "create", "--internal", *label, other_net)
-        argv = ["create", "--name", sink, *label, "--network", outside, "--ip", world.ADDRESS, "--cap-add", "NET_ADMIN"]
+        argv = ["create", "--name", sink, *label, "--network", outside, "--ip", address, "--cap-add", "NET_ADMIN"]
         argv += [word for name in NAMES for word in ("--network-alias", f"{name}.example.com")]
         world.docker(*argv, SINK_IMAGE)
         files = {"sink.pem": world._key_pem(key) + world._pem(leaf), **_bad_certificates(ca, revoked)}
@@ -258,7 +258,7 @@ def arena(folder: Path, changes: dict[str, Any] | None = None, root: Path = worl
             folder, manifest, dict(TOKENS), given, root=root
         ) as bottle:  # fmt: skip
             bottle.up()
-            made = _arena(bottle, outside, other_net, sink, other, port, heard)
+            made = _arena(bottle, address, outside, other_net, sink, other, port, heard)
             networks = [n for n in made.facts["networks"].split() if n]
             watch = ["run", "-d", "--name", capture, *label, "--network", "host", "--cap-add", "NET_RAW"]
             bridges = [_bridge(network) for network in (*networks, other_net)]
@@ -276,19 +276,26 @@ def arena(folder: Path, changes: dict[str, Any] | None = None, root: Path = worl
 
 
 def _arena(
-    bottle: world.BottleUnderTest, outside: str, other_net: str, sink: str, other: str, port: int, heard: list[str]
+    bottle: world.BottleUnderTest,
+    address: str,
+    outside: str,
+    other_net: str,
+    sink: str,
+    other: str,
+    port: int,
+    heard: list[str],
 ) -> Arena:
     label = f"label=claude-bottle.stack={bottle.name}"
     listed = world.docker("network", "ls", "--filter", label, "--format", "{{.Name}}").split()
     agent_net = next(name for name in listed if "agent-network" in name)
     chain = next(name for name in listed if "chain-network" in name)
     pipelock, gate = (f"claude-bottle-{role}-{bottle.name}" for role in ("pipelock", "git-gate"))
-    number = int(ipaddress.ip_address(world.ADDRESS))
-    parts = world.ADDRESS.split(".")
+    number = int(ipaddress.ip_address(address))
+    parts = address.split(".")
     subnet = world.docker("network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", agent_net).strip()
     bridge = world.docker("network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", "bridge").strip()
     facts = {
-        "sink": world.ADDRESS, "sink_decimal": str(number), "sink_hex": hex(number),
+        "sink": address, "sink_decimal": str(number), "sink_hex": hex(number),
         "sink_octal": ".".join(f"0{int(part):o}" for part in parts), "port": str(port),
         "gateway": str(next(ipaddress.ip_network(subnet).hosts())), "host": bridge or "172.17.0.1",
         "other": _address(other, other_net), "other_name": other.rpartition("-")[2],
@@ -297,16 +304,16 @@ def _arena(
         "networks": " ".join([agent_net, chain, outside]), "bridge_outside": _bridge(outside), "bridge_chain": _bridge(chain),
     }  # fmt: skip
     # A hostile name server, and a network that would carry what it leads to.
-    hosts = "\n".join(f"{a} {name}" for name, all_ in INSIDE.items() for a in all_).replace("{sink}", world.ADDRESS)
+    hosts = "\n".join(f"{a} {name}" for name, all_ in INSIDE.items() for a in all_).replace("{sink}", address)
     world.docker("exec", "-u", "0", "-i", pipelock, "sh", "-c", "cat >> /etc/hosts", stdin=hosts.encode() + b"\n")
-    there = world.ADDRESS.rpartition(".")[0]
+    there = address.rpartition(".")[0]
     routes = f"dev=$(ip -o -4 address | awk '/ {there}/ {{print $2; exit}}'); " + "; ".join(
-        f"ip route add {address}/32 dev $dev" for address in ("169.254.169.254", "10.99.99.99")
+        f"ip route add {inside}/32 dev $dev" for inside in ("169.254.169.254", "10.99.99.99")
     )
     label_test = ["--label", f"{world.LABEL}=routes"]
     joined = ["run", "--rm", *label_test, "--network", f"container:{pipelock}", "--cap-add", "NET_ADMIN"]
     world.docker(*joined, SINK_IMAGE, "sh", "-ec", routes)
-    allowed = {world.ADDRESS, facts["pipelock_outside"], _address(gate, outside), "169.254.169.254", "10.99.99.99"}
+    allowed = {address, facts["pipelock_outside"], _address(gate, outside), "169.254.169.254", "10.99.99.99"}
     return Arena(bottle, sink, "", port, heard, facts, allowed)
 
 

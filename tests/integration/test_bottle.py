@@ -270,7 +270,7 @@ def test_there_is_no_way_round_the_proxy(bottle: world.BottleUnderTest, internet
     neighbour = network["IPAddress"].rpartition(".")[0] + ".1"
     with world.host_listener() as port:
         # The listener answers on every address of the host, so only the missing way to it can explain a failure.
-        for address, door in ((world.ADDRESS, 443), (gateways, port), (neighbour, port), ("169.254.169.254", 80)):
+        for address, door in ((internet.address, 443), (gateways, port), (neighbour, port), ("169.254.169.254", 80)):
             out = bottle.agent(f"timeout 3 bash -c 'exec 3<>/dev/tcp/{address}/{door}' && echo CONNECTED", timeout=30)
             assert "CONNECTED" not in out, address
     for name in ("echo.example.com", "pipelock", f"pipelock-{bottle.name}"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import io
+import ipaddress
 import json
 import os
 import secrets
@@ -28,9 +29,8 @@ from components import images
 
 ROOT = Path(__file__).resolve().parents[2]
 LABEL = "claude-bottle.test"
-# A part of a documentation network (RFC 5737) for each of the processes that run tests side by side.
-_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-SUBNET, ADDRESS = f"198.51.100.{32 * _WORKER}/27", f"198.51.100.{32 * _WORKER + 10}"
+# A documentation network (RFC 5737), of which every outside takes a free part.
+SUBNETS = list(ipaddress.ip_network("198.51.100.0/24").subnets(new_prefix=27))
 HOSTS = ["api.anthropic.com", "*.example.com"]
 NAMES = [f"{name}.example.com" for name in ("echo", "plain", "git", "undeclared", "new", "keyed", "sub.wild")]
 
@@ -89,6 +89,7 @@ class Internet:
     network: str
     container: str
     ca: bytes
+    address: str
     issuer: Any = field(repr=False, default=None)
 
     def leaf(self, *names: str) -> bytes:
@@ -108,6 +109,19 @@ class Internet:
         return self.requests()[mark:]
 
 
+def outside_network(name: str, *options: str) -> str:
+    """Make a network that leads nowhere in a part that no other network has; gives the address for its server."""
+    for subnet in SUBNETS:
+        try:
+            docker("network", "create", "--internal", "--subnet", str(subnet), *options, name)
+        except AssertionError as error:
+            if "overlap" not in str(error):
+                raise
+        else:
+            return str(subnet.network_address + 10)
+    raise AssertionError(f"no free subnet for {name}: see docker network ls --filter label={LABEL}")
+
+
 @contextlib.contextmanager
 def fake_internet(image: str) -> Iterator[Internet]:
     """Bring the fake internet up; takes everything of it away again."""
@@ -118,13 +132,13 @@ def fake_internet(image: str) -> Iterator[Internet]:
     pem = _key_pem(key) + _pem(leaf)
     label = ["--label", f"{LABEL}={run}"]
     try:
-        docker("network", "create", "--internal", "--subnet", SUBNET, *label, name)
-        argv = ["create", "--name", name, *label, "--network", name, "--ip", ADDRESS, "--user", "0"]
+        address = outside_network(name, *label)
+        argv = ["create", "--name", name, *label, "--network", name, "--ip", address, "--user", "0"]
         argv += [word for host in ["api.anthropic.com", *NAMES] for word in ("--network-alias", host)]
         docker(*argv, "--entrypoint", "/opt/proxy/bin/python", image, "-u", "/fake/fake_internet.py")
         docker("cp", "-", f"{name}:/", stdin=tar({"fake/server.pem": pem, "fake/fake_internet.py": _source()}))
         docker("start", name)
-        yield Internet(name, name, _pem(ca[0]), ca)
+        yield Internet(name, name, _pem(ca[0]), address, ca)
     finally:
         docker("rm", "-f", "-v", name, check=False)
         docker("network", "rm", name, check=False)
@@ -134,7 +148,7 @@ def fake_internet(image: str) -> Iterator[Internet]:
 def docker_network() -> Iterator[str]:
     """An outside that leads nowhere and has nobody on it."""
     name = f"claude-bottle-test-nowhere-{secrets.token_hex(4)}"
-    docker("network", "create", "--internal", "--subnet", SUBNET, "--label", f"{LABEL}=nowhere", name)
+    outside_network(name, "--label", f"{LABEL}=nowhere")
     try:
         yield name
     finally:
