@@ -45,22 +45,24 @@ class Dlp:
         for where, data in views:
             if edges is not None and data and where in _CARRIERS:
                 edges.append(data)
-            if len(data) < _LARGE:
-                found = self._look_at(where, data)
-            else:  # beside the making of the next view
-                waiting.append(_POOL.submit(self._look_at, where, data))
-                found = waiting.popleft().result() if len(waiting) > _WAITING else None
-            if found is not None:
+            if self._seed_phrases and not where.endswith((REVERSED, PLAIN)):
+                # This takes longest; what is large is looked at beside all the rest.
+                if len(data) >= _LARGE:
+                    waiting.append(_POOL.submit(self._phrase_in, where, data))
+                elif found := self._phrase_in(where, data):
+                    return found
+            if found := self._rule_in(where, data):
+                return found
+            if len(waiting) > _WAITING and (found := waiting.popleft().result()):
                 return found
         return next((found for future in waiting if (found := future.result()) is not None), None)
 
-    def _look_at(self, where: str, data: bytes) -> Finding | None:
+    def _rule_in(self, where: str, data: bytes) -> Finding | None:
         rule = self._rules.find(data, generic=not where.endswith(REVERSED))
-        if rule is not None:
-            return Finding(rule.id, where)
-        if self._seed_phrases and not where.endswith((REVERSED, PLAIN)) and has_seed_phrase(data):
-            return Finding("bip39-seed-phrase", where)
-        return None
+        return Finding(rule.id, where) if rule else None
+
+    def _phrase_in(self, where: str, data: bytes) -> Finding | None:
+        return Finding("bip39-seed-phrase", where) if has_seed_phrase(data) else None
 
     def look_at_url(self, host: str, path: str, edges: list[bytes] | None = None) -> Finding | None:
         """Host labels, path and query, decoded and joined."""

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+from addons.dlp_rules import compile_bytes
+
 OVERLAP = 16 << 10  # bytes that two windows share: more than any key in PEM
 _REACH = 1 << 10  # bytes: a rule that can match more than this needs less than this to match
+_PEM = compile_bytes("-----")  # RE2: Python's own search for a few letters takes ten times as long
 _MANY = 512  # places; with more the text is taken whole
 
 
@@ -24,7 +27,7 @@ def near(data: bytes, places: Iterable[tuple[int, int]]) -> Iterator[bytes]:
     found = list(places)
     if not found:
         return
-    reach = OVERLAP if b"-----" in data else _REACH  # a key in PEM, one letter of whose first line is encoded
+    reach = OVERLAP if _PEM.search(data) else _REACH  # a key in PEM, one letter of whose first line is encoded
     parts: list[list[int]] = []
     for start, end in found:
         if parts and start - reach <= parts[-1][1]:

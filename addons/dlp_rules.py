@@ -143,10 +143,10 @@ class HyperscanPrefilter:
 
     def candidates(self, text: bytes) -> Iterable[int]:
         found: set[int] = set()
-        self._fast.scan(text, lambda number, _: found.add(number))
+        self._fast.scan(text, lambda number, *_: found.add(number))
         for keyword in [number for number in found if number >= self._size]:
             found.remove(keyword)
-            self._slow[keyword - self._size].scan(text, lambda number, _: found.add(number))
+            self._slow[keyword - self._size].scan(text, lambda number, *_: found.add(number))
         return found
 
 

@@ -36,7 +36,7 @@ def runs(data: bytes) -> list[bytes]:
         return []
     starts: list[int] = []
     ends: list[int] = []
-    all_edges.scan(data, lambda end, to: ends.append(to - 1) if end else starts.append(to - _SHORTEST))
+    all_edges.scan(data, lambda end, _, to, *__: ends.append(to - 1) if end else starts.append(to - _SHORTEST))
     if ends and _RUN.fullmatch(data[-_SHORTEST:]):
         ends[-1] = len(data)  # no letter follows it that would be counted
     return [data[start:end] for start, end in zip(starts, ends, strict=True)]

@@ -25,12 +25,8 @@ class Scanner:
         # A scan lets other threads run, and two that share one scratch fail (HS_SCRATCH_IN_USE).
         self._own = threading.local()
 
-    def scan(self, data: bytes, found: Callable[[int, int], object]) -> None:
-        """Call found(number, where the match ends) for each match. What found returns is not looked at."""
+    def scan(self, data: bytes, found: Callable[[int, int, int, int, object], object]) -> None:
+        """Call found(number, 0, where the match ends, 0, None) for each match; anything true from it ends the scan."""
         if not hasattr(self._own, "scratch"):
             self._own.scratch = hyperscan.Scratch(self._database)
-
-        def told(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
-            found(number, end)  # None goes on; anything true would end the scan
-
-        self._database.scan(data, match_event_handler=told, scratch=self._own.scratch)
+        self._database.scan(data, match_event_handler=found, scratch=self._own.scratch)

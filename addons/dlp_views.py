@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import HTTP
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from addons.decoders import DecodeError, decode
-from addons.dlp_text import PLAIN, View, text_views, unescaped
+from addons.dlp_text import PLAIN, View, encoded, text_views, unescaped
 
 MAX_PLAIN = 64 << 20  # bytes of one body after decompression
-_ENDS = 1 << 10  # bytes
+_ENDS = 1 << 10  # letters
 _DEPTH = 3  # archives and parts within one another
 
 
@@ -104,26 +105,35 @@ def _multipart(data: bytes, content_type: str, depth: int) -> Iterator[View]:
     yield from text_views(b"".join(p.strip(b"\r\n") for p in joined if len(p) < 4096), label="parts>joined")
 
 
-def _json(data: bytes) -> Iterator[View]:
-    """All of it with escapes undone; and the strings joined, with and without keys, for a secret split over fields.
+class _Object(list[tuple[str, Any]]):
+    """The pairs of a JSON object: a dict would drop a key that is there twice."""
 
-    The strings are taken from the text itself, for a parser drops a key that is there twice.
-    """
+
+def _json(data: bytes) -> Iterator[View]:
+    """All of it with escapes undone; and the strings joined, with and without keys, for a secret split over fields."""
     try:
-        json.loads(data)
+        waiting = [json.loads(data, object_pairs_hook=_Object)]
     except (ValueError, RecursionError) as error:
         raise Unscannable("invalid_json", "the body says that it is JSON and is not") from error
     if (spelling := json.detect_encoding(data)) != "utf-8":
         data = data.decode(spelling, "replace").encode()
     yield from text_views(unescaped(data), label="json")
-    # With no quote inside a string, every second part between quotes is one.
-    parts = data.replace(b"\\\\", b"\\u005c").replace(b'\\"', b"\\u0022").split(b'"')
-    strings, behind = [_ends(part) for part in parts[1::2]], parts[2::2]
-    values = [text for text, after in zip(strings, behind, strict=True) if after.lstrip()[:1] != b":"]
+    strings: list[str] = []
+    values: list[str] = []
+    while waiting:  # in the order of the text, however deep
+        item = waiting.pop()
+        if isinstance(item, str):
+            strings.append(_ends(item))
+            values.append(strings[-1])
+        elif isinstance(item, list):
+            waiting.extend(reversed(item))
+        elif isinstance(item, tuple):
+            strings.append(_ends(item[0]))
+            waiting.append(item[1])
     for label, chosen in (("json>joined", strings), ("json>values", values)):
-        yield from text_views(unescaped(b"".join(chosen)), label=label)
+        yield from text_views(encoded("".join(chosen)), label=label)
 
 
-def _ends(value: bytes) -> bytes:
+def _ends(value: str) -> str:
     """Where fields are joined, only the two ends of a long value meet others."""
-    return value if len(value) <= 2 * _ENDS else value[:_ENDS] + b"\n" + value[-_ENDS:]
+    return value if len(value) <= 2 * _ENDS else f"{value[:_ENDS]}\n{value[-_ENDS:]}"
