@@ -25,7 +25,7 @@ class Scanner:
         # A scan lets other threads run, and two that share one scratch fail (HS_SCRATCH_IN_USE).
         self._own = threading.local()
 
-    def scan(self, data: bytes, found: Callable[[int, int, int, int, object], object]) -> None:
+    def scan(self, data: bytes, found: Callable[[int, int, int, int, object], bool | None]) -> None:
         """Call found(number, 0, where the match ends, 0, None) for each match; anything true from it ends the scan."""
         if not hasattr(self._own, "scratch"):
             self._own.scratch = hyperscan.Scratch(self._database)

@@ -49,7 +49,7 @@ def text_views(data: bytes, depth: int = _DEPTH, label: str = "text") -> Iterato
         return
     if depth == _DEPTH:
         yield f"{label}>{REVERSED}", data[::-1]
-    if _INNER.search(data):  # text within text, as JSON in a string of JSON: what stands between quotes is to be seen so
+    if _INNER.search(data):  # JSON in a string of JSON: what stands between quotes is to be seen so
         yield f"{label}>{PLAIN}", data.replace(b'\\"', b'"')
     found = runs(data)
     undone = {"folded": folded(data), "escape": _escapes(data), "base64": _base64(found), "hex": _hex(found)}

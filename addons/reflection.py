@@ -46,7 +46,7 @@ class TokenMask:
         """True if some token is in there."""
         found: list[int] = []
         if self._scanner is not None and data:
-            self._scanner.scan(data, lambda number, _: found.append(number))
+            self._scanner.scan(data, lambda number, *_: found.append(number))
         return bool(found)
 
     def mask(self, data: bytes) -> bytes:
