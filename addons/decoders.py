@@ -147,9 +147,9 @@ def is_identity(content_encoding: str) -> bool:
 
 def decode(data: bytes, content_encoding: str, limit: int) -> bytes:
     """Decode whole bytes; raises DecodeError when broken, unknown, or larger than `limit` bytes when plain."""
+    decoder = decoder_for(content_encoding)
     if is_identity(content_encoding) and len(data) <= limit:
         return data
-    decoder = decoder_for(content_encoding)
     out, size = [], 0
     for start in range(0, len(data), 16384):  # in small steps, so that a decompression bomb is noticed early
         out.append(decoder.feed(data[start : start + 16384]))

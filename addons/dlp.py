@@ -45,13 +45,13 @@ class Dlp:
         for where, data in views:
             if edges is not None and data and where in _CARRIERS:
                 edges.append(data)
-            if self._seed_phrases and not where.endswith((REVERSED, PLAIN)):
-                # This takes longest; what is large is looked at beside all the rest.
-                if len(data) >= _LARGE:
-                    waiting.append(_POOL.submit(self._phrase_in, where, data))
-                elif found := self._phrase_in(where, data):
-                    return found
+            phrases = self._seed_phrases and not where.endswith((REVERSED, PLAIN))
+            beside = phrases and len(data) >= _LARGE  # of all the rest, for phrases take longest
+            if beside:
+                waiting.append(_POOL.submit(self._phrase_in, where, data))
             if found := self._rule_in(where, data):
+                return found
+            if phrases and not beside and (found := self._phrase_in(where, data)):
                 return found
             if len(waiting) > _WAITING and (found := waiting.popleft().result()):
                 return found

@@ -96,10 +96,12 @@ def _base64(found: Iterable[bytes]) -> Iterator[bytes]:
             run = run.translate(_TO_STANDARD)
         whole = memoryview(run)  # of a megabyte a copy takes longer than the decoding
         for offset in range(4):
-            size = len(run) - offset
-            full = offset + size // 4 * 4
+            rest = (len(run) - offset) % 4
+            full = len(run) - rest
             decoded = b64decode(whole[offset:full], validate=True)
-            yield decoded if size % 4 < 2 else decoded + b64decode(run[full:] + b"=" * (4 - size % 4), validate=True)
+            if rest > 1:  # one letter alone is no byte
+                decoded += b64decode(run[full:] + b"=" * (4 - rest), validate=True)
+            yield decoded
 
 
 def _hex(found: Iterable[bytes]) -> Iterator[bytes]:

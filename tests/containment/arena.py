@@ -258,7 +258,7 @@ def arena(folder: Path, changes: dict[str, Any] | None = None, root: Path = worl
             folder, manifest, dict(TOKENS), given, root=root
         ) as bottle:  # fmt: skip
             bottle.up()
-            made = _arena(bottle, address, outside, other_net, sink, other, port, heard)
+            made = _arena(bottle, outside, other_net, sink, other, port, heard)
             networks = [n for n in made.facts["networks"].split() if n]
             watch = ["run", "-d", "--name", capture, *label, "--network", "host", "--cap-add", "NET_RAW"]
             bridges = [_bridge(network) for network in (*networks, other_net)]
@@ -276,20 +276,14 @@ def arena(folder: Path, changes: dict[str, Any] | None = None, root: Path = worl
 
 
 def _arena(
-    bottle: world.BottleUnderTest,
-    address: str,
-    outside: str,
-    other_net: str,
-    sink: str,
-    other: str,
-    port: int,
-    heard: list[str],
+    bottle: world.BottleUnderTest, outside: str, other_net: str, sink: str, other: str, port: int, heard: list[str]
 ) -> Arena:
     label = f"label=claude-bottle.stack={bottle.name}"
     listed = world.docker("network", "ls", "--filter", label, "--format", "{{.Name}}").split()
     agent_net = next(name for name in listed if "agent-network" in name)
     chain = next(name for name in listed if "chain-network" in name)
     pipelock, gate = (f"claude-bottle-{role}-{bottle.name}" for role in ("pipelock", "git-gate"))
+    address = _address(sink, outside)
     number = int(ipaddress.ip_address(address))
     parts = address.split(".")
     subnet = world.docker("network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", agent_net).strip()

@@ -29,8 +29,6 @@ from components import images
 
 ROOT = Path(__file__).resolve().parents[2]
 LABEL = "claude-bottle.test"
-# A documentation network (RFC 5737), of which every outside takes a free part.
-SUBNETS = list(ipaddress.ip_network("198.51.100.0/24").subnets(new_prefix=27))
 HOSTS = ["api.anthropic.com", "*.example.com"]
 NAMES = [f"{name}.example.com" for name in ("echo", "plain", "git", "undeclared", "new", "keyed", "sub.wild")]
 
@@ -110,8 +108,11 @@ class Internet:
 
 
 def outside_network(name: str, *options: str) -> str:
-    """Make a network that leads nowhere in a part that no other network has; gives the address for its server."""
-    for subnet in SUBNETS:
+    """Make a network that leads nowhere, in a free part of a documentation network (RFC 5737).
+
+    Gives the address for its server.
+    """
+    for subnet in ipaddress.ip_network("198.51.100.0/24").subnets(new_prefix=27):
         try:
             docker("network", "create", "--internal", "--subnet", str(subnet), *options, name)
         except AssertionError as error:
