@@ -71,7 +71,7 @@ class Policy:
         """Read the file; raises PolicyError unless every key is known and the policy is an enforcing one."""
         try:
             loaded = YAML(typ="safe", pure=True).load(io.BytesIO(data))
-        except YAMLError as error:
+        except (YAMLError, ValueError, LookupError) as error:  # a bare `+_` is a number to ruamel, until it is read
             raise PolicyError(f"not YAML: {error}") from error
         if not isinstance(loaded, dict):
             raise PolicyError("not a mapping of sections")

@@ -82,7 +82,7 @@ def _edited(text: str, edit: Callable[[Any], None]) -> str:
     try:
         told = yaml.load(text)
         bottle = told["config"][BOTTLE]
-    except (KeyError, TypeError, YAMLError):
+    except (LookupError, TypeError, YAMLError, ValueError):
         raise BottleError(f"the stack file has no {BOTTLE}, or is not YAML") from None
     as_it_was = copy.deepcopy(bottle)
     edit(bottle)

@@ -44,7 +44,7 @@ def from_yaml(text: str) -> Any:
     """What the editor gave back, not checked yet. Raises BottleError where it is not YAML."""
     try:
         return YAML(typ="safe", pure=True).load(io.StringIO(text))
-    except YAMLError as error:
+    except (YAMLError, ValueError, LookupError) as error:  # of ruamel too, for what looks like a number
         raise BottleError(f"not YAML: {' '.join(str(error).split())[:300]}") from None
 
 

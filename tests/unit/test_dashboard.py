@@ -16,6 +16,7 @@ from components.errors import BottleError
 from dashboard import resume, server
 from dashboard.__main__ import main
 from dashboard.decisions import for_audit, read_decision, read_up_to
+from dashboard.stack_file import changed
 from dashboard.terms import as_yaml, from_yaml, gain, seconds, stack_name
 from sidecar_images.supervise.replay import can_be_replayed, replay
 
@@ -200,8 +201,11 @@ def test_terms() -> None:
             stack_name(wrong)
     change = Change.read(ROUTE)
     assert from_yaml(as_yaml(change)) == change.to_json()
-    with pytest.raises(BottleError, match="not YAML"):
-        from_yaml("a: [")
+    for wrong in ("a: [", "a: +_"):
+        with pytest.raises(BottleError, match="not YAML"):
+            from_yaml(wrong)
+    with pytest.raises(BottleError, match="is not YAML"):
+        changed("config: +_\n", change)
     assert gain({"path": "x", "value": 1}).startswith("not valid")
 
 

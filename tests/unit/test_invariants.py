@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from invariants import ALL, broken
 from mocked import Recorder, compose
@@ -176,6 +176,8 @@ def test_any_change_is_valid_or_refused(told: Any) -> None:
 
 
 @many
+@example(b"+_")
+@example(b"%YAML 1.1\n--- +_")
 @given(st.binary(max_size=400) | junk.map(lambda node: json.dumps(node).encode()))
 def test_any_bytes_are_a_table_or_refused(data: bytes) -> None:
     for parser, error in ((RouteTable.parse, TableError), (Policy.parse, PolicyError)):
