@@ -10,12 +10,12 @@ import pulumi_docker as docker
 
 from components.agent_files import WORKSPACE
 from components.container import ContainerArgs, hardened_container, megabytes
-from components.container_command import provider_engine
 from components.copies import WorkspaceCopy
 from components.egress_plan import CLAUDE_TOKEN
 from components.engine_address import prefix
 from components.manifest import AgentConfig
 from components.naming import docker_name
+from components.provider_engine import provider_engine
 from components.volume import named_volume
 
 HOME = "/home/node"

@@ -9,7 +9,7 @@ import pulumi
 import pulumi_command as command
 import pulumi_docker as docker
 
-from components.container_command import provider_engine
+from components.provider_engine import provider_engine
 
 # WANTED has a line per container and network: container, network, alias. The provider sees such a change only in the
 # outputs of a container (aliases not even there), so this is what mends it.

@@ -8,13 +8,7 @@ import pulumi
 import pulumi_command as command
 import pulumi_docker as docker
 
-from components.engine_address import CERTIFICATES, HOST, engine_variables
-
-
-def provider_engine() -> dict[str, str]:
-    """The variables of the engine that the provider uses: a command that runs beside it must be told of them."""
-    config = pulumi.Config("docker")
-    return engine_variables({HOST: config.get("host"), CERTIFICATES: config.get("certPath")})
+from components.provider_engine import provider_engine
 
 
 def container_command(

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from components.errors import BottleError
 from components.naming import LABEL_ROLE, LABEL_STACK, PREFIX
 from components.subnets import Taken
 
 _ROLES = ("agent", "egress", "pipelock", "git-gate", "supervise")
 
 
-class EngineError(Exception):
+class EngineError(BottleError):
     """The engine could not be asked; the message is its own."""
 
 
@@ -112,14 +113,25 @@ class Engine:
 
     def subnets(self) -> list[Taken]:
         """The subnets of all networks, whoever made them."""
-        networks = self._docker("network", "ls", "-q").split()
         found = []
-        for network in json.loads(self._docker("network", "inspect", *networks)) if networks else []:
+        for network in self._networks():
             labels = network.get("Labels") or {}
             owner = (labels.get(LABEL_STACK, ""), labels.get(LABEL_ROLE, ""))
             configs = (network.get("IPAM") or {}).get("Config") or []
             found += [Taken(config["Subnet"], *owner) for config in configs if config.get("Subnet")]
         return found
+
+    def _networks(self) -> list[dict[str, Any]]:
+        told: list[dict[str, Any]] = []
+        for attempt in range(5):
+            names = self._docker("network", "ls", "-q").split()
+            try:
+                told = json.loads(self._docker("network", "inspect", *names)) if names else []
+                break
+            except EngineError:  # a bottle that goes down took its network away between the two questions
+                if attempt == 4:
+                    raise
+        return told
 
     def own_images(self) -> frozenset[str]:
         """`claude-bottle/<role>:<hash>` of every image of this project that is there."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -89,28 +87,6 @@ def _images(manifest: Manifest, engine: Engine) -> Iterator[Finding]:
     for path, name in chosen.items():
         if name and (problem := engine.image_problem(name)):
             yield Finding(path, name, f"is neither here nor can it be pulled: {problem}")
-
-
-def ids_in_state(stack: str) -> set[str]:
-    """Ids of all resources in the stack's state. Raises EngineError when Pulumi cannot tell."""
-    # The variables of the running program would make the command believe that it is a program itself.
-    mine = (
-        "PULUMI_BACKEND_URL",
-        "PULUMI_HOME",
-        "PULUMI_ACCESS_TOKEN",
-        "PULUMI_SKIP_UPDATE_CHECK",
-        "PULUMI_CONFIG_PASS",
-    )
-    env = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_") or key.startswith(mine)}
-    argv = ["pulumi", "stack", "export", "--non-interactive", "--stack", stack]
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, env=env, check=False, timeout=60)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise EngineError(f"pulumi stack export: {error}") from None
-    if done.returncode != 0:
-        raise EngineError(f"pulumi stack export: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
-    resources = json.loads(done.stdout)["deployment"].get("resources") or []
-    return {resource["id"] for resource in resources if resource.get("id")}
 
 
 def is_far() -> bool:

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pulumi
 
 from components.egress_plan import assign_slots
-from components.engine import Engine, EngineError
+from components.engine import EngineError
 from components.errors import NOT_SHOWN, Finding, ManifestError
+from components.machine import Machine
 from components.manifest import Manifest
-from components.preflight import available_memory, ids_in_state, machine_findings
+from components.preflight import available_memory, machine_findings
 from components.validation import Examined, examine
 
 
-def read_manifest(config: pulumi.Config, stack: str, base: Path) -> Examined:
+def read_manifest(config: pulumi.Config, stack: str, base: Path, machine: Machine) -> Examined:
     """What this stack's file says, with a valid manifest, on a machine that can do it.
 
     Raises ManifestError with everything that is in the way, of the file and of the machine, in one go.
     """
-    with ThreadPoolExecutor(1) as pool:
-        known = pool.submit(ids_in_state, stack)  # takes as long as all the rest
-        found = examine(config.get_object("bottle"), lambda ref: find_token(config, ref), base)
-        findings = found.findings
-        try:
-            findings += machine_findings(stack, found.readable, Engine(), known.result, available_memory())
-        except EngineError as error:
-            findings.append(Finding("state", NOT_SHOWN, str(error)))
+    found = examine(config.get_object("bottle"), lambda ref: find_token(config, ref), base)
+    findings = found.findings
+    try:
+        findings += machine_findings(stack, found.readable, machine, machine.known_ids, available_memory())
+    except EngineError as error:
+        findings.append(Finding("state", NOT_SHOWN, str(error)))
     if findings or found.manifest is None:
         raise ManifestError(findings)
     return found

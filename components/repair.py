@@ -14,10 +14,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from components.engine import Engine, EngineError
+from components.engine import Engine
 from components.engine_address import engine_of
 from components.errors import BottleError
-from components.preflight import ADOPT_VOLUMES, ids_in_state
+from components.machine import ids_in_state
+from components.preflight import ADOPT_VOLUMES
 from components.stale_lock import PROJECT, all_stale, local_backend, locks
 
 _QUIET = ["--yes", "--skip-preview", "--non-interactive", "--suppress-outputs"]
@@ -111,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         repair(args.stack, down=args.down)
-    except (BottleError, EngineError) as error:
+    except BottleError as error:
         print(f"repair: {error}", file=sys.stderr)
         return 1
     return 0

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.engine import Engine, EngineError, Part
+from components.machine import Machine
 from components.manifest import Manifest
 from components.preflight import machine_findings
+from components.subnets import Taken
 
 GOOD = {"ServerVersion": "20.10.24+dfsg1", "OSType": "linux", "MemoryLimit": True, "MemTotal": 24 << 30}
 AGENT = Part("container", "f00", "claude-bottle-agent-s")
@@ -91,3 +95,41 @@ def test_a_folder_of_this_machine_cannot_be_mounted_on_another(monkeypatch: pyte
     monkeypatch.setenv("DOCKER_HOST", "ssh://me@build.example.com")
     assert ["workspace.mode" in told for told in check(FakeEngine(), workspace=mounted)] == [True]
     assert check(FakeEngine(), workspace={"path": "/home/me/project"}) == []
+
+
+def test_a_network_that_goes_away_between_two_questions_is_no_error() -> None:
+    class Busy(Engine):
+        gone = 0
+
+        def _docker(self, *argv: str, timeout: float = 30) -> str:
+            if argv[:2] == ("network", "ls"):
+                return "a" if self.gone > 1 else "a b"
+            if "b" in argv:
+                self.gone += 1
+                raise EngineError("network b not found")
+            return '[{"IPAM": {"Config": [{"Subnet": "198.18.0.0/28"}]}}]'
+
+    assert Busy().subnets() == [Taken("198.18.0.0/28")]
+
+
+def test_a_machine_is_asked_once_and_tells_its_errors_where_they_are_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("docker", "pulumi"):
+        command = tmp_path / name
+        command.write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/calls\necho "{name} is not at home" >&2\nexit 1\n')
+        command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    machine = Machine("s")
+    questions: list[Callable[[], object]] = [
+        lambda: machine.info,
+        lambda: machine.parts("s"),
+        machine.own_images,
+        machine.subnets,
+    ]
+    for question in [*questions, *questions]:
+        with pytest.raises(EngineError, match="docker is not at home"):
+            question()
+    with pytest.raises(EngineError, match="pulumi is not at home"):
+        machine.known_ids()
+    assert sorted((tmp_path / "calls").read_text().split()) == ["image", "info", "network", "ps", "stack"]

@@ -1,0 +1,70 @@
+"""The engine and a stack's state, asked side by side while the rest of the program is still being loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+from typing import Any
+
+from components.engine import Engine, EngineError, Part
+from components.subnets import Taken
+
+
+class Machine(Engine):
+    """The engine that the process' variables name, asked once, when this is made; whoever wants an answer waits for it.
+
+    What an Engine raises is raised where the answer is wanted.
+    """
+
+    def __init__(self, stack: str) -> None:
+        super().__init__()
+        self._stack = stack
+        pool = ThreadPoolExecutor(5)  # one for each; Pulumi's command takes as long as all the others
+        self._known: Future[set[str]] = pool.submit(ids_in_state, stack)
+        self._info: Future[dict[str, Any]] = pool.submit(lambda: Engine().info)
+        self._parts: Future[list[Part]] = pool.submit(super().parts, stack)
+        self._images: Future[frozenset[str]] = pool.submit(super().own_images)
+        self._subnets: Future[list[Taken]] = pool.submit(super().subnets)
+        pool.shutdown(wait=False)
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        return self._info.result()
+
+    def known_ids(self) -> set[str]:
+        """Ids of all resources in the stack's state. Raises EngineError."""
+        return self._known.result()
+
+    def parts(self, stack: str) -> list[Part]:
+        return self._parts.result() if stack == self._stack else super().parts(stack)
+
+    def own_images(self) -> frozenset[str]:
+        return self._images.result()
+
+    def subnets(self) -> list[Taken]:
+        return self._subnets.result()
+
+
+def ids_in_state(stack: str) -> set[str]:
+    """Ids of all resources in the stack's state. Raises EngineError when Pulumi cannot tell."""
+    # The variables of the running program would make the command believe that it is a program itself.
+    mine = (
+        "PULUMI_BACKEND_URL",
+        "PULUMI_HOME",
+        "PULUMI_ACCESS_TOKEN",
+        "PULUMI_SKIP_UPDATE_CHECK",
+        "PULUMI_CONFIG_PASS",
+    )
+    env = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_") or key.startswith(mine)}
+    argv = ["pulumi", "stack", "export", "--non-interactive", "--stack", stack]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, env=env, check=False, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EngineError(f"pulumi stack export: {error}") from None
+    if done.returncode != 0:
+        raise EngineError(f"pulumi stack export: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
+    resources = json.loads(done.stdout)["deployment"].get("resources") or []
+    return {resource["id"] for resource in resources if resource.get("id")}
