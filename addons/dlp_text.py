@@ -62,16 +62,11 @@ def unescaped(data: bytes) -> bytes:
     """Backslash escapes undone: those of JSON and of most languages."""
     if b"\\" not in data:
         return data
-    binary = False
-    if not data.isascii():
-        try:  # letters beyond ASCII become escapes first, so that they come out as themselves
-            data = data.decode().encode("ascii", "backslashreplace")
-        except UnicodeDecodeError:
-            binary = True
+    if not data.isascii():  # letters beyond ASCII become escapes first, so that they come out as themselves
+        data = data.decode(errors="ignore").encode("ascii", "backslashreplace")
     if _SLASH.search(data):
         data = data.replace(b"\\/", b"/")
-    text = data.decode("unicode_escape", "replace")
-    return text.encode("latin-1", "replace") if binary else encoded(text)
+    return encoded(data.decode("unicode_escape", "replace"))
 
 
 def encoded(text: str) -> bytes:

@@ -257,6 +257,29 @@ def test_one_letter_encoded_in_a_long_text_does_not_help(dlp: Dlp, hidden: bytes
     assert dlp.look_at_body(many + PADDING + b" " + hidden + b" " + PADDING + many, "text/plain", "") is not None
 
 
+CYRILLIC = "лорем ипсум долор "
+
+
+@pytest.mark.parametrize("shift", range(4))
+@pytest.mark.parametrize("alike", ["\u0440", "\uff50"])
+def test_a_letter_that_a_window_cuts_in_two_hides_no_look_alike(dlp: Dlp, shift: int, alike: str) -> None:
+    hidden = GITHUB.replace("p", alike)
+    lines = "x" * shift + CYRILLIC * (3 * WINDOW // len(CYRILLIC.encode()))
+    body = f"{lines[: len(lines) // 2]} {hidden} {lines[len(lines) // 2 :]}".encode()
+    assert dlp.look_at_body(body, "text/plain", "") is not None
+    scan = StreamScan(dlp)
+    for start in range(0, len(body), 50_001):
+        scan.feed(body[start : start + 50_001])
+    scan.feed(b"")
+    assert scan.verdict is not None
+
+
+@pytest.mark.parametrize("hidden", [GITHUB.replace("p", "\u0440").encode(), GITHUB.replace("p", "\\u0440").encode()])
+def test_a_byte_that_is_no_letter_hides_no_look_alike(dlp: Dlp, hidden: bytes) -> None:
+    assert dlp.look_at_body(PADDING + b"\xff " + hidden + b" " + PADDING, "text/plain", "") is not None
+    assert dlp.look_at_body(PADDING + b" " + hidden[:2] + b"\xff" + hidden[2:] + PADDING, "text/plain", "") is not None
+
+
 def test_a_key_that_is_there_twice_hides_nothing(dlp: Dlp) -> None:
     coded = base64.b64encode(b"xx" + GITHUB.encode()).decode().replace("a", "\\u0061")
     assert dlp.look_at_body(f'{{"a": "{coded}", "a": "nothing"}}'.encode(), "application/json", "") is not None
