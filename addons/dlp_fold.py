@@ -33,32 +33,31 @@ def folded(data: bytes) -> list[bytes]:
     """The plain reading of what is around letters that have one; empty where none has, or it is no text (UTF-8)."""
     if data.isascii():
         return []
-    data = _text(data)
+    data = letters(data)
     others = data.translate(None, _ASCII).decode()  # whole letters still: no byte of one in UTF-8 is ASCII
     table = {ord(letter): plain for letter in set(others) if (plain := _plain(letter)) != letter}
     if not table:
         return []
-    parts = near(data, places_of(_letters(tuple(sorted(table))), data))
+    parts = near(data, places_of(_any_of(tuple(sorted(table))), data))
     return [_replaced(part, table) for part in parts]
 
 
-def _text(data: bytes) -> bytes:
+def letters(data: bytes) -> bytes:
     """What of it is letters in UTF-8; nothing where it is no text. A window may begin and end within a letter."""
     start = next((i for i in range(min(3, len(data))) if data[i] & 0xC0 != 0x80), 0)
     end = next((len(data) - i for i in (1, 2, 3) if data[-i:][0] >= (0xC0, 0xE0, 0xF0)[i - 1]), len(data))
-    data = data[start:end]
     try:
-        data.decode()
+        str(memoryview(data)[start:end], "utf-8")
     except UnicodeDecodeError:  # soon, where it is no text
         sample = data[::64]
         few = len(sample.translate(None, _ASCII)) * 4 < len(sample)
         # To leave out a byte here and there takes ten times as long where there are many.
         return data.decode(errors="ignore").encode() if few else b""
-    return data
+    return data[start:end]
 
 
 @lru_cache(maxsize=64)
-def _letters(codes: tuple[int, ...]) -> Any:
+def _any_of(codes: tuple[int, ...]) -> Any:
     return compile_bytes("|".join(re.escape(chr(code).encode().decode("latin-1")) for code in codes))
 
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 from pybase64 import b64decode
 
-from addons.dlp_fold import folded
+from addons.dlp_fold import folded, letters
 from addons.dlp_near import OVERLAP, near, places_of
 from addons.dlp_rules import compile_bytes
 from addons.dlp_runs import runs
@@ -62,11 +62,15 @@ def unescaped(data: bytes) -> bytes:
     """Backslash escapes undone: those of JSON and of most languages."""
     if b"\\" not in data:
         return data
+    binary = False
     if not data.isascii():  # letters beyond ASCII become escapes first, so that they come out as themselves
-        data = data.decode(errors="ignore").encode("ascii", "backslashreplace")
+        text = letters(data)
+        binary = not text
+        data = text.decode().encode("ascii", "backslashreplace") if text else data
     if _SLASH.search(data):
         data = data.replace(b"\\/", b"/")
-    return encoded(data.decode("unicode_escape", "replace"))
+    undone = data.decode("unicode_escape", "replace")
+    return undone.encode("latin-1", "replace") if binary else encoded(undone)
 
 
 def encoded(text: str) -> bytes:
