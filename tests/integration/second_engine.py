@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +19,8 @@ import world
 from components import images
 
 AGENT = "claude-bottle/test-agent:1"
+# A listening socket of this network namespace for a program that runs in another one, as systemd hands them over.
+_WITH_SOCKET = 'exec 3<&"$1"; shift; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"'
 
 
 def asking(host: str) -> str:
@@ -39,10 +42,15 @@ def asking(host: str) -> str:
 
 
 class SecondEngine:
-    """dockerd with a data folder, socket and network of its own."""
+    """dockerd with a data folder, socket and network of its own.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    certificates: a folder with ca.pem, server.pem and server-key.pem, by which it is also reached at `tcp_host`.
+    """
+
+    def __init__(self, folder: Path, certificates: Path | None = None) -> None:
+        self._folder, self._certificates = folder, certificates
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.tcp_host = f"tcp://localhost:{self._listener.getsockname()[1]}"
         self.host = f"unix://{folder}/docker.sock"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -52,8 +60,15 @@ class SecondEngine:
         argv += ["--dns", "127.0.0.1"]  # a name that is not there is told at once
         argv += ["--data-root", f"{self._folder}/data", "--exec-root", f"{self._folder}/exec"]
         argv += ["--pidfile", f"{self._folder}/dockerd.pid"]
+        handed_over = self._listener.fileno()
+        if self._certificates:
+            ca, server, key = (f"{self._certificates}/{name}.pem" for name in ("ca", "server", "server-key"))
+            argv += ["--host", "fd://", "--tlsverify", "--tlscacert", ca, "--tlscert", server, "--tlskey", key]
+            argv = ["bash", "-c", _WITH_SOCKET, "bash", str(handed_over), *argv]
         with (self._folder / "dockerd.log").open("ab") as log:
-            self._process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(
+                argv, stdout=log, stderr=log, start_new_session=True, pass_fds=[handed_over]
+            )
         for _ in range(300):
             if self.docker("version", "--format", "{{.Server.Version}}", check=False).strip():
                 return
@@ -79,6 +94,7 @@ class SecondEngine:
             file.unlink(missing_ok=True)  # a zombie of that number would pass for the running one
 
     def stop(self) -> None:
+        self._listener.close()
         if self._process is None:
             return
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -111,12 +127,12 @@ class SecondEngine:
 
 
 @contextlib.contextmanager
-def second_engine(*roles: str) -> Iterator[SecondEngine]:
+def second_engine(*roles: str, certificates: Path | None = None) -> Iterator[SecondEngine]:
     """Up with these images; all of it is taken away at the end."""
     for role in roles:
         world.built(role)
     folder = Path(tempfile.mkdtemp(prefix="claude-bottle-engine-"))
-    made = SecondEngine(folder)
+    made = SecondEngine(folder, certificates)
     try:
         made.start()
         made.take_images(*roles)

@@ -1,4 +1,5 @@
-"""A bottle on an engine that is reached over ssh: all that Pulumi, provisioning, dashboard and pull do goes there."""
+"""A bottle on an engine that is reached over ssh or TLS: all that Pulumi, provisioning, dashboard and pull do goes there;
+and a bottle that moves from one engine to another."""
 
 from __future__ import annotations
 
@@ -28,11 +29,12 @@ SECRET = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
 
 @dataclass
 class Far:
-    """The engine, its address over ssh, and a folder with the `ssh` that knows its key."""
+    """The engine, its address over ssh, a folder with the `ssh` that knows its key, one with the TLS client's files."""
 
     engine: SecondEngine
     address: str
     bin: Path
+    certificates: Path
 
 
 def _free_port() -> int:
@@ -55,7 +57,14 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
     options = f"-i {keys}/client -o UserKnownHostsFile={keys}/known_hosts -o StrictHostKeyChecking=yes -o BatchMode=yes"
     (keys / "bin/ssh").write_text(f'#!/bin/sh\nexec {real_ssh} {options} "$@"\n')
     (keys / "bin/ssh").chmod(0o755)
-    with second_engine("egress", "pipelock", "supervise") as engine:
+    ca = world._certificate("claude-bottle test engines")
+    (keys / "tls").mkdir()
+    (keys / "tls/ca.pem").write_bytes(world._pem(ca[0]))
+    for end, names in (("server", ["localhost"]), ("", [])):
+        certificate, key = world._certificate(end or "owner", issuer=ca, names=names)
+        (keys / f"tls/{end or 'cert'}.pem").write_bytes(world._pem(certificate))
+        (keys / f"tls/{end + '-' if end else ''}key.pem").write_bytes(world._key_pem(key))
+    with second_engine("egress", "pipelock", "supervise", certificates=keys / "tls") as engine:
         path = engine.host.removeprefix("unix://")
         argv = ["create", "--name", name, "--label", f"{world.LABEL}=ssh", "--network", "host", "--user", "0"]
         argv += ["-v", f"{path}:/var/run/docker.sock", "-v", f"{os.path.realpath(docker)}:/usr/local/bin/docker:ro"]
@@ -77,7 +86,7 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
                     break
                 time.sleep(0.2)
             assert told.returncode == 0, (told.stderr, world.docker("logs", name, check=False))
-            yield Far(engine, address, keys / "bin")
+            yield Far(engine, address, keys / "bin", keys / "tls")
         finally:
             world.docker("rm", "-f", "-v", name, check=False)
 
@@ -97,11 +106,17 @@ def bottle(far: Far, tmp_path_factory: pytest.TempPathFactory) -> Iterator[world
     }
     env = {"PATH": f"{far.bin}:{os.environ['PATH']}"}
     with world.bottle(folder, manifest, env) as made:
-        content = yaml.safe_load(made.file.read_text())
-        content["config"]["docker:host"] = far.address
-        made.file.write_text(yaml.safe_dump(content))
+        configure(made, {"docker:host": far.address})
         made.up()
         yield made
+
+
+def configure(bottle: world.BottleUnderTest, config: dict[str, str | None]) -> None:
+    """Set keys of the stack file, or take them away (None)."""
+    content = yaml.safe_load(bottle.file.read_text())
+    merged = {**content["config"], **config}
+    content["config"] = {key: value for key, value in merged.items() if value is not None}
+    bottle.file.write_text(yaml.safe_dump(content))
 
 
 def far_exec(far: Far, bottle: world.BottleUnderTest, script: str) -> str:
@@ -152,10 +167,68 @@ def test_destroy_takes_it_away_there(far: Far, bottle: world.BottleUnderTest) ->
     assert images.tag("egress") in far.engine.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
 
 
+def test_it_comes_up_there_by_tls_too_but_for_nobody_without_a_certificate(
+    far: Far, bottle: world.BottleUnderTest, tmp_path: Path
+) -> None:
+    stranger = world._certificate("stranger")
+    for name, data in (("cert", world._pem(stranger[0])), ("key", world._key_pem(stranger[1]))):
+        (tmp_path / f"{name}.pem").write_bytes(data)
+    shutil.copy(far.certificates / "ca.pem", tmp_path)
+    configure(bottle, {"docker:host": far.engine.tcp_host, "docker:certPath": str(tmp_path)})
+    refused = bottle.run("pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", bottle.name)
+    assert refused.returncode != 0
+    assert "Docker cannot be reached" in refused.stdout
+    assert "certificate" in refused.stdout
+    configure(bottle, {"docker:certPath": str(far.certificates)})
+    bottle.up()
+    label = f"label=claude-bottle.stack={bottle.name}"
+    assert len(far.engine.docker("ps", "-q", "--filter", label).split()) == 4
+    assert "DOCKER_TLS_VERIFY=1" in str(bottle.stack.outputs()["attach"].value)
+    assert bottle.stack.preview().change_summary.keys() == {"same"}
+
+
+def test_it_moves_to_another_engine_as_the_page_says(far: Far, bottle: world.BottleUnderTest) -> None:
+    page = (world.ROOT / "docs/fleet.md").read_text().partition("**Moving a bottle**")[2]
+    script = page.split("```")[1]
+    here = {
+        "S=my-bottle; OLD=ssh://me@one.example.com; NEW=ssh://me@two.example.com": (
+            f"set -eux; S={bottle.name}; OLD={far.engine.host}; NEW=unix:///var/run/docker.sock"
+        ),
+        "make pull STACK=$S ": "python3 -m components.pull $S ",
+        "debian:trixie-slim": images.tag("egress"),
+        "pulumi destroy -s $S ": "pulumi destroy --yes --skip-preview --non-interactive -s $S ",
+        "pulumi config set docker:host $NEW -s $S && pulumi up -s $S": (
+            "pulumi config rm docker:certPath -s $S && pulumi config set docker:host $NEW -s $S"
+            " && pulumi up --yes --skip-preview --non-interactive -s $S"
+        ),
+        "python -m dashboard resume -s $S": "python3 -m dashboard resume -s $S",
+    }
+    for said, done in here.items():
+        assert said in script, said
+        script = script.replace(said, done)
+    name = f"claude-bottle-agent-{bottle.name}"
+    far.engine.docker("exec", "-u", "node", name, "sh", "-c", "echo remembered > /home/node/memory")
+    # The agent's image and the outside network are this test's own, and have to be on the other engine too.
+    subprocess.run(f"docker -H {far.engine.host} save {AGENT} | docker load -q", shell=True, check=True)
+    world.docker("network", "create", "--internal", "--subnet", "203.0.113.64/27", "claude-bottle-test-outside")
+    try:
+        moved = bottle.run("bash", "-c", script)
+        assert moved.returncode == 0, moved.stdout[-3000:] + moved.stderr[-3000:]
+        assert world.docker(
+            "exec", "-u", "node", name, "sh", "-c", "cd /home/node; echo more >> memory; cat memory"
+        ) == ("remembered\nmore\n")
+        assert bottle.stack.preview().change_summary.keys() == {"same"}
+        assert far.engine.docker("ps", "-aq") == ""
+        assert far.engine.docker("volume", "ls", "-q", "--filter", f"label=claude-bottle.stack={bottle.name}") == ""
+        bottle.stack.destroy()
+    finally:
+        world.leftovers(bottle.name, remove=True)
+        world.docker("network", "rm", "claude-bottle-test-outside", check=False)
+        world.docker("image", "rm", AGENT, check=False)
+
+
 def test_an_address_that_is_none_is_told_before_anything_is_made(bottle: world.BottleUnderTest) -> None:
-    content = yaml.safe_load(bottle.file.read_text())
-    content["config"]["docker:host"] = "tcp://build.example.com:2375"
-    bottle.file.write_text(yaml.safe_dump(content))
+    configure(bottle, {"docker:host": "tcp://build.example.com:2375", "docker:certPath": None})
     done = bottle.run("pulumi", "preview", "--non-interactive", "--stack", bottle.name)
     assert done.returncode != 0
     assert "without docker:certPath" in done.stdout + done.stderr
