@@ -17,12 +17,12 @@ from mitmproxy import http, tcp, tls, udp
 from mitmproxy.proxy import server_hooks
 
 from addons import pipelock_core as core
-from addons.dlp import Dlp, Finding, StreamScan
+from addons.dlp import Dlp
 from addons.dlp_recent import Recent
 from addons.dlp_rules import RuleSet
-from addons.dlp_views import Unscannable
 from addons.fail_closed import fails_closed
 from addons.hosts import is_ip_literal
+from addons.pipelock_bodies import cut_body, found, look_at_body, stream_body
 from addons.pipelock_once import PipelockOnce
 from addons.proxy_guard import (
     RUN,
@@ -30,7 +30,6 @@ from addons.proxy_guard import (
     Watch,
     agreed_host,
     answer,
-    cut,
     has_encrypted_hello,
     known_length,
     log_allowed,
@@ -46,7 +45,6 @@ from addons.vetted_names import VettedNames
 
 PIPELOCK_CONFIG = Path(os.environ.get("PIPELOCK_CONFIG", "/etc/pipelock/pipelock.yaml"))
 HEALTH_HOST = "_pipelock.local"
-_IN_THREAD = 64 << 10  # bytes: larger bodies are looked at beside the event loop, so that streams go on
 
 
 @lru_cache(maxsize=2)
@@ -131,7 +129,7 @@ class Pipelock:
             if refusal is not None:
                 flow.metadata["pipelock"] = refusal
             else:
-                self._stream(flow, engine)
+                stream_body(engine.dlp, flow)
 
     @fails_closed("pipelock")
     async def request(self, flow: http.HTTPFlow) -> None:
@@ -146,7 +144,7 @@ class Pipelock:
         if not flow.request.stream:
             refusal = None
             if "once" not in flow.metadata:  # else this body is part of what the owner has let through
-                refusal = self._once.judge(flow, await self._look_at_body(engine, flow))
+                refusal = self._once.judge(flow, await look_at_body(engine.dlp, self._recent, flow))
             if not isinstance(refusal, Refusal):
                 refusal = await self._names.vet(verdict, flow.request.port)
             if refusal is not None:
@@ -154,7 +152,7 @@ class Pipelock:
         if flow.request.trailers:
             finding = engine.dlp.look_at_headers(flow.request.trailers.fields)
             if finding:
-                return answer(flow, _found(finding)) if not flow.request.stream else self._cut(flow, finding)
+                return answer(flow, found(finding)) if not flow.request.stream else cut_body(flow, finding)
         log_allowed(flow, "pipelock", **({"once": flow.metadata["once"]} if "once" in flow.metadata else {}))
         return None
 
@@ -171,7 +169,7 @@ class Pipelock:
         message = flow.websocket.messages[-1]
         finding = engine.dlp.look_at_body(message.content, "text/plain", "") if engine else None
         if engine is None or finding is not None:
-            log_refusal(flow, _found(finding) if finding else core.refuse("no_policy", "No policy is loaded."))
+            log_refusal(flow, found(finding) if finding else core.refuse("no_policy", "No policy is loaded."))
             message.drop()
             flow.kill()
 
@@ -199,52 +197,14 @@ class Pipelock:
         finding = in_headers or in_url
         if finding is not None:
             flow.metadata["in_headers"] = in_headers is not None  # nothing to let through once
-            return _found(finding)
+            return found(finding)
         request.headers.pop("proxy-authorization", None)
         request.headers.pop("proxy-connection", None)
         return host
 
-    async def _look_at_body(self, engine: Engine, flow: http.HTTPFlow) -> Refusal | None:
-        request, edges = flow.request, flow.metadata.pop("edges", [])
-        body = request.raw_content or b""
-        kind, encoding = request.headers.get("content-type", ""), request.headers.get("content-encoding", "")
-        try:
-            if len(body) > _IN_THREAD:
-                finding = await asyncio.to_thread(engine.dlp.look_at_body, body, kind, encoding, edges)
-            else:
-                finding = engine.dlp.look_at_body(body, kind, encoding, edges)
-        except Unscannable as error:
-            return core.refuse(error.reason, f"The body cannot be read, so it does not leave: {error}.")
-        finding = finding or self._recent.look(engine.dlp, edges)
-        return _found(finding) if finding else None
-
-    def _stream(self, flow: http.HTTPFlow, engine: Engine) -> None:
-        scan = StreamScan(engine.dlp, flow.request.headers.get("content-encoding", ""))
-
-        def stream(chunk: bytes) -> list[bytes]:
-            before = scan.verdict
-            ready = scan.feed(chunk)
-            if scan.verdict is not None and before is None:
-                self._cut(flow, scan.verdict)
-            return ready
-
-        flow.request.stream = stream
-
-    def _cut(self, flow: http.HTTPFlow, verdict: Finding | Unscannable) -> None:
-        refusal = _found(verdict) if isinstance(verdict, Finding) else core.refuse(verdict.reason, str(verdict))
-        cut(flow, refusal)
-
     def _health(self, flow: http.HTTPFlow) -> None:
         body = {"status": "ok" if self._file.current else "denying", "error": self._file.error}
         flow.response = http.Response.make(200, json.dumps(body) + "\n", {"content-type": "application/json"})
-
-
-def _found(finding: Finding) -> Refusal:
-    return core.refuse(
-        "dlp_match",
-        f"The request holds what looks like a secret (rule {finding.rule}, found in: {finding.where}). "
-        "Take it out; if it is no secret, ask the owner of the bottle to let exactly this through once.",
-    )
 
 
 addons = [Pipelock()]

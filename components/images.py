@@ -26,7 +26,10 @@ CONTENT: dict[str, tuple[str, ...]] = {
     "git-gate": ("sidecar_images/git_gate", "addons/__init__.py", "addons/once.py"),
     "supervise": (
         "sidecar_images/supervise",
-        *(f"components/{name}.py" for name in ("__init__", "change", "manifest", "manifest_fields", "git_upstream")),
+        *(
+            f"components/{name}.py"
+            for name in ("__init__", "change", "manifest", "manifest_fields", "manifest_pipelock", "git_upstream")
+        ),
         *(
             f"addons/{name}.py"
             for name in ("__init__", "egress_core", "hosts", "injection", "once", "refusal", "until")

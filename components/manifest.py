@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from addons.egress_core import DEFAULT_METHODS
 from components.manifest_fields import (
@@ -22,19 +21,15 @@ from components.manifest_fields import (
     NpmPackage,
     RefGlob,
     Skill,
+    Strict,
     TokenRef,
     Until,
     UrlPath,
 )
-
-DEFAULT_PASSTHROUGH = ["api.anthropic.com"]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+from components.manifest_pipelock import PipelockConfig
 
 
-class AgentConfig(_Strict):
+class AgentConfig(Strict):
     """The agent's container."""
 
     image: str | None = Field(
@@ -61,7 +56,7 @@ class AgentConfig(_Strict):
         return self
 
 
-class EgressRoute(_Strict):
+class EgressRoute(Strict):
     """One way out: a host, and what may be asked of it."""
 
     host: Host = Field(description="Exact host name, or *. and a name for everything below it.")
@@ -90,69 +85,13 @@ class EgressRoute(_Strict):
         return (self.auth_scheme or "bearer") if self.token_ref else None
 
 
-class EgressConfig(_Strict):
+class EgressConfig(Strict):
     """What the agent may reach."""
 
     routes: list[EgressRoute] = Field([], description="The declared ways out; everything else is refused.")
 
 
-class DlpPattern(_Strict):
-    """A pattern of the owner's own secrets."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9 _.-]{1,60}$", description="Shown in refusals.")
-    regex: str = Field(min_length=4, description="RE2 expression.")
-
-
-class DlpConfig(_Strict):
-    """What the DLP engine looks for."""
-
-    patterns: list[DlpPattern] = Field([], description="Patterns beside the built-in rules.")
-    disabled_rules: list[str] = Field([], description="Ids of gitleaks rules to leave out (builtin engine).")
-    seed_phrases: bool = Field(
-        True, description="Look for BIP-39 seed phrases; off when a route targets api.anthropic.com."
-    )
-    max_body_mb: int = Field(20, ge=1, le=256, description="Larger bodies are scanned as a stream.")
-
-
-class AllowedHost(_Strict):
-    """A host that pipelock lets through."""
-
-    host: Host = Field(description="Exact host name, or *. and a name for everything below it.")
-    until: Until | None = Field(None, description="UTC time at which it ends by itself (builtin engine).")
-
-
-def _allowed(value: object) -> object:
-    return {"host": value} if isinstance(value, str) else value
-
-
-class PipelockConfig(_Strict):
-    """The outbound allowlist and DLP."""
-
-    engine: Literal["builtin", "upstream"] = Field(
-        "builtin", description="The project's own engine or the official image."
-    )
-    image: str | None = Field(None, description="For engine upstream: the official image, pinned (…@sha256:…).")
-    allow: list[Annotated[AllowedHost, BeforeValidator(_allowed, json_schema_input_type=AllowedHost | str)]] = Field(
-        [], description="Hosts beyond those of the routes; a name alone is the same as {host: name}."
-    )
-    passthrough: list[Host] = Field(DEFAULT_PASSTHROUGH, description="Hosts whose TLS is not opened: no DLP there.")
-    trusted: list[Host] = Field([], description="Names that may resolve to internal addresses.")
-    upstream_roots: list[str] = Field([], description="PEM files of roots to trust outside, besides the public ones.")
-    revocation_lists: list[str] = Field([], description="PEM files of CRLs: what they name is refused as an upstream.")
-    dlp: DlpConfig = Field(DlpConfig(), description="DLP options.")
-
-    @model_validator(mode="after")
-    def _pinned(self) -> PipelockConfig:
-        if self.engine == "upstream" and not re.search(r"@sha256:[0-9a-f]{64}\Z", self.image or ""):
-            raise ValueError("engine upstream needs an image pinned by digest (name:tag@sha256:…)")
-        if self.engine == "builtin" and self.image:
-            raise ValueError("image belongs to engine upstream")
-        if self.engine == "upstream" and any(item.until for item in self.allow):
-            raise ValueError("engine upstream cannot end what it allows by itself; take until out")
-        return self
-
-
-class PromptConfig(_Strict):
+class PromptConfig(Strict):
     """What the agent is told at the start of every session."""
 
     text: str | None = Field(None, min_length=1, description="The prompt itself; `prompt: some words` is the same.")
@@ -165,7 +104,7 @@ class PromptConfig(_Strict):
         return self
 
 
-class WorkspaceConfig(_Strict):
+class WorkspaceConfig(Strict):
     """A folder of the host to work on."""
 
     path: str = Field(min_length=1, description="The folder, relative to the stack file; ~ is your home.")
@@ -185,7 +124,7 @@ def _prompt(value: object) -> object:
     return {"text": value} if isinstance(value, str) else value
 
 
-class GitRemote(_Strict):
+class GitRemote(Strict):
     """A repository that the agent may fetch from and push to, through git-gate."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="Served as git://git-gate/<name>.git.")
@@ -214,13 +153,13 @@ class GitRemote(_Strict):
         return self
 
 
-class NetworkConfig(_Strict):
+class NetworkConfig(Strict):
     """The way to the outside."""
 
     outside: str | None = Field(None, description="Existing Docker network to use; default: one of the bottle's own.")
 
 
-class Manifest(_Strict):
+class Manifest(Strict):
     """One bottle."""
 
     agent: AgentConfig = AgentConfig()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from addons.egress_core import DEFAULT_METHODS, checked_path
 from addons.hosts import canonical_pattern
@@ -24,6 +24,12 @@ _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 RESERVED_ENV = frozenset(
     ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"]
 )
+
+
+class Strict(BaseModel):
+    """A mapping of the manifest: no other keys than its own, no value of another type, and never changed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 def is_token_name(value: object) -> bool:

@@ -12,7 +12,8 @@ from ruamel.yaml import YAML
 
 from addons.hosts import INTERNAL_NETWORKS, any_match
 from addons.injection import CREDENTIAL_HEADERS, auth_header
-from components.manifest import AllowedHost, EgressConfig, EgressRoute, Manifest
+from components.manifest import EgressConfig, EgressRoute, Manifest
+from components.manifest_pipelock import AllowedHost
 
 EGRESS_HOSTNAME = "egress"
 PIPELOCK_PORT = 8888

@@ -18,8 +18,9 @@ from components.copies import Copies, Reader
 from components.errors import NOT_SHOWN, Finding, ManifestError
 from components.git_remotes import GateRemote, RemoteReader
 from components.legacy import LEGACY_KEYS, rewrite, rewrite_role
-from components.manifest import DEFAULT_PASSTHROUGH, EgressRoute, Manifest, PipelockConfig
+from components.manifest import EgressRoute, Manifest
 from components.manifest_fields import ENV_NAME, RESERVED_ENV
+from components.manifest_pipelock import DEFAULT_PASSTHROUGH, PipelockConfig
 
 
 @dataclass

@@ -80,7 +80,7 @@ MUTATIONS = (
     )),
     Mutation("pipelock-dlp", "nothing is looked at", (
         ("addons/dlp.py", r"            rule = self\._rules\.find\(data, generic=[^\n]*\n", "            rule = None\n"),
-        ("addons/pipelock_addon.py", r"return core\.refuse\(error\.reason, f\"The body", "return None if True else core.refuse(error.reason, f\"The body"),
+        ("addons/pipelock_bodies.py", r"return core\.refuse\(error\.reason, f\"The body", "return None if True else core.refuse(error.reason, f\"The body"),
     )),
     Mutation("hardening", "capabilities and new privileges", (
         ("components/container.py", r'capabilities=docker\.ContainerCapabilitiesArgs\(drops=\["ALL"\]\)', 'capabilities=docker.ContainerCapabilitiesArgs(adds=["CAP_SYS_ADMIN", "CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_MKNOD"])'),

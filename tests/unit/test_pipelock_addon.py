@@ -18,7 +18,8 @@ from mitmproxy.test import taddons, tflow, tutils
 from addons.once import MAX_HELD, Once, digest_of
 from addons.pipelock_addon import Pipelock
 from addons.until import parse_until
-from components.manifest import Manifest, PipelockConfig
+from components.manifest import Manifest
+from components.manifest_pipelock import PipelockConfig
 from components.pipelock_config import render
 
 LEAK = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"

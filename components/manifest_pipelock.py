@@ -1,0 +1,68 @@
+"""The manifest's part about pipelock: what may be dialled, and what the DLP engine looks for. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from components.manifest_fields import Host, Strict, Until
+
+DEFAULT_PASSTHROUGH = ["api.anthropic.com"]
+
+
+class DlpPattern(Strict):
+    """A pattern of the owner's own secrets."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9 _.-]{1,60}$", description="Shown in refusals.")
+    regex: str = Field(min_length=4, description="RE2 expression.")
+
+
+class DlpConfig(Strict):
+    """What the DLP engine looks for."""
+
+    patterns: list[DlpPattern] = Field([], description="Patterns beside the built-in rules.")
+    disabled_rules: list[str] = Field([], description="Ids of gitleaks rules to leave out (builtin engine).")
+    seed_phrases: bool = Field(
+        True, description="Look for BIP-39 seed phrases; off when a route targets api.anthropic.com."
+    )
+    max_body_mb: int = Field(20, ge=1, le=256, description="Larger bodies are scanned as a stream.")
+
+
+class AllowedHost(Strict):
+    """A host that pipelock lets through."""
+
+    host: Host = Field(description="Exact host name, or *. and a name for everything below it.")
+    until: Until | None = Field(None, description="UTC time at which it ends by itself (builtin engine).")
+
+
+def _allowed(value: object) -> object:
+    return {"host": value} if isinstance(value, str) else value
+
+
+class PipelockConfig(Strict):
+    """The outbound allowlist and DLP."""
+
+    engine: Literal["builtin", "upstream"] = Field(
+        "builtin", description="The project's own engine or the official image."
+    )
+    image: str | None = Field(None, description="For engine upstream: the official image, pinned (…@sha256:…).")
+    allow: list[Annotated[AllowedHost, BeforeValidator(_allowed, json_schema_input_type=AllowedHost | str)]] = Field(
+        [], description="Hosts beyond those of the routes; a name alone is the same as {host: name}."
+    )
+    passthrough: list[Host] = Field(DEFAULT_PASSTHROUGH, description="Hosts whose TLS is not opened: no DLP there.")
+    trusted: list[Host] = Field([], description="Names that may resolve to internal addresses.")
+    upstream_roots: list[str] = Field([], description="PEM files of roots to trust outside, besides the public ones.")
+    revocation_lists: list[str] = Field([], description="PEM files of CRLs: what they name is refused as an upstream.")
+    dlp: DlpConfig = Field(DlpConfig(), description="DLP options.")
+
+    @model_validator(mode="after")
+    def _pinned(self) -> PipelockConfig:
+        if self.engine == "upstream" and not re.search(r"@sha256:[0-9a-f]{64}\Z", self.image or ""):
+            raise ValueError("engine upstream needs an image pinned by digest (name:tag@sha256:…)")
+        if self.engine == "builtin" and self.image:
+            raise ValueError("image belongs to engine upstream")
+        if self.engine == "upstream" and any(item.until for item in self.allow):
+            raise ValueError("engine upstream cannot end what it allows by itself; take until out")
+        return self
