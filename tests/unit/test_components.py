@@ -64,7 +64,7 @@ def test_the_inner_networks_are_internal_and_without_the_host(routed: Any) -> No
     assert set(made) == {"agent", "chain", "outside"}
     for inner in ("agent", "chain"):
         assert made[inner]["internal"] is True
-        assert made[inner]["options"]["com.docker.network.bridge.inhibit_ipv4"] == "true"
+        assert made[inner]["options"] == {"com.docker.network.bridge.inhibit_ipv4": "true"}
         assert made[inner]["ipv6"] is False
     assert made["outside"]["internal"] is False
 
