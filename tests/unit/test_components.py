@@ -246,3 +246,15 @@ def test_git_credentials_are_secret_files_of_the_gate_alone(tmp_path: Path) -> N
     assert outputs["plan"]["git_remotes"][0]["served_as"] == "git://git-gate/p.git"
     assert outputs["plan"]["git_gate"]["mirrors_volume"] == "claude-bottle-mirrors-unit"
     assert "insteadOf = git@git.example.com:a/p" in recorder.command("-provision-git").inputs["stdin"]
+
+
+def test_what_an_image_is_made_of_reaches_its_build() -> None:
+    """The same files in the digest, in the build's context and in the Dockerfile."""
+    told = (images.ROOT / ".dockerignore").read_text().splitlines()
+    context = [line[1:] for line in told if line.startswith("!")]
+    for role, paths in images.CONTENT.items():
+        dockerfile = (images.ROOT / f"sidecar_images/{role.replace('-', '_')}/Dockerfile").read_text()
+        for path in paths:
+            assert any(path == there or path.startswith(f"{there}/") for there in context), (role, path)
+            if path.startswith("components/"):
+                assert path in dockerfile, (role, path)
