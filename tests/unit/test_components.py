@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from mocked import Recorder, compose, is_secret
 
+from components import images
 from components.authorities import fingerprint
 from components.container import megabytes
 from components.copies import Copies, WorkspaceCopy
