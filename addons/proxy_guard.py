@@ -176,7 +176,7 @@ def has_encrypted_hello(data: tls.ClientHelloData) -> bool:
 class Watch:
     """Polls a policy file while the proxy runs."""
 
-    INTERVAL = 0.2  # seconds: what a change of policy waits at most
+    INTERVAL = 0.1  # seconds: what a change of policy waits at most
 
     def __init__(self, part: str, file: ReloadingFile[object]) -> None:
         self._part, self._file = part, file

@@ -83,25 +83,22 @@ class Engine:
 
     def parts(self, stack: str) -> list[Part]:
         """Everything on the engine that carries the stack's label, or a container name of the stack."""
-        names = "|".join(_ROLES)
-        wanted = f"label={LABEL_STACK}={stack}"
-        found: dict[str, Part] = {}
-        shape = ["--no-trunc", "--format", "{{.ID}}\t{{.Names}}"]
-        listing = [
-            ("container", ["ps", "-a", *shape, "--filter", wanted]),
-            ("container", ["ps", "-a", *shape, "--filter", f"name=^/{PREFIX}-({names})-{stack}$"]),
-            ("network", ["network", "ls", "--no-trunc", "--format", "{{.ID}}\t{{.Name}}", "--filter", wanted]),
-            ("volume", ["volume", "ls", "--format", "{{.Name}}\t{{.Name}}", "--filter", wanted]),
-            (
-                "volume",
-                ["volume", "ls", "--format", "{{.Name}}\t{{.Name}}", "--filter", f"name=^{PREFIX}-home-{stack}$"],
-            ),
-        ]
-        for kind, argv in listing:
+        own = {f"{PREFIX}-{role}-{stack}" for role in (*_ROLES, "home")}
+        label = f'{{{{.Label "{LABEL_STACK}"}}}}'
+        listing = {
+            "container": ["ps", "-a", "--no-trunc", "--format", f"{{{{.ID}}}}\t{{{{.Names}}}}\t{label}"],
+            "volume": ["volume", "ls", "--format", f"{{{{.Name}}}}\t{{{{.Name}}}}\t{label}"],
+        }
+        found = []
+        for kind, argv in listing.items():
             for line in self._docker(*argv).splitlines():
-                identity, _, name = line.partition("\t")
-                found[identity] = Part(kind, identity, name)
-        return list(found.values())
+                identity, name, labelled = line.split("\t")
+                if labelled == stack or name in own:
+                    found.append(Part(kind, identity, name))
+        for network in self.networks:
+            if (network.get("Labels") or {}).get(LABEL_STACK) == stack:
+                found.append(Part("network", network["Id"], network["Name"]))
+        return found
 
     def bottles(self) -> list[Running]:
         """Every container of every bottle on the engine, running or not."""
@@ -114,14 +111,16 @@ class Engine:
     def subnets(self) -> list[Taken]:
         """The subnets of all networks, whoever made them."""
         found = []
-        for network in self._networks():
+        for network in self.networks:
             labels = network.get("Labels") or {}
             owner = (labels.get(LABEL_STACK, ""), labels.get(LABEL_ROLE, ""))
             configs = (network.get("IPAM") or {}).get("Config") or []
             found += [Taken(config["Subnet"], *owner) for config in configs if config.get("Subnet")]
         return found
 
-    def _networks(self) -> list[dict[str, Any]]:
+    @cached_property
+    def networks(self) -> list[dict[str, Any]]:
+        """`docker network inspect` of all, whoever made them."""
         told: list[dict[str, Any]] = []
         for attempt in range(5):
             names = self._docker("network", "ls", "-q").split()

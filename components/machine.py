@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from components.engine import Engine, EngineError, Part
-from components.subnets import Taken
+from components.stale_lock import PROJECT, local_backend
 
 
 class Machine(Engine):
@@ -22,17 +23,21 @@ class Machine(Engine):
     def __init__(self, stack: str) -> None:
         super().__init__()
         self._stack = stack
-        pool = ThreadPoolExecutor(5)  # one for each; Pulumi's command takes as long as all the others
+        pool = ThreadPoolExecutor(5)  # one for each
         self._known: Future[set[str]] = pool.submit(ids_in_state, stack)
         self._info: Future[dict[str, Any]] = pool.submit(lambda: Engine().info)
+        self._networks: Future[list[dict[str, Any]]] = pool.submit(lambda: Engine().networks)
         self._parts: Future[list[Part]] = pool.submit(super().parts, stack)
         self._images: Future[frozenset[str]] = pool.submit(super().own_images)
-        self._subnets: Future[list[Taken]] = pool.submit(super().subnets)
         pool.shutdown(wait=False)
 
     @cached_property
     def info(self) -> dict[str, Any]:
         return self._info.result()
+
+    @cached_property
+    def networks(self) -> list[dict[str, Any]]:
+        return self._networks.result()
 
     def known_ids(self) -> set[str]:
         """Ids of all resources in the stack's state. Raises EngineError."""
@@ -44,12 +49,13 @@ class Machine(Engine):
     def own_images(self) -> frozenset[str]:
         return self._images.result()
 
-    def subnets(self) -> list[Taken]:
-        return self._subnets.result()
-
 
 def ids_in_state(stack: str) -> set[str]:
     """Ids of all resources in the stack's state. Raises EngineError when Pulumi cannot tell."""
+    if (root := local_backend()) is not None:  # what Pulumi's command would read, after 0.2 s of its own
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            file = root / "stacks" / PROJECT / f"{stack}.json"
+            return _ids(json.loads(file.read_text())["checkpoint"]["latest"])
     # The variables of the running program would make the command believe that it is a program itself.
     mine = (
         "PULUMI_BACKEND_URL",
@@ -66,5 +72,8 @@ def ids_in_state(stack: str) -> set[str]:
         raise EngineError(f"pulumi stack export: {error}") from None
     if done.returncode != 0:
         raise EngineError(f"pulumi stack export: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
-    resources = json.loads(done.stdout)["deployment"].get("resources") or []
-    return {resource["id"] for resource in resources if resource.get("id")}
+    return _ids(json.loads(done.stdout)["deployment"])
+
+
+def _ids(deployment: dict[str, Any]) -> set[str]:
+    return {resource["id"] for resource in deployment.get("resources") or [] if resource.get("id")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from components.engine import Engine, EngineError, Part
-from components.machine import Machine
+from components.machine import Machine, ids_in_state
 from components.manifest import Manifest
 from components.preflight import machine_findings
 from components.subnets import Taken
@@ -115,6 +116,7 @@ def test_a_network_that_goes_away_between_two_questions_is_no_error() -> None:
 def test_a_machine_is_asked_once_and_tells_its_errors_where_they_are_wanted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
     for name in ("docker", "pulumi"):
         command = tmp_path / name
         command.write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/calls\necho "{name} is not at home" >&2\nexit 1\n')
@@ -133,3 +135,35 @@ def test_a_machine_is_asked_once_and_tells_its_errors_where_they_are_wanted(
     with pytest.raises(EngineError, match="pulumi is not at home"):
         machine.known_ids()
     assert sorted((tmp_path / "calls").read_text().split()) == ["image", "info", "network", "ps", "stack"]
+
+
+def test_what_is_on_the_engine_is_the_stacks_by_label_or_by_name() -> None:
+    class Told(Engine):
+        def _docker(self, *argv: str, timeout: float = 30) -> str:
+            return {
+                "ps": "c1\tclaude-bottle-agent-s\t\nc2\tx\ts\nc3\tclaude-bottle-agent-t\tt\nc4\ty\t\n",
+                "volume": "claude-bottle-home-s\tclaude-bottle-home-s\t\nv2\tv2\ts\nv3\tv3\t\n",
+            }[argv[0]]
+
+        networks = [
+            {"Id": "n1", "Name": "one", "Labels": {"claude-bottle.stack": "s"}},
+            {"Id": "n2", "Name": "two", "Labels": None},
+        ]
+
+    assert [part.id for part in Told().parts("s")] == ["c1", "c2", "claude-bottle-home-s", "v2", "n1"]
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_the_state_of_a_folder_is_read_there_and_else_pulumi_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: bool
+) -> None:
+    state = {"resources": [{"id": "f00"}, {"urn": "of a component"}]}
+    file = tmp_path / ".pulumi/stacks/claude-bottle/s.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{" if broken else json.dumps({"version": 3, "checkpoint": {"latest": state}}))
+    command = tmp_path / "pulumi"
+    command.write_text("#!/bin/sh\necho '" + json.dumps({"deployment": {"resources": [{"id": "asked"}]}}) + "'\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}")
+    assert ids_in_state("s") == ({"asked"} if broken else {"f00"})
