@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from components.errors import BottleError
-from components.naming import LABEL_ROLE, LABEL_STACK, PREFIX
+from components.naming import LABEL_ROLE, LABEL_STACK, PREFIX, docker_name
 from components.subnets import Taken
 
 _ROLES = ("agent", "egress", "pipelock", "git-gate", "supervise")
@@ -82,8 +82,8 @@ class Engine:
         return told
 
     def parts(self, stack: str) -> list[Part]:
-        """Everything on the engine that carries the stack's label, or a container name of the stack."""
-        own = {f"{PREFIX}-{role}-{stack}" for role in (*_ROLES, "home")}
+        """Everything on the engine that carries the stack's label, or one of its names."""
+        own = {"container": {docker_name(role, stack) for role in _ROLES}, "volume": {docker_name("home", stack)}}
         label = f'{{{{.Label "{LABEL_STACK}"}}}}'
         listing = {
             "container": ["ps", "-a", "--no-trunc", "--format", f"{{{{.ID}}}}\t{{{{.Names}}}}\t{label}"],
@@ -93,7 +93,7 @@ class Engine:
         for kind, argv in listing.items():
             for line in self._docker(*argv).splitlines():
                 identity, name, labelled = line.split("\t")
-                if labelled == stack or name in own:
+                if labelled == stack or name in own[kind]:
                     found.append(Part(kind, identity, name))
         for network in self.networks:
             if (network.get("Labels") or {}).get(LABEL_STACK) == stack:

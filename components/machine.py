@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from components.engine import Engine, EngineError, Part
-from components.stale_lock import PROJECT, local_backend
+from components.stale_lock import state_file
 
 
 class Machine(Engine):
@@ -52,9 +52,8 @@ class Machine(Engine):
 
 def ids_in_state(stack: str) -> set[str]:
     """Ids of all resources in the stack's state. Raises EngineError when Pulumi cannot tell."""
-    if (root := local_backend()) is not None:  # what Pulumi's command would read, after 0.2 s of its own
+    if (file := state_file(stack)) is not None:  # what Pulumi's command would read, after 0.2 s of its own
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            file = root / "stacks" / PROJECT / f"{stack}.json"
             return _ids(json.loads(file.read_text())["checkpoint"]["latest"])
     # The variables of the running program would make the command believe that it is a program itself.
     mine = (

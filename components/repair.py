@@ -19,7 +19,7 @@ from components.engine_address import engine_of
 from components.errors import BottleError
 from components.machine import ids_in_state
 from components.preflight import ADOPT_VOLUMES
-from components.stale_lock import PROJECT, all_stale, local_backend, locks
+from components.stale_lock import PROJECT, all_stale, local_backend, locks, state_file
 
 _QUIET = ["--yes", "--skip-preview", "--non-interactive", "--suppress-outputs"]
 
@@ -37,10 +37,9 @@ def pulumi(stack: str, *argv: str, env: dict[str, str] | None = None) -> None:
 
 def check_state(stack: str) -> None:
     """Raises BottleError with clear words for a state file that is missing, broken or from a newer Pulumi."""
-    root = local_backend()
-    if root is None:
+    root, file = local_backend(), state_file(stack)
+    if root is None or file is None:
         return
-    file = root / "stacks" / PROJECT / f"{stack}.json"
     backups = sorted((root / "backups" / PROJECT / stack).glob(f"{stack}.*.json"))
     how = (
         f"Pulumi keeps backups; the newest: cp {backups[-1]} {file}"

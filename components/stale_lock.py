@@ -1,7 +1,8 @@
-"""Locks of a stack that nobody holds any more: a `pulumi` that was killed leaves its own, and every later one refuses.
+"""What Pulumi keeps of a stack in a folder here: its state, and locks that nobody holds any more.
 
-Only locks of local backends (`file://`), of this machine, whose process is gone, count as stale. Their place and
-content are Pulumi's own: `.pulumi/locks/organization/PROJECT/STACK/ID.json` with pid, username, hostname, timestamp.
+A `pulumi` that was killed leaves its lock, and every later one refuses. Only locks of local backends (`file://`), of
+this machine, whose process is gone, count as stale. Their place and content are Pulumi's own:
+`.pulumi/locks/organization/PROJECT/STACK/ID.json` with pid, username, hostname, timestamp.
 """
 
 from __future__ import annotations
@@ -20,6 +21,12 @@ def local_backend() -> Path | None:
     if not backend.startswith("file://"):
         return None
     return Path(backend.removeprefix("file://")).expanduser() / ".pulumi"
+
+
+def state_file(stack: str) -> Path | None:
+    """Where such a backend keeps a stack's state, whether it is there or not; None for any other."""
+    root = local_backend()
+    return root / "stacks" / PROJECT / f"{stack}.json" if root else None
 
 
 def locks(stack: str) -> list[Path]:

@@ -37,6 +37,12 @@ class Far:
     certificates: Path
 
 
+def put_pair(made: tuple[Any, Any], certificate: Path, key: Path) -> None:
+    """A certificate and its key, as files that end with .pem."""
+    certificate.with_suffix(".pem").write_bytes(world._pem(made[0]))
+    key.with_suffix(".pem").write_bytes(world._key_pem(made[1]))
+
+
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
@@ -60,10 +66,8 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
     ca = world._certificate("claude-bottle test engines")
     (keys / "tls").mkdir()
     (keys / "tls/ca.pem").write_bytes(world._pem(ca[0]))
-    for end, names in (("server", ["localhost"]), ("", [])):
-        certificate, key = world._certificate(end or "owner", issuer=ca, names=names)
-        (keys / f"tls/{end or 'cert'}.pem").write_bytes(world._pem(certificate))
-        (keys / f"tls/{end + '-' if end else ''}key.pem").write_bytes(world._key_pem(key))
+    put_pair(world._certificate("server", issuer=ca, names=["localhost"]), keys / "tls/server", keys / "tls/server-key")
+    put_pair(world._certificate("owner", issuer=ca), keys / "tls/cert", keys / "tls/key")
     with second_engine("egress", "pipelock", "supervise", certificates=keys / "tls") as engine:
         path = engine.host.removeprefix("unix://")
         argv = ["create", "--name", name, "--label", f"{world.LABEL}=ssh", "--network", "host", "--user", "0"]
@@ -170,9 +174,7 @@ def test_destroy_takes_it_away_there(far: Far, bottle: world.BottleUnderTest) ->
 def test_it_comes_up_there_by_tls_too_but_for_nobody_without_a_certificate(
     far: Far, bottle: world.BottleUnderTest, tmp_path: Path
 ) -> None:
-    stranger = world._certificate("stranger")
-    for name, data in (("cert", world._pem(stranger[0])), ("key", world._key_pem(stranger[1]))):
-        (tmp_path / f"{name}.pem").write_bytes(data)
+    put_pair(world._certificate("stranger"), tmp_path / "cert", tmp_path / "key")
     shutil.copy(far.certificates / "ca.pem", tmp_path)
     configure(bottle, {"docker:host": far.engine.tcp_host, "docker:certPath": str(tmp_path)})
     refused = bottle.run("pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", bottle.name)
