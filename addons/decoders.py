@@ -1,23 +1,36 @@
-"""Incremental decoders of the content encodings that the proxies read. What is not listed here is not let through."""
+"""Incremental decoders of the content encodings that the proxies read. What is not listed here is not let through.
+
+No step makes more than STEP bytes at a time, whatever was packed, and all together no more than a limit: a
+decompression bomb costs what the limit says, in time and in memory.
+"""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import brotli
 import zstandard
 
+STEP = 1 << 20  # bytes that one part may have
+MAX_PLAIN = 64 << 20  # bytes: what a decoder makes in all where its user names no other limit ...
+MAX_RATIO = 100  # ... and of a long stream, for each byte that went in (text comes to ten, a page of logs to thirty)
+
 
 class DecodeError(ValueError):
-    """The bytes are not what their encoding promises, or the encoding is not known."""
+    """The bytes are not what their encoding promises, the encoding is not known, or they unpack to too much."""
 
 
 class Decoder(Protocol):
-    """Takes chunks in, gives plain bytes out; `finish` raises DecodeError when the stream ended early."""
+    """Takes chunks in, gives plain bytes out; `finish` raises DecodeError when the stream ended early.
+
+    `feed_parts` gives what a chunk makes in parts of at most STEP bytes, each made when it is asked for; `feed` gives
+    it at once. Both raise DecodeError where all that was made is more than MAX_PLAIN and MAX_RATIO allow.
+    """
 
     def feed(self, chunk: bytes) -> bytes: ...
+    def feed_parts(self, chunk: bytes) -> Iterator[bytes]: ...
     def finish(self) -> None: ...
 
 
@@ -25,82 +38,142 @@ class _Identity:
     def feed(self, chunk: bytes) -> bytes:
         return chunk
 
+    def feed_parts(self, chunk: bytes) -> Iterator[bytes]:
+        if chunk:
+            yield chunk
+
     def finish(self) -> None:
         return None
 
 
-class _Zlib:
+class _Bounded:
+    """What the decoders have in common: the limits, and an end that must be there."""
+
+    def __init__(self) -> None:
+        self._taken = self._made = 0
+        self._begun = False
+
+    def feed(self, chunk: bytes) -> bytes:
+        return b"".join(self.feed_parts(chunk))
+
+    def feed_parts(self, chunk: bytes) -> Iterator[bytes]:
+        self._taken += len(chunk)
+        self._begun = self._begun or bool(chunk)
+        for part in self._parts(chunk):
+            self._made += len(part)
+            if self._made > max(MAX_PLAIN, MAX_RATIO * self._taken):
+                raise DecodeError("it unpacks to too much to be read")
+            if part:
+                yield part
+
+    def finish(self) -> None:
+        if self._begun and not self._ended():
+            raise DecodeError("compressed data ends early")
+
+    def _parts(self, chunk: bytes) -> Iterator[bytes]:
+        raise NotImplementedError
+
+    def _ended(self) -> bool:
+        raise NotImplementedError
+
+
+class _Zlib(_Bounded):
     """gzip (any number of members) and deflate (zlib-wrapped or raw, as browsers accept both)."""
 
     def __init__(self, gzip: bool) -> None:
+        super().__init__()
         self._gzip = gzip
         self._inner = zlib.decompressobj(31 if gzip else 15)
-        self._begun = False
-        self._ended = False
+        self._sure = gzip  # that it is not raw deflate
 
-    def feed(self, chunk: bytes) -> bytes:
-        out = []
-        while chunk:
+    def _parts(self, chunk: bytes) -> Iterator[bytes]:
+        full = False  # whether there may be more of what went in before
+        while chunk or full:
             if self._inner.eof:
                 if not self._gzip:
                     raise DecodeError("data after the end of the stream")
                 self._inner = zlib.decompressobj(31)
             try:
-                out.append(self._inner.decompress(chunk))
+                part = self._inner.decompress(chunk, STEP)
             except zlib.error as error:
-                if self._gzip or self._begun:
+                if self._sure:
                     raise DecodeError("broken compressed data") from error
-                self._inner, self._begun = zlib.decompressobj(-15), True
+                self._inner, self._sure = zlib.decompressobj(-15), True
                 continue
-            self._begun = True
-            chunk = self._inner.unused_data
-        return b"".join(out)
+            self._sure, full = True, len(part) == STEP
+            yield part
+            chunk = self._inner.unconsumed_tail or self._inner.unused_data
+            full = full and not self._inner.eof
 
-    def finish(self) -> None:
-        if self._begun and not self._inner.eof:
-            raise DecodeError("compressed data ends early")
+    def _ended(self) -> bool:
+        return self._inner.eof
 
 
-class _Brotli:
+# A step of 64 bytes makes some 200 MB at most where the library has no limit of its own (brotli before 1.2): a
+# meta-block of 16 MB takes at least five bytes (RFC 7932, section 9.2). The images have 1.2.
+_SMALL = 64
+
+
+class _Brotli(_Bounded):
     def __init__(self) -> None:
-        self._inner = brotli.Decompressor()
-        self._begun = False
+        super().__init__()
+        self._inner: Any = brotli.Decompressor()
+        self._limited = hasattr(self._inner, "can_accept_more_data")
 
-    def feed(self, chunk: bytes) -> bytes:
-        self._begun = self._begun or bool(chunk)
+    def _parts(self, chunk: bytes) -> Iterator[bytes]:
         try:
-            return bytes(self._inner.process(chunk))
+            if not self._limited:
+                for start in range(0, len(chunk), _SMALL):
+                    yield from cut(bytes(self._inner.process(chunk[start : start + _SMALL])))
+                return
+            if chunk:
+                yield from cut(bytes(self._inner.process(chunk, output_buffer_limit=STEP)))
+            while not self._inner.can_accept_more_data():
+                yield from cut(bytes(self._inner.process(b"", output_buffer_limit=STEP)))
         except brotli.error as error:
             raise DecodeError("broken compressed data") from error
 
-    def finish(self) -> None:
-        if self._begun and not self._inner.is_finished():
-            raise DecodeError("compressed data ends early")
+    def _ended(self) -> bool:
+        return bool(self._inner.is_finished())
 
 
-class _Zstd:
+# RFC 9659: what is sent as zstd needs no window of more than 8 MB. A step of 512 bytes makes 16 MB at most: a block of
+# 128 kB takes at least four bytes (RFC 8878, section 3.1.1.2).
+_ZSTD_WINDOW, _ZSTD_STEP = 8 << 20, 512
+
+
+class _Zstd(_Bounded):
     """zstd, any number of frames."""
 
     def __init__(self) -> None:
-        self._inner = zstandard.ZstdDecompressor().decompressobj()
-        self._begun = False
+        super().__init__()
+        self._made_by = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+        self._inner = self._made_by.decompressobj()
 
-    def feed(self, chunk: bytes) -> bytes:
-        out = []
-        while chunk:
-            self._begun = True
-            try:
-                if self._inner.eof:
-                    self._inner = zstandard.ZstdDecompressor().decompressobj()
-                out.append(self._inner.decompress(chunk))
-            except zstandard.ZstdError as error:
-                raise DecodeError("broken compressed data") from error
-            chunk = self._inner.unused_data
-        return b"".join(out)
+    def _parts(self, chunk: bytes) -> Iterator[bytes]:
+        for start in range(0, len(chunk), _ZSTD_STEP):
+            rest = chunk[start : start + _ZSTD_STEP]
+            while rest:
+                try:
+                    if self._inner.eof:
+                        self._inner = self._made_by.decompressobj()
+                    part = self._inner.decompress(rest)
+                except zstandard.ZstdError as error:
+                    raise DecodeError("broken compressed data") from error
+                yield from cut(part)
+                rest = self._inner.unused_data
 
-    def finish(self) -> None:
-        if self._begun and not self._inner.eof:
-            raise DecodeError("compressed data ends early")
+    def _ended(self) -> bool:
+        return bool(self._inner.eof)
+
+
+def cut(data: bytes) -> Iterator[bytes]:
+    """In parts of a STEP."""
+    if len(data) <= STEP:
+        yield data
+        return
+    for start in range(0, len(data), STEP):
+        yield data[start : start + STEP]
 
 
 class _Chain:
@@ -108,9 +181,17 @@ class _Chain:
         self._inner = inner
 
     def feed(self, chunk: bytes) -> bytes:
-        for decoder in self._inner:
-            chunk = decoder.feed(chunk)
-        return chunk
+        return b"".join(self.feed_parts(chunk))
+
+    def feed_parts(self, chunk: bytes) -> Iterator[bytes]:
+        yield from self._through(chunk, 0)
+
+    def _through(self, chunk: bytes, number: int) -> Iterator[bytes]:
+        if number == len(self._inner):
+            yield chunk
+            return
+        for part in self._inner[number].feed_parts(chunk):
+            yield from self._through(part, number + 1)
 
     def finish(self) -> None:
         for decoder in self._inner:
@@ -131,12 +212,17 @@ ACCEPTED_ENCODINGS = "gzip, deflate, br, zstd"
 _MAX_LAYERS = 3
 
 
-def decoder_for(content_encoding: str) -> Decoder:
-    """A decoder for a Content-Encoding value (several are undone last to first). Raises DecodeError if unknown."""
+def layers_of(content_encoding: str) -> list[str]:
+    """The encodings of a Content-Encoding value, as they are undone. Raises DecodeError if one is unknown."""
     names = [name.strip().lower() for name in content_encoding.split(",")]
     if len(names) > _MAX_LAYERS or any(name not in _DECODERS for name in names):
         raise DecodeError(f"content encoding {content_encoding[:40]!r} cannot be read")
-    decoders = [_DECODERS[name]() for name in reversed(names)]
+    return [name for name in reversed(names) if name not in ("", "identity")]
+
+
+def decoder_for(content_encoding: str) -> Decoder:
+    """A decoder for a Content-Encoding value (several are undone last to first). Raises DecodeError if unknown."""
+    decoders = [_DECODERS[name]() for name in layers_of(content_encoding)] or [_Identity()]
     return decoders[0] if len(decoders) == 1 else _Chain(decoders)
 
 
@@ -145,15 +231,15 @@ def is_identity(content_encoding: str) -> bool:
     return all(name.strip().lower() in ("", "identity") for name in content_encoding.split(","))
 
 
-def decode(data: bytes, content_encoding: str, limit: int) -> bytes:
+def decode(data: bytes, content_encoding: str, limit: int = MAX_PLAIN) -> bytes:
     """Decode whole bytes; raises DecodeError when broken, unknown, or larger than `limit` bytes when plain."""
     decoder = decoder_for(content_encoding)
     if is_identity(content_encoding) and len(data) <= limit:
         return data
     out, size = [], 0
-    for start in range(0, len(data), 16384):  # in small steps, so that a decompression bomb is noticed early
-        out.append(decoder.feed(data[start : start + 16384]))
-        size += len(out[-1])
+    for part in decoder.feed_parts(data):
+        out.append(part)
+        size += len(part)
         if size > limit:
             raise DecodeError("the decoded body is too large to be read")
     decoder.finish()

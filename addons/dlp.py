@@ -6,30 +6,28 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote_to_bytes
+from itertools import chain
+from urllib.parse import unquote_to_bytes
 
-from addons.decoders import DecodeError, decoder_for
-from addons.dlp_near import OVERLAP
+from addons.dlp_fields import WORDS, FormFields, ends
+from addons.dlp_packed import Budget
 from addons.dlp_rules import RuleSet
-from addons.dlp_text import PLAIN, REVERSED, WINDOW, View, text_views
-from addons.dlp_views import Unscannable, body_views
-from addons.seed_phrase import has_seed_phrase
+from addons.dlp_stream import EDGE, StreamScan
+from addons.dlp_text import PLAIN, REVERSED, View, text_views
+from addons.dlp_verdict import Finding, Unscannable, place_of
+from addons.dlp_views import body_views, packed_too
+from addons.seed_phrase import find_seed_phrase
 
-
-@dataclass(frozen=True)
-class Finding:
-    """What was found (a rule id) and where (how the bytes had to be read). Never the secret itself."""
-
-    rule: str
-    where: str
-
+__all__ = ["EDGE", "Dlp", "Finding", "StreamScan", "Unscannable"]
 
 _LARGE = 256 << 10  # bytes of a view that is worth another thread: hyperscan and RE2 let others run meanwhile
+_NAME = 8  # bytes of a single field's name, which is none with so many
 _WAITING = 4  # views, so that not all of a long body is held in all its forms
 _POOL = ThreadPoolExecutor(2, "dlp")
 # The readings of a request that carry its content in one piece, so that the next one's can be put behind it.
 _CARRIERS = ("text", "json>values", "form>joined", "parts>joined", "query>joined", "path>joined")
+
+_Hit = tuple[tuple[int, int], Finding]  # first byte, byte behind the last
 
 
 class Dlp:
@@ -41,36 +39,54 @@ class Dlp:
 
     def look(self, views: Iterable[View], edges: list[bytes] | None = None) -> Finding | None:
         """The first finding in the views. Passes Unscannable on. edges: gets what another request may go on with."""
-        waiting: deque[Future[Finding | None]] = deque()
+        waiting: deque[Future[_Hit | None]] = deque()
         for where, data in views:
             if edges is not None and data and where in _CARRIERS:
-                edges.append(data)
-            phrases = self._seed_phrases and not where.endswith((REVERSED, PLAIN))
-            beside = phrases and len(data) >= _LARGE  # of all the rest, for phrases take longest
+                edges.append(_edge(data))
+            beside = len(data) >= _LARGE and self._wants_phrases(where)  # of all the rest, for phrases take longest
             if beside:
                 waiting.append(_POOL.submit(self._phrase_in, where, data))
-            if found := self._rule_in(where, data):
-                return found
-            if phrases and not beside and (found := self._phrase_in(where, data)):
-                return found
-            if len(waiting) > _WAITING and (found := waiting.popleft().result()):
-                return found
-        return next((found for future in waiting if (found := future.result()) is not None), None)
+            if hit := self._rule_in(where, data):
+                return hit[1]
+            if not beside and (hit := self._phrase_in(where, data)):
+                return hit[1]
+            if len(waiting) > _WAITING and (hit := waiting.popleft().result()):
+                return hit[1]
+        return next((hit[1] for future in waiting if (hit := future.result()) is not None), None)
 
-    def _rule_in(self, where: str, data: bytes) -> Finding | None:
-        rule = self._rules.find(data, generic=not where.endswith(REVERSED))
-        return Finding(rule.id, where) if rule else None
+    def _rule_in(self, where: str, data: bytes) -> _Hit | None:
+        if where.endswith(WORDS):
+            return None
+        found = self._rules.first(data, generic=not where.endswith(REVERSED))
+        return (
+            ((found[1], found[2]), Finding(found[0].id, where, place_of(data, found[1], found[2]))) if found else None
+        )
 
-    def _phrase_in(self, where: str, data: bytes) -> Finding | None:
-        return Finding("bip39-seed-phrase", where) if has_seed_phrase(data) else None
+    def _phrase_in(self, where: str, data: bytes) -> _Hit | None:
+        span = find_seed_phrase(data) if self._wants_phrases(where) else None
+        return (span, Finding("bip39-seed-phrase", where, place_of(data, *span))) if span else None
+
+    def _wants_phrases(self, where: str) -> bool:
+        return self._seed_phrases and not where.endswith((REVERSED, PLAIN))
 
     def look_at_url(self, host: str, path: str, edges: list[bytes] | None = None) -> Finding | None:
-        """Host labels, path and query, decoded and joined."""
-        return self.look(_url_views(host, path), edges)
+        """Host labels, path and query, decoded and joined. What cannot be looked at is a finding too."""
+        return self._look_short("url", packed_too(_url_views(host, path), Budget(len(path))), edges)
 
-    def look_at_headers(self, headers: Sequence[tuple[bytes, bytes]]) -> Finding | None:
-        """Header names and values, cookies split and joined."""
-        return self.look(_header_views(headers))
+    def look_at_headers(
+        self, headers: Sequence[tuple[bytes, bytes]], edges: list[bytes] | None = None
+    ) -> Finding | None:
+        """Header names and values, cookies split and joined. What cannot be looked at is a finding too."""
+        if edges is not None:
+            edges += [_edge(value) for _, value in headers]
+        size = sum(len(value) for _, value in headers)
+        return self._look_short("header", packed_too(_header_views(headers), Budget(size)))
+
+    def _look_short(self, what: str, views: Iterable[View], edges: list[bytes] | None = None) -> Finding | None:
+        try:
+            return self.look(views, edges)
+        except Unscannable as error:
+            return Finding(error.reason, what)
 
     def look_at_body(
         self, data: bytes, content_type: str, content_encoding: str, edges: list[bytes] | None = None
@@ -78,81 +94,72 @@ class Dlp:
         """A whole body in every view. Raises Unscannable for what cannot be read."""
         return self.look(body_views(data, content_type, content_encoding), edges)
 
-    def look_across(self, before: bytes, after: bytes) -> Finding | None:
-        """What the end of one request and the beginning of another make together, by the precise rules."""
-        rule = self._rules.find(before + after, generic=False)
-        return Finding(rule.id, "across requests") if rule else None
+    def every_in_request(
+        self, host: str, path: str, body: bytes, content_type: str, content_encoding: str, limit: int
+    ) -> list[Finding] | None:
+        """All that is found in URL and body, each secret once; None where there are more than `limit`.
+
+        Raises Unscannable. For the owner, who decides about a request as a whole.
+        """
+        views = chain(
+            packed_too(_url_views(host, path), Budget(len(path))), body_views(body, content_type, content_encoding)
+        )
+        found: dict[bytes, Finding] = {}
+        for where, view in views:
+            data, steps = view, 0
+            while (hit := self._rule_in(where, data) or self._phrase_in(where, data)) is not None and steps <= limit:
+                (start, end), finding, steps = hit[0], hit[1], steps + 1
+                found.setdefault(bytes(data[start:end]), finding)
+                data = data[:start] + b"*" * (end - start) + data[end:]
+            if len(found) > limit or steps > limit:
+                return None
+        return list(found.values())
+
+    def look_across_all(self, texts: Sequence[bytes]) -> Finding | None:
+        """What the end of one request and the beginning of another make together, by the precise rules. Each text by
+        itself, but in one pass."""
+        if not texts or self._rules.first(b"\n\0\n\0\n".join(texts), generic=False) is None:
+            return None
+        for text in texts:
+            if found := self._rules.first(text, generic=False):
+                return Finding(found[0].id, "across requests", place_of(text, found[1], found[2]))
+        return None
+
+    def begun(self, tails: Iterable[bytes]) -> list[bytes]:
+        """Those that may end within a secret: a vendor's prefix, and nothing behind it that can be no part of one."""
+        return [tail for tail in tails if self._rules.is_begun(tail)]
+
+
+def _edge(data: bytes) -> bytes:
+    """What of a piece may meet another one."""
+    return data if len(data) <= 2 * EDGE else data[:EDGE] + b"\n" + data[-EDGE:]
 
 
 def _url_views(host: str, path: str) -> Iterator[View]:
-    yield from text_views(f"{host}{path}".encode("utf-8", "replace"), label="url")
+    yield from text_views(f"{host}{path}".encode("utf-8", "replace"), "url")
     labels = host.split(".")[:-2]
     if labels:
-        yield from text_views("".join(labels).encode(), label="host")
+        yield from text_views("".join(labels).encode(), "host")
     location, _, query = path.partition("?")
     if query:
-        pairs = parse_qsl(query, keep_blank_values=True, errors="replace")
-        yield from text_views("\n".join(f'{k}="{v}"' for k, v in pairs).encode("utf-8", "replace"), label="query")
-        yield from text_views("".join(v for _, v in pairs).encode("utf-8", "replace"), label="query>joined")
+        fields = query.encode("utf-8", "replace")
+        pairs = [pair.partition(b"=") for pair in re.split(rb"[&;]", fields)]
+        quoted = b"\n".join(_decoded(name) + b'="' + _decoded(value) + b'"' for name, _, value in pairs)
+        yield from text_views(quoted, "query")
+        for label, joined in FormFields().feed(fields, last=True):
+            if joined and (not label.endswith("named") or len(pairs) > 1 or len(fields.partition(b"=")[0]) > _NAME):
+                yield from text_views(joined, f"query>{label.partition('>')[2]}")
     segments = [unquote_to_bytes(segment) for segment in location.split("/")]
-    yield from text_views(b"".join(segments), label="path>joined")
+    yield from text_views(b"".join(segments), "path>joined")
+
+
+def _decoded(value: bytes) -> bytes:
+    return unquote_to_bytes(value.replace(b"+", b" "))
 
 
 def _header_views(headers: Sequence[tuple[bytes, bytes]]) -> Iterator[View]:
-    yield from text_views(b"\n".join(name + b": " + value for name, value in headers), label="header")
+    yield from text_views(b"\n".join(name + b": " + value for name, value in headers), "header")
     cookies = [c.partition(b"=")[2] for name, v in headers if name.lower() == b"cookie" for c in re.split(rb";\s*", v)]
     if cookies:
-        yield from text_views(b"".join(cookies), label="cookie>joined")
-    yield from text_views(b"".join(value for _, value in headers), label="header>joined")
-
-
-class StreamScan:
-    """Looks at a body while it passes: nothing is released before it was looked at.
-
-    `feed` gives the chunks that may go on; after a finding, or a stream that cannot be read, it gives nothing more, and
-    `verdict` says why.
-    """
-
-    def __init__(self, dlp: Dlp, content_encoding: str = "") -> None:
-        self._dlp = dlp
-        self._plain = bytearray()
-        self._plain_end = 0  # of all that was decoded
-        self._held: list[tuple[int, bytes]] = []  # (where in the decoded stream the chunk ends, the chunk as it came)
-        self.verdict: Finding | Unscannable | None = None
-        try:
-            self._decoder = decoder_for(content_encoding)
-        except DecodeError as error:
-            self.verdict = Unscannable("unreadable_encoding", str(error))
-
-    def feed(self, chunk: bytes) -> list[bytes]:
-        """The chunks that may go on now; an empty chunk ends the stream."""
-        if self.verdict is not None:
-            return []
-        try:
-            if chunk:
-                plain = self._decoder.feed(chunk)
-                self._plain += plain
-                self._plain_end += len(plain)
-                self._held.append((self._plain_end, chunk))
-                if len(self._plain) < WINDOW:
-                    return []
-            else:
-                self._decoder.finish()
-            return self._scan(last=not chunk)
-        except DecodeError as error:
-            self.verdict = Unscannable("unreadable_encoding", str(error))
-        except Unscannable as error:
-            self.verdict = error
-        return []
-
-    def _scan(self, last: bool) -> list[bytes]:
-        # Escapes and encodings are undone in the window; a window that begins within base64 is tried at each offset.
-        self.verdict = self._dlp.look(text_views(bytes(self._plain), label="stream"))
-        if self.verdict is not None:
-            return []
-        keep = 0 if last else OVERLAP
-        clean = self._plain_end - keep
-        del self._plain[: len(self._plain) - keep]
-        ready = [chunk for end, chunk in self._held if end <= clean]
-        del self._held[: len(ready)]
-        return ready
+        yield from text_views(b"".join(cookies), "cookie>joined")
+    yield from text_views(b"".join(ends(value) for _, value in headers), "header>joined")

@@ -22,6 +22,7 @@ _GREEK, _FROM_GREEK = "αΑΒεΕΖηΗιΙκΚΜνΝοΟρΡτΤυΥχΧϲϳγ"
 _OTHERS, _FROM_OTHERS = "օսոհցɑɡɩʟꓮꓐꓚꓓꓰꓝꓖꓧ", "ounhgagiLABCDEFGH"
 _ALIKE = dict(zip(_CYRILLIC + _GREEK + _OTHERS, _FROM_CYRILLIC + _FROM_GREEK + _FROM_OTHERS, strict=True))
 _ASCII = bytes(range(128))
+_SHORT = 64 << 10  # bytes of what is no text and looked at all the same
 
 
 @lru_cache(maxsize=4096)
@@ -33,13 +34,22 @@ def folded(data: bytes) -> list[bytes]:
     """The plain reading of what is around letters that have one; empty where none has, or it is no text (UTF-8)."""
     if data.isascii():
         return []
-    data = letters(data)
+    kept = letters(data)
+    if not kept and (len(data) <= _SHORT or _is_text(data)):
+        kept = data.decode(errors="ignore").encode()
+    data = kept
     others = data.translate(None, _ASCII).decode()  # whole letters still: no byte of one in UTF-8 is ASCII
     table = {ord(letter): plain for letter in set(others) if (plain := _plain(letter)) != letter}
     if not table:
         return []
     parts = near(data, places_of(_any_of(tuple(sorted(table))), data))
     return [_replaced(part, table) for part in parts]
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether it is letters for the most part: of random bytes little more than half is left."""
+    pieces = [data[start : start + 1024] for start in range(0, len(data), max(1, len(data) // 8))]
+    return sum(len(piece.decode(errors="ignore").encode()) for piece in pieces) * 10 >= 8 * sum(map(len, pieces))
 
 
 def letters(data: bytes) -> bytes:

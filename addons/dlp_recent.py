@@ -1,44 +1,89 @@
 """Remembers how recent requests ended, to see a secret that was cut in pieces and sent in several. Pure.
 
 It keeps a little of each request for a minute, in memory alone. Ordinary text behind the first part of a secret, or
-before the second, hides them from this; each part by itself is no secret that a rule knows.
+before the second, hides them from this; each part by itself is no secret that a rule knows. One for each bottle, or one
+for the messages of a WebSocket.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from addons.dlp import Dlp, Finding
+from addons.dlp import EDGE, Dlp
+from addons.dlp_verdict import Finding
 
 SECONDS = 60.0
-_EDGE = 200  # bytes; longer than every token that a rule knows by its shape
-_KEPT = 16  # ends of requests, and as many of their chains
+_KEPT = 24  # pieces, whatever they hold ...
+_CHAINS = 16  # ... and what they make with those before them
+_BEGUN = 1000  # and those that may be the beginning of a secret, for as long as they may; with more it refuses
+_SEEN = 2000
+_SHORTEST = 4  # bytes of a piece that meets another one of the same request
+
+Kept = OrderedDict[bytes, tuple[float, int]]  # when it came, and with which request
 
 
 class Recent:
-    """One for each bottle. clock: seconds."""
+    """clock: seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._ends: deque[tuple[float, bytes]] = deque(maxlen=_KEPT)
-        self._chains: deque[tuple[float, bytes]] = deque(maxlen=_KEPT)
+        self._number = 0  # of the request
+        self._pieces: Kept = OrderedDict()
+        self._chains: Kept = OrderedDict()
+        self._begun: Kept = OrderedDict()
+        self._seen: Kept = OrderedDict()  # with which request each piece came last: most headers are always the same
 
     def look(self, dlp: Dlp, edges: Iterable[bytes]) -> Finding | None:
-        """Whether a request that holds these pieces goes on with one before it; if not, it is remembered."""
+        """Whether pieces of a request make a secret with one another, or with those of requests before it, in either
+        order; if not, they are remembered. Where there is more to remember than room, that is a finding."""
         now = self._clock()
-        for kept in (self._ends, self._chains):
-            while kept and kept[0][0] < now - SECONDS:
-                kept.popleft()
-        pieces = [piece for edge in edges if (piece := edge.strip())]
-        before = [end for _, end in (*self._ends, *self._chains)]
-        for end in before:
-            for piece in pieces:
-                if found := dlp.look_across(end, piece[:_EDGE]):
-                    return found
-        # A short piece goes on with what came before it: a secret may be in more than two parts.
-        chains = {(end + piece)[-_EDGE:] for end in before for piece in pieces if len(piece) < _EDGE // 2}
-        self._chains.extend((now, chain) for chain in sorted(chains, key=len))
-        self._ends.extend((now, end) for end in {piece[-_EDGE:] for piece in pieces})
-        return None
+        self._number += 1
+        self._forget(now)
+        pieces = list(dict.fromkeys(piece for edge in edges if (piece := edge.strip())))
+        last = {piece: self._seen[piece][1] if piece in self._seen else 0 for piece in pieces}
+        chains: set[bytes] = set()
+        pairs: list[bytes] = []
+        for piece in pieces:
+            head, tail, came = piece[:EDGE], piece[-EDGE:], last[piece]
+            before = [end for kept in self._stores() for end, (_, number) in kept.items() if number > came]
+            pairs += [end[-EDGE:] + head for end in before]
+            pairs += [tail + end[:EDGE] for end in before]
+            # Two that came together before were looked at together. A letter alone makes no secret of what is none.
+            others = [other for other in pieces if other != piece and not last[other] == came != 0]
+            pairs += [other[-EDGE:] + head for other in others if min(len(other), len(piece)) >= _SHORTEST]
+            # A short piece goes on with what came before it: a secret may be in more than two parts.
+            if len(piece) < EDGE // 2:
+                chains.update((end + piece)[-EDGE:] for end in before)
+        if found := dlp.look_across_all(pairs):
+            return found
+        self._remember(now, dlp, pieces, chains)
+        return Finding("too_much_to_scan", "across requests") if len(self._begun) > _BEGUN else None
+
+    def _stores(self) -> tuple[Kept, ...]:
+        return self._pieces, self._chains, self._begun
+
+    def _remember(self, now: float, dlp: Dlp, pieces: list[bytes], chains: set[bytes]) -> None:
+        for piece in pieces:
+            _keep(self._seen, piece, (now, self._number), _SEEN)
+            # With the number of its first request, for with those before it it was looked at.
+            _keep(self._pieces, piece, (now, self._pieces.get(piece, (now, self._number))[1]), _KEPT)
+        likely = set(dlp.begun(chains))
+        for chain in sorted(chains, key=lambda chain: (chain in likely, len(chain)))[-_CHAINS:]:
+            _keep(self._chains, chain, (now, self._number), _CHAINS)
+        for begun in dlp.begun(piece[-EDGE:] for piece in pieces):
+            if begun not in self._begun:
+                self._begun[begun] = (now, self._number)
+
+    def _forget(self, now: float) -> None:
+        for kept in (*self._stores(), self._seen):
+            while kept and next(iter(kept.values()))[0] < now - SECONDS:
+                kept.popitem(last=False)
+
+
+def _keep(kept: Kept, piece: bytes, when: tuple[float, int], most: int) -> None:
+    kept[piece] = when
+    kept.move_to_end(piece)
+    if len(kept) > most:
+        kept.popitem(last=False)

@@ -1,14 +1,28 @@
-"""Finds where base64 or hex may be: runs of their letters. Pure."""
+"""Finds where base64 or hex may be: runs of their letters, in one piece or broken into lines. Pure."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from addons.dlp_rules import compile_bytes
 
 _LETTERS, _SHORTEST = "A-Za-z0-9+/_-", 20  # both alphabets of base64 (RFC 4648); fifteen bytes of it
 _RUN = compile_bytes(f"[{_LETTERS}]{{{_SHORTEST},}}")
+# Lines of nothing but such letters, however short, as MIME and PEM have them. RE2 goes from line break to line break.
+_LINES = f"(?:[{_LETTERS}]+={{0,2}}\\r?\\n)+[{_LETTERS}]+"
+_FIRST_LINES, _LATER_LINES = compile_bytes(_LINES), compile_bytes(f"\\n{_LINES}")
+_ANY_LINES, _SMALL = compile_bytes(f"(?:\\A|\\n){_LINES}"), 8 << 10  # in little text one call is sooner done than two
+# Between two runs that programs and YAML write in lines: indented, in quotes, with a plus or a comma.
+_BREAK = re.compile(rb"""={0,2}[ \t"'+,\\]{0,8}\r?\n[ \t"'+]*""")
+_INDENTED = 24  # bytes between them, at most: digests in a lock file stand further apart, and are many
+_BETWEEN = re.compile(rb"[^A-Za-z0-9+/_-]+")
+_REST = re.compile(_BREAK.pattern + rb"[A-Za-z0-9+/_-]{1,19}(?![A-Za-z0-9+/_-])")  # the last line is a short one
+
+Span = tuple[int, int]
 
 
 @cache
@@ -24,11 +38,11 @@ def _edges() -> Any:
     return one, Scanner([(0, f"(?:^|[^{_LETTERS}]){run}".encode()), (1, f"{run}(?:[^{_LETTERS}]|\\z)".encode())])
 
 
-def runs(data: bytes) -> list[bytes]:
-    """All runs of twenty letters and more, in their order. RE2 finds the same, with 3 µs for each."""
+def spans(data: bytes) -> list[Span]:
+    """Where all runs of twenty letters and more are, in their order. RE2 finds the same, with 3 µs for each."""
     edges = _edges()
     if edges is None:
-        return list(_RUN.findall(data))
+        return [match.span() for match in _RUN.finditer(data)]
     one, all_edges = edges
     there: list[int] = []
     one.scan(data, lambda *_: there.append(1))
@@ -39,4 +53,39 @@ def runs(data: bytes) -> list[bytes]:
     all_edges.scan(data, lambda end, _, to, *__: ends.append(to - 1) if end else starts.append(to - _SHORTEST))
     if ends and _RUN.fullmatch(data[-_SHORTEST:]):
         ends[-1] = len(data)  # no letter follows it that would be counted
-    return [data[start:end] for start, end in zip(starts, ends, strict=True)]
+    return list(zip(starts, ends, strict=True))
+
+
+def runs(data: bytes) -> list[bytes]:
+    """All runs of twenty letters and more."""
+    return [data[start:end] for start, end in spans(data)]
+
+
+def broken_runs(data: bytes, found: Sequence[Span]) -> Iterable[bytes]:
+    """Runs that line breaks cut into pieces, put together: of any length, or long ones (`found`) that are indented."""
+    if b"\n" not in data or (len(data) < _SMALL and not found and _ANY_LINES.search(data) is None):
+        return ()
+    return _broken_runs(data, found)
+
+
+def _broken_runs(data: bytes, found: Sequence[Span]) -> Iterator[bytes]:
+    first = _FIRST_LINES.match(data) if data.find(b"\n", 0, 200) >= 0 else None
+    for match in (*((first,) if first else ()), *_LATER_LINES.finditer(data)):
+        if len(joined := _BETWEEN.sub(b"", match.group())) >= _SHORTEST:
+            yield joined
+    start, end = 0, -1
+    for (before, there), (here, behind) in pairwise(found):
+        if here - there > _INDENTED or _BREAK.fullmatch(data, there, here) is None:
+            continue
+        if there != end and end > 0:
+            yield _joined(data, start, end)
+        start, end = (start if there == end else before), behind
+    if end > 0:
+        yield _joined(data, start, end)
+    elif len(found) == 1:
+        yield _joined(data, *found[0])
+
+
+def _joined(data: bytes, start: int, end: int) -> bytes:
+    rest = _REST.match(data, end)
+    return _BREAK.sub(b"", data[start : rest.end() if rest else end])

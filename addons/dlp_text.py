@@ -6,26 +6,34 @@ import binascii
 import re
 import warnings
 from collections.abc import Iterable, Iterator
+from functools import cache
 from urllib.parse import unquote_to_bytes
 
 from pybase64 import b64decode
 
+from addons.dlp_find import finder
 from addons.dlp_fold import folded, letters
 from addons.dlp_near import OVERLAP, near, places_of
 from addons.dlp_rules import compile_bytes
-from addons.dlp_runs import runs
+from addons.dlp_runs import broken_runs, spans
+from addons.dlp_verdict import Unscannable
 
 View = tuple[str, bytes]  # (how it was read, for the log; the bytes)
 
 WINDOW = 1 << 20  # bytes that are looked at together
 REVERSED = "reversed"  # a view in which only the precise rules count: generic ones find something in any text
 PLAIN = "plain"  # a view that differs little from another one, of which no more is to be made
-_DEPTH = 3  # encodings within encodings that are undone
-_HEX = re.compile(rb"[0-9A-Fa-f]{32,}")
+_DEPTH = 3  # encodings within encodings that are undone; what is nested deeper is refused
+_ESCAPES = 12  # more of percent signs and backslashes, each of which leaves less
+_HEX, _ALL_HEX = re.compile(rb"[0-9A-Fa-f]{32,}"), re.compile(rb"\s*[0-9A-Fa-f]+\s*")
 # RE2, for these run over every byte of every view.
 _LONG_HEX = compile_bytes(r"(?:[0-9A-Fa-f]{2}){16,}")
 _PERCENT = compile_bytes(r"%[0-9A-Fa-f]{2}")
 _ESCAPE = compile_bytes(r"\\(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|/)")
+_wide = r"(?:[ -~]\x00{1,3}){8}"  # UTF-16 and UTF-32
+_WIDE, _is_wide = compile_bytes(_wide), cache(lambda: finder(_wide))  # RE2 takes four times as long where there is none
+_WORDS = compile_bytes(r"[!-~]{24,}")  # random bytes have as much in a row once in 10 GB
+_DIFFERENT = 10  # letters that text has at least in as much; a pattern in a picture or a program has fewer
 # An unknown escape stays as it is, which is right. Once for the process: a change of filters is for all threads.
 warnings.filterwarnings("ignore", "invalid (octal )?escape sequence", DeprecationWarning)
 _INNER, _SLASH = compile_bytes(r'\\":'), compile_bytes(r"\\/")
@@ -33,29 +41,101 @@ _SHORTEST_HEX, _WORD = 32, 128  # bytes
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
-def text_views(data: bytes, depth: int = _DEPTH, label: str = "text") -> Iterator[View]:
+def windows(data: bytes) -> Iterator[bytes]:
+    """All of it, in overlapping pieces where it is long, so that what is undone at one time stays small."""
+    if len(data) <= WINDOW + OVERLAP:
+        yield data
+        return
+    for start in range(0, len(data), WINDOW):
+        yield data[start : start + WINDOW + OVERLAP]
+
+
+def text_views(data: bytes, label: str = "text") -> Iterator[View]:
     """The bytes themselves, and what percent, backslash, base64 and hex encoding hide in them, nested too;
     backwards, and as a person reads them.
 
-    Long ones are looked at in overlapping windows, so that what is undone at one time stays small. Where few letters
-    are encoded, what is around them is undone, not all.
+    Where few letters are encoded, what is around them is undone, not all. Raises Unscannable for encodings that are
+    nested deeper than they are undone.
     """
-    if len(data) > WINDOW + OVERLAP:
-        for start in range(0, len(data), WINDOW):
-            yield from text_views(data[start : start + WINDOW + OVERLAP], depth, label)
+    for window in windows(data):
+        yield label, window
+        if window:
+            backwards = bytearray(window)
+            backwards.reverse()
+            yield f"{label}>{REVERSED}", bytes(backwards)
+            yield from _undone(window, _DEPTH, label)
+
+
+def _views(data: bytes, depth: int, label: str) -> Iterator[View]:
+    for window in windows(data):
+        yield label, window
+        yield from _undone(window, depth, label)
+
+
+def _undone(data: bytes, depth: int, label: str) -> Iterator[View]:
+    there = spans(data)
+    found: list[bytes] = []
+    if there or b"\n" in data:
+        found = [data[start:end] for start, end in there]
+        found += broken_runs(data, there)
+    if depth == 0:
+        yield from _rest(data, found, label)
         return
-    yield label, data
-    if depth == 0 or not data:
-        return
-    if depth == _DEPTH:
-        yield f"{label}>{REVERSED}", data[::-1]
-    if _INNER.search(data):  # JSON in a string of JSON: what stands between quotes is to be seen so
+    ways: list[tuple[str, Iterable[bytes]]] = [("base64", _base64(found)), ("hex", _hex(found))] if found else []
+    # A letter that begins what is undone is looked for first, which takes next to no time.
+    if b"\\" in data and _INNER.search(data):  # JSON in a string of JSON: what stands between quotes is to be seen so
         yield f"{label}>{PLAIN}", data.replace(b'\\"', b'"')
-    found = runs(data)
-    undone = {"folded": folded(data), "escape": _escapes(data), "base64": _base64(found), "hex": _hex(found)}
-    for how, parts in undone.items():
-        if joined := b"\n".join(parts):
-            yield from text_views(joined, depth - 1, f"{label}>{how}")
+    if not data.isascii() and "folded" not in label:
+        ways.append(("folded", folded(data)))
+    if b"%" in data or b"\\" in data:
+        ways.append(("escape", _escapes(data)))
+    if b"\0" in data and "wide" not in label and _is_wide()(data):
+        ways.append(("wide", _narrow(data)))
+    for how, undone in ways:
+        if joined := b"\n".join(undone):
+            yield from _views(joined, depth - _taken(how, data, label), f"{label}>{how}")
+
+
+def _taken(how: str, data: bytes, label: str) -> int:
+    """How much of the depth it takes: what is folded, or made narrow, is so once; and a binary may have an escape by
+    chance, beside what is encoded in earnest."""
+    if how in ("folded", "wide"):
+        return 0
+    return 0 if how == "escape" and not data.isascii() and label.count(how) < _DEPTH else 1
+
+
+def _rest(data: bytes, found: list[bytes], label: str) -> Iterator[View]:
+    """What is left where as much was undone as is: letters are folded, percent signs and backslashes undone as often
+    as they are there. Raises Unscannable where there is more."""
+    _refuse_deeper(found)
+    left = data
+    if not data.isascii() and "folded" not in label:
+        left = b"\n".join(folded(data)) or data
+    for _ in range(_ESCAPES):
+        undone = b"\n".join(_escapes(left)) if b"%" in left or b"\\" in left else b""
+        if not undone or undone == left:
+            break
+        left = undone
+    else:
+        raise Unscannable("nested_too_deep", "encodings within encodings")
+    if b"\0" in left and _is_wide()(left):
+        left = b"\n".join(_narrow(left))
+    if left is not data:
+        yield f"{label}>rest", left
+        _refuse_deeper([left[start:end] for start, end in spans(left)])
+
+
+def _refuse_deeper(found: Iterable[bytes]) -> None:
+    """Raises Unscannable if what was undone as often as it is holds text that is encoded once more."""
+    long = [run for run in found if len(run) >= 40]
+    words = [words for part in _base64(long) for words in _WORDS.findall(part)]
+    for part in _hex(long):
+        while len(part) >= 40 and _ALL_HEX.fullmatch(part):  # hexadecimal of hexadecimal has digits alone
+            part = binascii.unhexlify(part[: len(part) & ~1])
+        # Numbers in a row are none: text in hexadecimal has a digit beyond nine.
+        words += [words for words in _WORDS.findall(part) if any(byte & 15 > 9 for byte in words)]
+    if any(len(set(letters)) >= _DIFFERENT for letters in words):
+        raise Unscannable("nested_too_deep", "encodings within encodings")
 
 
 def unescaped(data: bytes) -> bytes:
@@ -81,8 +161,13 @@ def encoded(text: str) -> bytes:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
+def _narrow(data: bytes) -> Iterator[bytes]:
+    return (part.replace(b"\0", b"") for part in near(data, places_of(_WIDE, data)))
+
+
 def _escapes(data: bytes) -> Iterator[bytes]:
-    places = [place for kind in (_PERCENT, _ESCAPE) for place in places_of(kind, data)]
+    kinds = [kind for kind, begin in ((_PERCENT, b"%"), (_ESCAPE, b"\\")) if begin in data]
+    places = [place for kind in kinds for place in places_of(kind, data)]
     return (unescaped(unquote_to_bytes(part)) for part in near(data, sorted(places)))
 
 
@@ -91,16 +176,21 @@ def _base64(found: Iterable[bytes]) -> Iterator[bytes]:
     for run in found:
         if len(run) <= _WORD and (run.islower() or run.isupper()):
             continue  # a name or a digest: base64 of fifteen random bytes has letters of one case once in 30,000 times
-        if b"-" in run or b"_" in run:
-            run = run.translate(_TO_STANDARD)
-        whole = memoryview(run)  # of a megabyte a copy takes longer than the decoding
-        for offset in range(4):
-            rest = (len(run) - offset) % 4
-            full = len(run) - rest
-            decoded = b64decode(whole[offset:full], validate=True)
-            if rest > 1:  # one letter alone is no byte
-                decoded += b64decode(run[full:] + b"=" * (4 - rest), validate=True)
-            yield decoded
+        yield from each_offset(run)
+
+
+def each_offset(run: bytes) -> Iterator[bytes]:
+    """A run of base64, in either alphabet, decoded from each of four letters on."""
+    if b"-" in run or b"_" in run:
+        run = run.translate(_TO_STANDARD)
+    whole = memoryview(run)  # of a megabyte a copy takes longer than the decoding
+    for offset in range(4):
+        rest = (len(run) - offset) % 4
+        full = len(run) - rest
+        decoded = b64decode(whole[offset:full], validate=True)
+        if rest > 1:  # one letter alone is no byte
+            decoded += b64decode(run[full:] + b"=" * (4 - rest), validate=True)
+        yield decoded
 
 
 def _hex(found: Iterable[bytes]) -> Iterator[bytes]:

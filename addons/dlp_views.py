@@ -1,139 +1,162 @@
-"""The ways in which one body or URL can be read: each is a view, and a secret in any of them is a secret sent."""
+"""The ways in which one body can be read: each is a view, and a secret in any of them is a secret sent. Pure.
+
+What a body is, its bytes say. What is declared is believed as well: it adds readings, and takes none away.
+"""
 
 from __future__ import annotations
 
-import io
+import codecs
 import json
 import re
-import zipfile
-from collections.abc import Iterator
-from email.message import Message
-from email.parser import BytesParser
-from email.policy import HTTP
-from typing import Any
-from urllib.parse import unquote_to_bytes
+from collections.abc import Iterable, Iterator
 
-from addons.decoders import DecodeError, decode
-from addons.dlp_text import PLAIN, View, encoded, text_views, unescaped
+from addons.decoders import DecodeError, decode, layers_of
+from addons.dlp_allow import compile_bytes
+from addons.dlp_fields import WORDS, FormFields, JsonStrings, ends, is_form_like, is_json_like
+from addons.dlp_near import OVERLAP
+from addons.dlp_packed import Budget, long_runs, members, most_plain
+from addons.dlp_parts import is_cut, is_message, joined_parts, part_of, parts_of
+from addons.dlp_text import PLAIN, REVERSED, WINDOW, View, text_views, windows
+from addons.dlp_verdict import Unscannable
 
-MAX_PLAIN = 64 << 20  # bytes of one body after decompression
-_ENDS = 1 << 10  # letters
-_DEPTH = 3  # archives and parts within one another
+__all__ = ["DEPTH", "Unscannable", "body_views", "member_views", "packed_too", "stream_views"]
 
-
-class Unscannable(ValueError):
-    """What cannot be read as what it claims to be; `reason` is a refusal's reason id."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+DEPTH = 4  # archives and parts within one another
+_UNDONE = ("base64", "hex", "wide", "escape", "rest")
+_IN_TAGS, _PHRASE = compile_bytes(">[^<>A-Za-z]{0,20}([A-Za-z]{3,8})[^<>A-Za-z]{0,20}<"), 12
+_CHARSET = re.compile(r"""charset\s*=\s*"?([A-Za-z0-9._:-]{1,40})""", re.IGNORECASE)
+# Read as they are; or no text, and slow to undo.
+_AS_IT_IS = ("utf-8", "ascii", "iso8859-1", "cp1252", "punycode", "idna", "undefined")
 
 
 def body_views(data: bytes, content_type: str, content_encoding: str = "") -> Iterator[View]:
-    """Every view of a body. Raises Unscannable where the body is not what its headers say."""
+    """Every view of a body. Raises Unscannable where it cannot be read to its end."""
+    budget = Budget(len(data))
     try:
-        data = decode(data, content_encoding, MAX_PLAIN)
+        for name in layers_of(content_encoding):
+            # What a decoder skips: names and comments in gzip, frames in zstd, metadata in brotli.
+            yield from packed_too(text_views(data, "raw"), budget, but_the_first=True)
+            data = decode(data, name, most_plain(len(data)))
     except DecodeError as error:
         raise Unscannable("unreadable_encoding", str(error)) from error
-    yield from _typed(data, content_type, _DEPTH)
+    yield from _readings(data, content_type, DEPTH, budget)
 
 
-def _typed(data: bytes, content_type: str, depth: int) -> Iterator[View]:
+def stream_views(data: bytes, label: str, depth: int) -> Iterator[View]:
+    """What a part of a stream shows; what is packed in the stream itself is not looked for here."""
+    yield from _text(data, label, depth, Budget(len(data)), whole=False)
+
+
+def member_views(data: bytes, depth: int) -> Iterator[View]:
+    """What something short shows that was packed in something else."""
+    yield from _deeper("archive", data, "", depth, Budget(len(data)))
+
+
+def packed_too(views: Iterable[View], budget: Budget, *, but_the_first: bool = False) -> Iterator[View]:
+    """The views, and what is packed in each. but_the_first: the first one begins with what is unpacked elsewhere."""
+    for number, (label, data) in enumerate(views):
+        yield label, data
+        if not label.endswith((REVERSED, PLAIN)):
+            inside = data[1:] if but_the_first and number == 0 else data
+            yield from _packed(inside, DEPTH, budget)
+
+
+def _readings(
+    data: bytes, content_type: str, depth: int, budget: Budget, *, strict: bool = True, sure: bool = True
+) -> Iterator[View]:
     if not data:
         return
     kind = content_type.partition(";")[0].strip().lower()
-    is_json = kind == "application/json" or kind.endswith("+json")
-    # JSON is read once more with its escapes undone, so that as it is it needs no second reading.
-    yield from text_views(data, depth=0, label=PLAIN) if is_json else text_views(data)
-    if data[:2] == b"\x1f\x8b" or data[:4] == b"\x28\xb5\x2f\xfd":
-        yield from _compressed(data, depth)
-    elif data[:4] == b"PK\x03\x04":
-        yield from _zip(data, depth)
-    elif kind.startswith("multipart/"):
-        yield from _multipart(data, content_type, depth)
-    elif is_json:
-        yield from _json(data)
-    elif kind == "application/x-www-form-urlencoded":
-        values = [unquote_to_bytes(v.partition(b"=")[2].replace(b"+", b" ")) for v in re.split(rb"[&;]", data)]
-        yield from text_views(b"".join(values), label="form>joined")
+    yield from _packed(data, depth, budget, strict=strict, sure=sure)
+    raw, data = data, _in_utf_8(data, content_type)
+    if data is not raw:
+        yield from _text(raw, "text", depth, budget)
+    if kind == "application/json" or kind.endswith(("+json", "json-seq", "ndjson")) or is_json_like(data):
+        pieces: list[bytes] = []
+        joined = list(JsonStrings(pieces).feed(data, last=True))
+        undone = b"".join(pieces)
+        if undone != data:
+            yield from ((PLAIN, window) for window in windows(data))
+        yield from _text(undone, "json", depth, budget)
+        yield from _joined(joined)
+    else:
+        yield from _text(data, "text", depth, budget)
+        if b"<" in data and len(words := _IN_TAGS.findall(data)) >= _PHRASE:  # of a seed phrase, each between tags
+            yield f"markup>{WORDS}", b"\n".join(words)
+    if kind == "application/x-www-form-urlencoded" or is_form_like(data):
+        yield from _joined(FormFields().feed(data, last=True))
+    if kind.startswith("multipart/") or is_cut(data):
+        yield from _parts(data, content_type, depth, budget)
+    elif kind.startswith("message/") or is_message(data):
+        part = part_of(data)
+        if part.content_type or part.payload is not data:
+            yield from _deeper("part", part.payload, part.content_type, depth, budget)
 
 
-def _compressed(data: bytes, depth: int) -> Iterator[View]:
-    if depth == 0:
-        raise Unscannable("nested_too_deep", "archives within archives")
-    try:
-        plain = decode(data, "gzip" if data[0] == 0x1F else "zstd", MAX_PLAIN)
-    except DecodeError as error:
-        raise Unscannable("unreadable_encoding", str(error)) from error
-    for label, view in _typed(plain, "", depth - 1):
-        yield f"archive>{label}", view
+def _text(data: bytes, label: str, depth: int, budget: Budget, *, whole: bool = True) -> Iterator[View]:
+    """The text's views, and what is packed in those that undo something. whole: it does not go on."""
+    in_one = len(data) <= WINDOW + OVERLAP
+    for name, view in text_views(data, label):
+        yield name, view
+        how = name.rpartition(">")[2]
+        if how in _UNDONE:  # an archive that is spelt so; a binary that has a percent sign is none
+            yield from _packed(view, depth, budget, whole=whole or not in_one, sure=how != "escape" or data.isascii())
+    for run in long_runs(data):
+        yield from _packed(run, depth, budget, whole=whole)
 
 
-def _zip(data: bytes, depth: int) -> Iterator[View]:
-    if depth == 0:
-        raise Unscannable("nested_too_deep", "archives within archives")
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
-        if sum(info.file_size for info in archive.infolist()) > MAX_PLAIN:
-            raise Unscannable("too_large_to_scan", "the archive is too large when unpacked")
-        for info in archive.infolist():
-            for label, view in _typed(archive.read(info), "", depth - 1):
-                yield f"archive>{label}", view
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise Unscannable("unreadable_encoding", "a broken, encrypted or unknown archive") from error
+def _joined(views: Iterable[View]) -> Iterator[View]:
+    looked_at = b""
+    for label, joined in views:
+        if joined and joined != looked_at:  # without keys, values are all that there is
+            yield from ((label, w) for w in windows(joined)) if label.endswith(WORDS) else text_views(joined, label)
+        looked_at = joined
 
 
-def _multipart(data: bytes, content_type: str, depth: int) -> Iterator[View]:
-    if depth == 0:
-        raise Unscannable("nested_too_deep", "multipart within multipart")
-    head = b"Content-Type: " + content_type.encode("latin-1", "replace") + b"\r\n\r\n"
-    message = BytesParser(policy=HTTP).parsebytes(head + data)
-    parts = message.get_payload()
-    if not isinstance(parts, list) or not parts:
-        raise Unscannable("unreadable_multipart", "a multipart body without its boundary")
-    if len(parts) > 1000:
-        raise Unscannable("unreadable_multipart", "a multipart body with more than 1,000 parts")
-    joined = []
+def _packed(
+    data: bytes, depth: int, budget: Budget, *, strict: bool = False, whole: bool = True, sure: bool = True
+) -> Iterator[View]:
+    scraps, joined = [], []
+    for member in members(data, budget, strict=strict, sure=sure):
+        if member.unfinished and not whole:
+            raise Unscannable("too_large_to_scan", "an archive in base64 that is too long to be held")
+        if member.scrap or (depth == 0 and not member.whole):
+            scraps.append(member.data)
+            continue
+        joined.append(ends(member.data))
+        yield from _deeper("archive", member.data, "", depth, budget, strict and member.whole, member.whole)
+    if scraps:
+        yield from text_views(b"\n".join(scraps), "scraps")
+    if len(joined) > 1:
+        yield from text_views(b"".join(joined), "archive>joined")
+
+
+def _parts(data: bytes, content_type: str, depth: int, budget: Budget) -> Iterator[View]:
+    parts = parts_of(data, content_type)
     for part in parts:
-        if not isinstance(part, Message):
-            raise Unscannable("unreadable_multipart", "a multipart body whose parts cannot be told apart")
-        decoded = part.get_payload(decode=True)
-        payload = decoded if isinstance(decoded, bytes) else b""
-        joined.append(payload)
-        for label, view in _typed(payload, part.get_content_type(), depth - 1):
-            yield f"part>{label}", view
-    yield from text_views(b"".join(p.strip(b"\r\n") for p in joined if len(p) < 4096), label="parts>joined")
+        yield from _deeper("part", part.payload, part.content_type, depth, budget)
+    yield from _joined(joined_parts(parts))
 
 
-class _Object(list[tuple[str, Any]]):
-    """The pairs of a JSON object: a dict would drop a key that is there twice."""
+def _deeper(
+    label: str, data: bytes, content_type: str, depth: int, budget: Budget, strict: bool = True, sure: bool = True
+) -> Iterator[View]:
+    if depth == 0:
+        raise Unscannable("nested_too_deep", "archives within archives, or parts within parts")
+    for name, view in _readings(data, content_type, depth - 1, budget, strict=strict, sure=sure):
+        yield f"{label}>{name}", view
 
 
-def _json(data: bytes) -> Iterator[View]:
-    """All of it with escapes undone; and the strings joined, with and without keys, for a secret split over fields."""
+def _in_utf_8(data: bytes, content_type: str) -> bytes:
+    """In UTF-8, where it is declared to be text of another kind, or is JSON in UTF-16 or UTF-32 (RFC 4627, 3)."""
+    declared = _CHARSET.search(content_type)
     try:
-        waiting = [json.loads(data, object_pairs_hook=_Object)]
-    except (ValueError, RecursionError) as error:
-        raise Unscannable("invalid_json", "the body says that it is JSON and is not") from error
-    if (spelling := json.detect_encoding(data)) != "utf-8":
-        data = data.decode(spelling, "replace").encode()
-    yield from text_views(unescaped(data), label="json")
-    strings: list[str] = []
-    values: list[str] = []
-    while waiting:  # in the order of the text, however deep
-        item = waiting.pop()
-        if isinstance(item, str):
-            strings.append(_ends(item))
-            values.append(strings[-1])
-        elif isinstance(item, list):
-            waiting.extend(reversed(item))
-        elif isinstance(item, tuple):
-            strings.append(_ends(item[0]))
-            waiting.append(item[1])
-    for label, chosen in (("json>joined", strings), ("json>values", values)):
-        yield from text_views(encoded("".join(chosen)), label=label)
-
-
-def _ends(value: str) -> str:
-    """Where fields are joined, only the two ends of a long value meet others."""
-    return value if len(value) <= 2 * _ENDS else f"{value[:_ENDS]}\n{value[-_ENDS:]}"
+        name = codecs.lookup(declared.group(1)).name if declared else ""
+        if name and name not in _AS_IT_IS:
+            return data.decode(name, "replace").encode("utf-8", "replace")
+    except (LookupError, UnicodeError):  # no charset that is known here
+        pass
+    if b"\0" in data[:4] and (name := json.detect_encoding(data)) != "utf-8":
+        text = data.decode(name, "replace").encode("utf-8", "replace")
+        return text if is_json_like(text) else data
+    return data

@@ -1,110 +1,194 @@
-"""The bodies that pass egress: uploads are watched for the bottle's tokens, answers have them masked."""
+"""The bodies that pass egress: uploads are watched for the bottle's tokens, answers have those of their host masked."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterator
 
 from mitmproxy import http
 
-from addons.decoders import DecodeError, decode, decoder_for, is_identity
-from addons.proxy_guard import abort, cut, log_refusal
-from addons.reflection import MaskedStream, TokenMask
+from addons.decision_log import log_refusal
+from addons.decoders import DecodeError, Decoder, decoder_for, is_identity
+from addons.flow_end import end_flow
+from addons.reflection import MaskedStream, TokenMask, UploadWatch
 from addons.refusal import Refusal
+from addons.refuse import cut
+from addons.request_rules import FormOverrideScan
 
-_MAX_PLAIN = 64 << 20  # bytes of a buffered body when decoded
+# An answer may unpack to so many bytes, or to so many for each that came: a bomb of a kilobyte ends early.
+_FREE_PLAIN, _RATIO = 8 << 20, 100
+# First bytes of a file that is compressed, to its decoder (RFC 1952, 2.3.1; RFC 8878, 3.1.1; RFC 1950, 2.2).
+_ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+_PACKED = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), *((magic, "deflate") for magic in _ZLIB))
+_MAGIC = max(len(magic) for magic, _ in _PACKED)
+
+Stream = Callable[[bytes], list[bytes]]
 
 
 def has_token(request: http.Request, mask: TokenMask) -> bool:
-    """True if a buffered body, as sent or decoded, or a trailer holds a token."""
+    """True if a buffered body, as sent or decoded, or a trailer holds a token. Raises nothing."""
     body = request.raw_content or b""
-    if mask.found_in(body) or any(mask.found_in(value) for _, value in (request.trailers or http.Headers()).fields):
+    trailers = b"\n".join(name + b": " + value for name, value in (request.trailers or http.Headers()).fields)
+    if mask.found_in(body) or mask.found_in(trailers):
         return True
+    encoding = request.headers.get("content-encoding", "") or _packed(body)
     try:
-        return mask.found_in(decode(body, request.headers.get("content-encoding", ""), _MAX_PLAIN))
+        return not is_identity(encoding) and UploadWatch(mask, decoder_for(encoding)).feed(body)
     except DecodeError:
         return False  # pipelock refuses what it cannot decode
 
 
-def watch_upload(flow: http.HTTPFlow, mask: TokenMask) -> None:
-    """Stream the request body; cut the connections when a token turns up in it."""
-    if not mask:
+def watch_upload(flow: http.HTTPFlow, mask: TokenMask, form: FormOverrideScan | None = None) -> None:
+    """Stream the request body as it comes; end the flow before a token that turns up in it is whole.
+
+    form: looks for a field that asks for another method.
+    """
+    if not mask and form is None:
         flow.request.stream = True
         return
     encoding = flow.request.headers.get("content-encoding", "")
-    raw, plain = MaskedStream(mask), None
+    watch, inside = UploadWatch(mask), _PackedFile(mask)
     if not is_identity(encoding):
         with contextlib.suppress(DecodeError):  # what egress cannot read, pipelock does not let out
-            plain = MaskedStream(mask, decoder_for(encoding))
+            watch = UploadWatch(mask, _Metered(decoder_for(encoding)))
     ended = False
 
-    def stream(chunk: bytes) -> bytes:
+    def stream(chunk: bytes) -> list[bytes]:
         nonlocal ended
         if ended:
-            return b""
-        out = raw.feed(chunk) if chunk else raw.finish()
+            return []
         try:
-            if chunk and plain:
-                plain.feed(chunk)
-            ended = raw.found or (plain is not None and plain.found)
+            ended = bool(mask) and (watch.feed(chunk) or (is_identity(encoding) and inside.feed(chunk)))
         except DecodeError:
             ended = True
         if ended:
             cut(flow, Refusal("egress", "token_in_request", "The body holds a credential of this bottle."))
-            return b""
-        return out
+            return []
+        if form is not None and form.feed(chunk):
+            ended = True
+            cut(flow, Refusal("egress", "ambiguous_request", "A field of the form asks for another method."))
+            return []
+        return [chunk] if chunk else []
 
     flow.request.stream = stream
 
 
-def mask_headers(headers: http.Headers, mask: TokenMask) -> None:
-    """Mask tokens in header or trailer values, in place."""
-    headers.fields = tuple((name, mask.mask(value)) for name, value in headers.fields)
-
-
 def mask_response(flow: http.HTTPFlow, response: http.Response, mask: TokenMask) -> None:
-    """Stream the response, never holding it whole, with tokens masked; compressed ones are sent on plain."""
+    """Stream the response, never holding it whole, with the tokens of its host masked; packed ones go on plain."""
     if not mask:
         response.stream = True
         return None
-    mask_headers(response.headers, mask)
+    response.headers.fields = tuple(mask.mask_fields(response.headers.fields))
     response.reason = mask.mask(response.reason.encode("latin-1", "replace")).decode("latin-1")
+    if flow.request.method == "HEAD" or response.status_code == 304:
+        # The length of what is not sent tells how well it packs, so whether it repeats what the request held.
+        for name in ("content-length", "content-encoding"):
+            response.headers.pop(name, None)
+        response.stream = True
+        return None
     encoding = response.headers.get("content-encoding", "")
-    decoder = None
+    decoder: Decoder | None = None
     if not is_identity(encoding):
         try:
-            decoder = decoder_for(encoding)
+            decoder = _Metered(decoder_for(encoding))
         except DecodeError:
-            return _replace(
-                flow, response, Refusal("egress", "unreadable_response", "The response cannot be read.", 502)
-            )
-        has_body = flow.request.method != "HEAD" and response.status_code not in (204, 304)
-        if has_body:
+            return _replace(flow, response)
+        if response.status_code != 204:
             response.headers.pop("content-encoding", None)
-            _unknown_length(flow.request, response)
-    masked = MaskedStream(mask, decoder)
-
-    def stream(chunk: bytes) -> bytes:
-        try:
-            return masked.feed(chunk) if chunk else masked.finish()
-        except DecodeError:
-            abort(flow)
-            return b""
-
-    response.stream = stream
+            response.headers.pop("content-length", None)
+    response.stream = _masking(flow, MaskedStream(mask, decoder), mask)
     return None
 
 
-def _unknown_length(request: http.Request, response: http.Response) -> None:
-    response.headers.pop("content-length", None)
-    if request.http_version == "HTTP/1.1":
-        response.headers["transfer-encoding"] = "chunked"
+def _masking(flow: http.HTTPFlow, masked: MaskedStream, mask: TokenMask) -> Stream:
+    inside, ended = _PackedFile(mask), False
+
+    def stream(chunk: bytes) -> list[bytes]:
+        nonlocal ended
+        if ended:
+            return []
+        try:
+            pieces = masked.feed(chunk) if chunk else masked.finish()
+            if any(inside.feed(piece) for piece in pieces):
+                log_refusal(flow, Refusal("egress", "token_in_response", "The answer holds a credential.", 502))
+                raise DecodeError("a token in a compressed file")
+        except DecodeError:
+            ended = True
+            end_flow(flow)
+            return []
+        return pieces
+
+    return stream
 
 
-def _replace(flow: http.HTTPFlow, response: http.Response, refusal: Refusal) -> None:
+class _TooMuch(DecodeError):
+    """What unpacks to more than anybody would send packed."""
+
+
+class _PackedFile:
+    """Watches what a body unpacks to that is a compressed file itself, however its first bytes are cut into pieces."""
+
+    def __init__(self, mask: TokenMask) -> None:
+        self._mask, self._head = mask, b""
+        self._watch: UploadWatch | None = None
+
+    def feed(self, piece: bytes) -> bool:
+        """True once a token is complete in there. DecodeError passes through."""
+        if self._watch is None and len(self._head) < _MAGIC:
+            self._head += piece
+            if not (packed := _packed(self._head)):
+                return False
+            self._watch, piece = UploadWatch(self._mask, _Lenient(_Metered(decoder_for(packed)))), self._head
+        return self._watch is not None and self._watch.feed(piece)
+
+
+class _Metered:
+    """A decoder that gives up early on what unpacks to far more than came."""
+
+    def __init__(self, inner: Decoder) -> None:
+        self._inner, self._taken, self._made = inner, 0, 0
+
+    def feed(self, chunk: bytes) -> bytes:
+        return b"".join(self.feed_parts(chunk))
+
+    def feed_parts(self, chunk: bytes) -> Iterator[bytes]:
+        self._taken += len(chunk)
+        for part in self._inner.feed_parts(chunk):
+            self._made += len(part)
+            if self._made > max(_FREE_PLAIN, _RATIO * self._taken):
+                raise _TooMuch("it unpacks to far more than came")
+            yield part
+
+    def finish(self) -> None:
+        self._inner.finish()
+
+
+class _Lenient(_Metered):
+    """For what only begins like a compressed file: once it is none, it unpacks to nothing."""
+
+    _broken = False
+
+    def feed_parts(self, chunk: bytes) -> Iterator[bytes]:
+        if self._broken:
+            return
+        try:
+            yield from self._inner.feed_parts(chunk)
+        except _TooMuch:
+            raise
+        except DecodeError:
+            self._broken = True
+
+
+def _packed(data: bytes) -> str:
+    return next((name for magic, name in _PACKED if data.startswith(magic)), "")
+
+
+def _replace(flow: http.HTTPFlow, response: http.Response) -> None:
     """Send a refusal in place of an answer whose headers have come already, dropping its body."""
+    refusal = Refusal("egress", "unreadable_response", "The response cannot be read.", 502)
     body = refusal.body(method=flow.request.method, host=flow.request.host, path=flow.request.path)
     response.status_code, response.reason = refusal.status, ""
     length = str(len(body)).encode()
     response.headers = http.Headers([(b"content-type", b"application/json"), (b"content-length", length)])
-    response.stream = lambda chunk: b"" if chunk else body
+    response.stream = lambda chunk: [] if chunk else [body]
     log_refusal(flow, refusal)

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import posixpath
 import re
-from dataclasses import dataclass
-from urllib.parse import unquote
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from addons import forge_api
+from addons.egress_paths import by_path, unclear_path
 from addons.hosts import canonical_pattern, host_matches
 from addons.injection import SLOT, auth_header
 from addons.refusal import Refusal
+from addons.targets import check_target, checked_path, is_git_push_request
 from addons.until import ended, parse_until, write_until
 
 INTROSPECTION_HOST = "_egress.local"
@@ -31,7 +33,13 @@ class TableError(ValueError):
 
 @dataclass(frozen=True)
 class Route:
-    """One declared way out. Empty `paths` stands for every path. until: seconds since the epoch; then it is gone."""
+    """One declared way out. Empty `paths` stands for every path. until: seconds since the epoch; from then on it lets
+    nothing through, and holds its place: what a wider route allows does not fill it.
+
+    allow_headers: lower-case names that the owner lets through (addons/request_rules.py). allow_ranges: whether Range
+    may pass where a token is put in. inspected: whether pipelock reads what is sent there. forge: the capabilities of
+    addons/forge_api.py that the owner has named.
+    """
 
     host: str
     paths: tuple[str, ...] = ()
@@ -40,6 +48,10 @@ class Route:
     slot: str | None = None
     description: str = ""
     until: float | None = None
+    allow_headers: frozenset[str] = frozenset()
+    allow_ranges: bool = False
+    inspected: bool = False
+    forge: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -63,21 +75,27 @@ class RouteTable:
         return cls(tuple(_route(i, item) for i, item in enumerate(table["routes"])), hashlib.sha256(data).hexdigest())
 
     def candidates(self, host: str) -> list[Route]:
-        """Routes of the most specific pattern that stands for the host: an exact name before the longest wildcard."""
-        there = self.live_routes()
-        patterns = {route.host for route in there if host_matches(route.host, host)}
+        """Routes of the most specific pattern that stands for the host: an exact name before the longest wildcard.
+
+        Those that have ended are among them.
+        """
+        patterns = {route.host for route in self.routes if host_matches(route.host, host)}
         if not patterns:
             return []
         best = max(patterns, key=lambda pattern: (not pattern.startswith("*."), len(pattern)))
-        return [route for route in there if route.host == best]
+        return [route for route in self.routes if route.host == best]
 
     def live_routes(self) -> list[Route]:
         """The routes whose time has not ended."""
         return [route for route in self.routes if not ended(route.until)]
 
     def injected_headers(self, host: str) -> frozenset[str]:
-        """Lower-case names of the headers that some route of this host fills in."""
+        """Lower-case names of the headers that some route of this host fills in, or did before it ended."""
         return frozenset(auth_header(r.auth_scheme) for r in self.candidates(host) if r.auth_scheme)
+
+    def slots(self, host: str) -> frozenset[str]:
+        """The slots of the tokens that some route of this host puts in, or did before it ended."""
+        return frozenset(route.slot for route in self.candidates(host) if route.slot)
 
     def decide(self, *, scheme: str, host: str, port: int, method: str, path: str) -> Route | Refusal:
         """The route that carries the request, or why there is none. `host` is canonical; `path` has its query."""
@@ -88,22 +106,18 @@ class RouteTable:
                 "git://git-gate/<name>.git, which scans the commits and forwards them upstream.",
             )
         routes = self.candidates(host)
-        if not routes:
-            return _refuse("host_not_declared", f"{host} is not among the declared routes of this bottle.")
+        if all(ended(route.until) for route in routes):
+            over = ", or what was declared has ended" if routes else ""
+            return _refuse("host_not_declared", f"{host} is not among the declared routes of this bottle{over}.")
         if ALLOWED_PORTS.get(scheme) != port:
             return _refuse("port_not_allowed", f"{scheme} leaves on port {ALLOWED_PORTS.get(scheme, 443)} only.")
-        matched = _by_path(routes, path)
-        if isinstance(matched, Refusal):
-            return matched
-        for route in matched:
-            if method in route.methods:
-                if route.slot and scheme != "https":
-                    return _refuse(
-                        "tls_required", f"{host} has an injected credential, so it is reached by https only."
-                    )
-                return route
-        methods = ", ".join(sorted({m for route in matched for m in route.methods}))
-        return _refuse("method_not_declared", f"{method} is not declared for this path of {host}; declared: {methods}.")
+        unclear = check_target(path)
+        if unclear is not None:
+            return _refuse("ambiguous_path", unclear)
+        readings = by_path(routes, path)
+        if isinstance(readings, Refusal):
+            return readings
+        return carried(readings, scheme, host, method, forge_api.needed(method, path, host))
 
     def describe(self) -> dict[str, object]:
         """What the agent may know of the table: no slot, no token."""
@@ -127,9 +141,74 @@ def _refuse(reason: str, message: str) -> Refusal:
     return Refusal("egress", reason, message)
 
 
+def carried(
+    readings: Sequence[list[Route]], scheme: str, host: str, method: str, needed: str | None
+) -> Route | Refusal:
+    """The route that carries a method, or why none does. readings: as of `by_path`. needed: the forge's capability."""
+    verdicts = [_carried(matched, scheme, host, method, needed) for matched in readings]
+    if len(verdicts) == 1:
+        return verdicts[0]
+    # Servers read this path in more than one way: it passes if each reading passes, and with the same credential.
+    return _narrowest(verdicts) or unclear_path(host)
+
+
+def _carried(matched: list[Route], scheme: str, host: str, method: str, needed: str | None) -> Route | Refusal:
+    matched = [route for route in matched if not ended(route.until)]
+    if not matched:
+        return _refuse("path_not_declared", f"What was declared for this path of {host} has ended.")
+    if needed is not None and not any(needed in route.forge for route in matched):
+        return refuse_forge(host, needed)  # before the method: with that alone the agent would be refused again
+    carrying = [route for route in matched if method in route.methods]
+    if carrying and needed is not None:
+        # Nobody lends a capability to another route's credential.
+        carrying = [route for route in carrying if needed in _granted(route, carrying)]
+        if not carrying:
+            return refuse_forge(host, needed)
+    if carrying:
+        route = carrying[0]
+        if route.slot and scheme != "https":
+            return _refuse("tls_required", f"{host} has an injected credential, so it is reached by https only.")
+        return replace(route, forge=_granted(route, carrying))
+    methods = ", ".join(sorted({m for route in matched for m in route.methods}))
+    return _refuse("method_not_declared", f"{method} is not declared for this path of {host}; declared: {methods}.")
+
+
+def _narrowest(verdicts: list[Route | Refusal]) -> Route | None:
+    """What all of them allow with one credential; None if one refuses, or has another credential."""
+    routes = [verdict for verdict in verdicts if isinstance(verdict, Route)]
+    if len(routes) < len(verdicts) or len({(route.slot, route.auth_scheme) for route in routes}) > 1:
+        return None
+    return replace(
+        routes[0],
+        methods=tuple(m for m in routes[0].methods if all(m in route.methods for route in routes)),
+        allow_headers=frozenset.intersection(*(route.allow_headers for route in routes)),
+        allow_ranges=all(route.allow_ranges for route in routes),
+        forge=frozenset.intersection(*(route.forge for route in routes)),
+    )
+
+
+def _granted(route: Route, others: list[Route]) -> frozenset[str]:
+    """The capabilities that routes with this route's credential name."""
+    same = [other.forge for other in others if (other.slot, other.auth_scheme) == (route.slot, route.auth_scheme)]
+    return frozenset().union(*same)
+
+
+def refuse_forge(host: str, capability: str) -> Refusal:
+    """The refusal of a call to a forge's API that needs a capability which no route names."""
+    means = forge_api.CAPABILITIES[capability]
+    return Refusal(
+        "egress",
+        "forge_write",
+        f"This call of {host} can {means}, so it is refused. Push code to the git-gate remote, "
+        f"git://git-gate/<name>.git; for anything else ask for the route with forge: [{capability}].",
+        forge=capability,
+    )
+
+
 def _route(index: int, item: object) -> Route:
     where = f"routes[{index}]"
     known = {"host", "paths", "methods", "auth_scheme", "slot", "description", "until"}
+    known |= {"allow_headers", "allow_ranges", "inspected", "forge"}
     if not isinstance(item, dict) or not set(item) <= known or not isinstance(item.get("host"), str):
         raise TableError(f"{where} is not an object with a host and no other keys than {sorted(known)}")
     try:
@@ -154,59 +233,14 @@ def _route(index: int, item: object) -> Route:
         until = parse_until(str(item["until"])) if "until" in item else None
     except ValueError as error:
         raise TableError(f"{where}.until: {error}") from error
-    return Route(host, tuple(paths), tuple(methods), scheme, slot, str(item.get("description", "")), until)
-
-
-def checked_path(path: str) -> str | None:
-    """The path as every server reads it, or None where servers differ.
-
-    None for dot segments (plain, encoded, with parameters), encoded slashes, backslashes, percent signs and control
-    characters: with any of these, the prefix that is compared here need not be the one that the upstream serves.
-    """
-    raw = path.partition("?")[0].partition("#")[0]
-    if not raw.startswith("/") or not raw.isascii() or "\\" in raw or re.search(r"%(?![0-9A-Fa-f]{2})", raw):
-        return None
-    if re.search(r"%(?:2f|5c|25|[01][0-9a-f]|7f)|[\x00-\x20\x7f]", raw, re.IGNORECASE):
-        return None
-    plain = unquote(raw, errors="surrogateescape")
-    if any(segment.partition(";")[0] in (".", "..") for segment in plain.split("/")):
-        return None
-    return plain
-
-
-def _by_path(routes: list[Route], path: str) -> list[Route] | Refusal:
-    host = routes[0].host
-    if not any(route.paths for route in routes):
-        return routes
-    plain = checked_path(path)
-    if plain is None:
-        return _refuse("ambiguous_path", f"{host} has path rules, and this path can be read in more than one way.")
-    best = -1
-    found: list[Route] = []
-    for route in routes:
-        longest = max((len(p) for p in route.paths or ("",) if _below(p, plain)), default=-1)
-        if longest > best:
-            best, found = longest, [route]
-        elif longest == best and longest >= 0:
-            found.append(route)
-    return found or _refuse("path_not_declared", f"This path of {host} is not among the declared ones.")
-
-
-def _below(prefix: str, path: str) -> bool:
-    return path == prefix or path.startswith(prefix if prefix.endswith("/") or not prefix else prefix + "/")
-
-
-def is_git_push_request(path: str) -> bool:
-    """True for both requests of a smart-HTTP push, however they are spelled; fetch and clone are not pushes.
-
-    A push asks for `…/info/refs?service=git-receive-pack` and posts to `…/git-receive-pack` (gitprotocol-http(5)).
-    """
-    location, _, query = path.partition("?")
-    for _ in range(5):  # until nothing is left to decode; deeper nesting than this no server undoes
-        location, query = unquote(location, errors="replace"), unquote(query.replace("+", " "), errors="replace")
-    location = re.sub(r"[\x00-\x20\x7f]", "", location.replace("\\", "/").lower())
-    bare = "/".join(segment.partition(";")[0] for segment in location.partition("#")[0].partition("?")[0].split("/"))
-    last = posixpath.normpath("/" + bare)
-    if last.endswith("/git-receive-pack"):
-        return True
-    return last.endswith("/info/refs") and "git-receive-pack" in (query + location).lower()
+    headers, flags = item.get("allow_headers", []), (item.get("allow_ranges", False), item.get("inspected", False))
+    if not isinstance(headers, list) or not all(isinstance(h, str) and auth_header(f"header:{h}") for h in headers):
+        raise TableError(f"{where}.allow_headers: not a list of header names")
+    if not all(isinstance(flag, bool) for flag in flags):
+        raise TableError(f"{where}: allow_ranges and inspected are true or false")
+    forge = item.get("forge", [])
+    if not isinstance(forge, list) or not set(forge) <= set(forge_api.CAPABILITIES):
+        raise TableError(f"{where}.forge: not a list of {', '.join(forge_api.CAPABILITIES)}")
+    described = str(item.get("description", ""))
+    allowed = frozenset(h.lower() for h in headers)
+    return Route(host, tuple(paths), tuple(methods), scheme, slot, described, until, allowed, *flags, frozenset(forge))

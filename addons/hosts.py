@@ -14,14 +14,28 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
 # inet_aton(3) takes one to four parts, each decimal, octal or hexadecimal: 127.1, 0x7f000001, 2130706433, 0177.0.0.1.
 _ATON_PART = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)\Z")
 
-# Not reachable on the public internet, or pointing back inside. Documentation prefixes are left out: nothing routes
-# them, and they let a test network play the internet. Sources: IANA IPv4/IPv6 Special-Purpose Address Registries.
+# Not reachable on the public internet, or pointing back inside: the IANA IPv4 and IPv6 Special-Purpose Address
+# Registries (RFC 6890 and what updates it), multicast, and for IPv6 all that is no global unicast (2000::/3, RFC 4291,
+# 2.4). Left out are the documentation prefixes 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24 and 2001:db8::/32: nothing
+# routes them, and they let a test network play the internet.
 INTERNAL_NETWORKS: tuple[str, ...] = (
     "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
-    "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
-    "::/128", "::1/128", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/32", "2002::/16", "fc00::/7",
-    "fe80::/10", "fec0::/10", "ff00::/8",
+    "192.31.196.0/24", "192.52.193.0/24",  # AS112 and AMT (RFC 7535, RFC 7450)
+    "192.88.99.0/24",  # relays of 6to4 (RFC 7526)
+    "192.168.0.0/16", "192.175.48.0/24",  # AS112 (RFC 7534)
+    "198.18.0.0/15",
+    "168.63.129.16/32",  # the host of a machine in Azure ("What is IP address 168.63.129.16?", learn.microsoft.com)
+    "224.0.0.0/4", "240.0.0.0/4",
+    # Loopback, IPv4-compatible, -mapped and -translated addresses, NAT64, the discard and dummy prefixes; segment
+    # routing (5f00::/16); unique local, link-local, site-local and multicast addresses.
+    "::/3", "4000::/2", "8000::/1",
+    "2001::/23",  # IETF protocol assignments: Teredo, ORCHID, AMT, benchmarking, …
+    "2002::/16",  # 6to4: an IPv4 address in the prefix
+    "2620:4f:8000::/48",  # AS112 (RFC 7534)
+    "3fff::/20",  # documentation (RFC 9637)
 )  # fmt: skip
+# In the last 64 bits of an address, before the IPv4 address to which a packet goes on (ISATAP, RFC 5214, 6.1).
+_ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 
 
 def is_ip_literal(host: str) -> bool:
@@ -102,6 +116,13 @@ class AddressGuard:
             ip = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:
             return False
-        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
-            ip = ip.ipv4_mapped
-        return not any(ip in network for network in self._networks[0 if ip.version == 4 else 1])
+        if isinstance(ip, ipaddress.IPv6Address):
+            if ip.ipv4_mapped:  # the same socket address as the IPv4 one (RFC 4291, 2.5.5.2)
+                ip = ip.ipv4_mapped
+            elif (int(ip) >> 32) & 0xFFFF_FFFF in _ISATAP and not self._is_outside(int(ip) & 0xFFFF_FFFF):
+                return False
+        return self._is_outside(ip)
+
+    def _is_outside(self, ip: ipaddress.IPv4Address | ipaddress.IPv6Address | int) -> bool:
+        address = ipaddress.IPv4Address(ip) if isinstance(ip, int) else ip
+        return not any(address in network for network in self._networks[0 if address.version == 4 else 1])

@@ -12,6 +12,8 @@ _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}\Z")
 # Whatever the agent sends of these on a host with an injected token is not the owner's, so it does not leave.
 MIN_TOKEN_LENGTH = 8  # bytes: what is shorter could stand in any answer by chance
 CREDENTIAL_HEADERS = ("authorization", "x-api-key", "proxy-authorization", "cookie")
+# By this egress tells pipelock which header of a request it has put in; pipelock takes it out.
+MARK_HEADER = "x-claude-bottle-injected"
 # Headers that say where a request goes or where it ends are no place for a token.
 _FRAMING_HEADERS = frozenset(
     [

@@ -1,21 +1,27 @@
 """Contents that were refused and that the owner may let through one time each.
 
 Used by pipelock (what DLP found) and by git-gate (pushes under review); the owner comes by `docker exec`, never by the
-agent's network. A grant is for one digest and one proposal: granting it again, after a crash, changes nothing.
+agent's network. A grant is for one digest and one proposal: granting it again, after a crash, changes nothing. A
+content is held for a day, a grant for an hour; a clock that was set back ends both.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-MAX_HELD = 30
+MAX_HELD, MAX_BYTES = 30, 64 << 20
+HELD_SECONDS, GRANT_SECONDS = 24 * 3600, 3600
+_USED_SECONDS = 30 * 24 * 3600  # for how long it is known that a proposal was granted
+_SKEW = 5  # seconds by which the time of a file may be ahead
 _DIGEST, _PROPOSAL = re.compile(r"sha256:[0-9a-f]{64}\Z"), re.compile(r"p-[0-9a-f]{10}\Z")
 
 
@@ -38,43 +44,110 @@ class Once:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def hold(self, digest: str, about: dict[str, Any]) -> None:
-        """Note a refused content; the oldest ones are let go."""
+    def hold(self, digest: str, about: dict[str, Any], pages: Sequence[str] = ()) -> None:
+        """Note a refused content; the oldest ones are let go. pages: all that the owner may read of it, in order.
+
+        What is held says how many `pages` there are, which `view` they are, and has the first one as `excerpt`.
+        """
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        self._write(self._folder / f"{digest}.held", json.dumps({**about, "digest": digest, "time": time.time()}))
-        for old in sorted(self._folder.glob("*.held"), key=lambda file: file.stat().st_mtime)[:-MAX_HELD]:
-            old.unlink(missing_ok=True)
+        told = {**about, "digest": digest, "time": time.time()}
+        if pages:
+            view = digest_of(*(page.encode("utf-8", "surrogatepass") for page in pages))
+            told.update(pages=len(pages), view=view, excerpt=pages[0])
+        lines = [json.dumps(told), *(json.dumps(page) for page in pages)]
+        self._write(self._folder / f"{digest}.held", "\n".join(lines) + "\n")
+        self._let_go()
 
     def held(self, digest: str) -> dict[str, Any] | None:
-        """What is known of a refused content."""
-        file = self._folder / f"{digest}.held"
-        return json.loads(file.read_text()) if is_digest(digest) and file.is_file() else None
+        """What is known of a refused content, with its first page."""
+        lines = self._lines(digest, 1)
+        return json.loads(lines[0]) if lines else None
+
+    def page(self, digest: str, number: int) -> dict[str, Any] | None:
+        """One of the pages, the first is 1: `page`, `pages`, `view`, `text`. None where there is no such page."""
+        lines = self._lines(digest, number + 1) if number >= 1 else []
+        if number < 1 or len(lines) <= number:
+            return None
+        about = json.loads(lines[0])
+        return {"page": number, "pages": about["pages"], "view": about["view"], "text": json.loads(lines[number])}
 
     def grant(self, digest: str, proposal: str) -> bool:
         """Let this content through once; False when it is not held. The same proposal again changes nothing."""
         if not is_digest(digest) or not _PROPOSAL.match(proposal):
             raise ValueError("not a digest and the id of a proposal")
-        if self._used(proposal).exists():
+        known = (self._used(proposal), self._bound(digest, proposal), self._folder / f"{digest}.{proposal}.granted")
+        if any(file.exists() for file in known):
             return True
         if self.held(digest) is None:
             return False
         self._write(self._folder / f"{digest}.{proposal}.granted", "")
         return True
 
-    def take(self, digest: str) -> bool:
-        """Use a grant up: True for exactly one caller per grant."""
-        for file in self._folder.glob(f"{digest}.*.granted"):
+    def bind(self, digest: str) -> str | None:
+        """Begin to use a grant, so that nobody else does: the proposal of it, None where there is none.
+
+        `spend` ends it; `release` gives it back. A grant that neither was done to is used up.
+        """
+        for file in self._granted(digest):
+            proposal = file.name.split(".")[1]
+            if not _younger(file, GRANT_SECONDS):
+                continue
             try:
-                file.rename(self._used(file.name.split(".")[1]))
+                file.rename(self._bound(digest, proposal))
             except FileNotFoundError:
-                continue  # another request was faster
-            (self._folder / f"{digest}.held").unlink(missing_ok=True)
-            return True
-        return False
+                continue  # another one was faster
+            return proposal
+        return None
+
+    def spend(self, digest: str, proposal: str) -> None:
+        """What was bound is used up."""
+        self._bound(digest, proposal).rename(self._used(proposal))
+        (self._folder / f"{digest}.held").unlink(missing_ok=True)
+
+    def release(self, digest: str, proposal: str) -> None:
+        """What was bound can be used again, within its hour."""
+        self._bound(digest, proposal).rename(self._folder / f"{digest}.{proposal}.granted")
+
+    def take(self, digest: str) -> bool:
+        """Use a grant up: True for exactly one caller per grant, and within an hour of it."""
+        proposal = self.bind(digest)
+        if proposal is None:
+            return False
+        self.spend(digest, proposal)
+        return True
 
     def is_granted(self, digest: str) -> bool:
-        """Whether a grant waits to be used."""
-        return any(self._folder.glob(f"{digest}.*.granted"))
+        """Whether a grant waits to be used, and is not over."""
+        return any(_younger(file, GRANT_SECONDS) for file in self._granted(digest))
+
+    def _granted(self, digest: str) -> list[Path]:
+        return list(self._folder.glob(f"{digest}.*.granted")) if is_digest(digest) else []
+
+    def _lines(self, digest: str, count: int) -> list[str]:
+        """The first lines of what is held; none once its day is over."""
+        file = self._folder / f"{digest}.held"
+        if not is_digest(digest) or not _younger(file, HELD_SECONDS):
+            return []
+        try:
+            with file.open() as text:
+                return [line for line, _ in zip(text, range(count), strict=False)]
+        except FileNotFoundError:
+            return []
+
+    def _let_go(self) -> None:
+        """What is over, what is too much, and what tells of grants of long ago."""
+        held = [(file, found) for file in self._folder.glob("*.held") if (found := _stat(file))]
+        size = 0
+        for place, (file, found) in enumerate(sorted(held, key=lambda one: one[1].st_mtime, reverse=True)):
+            size += found.st_size
+            if place >= MAX_HELD or (size > MAX_BYTES and place) or not _younger(file, HELD_SECONDS):
+                file.unlink(missing_ok=True)
+        for file in (f for kind in ("used", "granted", "bound") for f in self._folder.glob(f"*.{kind}")):
+            if not _younger(file, _USED_SECONDS):
+                file.unlink(missing_ok=True)
+
+    def _bound(self, digest: str, proposal: str) -> Path:
+        return self._folder / f"{digest}.{proposal}.bound"
 
     def _used(self, proposal: str) -> Path:
         return self._folder / f"{proposal}.used"
@@ -86,14 +159,30 @@ class Once:
         beside.replace(file)
 
 
-def main() -> int:
-    """The owner's side: `held DIGEST` prints what is known, `grant DIGEST PROPOSAL` lets it through once."""
-    folder, verb, digest = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-    once = Once(folder)
+def _stat(file: Path) -> os.stat_result | None:
+    with contextlib.suppress(OSError):
+        return file.stat()
+    return None
+
+
+def _younger(file: Path, seconds: float) -> bool:
+    """Whether a file is there that was written within these seconds."""
+    found = _stat(file)
+    return found is not None and -_SKEW <= time.time() - found.st_mtime <= seconds
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The owner's side: `held DIGEST` prints what is known, `page DIGEST N` a page of it, `grant DIGEST PROPOSAL` lets
+    it through once."""
+    folder, verb, digest, *rest = sys.argv[1:] if argv is None else argv
+    once = Once(Path(folder))
     if verb == "held":
         print(json.dumps(once.held(digest)))
         return 0
-    if once.grant(digest, sys.argv[4]):
+    if verb == "page":
+        print(json.dumps(once.page(digest, int(rest[0]))))
+        return 0
+    if verb == "grant" and once.grant(digest, rest[0]):
         return 0
     print("this content is not held any more; let the agent try it again, and ask again", file=sys.stderr)
     return 1

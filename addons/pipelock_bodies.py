@@ -10,49 +10,73 @@ from addons import pipelock_core as core
 from addons.dlp import Dlp, Finding, StreamScan
 from addons.dlp_recent import Recent
 from addons.dlp_views import Unscannable
-from addons.proxy_guard import cut
 from addons.refusal import Refusal
+from addons.refuse import cut
+from addons.request import Decision, Outcome
 
 _IN_THREAD = 64 << 10  # bytes: larger bodies are looked at beside the event loop, so that streams go on
 
 
-async def look_at_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow) -> Refusal | None:
+async def inspect_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
     """Why a body that is all there may not leave, or None. recent: the requests before it."""
-    request, edges = flow.request, flow.metadata.pop("edges", [])
-    body = request.raw_content or b""
+    request = flow.request
     kind, encoding = request.headers.get("content-type", ""), request.headers.get("content-encoding", "")
+    return await _inspect(dlp, recent, request.raw_content or b"", kind, encoding, decision)
+
+
+async def inspect_message(dlp: Dlp, recent: Recent, content: bytes) -> Refusal | None:
+    """Why a message of a WebSocket may not leave, or None. recent: the messages before it."""
+    return await _inspect(dlp, recent, content, "", "", Decision(Outcome.ALLOW))
+
+
+async def _inspect(
+    dlp: Dlp, recent: Recent, body: bytes, kind: str, encoding: str, decision: Decision
+) -> Refusal | None:
+    edges = decision.edges
     try:
-        if len(body) > _IN_THREAD:
-            finding = await asyncio.to_thread(dlp.look_at_body, body, kind, encoding, edges)
+        if len(body) > _IN_THREAD or encoding:
+            match = await asyncio.to_thread(dlp.look_at_body, body, kind, encoding, edges)
         else:
-            finding = dlp.look_at_body(body, kind, encoding, edges)
+            match = dlp.look_at_body(body, kind, encoding, edges)
+        match = match or recent.look(dlp, edges)
     except Unscannable as error:
         return core.refuse(error.reason, f"The body cannot be read, so it does not leave: {error}.")
-    finding = finding or recent.look(dlp, edges)
-    return found(finding) if finding else None
+    return dlp_refusal(match) if match else None
 
 
-def stream_body(dlp: Dlp, flow: http.HTTPFlow) -> None:
-    """Let the body pass in pieces, each once it was looked at; both connections are cut at a finding."""
-    scan = StreamScan(dlp, flow.request.headers.get("content-encoding", ""))
+def stream_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow, decision: Decision) -> None:
+    """Let the body pass in pieces, each once it was looked at; the flow ends at a finding."""
+    headers = flow.request.headers
+    scan = StreamScan(dlp, headers.get("content-encoding", ""), headers.get("content-type", ""))
+    ended = False
 
     def stream(chunk: bytes) -> list[bytes]:
-        before = scan.verdict
+        nonlocal ended
+        if ended:
+            return []
         ready = scan.feed(chunk)
-        if scan.verdict is not None and before is None:
-            cut_body(flow, scan.verdict)
-        return ready
+        verdict = scan.verdict
+        if verdict is None and not chunk:
+            try:
+                verdict = recent.look(dlp, [*decision.edges, *scan.edges])
+            except Unscannable as error:
+                verdict = error
+        if verdict is None:
+            return ready
+        ended = True
+        cut_body(flow, verdict)
+        return []
 
     flow.request.stream = stream
 
 
 def cut_body(flow: http.HTTPFlow, verdict: Finding | Unscannable) -> None:
     """End a request of which a part has left."""
-    refusal = found(verdict) if isinstance(verdict, Finding) else core.refuse(verdict.reason, str(verdict))
+    refusal = dlp_refusal(verdict) if isinstance(verdict, Finding) else core.refuse(verdict.reason, str(verdict))
     cut(flow, refusal)
 
 
-def found(finding: Finding) -> Refusal:
+def dlp_refusal(finding: Finding) -> Refusal:
     """The refusal that a finding makes; it never holds the secret."""
     return core.refuse(
         "dlp_match",

@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 from addons.egress_core import ALLOWED_PORTS
 from addons.hosts import INTERNAL_NETWORKS, AddressGuard, any_match, canonical_host, canonical_pattern, host_matches
 from addons.refusal import Refusal
+from addons.targets import is_git_push_request
 from addons.until import ended, parse_until
 
 # Sections and keys of the file (PIPELOCK.md's, checked with a build of the 2.3 line). `builtin` is this engine's own
@@ -116,6 +117,10 @@ class Policy:
 
     def refuse_url(self, path: str) -> Refusal | None:
         """Why a URL is not even looked at, or None."""
+        if is_git_push_request(path):
+            return refuse(
+                "git_push", "git push over HTTP is refused on every host. Push to the git-gate remote instead."
+            )
         if len(path) > self.max_url_length:
             return refuse("url_too_long", f"The URL is longer than {self.max_url_length} characters.")
         return None

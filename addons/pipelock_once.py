@@ -1,17 +1,28 @@
-"""What DLP refused, let through one time where the owner has said so: by the digest of method, URL and body."""
+"""What DLP refused, let through one time where its owner says so: by the digest of method, URL, headers and body."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mitmproxy import http
 
+from addons.dlp import Dlp
+from addons.dlp_verdict import Unscannable
 from addons.once import Once, digest_of
 from addons.refusal import Refusal
+from addons.request import Decision
 
-_SHOWN = 8 << 10  # bytes of a held body that its owner is shown
+# Headers that differ from try to try and say nothing to a server about what to do. All others are in the digest.
+_VOLATILE = frozenset(
+    """accept-encoding connection content-length date expect host if-modified-since if-none-match priority
+    sentry-trace te tracestate traceparent transfer-encoding user-agent x-amzn-trace-id x-b3-parentspanid x-b3-sampled
+    x-b3-spanid x-b3-traceid x-cloud-trace-context x-correlation-id x-request-id x-stainless-retry-count
+    x-stainless-timeout""".split()  # noqa: SIM905
+)
+_SHOWN = 4 << 10  # bytes of headers, all of which the owner is shown
+_FINDINGS = 20
 
 
 class PipelockOnce:
@@ -20,32 +31,52 @@ class PipelockOnce:
     def __init__(self, folder: Path) -> None:
         self._once = Once(folder)
 
-    def judge(self, flow: http.HTTPFlow, verdict: Any) -> Any:
-        """For what DLP refused: its host if the owner lets exactly this through once, else with the digest to ask by.
+    async def judge(self, flow: http.HTTPFlow, decision: Decision, refusal: Refusal, dlp: Dlp) -> Refusal | None:
+        """For what DLP refused: None if the owner lets exactly this through once, else with the digest to ask by.
 
-        Any other verdict comes back as it is; so does a finding in a header, for headers differ from try to try, and
-        one in a streamed body, which is not here as a whole.
+        Any other refusal comes back as it is. So does what an owner could not be shown whole: a finding in a header
+        (they differ from try to try), in a streamed body, more findings or longer headers than anybody reads.
         """
         request = flow.request
-        if not isinstance(verdict, Refusal) or verdict.reason != "dlp_match" or request.stream:
-            return verdict
-        if flow.metadata.get("in_headers"):
-            return verdict
-        body, encoding = request.raw_content or b"", request.headers.get("content-encoding", "")
-        named = (request.method, request.scheme, request.host, request.path, encoding)
-        digest = digest_of(*(text.encode("utf-8", "surrogateescape") for text in named), body)
+        if refusal.reason != "dlp_match" or request.stream or decision.in_headers:
+            return refusal
+        told = [_line(name, value, decision.unread) for name, value in request.headers.fields]
+        kept = sorted(line for line in told if line.partition(b":")[0].decode("latin-1") not in _VOLATILE)
+        body = request.raw_content or b""
+        named = (request.method, request.scheme, request.host, request.path)
+        digest = digest_of(*(text.encode("utf-8", "surrogateescape") for text in named), *kept, b"", body)
         if self._once.take(digest):
-            flow.metadata.update(once=digest, pipelock=request.host)
-            for name in ("proxy-authorization", "proxy-connection"):
-                request.headers.pop(name, None)
-            return request.host
+            decision.once = digest
+            return None
+        places = await asyncio.to_thread(_places, dlp, request)
+        if not places or sum(map(len, kept)) > _SHOWN:
+            return refusal
         self._once.hold(
             digest,
             {
                 "what": f"{request.method} {request.scheme}://{request.host}{request.path}",
-                "why": verdict.message,
+                "headers": b"\n".join(kept).decode(errors="replace"),
+                "why": refusal.message,
                 "size": len(body),
-                "excerpt": f"({encoding})" if encoding else body[:_SHOWN].decode(errors="replace"),
+                "excerpt": places,
             },
         )
-        return replace(verdict, content=digest)
+        return replace(refusal, content=digest)
+
+
+def _line(name: bytes, value: bytes, unread: frozenset[str]) -> bytes:
+    lowered = name.lower()
+    # The owner's own credential is neither kept nor, by a digest that the agent sees, told.
+    return lowered + b": " + (b"(put in by egress)" if lowered.decode("latin-1") in unread else value)
+
+
+def _places(dlp: Dlp, request: http.Request) -> str:
+    """What stands around each finding, as it was read; "" where there are too many, or it cannot be read to its end."""
+    kind, encoding = request.headers.get("content-type", ""), request.headers.get("content-encoding", "")
+    body = request.raw_content or b""
+    try:
+        found = dlp.every_in_request(request.host, request.path, body, kind, encoding, _FINDINGS)
+    except Unscannable:
+        return ""
+    told = [f"[{one.rule}, {one.where}]\n{one.place.decode(errors='replace')}" for one in found or ()]
+    return "\n\n".join(told)

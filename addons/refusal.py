@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from addons.no_approval import instead
+
 # The supervise tool with which the agent asks its owner to change what this part decided.
 ASK_WITH = {"egress": "egress-block", "pipelock": "pipelock-block"}
 
@@ -17,6 +19,7 @@ class Refusal:
     message: one or two sentences for the agent: what was wrong and what can be done. Never holds a secret.
     status: HTTP status of the answer.
     content: digest by which the owner may let exactly this through once, or "".
+    forge: the capability that a call to a forge needs, or "".
     """
 
     by: str
@@ -24,9 +27,14 @@ class Refusal:
     message: str
     status: int = 403
     content: str = ""
+    forge: str = ""
 
     def body(self, *, method: str, host: str, path: str) -> bytes:
-        """The answer's JSON body; the query string is left out, for it may hold what was refused."""
+        """The answer's JSON body; the query string is left out, for it may hold what was refused.
+
+        It names the tool to ask with, or says that no approval helps and what does.
+        """
+        other_way = instead(self.reason, self.content)
         fields = {
             "error": "refused",
             "refused_by": self.by,
@@ -35,7 +43,11 @@ class Refusal:
             "method": method,
             "host": host,
             "path": path.partition("?")[0][:300],
-            "ask_with": {"server": "supervise", "tool": ASK_WITH[self.by]},
+            **({"no_approval": f"No approval lets this through: {other_way}."} if other_way else self._ask_with()),
             **({"content": self.content} if self.content else {}),
+            **({"forge": self.forge} if self.forge else {}),
         }
         return json.dumps(fields, indent=2).encode() + b"\n"
+
+    def _ask_with(self) -> dict[str, object]:
+        return {"ask_with": {"server": "supervise", "tool": ASK_WITH[self.by]}}

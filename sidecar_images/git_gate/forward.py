@@ -1,54 +1,75 @@
-"""Hands a push on to the upstream, with the owner's credential, in one push; says what the upstream took."""
+"""Hands a push on to the upstream, with the owner's credential, in one push; says what the upstream took.
+
+There are three outcomes. The upstream says yes, or no, for each ref; or its answer is lost, and then it is asked what
+it has. What has not begun to be sent is a no: git runs pre-push before that.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from .mirror import UpstreamError, git, words
 from .push_policy import Command
 from .remotes import Remote
 
 _LIMIT = 900  # seconds
+_ASKING = 60  # seconds
+_HERE = Path(__file__).parent
+_HOOKS = _HERE / "hooks" if (_HERE / "hooks").is_dir() else _HERE.parent / "hooks"
+_NO = ("[rejected]", "[remote rejected]")
+_ATOMIC = "does not support --atomic"
 
 
 @dataclass
 class Forwarded:
-    """accepted: refs that the upstream has now. said: its words, for the client."""
+    """accepted: refs that the upstream has. said: its words, for the client. unknown: refs of which nobody knows."""
 
     accepted: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
 
 
 def forward(remote: Remote, commands: Sequence[Command], options: Iterable[str]) -> Forwarded:
     """Push the same refs to the same places, each only where the upstream still has what the client was told."""
+    options = list(options)
     done = _push(remote, commands, options, atomic=True)
-    if not done.accepted and any("does not support --atomic" in line for line in done.said):
+    if not done.accepted and not done.unknown and any(_ATOMIC in line for line in done.said):
         done = _push(remote, commands, options, atomic=False)
-    return done
+    return settle(done, commands, lambda refs: refs_of(remote, refs)) if done.unknown else done
 
 
 def _push(remote: Remote, commands: Sequence[Command], options: Iterable[str], *, atomic: bool) -> Forwarded:
     leases = [f"--force-with-lease={c.ref}:{'' if c.creates else c.old}" for c in commands]
     specs = [f"{'' if c.deletes else c.new}:{c.ref}" for c in commands]
-    argv = ["git", "push", "--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no"]
-    argv += ["--atomic"] if atomic else []
+    argv = ["git", "-c", f"core.hooksPath={_HOOKS}", "push", "--porcelain", "--no-follow-tags"]
+    argv += ["--recurse-submodules=no", *(["--atomic"] if atomic else [])]
     argv += [word for option in options for word in ("--push-option", option)]
     argv += [*leases, remote.upstream, *specs]
-    try:
-        done = subprocess.run(
-            argv, env={**os.environ, **remote.environment()}, capture_output=True, timeout=_LIMIT, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return Forwarded([], [f"the upstream did not answer within {_LIMIT} s; fetch to see what it has"])
-    return read(done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"), commands)
+    with tempfile.TemporaryDirectory() as folder:
+        sent = Path(folder) / "sent"
+        env = {**os.environ, **remote.environment(), "GATE_SENT": str(sent)}
+        try:
+            done = subprocess.run(argv, env=env, capture_output=True, timeout=_LIMIT, check=False)
+        except subprocess.TimeoutExpired:
+            said = f"the upstream did not answer within {_LIMIT} s"
+            return Forwarded([], [said], [c.ref for c in commands] if sent.exists() else [])
+        out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        return read(out, err, commands, sent=sent.exists())
 
 
-def read(porcelain: str, stderr: str, commands: Iterable[Command]) -> Forwarded:
-    """What `git push --porcelain` told: a line per ref, `flag TAB from:to TAB summary`. Pure."""
+def read(porcelain: str, stderr: str, commands: Iterable[Command], *, sent: bool = False) -> Forwarded:
+    """What `git push --porcelain` told: a line per ref, `flag TAB from:to TAB summary`. Pure.
+
+    sent: whether something of it may have reached the upstream.
+    """
     told = Forwarded(said=[line.rstrip() for line in stderr.splitlines() if line.startswith("remote:")])
     wanted = {command.ref for command in commands}
+    refused = set()
     for line in porcelain.splitlines():
         flag, _, rest = line.partition("\t")
         names, _, summary = rest.partition("\t")
@@ -58,8 +79,45 @@ def read(porcelain: str, stderr: str, commands: Iterable[Command]) -> Forwarded:
         elif ref in wanted and flag == "!":
             hint = " (non-fast-forward: fetch first)" if "stale info" in summary or "fetch first" in summary else ""
             told.said.append(f"{ref}: {summary.strip()}{hint}")
+            if summary.strip().startswith(_NO):
+                refused.add(ref)
+    told.unknown = sorted(wanted.difference(told.accepted, refused)) if sent else []
     if not told.accepted and not told.said:
-        told.said = [line.removeprefix("fatal: ").rstrip() for line in stderr.splitlines()[-3:]]
+        told.said = [words(stderr)]
     if not told.accepted:
         told.said += [line for line in stderr.splitlines() if "--atomic" in line and line not in told.said]
     return told
+
+
+def settle(
+    done: Forwarded, commands: Sequence[Command], ask: Callable[[Sequence[str]], Mapping[str, str]]
+) -> Forwarded:
+    """What is so, of refs whose answer was lost, by what the upstream has now."""
+    try:
+        there: Mapping[str, str] | None = ask(done.unknown)
+    except UpstreamError:
+        there = None
+    settled = Forwarded([*done.accepted], [*done.said])
+    for command in commands:
+        if command.ref not in done.unknown:
+            continue
+        if there is not None and has(there, command):
+            settled.accepted.append(command.ref)
+            settled.said.append(f"{command.ref}: the upstream's answer was lost; it was asked, and has it")
+        else:
+            settled.unknown.append(command.ref)
+            now = "it cannot be asked now" if there is None else "it does not have it now, and may still take it"
+            settled.said.append(f"{command.ref}: the upstream's answer was lost, and {now}")
+    return settled
+
+
+def has(there: Mapping[str, str], command: Command) -> bool:
+    """Whether the upstream's refs are as this push wanted them."""
+    return command.ref not in there if command.deletes else there.get(command.ref) == command.new
+
+
+def refs_of(remote: Remote, refs: Sequence[str]) -> dict[str, str]:
+    """What the upstream has at these refs now, those that are there. Raises UpstreamError."""
+    told = git("ls-remote", remote.upstream, *refs, env=remote.environment(), timeout=_ASKING)
+    found = (line.partition("\t")[::2] for line in told.splitlines())
+    return {ref: name for name, ref in found if ref in refs}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -23,6 +24,7 @@ _BOILERPLATE = (
     "and the repository exists.",
 )
 _MANY_PACKS = 100  # every push and fetch adds one
+_LEFT = 4 * 3600  # seconds after which what a push has left is nobody's any more
 _LIMIT = 1800  # seconds; a first clone of a large repository takes long, a dead upstream is noticed long before
 
 
@@ -110,6 +112,7 @@ def _refresh(remote: Remote, state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fetch(remote: Remote) -> None:
+    _clear(remote, time.time() - _LEFT)
     quiet = ["--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]
     git("-C", str(remote.mirror), "fetch", *quiet, remote.upstream, *_REFS, env=remote.environment())
     if len(list((remote.mirror / "objects/pack").glob("*.pack"))) > _MANY_PACKS:
@@ -145,8 +148,13 @@ def _first(remote: Remote) -> None:
 
 
 def _limit(remote: Remote) -> None:
-    """A hard end, at which git hangs up; pre-receive refuses with words from max_push_mb on."""
-    git("-C", str(remote.mirror), "config", "receive.maxInputSize", f"{2 * remote.max_push_mb + 10}m")
+    """A hard end, at which git hangs up; pre-receive refuses with words from max_push_mb on. Options where allowed."""
+    options = "true" if remote.push_options else "false"
+    for key, value in (
+        ("receive.maxInputSize", f"{2 * remote.max_push_mb + 10}m"),
+        ("receive.advertisePushOptions", options),
+    ):
+        git("-C", str(remote.mirror), "config", key, value)
 
 
 def prepare(remote: Remote) -> None:
@@ -157,5 +165,12 @@ def prepare(remote: Remote) -> None:
     _limit(remote)
     for left in remote.mirror.rglob("*.lock"):  # of a gate that was killed; nobody else is at work when a gate starts
         left.unlink()
+    _clear(remote, time.time())
+
+
+def _clear(remote: Remote, before: float) -> None:
+    """What was received by a git that was killed."""
     for left in (remote.mirror / "objects").glob("tmp_objdir-*"):
-        shutil.rmtree(left, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            if left.stat().st_mtime <= before:
+                shutil.rmtree(left, ignore_errors=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from .remotes import Remote
 
+MAX_REFS = 1_000
+_OPTION, _OPTIONS = 500, 20  # characters of a push option, and how many of them
 _LINE = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64}) ([0-9a-f]{40}|[0-9a-f]{64}) (refs/[^\x00-\x20\x7f~^:?*\[\\]+)\Z")
 
 
@@ -43,7 +45,11 @@ def parse(text: str) -> list[Command]:
 
 
 def refusals(
-    remote: Remote, commands: Iterable[Command], is_ancestor: Callable[[str, str], bool], current: Callable[[str], str]
+    remote: Remote,
+    commands: Sequence[Command],
+    is_ancestor: Callable[[str, str], bool],
+    current: Callable[[str], str],
+    options: Sequence[str] = (),
 ) -> list[str]:
     """Why this push is not for this remote; empty when it is.
 
@@ -58,9 +64,28 @@ def refusals(
         elif command.deletes:
             if remote.deletes != "allow":
                 told.append(f"{command.ref}: the owner does not allow deletes here")
-        elif not command.creates and remote.force != "allow" and not is_ancestor(command.old, command.new):
-            told.append(f"{command.ref}: non-fast-forward, and the owner does not allow force pushes here")
-    return told
+        elif not command.creates and remote.force != "allow":
+            # Only a branch moves forward. A tag stays what it is: another commit under its name is a rewrite.
+            if not command.ref.startswith("refs/heads/"):
+                told.append(f"{command.ref}: it is there already, and the owner does not allow force pushes here")
+            elif not is_ancestor(command.old, command.new):
+                told.append(f"{command.ref}: non-fast-forward, and the owner does not allow force pushes here")
+    if len(commands) > MAX_REFS:
+        told.append(f"{len(commands)} refs in one push, {MAX_REFS} are allowed")
+    return told + option_refusals(remote.push_options, options)
+
+
+def option_refusals(allowed: Sequence[str], options: Sequence[str]) -> list[str]:
+    """Why these push options are not let through: only those that the owner names, NAME=* for any value."""
+    exact = [one for one in allowed if not one.endswith("=*")]
+    names = [one.removesuffix("*") for one in allowed if one.endswith("=*")]
+    told = [
+        f"push option {option[:80]!r}: the owner allows {', '.join(allowed) or 'none'}"
+        for option in options
+        if not (option.isprintable() and len(option) <= _OPTION)
+        or not (option in exact or any(option.startswith(name) for name in names))
+    ]
+    return told if len(options) <= _OPTIONS else [f"{len(options)} push options, {_OPTIONS} are allowed"]
 
 
 def allowed_ref(patterns: Iterable[str], ref: str) -> bool:

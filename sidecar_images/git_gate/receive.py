@@ -1,4 +1,4 @@
-"""The pre-receive and update hooks: policy, scan, then the upstream; the mirror takes what the upstream took."""
+"""The pre-receive hook: policy, scan, then the upstream; the mirror takes what the upstream took."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ import select
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from addons.once import Once, digest_of
 
-from . import journal
+from . import journal, open_pushes
+from .advice import how_to_remove
 from .forward import forward
 from .mirror import RUN, locked
 from .push_policy import Command, parse, refusals
 from .remotes import Remote, remote_of
-from .scan import KNOWN, Looked, look
+from .scan import Looked, look
+from .view import pages
+from .work import TooMuch, Work
 
 _SHOWN = 20
-_EXCERPT = 64 << 10  # characters of a push that its owner is shown
 
 
 class Refused(Exception):
@@ -30,36 +34,108 @@ class Refused(Exception):
         self.reason, self.lines = reason, list(lines)
 
 
+class Unknown(Refused):
+    """Nobody knows whether the upstream took it."""
+
+
 def pre_receive(remote: Remote, text: str, keep: int) -> list[str]:
     """The refs that the upstream took. keep: pid of receive-pack, for whose life the lock is held. Raises Refused."""
-    commands = parse(text)
+    commands, options = parse(text), push_options()
     with locked(remote):
-        if wrong := refusals(remote, commands, _is_ancestor, _current):
-            raise Refused("policy", wrong)
+        work = Work()
+        if wrong := refusals(remote, commands, _is_ancestor, _current, options):
+            raise Refused("policy", _some(wrong))
         if (size := _pushed_mb()) > remote.max_push_mb:
             raise Refused("size", [f"too large: {size} MB in one push, {remote.max_push_mb} MB are allowed"])
-        found = look(remote, [c.new for c in commands if not c.deletes], [c.ref for c in commands])
-        if lines := _objections(found, commands):
-            raise Refused("secret" if found.secrets else "content", lines)
-        once, digest = Once(RUN / "once"), push_digest(remote, commands)
-        if remote.review and not once.is_granted(digest):
-            once.hold(digest, {"what": f"push to {remote.name} ({remote.upstream})", "excerpt": _in_words(commands)})
-            raise Refused("review", [f"the owner looks at every push to {remote.name} first.", *ask(digest)])
-        options = [os.environ[f"GIT_PUSH_OPTION_{n}"] for n in range(int(os.environ.get("GIT_PUSH_OPTION_COUNT", "0")))]
+        tips = [c.new for c in commands if not c.deletes]
+        try:
+            found = look(remote, tips, [c.ref for c in commands], options, work)
+            if lines := _objections(found, tips, work):
+                raise Refused("secret" if found.secrets else "content", lines)
+            digest = _reviewed(remote, commands, options, work) if remote.review else ""
+        except TooMuch as much:
+            raise Refused("size", [str(much)]) from None
+        refs = [command.ref for command in commands]
+        about: dict[str, Any] = {"commits": found.commits, "objects": found.objects, "options": options}
+        grant = Grant.bind(digest) if digest else None
+        try:
+            # What goes is on record before it goes, and what the refs were.
+            before = [f"{command.old} {command.ref}" for command in commands]
+            journal.keep("push", remote.name, "forwarding", refs=refs, before=before, **about)
+            begun = open_pushes.begin(remote, commands)
+        except (journal.NotWritten, OSError) as error:
+            if grant:
+                grant.release()
+            raise Refused("journal", [f"{error}; without a record nothing is pushed, so try again"]) from None
         done = forward(remote, commands, options)
-        if not done.accepted:
-            raise Refused("upstream", ["the upstream refused:", *done.said])
-        for line in done.said:
+        if grant:
+            # Only a clear no of the upstream gives it back: the same push can be tried again then.
+            grant.spend() if done.accepted or done.unknown else grant.release()
+        for line in done.said if done.accepted else ():
             print(line.removeprefix("remote: "), file=sys.stderr)
-        once.take(digest)  # only now: a push that the upstream refused can be tried again
-        _hold_lock(keep)
-    journal.write("push", remote.name, "accepted", refs=done.accepted, commits=found.commits, objects=found.objects)
+        if done.accepted:
+            _hold_lock(keep)
+    lines = ["the upstream refused:", *done.said]
+    if done.unknown:
+        journal.close("push", remote.name, "unknown", refs=done.unknown, **about)
+    if done.accepted:
+        journal.close("push", remote.name, "accepted", refs=done.accepted, **about)
+    if not (done.accepted or done.unknown):
+        journal.close("push", remote.name, "refused", reason="upstream", details=lines, refs=refs)
+    begun.unlink(missing_ok=True)
+    if not done.accepted:
+        raise (
+            Unknown("upstream", [*done.said, "git fetch shows what it has"])
+            if done.unknown
+            else Refused("upstream", lines)
+        )
     return done.accepted
 
 
-def push_digest(remote: Remote, commands: Sequence[Command]) -> str:
-    """One name for exactly this push: what moves from where to where."""
-    return digest_of(remote.name.encode(), *(f"{c.old} {c.new} {c.ref}".encode() for c in commands))
+@dataclass(frozen=True)
+class Grant:
+    """The owner's yes to one push, bound to it while it is forwarded."""
+
+    digest: str
+    proposal: str
+
+    @classmethod
+    def bind(cls, digest: str) -> Grant:
+        """Raises Refused where another push was faster."""
+        proposal = Once(RUN / "once").bind(digest)
+        if proposal is None:
+            raise Refused("review", ["the owner's approval of this push is used already.", *ask(digest)])
+        return cls(digest, proposal)
+
+    def spend(self) -> None:
+        Once(RUN / "once").spend(self.digest, self.proposal)
+
+    def release(self) -> None:
+        Once(RUN / "once").release(self.digest, self.proposal)
+
+
+def push_options() -> list[str]:
+    """What the client sent with `git push -o`; git takes them only where the mirror's configuration offers them."""
+    return [os.environ[f"GIT_PUSH_OPTION_{n}"] for n in range(int(os.environ.get("GIT_PUSH_OPTION_COUNT", "0")))]
+
+
+def _reviewed(remote: Remote, commands: Sequence[Command], options: Sequence[str], work: Work) -> str:
+    """The digest of a push that its owner has approved. Raises Refused for one that waits, TooMuch."""
+    view = pages(work, commands, options)
+    once, digest = Once(RUN / "once"), push_digest(remote, commands, options, view)
+    if not once.is_granted(digest):
+        once.hold(digest, {"what": f"push to {remote.name} ({remote.upstream})"}, view)
+        raise Refused("review", [f"the owner looks at every push to {remote.name} first.", *ask(digest)])
+    return digest
+
+
+def push_digest(
+    remote: Remote, commands: Sequence[Command], options: Sequence[str] = (), view: Sequence[str] = ()
+) -> str:
+    """One name for exactly this push: what moves from where to where, how, and what its owner is shown of it."""
+    moves = (f"{c.old} {c.new} {c.ref}" for c in commands)
+    parts = (remote.name, *moves, "options", *options, "view", *view)
+    return digest_of(*(part.encode("utf-8", "surrogateescape") for part in parts))
 
 
 def ask(digest: str) -> list[str]:
@@ -70,45 +146,27 @@ def ask(digest: str) -> list[str]:
     ]
 
 
-def _in_words(commands: Sequence[Command]) -> str:
-    """Commits and changes of a push, for its owner."""
-    told = []
-    for command in commands:
-        told.append(f"{command.ref}: {command.old[:12]} → {command.new[:12]}")
-        if command.deletes:
-            continue
-        base = [] if command.creates else [f"^{command.old}"]
-        argv = ["git", "log", "-p", "--stat", "--no-color", "--no-ext-diff", "--no-textconv", "--max-count=200"]
-        done = subprocess.run([*argv, command.new, *base, *KNOWN], capture_output=True, check=False)
-        told.append(done.stdout[:_EXCERPT].decode(errors="replace"))
-        if len(done.stdout) > _EXCERPT:
-            told.append(f"… {len(done.stdout) >> 10} KB in all")
-    return "\n".join(told)
-
-
 def _pushed_mb() -> int:
     """What the client sent, which git keeps apart until this hook has said yes."""
     folder = os.environ.get("GIT_QUARANTINE_PATH")
     return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file()) >> 20 if folder else 0
 
 
-def _objections(found: Looked, commands: Sequence[Command]) -> list[str]:
-    lines = [f"too large: {item}" for item in found.too_large[:_SHOWN]]
+def _some(lines: Sequence[str]) -> list[str]:
+    return [*lines[:_SHOWN], *([f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else [])]
+
+
+def _objections(found: Looked, tips: Sequence[str], work: Work) -> list[str]:
+    lines = _some([f"too large: {item}" for item in found.too_large])
     if found.lfs:
-        lines += [f"Git LFS: {path} is a pointer, and LFS objects cannot pass" for path in found.lfs[:_SHOWN]]
+        lines += _some([f"Git LFS: {path} is a pointer, and LFS objects cannot pass" for path in found.lfs])
         lines += ["commit the content itself (git lfs untrack, git add --renormalize), or let the owner push it"]
+    if found.closed:
+        lines += _some([f"cannot be looked into: {item}" for item in found.closed])
+        lines += ["commit what is in it instead, or pack it as .zip, .tar.gz or .tar.xz, or let the owner push it"]
     if found.secrets:
-        lines += [f"secret: {secret}" for secret in found.secrets[:_SHOWN]]
-        if len(found.secrets) > _SHOWN:
-            lines.append(f"and {len(found.secrets) - _SHOWN} more")
-        base = next((c.old for c in commands if not c.creates), None)
-        since = f"git rebase -i {base[:12]}" if base else "git rebase -i --root"
-        lines += [
-            "every commit is looked at, so one that deletes it again is not enough. Take it out where it came in:",
-            f"  {since}   mark that commit with edit, remove the secret, git commit --amend, git rebase --continue",
-            "  a tag or message: git tag -d NAME, or git commit --amend; then push again",
-            "if it is no secret, ask the owner for a rule that exempts it (git[].rules)",
-        ]
+        lines += _some([f"secret: {secret}" for secret in found.secrets])
+        lines += how_to_remove(work, found.secrets, tips)
     return lines
 
 
@@ -144,18 +202,17 @@ def _accepted_file(receive_pack: int) -> Path:
 
 
 def main() -> int:
-    """`pre-receive`, or `update` with ref, old and new. Only 0 lets a push or a ref through."""
-    hook, caller = sys.argv[1], os.getppid()
-    name = Path.cwd().stem
+    """Only 0 lets a push through; the update hook then lets those of its refs through that the upstream took."""
+    caller, name = os.getppid(), Path.cwd().stem
     try:
-        remote = remote_of(Path.cwd())
-        if hook == "update":
-            return 0 if sys.argv[2] in _accepted_file(caller).read_text().split() else 1
-        accepted = pre_receive(remote, sys.stdin.read(), caller)
-        _accepted_file(caller).write_text("\n".join(accepted))
+        accepted = pre_receive(remote_of(Path.cwd()), sys.stdin.read(), caller)
+        _accepted_file(caller).write_text("".join(f"{ref}\n" for ref in accepted))
         return 0
+    except Unknown as unknown:  # it is on record
+        lines = ["git-gate does not know whether the upstream took this push.", *unknown.lines]
     except Refused as refused:
-        journal.write("push", name, "refused", reason=refused.reason, details=refused.lines)
+        if refused.reason != "upstream":  # that is on record
+            journal.write("push", name, "refused", reason=refused.reason, details=refused.lines)
         lines = ["git-gate refused this push; nothing has reached the upstream.", *refused.lines]
     except Exception as error:
         journal.write("push", name, "refused", reason="error", details=[str(error)])

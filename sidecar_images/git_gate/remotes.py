@@ -6,6 +6,7 @@ import base64
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ETC = Path("/etc/git-gate")
 MIRRORS = Path("/srv/git")
@@ -27,6 +28,7 @@ class Remote:
     deletes: str = "never"
     max_push_mb: int = 100
     max_blob_mb: int = 20
+    push_options: tuple[str, ...] = ()
     review: bool = False
     rules: bool = False
 
@@ -64,7 +66,11 @@ class Remote:
 def read_remotes(etc: Path = ETC) -> list[Remote]:
     """The declared remotes. Raises OSError, ValueError or TypeError on anything but a whole, valid file."""
     told = json.loads((etc / "remotes.json").read_text())
-    return [Remote(**{**entry, "branches": tuple(entry["branches"])}) for entry in told["remotes"]]
+    return [Remote(**{**entry, **_tuples(entry)}) for entry in told["remotes"]]
+
+
+def _tuples(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(entry[key]) for key in ("branches", "push_options") if key in entry}
 
 
 def remote_of(folder: Path, etc: Path = ETC) -> Remote:

@@ -1,34 +1,21 @@
-"""Looks for secrets in everything that a push brings: contents, messages, names, tags. gitleaks decides what one is."""
+"""Looks for secrets in everything that a push brings: contents, messages, names, tags, options."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import subprocess
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from .remotes import ETC, Remote
+from .leaks import Gitleaks
+from .objects import KNOWN, Object, contents, new_objects, too_large
+from .plain import readable
+from .remotes import Remote
+from .unpack import Bounds, CannotUnpack, unpacked
+from .work import ScanError, TooMuch, Work, unpacked_mb
 
-_PRINTABLE = re.compile(rb"[\x20-\x7e\t]{6,}")
-_WIDE = re.compile(rb"(?:[\x20-\x7e]\x00){6,}|(?:\x00[\x20-\x7e]){6,}")
-# What the upstream has: the mirror was made like it when this push began.
-KNOWN = ("--not", "--glob=refs/*")
-_ARCHIVES: dict[bytes, tuple[str, ...]] = {
-    b"PK\x03\x04": (".zip",),
-    b"\x1f\x8b": (".gz", ".tar.gz"),
-    b"BZh": (".bz2", ".tar.bz2"),
-    b"\xfd7zXZ\x00": (".xz", ".tar.xz"),
-    b"\x28\xb5\x2f\xfd": (".zst", ".tar.zst"),
-}
+__all__ = ["KNOWN", "Looked", "ScanError", "Secret", "TooMuch", "look", "tree_names"]
+
 _LFS = b"version https://git-lfs.github.com/spec/"
-
-
-class ScanError(Exception):
-    """The push could not be looked at, so it is not let through."""
+_NAMED = 20  # secrets whose commit is looked for
 
 
 @dataclass(frozen=True)
@@ -47,98 +34,89 @@ class Secret:
 
 @dataclass
 class Looked:
-    """What a look at a push found, and what was in it. too_large: paths and sizes. lfs: paths of new LFS pointers."""
+    """What a look at a push found, and what was in it. Paths: too_large, with sizes; lfs, of new LFS pointers; closed,
+    of what is packed so that it cannot be looked at, with the reason."""
 
     secrets: list[Secret] = field(default_factory=list)
     too_large: list[str] = field(default_factory=list)
     lfs: list[str] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
     commits: int = 0
     objects: int = 0
 
 
-def look(remote: Remote, new: Iterable[str], refs: Iterable[str]) -> Looked:
+@dataclass
+class _Text:
+    """A text that gitleaks gets. place: for a person. objects: the one of each line, or of all where there is one."""
+
+    place: str
+    objects: Sequence[str] = ()
+
+    def object_at(self, line: int) -> str:
+        return self.objects[min(line, len(self.objects)) - 1] if self.objects else ""
+
+
+def look(
+    remote: Remote, new: Iterable[str], refs: Iterable[str], options: Iterable[str] = (), work: Work | None = None
+) -> Looked:
     """Look at every object that is reachable from `new` and not from what the mirror has. Raises ScanError."""
-    tips = list(new)
-    told = Looked()
-    with tempfile.TemporaryDirectory(prefix="scan-", dir="/tmp") as name:
-        folder = Path(name)
-        places = _write_out(remote, _new_objects(tips), folder, told)
-        (folder / "refs.txt").write_text("\n".join(refs) + "\n")
-        places["refs.txt"] = ("the name of a ref", "")
-        for found in _gitleaks(remote, folder):
-            place, sha = places.get(Path(found["File"].partition("!")[0]).name, ("?", ""))
-            commit = _commit_of(sha, tips) if sha else ""
-            secret = Secret(place, int(found["StartLine"]), str(found["RuleID"]), commit)
-            if (place, secret.rule, commit) not in [(s.place, s.rule, s.commit) for s in told.secrets]:
-                told.secrets.append(secret)
+    work, tips, told = work or Work(), list(new), Looked()
+    bounds = Bounds(unpacked_mb(remote) << 20, check=work.left)
+    texts: list[_Text] = []
+    with Gitleaks(remote, work) as gitleaks:
+
+        def add(text: _Text, content: bytes, name: str = "") -> None:
+            texts.append(text)
+            gitleaks.add(len(texts) - 1, content, name)
+
+        names: dict[str, str] = {}
+        small = []
+        for one in new_objects(work, remote, tips):
+            told.objects += 1
+            told.commits += one.kind == "commit"
+            if too_large(remote, one):
+                told.too_large.append(f"{_place(one)}: {one.size >> 20} MB, {remote.max_blob_mb} MB are allowed")
+            else:
+                small.append(one)
+        for one, data in contents(work, small):
+            if one.kind == "tree":
+                # Older trees come later: the name is of the first commit that has it.
+                names.update((name, one.name) for name in tree_names(data, len(one.name) // 2))
+                continue
+            if one.kind == "blob" and data.startswith(_LFS):
+                told.lfs.append(one.path)
+            text = _Text(_place(one), (one.name,))
+            add(text, readable(data), one.path)
+            if inside := b"\n".join(_inside(one, data, bounds, told)):
+                add(_Text(f"{text.place}, unpacked", text.objects), inside)
+        lines = {" ".join(name.splitlines()): tree for name, tree in names.items()}
+        add(_Text("the name of a file", list(lines.values())), "\n".join(lines).encode())
+        add(_Text("the name of a ref"), "\n".join(refs).encode())
+        add(_Text("a push option"), "\n".join(options).encode())
+        known: dict[tuple[str, str, str], Secret] = {}
+        for found in gitleaks.findings():
+            text = texts[found.text]
+            name = text.object_at(found.line)
+            known.setdefault((text.place, found.rule, name), Secret(text.place, found.line, found.rule, name))
+    for number, secret in enumerate(known.values()):
+        commit = _commit_of(work, secret.commit, tips) if secret.commit and number < _NAMED else ""
+        told.secrets.append(Secret(secret.place, secret.line, secret.rule, commit))
     return told
 
 
-def _git(*argv: str) -> bytes:
-    done = subprocess.run(["git", *argv], capture_output=True, check=False)
-    if done.returncode != 0:
-        raise ScanError(f"git {argv[0]}: {done.stderr.decode(errors='replace').strip()[-200:]}")
-    return done.stdout
+def _place(one: Object) -> str:
+    if one.kind in ("commit", "tag"):
+        return f"the message of commit {one.name[:12]}" if one.kind == "commit" else f"the tag {one.name[:12]}"
+    return one.path or f"the {one.kind} {one.name[:12]}"
 
 
-def _new_objects(tips: list[str]) -> dict[str, str]:
-    """Object name to the path it was first seen at ("" for commits and tags)."""
-    if not tips:
-        return {}
-    listed = _git("rev-list", "--objects", *tips, *KNOWN)
-    found = {}
-    for line in listed.splitlines():
-        sha, _, path = line.partition(b" ")
-        found[sha.decode()] = path.decode(errors="replace")
-    return found
-
-
-def _write_out(remote: Remote, objects: dict[str, str], folder: Path, told: Looked) -> dict[str, tuple[str, str]]:
-    """A file per object, under names that no rule's list of exempt paths knows. File name to (place, object)."""
-    places: dict[str, tuple[str, str]] = {}
-    names: set[str] = set()
-    for number, (sha, kind, data) in enumerate(_contents(list(objects))):
-        file, path = f"o{number}.txt", objects[sha]
-        told.objects += 1
-        if kind == "tree":
-            names |= set(tree_names(data, len(sha) // 2))
-            continue
-        place = path
-        if kind == "commit":
-            told.commits += 1
-            place = f"the message of commit {sha[:12]}"
-        elif kind == "tag":
-            place = f"the tag {sha[:12]}"
-        else:
-            if len(data) > remote.max_blob_mb << 20:
-                told.too_large.append(f"{path}: {len(data) >> 20} MB, {remote.max_blob_mb} MB are allowed")
-                continue
-            if data.startswith(_LFS):
-                told.lfs.append(path)
-        (folder / file).write_bytes(readable(data))
-        places[file] = (place, "" if kind == "tag" else sha)
-        for ending in archive_endings(data):
-            (folder / f"o{number}{ending}").write_bytes(data)
-            places[f"o{number}{ending}"] = places[file]
-    (folder / "names.txt").write_text("\n".join(sorted(names)) + "\n")
-    places["names.txt"] = ("the name of a file", "")
-    return places
-
-
-def _contents(shas: list[str]) -> Iterator[tuple[str, str, bytes]]:
-    """Object name, type and content, one after the other."""
-    with tempfile.TemporaryFile() as wanted:
-        wanted.write("".join(f"{sha}\n" for sha in shas).encode())
-        wanted.seek(0)
-        with subprocess.Popen(["git", "cat-file", "--batch"], stdin=wanted, stdout=subprocess.PIPE) as reader:
-            assert reader.stdout is not None  # noqa: S101 - it is a pipe
-            for sha in shas:
-                head = reader.stdout.readline().split()
-                if len(head) != 3 or head[0].decode() != sha:
-                    raise ScanError(f"object {sha} cannot be read")
-                data = reader.stdout.read(int(head[2]))
-                reader.stdout.read(1)
-                yield sha, head[1].decode(), data
+def _inside(one: Object, data: bytes, bounds: Bounds, told: Looked) -> Iterator[bytes]:
+    """What is packed in there, readable; what cannot be unpacked is told."""
+    try:
+        for content in unpacked(data, bounds):
+            yield readable(content)
+    except CannotUnpack as closed:
+        told.closed.append(f"{_place(one)}: {closed}")
 
 
 def tree_names(data: bytes, hash_length: int) -> Iterator[str]:
@@ -150,50 +128,20 @@ def tree_names(data: bytes, hash_length: int) -> Iterator[str]:
         at = end + 1 + hash_length
 
 
-def archive_endings(data: bytes) -> tuple[str, ...]:
-    """The names under which gitleaks opens this as an archive; it goes by the name, a push can use any."""
-    if data[257:262] == b"ustar":
-        return (".tar",)
-    return next((endings for magic, endings in _ARCHIVES.items() if data.startswith(magic)), ())
-
-
-def readable(data: bytes) -> bytes:
-    """Text as it is; of anything else, the text that is in it, also where every second byte is zero."""
-    if b"\0" not in data:
-        return data
-    wide = (run.group().replace(b"\0", b"") for run in _WIDE.finditer(data))
-    return b"\n".join([*(run.group() for run in _PRINTABLE.finditer(data)), *wide]) + b"\n"
-
-
-def _gitleaks(remote: Remote, folder: Path) -> list[dict[str, str]]:
-    config = ["--config", str(ETC / f"{remote.name}.rules.toml")] if remote.rules else []
-    argv = ["gitleaks", "dir", str(folder), "--no-banner", "--log-level", "error", "--redact", *config]
-    # Nothing in the pushed text may switch a rule off: no inline allow, no ignore file, no config of the repository.
-    argv += ["--ignore-gitleaks-allow", "--max-decode-depth", "3", "--max-archive-depth", "2"]
-    argv += [
-        "--gitleaks-ignore-path",
-        "/nonexistent",
-        "--exit-code",
-        "0",
-        "--report-format",
-        "json",
-        "--report-path",
-        "-",
-    ]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("GITLEAKS")}
-    done = subprocess.run(argv, capture_output=True, env=environment, cwd="/", check=False)
-    if done.returncode != 0:
-        raise ScanError(f"gitleaks: {done.stderr.decode(errors='replace').strip()[-300:]}")
-    try:
-        return list(json.loads(done.stdout))
-    except ValueError:
-        raise ScanError("gitleaks gave no report") from None
-
-
-def _commit_of(sha: str, tips: list[str]) -> str:
+def _commit_of(work: Work, name: str, tips: list[str]) -> str:
     """The first new commit that has this object."""
-    kind = _git("cat-file", "-t", sha).strip()
-    if kind == b"commit":
-        return sha
-    found = _git("log", "-m", "--format=%H", f"--find-object={sha}", *tips, *KNOWN).split()
-    return found[-1].decode() if found else ""
+    kind = work.git("cat-file", "-t", name).strip()
+    if kind != b"blob" and kind != b"tree":
+        return name if kind == b"commit" else ""
+    argv = ["log", "-m", "-t", "--format=%H", "--no-mailmap", "--topo-order", f"--find-object={name}"]
+    found = work.git(*argv, *tips, *KNOWN).split()
+    if found:
+        return found[-1].decode()
+    # A root tree is in no difference: the commit that has it is listed with it.
+    for line in work.git(
+        "log", "--format=%H %T", "--no-mailmap", "--topo-order", "--reverse", *tips, *KNOWN
+    ).splitlines():
+        commit, _, tree = line.decode().partition(" ")
+        if tree == name:
+            return commit
+    return ""

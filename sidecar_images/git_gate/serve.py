@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -12,11 +13,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import journal
+from . import journal, leaks, open_pushes
+from .container_log import ContainerLog
 from .mirror import RUN, prepare
 from .remotes import ETC, MIRRORS, Remote, read_remotes
 
 PORT = 9418
+_MEMORY = 800 << 20  # bytes of data of one process, of the 1024 MB of the container
 
 
 def address() -> str:
@@ -46,16 +49,15 @@ def roots() -> None:
         (RUN / "roots.pem").write_text(public + extra.read_text())
 
 
-def listen_for_verdicts() -> None:
-    """Print what the hooks send."""
+def listen_for_verdicts(log: ContainerLog) -> None:
+    """Log what the hooks send."""
     Path(journal.SOCKET).unlink(missing_ok=True)
     inbox = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     inbox.bind(journal.SOCKET)
 
     def loop() -> None:
         while True:
-            sys.stdout.write(inbox.recv(65_536).decode(errors="replace") + "\n")
-            sys.stdout.flush()
+            log.verdict(inbox.recv(65_536))
 
     threading.Thread(target=loop, daemon=True).start()
 
@@ -73,14 +75,20 @@ def watch(current: str, running: Callable[[], bool]) -> None:
 
 def main() -> None:
     """Serve until told to stop."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold credentials
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     remotes = read_remotes()
     for old in RUN.glob("accepted-*"):
         old.unlink()
-    listen_for_verdicts()
+    leaks.clear()
+    # A git that needs more ends by itself and cleans up, rather than that the kernel ends another process for it.
+    resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
+    log = ContainerLog()
+    listen_for_verdicts(log)
     roots()
     for remote in remotes:
         prepare(remote)
+    threading.Thread(target=open_pushes.close_all, args=[{r.name: r for r in remotes}], daemon=True).start()
     while True:
         try:
             listen = address()
@@ -88,7 +96,9 @@ def main() -> None:
             time.sleep(0.3)
             continue
         (RUN / "listening").write_text(listen)
-        with subprocess.Popen(daemon(listen, remotes)) as served:
+        with subprocess.Popen(daemon(listen, remotes), stderr=subprocess.PIPE) as served:
+            assert served.stderr is not None  # noqa: S101 - asked for above
+            threading.Thread(target=log.words_of, args=[served.stderr], daemon=True).start()
             try:
                 watch(listen, lambda: served.poll() is None)
             finally:

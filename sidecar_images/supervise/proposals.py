@@ -14,7 +14,10 @@ from typing import Any
 
 FILE = Path("/var/lib/supervise/proposals.db")
 PENDING, APPROVED, REJECTED = "pending", "approved", "rejected"
+# How the note of an approval begins that does not let the refused request through.
+STILL_REFUSED = "The refused request does not pass by this:"
 MAX_PENDING, MAX_PER_HOUR, MAX_TEXT = 20, 60, 4000
+_SKEW = 60.0  # seconds
 _TABLE = """
 create table if not exists proposals (
   id text primary key, created real not null, tool text not null, change text not null, words text not null,
@@ -81,14 +84,16 @@ class Proposals:
             for same in db.execute("select * from proposals where verdict = ?", (PENDING,)):
                 if json.loads(same["change"]) == change:
                     return _proposal(same)
-            lost = "select * from proposals where verdict = ? and decided > ? order by decided desc"
-            for same in db.execute(lost, (APPROVED, now - 3600)):
+            # What a clock that was ahead has dated later than now tells nothing of the last hour.
+            lost = "select * from proposals where verdict = ? and decided between ? and ? order by decided desc"
+            for same in db.execute(lost, (APPROVED, now - 3600, now + _SKEW)):
                 if json.loads(same["change"]) == change and str(change.get("path")).startswith("agent."):
                     return _proposal(same)
             pending = db.execute("select count(*) from proposals where verdict = ?", (PENDING,)).fetchone()[0]
             if pending >= MAX_PENDING:
                 raise LimitError(f"{MAX_PENDING} proposals are waiting for the owner; wait for a verdict first")
-            recent = db.execute("select count(*) from proposals where created > ?", (now - 3600,)).fetchone()[0]
+            hour = "select count(*) from proposals where created between ? and ?"
+            recent = db.execute(hour, (now - 3600, now + _SKEW)).fetchone()[0]
             if recent >= MAX_PER_HOUR:
                 raise LimitError(f"{MAX_PER_HOUR} proposals in an hour are enough; go on without, or wait")
             made = Proposal(f"p-{secrets.token_hex(5)}", now, tool, change, words, request)

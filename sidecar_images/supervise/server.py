@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import time
 import urllib.request
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import anyio
@@ -16,7 +18,9 @@ from pydantic import Field
 
 from components.change import Change, ChangeError
 
-from .proposals import APPROVED, PENDING, FullError, LimitError, Proposal, Proposals
+from .answers import answer
+from .proposals import PENDING, FullError, LimitError, Proposal, Proposals
+from .wishes import WishError, host_wish, route_wish
 
 PORT = 9100
 _WAIT = float(os.environ.get("SUPERVISE_WAIT_SECONDS", "600"))
@@ -47,19 +51,19 @@ async def egress_block(
     host: Annotated[str, Field(description="Exact host name, or *. and a name; default: that of the refusal.")] = "",
     path: Annotated[list[str] | None, Field(description="Path prefixes, as narrow as will do.")] = None,
     methods: Annotated[list[str] | None, Field(description="HTTP methods, as few as will do.")] = None,
+    forge: Annotated[list[str] | None, Field(description="For reason forge_write: what the refusal names.")] = None,
     proposal_id: Again = "",
 ) -> str:
     """Ask the owner for a route: egress refused a host, a path or a method. Waits for the verdict."""
     request = refused_request(refused)
-    route: dict[str, Any] = {"host": host or request.get("host", ""), "path": path or []}
-    if path is None and not host and request.get("path"):
-        route["path"] = [request["path"]]
-    # As few as will do: what a declared route has already would be in conflict with it.
-    asked_with = request.get("method", "GET")
-    route["methods"] = methods or (["GET", "HEAD"] if asked_with == "GET" else [asked_with])
-    route["description"] = "asked for by the agent"
-    asked = {"path": "egress.routes", "value": route}
-    return await _ask(context, "egress-block", asked, justification, proposal_id, request)
+    return await _ask(
+        context,
+        "egress-block",
+        lambda: route_wish(request, host, path, methods, forge),
+        justification,
+        proposal_id,
+        request,
+    )
 
 
 @server.tool(name="pipelock-block")
@@ -73,12 +77,15 @@ async def pipelock_block(
 ) -> str:
     """Ask the owner for what pipelock refused: a host, or one exact content, once. Waits for the verdict."""
     request = refused_request(refused)
-    content = content or ("" if host else request.get("content", ""))
-    if content:
-        asked = {"path": "pipelock.once", "value": content}
-    else:
-        asked = {"path": "pipelock.allow", "value": host or request.get("host", "")}
-    return await _ask(context, "pipelock-block", asked, justification, proposal_id, request)
+    has_egress = "//egress:" in os.environ["BOTTLE_PROXY"]
+    return await _ask(
+        context,
+        "pipelock-block",
+        lambda: host_wish(request, host, content, has_egress),
+        justification,
+        proposal_id,
+        request,
+    )
 
 
 @server.tool(name="capability-block")
@@ -97,7 +104,7 @@ async def capability_block(
         except ValueError:
             raise ToolError("cpus: a number of cores") from None
     asked = {"path": "git.review" if capability == "push" else f"agent.{capability}", "value": told}
-    return await _ask(context, "capability-block", asked, justification, proposal_id, {})
+    return await _ask(context, "capability-block", lambda: asked, justification, proposal_id, {})
 
 
 @server.tool(name="list-egress-routes")
@@ -122,7 +129,7 @@ def refused_request(told: dict[str, Any] | None) -> dict[str, str]:
     """What the agent says was refused, the known keys only, as short text. Raises ToolError for anything else."""
     if told is None:
         return {}
-    known = ("method", "host", "path", "reason", "refused_by", "content")
+    known = ("method", "host", "path", "reason", "refused_by", "content", "forge")
     kept: dict[str, str] = {key: told[key] for key in known if key in told}
     for key, value in kept.items():
         if not isinstance(value, str) or len(value) > 300 or not value.isprintable():
@@ -131,15 +138,15 @@ def refused_request(told: dict[str, Any] | None) -> dict[str, str]:
 
 
 async def _ask(
-    context: Any, tool: str, asked: dict[str, Any], words: str, proposal_id: str, request: dict[str, str]
+    context: Any, tool: str, wish: Callable[[], dict[str, Any]], words: str, proposal_id: str, request: dict[str, str]
 ) -> str:
     proposal = store.get(proposal_id) if proposal_id else None
     if proposal_id and proposal is None:
         raise ToolError(f"{proposal_id}: no such proposal")
     if proposal is None:
         try:
-            proposal = store.add(tool, Change.read(asked).to_json(), words, request)
-        except (ChangeError, LimitError, FullError) as error:
+            proposal = store.add(tool, Change.read(wish()).to_json(), words, request)
+        except (ChangeError, WishError, LimitError, FullError) as error:
             raise ToolError(str(error)) from None
         _log("proposed", proposal)
     return answer(await _verdict(context, proposal))
@@ -158,17 +165,6 @@ async def _verdict(context: Any, proposal: Proposal) -> Proposal:
     return proposal
 
 
-def answer(proposal: Proposal) -> str:
-    """What the agent is told."""
-    reply = f" {proposal.note}" if proposal.note else ""
-    reply += f" The owner says: {proposal.reply}" if proposal.reply else ""
-    if proposal.verdict == PENDING:
-        return f"pending: {proposal.id}. Call this tool again with proposal_id={proposal.id} to go on waiting.{reply}"
-    if proposal.verdict == APPROVED:
-        return f"approved: {proposal.id}. It is in force; try again.{reply}"
-    return f"rejected: {proposal.id}. Do not ask for the same again.{reply}"
-
-
 def _log(event: str, proposal: Proposal) -> None:
     told = {"part": "supervise", "event": event, "id": proposal.id, "tool": proposal.tool, "change": proposal.change}
     print(json.dumps(told), flush=True)
@@ -177,6 +173,7 @@ def _log(event: str, proposal: Proposal) -> None:
 def main() -> None:
     """Serve."""
     global store
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold what agents ask for
     store = Proposals()
     server.run(transport="streamable-http")
 

@@ -1,7 +1,7 @@
 """Runs one addon on mitmproxy, with the addons of mitmproxy's own that a proxy needs and no others.
 
 mitmdump would load thirty more: 20 MB of memory in each process, and a call of each for every event of a connection.
-Usage: proxy.py MODULE MODE PORT [OPTION=VALUE …]
+Usage: proxy.py egress|pipelock MODE PORT [OPTION=VALUE …]
 """
 
 from __future__ import annotations
@@ -25,18 +25,21 @@ sys.modules["mitmproxy.addons"] = _package
 from mitmproxy import master, options  # noqa: E402
 from mitmproxy.addons import core, disable_h2c, errorcheck, next_layer, proxyserver, tlsconfig  # noqa: E402
 
+from addons import fresh_leaves, http_layers  # noqa: E402
 from addons.revocation import Revocation  # noqa: E402
 
 
-async def run(module: str, mode: str, port: int, settings: list[str]) -> None:
+async def run(role: str, mode: str, port: int, settings: list[str]) -> None:
     """Serve until a signal comes. Ends the process if the proxy cannot start, as mitmdump does."""
+    http_layers.install(role)
     made = master.Master(options.Options(), event_loop=asyncio.get_running_loop(), with_termlog=False)
     made.addons.add(
         core.Core(),
         disable_h2c.DisableH2C(),
         proxyserver.Proxyserver(),
         next_layer.NextLayer(),
-        *importlib.import_module(f"addons.{module}").addons,
+        *importlib.import_module(f"addons.{role}").addons,
+        *fresh_leaves.addons,
         tlsconfig.TlsConfig(),
         *Revocation.from_environment(),
         errorcheck.ErrorCheck(),

@@ -1,0 +1,220 @@
+"""The fields of a body put together, for a secret that is split over several: of JSON, of a form. Piece by piece. Pure.
+
+What the fields are is found without a reader that wants all to be right: what is not JSON, or only almost, has strings
+all the same. Nothing is kept but the piece that is not complete yet.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from json.decoder import scanstring  # type: ignore[attr-defined]
+from typing import Protocol
+from urllib.parse import unquote_to_bytes
+
+from addons.dlp_text import encoded, unescaped
+from addons.dlp_verdict import Unscannable
+
+View = tuple[str, bytes]
+
+REACH = 1 << 10  # bytes of a long field that meet the next one: no rule needs more
+STEP = 1 << 20  # bytes that are taken apart at one time
+_TO_QUOTE = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_DEPTH = 6  # of JSON in strings of JSON
+WORDS = "words"  # a view in which only seed phrases are looked for: words, one a line
+
+
+class Fields(Protocol):
+    """feed: the views that the next piece completes; each goes on with the view of that name before it."""
+
+    def feed(self, data: bytes, last: bool) -> Iterator[View]: ...
+
+
+def ends(value: bytes) -> bytes:
+    """Where fields are joined, only the two ends of a long value meet others."""
+    return value if len(value) <= 2 * REACH else value[:REACH] + b"\n" + value[-REACH:]
+
+
+class JsonStrings:
+    """The strings of JSON in their order, with the keys and without; of several documents in a row too (NDJSON).
+
+    undone: gets all of the text with its escapes undone, which is little more to do.
+    """
+
+    def __init__(self, undone: list[bytes] | None = None, depth: int = 0) -> None:
+        self._undone, self._depth = undone, depth
+        self._nested: list[View] = []  # the fields of what is itself JSON, or a form, in a string
+        self._half = b""  # of a letter
+        self._rest = b""  # a string that is not complete, with its quote, or one that is a key if a colon comes
+        self._views: dict[str, list[bytes]] = {"joined": [], "values": [], WORDS: []}
+
+    def feed(self, data: bytes, last: bool) -> Iterator[View]:
+        data = self._half + data
+        whole = len(data) if last else _whole_letters(data, len(data))
+        self._half = data[whole:]
+        start = 0
+        while start < whole or last:
+            end = _whole_letters(data, start + STEP) if start + STEP < whole else whole
+            self._take(self._rest + data[start:end], last and end == whole)
+            start, last = end, last and end != whole
+        for label, pieces in self._views.items():
+            yield f"json>{label}", b"".join(pieces)
+            pieces.clear()
+        yield from self._nested
+        self._nested.clear()
+
+    def _take(self, data: bytes, last: bool) -> None:
+        if b"\\" in data and b'\\"' in data:  # one letter is found ten times as fast as two
+            strings, behind, rest, undone = _scanned(data, last)
+        else:
+            _, *pieces = data.split(b'"')
+            strings, behind, rest = pieces[::2], pieces[1::2], b""
+            if len(strings) > len(behind) and not last:
+                rest = b'"' + strings.pop()
+            undone = unescaped(data[: len(data) - len(rest)])
+            if b"\\" in data:
+                strings = [unescaped(string) if b"\\" in string else string for string in strings]
+        if strings and not rest and not last and not behind[-1].strip():
+            # It is a key if a colon comes. One with quotes in it is not waited for, and counts as a value.
+            rest = b'"' + strings[-1] + b'"' + behind[-1]
+            if b"\\" in rest or b'"' in strings[-1]:
+                rest = b""
+            else:
+                strings.pop()
+                undone = undone[: len(undone) - len(rest)]
+        self._add(strings, behind)
+        if self._undone is not None and len(rest) > 4 * STEP:
+            undone, rest = undone + unescaped(rest), _shortened(rest)
+        self._rest = rest if self._undone is not None else _shortened(rest)
+        if self._undone is not None:
+            self._undone.append(undone)
+
+    def _add(self, strings: list[bytes], behind: list[bytes]) -> None:
+        if not strings:
+            return
+        self._nested += _fields_within(strings, self._depth)
+        if max(map(len, strings)) > 2 * REACH:
+            strings = [ends(string) for string in strings]
+        behind.append(b"")
+        values = [string for string, then in zip(strings, behind, strict=False) if then.lstrip()[:1] != b":"]
+        # As one piece: of millions of short ones a list takes sixty times as much.
+        self._views["joined"].append(b"".join(strings))
+        self._views["values"].append(b"".join(values))
+        self._views[WORDS].append(b"".join([word + b"\n" for word in values if 3 <= len(word) <= 8 and word.isalpha()]))
+
+
+def _whole_letters(data: bytes, end: int) -> int:
+    """Where to end at most, so that no letter of UTF-8 is cut in two."""
+    for begin in range(end - 1, max(end - 4, -1), -1):
+        if data[begin] >= 0xC0:  # it has two to four bytes
+            return begin if begin + (2 + (data[begin] >= 0xE0) + (data[begin] >= 0xF0)) > end else end
+        if data[begin] < 0x80:
+            break
+    return end
+
+
+def _scanned(data: bytes, last: bool) -> tuple[list[bytes], list[bytes], bytes, bytes]:
+    """Strings with quotes in them, undone; what stands behind each; the rest that is not complete; and all, undone."""
+    text = data.decode("utf-8", "replace")
+    strings: list[bytes] = []
+    behind: list[bytes] = []
+    undone: list[str] = []
+    start, end, rest = text.find('"'), 0, ""
+    while start >= 0:
+        between, begin = text[end:start], start + 1
+        if strings:
+            behind.append(between[:20].encode())
+        undone += (between, '"')
+        try:
+            string, end = scanstring(text, begin, False)
+        except ValueError:  # an escape that JSON has not, or no end
+            end = _end_of_string(text, begin)
+            if end < 0 and not last:
+                undone.pop()
+                rest = text[start:]
+                break
+            end = end if end >= 0 else len(text)
+            string = unescaped(text[begin : end - 1 if text[end - 1] == '"' else end].encode()).decode(
+                "utf-8", "replace"
+            )
+        strings.append(encoded(string))
+        undone += (string, '"')
+        start = text.find('"', end)
+    if start < 0:
+        undone.append(text[end:])
+        behind.append(text[end : end + 20].encode())
+    return strings, behind, rest.encode(), encoded("".join(undone))
+
+
+def _end_of_string(text: str, start: int) -> int:
+    """Where it ends, by its next quote that no backslash stands before; -1 where there is none."""
+    match = _TO_QUOTE.match(text, start)
+    return match.end() if match else -1
+
+
+def _fields_within(values: list[bytes], depth: int) -> Iterator[View]:
+    """The fields of values that are JSON or forms themselves. Raises Unscannable where they are nested deeper still."""
+    for value in values:
+        if len(value) < 8 or not (value[:1] in b"{[" or b"&" in value):
+            continue
+        fields: Fields | None = JsonStrings(depth=depth + 1) if is_json_like(value) else None
+        fields = fields or (FormFields(depth + 1) if is_form_like(value) else None)
+        if fields is not None and depth >= _DEPTH:
+            raise Unscannable("nested_too_deep", "JSON within JSON")
+        for label, joined in fields.feed(value, last=True) if fields is not None else ():
+            if joined:
+                yield f"{label.partition('>')[0]}>within>{label.rpartition('>')[2]}", joined
+
+
+class FormFields:
+    """The values of a form in their order, and names and values."""
+
+    def __init__(self, depth: int = 0) -> None:
+        self._rest = b""
+        self._depth = depth
+
+    def feed(self, data: bytes, last: bool) -> Iterator[View]:
+        pairs = re.split(rb"[&;]", self._rest + data)
+        self._rest = b"" if last else _shortened(pairs.pop())
+        names, values = [], []
+        for pair in pairs:
+            name, _, value = pair.partition(b"=")
+            names += [ends(name), ends(value)]
+            values.append(ends(value))
+        yield "form>joined", _decoded(b"".join(values))
+        yield "form>named", _decoded(b"".join(names))
+        words = [word for word in values if 3 <= len(word) <= 8 and word.isalpha()]
+        yield f"form>{WORDS}", b"\n".join([*words, b""]) if words else b""
+        whole = [_decoded(pair.partition(b"=")[2]) for pair in pairs if b"%" in pair or b"{" in pair]
+        yield from _fields_within(whole, self._depth)
+
+
+def _shortened(value: bytes) -> bytes:
+    """A piece that goes on: its two ends, where it is long."""
+    return value if len(value) <= 8 * REACH else value[: 2 * REACH] + b"\n" + value[-2 * REACH :]
+
+
+def _decoded(data: bytes) -> bytes:
+    return unquote_to_bytes(data.replace(b"+", b" "))
+
+
+# An object, or an array of what JSON has, behind what servers put before it: a byte order mark, a record separator (RFC
+# 7464), what keeps it from being a script, `data:` of an event stream, the call of a function.
+_JSON = re.compile(
+    rb"(?:\xef\xbb\xbf)?[\s\x1e]*(?:(?:event|id|retry):[^\n]{0,200}\n)*"
+    rb"(?:\)\]\}',?|for ?\(;;\);|while ?\(1\);|data:|[\w.$]{1,60}\()?\s*"
+    rb"(?:\{\s*[\"}]|\[\s*(?:[\"{\[\]]|(?:-?[0-9.eE+]+|true|false|null)\s*[,\]]))"
+)
+_PAIR = rb"\s*[^\s&=;<>{}\"]{1,256}=[^\s&;<>{}\"]*"
+_FORM, _FORM_BEGINS = re.compile(_PAIR + rb"[&;][^\s&=;<>{}\"]{1,256}="), re.compile(_PAIR + rb"(?:[&;]|\Z)")
+
+
+def is_json_like(data: bytes) -> bool:
+    """Whether it begins as JSON does."""
+    begin = data[:500]
+    return (b"{" in begin or b"[" in begin) and _JSON.match(data) is not None
+
+
+def is_form_like(data: bytes, *, goes_on: bool = False) -> bool:
+    """Whether it begins as a form does. goes_on: there is more of it, which may have the second field."""
+    return b"=" in data[:300] and (_FORM_BEGINS if goes_on else _FORM).match(data) is not None

@@ -1,0 +1,220 @@
+"""One stream of bytes, looked at while it passes: its text, its fields, and what is packed in it, nested too. Pure.
+
+Text is looked at in windows that overlap, with its encodings undone; a run of base64 is waited for until it is all
+there. What is packed is unpacked as it comes, and is a stream itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from addons.decoders import MAX_PLAIN, MAX_RATIO, DecodeError
+from addons.dlp_fields import REACH, Fields, FormFields, JsonStrings, ends, is_form_like, is_json_like
+from addons.dlp_near import OVERLAP
+from addons.dlp_parts import PartFields, is_cut
+from addons.dlp_signs import LENGTHS, beginnings
+from addons.dlp_text import WINDOW, View, text_views
+from addons.dlp_unpack import Unpacker
+from addons.dlp_verdict import Finding, Unscannable
+from addons.dlp_views import DEPTH, member_views, stream_views
+
+_OPEN = 16  # streams that are unpacked at one time
+_SCRAP = 4 << 10  # bytes: what breaks off before is mostly what random bytes unpack to
+HELD = 8 << 20  # bytes of a run of base64 that are waited for
+_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-=\r\n\\"
+
+
+class Looking(Protocol):
+    """What of the engine is needed here."""
+
+    def look(self, views: Iterable[View]) -> Finding | None: ...
+
+
+class FoundError(Exception):
+    """A finding; it ends the stream."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.rule)
+        self.finding = finding
+
+
+class Flow:
+    """Raises FoundError and Unscannable. strict: it may be an archive as a whole; `coded`: it is one that is unpacked
+    elsewhere. size: bytes that came; clean: how many of them no longer matter."""
+
+    def __init__(
+        self, dlp: Looking, label: str, content_type: str = "", *, depth: int = DEPTH, coded: bool = False
+    ) -> None:
+        self._dlp, self._label, self._type, self._depth, self._coded = dlp, label, content_type, depth, coded
+        self._pending, self._fresh, self._wanted = bytearray(), 0, WINDOW
+        self._before = b""  # the last bytes of what was looked through for what is packed
+        self._fields: list[Fields] | None = None
+        self._ends: dict[str, bytes] = {}  # of the fields' views
+        self._packed: list[_Packed] = []
+        self._scraps: list[bytes] = []
+        self._members = b""  # the ends of what is packed in it, one behind the other
+        self.size = self.clean = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes; look at them once there are enough."""
+        self._pending += data
+        self._fresh += len(data)
+        self.size += len(data)
+        if len(self._pending) >= self._wanted:
+            self.scan(last=False)
+
+    def scan(self, last: bool) -> None:
+        """Look at what is there."""
+        fresh = bytes(self._pending[len(self._pending) - self._fresh :])
+        self._fresh = 0
+        if fresh or last:
+            self._unpack(fresh, last)
+            self._join(fresh, last)
+            self._read(last)
+        if self._scraps:
+            self._look(text_views(b"\n".join(self._scraps), "scraps"))
+            self._scraps.clear()
+
+    def _look(self, views: Iterable[View]) -> None:
+        finding = self._dlp.look(views)
+        if finding is not None:
+            raise FoundError(finding)
+
+    def _read(self, last: bool) -> None:
+        data = bytes(self._pending)
+        run = 0 if last else len(data) - len(data.rstrip(_LETTERS))
+        if OVERLAP < run <= HELD:  # it is looked at when it is all there: half of an archive would look broken
+            data, keep = data[: len(data) - run], min(run + OVERLAP, len(data))
+        else:
+            keep = 0 if last else min(OVERLAP, len(data))
+        self._look(stream_views(data, self._label, self._depth))
+        del self._pending[: len(self._pending) - keep]
+        self._wanted, self.clean = keep + WINDOW, self.size - keep
+
+    def _join(self, fresh: bytes, last: bool) -> None:
+        kind = self._type.partition(";")[0].strip().lower()
+        if self._fields is None:
+            self._fields = []
+            if "json" in kind or is_json_like(fresh):
+                self._fields.append(JsonStrings())
+            if kind == "application/x-www-form-urlencoded" or is_form_like(fresh, goes_on=not last):
+                self._fields.append(FormFields())
+            if kind.startswith("multipart/"):
+                self._fields.append(PartFields(self._type))
+        if not any(isinstance(field, PartFields) for field in self._fields) and is_cut(fresh):
+            self._fields.append(PartFields(self._type))
+        for field in self._fields:
+            for label, joined in field.feed(fresh, last):
+                if joined:
+                    text = self._ends.get(label, b"") + joined
+                    self._look(text_views(text, label))
+                    self._ends[label] = text[-OVERLAP:] if "within" not in label else b""
+
+    def _unpack(self, fresh: bytes, last: bool) -> None:
+        for packed in self._packed:
+            packed.feed(fresh)
+        first = self.size - len(fresh) - len(self._before)  # where what is looked through begins
+        data = self._before + fresh
+        for at, kind in beginnings(data):
+            if at + LENGTHS[kind] <= len(self._before) or (first + at == 0 and self._coded):
+                continue  # it was seen before, or is unpacked elsewhere
+            packed = _Packed(self, kind, strict=first + at == 0)
+            packed.feed(data[at:])
+            self._packed.append(packed)
+        self._before = data[1 - max(LENGTHS.values()) :]
+        for packed in self._packed:
+            packed.scan(last)
+        self._packed = [packed for packed in self._packed if not packed.over]
+        if len(self._packed) > _OPEN:
+            raise Unscannable("too_much_to_scan", f"more than {_OPEN} archives that are not at their end")
+
+    @property
+    def is_deepest(self) -> bool:
+        """Whether nothing more is unpacked."""
+        return self._depth == 0
+
+    def inner(self) -> Flow:
+        """A stream that is packed in this one. Raises Unscannable in the deepest."""
+        if self.is_deepest:
+            raise Unscannable("nested_too_deep", "archives within archives")
+        return Flow(self._dlp, f"archive>{self._label}", depth=self._depth - 1)
+
+    def take_member(self, data: bytes, whole: bool) -> None:
+        """Look at what is packed in this one and is short; or broke off soon."""
+        if whole:
+            self._look(member_views(data, self._depth))
+            self.join_member(data)
+        else:
+            self._scraps.append(data)
+
+    def join_member(self, edges: bytes) -> None:
+        """Look at what a member makes with those before it. edges: its beginning and its end."""
+        self._members += ends(edges)
+        if len(self._members) > len(edges):
+            self._look(text_views(self._members, "archive>joined"))
+        self._members = self._members[-2 * REACH :]
+
+
+class _Packed:
+    """Something packed that began somewhere in a flow."""
+
+    def __init__(self, flow: Flow, kind: str, strict: bool) -> None:
+        self._flow, self._strict = flow, strict
+        self._unpacker = Unpacker(kind)
+        self._begin = bytearray()
+        self._inner: Flow | None = None
+        self._taken = self._made = 0
+        self._last = b""
+        self.over = False
+
+    def feed(self, data: bytes) -> None:
+        self._taken += len(data)
+        try:
+            for part in self._unpacker.feed_parts(data):
+                self._take(part)
+        except DecodeError:
+            self._end(broken=True)
+        if self._unpacker.ended and not self.over:
+            self._end(broken=False)
+
+    def scan(self, last: bool) -> None:
+        if self.over:
+            return None
+        if last:
+            try:
+                for part in self._unpacker.end():
+                    self._take(part)
+            except DecodeError:
+                return self._end(broken=True)
+            return self._end(broken=not self._unpacker.ended)
+        if self._inner is not None:
+            self._inner.scan(last=False)
+        return None
+
+    def _take(self, part: bytes) -> None:
+        self._made += len(part)
+        if self._made > max(MAX_PLAIN, MAX_RATIO * self._taken):
+            raise Unscannable("too_large_to_scan", "the archive is too large when unpacked")
+        self._last = (self._last + part[-REACH:])[-REACH:]
+        if self._inner is not None:
+            return self._inner.feed(part)
+        if self._flow.is_deepest and not self._unpacker.sure:  # nothing may be packed here; if it ends well, it is
+            return self._flow.take_member(part, whole=False)
+        self._begin += part
+        if len(self._begin) >= _SCRAP:
+            self._inner = self._flow.inner()
+            self._inner.feed(bytes(self._begin))
+        return None
+
+    def _end(self, broken: bool) -> None:
+        self.over = True
+        if not broken and self._made and self._flow.is_deepest:
+            self._flow.inner()
+        if broken and self._strict and self._unpacker.sure:
+            raise Unscannable("unreadable_encoding", f"broken compressed data ({self._unpacker.kind})")
+        if self._inner is not None:
+            self._inner.scan(last=True)
+            self._flow.join_member(bytes(self._begin[:REACH]) + b"\n" + self._last)
+        elif self._begin:
+            self._flow.take_member(bytes(self._begin), whole=not broken)

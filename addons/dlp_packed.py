@@ -1,0 +1,140 @@
+"""What is packed within some bytes, as members that are looked at like bodies. Bounded, by refusal. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from addons.decoders import MAX_PLAIN, MAX_RATIO, DecodeError
+from addons.dlp_signs import beginnings
+from addons.dlp_text import WINDOW, each_offset
+from addons.dlp_unpack import Unpacker
+from addons.dlp_verdict import Unscannable
+
+_FIRST, _STEP = 512, 64 << 10  # bytes that are tried first, and at one time at most
+_SCRAP = 4 << 10  # bytes: what breaks off before is mostly what random bytes unpack to
+_KEY = 64  # bytes
+_MOST = 50_000  # members of one body
+_LONG_RUN = re.compile(rb"[A-Za-z0-9+/_=\r\n-]{16384,}")
+_OTHERS = re.compile(rb"[^A-Za-z0-9+/_-]")
+
+
+def most_plain(size: int) -> int:
+    """How many bytes something of this size may unpack to: a short one less, for what it costs to look at them."""
+    return min(MAX_PLAIN, (8 << 20) + MAX_RATIO * size)
+
+
+@dataclass
+class Budget:
+    """How much of one body is unpacked in all. size: of the body. Raises Unscannable beyond."""
+
+    size: int
+    made: int = 0
+    taken: int = 0
+    members: int = 0
+    known: dict[bytes, list[tuple[int, int]]] = field(default_factory=dict)  # beginning to length and hash
+
+    def make(self, size: int) -> None:
+        """Count bytes that came out."""
+        self.made += size
+        if self.made > most_plain(self.size):
+            raise Unscannable("too_large_to_scan", "the archive is too large when unpacked")
+
+    def take(self, size: int) -> None:
+        """Count bytes that went in: streams that begin within one another are unpacked each, but not for long."""
+        self.taken += size
+        if self.taken > 2 * (self.size + self.made) + WINDOW // 2:
+            raise Unscannable("too_much_to_scan", "archives that overlap")
+
+    def is_known(self, data: bytes, at: int) -> bool:
+        """Whether the very same was unpacked before: many views of a body have its archives in them."""
+        for length, value in self.known.get(data[at : at + _KEY], ()):
+            self.take(length // 16)
+            if hash(data[at : at + length]) == value:
+                return True
+        return False
+
+    def know(self, data: bytes, at: int, length: int) -> None:
+        """Remember what was unpacked to its end."""
+        self.known.setdefault(data[at : at + _KEY], []).append((length, hash(data[at : at + length])))
+
+    def add_member(self) -> None:
+        """Count a member."""
+        self.members += 1
+        if self.members > _MOST:
+            raise Unscannable("too_much_to_scan", f"an archive with more than {_MOST:,} members")
+
+
+@dataclass(frozen=True)
+class Member:
+    """What was packed. whole: it came to its end. scrap: it broke off soon, so that it may well be nothing. unfinished:
+    there would be more."""
+
+    data: bytes
+    whole: bool
+    scrap: bool
+    unfinished: bool
+
+
+def members(data: bytes, budget: Budget, *, strict: bool, sure: bool = True) -> Iterator[Member]:
+    """Everything that is packed somewhere in the data, as far as it can be unpacked.
+
+    strict: the data may be an archive as a whole, so that one that begins it and breaks off is refused. sure: the data
+    is what it is; if it may well be nothing itself, two letters are not taken for a beginning.
+    """
+    places = beginnings(data)
+    if strict and data[:3] == b"\x5d\x00\x00":
+        places.insert(0, (0, "lzma"))
+    if strict and data[:2] == b"\x1f\x9d":
+        raise Unscannable("unreadable_encoding", "an archive that cannot be read (compress)")
+    for at, kind in places:
+        if (kind == "zlib" and not sure) or budget.is_known(data, at):
+            continue
+        unpacker = Unpacker(kind)
+        plain, broken, end = _unpacked(unpacker, data, at, budget)
+        if unpacker.ended:
+            budget.know(data, at, end - at)
+        unfinished = not broken and not unpacker.ended
+        broken = broken or unfinished
+        if broken and at == 0 and strict and unpacker.sure:
+            raise Unscannable("unreadable_encoding", f"broken compressed data ({kind})")
+        if plain:
+            budget.add_member()
+            scrap = broken and len(plain) < _SCRAP
+            yield Member(plain, not broken, scrap, unfinished and not scrap)
+
+
+def _unpacked(unpacker: Unpacker, data: bytes, at: int, budget: Budget) -> tuple[bytes, bool, int]:
+    """What it holds, whether it is broken, and where it ends."""
+    out: list[bytes] = []
+    step = _FIRST
+    try:
+        while at < len(data) and not unpacker.ended:
+            chunk, before = data[at : at + step], unpacker.taken
+            for part in unpacker.feed_parts(chunk):
+                budget.make(len(part))
+                out.append(part)
+            budget.take(max(0, unpacker.taken - before - unpacker.rest))
+            at, step = at + len(chunk), min(2 * step, _STEP)
+        out += unpacker.end()
+    except DecodeError:
+        budget.take(min(step, len(data) - at))
+        return b"".join(out), True, at
+    return b"".join(out), False, at - unpacker.rest
+
+
+def long_runs(data: bytes) -> Iterator[bytes]:
+    """What a run of base64 or hex holds that may be longer than the windows of text; to look for archives in it."""
+    if len(data) <= WINDOW:
+        return
+    for match in _LONG_RUN.finditer(data):
+        run = _OTHERS.sub(b"", match.group())
+        for decoded in each_offset(run):
+            yield decoded
+            if decoded.isascii():
+                yield from long_runs(decoded)
+        try:
+            yield bytes.fromhex(run[: len(run) // 2 * 2].decode())
+        except ValueError:
+            continue

@@ -1,0 +1,156 @@
+"""A vendor's shape, whatever stands beside it: gitleaks' expressions without the word boundaries that they ask for.
+
+gitleaks wants a quote, a blank or an end behind a secret, and no letter before it. Whoever sends a secret away adds a
+letter, and takes it off again. So a prefix of the vendor's own and as many letters as it has are enough; only for rules
+that go by a word beside the secret (`adafruit = ...`) and have no such prefix, the end stays part of what they know.
+
+Where the shape is so plain that random base64 has it now and then, more is asked within such letters: `in_noise`.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable
+
+# What gitleaks' generator puts around a secret (cmd/generate/config/utils/generate.go), and what is written by hand.
+_BEHIND = (
+    r"(?:[\x60'\"\s;]|\\[nr]|$|\b)",
+    r"(?:[\x60'\"\s;]|\\[nr]|$)",
+    r"(?:[^\w-]|\z)",
+    r"(?:[^a-zA-Z0-9+/]|\z)",
+    r"(?:$|[\\'\"\x60\s<),])",
+)
+_TAILS = tuple(tail.replace('\\"', '"') for tail in _BEHIND)
+_HEADS = (r"""(?:^|[\\'"\x60\s>=:(,)])""",)
+_AFTER_A_WORD = r"""[\x60'"\s=]{0,5}("""  # the secret's group, in rules that go by a word
+_OWN_PREFIX = re.compile(r"\(?(?:\\?[A-Za-z0-9_.-]){3,}|\((?:test\|live|live\|test)\)|A\{22\}|access-")
+# These have a shape of their own, but not at their beginning: ten A, an ending, a colon and a capital.
+_OWN_SHAPE = ("dropbox-long-lived-api-token", "mailchimp-api-key", "telegram-bot-api-token")
+# No secret that is known by its own shape, but by the command or the document around it, or by a digest's shape.
+_BY_SURROUNDINGS = ("curl-auth-header", "curl-auth-user", "kubernetes-secret-yaml", "facebook-access-token")
+# Of these one form can be told from any text; the other, forty hexadecimal digits or a word with a dot, cannot.
+ONE_FORM = {
+    "aws-access-token": r"(?:AKIA|ASIA)[A-Z2-7]{16}",
+    "atlassian-api-token": r"ATATT3[A-Za-z0-9_\-=]{186}",
+    "sourcegraph-access-token": r"sgp_(?:(?:[a-fA-F0-9]{16}|local)_)?[a-fA-F0-9]{40}",
+    "square-access-token": r"sq0atp-[\w-]{22}|EAAA[\w-]{60}",  # as long as Square's are; mangled names are shorter
+    "vault-service-token": r"hvs\.[\w-]{90,120}",
+}
+
+
+def without_boundaries(rule: str, pattern: str) -> str | None:
+    """The expression without what it asks of the letters beside the secret; None where that is nothing, or all."""
+    if rule in _BY_SURROUNDINGS:
+        return None
+    if rule in ONE_FORM:
+        return f"{ONE_FORM[rule]}|{pattern}"
+    if (at := pattern.find(_AFTER_A_WORD)) >= 0:
+        if rule not in _OWN_SHAPE and not _OWN_PREFIX.match(pattern, at + len(_AFTER_A_WORD)):
+            return None
+        tail = next((tail for tail in _TAILS if pattern.endswith(tail)), "")
+        return pattern.removesuffix(tail) if tail else None
+    relaxed = pattern.replace(r"\b", "")
+    for part in (*(tail.replace(r"\b", "") for tail in _TAILS), *_HEADS):
+        relaxed = relaxed.replace(part, "")
+    return relaxed if relaxed != pattern else None
+
+
+_SIDE, _ENOUGH = 48, 16  # letters on each side that are looked at, and that are needed
+_LETTERS = re.compile(rb"[A-Za-z0-9+/_=-]*")
+_UPPER = re.compile(rb"[A-Z0-9]*")
+_HEX = re.compile(rb"[0-9a-f]+")  # its prefix, 4b1d, is in one digest of three thousand
+_BREAKS = re.compile(rb"\\[rn]|[\r\n]")
+
+
+def _sides(text: bytes, start: int, end: int, letters: re.Pattern[bytes]) -> list[bytes]:
+    """The letters right before and right behind, whatever lines they are broken into."""
+    before = _BREAKS.sub(b"", text[max(0, start - 2 * _SIDE) : start])[::-1]
+    behind = _BREAKS.sub(b"", text[end : end + 2 * _SIDE])
+    return [match.group()[:_SIDE] if (match := letters.match(side)) else b"" for side in (before, behind)]
+
+
+def _is_random(side: bytes) -> bool:
+    """Whether it looks like base64 of random bytes: two fifths capitals, two fifths small letters, some digits."""
+    lower = sum(97 <= byte <= 122 for byte in side)
+    upper = sum(65 <= byte <= 90 for byte in side)
+    digits = sum(48 <= byte <= 57 for byte in side)
+    return min(lower, upper) * 8 >= len(side) and (digits > 0 or len(side) < 24)
+
+
+_BASE62 = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def has_checksum(token: bytes) -> bool:
+    """Whether the last six letters are the CRC-32 of the thirty before them, as GitHub and npm write it.
+
+    GitHub, Behind GitHub's new authentication token formats (2021); npm has a new access token format (2021).
+    """
+    body, check = token[-36:-6], token[-6:]
+    value = 0
+    for letter in check:
+        value = value * 62 + _BASE62.find(letter)
+    return zlib.crc32(body) == value
+
+
+def _begins(expression: str) -> Callable[[bytes], bool]:
+    compiled = re.compile(expression.encode())
+    return lambda secret: compiled.match(secret) is not None
+
+
+def _never(_: bytes) -> bool:
+    return False
+
+
+# Rules whose shape random base64 has more than once in some 250 MB (28 bits; tests/unit/test_dlp_shapes.py computes
+# it), and what decides within such letters: a checksum; more of the prefix, as the vendors' own examples have it; or
+# nothing, where no more is known.
+IN_NOISE: dict[str, Callable[[bytes], bool]] = {
+    "github-pat": has_checksum,
+    "github-oauth": has_checksum,
+    "github-app-token": has_checksum,
+    "github-refresh-token": has_checksum,
+    "npm-access-token": has_checksum,
+    "gcp-api-key": _begins("AIzaSy"),
+    "alibaba-access-key-id": _begins("LTAI5t"),
+    "artifactory-reference-token": _begins("cmVmdGtuOjAx"),  # base64 of reftkn:01
+    "aws-amazon-bedrock-api-key-long-lived": _begins("ABSKQmVkcm9ja0FQSUtleS"),  # base64 of BedrockAPIKey-
+    "square-access-token": _begins("sq0atp-"),
+    "grafana-cloud-api-token": _begins("(?i:glc_)eyJ"),  # base64 of {"
+    "flyio-access-token": _begins("fm[12][ar]?_lJPE"),  # base64 of how a macaroon begins
+    "adobe-client-secret": _never,
+    "artifactory-api-key": _never,
+    "clickhouse-cloud-api-secret-key": _never,
+    "easypost-api-token": _never,
+    "easypost-test-api-token": _never,
+    "facebook-page-access-token": _never,
+    "infracost-api-token": _never,
+    "prefect-api-token": _never,
+}
+
+_CAPITALS = "aws-access-token"
+DOUBTFUL = frozenset({*IN_NOISE, _CAPITALS})
+
+
+def is_noise(rule: str, text: bytes, start: int, end: int) -> bool:
+    """Whether what looks like the rule's secret is no more than some of the letters on both sides of it.
+
+    end: of the shortest one, for a longer one takes the letters behind it in.
+    """
+    if rule == _CAPITALS:
+        # Base32, and proteins, which are written in capitals: there AKIA is a word like any other.
+        sides = _sides(text, start, end, _UPPER)
+        if any(len(side) < 2 * _ENOUGH for side in sides):
+            return False
+        return any(48 <= byte <= 57 for side in sides for byte in side) or text[start:end].isalpha()
+    if rule == "clickhouse-cloud-api-secret-key" and _HEX.fullmatch(text[start:end]):
+        return _HEX.match(text[end : end + 1]) is not None or _HEX.match(text[max(0, start - 1) : start]) is not None
+    sure = IN_NOISE.get(rule)
+    if sure is None or sure(text[start:end]):
+        return False
+    sides = _sides(text, start, end, _LETTERS)
+    if any(len(side) < _ENOUGH for side in sides):
+        # Nor is it one at the end of a file full of zeros.
+        return any(len(side) >= _SIDE for side in sides) and b"AAAA" in text[start + 1 : end] + sides[0] + sides[1]
+    # A token of GitHub's with a wrong checksum is none, but may be made up; so it takes more to leave one out.
+    return sure is not has_checksum or all(_is_random(side) for side in sides)

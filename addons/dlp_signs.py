@@ -1,0 +1,103 @@
+"""Where in some bytes an archive or a compressed stream may begin: found by content, whatever is said of them. Pure."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from functools import cache
+from typing import Any
+
+from addons.dlp_verdict import Unscannable
+
+# Kind, and how it begins. gzip: RFC 1952. zip: PKWARE's APPNOTE 4.3.7 and 4.3.12. zstd: RFC 8878. xz: its file format,
+# 2.1.1.1. zlib: RFC 1950, of a window of 32 kB, as every library makes it, without a dictionary. The
+# last ones cannot be read here.
+_BEGINNINGS: tuple[tuple[str, bytes], ...] = (
+    ("zip", b"PK\x03\x04"),
+    ("zip directory", b"PK\x01\x02"),
+    ("bzip2", b"BZh"),
+    ("zlib", b"x\x01"),
+    ("zlib", b"x\x5e"),
+    ("zlib", b"x\x9c"),
+    ("zlib", b"x\xda"),
+    ("gzip", b"\x1f\x8b\x08"),
+    ("zstd", b"\x28\xb5\x2f\xfd"),
+    ("xz", b"\xfd7zXZ\x00"),
+    ("7-Zip", b"7z\xbc\xaf\x27\x1c"),
+    ("RAR", b"Rar!\x1a\x07"),
+    ("LZ4", b"\x04\x22\x4d\x18"),
+    ("Lzip", b"LZIP\x01"),
+    ("Snappy", b"\xff\x06\x00\x00sNaPpY"),
+)
+_UNREAD = ("7-Zip", "RAR", "LZ4", "Lzip", "Snappy")
+LENGTHS = {kind: len(begin) for kind, begin in _BEGINNINGS}  # bytes
+_ASCII = 5  # of them begin with what ASCII can hold: the others are not looked for where all is ASCII
+_MOST = 20_000  # places in one text: a megabyte of random bytes has 64
+_SHORT = 32  # bytes that are needed to be sure
+
+
+@cache
+def _scanner(ascii_only: bool) -> Any:
+    """Calls back for each beginning; None where hyperscan is missing."""
+    try:
+        from addons.dlp_scanner import Scanner
+    except ImportError:
+        return None
+    chosen = _BEGINNINGS[: _ASCII if ascii_only else None]
+    # In digits, for an expression ends at its first zero byte.
+    return Scanner(
+        [(number, b"".join(b"\\x%02x" % byte for byte in begin)) for number, (_, begin) in enumerate(chosen)]
+    )
+
+
+_ANY = re.compile(b"|".join(b"(" + re.escape(begin) + b")" for _, begin in _BEGINNINGS))
+
+
+def beginnings(data: bytes) -> list[tuple[int, str]]:
+    """Each place where something may begin, and its kind; in order. Raises Unscannable where there are too many."""
+    scanner = _scanner(data.isascii())
+    found: list[tuple[int, int]] = []
+    if scanner is None:
+        found = [(match.start(), (match.lastindex or 1) - 1) for match in _ANY.finditer(data)]
+    else:
+        scanner.scan(data, lambda number, _, to, *__: found.append((to - len(_BEGINNINGS[number][1]), number)))
+    if not found:
+        return []
+    if len(found) > _MOST:
+        raise Unscannable("too_much_to_scan", "more places than can be looked at where something packed may begin")
+    return [(at, kind) for at, number in sorted(found) if _is_one(kind := _BEGINNINGS[number][0], data, at)]
+
+
+def _is_one(kind: str, data: bytes, at: int) -> bool:
+    """Whether the bytes behind it can be of its kind too; True where too few are there to say."""
+    head = data[at : at + _SHORT]
+    if kind == "zlib":
+        return _is_deflate(head[2:7])
+    if kind == "gzip":
+        return len(head) < 4 or head[3] < 0x20  # its reserved flags are 0
+    if kind == "bzip2":
+        return head[3:4] in b"123456789" and b"1AY&SY".startswith(head[4:10])
+    if kind == "7-Zip":  # the checksum of its header (7zFormat.txt), so that a list of such beginnings is none
+        return len(head) < 32 or zlib.crc32(head[12:]) == int.from_bytes(head[8:12], "little")
+    if kind == "LZ4":  # version 1, reserved bits 0 (LZ4 Frame Format)
+        return len(head) > 5 and head[4] & 0xC2 == 0x40 and head[5] & 0x8F == 0
+    if kind == "Snappy":  # a chunk of data behind it (framing_format.txt, 4.2 and 4.3)
+        return len(head) < 14 or (head[10] < 2 and int.from_bytes(head[11:14], "little") <= 76490)
+    if kind == "RAR":
+        return head[6:8] == b"\x01\x00" or head[6:7] == b"\x00"
+    return True
+
+
+def _is_deflate(head: bytes) -> bool:
+    """Whether deflate can begin so (RFC 1951, 3.2.3): with one of three kinds of block, a stored one's length twice."""
+    if not head:
+        return False
+    kind = head[0] >> 1 & 3
+    if kind == 0 and len(head) >= 5:
+        return head[1] ^ head[3] == 0xFF and head[2] ^ head[4] == 0xFF
+    return kind != 3
+
+
+def cannot_be_read(kind: str) -> bool:
+    """Whether it is of a kind that nothing here unpacks."""
+    return kind in _UNREAD

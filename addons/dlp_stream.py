@@ -1,0 +1,81 @@
+"""Looks at a body while it passes: nothing is released before it was looked at. Pure.
+
+It sees what a whole body's views show, as far as one goes without holding all of it. What cannot be seen so, or takes
+too much, is refused. JSON and forms within an archive or a part are looked at as text.
+"""
+
+from __future__ import annotations
+
+from addons.decoders import DecodeError, Decoder, decoder_for, layers_of
+from addons.dlp_flow import HELD, Flow, FoundError, Looking
+from addons.dlp_verdict import Finding, Unscannable
+
+EDGE = 300  # bytes of a piece that meet another piece; of every shape that a rule knows the shortest form has less
+
+
+class StreamScan:
+    """`feed` gives the chunks that may go on; after a finding, or a stream that cannot be read, it gives nothing more,
+    and `verdict` says why. `edges`, at the end: what of it may go on in another request."""
+
+    def __init__(self, dlp: Looking, content_encoding: str = "", content_type: str = "") -> None:
+        self.verdict: Finding | Unscannable | None = None
+        self.edges: list[bytes] = []
+        self._begin = self._end = b""
+        self._held: list[tuple[list[int], bytes]] = []  # (where in each flow the chunk ends, the chunk as it came)
+        self._decoders: list[Decoder] = []
+        try:
+            self._decoders = [decoder_for(name) for name in layers_of(content_encoding)]
+        except DecodeError as error:
+            self.verdict = Unscannable("unreadable_encoding", str(error))
+        # What a decoder skips is looked at too: names and comments in gzip, frames in zstd, metadata in brotli.
+        self._flows = [Flow(dlp, "raw", coded=True) for _ in self._decoders] + [Flow(dlp, "stream", content_type)]
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The chunks that may go on now; an empty chunk ends the stream."""
+        if self.verdict is not None:
+            return []
+        try:
+            return self._feed(chunk)
+        except DecodeError as error:
+            self.verdict = Unscannable("unreadable_encoding", str(error))
+        except Unscannable as error:
+            self.verdict = error
+        except FoundError as error:
+            self.verdict = error.finding
+        return []
+
+    def _feed(self, chunk: bytes) -> list[bytes]:
+        before = [flow.clean for flow in self._flows]
+        if chunk:
+            self._push(chunk, 0)
+            self._held.append(([flow.size for flow in self._flows], chunk))
+        else:
+            for decoder in self._decoders:
+                decoder.finish()
+        if not chunk or before != [flow.clean for flow in self._flows]:
+            for flow in self._flows:
+                flow.scan(last=not chunk)
+            return self._released(last=not chunk)
+        return []
+
+    def _push(self, data: bytes, number: int) -> None:
+        self._flows[number].feed(data)
+        if number < len(self._decoders):
+            for part in self._decoders[number].feed_parts(data):
+                self._push(part, number + 1)
+        else:
+            self._begin = self._begin or data[:EDGE]
+            self._end = (self._end + data[-EDGE:])[-EDGE:]
+
+    def _released(self, last: bool) -> list[bytes]:
+        clean = [flow.clean for flow in self._flows]
+        ready = 0
+        while ready < len(self._held) and (last or all(map(int.__le__, self._held[ready][0], clean))):
+            ready += 1
+        chunks = [chunk for _, chunk in self._held[:ready]]
+        del self._held[:ready]
+        if last:
+            self.edges = [self._begin + b"\n" + self._end]
+        elif sum(len(chunk) for _, chunk in self._held) > 2 * HELD:
+            raise Unscannable("too_large_to_scan", "a body of which too much would have to be held")
+        return chunks

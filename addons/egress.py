@@ -1,0 +1,230 @@
+"""The egress proxy: what it fills into the frame, around egress_core and reflection.
+
+Guarantees: a request leaves only by a declared route, with the owner's credential put in and the agent's taken out; a
+token value neither leaves in a request of the agent nor comes back in a response. Without a route table all is denied.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+from mitmproxy import http
+from mitmproxy.websocket import WebSocketMessage
+
+from addons import egress_bodies as bodies
+from addons import egress_checks as checks
+from addons import egress_core as core
+from addons import egress_record, injection
+from addons import request_rules as rules
+from addons.decision_log import log_decision
+from addons.decoders import ACCEPTED_ENCODINGS
+from addons.next_hop import NextHop
+from addons.proxy import DECISION, ProxyAddon
+from addons.record import Record
+from addons.reflection import TokenMask
+from addons.refusal import Refusal
+from addons.reload import ReloadingFile
+from addons.request import Decision, Outcome, Request, refused
+
+EGRESS_ROUTES = Path(os.environ.get("EGRESS_ROUTES", "/etc/claude-bottle/routes.json"))
+EGRESS_TOKENS = Path(os.environ.get("EGRESS_TOKENS", "/etc/claude-bottle/tokens.json"))
+RUN = Path(os.environ.get("CLAUDE_BOTTLE_RUN", "/run/claude-bottle"))
+_RANGE = re.compile(rb"(?i)(?:^|[-_])range\Z")  # also If-Range, Request-Range, X-Ms-Range
+_WAITING = 60.0  # seconds that requests wait for a next hop that does not answer
+BUFFERED_BODY = 256 << 10  # bytes: up to here a body is read before it goes, so that a refusal is an answer
+
+
+class Egress(ProxyAddon):
+    """The agent's proxy: routes, credentials, token values."""
+
+    part = "egress"
+    own_host = core.INTROSPECTION_HOST
+
+    def __init__(self, routes: Path = EGRESS_ROUTES, tokens: Path = EGRESS_TOKENS, run: Path = RUN) -> None:
+        super().__init__(ReloadingFile(routes, core.RouteTable.parse, run / "status.json"))
+        self._tokens_path = tokens
+        host, _, port = os.environ.get("EGRESS_UPSTREAM", "").partition(":")
+        self._next = NextHop(host, int(port), self._lost) if port else None
+        self._record = Record(Path(os.environ.get("CLAUDE_BOTTLE_RECORD") or run / "record"))
+        self._tokens: dict[str, str] = {}
+        self._mask = TokenMask(())  # of all tokens, for requests
+        self._given: dict[str, set[str]] = {}  # host to the slots that it has been sent
+        self._masks: dict[frozenset[str], TokenMask] = {}  # of some slots, for the answers of their host
+
+    def running(self) -> None:
+        try:
+            self.use_tokens(dict(injection.parse_tokens(self._tokens_path.read_bytes())))
+        except (OSError, ValueError) as error:
+            # Not as an error of the log: mitmproxy would end for one at its start, and nobody could be told why.
+            log_decision("egress", event="tokens", outcome="denying", error=str(error))
+        if self._next is not None:
+            self._next.start()
+        super().running()
+
+    def done(self) -> None:
+        if self._next is not None:
+            self._next.stop()
+        super().done()
+
+    def use_tokens(self, tokens: dict[str, str]) -> None:
+        """Slots and their values; for `running` and for tests."""
+        self._tokens = tokens
+        self._mask, self._masks = TokenMask(tokens.values()), {}
+
+    def decide(self, flow: http.HTTPFlow, request: Request) -> Decision:
+        """By the route table; then no URL and no header may hold a token."""
+        table: core.RouteTable | None = self._file.current
+        if table is None:
+            message = f"No valid route table is loaded, so nothing leaves: {self._file.error}."
+            return refused(self.refusal("no_route_table", message), request)
+        if self._next is not None and not self._next.answers:
+            message = "pipelock, through which everything leaves, does not answer. Try again in a minute."
+            return refused(self.refusal("next_hop", message, 503), request)
+        verdict = table.decide(
+            scheme=request.scheme, host=request.host, port=request.port, method=request.method, path=request.path
+        )
+        if isinstance(verdict, Refusal):
+            return refused(verdict, request)
+        refusal = checks.refuse_head(flow.request, verdict, bool(table.injected_headers(request.host)))
+        if refusal is not None:
+            return refused(refusal, request)
+        head = b"\n".join([request.path.encode(), *(n + b": " + v for n, v in flow.request.headers.fields)])
+        if self._mask and (self._mask.found_in(head) or self._mask.found_in(unquote_to_bytes(head))):
+            message = "The URL or a header holds a credential of this bottle."
+            return refused(self.refusal("token_in_request", message), request)
+        if verdict.slot and verdict.slot not in self._tokens:
+            message = f"No credential is configured for {request.host}; ask the bottle's owner to set it."
+            return refused(self.refusal("token_missing", message, 502), request)
+        return Decision(Outcome.ALLOW, request, basis=verdict)
+
+    def _lost(self, seconds: float) -> None:
+        """End what waits for a next hop that has not answered for so long: it would wait for ever."""
+        if seconds > _WAITING:
+            self._open.end_refused(
+                lambda _: self.refusal("next_hop", f"pipelock has not answered for {seconds:.0f} s.", 503),
+                lambda *_: None,
+            )
+
+    # A body without a length passes at once: streams in both directions need that, and pipelock holds what it reads.
+    holds_unknown = False
+
+    def held_bytes(self, decision: Decision) -> int:
+        return BUFFERED_BODY
+
+    async def inspect_stream(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
+        refusal = checks.refuse_stream(flow.request, decision.basis, BUFFERED_BODY)
+        if refusal is None:
+            bodies.watch_upload(flow, self._mask, checks.form_scan(flow.request, decision.basis))
+        return refusal
+
+    async def inspect_body(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
+        refusal = None if flow.request.stream else checks.refuse_body(flow.request, decision.basis)
+        if refusal is None and self._mask and bodies.has_token(flow.request, self._mask):
+            refusal = self.refusal("token_in_request", "The body holds a credential of this bottle.")
+        return refusal
+
+    def rewrite_request(self, flow: http.HTTPFlow, decision: Decision) -> None:
+        """Take the agent's credentials out and put the owner's in."""
+        route: core.Route = decision.basis
+        headers = flow.request.headers
+        # On a host with an injected credential this holds for all of its paths: none is a way round it.
+        injected = self._file.current.injected_headers(route.host) if self._file.current else frozenset()
+        own = frozenset([injection.MARK_HEADER]) | injected
+        headers.fields = tuple(
+            rules.strip_head(headers.fields, has_token=bool(injected), injected=own, allowed=route.allow_headers)
+        )
+        if route.slot and route.auth_scheme:
+            name = injection.auth_header(route.auth_scheme)
+            if route.inspected:
+                headers[injection.MARK_HEADER] = name
+            headers[name] = injection.auth_value(route.auth_scheme, self._tokens[route.slot])
+            self._given.setdefault(route.host, set()).add(route.slot)
+        if injected:
+            # What comes back is masked: it must be packed in a way that is known, and whole, for slices hide a token.
+            if "accept-encoding" in headers:
+                headers["accept-encoding"] = ACCEPTED_ENCODINGS
+            if not route.allow_ranges:
+                headers.fields = tuple(field for field in headers.fields if not _RANGE.search(field[0]))
+
+    def about(self, decision: Decision) -> dict[str, object]:
+        number = {"record": decision.number} if decision.number else {}
+        return {"route": decision.basis.host, "injected": bool(decision.basis.slot), **number}
+
+    def put_on_record(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
+        return egress_record.put_on_record(self._record, flow, decision, self.about(decision))
+
+    def rewrite_response(self, flow: http.HTTPFlow, response: http.Response) -> None:
+        bodies.mask_response(flow, response, self._mask_of(flow.metadata[DECISION].basis.host))
+
+    def rewrite_trailers(self, flow: http.HTTPFlow, trailers: http.Headers) -> None:
+        trailers.fields = tuple(self._mask_of(flow.metadata[DECISION].basis.host).mask_fields(trailers.fields))
+
+    def _mask_of(self, host: str) -> TokenMask:
+        """For the answers of a host: it may send back the tokens that are put in there, or were; it knows no others."""
+        slots = self._file.current.slots(host) if self._file.current else frozenset()
+        slots |= self._given.get(host, frozenset())
+        if slots not in self._masks:
+            self._masks[slots] = TokenMask(self._tokens[slot] for slot in sorted(slots) if slot in self._tokens)
+        return self._masks[slots]
+
+    def has_expiry(self) -> bool:
+        table: core.RouteTable | None = self._file.current
+        return table is not None and any(route.until is not None for route in table.routes)
+
+    def private_part(self, request: Request | http.Request) -> str:
+        part = super().private_part(request)
+        if part != "host" and self._mask.found_in(request.path.encode("utf-8", "surrogateescape")):
+            return "path"
+        return part
+
+    def refuse_open(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
+        table, request, route = self._file.current, decision.request, decision.basis
+        if table is None or request is None:
+            return self.refusal("no_route_table", "No valid route table is loaded.")
+        verdict = table.decide(
+            scheme=request.scheme, host=request.host, port=request.port, method=request.method, path=request.path
+        )
+        if isinstance(verdict, Refusal):
+            return verdict
+        if route.slot and (verdict.slot, verdict.auth_scheme) != (route.slot, route.auth_scheme):
+            return self.refusal("credential_ended", "The credential of this request was taken out of its route.")
+        return checks.refuse_open(flow.request, route, verdict, bool(table.injected_headers(request.host)))
+
+    async def inspect_message(self, flow: http.HTTPFlow, message: WebSocketMessage) -> Refusal | None:
+        # A token may be cut over messages, so each direction remembers the end of what has passed.
+        mask = self._mask if message.from_client else self._mask_of(flow.metadata[DECISION].basis.host)
+        key = f"messages {message.from_client}"
+        before: bytes = flow.metadata.get(key, b"")
+        data = before + message.content
+        flow.metadata[key] = data[-mask.hold :] if mask else b""
+        if message.from_client:
+            found = mask.found_in(data)
+            return self.refusal("token_in_request", "A message holds a credential of this bottle.") if found else None
+        masked = mask.mask(data)
+        if masked is not data:
+            message.content = masked[len(before) :]
+            if before and mask.found_in(data) and not mask.found_in(data[len(before) :]):
+                return self.refusal("token_in_response", "The messages hold a credential.", 502)  # most of it has gone
+        return None
+
+    def introspect(self, flow: http.HTTPFlow) -> None:
+        table = self._file.current
+        body: dict[str, object]
+        if flow.request.path == "/health":
+            # Alive and answering; whether a table is loaded is told, for without one everything is refused.
+            through = self._next is None or self._next.answers
+            status = 200 if through else 503
+            body = {"status": "ok" if table is not None else "denying", "error": self._file.error, "through": through}
+        elif flow.request.path in ("/", "/routes"):
+            status, body = 200, table.describe() if table else {"routes": [], "error": self._file.error}
+        else:
+            status, body = 404, {"error": "not found", "try": ["/routes", "/health"]}
+        data = json.dumps(body, indent=2).encode() + b"\n"
+        flow.response = http.Response.make(status, data, {"content-type": "application/json"})
+
+
+addons = [Egress()]

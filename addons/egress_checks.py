@@ -1,0 +1,75 @@
+"""What of an allowed request is refused all the same: another request in disguise, code for a forge in a body."""
+
+from __future__ import annotations
+
+from mitmproxy import http
+
+from addons import forge_api, forge_body
+from addons import request_rules as rules
+from addons.decoders import DecodeError, decode, is_identity
+from addons.egress_core import Route, refuse_forge
+from addons.refusal import Refusal
+
+_MAX_READ = 4 << 20  # bytes of a call to a forge or of a form, decoded
+_ALL_CAPABILITIES = frozenset(forge_api.CAPABILITIES)
+# What frameworks make of a form's `_method`: a route that allows all of them has nothing to lose.
+_DISGUISES = frozenset(["PUT", "PATCH", "DELETE"])
+
+
+def refuse_head(request: http.Request, route: Route, has_token: bool) -> Refusal | None:
+    """Why a head is refused that the route allows. has_token: a credential is put in for some path of the host."""
+    allowed = route.allow_headers | (rules.METHOD_PARAMETERS if set(route.methods) >= _DISGUISES else frozenset())
+    why = rules.judge_head(request.headers.fields, request.path, has_token=has_token, allowed=allowed)
+    return Refusal("egress", *why) if why else None
+
+
+def refuse_stream(request: http.Request, route: Route, limit: int) -> Refusal | None:
+    """Why a body may not pass in pieces. limit: bytes up to which it is read whole."""
+    by_forge = forge_body.reads_body(request.method, request.path) and not route.forge >= _ALL_CAPABILITIES
+    packed_form = _looks_for_method(request, route) and not is_identity(request.headers.get("content-encoding", ""))
+    if by_forge or packed_form:
+        return Refusal("egress", "too_large", f"A request of this kind is read whole, so it may have {limit >> 10} KB.")
+    return None
+
+
+def refuse_open(request: http.Request, before: Route, now: Route, has_token: bool) -> Refusal | None:
+    """Why a request that is on its way may not go on by the route that carries it now."""
+    if forge_body.reads_body(request.method, request.path) and not now.forge >= before.forge:
+        return Refusal("egress", "forge_write", "The route has lost a capability.")
+    return refuse_head(request, now, has_token) if before.allow_headers - now.allow_headers else None
+
+
+def form_scan(request: http.Request, route: Route) -> rules.FormOverrideScan | None:
+    """What looks for another method in a form that passes in pieces; None where there is nothing to look for."""
+    looks = _looks_for_method(request, route)
+    return rules.FormOverrideScan(request.headers.get("content-type", "")) if looks else None
+
+
+def refuse_body(request: http.Request, route: Route) -> Refusal | None:
+    """Why a body may not leave that is all there."""
+    by_forge, in_form = forge_body.reads_body(request.method, request.path), _looks_for_method(request, route)
+    if not by_forge and not in_form:
+        return None
+    kind, encoding = request.headers.get("content-type", ""), request.headers.get("content-encoding", "")
+    try:
+        plain = decode(request.raw_content or b"", encoding, _MAX_READ)
+    except DecodeError:
+        return refuse_forge(request.host, "code") if by_forge else other_method()
+    needed = forge_body.needed_by_body(request.host, request.path, kind, plain) if by_forge else None
+    if needed is not None and needed not in route.forge:
+        return refuse_forge(request.host, needed)
+    return other_method() if in_form and rules.method_override_in_form(plain, kind) else None
+
+
+def other_method() -> Refusal:
+    """The refusal of a form that asks for another method than the one that was judged."""
+    return Refusal("egress", "ambiguous_request", "A field of the form asks for another method; use that method.")
+
+
+def _looks_for_method(request: http.Request, route: Route) -> bool:
+    # Frameworks look at the field in a POST alone.
+    return (
+        request.method == "POST"
+        and not set(route.methods) >= _DISGUISES
+        and rules.is_form(request.headers.get("content-type", ""))
+    )

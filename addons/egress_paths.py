@@ -1,0 +1,74 @@
+"""How a path finds its routes among those of its host: the longest prefix decides, in each of its readings. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
+
+from addons.refusal import Refusal
+from addons.targets import checked_path
+
+
+class Routed(Protocol):
+    """What has a host and path prefixes; none stands for every path."""
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def paths(self) -> tuple[str, ...]: ...
+
+
+R = TypeVar("R", bound=Routed)
+
+
+def unclear_path(host: str) -> Refusal:
+    """The refusal of a path of which the readings are not all allowed, or not with one credential."""
+    message = f"{host} has path rules; this path can be read in more than one way, and not all are allowed alike."
+    return Refusal("egress", "ambiguous_path", message)
+
+
+def by_path(routes: list[R], path: str) -> tuple[list[R], ...] | Refusal:
+    """The routes that a path is for, once for each way in which servers may read it and which comes to other routes."""
+    host = routes[0].host
+    if not any(route.paths for route in routes):
+        return (routes,)
+    plain = checked_path(path)
+    if plain is None:
+        # It may be any path for some server, so only what the host allows everywhere can pass.
+        if all(route.paths for route in routes):
+            return unclear_path(host)
+        prefixes = dict.fromkeys(prefix for route in routes for prefix in route.paths or ("",))
+        return _distinct(most_specific(routes, prefix, fold) for prefix in prefixes for fold in (False, True))
+    found = most_specific(routes, plain)
+    if not found:
+        return Refusal("egress", "path_not_declared", f"This path of {host} is not among the declared ones.")
+    # A longer prefix may allow less than a shorter one. So the path must come to the same for a server that merges
+    # slashes (nginx, merge_slashes), cuts parameters off (Tomcat), or minds neither case nor last dots (IIS).
+    merged = re.sub("//+", "/", "/".join(segment.partition(";")[0].rstrip(". ") for segment in plain.split("/")))
+    return _distinct([found, most_specific(routes, merged, fold=True)])
+
+
+def _distinct(readings: Iterable[list[R]]) -> tuple[list[R], ...]:
+    return tuple({tuple(map(id, reading)): reading for reading in readings}.values())
+
+
+def most_specific(routes: list[R], path: str, fold: bool = False) -> list[R]:
+    """The routes with the longest prefix that a path is or is below. fold: for a server that minds no case."""
+    best = -1
+    found: list[R] = []
+    path = path.lower() if fold else path
+    for route in routes:
+        paths = [prefix.lower() for prefix in route.paths] if fold else route.paths
+        longest = max((len(prefix) for prefix in paths or ("",) if below(prefix, path)), default=-1)
+        if longest > best:
+            best, found = longest, [route]
+        elif longest == best and longest >= 0:
+            found.append(route)
+    return found
+
+
+def below(prefix: str, path: str) -> bool:
+    """Whether a path is a prefix or below it: `/a` has `/a` and `/a/b`, not `/ab`."""
+    return path == prefix or path.startswith(prefix if prefix.endswith("/") or not prefix else prefix + "/")

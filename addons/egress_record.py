@@ -1,0 +1,35 @@
+"""Puts what may change something outside on egress's record before any of it leaves (addons/record.py).
+
+That is a request by a method that is not safe (RFC 9110, 9.2.1), with a body, or that asks for another protocol, as a
+WebSocket does. Other requests are in the log alone.
+"""
+
+from __future__ import annotations
+
+from mitmproxy import http
+
+from addons.decision_log import where
+from addons.record import Record, RecordFullError
+from addons.refusal import Refusal
+from addons.request import Decision
+from addons.request_target import has_content
+
+_SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
+
+
+def is_write(request: http.Request) -> bool:
+    """Whether a request may change something outside."""
+    return request.method not in _SAFE or has_content(request) or "upgrade" in request.headers
+
+
+def put_on_record(record: Record, flow: http.HTTPFlow, decision: Decision, about: dict[str, object]) -> Refusal | None:
+    """Why an allowed request may not leave: it cannot be put on record. Sets the decision's number, once."""
+    if decision.number or not is_write(flow.request):
+        return None
+    try:
+        told = {"part": "egress", "decision": "allowed", **about, **where(flow, longest=None)}
+        decision.number = record.append(told)
+    except RecordFullError as error:
+        message = f"Nothing that writes leaves without a record, and {error}. The bottle's owner empties it: "
+        return Refusal("egress", "record_full", message + "python -m dashboard audit collect", 503)
+    return None

@@ -1,0 +1,48 @@
+"""Ends one flow that is on its way, and only that one: other streams of the same connections go on.
+
+Neither side may take what has passed for whole: HTTP/2 streams are reset, HTTP/1 connections closed within the body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from mitmproxy import connection, ctx, http
+from mitmproxy.proxy.events import MessageInjected
+
+# Keys of a flow's metadata, by which addons tell addons/http_layers.py something.
+ENDED = "ended"  # nothing more of it is sent
+HOLD = "hold"  # bytes of a body without a length that are held before `request_overflow` is called
+
+
+@dataclass
+class FlowEnd(MessageInjected[None]):
+    """Tells the layers of a client connection that a flow has to end."""
+
+
+def end_flow(flow: http.HTTPFlow) -> None:
+    """Send nothing more of this flow, in either direction. Safe to call from a hook or a stream function."""
+    flow.metadata[ENDED] = True
+    for handler in _handlers(flow.client_conn):
+        # Not at once: this may be called while the layers handle an event.
+        asyncio.get_running_loop().create_task(handler.server_event(FlowEnd(flow, None)))
+
+
+def end_connection(client: connection.Client) -> None:
+    """Cut a client's connection and all that it leads to."""
+    for handler in _handlers(client):
+        for io in list(handler.transports.values()):
+            if io.writer is not None:
+                io.writer.transport.abort()
+
+
+def peers(client: connection.Client) -> list[str]:
+    """The addresses that a client's connection leads to."""
+    ends = [end for handler in _handlers(client) for end in list(handler.transports) if end is not handler.client]
+    return [str(end.peername[0]) for end in ends if end.peername]
+
+
+def _handlers(client: connection.Client) -> list:  # type: ignore[type-arg]
+    server = ctx.master.addons.get("proxyserver")
+    return [h for h in list(server.connections.values()) if h.client.id == client.id] if server else []

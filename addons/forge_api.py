@@ -1,0 +1,87 @@
+"""What of a forge's REST API writes code, merges, or plants keys, hooks and the like: it is refused unless named. Pure.
+
+Code reaches an upstream through git-gate alone, which scans it and knows its branches. A forge is recognised by the
+shape of its API's paths on any host, so that a self-hosted one counts too. What is listed as free may be written
+(issues, comments, labels, opening and editing pull requests); any other write needs a capability that the route names
+under `forge`. The tables: addons/forge_rules.py for one repository, addons/forge_accounts.py for the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from addons.forge_accounts import ACCOUNTS
+from addons.forge_paths import Segments, may_be_forge, read_path
+from addons.forge_rules import GITLAB, ID, REPOSITORIES, Forge
+
+# Capability to what it allows, for messages and documentation.
+CAPABILITIES = {
+    "code": "write files, commits, branches, tags or LFS objects past git-gate",
+    "merge": "merge pull requests or branches",
+    "review": "approve or dismiss reviews",
+    "releases": "publish releases and packages",
+    "pipelines": "start, stop or configure pipelines, workflows and deployments",
+    "checks": "report statuses and checks, which can open a protected branch",
+    "keys": "add or remove keys and tokens",
+    "hooks": "add or change webhooks and integrations",
+    "secrets": "add or change secrets and variables",
+    "members": "invite or change members and their rights",
+    "settings": "create, change, move or delete repositories, or anything else that is not listed",
+}
+_READS = frozenset(["GET", "HEAD", "OPTIONS"])
+# docs.github.com/en/enterprise-cloud@latest/admin/data-residency: api.SUBDOMAIN.ghe.com
+_GITHUB_HOST = re.compile(r"api\.(?:github\.com|[a-z0-9-]+\.ghe\.com)\Z")
+
+# By the first word of a root; one repository's before an account's, for the longer root says more.
+_ROOTS: dict[str, list[tuple[tuple[str, ...], Forge]]] = {}
+_STARTS: list[tuple[tuple[str, ...], Forge]] = []
+for _forge in (*REPOSITORIES, *ACCOUNTS):
+    for _root in _forge.roots:
+        (_STARTS if _forge.at_start else _ROOTS.setdefault(_root[0], [])).append((_root, _forge))
+
+
+def needed(method: str, path: str, host: str = "") -> str | None:
+    """The capability that a request to a forge's API needs by its head; None for a read and for what is written freely.
+
+    host: where it goes, in lower case; at GitHub's own host every path is the forge's. A path can be a forge's in more
+    than one reading (`%2F`, a root within another's rest). What is free in one must be free in all: where they differ,
+    and where no reading of a forge's path is sure, it needs `code`.
+    """
+    if method in _READS:
+        return None
+    github = is_github(host)
+    readings = read_path(path)
+    if readings is None:
+        return "code" if github or may_be_forge(path) else None
+    found = {forge.judge(method, rest) for segments in readings for forge, rest in _parts(segments, github)}
+    if len(found) > 1:
+        return "code"
+    return found.pop() if found else None
+
+
+def is_github(host: str) -> bool:
+    """Whether this is the host of GitHub's own API."""
+    return bool(_GITHUB_HOST.match(host))
+
+
+def gitlab_rests(readings: tuple[Segments, ...]) -> list[str]:
+    """What follows the project or group in GitLab's API, in every reading of a path."""
+    parts = [part for segments in readings for part in _parts(segments, False)]
+    return [rest for forge, rest in parts if forge.name == GITLAB and len(forge.roots[0]) > 2]
+
+
+def _parts(segments: Segments, github: bool) -> Iterator[tuple[Forge, str]]:
+    """Every part of a forge's API that the segments can be in, and the rest of the path there."""
+    for at, word in enumerate(segments):
+        for root, forge in (*_STARTS, *_ROOTS.get(word, ())) if at == 0 else _ROOTS.get(word, ()):
+            if (forge.host_only and not github) or not _stands(root, segments, at):
+                continue
+            rest = "/".join(segments[at + len(root) :])
+            if forge.own is None or forge.own.match(rest):
+                yield forge, rest
+                break
+
+
+def _stands(root: tuple[str, ...], segments: Segments, at: int) -> bool:
+    return at + len(root) <= len(segments) and all(part in (ID, segments[at + i]) for i, part in enumerate(root))

@@ -1,0 +1,50 @@
+"""What a request to a forge does that its head does not tell: GraphQL, LFS uploads, commands in comments. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from addons.forge_api import gitlab_rests
+from addons.forge_commands import needed_by_comment
+from addons.forge_graphql import is_graphql, needed_by_graphql
+from addons.forge_paths import Segments, read_path
+from addons.strict_json import read_json
+
+__all__ = ["is_graphql", "needed_by_body", "reads_body"]
+
+# Where GitLab takes comments and descriptions (docs.gitlab.com/api: notes, discussions, draft notes, commits).
+_END = r"(?:/.*|\.(?:json|txt|xml|binary))?\Z"
+_TALKS = re.compile(
+    rf"(?:issues|merge_requests|epics|work_items|snippets){_END}"
+    rf"|(?!packages/)(?:.*/)?(?:notes|discussions|comments){_END}"
+)
+_BATCH = ["info", "lfs", "objects", "batch"]  # github.com/git-lfs/git-lfs, docs/api/batch.md
+
+
+def reads_body(method: str, path: str) -> bool:
+    """Whether `needed_by_body` has to see the body of such a request before it may go."""
+    if method in ("HEAD", "OPTIONS"):
+        return False
+    if is_graphql(path):
+        return True
+    readings = read_path(path)
+    return method != "GET" and readings is not None and (_is_batch(readings) or _talks(readings))
+
+
+def needed_by_body(host: str, path: str, content_type: str, body: bytes) -> str | None:
+    """The capability that the body asks for; None if none. What cannot be read needs `code`."""
+    if is_graphql(path):
+        return needed_by_graphql(host, path, content_type, body)
+    readings = read_path(path)
+    if readings is not None and _is_batch(readings):
+        told = read_json(body)
+        return None if isinstance(told, dict) and told.get("operation") == "download" else "code"
+    return needed_by_comment(content_type, body, path)
+
+
+def _is_batch(readings: tuple[Segments, ...]) -> bool:
+    return any(segments[-4:] == _BATCH for segments in readings)
+
+
+def _talks(readings: tuple[Segments, ...]) -> bool:
+    return any(_TALKS.match(rest) for rest in gitlab_rests(readings))

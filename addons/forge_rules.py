@@ -1,0 +1,169 @@
+"""What may be written in one repository by each forge's API, and what needs which capability: the tables. Pure.
+
+Sources: the forges' own references, at each entry.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+ID = "*"
+Patterns = tuple[re.Pattern[str], ...]
+Kinds = tuple[tuple[str, re.Pattern[str]], ...]
+
+
+@dataclass(frozen=True)
+class Forge:
+    """One part of a forge's API.
+
+    roots: the segments with which it begins, wherever they stand in a path; ID is any segment. free: METHOD and the
+    rest of a path, which may be written. kinds: capability to the rests that need it; what is in neither needs
+    `settings`. own: the rests that are this forge's at all, where others use the same root. at_start: the roots begin
+    a path. host_only: for GitHub's own hosts. suffix: what a server cuts off the end.
+    """
+
+    name: str
+    roots: tuple[tuple[str, ...], ...]
+    free: Patterns
+    kinds: Kinds
+    own: re.Pattern[str] | None = None
+    at_start: bool = False
+    host_only: bool = False
+    suffix: re.Pattern[str] | None = None
+
+    def judge(self, method: str, rest: str) -> str | None:
+        """The capability that a write to this rest needs; None if it is free."""
+        asked = f"{method} {self.suffix.sub('', rest) if self.suffix else rest}"
+        if any(pattern.match(asked) for pattern in self.free):
+            return None
+        return next((name for name, pattern in self.kinds if pattern.match(asked)), "settings")
+
+
+def rests(*patterns: str) -> Patterns:
+    """METHOD and the whole rest of a path."""
+    return tuple(re.compile(rf"(?:{pattern})\Z", re.IGNORECASE) for pattern in patterns)
+
+
+def kinds(**patterns: str) -> Kinds:
+    """Capability to the beginning of a rest, whatever the method; the first that matches counts."""
+    return tuple((name, re.compile(rf"[A-Z-]+ (?:{p})(?:/.*)?\Z", re.IGNORECASE)) for name, p in patterns.items())
+
+
+def own(*patterns: str) -> re.Pattern[str]:
+    """The beginnings of rests."""
+    return re.compile(rf"(?:{'|'.join(patterns)})(?:/.*)?\Z", re.IGNORECASE)
+
+
+WRITE = "(?:POST|PUT|PATCH|DELETE)"
+# Grape serves `…/merge.json` as `…/merge` (github.com/ruby-grape/grape, "API Formats").
+GRAPE_FORMAT = re.compile(r"\.(?:json|txt|xml|binary)\Z")
+# https://docs.github.com/en/rest (version 2022-11-28); https://docs.gitea.com/api (1.25) and
+# https://codeberg.org/api/swagger (Forgejo 13), which have GitHub's shape below /api/v1.
+_GITHUB_FREE = rests(
+    rf"{WRITE} issues(?:/.*)?",
+    rf"{WRITE} (?:labels|milestones|assignees|notifications|subscription)(?:/.*)?",
+    r"POST pulls",
+    r"PATCH pulls/[0-9]+",
+    rf"{WRITE} pulls/(?:[0-9]+/)?(?:comments|requested_reviewers|reactions)(?:/.*)?",
+    rf"{WRITE} (?:commits/[^/]+/comments|comments)(?:/.*)?",
+)
+_GITHUB_KINDS = kinds(
+    secrets=r"(?:actions|dependabot|codespaces|agents|environments/[^/]+)/(?:secrets|variables|organization-.*)",
+    merge=r"merges|merge-upstream|pulls/[0-9]+/merge|pulls/[0-9]+/(?:update|update-branch)|pulls/[0-9]+/auto-merge",
+    review=r"pulls/[0-9]+/reviews",
+    code=r"contents|git|branches/[^/]+/rename|branches|tags|refs|forks|diffpatch|wiki|file-contents",
+    releases=r"releases|packages",
+    pipelines=r"actions/(?:workflows|runs|jobs|runners|artifacts|caches|tasks|permissions|cache)|dispatches|deployments"
+    r"|environments|pages|workflows",
+    checks=r"statuses|check-runs|check-suites|code-scanning|commits/[^/]+/statuses",
+    keys=r"keys",
+    hooks=r"hooks|autolinks|interaction-limits|push_mirrors|mirror-sync|push_mirrors-sync|git/hooks",
+    members=r"collaborators|invitations|teams",
+)
+_GITHUB_ROOTS = (("repos", ID, ID), ("repositories", ID))
+GITLAB = "GitLab"
+REPOSITORIES = (
+    Forge("Gitea", (("api", "v1", "repos", ID, ID),), _GITHUB_FREE, _GITHUB_KINDS),
+    Forge("GitHub", _GITHUB_ROOTS, _GITHUB_FREE, _GITHUB_KINDS, at_start=True),
+    Forge("GitHub", tuple(("api", "v3", *root) for root in _GITHUB_ROOTS), _GITHUB_FREE, _GITHUB_KINDS),
+    # https://docs.gitlab.com/api/api_resources/ (18.6)
+    Forge(
+        GITLAB,
+        (("api", "v4", "projects", ID), ("api", "v4", "groups", ID)),
+        rests(
+            rf"{WRITE} (?:issues|labels|milestones|notes|snippets/[0-9]+/notes|boards|epics|work_items)(?:/.*)?",
+            r"POST merge_requests",
+            r"PUT merge_requests/[0-9]+",
+            # bulk_publish submits a review, which can approve.
+            rf"{WRITE} merge_requests/[0-9]+/(?!draft_notes/bulk_publish)(?:notes|discussions|award_emoji|todo"
+            r"|subscribe|unsubscribe|draft_notes|time_estimate|reset_time_estimate|add_spent_time|reset_spent_time"
+            r"|resource_[a-z_]+)(?:/.*)?",
+            rf"{WRITE} repository/commits/[^/]+/(?:comments|discussions)(?:/.*)?",
+            r"POST ci/lint",
+        ),
+        kinds(
+            merge=r"merge_requests/[0-9]+/(?:merge|merge_ref|rebase|cancel_merge_when_pipeline_succeeds"
+            r"|add_to_merge_train)|merge_trains",
+            review=r"merge_requests/[0-9]+/(?:approve|unapprove|approvals|reset_approvals|approval_.*"
+            r"|draft_notes/bulk_publish)|approval.*",
+            code=r"repository|protected_branches|protected_tags|wikis|snippets|fork|mirror|remote_mirrors|lfs_objects",
+            releases=r"releases|packages|registry",
+            pipelines=r"pipelines?|jobs|trigger|triggers|ref/[^/]+/trigger|pipeline_schedules|environments|deployments"
+            r"|runners|cluster.*|pages|ci",
+            checks=r"statuses",
+            secrets=r"variables|secure_files|ci_cd_variables",
+            keys=r"deploy_keys|deploy_tokens|access_tokens|keys",
+            hooks=r"hooks|integrations|services",
+            members=r"members|invitations|access_requests|share|groups",
+        ),
+        suffix=GRAPE_FORMAT,
+    ),
+    # https://developer.atlassian.com/cloud/bitbucket/rest/
+    Forge(
+        "Bitbucket",
+        (("2.0", "repositories", ID, ID),),
+        rests(
+            rf"{WRITE} issues(?:/.*)?", r"POST pullrequests", r"PUT pullrequests/[0-9]+",
+            r"POST pullrequests/[0-9]+/decline",
+            rf"{WRITE} pullrequests/[0-9]+/(?:comments|tasks)(?:/.*)?", rf"{WRITE} commit/[^/]+/comments(?:/.*)?",
+        ),
+        kinds(
+            merge=r"pullrequests/[0-9]+/merge", review=r"pullrequests/[0-9]+/(?:approve|request-changes)",
+            secrets=r"pipelines_config/(?:variables|ssh)|deployments_config/.*/variables",
+            code=r"src|refs|commits|forks|branch-restrictions|branching-model", releases=r"downloads",
+            pipelines=r"pipelines|pipelines_config|environments|deployments.*",
+            checks=r"commit/[^/]+/(?:statuses|reports)",
+            keys=r"deploy-keys", hooks=r"hooks", members=r"permissions-config|default-reviewers",
+        ),
+    ),
+    # https://developer.atlassian.com/server/bitbucket/rest/
+    Forge(
+        "Bitbucket Data Center",
+        (("rest", "api", ID, "projects", ID, "repos", ID),),
+        rests(
+            r"POST pull-requests", r"PUT pull-requests/[0-9]+", r"POST pull-requests/[0-9]+/(?:decline|reopen)",
+            rf"{WRITE} pull-requests/[0-9]+/(?:blocker-)?comments(?:/.*)?", rf"{WRITE} commits/[^/]+/comments(?:/.*)?",
+        ),
+        kinds(merge=r"pull-requests/[0-9]+/(?:merge|auto-merge)",
+              review=r"pull-requests/[0-9]+/(?:approve|participants|review)",
+              checks=r"commits/[^/]+/(?:builds|deployments|reports)",
+              code=r"browse|branches|tags|commits", hooks=r"webhooks|settings/hooks", keys=r"ssh",
+              members=r"permissions"),
+    ),
+    # https://learn.microsoft.com/en-us/rest/api/azure/devops/git/ (7.1); a PATCH of a pull request can complete it.
+    Forge(
+        "Azure DevOps",
+        (("_apis", "git", "repositories", ID),),
+        rests(
+            r"POST pullrequests", rf"{WRITE} pullrequests/[0-9]+/(?:threads|labels|workitems)(?:/.*)?",
+            r"POST (?:pullrequestquery|commitsbatch|itemsbatch)",  # reads, by their names
+        ),
+        kinds(merge=r"pullrequests/[0-9]+|merges", review=r"pullrequests/[0-9]+/reviewers",
+              code=r"pushes|refs|commits|cherrypicks|reverts|importrequests|annotatedtags|forkSyncRequests"),
+    ),
+    # https://github.com/git-lfs/git-lfs/tree/main/docs/api; a batch says in its body whether it is an upload. GitLab
+    # takes the objects themselves (gitlab.com/gitlab-org/gitlab, config/routes/git_http.rb).
+    Forge("Git LFS", (("info", "lfs"),), rests(r"POST objects/batch"), kinds(code=r".*")),
+    Forge("GitLab's LFS", (("gitlab-lfs",),), (), kinds(code=r".*")),
+)  # fmt: skip

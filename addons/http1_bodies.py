@@ -1,0 +1,125 @@
+"""The framing of messages that are sent over HTTP/1: heads with a length or with chunks, and the bodies behind them.
+
+It is that of the message which is sent, not of the one that came (RFC 9112, 6; RFC 9110, 8.6). Pure but for mitmproxy's
+messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mitmproxy import http
+from mitmproxy.net.http import http1, status_codes
+
+from addons.request_target import known_length
+
+_MAX_HELD = 16 << 20  # bytes of an answer to an HTTP/1.0 client
+_CONTENT_METHODS = ("POST", "PUT", "PATCH")  # whose absent content is said to be empty (RFC 9110, 8.6)
+
+
+class Body:
+    """How much of a sent body is outstanding. length: None for chunks. holds: its last byte waits for the end."""
+
+    def __init__(self, length: int | None, *, holds: bool = False) -> None:
+        self.length, self.sent, self._holds, self._last = length, 0, holds, b""
+
+    def piece(self, data: bytes) -> bytes:
+        """The bytes to send for a piece; raises ValueError beyond the announced length."""
+        self.sent += len(data)
+        if self.length is None:
+            return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+        if self.length < self.sent:
+            raise ValueError("more content than was announced")
+        if self._holds and data and self.sent == self.length:
+            # With its last byte the message is whole, and it is not yet known that its sender says so too: in HTTP/2
+            # a reset or trailers that are refused may follow.
+            self._last, data = data[-1:], data[:-1]
+        return data
+
+    def end(self, trailers: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """The bytes that end it; raises ValueError if less than announced was sent.
+
+        Trailers go with chunks only; elsewhere they are left out, as a proxy may (RFC 9110, 6.5.1).
+        """
+        if self.length is None:
+            return b"0\r\n" + b"".join(name + b": " + value + b"\r\n" for name, value in trailers) + b"\r\n"
+        if self.sent < self.length:
+            raise ValueError("less content than was announced")
+        return self._last
+
+
+class HeldBody(Body):
+    """An answer without a length to an HTTP/1.0 client: held, for what ends with the connection always looks whole."""
+
+    def __init__(self, head: http.Response) -> None:
+        super().__init__(None)
+        self._head, self._pieces = head, bytearray()
+
+    def piece(self, data: bytes) -> bytes:
+        self._pieces += data
+        if len(self._pieces) > _MAX_HELD:
+            raise ValueError("too long an answer for an HTTP/1.0 client")
+        return b""
+
+    def end(self, trailers: Sequence[tuple[bytes, bytes]]) -> bytes:  # noqa: ARG002 - HTTP/1.0 has none
+        self._head.headers["content-length"] = str(len(self._pieces))
+        return bytes(http1.assemble_response_head(self._head) + self._pieces)
+
+
+def framed_request(request: http.Request, end_stream: bool) -> tuple[http.Request, Body]:
+    """The head to send for a request, and the framing of its body. end_stream: nothing follows the head."""
+    head = request.copy()
+    if head.is_http2:
+        head.authority = ""
+        cookies = head.headers.get_all("cookie")
+        if len(cookies) > 1:  # HTTP/2 alone may have several (RFC 9113, 8.2.3)
+            head.headers["cookie"] = "; ".join(cookies)
+    if "host" not in head.headers:
+        head.headers.insert(0, "Host", request.authority or request.pretty_host)
+    head.http_version = "HTTP/1.1"  # that of the sender (RFC 9110, 2.5)
+    length = known_length(head)
+    if end_stream:
+        length = 0
+    elif request.trailers:
+        length = None
+    elif request.data.content is not None and "transfer-encoding" not in head.headers:
+        length = len(request.data.content)
+    if length is None:
+        head.headers.pop("content-length", None)
+        head.headers["transfer-encoding"] = "chunked"
+    else:
+        head.headers.pop("transfer-encoding", None)
+        if length or head.method in _CONTENT_METHODS:
+            head.headers["content-length"] = str(length)
+        else:
+            head.headers.pop("content-length", None)
+    return head, Body(length, holds=request.data.content is None)
+
+
+def framed_response(
+    request: http.Request, response: http.Response, end_stream: bool
+) -> tuple[http.Response, Body | None]:
+    """The head to send for an answer, and the framing of its body; None where there is none by definition."""
+    head = response.copy()
+    head.http_version = "HTTP/1.1"
+    if response.is_http2:
+        head.reason = status_codes.RESPONSES.get(response.status_code, "")
+    status, headers = response.status_code, head.headers
+    if request.method == "CONNECT" and 200 <= status < 300:
+        return head, None
+    if 100 <= status < 200 or status == 204:
+        headers.pop("transfer-encoding", None)
+        headers.pop("content-length", None)
+        return head, None
+    if request.method == "HEAD" or status == 304:
+        headers.pop("transfer-encoding", None)
+        return head, None
+    length = 0 if end_stream else known_length(head)
+    headers.pop("transfer-encoding", None)
+    if length is not None:
+        headers["content-length"] = str(length)
+    elif request.http_version == "HTTP/1.0":
+        return head, HeldBody(head)
+    else:
+        headers["transfer-encoding"] = "chunked"
+    return head, Body(length)

@@ -1,0 +1,209 @@
+"""mitmproxy's HTTP layers, corrected where a proxy that enforces a policy needs more than they give.
+
+Each correction stands here or in the modules that are imported, with its reason, and is proposed to mitmproxy
+(see docs/mitmproxy.md). They are written against the version of sidecar_images/proxy/proxy.lock.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from mitmproxy import flow as flows
+from mitmproxy import http
+from mitmproxy.net.http import http1
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers import http as layers
+from mitmproxy.proxy.layers import websocket
+from mitmproxy.proxy.layers.http import _base, _http1, _http2
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+)
+from mitmproxy.proxy.layers.http._hooks import HttpErrorHook
+from wsproto import extensions
+
+from addons import websocket_frames
+from addons.error_page import error_page
+from addons.flow_end import ENDED, HOLD, FlowEnd
+from addons.http1_framing import FramedClient, FramedServer
+from addons.http1_readers import StrictChunks
+from addons.http_heads import checked_h2_head, checked_head, unfit_answer
+from addons.request_target import known_length
+
+_HELD_WHEN_ANSWERED = 64 << 10  # bytes of a body that are waited for where an addon has answered its head already
+
+
+@dataclass
+class RequestOverflowHook(commands.StartHook):
+    """A body without a length is longer than what is held of it: from now on it passes in pieces, or not at all."""
+
+    flow: http.HTTPFlow
+
+
+class Stream(layers.HttpStream):
+    """One request and its answer. It ends when it is told to, and holds bodies whose length is not known."""
+
+    _is_over = False
+    _has_upstream = False
+    # Bytes that a body was told to have and has not had yet; None where nothing was told.
+    _request_due: int | None = None
+    _response_due: int | None = None
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        if isinstance(event, RequestData | ResponseData) and not event.data:
+            return  # an empty DATA frame; to the function that a stream is given, b"" is the end of a body
+        if isinstance(event, RequestHeaders):
+            event.request.has_content = not event.end_stream
+            self._request_due = None if event.end_stream else known_length(event.request)
+        elif isinstance(event, RequestData) and self._request_due is not None:
+            self._request_due -= len(event.data)
+        elif isinstance(event, RequestEndOfMessage) and self._request_due:
+            # The h2 library does not look where trailers end a message (RFC 9113, 8.1.1).
+            self.flow.metadata[ENDED] = True
+            yield from self._end()
+            return
+        elif isinstance(event, ResponseHeaders):
+            if why := unfit_answer(event.response, self.flow.request):
+                if self.flow.server_conn.alpn != b"h2":  # where other streams go on
+                    yield commands.CloseConnection(self.flow.server_conn)
+                event = ResponseProtocolError(self.stream_id, why, ErrorCode.GENERIC_SERVER_ERROR)
+            elif not event.end_stream and self.flow.request.method != "HEAD":
+                self._response_due = known_length(event.response)
+        elif isinstance(event, ResponseData) and self._response_due is not None:
+            self._response_due -= len(event.data)
+        elif isinstance(event, ResponseEndOfMessage) and self._response_due:
+            event = ResponseProtocolError(self.stream_id, "a wrong length", ErrorCode.GENERIC_SERVER_ERROR)
+        yield from self._unless_ended(super()._handle_event, event)
+
+    def passthrough(self, event: events.Event) -> CommandGenerator[None]:
+        yield from self._unless_ended(super().passthrough, event)
+
+    def make_server_connection(self) -> CommandGenerator[bool]:
+        self._has_upstream = yield from super().make_server_connection()
+        return self._has_upstream
+
+    def check_body_size(self, request: bool) -> CommandGenerator[bool]:
+        # mitmproxy's own option streams what is too large past every hook.
+        held = self.flow.metadata.get(HOLD, _HELD_WHEN_ANSWERED if self.flow.response else None)
+        if not request or held is None or len(self.request_body_buf) <= held:
+            return False
+        self.flow.metadata.pop(HOLD, None)
+        yield RequestOverflowHook(self.flow)
+        if self.flow.response or not self.flow.request.stream:
+            self.flow.metadata[ENDED] = True  # nobody has said that it may pass in pieces
+            self.request_body_buf.clear()
+        if (yield from self.check_killed(True)) or self._has_ended():
+            return True
+        body = bytes(self.request_body_buf)
+        self.request_body_buf.clear()
+        yield from self.start_request_stream()
+        if self.client_state == self.state_stream_request_body:
+            yield from self.client_state(RequestData(self.stream_id, body))
+        return False
+
+    def _unless_ended(
+        self, handle: Callable[[Any], CommandGenerator[None]], event: events.Event
+    ) -> CommandGenerator[None]:
+        """Handle an event; once the flow has ended nothing is sent or asked any more, not even that it is whole."""
+        if isinstance(event, FlowEnd) and event.flow is not getattr(self, "flow", None):
+            if self.child_layer is not None:
+                yield from handle(event)
+            return
+        if not isinstance(event, FlowEnd):
+            generator, reply = handle(event), None
+            while True:
+                try:
+                    command = generator.send(reply)
+                except StopIteration:
+                    break
+                except Exception:
+                    # mitmproxy would log it and go on with the next event, as if nothing had been missed of this one.
+                    if getattr(self, "flow", None) is None:
+                        raise
+                    logging.exception("a layer failed, and its flow ends")
+                    self.flow.metadata[ENDED] = True
+                    break
+                if self._has_ended() and isinstance(command, (layers.SendHttp, commands.StartHook)):
+                    generator.close()
+                    break
+                reply = yield command
+                if isinstance(command, websocket.WebsocketMessageHook) and command.flow.websocket:
+                    del command.flow.websocket.messages[:-1]  # mitmproxy keeps all, to show them
+        if self._has_ended():
+            yield from self._end()
+
+    def _has_ended(self) -> bool:
+        made = getattr(self, "flow", None)
+        return made is not None and ENDED in made.metadata
+
+    def _end(self) -> CommandGenerator[None]:
+        if self._is_over:
+            return
+        self._is_over = True
+        self.client_state = self.server_state = self.state_errored
+        self._handle_event = self.state_errored  # type: ignore[method-assign, assignment]
+        self.flow.error = flows.Error("ended")
+        # The upstream first: it must not take what it has for whole.
+        if self._has_upstream:
+            yield layers.SendHttp(RequestProtocolError(self.stream_id, "ended", ErrorCode.KILL), self.context.server)
+        yield layers.SendHttp(ResponseProtocolError(self.stream_id, "ended", ErrorCode.KILL), self.context.client)
+        yield HttpErrorHook(self.flow)
+        self.flow.live = False
+        yield layers.DropStream(self.stream_id)
+
+
+def _layer_that_ends(
+    handle: Callable[[Any, Any], CommandGenerator[None]],
+) -> Callable[[Any, Any], CommandGenerator[None]]:
+    def with_end(self: layers.HttpLayer, event: events.Event) -> CommandGenerator[None]:
+        if not isinstance(event, FlowEnd):
+            try:
+                yield from handle(self, event)
+            except Exception:
+                # One of the connections' own layers: what of its bytes was read cannot be known any more.
+                logging.exception("a layer failed, and its client's connection ends")
+                yield commands.CloseConnection(self.context.client)
+            return
+        for stream in list(self.streams.values()):
+            yield from self.event_to_child(stream, event)
+
+    return with_end
+
+
+def install(part: str) -> None:
+    """Put the corrected layers in the place of mitmproxy's own, for this process. Call it before a proxy starts.
+
+    part: egress or pipelock, for what it says of errors.
+    """
+    page = partial(error_page, part)
+    replacements: tuple[tuple[Any, str, Any], ...] = (
+        (layers, "HttpStream", Stream),
+        (layers, "Http1Server", FramedServer),
+        (layers, "Http1Client", FramedClient),
+        (layers.HttpLayer, "_handle_event", _layer_that_ends(layers.HttpLayer._handle_event)),
+        (http1, "read_request_head", checked_head(http1.read_request_head)),
+        (http1, "read_response_head", checked_head(http1.read_response_head)),
+        (_http2, "parse_h2_request_headers", checked_h2_head(_http2.parse_h2_request_headers)),
+        (_http1, "ChunkedReader", StrictChunks),
+        (_base, "format_error", page),
+        (_http1, "format_error", page),
+        (_http2, "format_error", page),
+        (websocket, "WebsocketConnection", websocket_frames.Connection),
+        (extensions, "PerMessageDeflate", websocket_frames.BoundedDeflate),
+    )
+    for where, name, corrected in replacements:
+        if not hasattr(where, name):
+            raise RuntimeError(f"this mitmproxy has no {name}: the corrections are written for another version")
+        setattr(where, name, corrected)

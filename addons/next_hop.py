@@ -1,0 +1,66 @@
+"""Whether the next proxy answers: asked by egress all the time, so that nobody waits for ever for one that is stopped.
+
+A paused process still takes connections and says nothing, and a request to it would wait as long as its client does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+from addons.decision_log import log_decision
+
+_EVERY, _SOON = 5.0, 0.5  # seconds between two looks, and while it does not answer
+_PATIENCE = 8.0  # seconds that an answer may take: a busy one takes one or two
+_ASK = b"GET http://_pipelock.local/health HTTP/1.1\r\nHost: _pipelock.local\r\nConnection: close\r\n\r\n"
+
+
+class NextHop:
+    """Looks at one address. lost: called at each look that fails, with the seconds since the last that did not."""
+
+    def __init__(self, host: str, port: int, lost: Callable[[float], None]) -> None:
+        self._host, self._port, self._lost = host, port, lost
+        self._task: asyncio.Task[None] | None = None
+        self._answered = time.monotonic()
+        self.answers = True
+
+    def start(self) -> None:
+        """Look until `stop`."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def look(self) -> bool:
+        """Ask once: any answer of HTTP counts, whatever it says."""
+        writer = None
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                reader, writer = await asyncio.open_connection(self._host, self._port)
+                writer.write(_ASK)
+                return (await reader.read(5)) == b"HTTP/"
+        except (OSError, TimeoutError):
+            return False
+        finally:
+            if writer is not None:
+                writer.transport.abort()
+
+    async def _run(self) -> None:
+        while True:
+            self.take(await self.look())
+            await asyncio.sleep(_EVERY if self.answers else _SOON)
+
+    def take(self, answered: bool) -> None:
+        """What a look has found."""
+        if answered is not self.answers:
+            log_decision("egress", event="next_hop", outcome="answers" if answered else "does not answer")
+        self.answers = answered
+        if answered:
+            self._answered = time.monotonic()
+        else:
+            with contextlib.suppress(Exception):  # a look must not end the looking
+                self._lost(time.monotonic() - self._answered)

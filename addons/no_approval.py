@@ -1,0 +1,44 @@
+"""What no approval lets through, and what helps instead: said at the refusal, and before the owner is asked. Pure."""
+
+from __future__ import annotations
+
+_BODY = "pipelock lets out only what it can read to its end; send it plain, or in smaller parts"
+_OWNER = "only the owner can mend that; tell them"
+
+# Reason of a refusal to what helps. A reason that is not here is one that a route, a host or one content can answer.
+_INSTEAD = {
+    "git_push": "push to the git-gate remote, git://git-gate/<name>.git",
+    "port_not_allowed": "use https on port 443, or http on port 80",
+    "tls_required": "use https",
+    "ambiguous_path": "write the path in the one form that every server reads alike: no encoded slash, no dot segment",
+    "ambiguous_request": "leave that header, parameter or field out; only the owner can name a header in allow_headers",
+    "other_credential": "leave that parameter out; egress puts the owner's credential in",
+    "host_mismatch": "send the same name in CONNECT, SNI and Host",
+    "bad_host": "use the host's name",
+    "token_in_request": "take the credential out; egress puts it in by itself",
+    "token_missing": "the owner has to set the secret that the route names",
+    "credential_ended": "try again without it",
+    "too_large": "send it in smaller parts",
+    "url_too_long": "send a shorter URL",
+    "record_full": "the owner has to take the record over (python -m dashboard audit collect)",
+    "no_route_table": _OWNER,
+    "no_policy": _OWNER,
+    "internal_error": _OWNER,
+    "next_hop": "pipelock does not answer; try again in a minute, and tell the owner if that lasts (make repair)",
+    "ssrf_private_ip": "the name leads to an inner address; only the owner can name it, in pipelock.trusted",
+    "unresolvable": "the name does not resolve; look at how it is spelled",
+    "unreadable_response": "ask for it in another encoding",
+    "unreadable_multipart": _BODY,
+    "unreadable_encoding": _BODY,
+    "nested_too_deep": _BODY,
+    "too_much_to_scan": _BODY,
+    "too_large_to_scan": _BODY,
+}
+_IN_HEAD = "take the secret out; in a header, or in a body that passes in pieces, nothing can be let through once"
+
+
+def instead(reason: str, content: str = "") -> str:
+    """What can be done about a refusal that no approval changes; "" where one can. content: that of the refusal."""
+    if reason == "dlp_match":
+        return "" if content else _IN_HEAD
+    return _INSTEAD.get(reason, "")

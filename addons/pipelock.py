@@ -1,0 +1,201 @@
+"""pipelock's builtin engine: what it fills into the frame, around pipelock_core and dlp.
+
+Guarantees: only hosts of the allowlist are dialled, at addresses that were vetted; whatever is not on passthrough is
+read, and nothing leaves before the DLP engine has looked at it. It holds no credential. Without a policy all is denied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from mitmproxy import http, tls
+from mitmproxy.proxy import server_hooks
+from mitmproxy.websocket import WebSocketMessage
+
+from addons import injection
+from addons import pipelock_core as core
+from addons.decision_log import log_decision
+from addons.dlp import Dlp
+from addons.dlp_recent import Recent
+from addons.dlp_rules import RuleSet
+from addons.dlp_views import Unscannable
+from addons.hosts import is_ip_literal
+from addons.path_privacy import is_private
+from addons.pipelock_bodies import dlp_refusal, inspect_body, inspect_message, stream_body
+from addons.pipelock_once import PipelockOnce
+from addons.proxy import ProxyAddon
+from addons.refusal import Refusal
+from addons.reload import ReloadingFile
+from addons.request import Decision, Outcome, Request, refused
+from addons.request_target import has_encrypted_hello
+from addons.vetted_names import VettedNames
+
+PIPELOCK_CONFIG = Path(os.environ.get("PIPELOCK_CONFIG", "/etc/pipelock/pipelock.yaml"))
+RUN = Path(os.environ.get("CLAUDE_BOTTLE_RUN", "/run/claude-bottle"))
+HEALTH_HOST = "_pipelock.local"
+MESSAGES = "messages"  # key of a flow's metadata: a Recent of its own
+
+
+@lru_cache(maxsize=2)
+def _rules(disabled: tuple[str, ...], patterns: tuple[tuple[str, str], ...]) -> RuleSet:
+    # Compiling takes half a second, and most changes of policy leave the rules as they are.
+    return RuleSet(disabled=disabled, extra=patterns)
+
+
+class LoadedPolicy:
+    """A policy and the DLP engine built from it: they change together."""
+
+    def __init__(self, data: bytes) -> None:
+        self.policy = core.Policy.parse(data)
+        self.dlp = Dlp(_rules(self.policy.disabled_rules, self.policy.patterns), seed_phrases=self.policy.seed_phrases)
+
+
+class Pipelock(ProxyAddon):
+    """The outbound proxy: allowlist, vetted addresses, DLP."""
+
+    part = "pipelock"
+    own_host = HEALTH_HOST
+
+    def __init__(self, config: Path = PIPELOCK_CONFIG, run: Path = RUN) -> None:
+        super().__init__(ReloadingFile(config, LoadedPolicy, run / "status.json"))
+        self._once = PipelockOnce(run / "once")
+        self._recent = Recent()
+        self._names = VettedNames(lambda: self._file.current.policy if self._file.current else None)
+
+    def running(self) -> None:
+        self._names.install(asyncio.get_running_loop())
+        super().running()
+
+    async def refuse_tunnel(self, host: str, port: int) -> Refusal | None:
+        loaded: LoadedPolicy | None = self._file.current
+        if loaded is None or not loaded.policy.passes_through(host):
+            return None
+        if is_private(host, ""):  # before anybody outside is asked for the name
+            return self.refusal("dlp_match", "The host's name holds what looks like a secret.")
+        # Spliced: this is the last moment at which it can be refused.
+        return loaded.policy.refuse_target("https", host, port) or await self._names.vet(host, port)
+
+    def tls_clienthello(self, data: tls.ClientHelloData) -> None:
+        loaded, target = self._file.current, self._tunnels.target(data.context.client)
+        sni = (data.client_hello.sni or "").lower()
+        if loaded is None or target is None or target[0] != sni or not loaded.policy.passes_through(sni):
+            return  # intercepted; a name that differs is refused with the request
+        if loaded.policy.refuse_target("https", sni, target[1]) or has_encrypted_hello(data):
+            return
+        data.ignore_connection = True
+        self._open.add_tunnel(data.context.client, sni, target[1])
+        log_decision("pipelock", decision="allowed", host=sni, passthrough=True)
+
+    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+        # The resolver below sees names only; an address that got here came round it.
+        if data.server.address is None or is_ip_literal(data.server.address[0]):
+            data.server.error = "an address is not dialled, only a vetted name"
+
+    def decide(self, flow: http.HTTPFlow, request: Request) -> Decision:
+        """By the allowlist; then URL and headers are inspected."""
+        loaded: LoadedPolicy | None = self._file.current
+        if loaded is None:
+            message = f"No valid policy is loaded, so nothing leaves: {self._file.error}."
+            return refused(self.refusal("no_policy", message), request)
+        policy = loaded.policy
+        refusal = policy.refuse_target(request.scheme, request.host, request.port) or policy.refuse_url(request.path)
+        if refusal is not None:
+            return refused(refusal, request)
+        # What the agent sends under that name egress has taken out, so it is egress that says what it has put in.
+        marked = flow.request.headers.pop(injection.MARK_HEADER, "")
+        unread = policy.unscanned_headers(request.host) & {marked}
+        headers = [(n, v) for n, v in flow.request.headers.fields if n.decode("latin-1").lower() not in unread]
+        decision = Decision(Outcome.ALLOW, request, basis=loaded, unread=unread)
+        try:
+            in_url = loaded.dlp.look_at_url(request.host, request.path, decision.edges)
+            in_headers = loaded.dlp.look_at_headers(headers, decision.edges)
+        except Unscannable as error:
+            decision.refuse(self.refusal(error.reason, f"The head cannot be read, so it does not leave: {error}."))
+            return decision
+        match = in_headers or in_url
+        if match is not None:
+            decision.in_headers = in_headers is not None  # nothing to let through once
+            decision.refuse(dlp_refusal(match))
+        return decision
+
+    def held_bytes(self, decision: Decision) -> int:
+        return int(decision.basis.policy.max_body_bytes)
+
+    async def inspect_stream(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
+        # The connection is opened before the body is there, so this is the last moment to vet the address.
+        refusal = await self._vet(decision)
+        if refusal is None:
+            stream_body(decision.basis.dlp, self._recent, flow, decision)
+        return refusal
+
+    async def inspect_body(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
+        if flow.request.stream:
+            return None
+        return await inspect_body(decision.basis.dlp, self._recent, flow, decision)
+
+    async def let_through_once(self, flow: http.HTTPFlow, decision: Decision, refusal: Refusal) -> Refusal | None:
+        if decision.basis is None:
+            return refusal
+        return await self._once.judge(flow, decision, refusal, decision.basis.dlp)
+
+    async def inspect_end(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
+        # A streamed one has its connection already.
+        refusal = None if flow.request.stream else await self._vet(decision)
+        if refusal is None and flow.request.trailers:
+            try:
+                match = decision.basis.dlp.look_at_headers(flow.request.trailers.fields)
+                refusal = dlp_refusal(match) if match else None
+            except Unscannable as error:
+                refusal = self.refusal(error.reason, f"The trailers cannot be read, so they do not leave: {error}.")
+        return refusal
+
+    async def _vet(self, decision: Decision) -> Refusal | None:
+        assert decision.request is not None  # noqa: S101 - an allowed one was parsed
+        return await self._names.vet(decision.request.host, decision.request.port)
+
+    def has_expiry(self) -> bool:
+        loaded: LoadedPolicy | None = self._file.current
+        return loaded is not None and bool(loaded.policy.until)
+
+    def refuse_open(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
+        loaded, request = self._file.current, decision.request
+        if loaded is None or request is None:
+            return self.refusal("no_policy", "No policy is loaded.")
+        refusal: Refusal | None = loaded.policy.refuse_target(request.scheme, request.host, request.port)
+        peer = flow.server_conn.peername
+        if refusal is None and peer is not None:
+            refusal = loaded.policy.refuse_addresses(request.host, [peer[0]])
+        return refusal
+
+    def refuse_open_tunnel(self, host: str, port: int, addresses: list[str]) -> Refusal | None:
+        loaded: LoadedPolicy | None = self._file.current
+        if loaded is None:
+            return self.refusal("no_policy", "No policy is loaded.")
+        if not loaded.policy.passes_through(host):
+            return self.refusal("passthrough_ended", f"{host} is inspected now.")
+        refusal = loaded.policy.refuse_target("https", host, port)
+        return refusal or (loaded.policy.refuse_addresses(host, addresses) if addresses else None)
+
+    def about(self, decision: Decision) -> dict[str, object]:
+        return {"once": decision.once} if decision.once else {}
+
+    async def inspect_message(self, flow: http.HTTPFlow, message: WebSocketMessage) -> Refusal | None:
+        if not message.from_client:
+            return None
+        loaded: LoadedPolicy | None = self._file.current
+        if loaded is None:
+            return self.refusal("no_policy", "No policy is loaded.")
+        # A secret may be cut over messages, so each socket remembers how its last ones ended.
+        recent = flow.metadata.setdefault(MESSAGES, Recent())
+        return await inspect_message(loaded.dlp, recent, message.content)
+
+    def introspect(self, flow: http.HTTPFlow) -> None:
+        body = {"status": "ok" if self._file.current else "denying", "error": self._file.error}
+        flow.response = http.Response.make(200, json.dumps(body) + "\n", {"content-type": "application/json"})
+
+
+addons = [Pipelock()]

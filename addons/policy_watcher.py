@@ -1,0 +1,48 @@
+"""Takes a changed policy file up while the proxy runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from addons.decision_log import log_decision
+from addons.reload import ReloadingFile
+
+
+class PolicyWatcher:
+    """Polls a policy file, and logs what came of a change. after: called at each look, with whether there was one."""
+
+    INTERVAL = 0.1  # seconds: what a change of policy waits at most
+
+    def __init__(self, part: str, file: ReloadingFile[Any], after: Callable[[bool], None] | None = None) -> None:
+        self._part, self._file, self._after = part, file, after
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Look once, and go on looking until `stop`."""
+        self.look()
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def look(self) -> None:
+        """Take a new policy up, or say why it was refused."""
+        changed = self._file.poll()
+        if changed:
+            outcome = "live" if not self._file.error else "refused" if self._file.live else "denying"
+            log_decision(self._part, event="policy", outcome=outcome, live=self._file.live, error=self._file.error)
+        if self._after is not None:
+            self._after(changed)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self.INTERVAL)
+            try:
+                self.look()
+            except Exception:
+                logging.exception("the policy file could not be looked at; the last good one stays")

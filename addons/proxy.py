@@ -1,0 +1,236 @@
+"""The frame of both proxies: mitmproxy's hooks, the order of what happens to a request, what is alike in both.
+
+What differs is in addons/proxy_role.py, filled in by addons/egress.py and addons/pipelock.py. The hooks here only read,
+ask and act.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from mitmproxy import connection, http, tcp, udp
+
+from addons.decision_log import PRIVATE, log_allowed, log_unfinished
+from addons.egress_core import ALLOWED_PORTS
+from addons.fail_closed import fails_closed
+from addons.flow_end import HOLD
+from addons.hop_headers import check_trailers, end_to_end
+from addons.injection import MARK_HEADER
+from addons.open_flows import OpenFlows
+from addons.path_privacy import is_private
+from addons.policy_watcher import PolicyWatcher
+from addons.proxy_role import ProxyRole
+from addons.refusal import Refusal
+from addons.refuse import answer, cut, refuse_large, refuse_raw
+from addons.reload import ReloadingFile
+from addons.request import Decision, Outcome, refused
+from addons.request_rules import judge_head, strip_head
+from addons.request_target import (
+    Tunnels,
+    check_fields,
+    connect_target,
+    has_content,
+    known_length,
+    parse_request,
+)
+from addons.targets import check_target
+
+DECISION = "decision"  # key of a flow's metadata
+_REFUSED_BODY = 64 << 10  # bytes of a body without a length that are taken for an answer's sake
+_LONGEST_TARGET = 16 << 10  # letters
+_EXPIRY = 0.5  # seconds between two looks at whether the time of something that is open has ended
+
+
+class ProxyAddon(ProxyRole):
+    """The hooks, in the order in which mitmproxy calls them for one request."""
+
+    def __init__(self, file: ReloadingFile[Any]) -> None:
+        super().__init__(file)
+        self._watcher = PolicyWatcher(self.part, file, self._narrow)
+        self._tunnels = Tunnels()
+        self._open = OpenFlows()
+        self._narrowed = 0.0
+
+    def running(self) -> None:
+        self._watcher.start()
+
+    def done(self) -> None:
+        self._watcher.stop()
+
+    def client_disconnected(self, client: connection.Client) -> None:
+        self._tunnels.close(client)
+        for flow in self._open.remove_client(client):
+            self._note_unfinished(flow)
+
+    @fails_closed
+    async def http_connect(self, flow: http.HTTPFlow) -> None:
+        # What is refused for its host is refused inside the tunnel, where the client can read why.
+        flow.metadata[PRIVATE] = "host" if is_private(flow.request.host[:300], "") else ""
+        try:
+            host, port = connect_target(flow)
+        except ValueError as error:
+            return answer(flow, self.refusal("bad_host", f"CONNECT is refused: {error}."))
+        if port not in ALLOWED_PORTS.values():
+            return answer(flow, self.refusal("port_not_allowed", f"CONNECT to port {port} is refused; use 443."))
+        refusal = await self.refuse_tunnel(host, port)
+        if refusal is not None:
+            return answer(flow, refusal)
+        self._tunnels.open(flow.client_conn, host, port)
+        return None
+
+    def tcp_start(self, flow: tcp.TCPFlow) -> None:
+        refuse_raw(flow, self.part)
+
+    def udp_start(self, flow: udp.UDPFlow) -> None:
+        refuse_raw(flow, self.part)
+
+    @fails_closed
+    async def requestheaders(self, flow: http.HTTPFlow) -> None:
+        if flow.response or flow.error or not flow.live:
+            return None
+        decision = self._judge(flow)
+        flow.metadata[DECISION] = decision
+        flow.metadata[PRIVATE] = self.private_part(decision.request or flow.request)
+        length = known_length(flow.request) if has_content(flow.request) else 0
+        if not decision.allows:
+            if length is None:
+                flow.metadata[HOLD] = _REFUSED_BODY
+            return refuse_large(flow, decision.refusal, length)
+        held = self.held_bytes(decision)
+        if length is None and self.holds_unknown:
+            flow.metadata[HOLD] = held
+        elif length is None or length > held:
+            refusal = await self.inspect_stream(flow, decision) or self.put_on_record(flow, decision)
+            if refusal is not None:
+                flow.request.stream = False
+                return decision.refuse(refusal)
+        if flow.request.scheme == "https" and not flow.request.is_http2:
+            flow.request.authority = ""  # the form for an origin; a proxy behind us sees CONNECT (RFC 9112, 3.2)
+        self.rewrite_request(flow, decision)
+        self._open.add(flow)
+        return None
+
+    @fails_closed
+    async def request_overflow(self, flow: http.HTTPFlow) -> None:
+        """A body without a length is longer than what is held of it."""
+        decision: Decision = flow.metadata[DECISION]
+        if not decision.allows:
+            return cut(flow, decision.refusal or self.refusal("too_large", "The request is refused."))
+        refusal = await self.inspect_stream(flow, decision) or self.put_on_record(flow, decision)
+        if refusal is not None:
+            decision.refuse(refusal)
+            return cut(flow, refusal)
+        return None
+
+    @fails_closed
+    async def request(self, flow: http.HTTPFlow) -> None:
+        # A body that passes in pieces is inspected to its end, also where the upstream has answered already.
+        if (flow.response and not flow.request.stream) or flow.error or not flow.live:
+            return None
+        decision: Decision = flow.metadata[DECISION]
+        if decision.outcome is Outcome.INTROSPECT:
+            return self.introspect(flow)
+        refusal = await self.inspect_body(flow, decision) if decision.allows else decision.refusal
+        if refusal is not None:
+            refusal = await self.let_through_once(flow, decision, refusal)
+            if refusal is None and not decision.allows:
+                decision.allow()
+                self.rewrite_request(flow, decision)
+        refusal = (
+            refusal
+            or self._refuse_trailers(flow)
+            or await self.inspect_end(flow, decision)
+            or self.put_on_record(flow, decision)
+        )
+        if refusal is not None:
+            decision.refuse(refusal)
+            self._open.remove(flow)
+            return cut(flow, refusal) if flow.request.stream else answer(flow, refusal)
+        decision.logged = True
+        log_allowed(flow, self.part, **self.about(decision))
+        if flow.response is not None and flow.response.timestamp_end is not None:
+            self._open.remove(flow)  # an early answer, which is whole
+        else:
+            self._open.add(flow)
+        return None
+
+    @fails_closed
+    async def responseheaders(self, flow: http.HTTPFlow) -> None:
+        decision = flow.metadata.get(DECISION)
+        if flow.response is not None and decision is not None and decision.allows:
+            self.rewrite_response(flow, flow.response)
+
+    @fails_closed
+    async def response(self, flow: http.HTTPFlow) -> None:
+        decision = flow.metadata.get(DECISION)
+        if flow.response is not None and flow.response.trailers and decision is not None and decision.allows:
+            self.rewrite_trailers(flow, flow.response.trailers)
+        if flow.websocket is None and flow.request.timestamp_end is not None:
+            self._open.remove(flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        self._open.remove(flow)
+        self._note_unfinished(flow)
+
+    def _note_unfinished(self, flow: http.HTTPFlow) -> None:
+        """What has left in pieces and was never whole is in the log too."""
+        decision = flow.metadata.get(DECISION)
+        if decision is not None and decision.allows and flow.request.stream and not decision.logged:
+            decision.logged = True
+            log_unfinished(flow, self.part, **self.about(decision))
+
+    def websocket_end(self, flow: http.HTTPFlow) -> None:
+        self._open.remove(flow)
+
+    @fails_closed
+    async def websocket_message(self, flow: http.HTTPFlow) -> None:
+        if flow.websocket is None:
+            return
+        message = flow.websocket.messages[-1]
+        refusal = await self.inspect_message(flow, message)
+        if refusal is not None:
+            message.drop()
+            cut(flow, refusal)
+
+    # ---- helpers
+
+    def _narrow(self, changed: bool) -> None:
+        """End what the policy in force refuses: at once when it has changed, and within a second of an expiry."""
+        now = time.monotonic()
+        if not self._open or not (changed or (self.has_expiry() and now - self._narrowed >= _EXPIRY)):
+            return
+        self._narrowed = now
+        self._open.end_refused(
+            lambda flow: self.refuse_open(flow, flow.metadata[DECISION]),
+            self.refuse_open_tunnel,
+        )
+
+    def _refuse_trailers(self, flow: http.HTTPFlow) -> Refusal | None:
+        if not flow.request.trailers:
+            return None
+        try:
+            check_fields(flow.request.trailers)
+            check_trailers(flow.request.trailers.fields)
+            fields = flow.request.trailers.fields
+            if (why := judge_head(fields, "", has_token=False)) is not None:
+                return self.refusal(*why)
+            if len(strip_head(fields, has_token=True, injected=frozenset([MARK_HEADER]))) != len(fields):
+                raise ValueError("a trailer that says who asks, or how")
+        except ValueError as error:
+            return self.refusal("ambiguous_request", f"Refused: {error}.")
+        return None
+
+    def _judge(self, flow: http.HTTPFlow) -> Decision:
+        try:
+            flow.request.headers.fields = end_to_end(flow.request.headers.fields)
+            request = parse_request(flow, self._tunnels)
+        except ValueError as error:
+            return refused(self.refusal("host_mismatch", f"Refused: {error}."))
+        if len(request.path) > _LONGEST_TARGET:
+            return refused(self.refusal("url_too_long", f"The URL is longer than {_LONGEST_TARGET} letters."), None)
+        if (why := check_target(request.path)) is not None:
+            return refused(self.refusal("ambiguous_path", why), request)
+        if request.host == self.own_host:
+            return Decision(Outcome.INTROSPECT, request)
+        return self.decide(flow, request)

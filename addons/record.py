@@ -1,0 +1,160 @@
+"""The record of what a part has let out: accepted pushes, allowed writes. Numbered, whole, kept until it is read. Pure.
+
+It is a channel of its own, apart from the container's log, which anybody can fill with words that mean nothing. A line
+is in the file before what it tells of leaves, so a kill loses none. Nothing is merged or cut, and nothing is dropped:
+where the record is full, `append` raises, and its caller refuses what it has no record for.
+
+    python3 -m addons.record read ID N     everything from number N on of the record ID; what is before N may go
+
+The owner's side reads it so (dashboard/collect.py). The files are segments of JSON lines, named by their first number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+SEGMENT = 4 << 20  # bytes after which a new file is begun, and that one `read` gives at most
+SEGMENTS = 32  # files: 128 MB, some 500,000 writes that nobody has read
+LINE = 64 << 10  # bytes
+
+
+class RecordFullError(Exception):
+    """It cannot be put on record; the message says why."""
+
+
+class Record:
+    """One part's record in a folder of its own. Safe for several processes and threads."""
+
+    def __init__(self, folder: Path, segments: int = SEGMENTS, segment: int = SEGMENT) -> None:
+        self._folder, self._segments, self._segment = folder, segments, segment
+        self._known: tuple[Path, int, int] | None = None  # where the last line of this process ended
+
+    def append(self, told: Mapping[str, Any]) -> int:
+        """Write one line and return its number. Raises RecordFullError, after which nothing of it is there."""
+        try:
+            with self._locked():
+                last, number, size = self._where()
+                line = json.dumps({"n": number, "at": round(time.time(), 3), **told}, default=str).encode() + b"\n"
+                if len(line) > LINE:
+                    raise RecordFullError(f"a record of {len(line)} bytes is longer than {LINE}")
+                if size and size + len(line) > self._segment:
+                    if len(self._files()) >= self._segments:
+                        raise RecordFullError("the record is full")
+                    last, size = self._file(number), 0
+                _write(last, size, line)
+                self._known = last, number + 1, size + len(line)
+                return number
+        except OSError as error:
+            raise RecordFullError(f"the record cannot be written: {error.strerror}") from None
+
+    def read(self, identity: str, number: int) -> Iterator[bytes]:
+        """A line with id, first number there is and next number; then lines from `number` on, some megabytes of them.
+
+        Files that hold nothing from `number` on are deleted, if `identity` is this record's.
+        """
+        with self._locked():
+            own = self._id()
+            known = identity == own
+            _, following = self._end()
+            files = self._files()
+            for file, after in pairwise(files):
+                if known and _first(after) <= number:
+                    file.unlink()
+            files = self._files()
+            first = _first(files[0]) if files else following
+        start = max(number, first) if known else first
+        yield json.dumps({"id": own, "first": first, "next": following}).encode() + b"\n"
+        there = [file for file in files if _first(file) <= start]
+        if there:
+            with there[-1].open("rb") as lines:
+                for at, line in enumerate(lines, _first(there[-1])):
+                    if start <= at < following:
+                        yield line
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _id(self) -> str:
+        file = self._folder / "id"
+        if not file.exists():
+            beside = self._folder / "id.new"
+            beside.write_text(uuid.uuid4().hex)
+            beside.replace(file)
+        return file.read_text()
+
+    def _file(self, number: int) -> Path:
+        return self._folder / f"{number:015d}.jsonl"
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob("*.jsonl"))
+
+    def _where(self) -> tuple[Path, int, int]:
+        """The last file, the next number, the file's size. The file is read only where another process has written."""
+        if self._known is not None:
+            last, number, size = self._known
+            # Whoever began another file gave it the next number for its name.
+            if _size(last) == size and not self._file(number).exists():
+                return self._known
+        last, number = self._end()
+        return last, number, _size(last)
+
+    def _end(self) -> tuple[Path, int]:
+        """The last file and the next number. What a killed writer has left of a line was never promised, and goes."""
+        files = self._files()
+        if not files:
+            return self._file(1), 1
+        last = files[-1]
+        with last.open("r+b") as out:
+            size = out.seek(0, os.SEEK_END)
+            out.seek(max(0, size - 2 * LINE))
+            whole, _, torn = out.read().rpartition(b"\n")
+            if torn:
+                out.truncate(size - len(torn))
+        return last, int(json.loads(whole.rpartition(b"\n")[2])["n"]) + 1 if whole else _first(last)
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _first(file: Path) -> int:
+    return int(file.stem)
+
+
+def _write(file: Path, size: int, line: bytes) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        if os.write(descriptor, line) != len(line):  # the disk is full
+            os.ftruncate(descriptor, size)
+            raise RecordFullError("the record cannot be written: the disk is full")
+    finally:
+        os.close(descriptor)
+
+
+def main(argv: list[str]) -> int:
+    """Entry point in the container."""
+    folder = Path(os.environ["CLAUDE_BOTTLE_RECORD"])
+    for line in Record(folder).read(argv[2], int(argv[3])):
+        sys.stdout.buffer.write(line)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,107 @@
+"""Whom a client says it talks to: CONNECT, TLS server name, request target and Host header, read as one."""
+
+from __future__ import annotations
+
+import re
+
+from mitmproxy import connection, http, tls
+
+from addons.hosts import canonical_host, split_authority
+from addons.request import Request
+
+_TOKEN, _CONTROL = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z"), re.compile(rb"[\x00-\x1f\x7f]")
+_METHOD = re.compile(rb"[A-Z][A-Z-]{0,30}\Z")
+# Servers take the first of these, or the last, or both.
+_SINGLE = ("content-type", "content-encoding", "content-disposition", "authorization", "expect", "sec-websocket-key")
+_ECH = 0xFE0D  # encrypted_client_hello (RFC 9849)
+
+
+class Tunnels:
+    """Remembers the CONNECT target of each client connection."""
+
+    def __init__(self) -> None:
+        self._targets: dict[str, tuple[str, int]] = {}
+
+    def open(self, client: connection.Client, host: str, port: int) -> None:
+        self._targets[client.id] = (host, port)
+
+    def target(self, client: connection.Client) -> tuple[str, int] | None:
+        return self._targets.get(client.id)
+
+    def close(self, client: connection.Client) -> None:
+        self._targets.pop(client.id, None)
+
+
+def connect_target(flow: http.HTTPFlow) -> tuple[str, int]:
+    """Host and port of a CONNECT; raises ValueError unless both spellings of them agree and are plain."""
+    host, port = split_authority(flow.request.authority, 443)
+    if (canonical_host(flow.request.host), flow.request.port) != (host, port):
+        raise ValueError("the target is not clear")
+    named = flow.request.headers.get_all("host")
+    if len(named) > 1 or (named and split_authority(named[0], port) != (host, port)):
+        raise ValueError("the target and the Host header differ")
+    return host, port
+
+
+def check_plain(request: http.Request) -> None:
+    """Raise ValueError for a head that two servers could read differently: a bare CR in a value ends the line for some.
+
+    Names and methods are tokens, values and targets without control characters (RFC 9110, 5.5 and 5.6.2).
+    """
+    # Methods are told apart by case (RFC 9110, 9.1), and nobody inspects one: it has no room for a secret.
+    if not _METHOD.match(request.data.method):
+        raise ValueError("the method is not a plain word in capital letters")
+    if _CONTROL.search(request.data.path) or b" " in request.data.path:
+        raise ValueError("a control character or a space in the URL")
+    check_fields(request.headers)
+    for name in _SINGLE:
+        if len(request.headers.get_all(name)) > 1:
+            raise ValueError(f"more than one {name}")
+
+
+def check_fields(headers: http.Headers) -> None:
+    """Raise ValueError for a header or trailer whose name is no token, or whose value has a control character."""
+    for name, value in headers.fields:
+        if not _TOKEN.match(name) or _CONTROL.search(value.replace(b"\t", b" ")):
+            raise ValueError("a header that is not plain")
+
+
+def parse_request(flow: http.HTTPFlow, tunnels: Tunnels) -> Request:
+    """The request, where CONNECT, SNI, request target and Host header name one host; raises ValueError otherwise."""
+    request = flow.request
+    check_plain(request)
+    host = canonical_host(request.host)
+    target = tunnels.target(flow.client_conn)
+    if target is not None and target != (host, request.port):
+        raise ValueError("the request names another host than its CONNECT")
+    if request.scheme == "https" and flow.client_conn.sni is None:
+        raise ValueError("a TLS connection without a server name")
+    if flow.client_conn.sni is not None and flow.client_conn.sni.lower() != host:
+        raise ValueError("the TLS server name and the request differ")
+    named = request.headers.get_all("host")
+    if len(named) > 1:
+        raise ValueError("more than one Host header")
+    for name in (*named, *([request.authority] if request.authority else [])):
+        if split_authority(name, request.port) != (host, request.port):
+            raise ValueError("the Host header and the connection differ")
+    if not has_content(request) and known_length(request):
+        raise ValueError("a length is announced, and nothing follows")
+    return Request(request.scheme, host, request.port, request.method, request.path)
+
+
+def has_content(request: http.Request) -> bool:
+    """Whether something follows the head (as addons/http_layers.py has seen it)."""
+    return bool(getattr(request, "has_content", True))
+
+
+def known_length(message: http.Message) -> int | None:
+    """The declared body length in bytes; None where the end is known only when it comes."""
+    if "transfer-encoding" in message.headers:
+        return None
+    value = message.headers.get("content-length", "")
+    return int(value) if value.isascii() and value.isdigit() else None
+
+
+def has_encrypted_hello(data: tls.ClientHelloData) -> bool:
+    """True if the client hides a second server name in its hello."""
+    return any(kind == _ECH for kind, _ in data.client_hello.extensions)

@@ -1,0 +1,21 @@
+"""JSON that every parser reads alike: a name that stands twice in one object is refused (RFC 8259, 4). Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def read_json(body: bytes | str) -> Any:
+    """The value; None for `null` and for what is no JSON, is nested too deeply, or has a name twice in an object."""
+    try:
+        return json.loads(body, object_pairs_hook=_object)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name that stands twice")
+    return found

@@ -1,0 +1,66 @@
+"""Request targets: what every server reads alike, and what is a git push however it is spelled. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from urllib.parse import unquote
+
+_NOT_IN_TARGET = re.compile(r"[\x00-\x20\x7f]")
+
+
+def check_target(path: str) -> str | None:
+    """Why a request target is none that every server reads alike, or None. For every route, in both proxies.
+
+    A target has no fragment (RFC 9112, 3.2; RFC 3986, 3.5): who finds a `#` cuts there, or does not. It is ASCII
+    without spaces and control characters (RFC 3986, 2). A backslash in the path is a slash to some (URL standard, 4.4).
+    What clients send as it is all the same, and nobody reads in two ways, passes: `"`, `<`, `>`, `^`, `{`, `|`, `}`.
+    """
+    if "#" in path:
+        return "The URL holds a fragment (#), which is no part of a request."
+    if not path.isascii() or _NOT_IN_TARGET.search(path):
+        return "The URL holds a space, a control character or one that is not ASCII; write it with %."
+    if not path.startswith("/") and path != "*":  # `OPTIONS *` (RFC 9112, 3.2.4)
+        return "The URL's path does not begin with a slash."
+    if "\\" in path.partition("?")[0]:
+        return "The URL's path holds a backslash; write it as %5C."
+    return None
+
+
+def checked_path(path: str) -> str | None:
+    """The path as every server reads it, or None where servers differ. It looks at the very text that is sent.
+
+    None for what check_target refuses, for dot segments (plain, encoded, with parameters), for encoded slashes,
+    backslashes, percent signs, `?`, `#` and control characters, and for what is no UTF-8: with any of these, the prefix
+    that is compared here need not be the one that the upstream serves.
+    """
+    raw = path.partition("?")[0]
+    if check_target(path) is not None or path == "*" or re.search(r"%(?![0-9A-Fa-f]{2})", raw):
+        return None
+    if re.search(r"%(?:2f|5c|25|23|3f|[01][0-9a-f]|7f)", raw, re.IGNORECASE):
+        return None
+    try:
+        plain = unquote(raw, errors="strict")
+    except UnicodeDecodeError:
+        return None
+    # Also `...` and `.. `, of which some servers cut last dots and blanks.
+    names = [segment.partition(";")[0] for segment in plain.split("/")]
+    if any(name and not name.strip(". ") for name in names):
+        return None
+    return plain
+
+
+def is_git_push_request(path: str) -> bool:
+    """True for both requests of a smart-HTTP push, however they are spelled; fetch and clone are not pushes.
+
+    A push asks for `…/info/refs?service=git-receive-pack` and posts to `…/git-receive-pack` (gitprotocol-http(5)).
+    """
+    location, _, query = path.partition("?")
+    for _ in range(5):  # until nothing is left to decode; deeper nesting than this no server undoes
+        location, query = unquote(location, errors="replace"), unquote(query.replace("+", " "), errors="replace")
+    location = re.sub(r"[\x00-\x20\x7f]", "", location.replace("\\", "/").lower())
+    bare = "/".join(segment.partition(";")[0] for segment in location.partition("#")[0].partition("?")[0].split("/"))
+    last = posixpath.normpath("/" + bare)
+    if last.endswith("/git-receive-pack"):
+        return True
+    return last.endswith("/info/refs") and "git-receive-pack" in (query + location).lower()

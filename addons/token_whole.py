@@ -1,0 +1,145 @@
+"""Finds whole spelled secrets in bytes, so that no one can tell by the time how much of one is nearly right. Pure.
+
+A search for a text compares its last letters first, so its time tells them. Here no letter of a secret is compared:
+the bytes are cut into blocks, each is encrypted for itself with a key of this process (AES as a pseudorandom
+permutation), and the encrypted blocks of the secret's core are looked for. A block with one letter wrong is as far from
+a secret's as any other. Only where a whole block of the core is right, 16 letters, is the rest looked at.
+
+The bytes are cut once, not at every place: a core of 31 letters holds a whole block of 16 wherever the cuts are, so
+its 16 blocks are looked for. Shorter cores need shorter blocks and more cuts (see _CUTS).
+"""
+
+from __future__ import annotations
+
+import binascii
+import hmac
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import pybase64
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from addons.dlp_scanner import Scanner
+from addons.injection import MIN_TOKEN_LENGTH
+from addons.token_spellings import Spelling
+from addons.token_wrapped import Span, squeeze
+
+_BLOCK = 16  # bytes, AES
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """letters: of a block. step: from one to the next. encode: makes _BLOCK bytes of every `letters`."""
+
+    letters: int
+    step: int
+    encode: Callable[[bytes], bytes]
+
+    @property
+    def needs(self) -> int:
+        """Letters that surely hold a whole block."""
+        return self.letters + self.step - 1
+
+
+_CUTS = (
+    _Cut(16, 16, bytes),
+    _Cut(12, 4, pybase64.b64encode),
+    _Cut(8, 4, binascii.hexlify),
+    _Cut(8, 1, binascii.hexlify),
+)
+
+_Way = tuple[bytes, int]  # a spelling, and where in it a block begins
+
+
+class WholeScanner:
+    """Looks for whole secrets in every spelling."""
+
+    def __init__(self, ways: Iterable[Spelling]) -> None:
+        cipher = Cipher(algorithms.AES(os.urandom(_BLOCK)), modes.ECB()).encryptor()  # noqa: S305 - as said above
+        needles = [needle for way in sorted(set(ways), key=lambda way: way.text) for needle in _needles(way)]
+        texts = {(text, caseless) for text, caseless, _ in needles}
+        self.longest = max((len(text) for text, _ in texts), default=0)
+        self.letters = frozenset(b"".join(text + text.upper() if caseless else text for text, caseless in texts))
+        self._searches = [
+            search
+            for caseless in (True, False)
+            for cut in _CUTS
+            if (search := _Search(cut, cipher.update, caseless, [(t, c) for t, less, c in needles if less is caseless]))
+        ]
+
+    def spans(self, view: bytes) -> list[Span]:
+        """Where whole secrets begin and end."""
+        return [span for search in self._searches for span in search.spans(view)]
+
+
+class _Search:
+    """Whole secrets whose cores have the length for one way to cut."""
+
+    def __init__(
+        self, cut: _Cut, encrypt: Callable[[bytes], bytes], caseless: bool, needles: list[tuple[bytes, Span]]
+    ) -> None:
+        self._cut, self._encrypt, self._caseless = cut, encrypt, caseless
+        blocks: dict[bytes, set[_Way]] = {}
+        for text, (start, end) in needles:
+            if _cut_for(end - start) is cut:
+                for at in range(end - cut.needs, end - cut.letters + 1):
+                    blocks.setdefault(text[at : at + cut.letters], set()).add((text, at))
+        self._ways = list(blocks.values())
+        expressions = [
+            (number, b"".join(b"\\x%02x" % byte for byte in encrypt(cut.encode(block))))
+            for number, block in enumerate(blocks)
+        ]
+        self._scanner = Scanner(expressions) if expressions else None
+
+    def __bool__(self) -> bool:
+        return bool(self._ways)
+
+    def spans(self, view: bytes) -> set[Span]:
+        assert self._scanner is not None  # noqa: S101
+        data = view.lower() if self._caseless else view
+        letters = self._cut.letters
+        out: set[Span] = set()
+        for first in range(0, letters, self._cut.step):
+            whole = (len(data) - first) // letters * letters
+            if whole <= 0:
+                break
+            hits: list[tuple[int, int]] = []
+            self._scanner.scan(
+                self._encrypt(self._cut.encode(data[first : first + whole])),
+                lambda number, _, end, *__, hits=hits: hits.append((end, number)),
+            )
+            for end, number in hits:
+                if end % _BLOCK == 0:
+                    block = first + (end // _BLOCK - 1) * letters
+                    out.update(_there(data, block, self._ways[number]))
+        return out
+
+
+def _there(data: bytes, block: int, ways: set[_Way]) -> Iterable[Span]:
+    for text, at in ways:
+        start = block - at
+        if start >= 0 and hmac.compare_digest(data[start : start + len(text)], text):
+            yield start, start + len(text)
+
+
+def _cut_for(length: int) -> _Cut:
+    return next(cut for cut in _CUTS if length >= cut.needs)
+
+
+def _needles(way: Spelling) -> Iterable[tuple[bytes, bool, Span]]:
+    """The text, as it is and squeezed, whether its case counts, and the part of it in which blocks are looked for."""
+    text = way.text.lower() if way.caseless else way.text
+    # The longest core; a secret without one can be foreseen or is short, and its end stands for it.
+    core = max(way.cores, key=lambda core: core[1] - core[0], default=(0, len(text)))
+    yield from _needle(text, way.caseless, core)
+    if (squeezed := squeeze(text)) != text:
+        yield from _needle(squeezed, way.caseless, (len(squeeze(text[: core[0]])), len(squeeze(text[: core[1]]))))
+
+
+def _needle(text: bytes, caseless: bool, core: Span) -> Iterable[tuple[bytes, bool, Span]]:
+    start, end = core[0], min(core[1], len(text))
+    if end - start < MIN_TOKEN_LENGTH:
+        start, end = 0, len(text)
+    if end - start >= MIN_TOKEN_LENGTH:
+        yield text, caseless, (start, end)

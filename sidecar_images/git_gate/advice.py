@@ -1,0 +1,35 @@
+"""What a refused agent is told to do about a secret: commands that need no editor, from where the first one came in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .objects import KNOWN
+from .scan import Secret
+from .work import Work
+
+
+def how_to_remove(work: Work, secrets: Sequence[Secret], tips: Sequence[str]) -> list[str]:
+    """Lines for the client. Every commit that is made anew begins at the parent of the first one with a secret."""
+    told = []
+    bad = {secret.commit for secret in secrets if secret.commit}
+    listed = work.git("rev-list", "--topo-order", "--reverse", "--parents", *tips, *KNOWN).decode() if bad else ""
+    for line in listed.splitlines():
+        commit, *parents = line.split()
+        if commit not in bad:
+            continue
+        undo = f"git reset --soft {parents[0][:12]}" if parents else "git update-ref -d HEAD"
+        told += [
+            f"every commit is looked at, and {commit[:12]} is the first with a secret: one that deletes it again is not"
+            " enough. On the branch that has it, make one new commit of everything since then:",
+            f"  {undo}",
+            "  (take the secret out of the files, if it is there still; your files are as they were)",
+            "  git add -A && git commit -m 'what these commits do'",
+        ]
+        break
+    if any(secret.place.startswith("the tag") for secret in secrets):
+        told.append("a tag: git tag -d NAME, then make it again without the secret")
+    if any(not secret.commit and not secret.place.startswith("the tag") for secret in secrets):
+        told.append("the name of a ref, or a push option: choose another one")
+    told += ["then push again", "if it is no secret, ask the owner for a rule that exempts it (git[].rules)"]
+    return told

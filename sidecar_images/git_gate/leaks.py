@@ -1,0 +1,142 @@
+"""Runs gitleaks over texts, a batch at a time, and knows of every one that it has really looked at it.
+
+"Nothing found" is not "looked at": gitleaks leaves out what it cannot read, or takes for something else, and says
+nothing. So every file that it gets ends with a seal, which a rule added to the configuration finds. A file whose seal
+is not in the report refuses the push.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .plain import PREFIX, SEAL, line_of, pieces
+from .remotes import ETC, Remote
+from .work import ScanError, Work
+
+# A tmpfs of 64 MB that every container has: nothing of a push reaches the disk, and a full one is an error, so a no.
+SCRATCH = Path("/dev/shm")  # noqa: S108 - in a container of its own
+_BATCH = 6 << 20  # bytes in SCRATCH at a time; pushes to several mirrors share it
+_FILE = 4096  # bytes that a file takes at least
+_ENOUGH = 1_000  # findings that are kept; one is enough for a no
+_RULE = "git-gate-seen"
+_SEALED = f"""
+[[rules]]
+id = "{_RULE}"
+description = "what git-gate puts at the end of every file"
+regex = '''%\\[ seen by git-gate \\]%'''
+keywords = ["seen by git-gate"]
+"""
+_DEFAULT = "[extend]\nuseDefault = true\n"
+# Rules of gitleaks 8.30 that look only at files of certain names (config/gitleaks.toml, `path =`). A file has one of
+# these endings here and nothing else of its own name, so no list of exempt paths knows it.
+_NAMED = re.compile(r"(?i)(\.(?:php|tf|hcl|ya?ml|p12|pfx)|nuget\.config)\Z")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """In which text, by its number, at which of its lines, by which rule."""
+
+    text: int
+    line: int
+    rule: str
+
+
+@dataclass(frozen=True)
+class _File:
+    text: int
+    before: int
+    must: bool  # be seen; the copy under a name of its own need not, for the owner's rules may exempt its ending
+
+
+class Gitleaks:
+    """Collects texts and looks at them. A context: its files are gone at the end, however that comes."""
+
+    def __init__(self, remote: Remote, work: Work) -> None:
+        self._remote, self._work = remote, work
+        self._folder = SCRATCH / f"scan-{os.getpid()}"
+        self._waiting: dict[str, _File] = {}
+        self._size = self._count = 0
+        self._ready: list[Finding] = []
+
+    def __enter__(self) -> Gitleaks:
+        clear(dead_only=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        (self._folder / "files").mkdir(parents=True, mode=0o700)
+        rules = (ETC / f"{self._remote.name}.rules.toml").read_text() if self._remote.rules else _DEFAULT
+        (self._folder / "rules.toml").write_text(f"{rules}\n{_SEALED}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def add(self, text: int, content: bytes, name: str = "") -> None:
+        """One more text to look at, under its number. name: of the file that it is, for rules that go by names."""
+        named = _NAMED.search(name)
+        for before, piece in pieces(content) if content else [(0, PREFIX + SEAL + b"\n")] if named else ():
+            self._write(piece, _File(text, before, must=True), ".txt")
+            if named:
+                self._write(piece, _File(text, before, must=False), f"-{named[1]}" if named[1][0] != "." else named[1])
+
+    def findings(self) -> Iterator[Finding]:
+        """Everything that was found in the texts so far. Raises ScanError, TooMuch."""
+        self._look()
+        yield from self._ready
+        self._ready = []
+
+    def _write(self, piece: bytes, file: _File, ending: str) -> None:
+        if self._size and self._size + len(piece) + _FILE > _BATCH:
+            self._look()
+        name = f"{self._count}{ending}"
+        (self._folder / "files" / name).write_bytes(piece)
+        self._waiting[name] = file
+        self._count += 1
+        self._size += len(piece) + _FILE
+
+    def _look(self) -> None:
+        if not self._waiting:
+            return
+        seen = set()
+        for found in self._run():
+            name = Path(str(found["File"])).name
+            file = self._waiting[name]
+            if found["RuleID"] == _RULE:
+                seen.add(name)
+            else:
+                line = line_of(int(found["StartLine"]), file.before)
+                self._ready.append(Finding(file.text, line, str(found["RuleID"])))
+        del self._ready[_ENOUGH:]
+        unseen = [name for name, file in self._waiting.items() if file.must and name not in seen]
+        if unseen:
+            raise ScanError(f"gitleaks did not look at {len(unseen)} of {len(self._waiting)} pieces")
+        for name in self._waiting:
+            (self._folder / "files" / name).unlink()
+        self._waiting, self._size = {}, 0
+
+    def _run(self) -> list[dict[str, Any]]:
+        argv = ["gitleaks", "dir", str(self._folder / "files"), "--no-banner", "--log-level", "error", "--redact"]
+        # Nothing in the pushed text may switch a rule off: no inline allow, no ignore file, no config of its own.
+        argv += ["--config", str(self._folder / "rules.toml"), "--ignore-gitleaks-allow", "--max-decode-depth", "3"]
+        argv += ["--gitleaks-ignore-path", "/nonexistent", "--exit-code", "0"]
+        argv += ["--report-format", "json", "--report-path", "-"]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("GITLEAKS")}
+        done = self._work.run(argv, env=environment, cwd="/")
+        if done.returncode != 0 or done.stderr.strip():
+            raise ScanError(f"gitleaks: {done.stderr.decode(errors='replace').strip()[-300:]}")
+        try:
+            return list(json.loads(done.stdout))
+        except ValueError:
+            raise ScanError("gitleaks gave no report") from None
+
+
+def clear(*, dead_only: bool = False) -> None:
+    """Take away what scans have left that were killed; dead_only: not what one still at work has."""
+    for left in SCRATCH.glob("scan-*"):
+        if not (dead_only and Path(f"/proc/{left.name.removeprefix('scan-')}").exists()):
+            shutil.rmtree(left, ignore_errors=True)

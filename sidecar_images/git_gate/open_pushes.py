@@ -1,0 +1,76 @@
+"""Pushes that have begun to go to an upstream and of which no verdict is on record yet; they outlive a kill.
+
+At its start the gate asks the upstream about each, and puts on record what is so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from . import journal
+from .forward import has, refs_of
+from .mirror import RUN, UpstreamError, locked
+from .push_policy import Command
+from .remotes import Remote
+
+
+def folder() -> Path:
+    """Where they are."""
+    return RUN / "open"
+
+
+def begin(remote: Remote, commands: Sequence[Command]) -> Path:
+    """Note that this push is about to go. Raises OSError, and then it must not."""
+    folder().mkdir(mode=0o700, exist_ok=True)
+    file = folder() / f"{os.getpid()}-{remote.name}.json"
+    moves = [[command.old, command.new, command.ref] for command in commands]
+    beside = file.with_suffix(".new")
+    with beside.open("w") as out:
+        json.dump({"remote": remote.name, "moves": moves}, out)
+        out.flush()
+        os.fsync(out.fileno())
+    beside.replace(file)
+    return file
+
+
+def close_all(remotes: Mapping[str, Remote]) -> None:
+    """Put on record how the pushes ended that a kill has cut off. Safe beside pushes of this run."""
+    for file in sorted(folder().glob("*.json")):
+        if _is_of(file):
+            continue
+        try:
+            told = json.loads(file.read_text())
+            remote, commands = remotes.get(told["remote"]), [Command(*move) for move in told["moves"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            file.unlink(missing_ok=True)
+            continue
+        if remote is not None:
+            with locked(remote):
+                _close(remote, commands)
+        file.unlink(missing_ok=True)
+
+
+def _close(remote: Remote, commands: Sequence[Command]) -> None:
+    why = "the gate was stopped while it was forwarded"
+    try:
+        there = refs_of(remote, [command.ref for command in commands])
+    except UpstreamError as error:
+        journal.close("push", remote.name, "unknown", refs=[c.ref for c in commands], reason=f"{why}; {error}")
+        return
+    for verdict, refs in (
+        ("accepted", [c.ref for c in commands if has(there, c)]),
+        ("unknown", [c.ref for c in commands if not has(there, c)]),
+    ):
+        if refs:
+            journal.close("push", remote.name, verdict, refs=refs, reason=why)
+
+
+def _is_of(file: Path) -> bool:
+    """Whether the process that began it is still at it."""
+    try:
+        return b"git_gate.receive" in Path(f"/proc/{int(file.name.partition('-')[0])}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,242 @@
+"""Finds what is compressed or encoded in a content, wherever it begins, and unpacks it, within bounds.
+
+Streams are found by their signatures and not by the structure of an archive, so a byte before an archive, an archive
+inside another, or a table of contents that lies, hide nothing. Containers that do not compress (tar, ar, cpio, a stored
+member of a zip) need no unpacking: their contents are in the bytes that are looked at anyway.
+"""
+
+from __future__ import annotations
+
+import binascii
+import bz2
+import contextlib
+import lzma
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from .sealed import sealed
+
+DEPTH = 5
+_MEMBERS = 10_000
+_RATIO, _RATIO_FROM = (
+    500,
+    16 << 20,
+)  # deflate cannot do better than 1032 to 1; what is small may be as dense as it likes
+_ONE = 128 << 20  # bytes of one stream; it is held in memory
+_MEMORY = 128 << 20  # bytes that a decoder of xz or lzma may use
+_CHUNK, _PART = 64 << 10, 1 << 20  # bytes that a decoder gets, and gives, at once
+_BROKEN = (zlib.error, OSError, lzma.LZMAError, EOFError)
+_LEAST = 16  # bytes; less than that hides no secret, and any two bytes may look like the head of a stream
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{40,}={0,2}(?:[ \t]*\r?\n[ \t]*[A-Za-z0-9+/_-]+={0,2})*")
+_LONG = 100  # characters of base64 or hex from which on it is decoded here; gitleaks decodes what is shorter
+_SPACE = b" \t\r\n"
+
+
+class CannotUnpack(Exception):
+    """What is packed in there cannot be looked at; the message says why."""
+
+
+@dataclass
+class Bounds:
+    """What one push may still unpack. check: raises when its time is over."""
+
+    bytes: int
+    check: Callable[[], object] = lambda: None
+    members: int = _MEMBERS
+
+    def spend(self, size: int) -> None:
+        self.bytes -= size
+        if self.bytes < 0:
+            raise CannotUnpack("more is packed in there than one push may bring")
+
+    def member(self) -> None:
+        self.members -= 1
+        if self.members < 0:
+            raise CannotUnpack(f"more than {_MEMBERS} packed contents in one push")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A content, and how sure it is that it was packed: bytes may look like the head of a stream, or be base64 of it.
+
+    whole: its stream came to its end. packed: by a compression, not by an encoding.
+    """
+
+    content: bytes
+    whole: bool
+    packed: bool = True
+
+
+Opener = Callable[[bytes, int, Bounds], Found | None]
+
+
+def unpacked(data: bytes, bounds: Bounds, depth: int = 0, *, certain: bool = True) -> Iterator[bytes]:
+    """Every content that is packed in `data`, also inside one another. Raises CannotUnpack.
+
+    certain: `data` begins where a file begins, so short signatures count there.
+    """
+    bounds.check()
+    if what := sealed(data, at_start=certain):
+        raise CannotUnpack(f"{what}, which git-gate cannot open")
+    for found in _found(data, bounds):
+        if found.whole and found.packed:
+            bounds.member()
+        if depth >= DEPTH:
+            raise CannotUnpack(f"packed more than {DEPTH} times over")
+        yield found.content
+        yield from unpacked(found.content, bounds, depth + 1, certain=found.packed and found.whole)
+
+
+def _found(data: bytes, bounds: Bounds) -> Iterator[Found]:
+    for signature, opener in _OPENERS:
+        until = len(data) if signature not in _RARE else _NEAR
+        at = data.find(signature, 0, until)
+        while at >= 0:
+            found = opener(data, at, bounds)
+            if found is not None and len(found.content) >= _LEAST:
+                yield found
+            at = data.find(signature, at + 1, until)
+    yield from _encoded(data, bounds)
+
+
+class _Output:
+    """What a decoder has given so far, within the bounds."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds, self._parts, self._size = bounds, [], 0  # type: ignore[var-annotated]
+
+    def add(self, part: bytes, taken: int) -> None:
+        self._size += len(part)
+        self._bounds.spend(len(part))
+        if self._size > _ONE:
+            raise CannotUnpack(f"it unpacks to more than {_ONE >> 20} MB")
+        if self._size > _RATIO_FROM and self._size > _RATIO * taken:
+            raise CannotUnpack(f"it unpacks to more than {_RATIO} times its size")
+        self._parts.append(part)
+
+    def feed(self, decoder: Any, data: Any, taken: int) -> None:
+        """Everything that a decoder makes of `data`, in parts of a bounded size."""
+        waiting = data
+        while not decoder.eof:
+            part = decoder.decompress(waiting, _PART)
+            self.add(part, taken)
+            waiting = getattr(decoder, "unconsumed_tail", b"")  # of zlib; the other decoders keep it themselves
+            if not waiting and len(part) < _PART and getattr(decoder, "needs_input", True):
+                return
+
+    def content(self) -> bytes:
+        return b"".join(self._parts)
+
+
+def _decode(make: Callable[[], Any], data: bytes, at: int, bounds: Bounds) -> Found:
+    """What a decoder makes of the bytes from `at` on, as far as it comes."""
+    bounds.check()
+    view, decoder, out, start = memoryview(data), make(), _Output(bounds), at
+    try:
+        while not decoder.eof and start < len(data):
+            before = decoder.copy() if hasattr(decoder, "copy") else None
+            done = len(out._parts)
+            out.feed(decoder, view[start : start + _CHUNK], start + _CHUNK - at)
+            start += _CHUNK
+    except _BROKEN as error:
+        if "emory" in str(error):
+            raise CannotUnpack("it needs more memory to be unpacked than git-gate has") from None
+        # A decoder gives nothing of the bytes in which it fails, a person's tool does: so again, byte by byte.
+        if before is None:
+            before, out, start = make(), _Output(bounds), at
+        else:
+            del out._parts[done:]
+        with contextlib.suppress(*_BROKEN):
+            for place in range(start, len(data)):
+                if part := before.decompress(view[place : place + 1]):
+                    out.add(part, place + 1 - at)
+                if before.eof:
+                    break
+                if place & 0xFFFF == 0:
+                    bounds.check()
+        return Found(out.content(), whole=False)
+    return Found(out.content(), whole=bool(decoder.eof))
+
+
+def _opened(kind: str, head: bytes, make: Callable[[], Any], *, strong: bool = True) -> Opener:
+    """An opener of streams that begin with `head` (a pattern). strong: a file that begins with it is nothing else."""
+    pattern = re.compile(head, re.DOTALL)
+
+    def opener(data: bytes, at: int, bounds: Bounds) -> Found | None:
+        if not pattern.match(data, at):
+            return None
+        found = _decode(make, data, at, bounds)
+        if strong and at == 0 and not found.whole:
+            raise CannotUnpack(f"{kind} that is broken")
+        return found
+
+    return opener
+
+
+def _lzma_alone(data: bytes, at: int, bounds: Bounds) -> Found | None:
+    """.lzma has no real signature: its header (LZMA SDK, lzma.txt) must have a size that can be, or none."""
+    size = int.from_bytes(data[at + 5 : at + 13], "little")
+    if len(data) < at + 14 or (size >= 1 << 40 and size != (1 << 64) - 1):
+        return None
+    return _decode(lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_MEMORY), data, at, bounds)
+
+
+# What APPNOTE.TXT 6.3.10 (PKWARE), 4.4.5, names as methods. 0 is stored; 12 and 95 have a signature of their own.
+_METHODS = {*range(21), *range(93, 100)}
+_SEEN_ANYWAY = {0, 8, 12, 95}
+
+
+def _zip_member(data: bytes, at: int, bounds: Bounds) -> Found | None:
+    """A local file header (APPNOTE.TXT, 4.3.7) and what follows it. Also a "stored" one is tried as deflated."""
+    head = data[at : at + 30]
+    flags, method = int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
+    length, extra = int.from_bytes(head[26:28], "little"), int.from_bytes(head[28:30], "little")
+    if len(head) < 30 or head[4] > 63 or method not in _METHODS:  # 4.4.3: versions go up to 6.3
+        if at == 0 and len(data) > 30:
+            raise CannotUnpack("a zip archive that is broken")
+        flags, method = 0, 0
+    if flags & 0x2041:  # 4.4.4: encrypted, strongly encrypted, masked headers
+        raise CannotUnpack("a zip archive that is encrypted")
+    if method not in _SEEN_ANYWAY:
+        raise CannotUnpack(f"a zip archive with compression method {method}, which git-gate cannot open")
+    found = _decode(lambda: zlib.decompressobj(-15), data, at + 30 + length + extra, bounds)
+    if method == 8 and not found.whole and at == 0:
+        raise CannotUnpack("a zip archive that is broken")
+    return found if found.whole or method == 8 else None
+
+
+def _encoded(data: bytes, bounds: Bounds) -> Iterator[Found]:
+    """Long base64 or hex, also over many lines, from each place where it may begin."""
+    for run in _BASE64.finditer(data):
+        text = run.group().translate(None, _SPACE)
+        if len(text) < _LONG:
+            continue
+        bounds.check()
+        bounds.spend(len(text))
+        try:
+            yield Found(binascii.unhexlify(text[: len(text) & ~1]), whole=True, packed=False)
+        except binascii.Error:
+            text = text.translate(bytes.maketrans(b"-_", b"+/"))
+        for part in text.split(b"="):
+            for offset in range(4):
+                cut = part[offset : len(part) - (len(part) - offset) % 4]
+                if len(cut) >= _LONG // 2:
+                    yield Found(binascii.a2b_base64(cut), whole=True, packed=False)
+
+
+# RFC 1950, 2.2: method 8, a window of up to 32 KB, no preset dictionary, and the check, a multiple of 31.
+_ZLIB = [(cmf, flg) for cmf in range(8, 128, 16) for flg in range(256) if not flg & 32 and (cmf << 8 | flg) % 31 == 0]
+# Everything uses 32 KB. The many heads of smaller windows, of two bytes each, count where a file may begin.
+_RARE, _NEAR = frozenset(bytes(head) for head in _ZLIB if head[0] != 0x78), 1024
+# gzip: RFC 1952, 2.3.1, reserved flags are zero. xz-file-format.txt, 2.1.1.1. bzip2: the block's magic follows.
+_OPENERS: tuple[tuple[bytes, Opener], ...] = (
+    (b"PK\x03\x04", _zip_member),
+    (b"\x1f\x8b\x08", _opened("a gzip file", rb"...[\x00-\x1f]", lambda: zlib.decompressobj(31))),
+    (b"BZh", _opened("a bzip2 file", rb"...[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)", bz2.BZ2Decompressor)),
+    (b"\xfd7zXZ\0", _opened("an xz file", b"", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY))),
+    (b"\x5d\0\0", _lzma_alone),
+    *((bytes(head), _opened("a zlib stream", b"", zlib.decompressobj, strong=False)) for head in _ZLIB),
+)

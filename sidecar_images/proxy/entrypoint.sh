@@ -1,0 +1,34 @@
+#!/bin/sh
+# entrypoint.sh egress|pipelock [OPTION=VALUE ...]: starts that proxy. The components put its CA, tokens and policy into
+# /etc/claude-bottle (egress) or /etc/pipelock.
+set -eu
+ulimit -c 0 # a core file would hold tokens and what passes
+role=$1 run=${CLAUDE_BOTTLE_RUN:-/run/claude-bottle} roots=/etc/ssl/certs/ca-certificates.crt
+shift
+mkdir -p "$run/mitm"
+rm -f "$run/status.json" # of a process that was killed: what it had in force says nothing of this one
+
+case $role in
+  egress)
+    ln -sf /etc/claude-bottle/mitmproxy-ca.pem "$run/mitm/mitmproxy-ca.pem"
+    # mitmproxy's option replaces the public roots, it does not add to them; on passthrough the real certificates are seen.
+    if [ -n "${EGRESS_UPSTREAM_CA:-}" ]; then
+      cat "$roots" /etc/claude-bottle/upstream-ca.pem > "$EGRESS_UPSTREAM_CA"
+      set -- "ssl_verify_upstream_trusted_ca=$EGRESS_UPSTREAM_CA" "$@"
+    fi
+    set -- "upstream:http://${EGRESS_UPSTREAM:-pipelock:8888}" 8080 "$@"
+    ;;
+  pipelock)
+    cat /etc/pipelock/ca-key.pem /etc/pipelock/ca.pem > "$run/mitm/mitmproxy-ca.pem"
+    chmod 600 "$run/mitm/mitmproxy-ca.pem"
+    cat "$roots" > "$run/upstream-bundle.pem"
+    if [ -f /etc/pipelock/upstream-roots.pem ]; then cat /etc/pipelock/upstream-roots.pem >> "$run/upstream-bundle.pem"; fi
+    set -- regular 8888 "ssl_verify_upstream_trusted_ca=$run/upstream-bundle.pem" "$@"
+    ;;
+  *)
+    echo "no such proxy: $role" >&2
+    exit 2
+    ;;
+esac
+
+PYTHONPATH=/app exec python /app/proxy.py "$role" "$@" "confdir=$run/mitm"

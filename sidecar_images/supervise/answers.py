@@ -1,0 +1,18 @@
+"""What the agent is told of its proposal. Pure."""
+
+from __future__ import annotations
+
+from .proposals import APPROVED, PENDING, STILL_REFUSED, Proposal
+
+
+def answer(proposal: Proposal) -> str:
+    """What the agent is told."""
+    reply = f" {proposal.note}" if proposal.note else ""
+    reply += f" The owner says: {proposal.reply}" if proposal.reply else ""
+    if proposal.verdict == PENDING:
+        return f"pending: {proposal.id}. Call this tool again with proposal_id={proposal.id} to go on waiting.{reply}"
+    if proposal.verdict == APPROVED and proposal.note.startswith(STILL_REFUSED):
+        return f"approved: {proposal.id}, and the change is made.{reply}"
+    if proposal.verdict == APPROVED:
+        return f"approved: {proposal.id}. It is in force; try again.{reply}"
+    return f"rejected: {proposal.id}. Do not ask for the same again.{reply}"

@@ -1,0 +1,93 @@
+"""What a tool call asks for, made of the refusal that the agent hands over. Pure.
+
+What no approval would let through is answered here, in words, before the owner is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from addons import forge_api
+from addons.egress_core import Route, RouteTable
+from addons.hosts import canonical_host, canonical_pattern, host_matches
+from addons.no_approval import instead
+from addons.refusal import Refusal
+
+_CUT = 300  # letters of a path in a refusal (addons/refusal.py)
+
+
+class WishError(ValueError):
+    """Nothing that can be asked for lets the refused request through; the message says why, and what helps."""
+
+
+def route_wish(
+    request: Mapping[str, str], host: str, path: list[str] | None, methods: list[str] | None, forge: list[str] | None
+) -> dict[str, Any]:
+    """A change of egress.routes. Raises WishError where the route would not let the refused request through."""
+    may_be_approved(request)
+    asked_with = request.get("method", "GET")
+    if path is None:
+        path = [_prefix(request["path"])] if request.get("path") and not host else []
+    route: dict[str, Any] = {"host": host or request.get("host", ""), "path": path}
+    # As few as will do: what a declared route has already would be in conflict with it.
+    route["methods"] = methods or (["GET", "HEAD"] if asked_with == "GET" else [asked_with])
+    forge = forge or _capability(request)
+    if forge:
+        route["forge"] = forge
+    _must_carry(route, request)
+    return {"path": "egress.routes", "value": {**route, "description": "asked for by the agent"}}
+
+
+def host_wish(request: Mapping[str, str], host: str, content: str, has_egress: bool) -> dict[str, Any]:
+    """A change of pipelock.allow, or one content to let through once. Raises WishError where that changes nothing."""
+    content = content or ("" if host else request.get("content", ""))
+    if content:
+        return {"path": "pipelock.once", "value": content}
+    may_be_approved(request)
+    if has_egress:
+        raise WishError("what this bottle sends goes by the routes of egress first; ask for a route with egress-block")
+    return {"path": "pipelock.allow", "value": host or request.get("host", "")}
+
+
+def may_be_approved(request: Mapping[str, str]) -> None:
+    """Raises WishError for a refusal that no approval changes."""
+    way = instead(request.get("reason", ""), request.get("content", ""))
+    if way:
+        raise WishError(f"no approval lets this through ({request['reason']}): {way}")
+
+
+def _prefix(path: str) -> str:
+    """The path of a refusal, without a name that may have been cut off within."""
+    return path.rpartition("/")[0] or "/" if len(path) >= _CUT else path
+
+
+def _capability(request: Mapping[str, str]) -> list[str]:
+    """What a call to a forge needs, as its refusal says, or as its method and path do."""
+    if request.get("reason") != "forge_write":
+        return []
+    told = request.get("forge") or forge_api.needed(
+        request.get("method", ""), request.get("path", ""), request.get("host", "")
+    )
+    if told is None:
+        raise WishError("name the capability that the refusal names: forge: [code], or another one")
+    return [told]
+
+
+def _must_carry(route: Mapping[str, Any], request: Mapping[str, str]) -> None:
+    """Raises WishError unless the route by itself would let the refused request through."""
+    try:
+        pattern, host = canonical_pattern(route["host"]), canonical_host(request["host"])
+    except (ValueError, KeyError):
+        return  # the manifest's model says what is wrong with the one; without the other nothing was refused
+    if not host_matches(pattern, host):
+        raise WishError(f"the refused request went to {host}, and this route is for {pattern}; ask for one of them")
+    if "method" not in request or "path" not in request:
+        return
+    methods = tuple(method.upper() for method in route["methods"])
+    made = Route(pattern, tuple(route["path"]), methods, forge=frozenset(route.get("forge", ())))
+    verdict = RouteTable((made,), "").decide(
+        scheme="https", host=host, port=443, method=request["method"], path=request["path"]
+    )
+    if isinstance(verdict, Refusal):
+        raise WishError(f"this route would not let the refused request through: {verdict.message}")
