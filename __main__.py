@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import pulumi
 
+from components.drift import Drift
 from components.errors import BottleError
 from components.machine import Machine
 from components.provider_engine import provider_engine
 
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold tokens
 gc.disable()  # a program of one second, of which the collector would take a sixth
 
 
@@ -23,16 +27,38 @@ def main(stack: str) -> None:
     machine = Machine(stack)
     # Loading the rest takes as long as the answers.
     from components.bottle import Bottle, BottleArgs
+    from components.checkout import here
     from components.program import read_manifest, secret_tokens
 
     config = pulumi.Config("claude-bottle")
     base = Path.cwd() / "stacks"  # beside the stack files, where their relative file names start
     found = read_manifest(config, stack, base, machine)
     tokens = secret_tokens(config, found.readable)
-    there = (machine.own_images(), machine.subnets())
+    drifts = machine.drifts()
+    tell_of_drift(stack, drifts.values())
+    there = (machine.own_images(), machine.subnets(), drifts, here(Path.cwd()))
     bottle = Bottle(stack, BottleArgs(stack, found.readable, tokens, found.copies, found.remotes, base, *there))
     for output, value in bottle.outputs.items():
         pulumi.export(output, value)
+    if pulumi.runtime.is_dry_run() and found.copies.workspace is not None and machine.last_checkout():
+        pulumi.log.info(
+            f"pulumi destroy deletes work that was not pulled, and does not ask; make down STACK={stack} does"
+        )
+
+
+def tell_of_drift(stack: str, drifts: Collection[Drift]) -> None:
+    """Warn of what is live and was not put there; an `up`, which mends it, writes it into the owner's audit log too."""
+    found = [words for drift in drifts for words in drift.found]
+    for words in (*found, *(drift.unseen for drift in drifts if drift.unseen)):
+        pulumi.log.warn(f"drift: {words}")
+    if not found or pulumi.runtime.is_dry_run():
+        return
+    from dashboard.audit import Audit
+
+    try:
+        Audit(stack).append(*({"event": "drift", "found": words, "by": "pulumi up"} for words in found))
+    except (BottleError, OSError) as error:
+        pulumi.log.warn(f"the audit log could not be written: {error}")
 
 
 try:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
+import pulumi_command as command
 import pulumi_docker as docker
 
 from components.agent_files import WORKSPACE
@@ -13,6 +14,8 @@ from components.container import ContainerArgs, hardened_container, megabytes
 from components.copies import WorkspaceCopy
 from components.egress_plan import CLAUDE_TOKEN
 from components.engine_address import prefix
+from components.git_mounts import folders_above
+from components.local_command import local_command
 from components.manifest import AgentConfig
 from components.naming import docker_name
 from components.provider_engine import provider_engine
@@ -84,6 +87,9 @@ class Agent(pulumi.ComponentResource):
         self.home = docker_name("home", args.stack)
         home = named_volume(f"{name}-home", "home", args.stack, self)
         self.networks = [(args.network, "agent")]
+        ready = list(args.ready)
+        if args.workspace is not None and args.workspace.git.missing:
+            ready.append(empty_places(f"{name}-git-places", args.workspace, self))
         self.container = hardened_container(
             f"{name}-container",
             ContainerArgs(
@@ -93,6 +99,7 @@ class Agent(pulumi.ComponentResource):
                 networks=self.networks,
                 memory=megabytes(args.config.memory),
                 cpus=args.config.cpus,
+                cpu_shares=512,  # what the agent asks for must not keep its sidecars from answering
                 env=agent_env(args.proxy, args.env, claude=args.claude, supervise=args.supervise),
                 command=args.config.command,
                 runtime=args.config.runtime,
@@ -102,18 +109,35 @@ class Agent(pulumi.ComponentResource):
                 ],
                 dns=[args.dns],
             ),
-            pulumi.ResourceOptions(parent=self, depends_on=args.ready),
+            pulumi.ResourceOptions(parent=self, depends_on=ready),
         )
         self.attach = f"{prefix(provider_engine())}docker exec -it -u node {self.container_name} claude"
         self.register_outputs({"container": self.container.name})
 
 
 def workspace_mounts(workspace: WorkspaceCopy | None) -> list[docker.ContainerMountArgs]:
-    """The bind mounts of a mounted workspace. Its `.git` is read-only: what the agent writes there, git runs."""
+    """The bind mounts of a mounted workspace. Each `.git` is read-only: what the agent writes there, git runs."""
     if workspace is None or workspace.mode != "mount":
         return []
     made = [docker.ContainerMountArgs(type="bind", target=WORKSPACE, source=workspace.source)]
-    if workspace.git_read_only:
-        git = f"{workspace.source}/.git"
-        made.append(docker.ContainerMountArgs(type="bind", target=f"{WORKSPACE}/.git", source=git, read_only=True))
+    places = sorted({*workspace.git.there, *workspace.git.missing})
+    for name in folders_above(places):  # a mount of its own cannot be renamed
+        source = f"{workspace.source}/{name}"
+        made.append(docker.ContainerMountArgs(type="bind", target=f"{WORKSPACE}/{name}", source=source))
+    for name in places:
+        place = docker.ContainerMountArgs(
+            type="bind", target=f"{WORKSPACE}/{name}", source=f"{workspace.source}/{name}", read_only=True
+        )
+        made.append(place)
     return made
+
+
+# They stay, for git takes an empty `.git` for none, and to remove one would take its mount out of a running container.
+_MAKE = 'cd "$FOLDER"; printf "%s\\n" "$PLACES" | while IFS= read -r place; do mkdir -p -- "$place"; done'
+
+
+def empty_places(name: str, workspace: WorkspaceCopy, parent: pulumi.Resource) -> command.local.Command:
+    """Makes the folders that the agent must not be the one to make."""
+    environment = {"FOLDER": workspace.source, "PLACES": "\n".join(workspace.git.missing)}
+    triggers = [workspace.source, *workspace.git.missing]
+    return local_command(name, _MAKE, environment, triggers, pulumi.ResourceOptions(parent=parent))

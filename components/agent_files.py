@@ -5,10 +5,11 @@ Only the standard library: commands that run during `up`, and `make pull`, use i
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
-import subprocess
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -17,15 +18,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from components.bounded import run_bounded
 from components.errors import BottleError
 from components.host_folder import mark_of
+from components.hostile_tar import members
+from components.incoming import is_plain
 from components.state import state_folder
 
 WORKSPACE = "/home/node/workspace"
 _MARK = "/home/node/.claude-bottle-home"
 # Names that are there, for tar complains about the others.
 _THERE = 'for f; do if [ -f "$f" ] || [ -L "$f" ]; then printf "%s\\0" "$f"; fi; done'
-_TAR = f"cd {WORKSPACE} && xargs -0 -r sh -c '{_THERE}' sh | tar -c --null --no-recursion -T -"
+# Sparse files stay sparse, or an empty one of a terabyte would be one; a second name of a file is a file of its own.
+_TAR = (
+    f"cd {WORKSPACE} && xargs -0 -r sh -c '{_THERE}' sh | tar -c --sparse --hard-dereference --null --no-recursion -T -"
+)
+_ARCHIVE = 4 << 30  # bytes of a workspace that comes back, as it is packed
+_SECONDS, _ARCHIVE_SECONDS = 60, 600
+_NAMES = 1_000_000  # files of a workspace: each costs some hundred bytes of memory, several times
 _LIST = (
     f"cd {WORKSPACE} && if [ -e .git ] && git ls-files -z -co --exclude-standard 2>/dev/null; then :;"
     " else find . -path ./.git -prune -o '(' -type f -o -type l ')' -print0; fi"
@@ -45,72 +55,69 @@ class AgentFiles:
             file.seek(0)
             return self._run(script, file)
 
-    def _run(self, script: str, stdin: IO[bytes]) -> bytes:
-        done = subprocess.run(self._argv(script), stdin=stdin, capture_output=True, check=False)
-        if done.returncode != 0:
-            raise BottleError(f"{self.container}: {_last(done.stderr) or 'the command failed'}")
-        return done.stdout
+    def run_into(self, script: str, out: IO[bytes]) -> None:
+        """The same for what may be large: its output goes into a file."""
+        argv = self._argv(script, _ARCHIVE_SECONDS)
+        run_bounded(argv, self.container, out=out, seconds=_ARCHIVE_SECONDS + 5, most=_ARCHIVE)
 
-    def _argv(self, script: str) -> list[str]:
-        return ["docker", "exec", "-i", "-u", "node", self.container, "sh", "-euc", script]
+    def _run(self, script: str, stdin: IO[bytes], seconds: int = _SECONDS) -> bytes:
+        out = io.BytesIO()
+        run_bounded(self._argv(script, seconds), self.container, stdin=stdin, out=out, seconds=seconds + 5)
+        return out.getvalue()
+
+    def _argv(self, script: str, seconds: int = _SECONDS) -> list[str]:
+        # What is given up here must end there too; the agent may have put a pipe or a device in a file's place.
+        limited = ["timeout", "-k", "1", str(seconds), "sh", "-euc", script]
+        return ["docker", "exec", "-i", "-u", "node", self.container, *limited]
 
     def extract(self, folder: str, write: Callable[[IO[bytes]], None]) -> None:
         """Unpack what `write` writes, a tar, below `folder`."""
         with tempfile.TemporaryFile() as file:
             write(file)
             file.seek(0)
-            self._run(f"mkdir -p {folder} && tar -x -C {folder}", file)
+            self._run(f"mkdir -p {folder} && tar -x -C {folder}", file, _ARCHIVE_SECONDS)
 
     def home_identity(self) -> str:
         """What tells this home volume from one before it; an agent that changes it only makes its own base unknown."""
-        told = self.run(f"[ -s {_MARK} ] || od -An -N16 -tx1 /dev/urandom | tr -d ' ' > {_MARK}; cat {_MARK}")
-        return told.decode(errors="replace").strip()[:64]
+        new = f"{{ rm -rf {_MARK}; od -An -N16 -tx1 /dev/urandom | tr -d ' ' > {_MARK}; }}"
+        told = self.run(f"[ -f {_MARK} ] && [ ! -L {_MARK} ] && [ -s {_MARK} ] || {new}; head -c 64 {_MARK}")
+        return told.decode(errors="replace").strip()
 
     def list_workspace(self) -> list[str]:
         """What git does not ignore there, or all files where there is no repository; only names that may be used."""
-        found = self.run(_LIST).split(b"\0")
+        told = self.run(_LIST)
+        if told.count(b"\0") > _NAMES:
+            raise BottleError(f"{self.container}: the workspace has more than {_NAMES} files")
+        found = told.split(b"\0")
         names = (os.fsdecode(name.removeprefix(b"./")) for name in found if name)
         return sorted({name for name in names if is_plain(name)})
 
     @contextmanager
-    def workspace_tar(self, names: Iterable[str]) -> Iterator[tarfile.TarFile]:
-        """Those of the named files that are there, as a tar."""
+    def workspace_tar(self, names: Iterable[str]) -> Iterator[Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]]:
+        """Those of the named files that are there, and nothing else (see hostile_tar.members)."""
+        asked = set(names)
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as wanted:
-            wanted.write(b"".join(os.fsencode(name) + b"\0" for name in names))
+            wanted.write(b"".join(os.fsencode(name) + b"\0" for name in asked))
             wanted.seek(0)
-            done = subprocess.run(self._argv(_TAR), stdin=wanted, stdout=out, stderr=subprocess.PIPE, check=False)
-            if done.returncode != 0:
-                raise BottleError(f"{self.container}: the workspace could not be read: {_last(done.stderr)}")
+            argv, what = self._argv(_TAR, _ARCHIVE_SECONDS), f"{self.container}: reading the workspace"
+            run_bounded(argv, what, stdin=wanted, out=out, seconds=_ARCHIVE_SECONDS + 5, most=_ARCHIVE)
             out.seek(0)
             if os.fstat(out.fileno()).st_size == 0:  # an empty list makes no tar at all
                 out.write(b"\0" * 1024)
                 out.seek(0)
-            with tarfile.open(fileobj=out, mode="r:") as tar:
-                yield tar
+            yield members(out, asked)
 
     def workspace_marks(self, names: Iterable[str]) -> dict[str, str]:
         """Path to mark, of those of the named files that are there."""
         found = {}
-        with self.workspace_tar(names) as tar:
-            for member in tar:
-                if member.issym():
+        with self.workspace_tar(names) as files:
+            for member, data in files:
+                if data is None:
                     found[member.name] = mark_of(None, member.linkname, False)
-                elif member.isreg() or member.islnk():
-                    data = tar.extractfile(member)
-                    digest = hashlib.file_digest(data, "sha256").hexdigest() if data else ""  # type: ignore[arg-type]
+                else:
+                    digest = hashlib.file_digest(data, "sha256").hexdigest()  # type: ignore[arg-type]
                     found[member.name] = digest + ("x" if member.mode & 0o100 else "")
         return found
-
-
-def is_plain(name: str) -> bool:
-    """Whether a name from the agent may be used on the host: relative, no dots, nothing of a `.git`."""
-    parts = name.split("/")
-    safe = all(part not in ("", ".", "..") and part.lower().rstrip(". ") not in (".git", "git~1") for part in parts)
-    return safe and "\0" not in name
-
-
-def _last(stderr: bytes) -> str:
-    return (stderr.decode(errors="replace").strip().splitlines() or [""])[-1]
 
 
 @dataclass(frozen=True)
@@ -123,15 +130,33 @@ class BaseRecord:
     def file(self) -> Path:
         return state_folder("workspaces") / f"{self.stack}.json"
 
+    @property
+    def _later(self) -> Path:
+        return self.file.with_suffix(".later")
+
     def read(self, identity: str) -> dict[str, str]:
         """Path to mark; empty where nothing is known about this home volume."""
         try:
             kept = json.loads(self.file.read_text())
-            return dict(kept["base"]) if kept["home"] == identity else {}
+            base = dict(kept["base"]) if kept["home"] == identity else {}
         except (OSError, ValueError, KeyError, TypeError):
-            return {}
+            base = {}
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            for line in self._later.read_text().splitlines():
+                home, path, mark = json.loads(line)
+                if home == identity:
+                    base.pop(path, None)
+                    base |= {path: mark} if mark else {}
+        return base
+
+    def add(self, identity: str, path: str, mark: str | None) -> None:
+        """Note one file as soon as it is in place (None: as it is gone), so that what is cut off can go on."""
+        with self._later.open("a") as later:
+            later.write(json.dumps([identity, path, mark]) + "\n")
 
     def write(self, identity: str, base: dict[str, str]) -> None:
+        """All of it, in place of what was noted."""
         new = self.file.with_suffix(".new")
         new.write_text(json.dumps({"home": identity, "base": base}))
         new.replace(self.file)
+        self._later.unlink(missing_ok=True)

@@ -10,7 +10,9 @@ from pathlib import Path
 import pulumi
 import pulumi_docker as docker
 
-from components.images import ROOT, content_digest, extra_roots, tag
+from components.base_image import ROOT
+from components.build_context import digest
+from components.images import extra_roots, tag
 from components.manifest import AgentConfig
 
 _LAYER = "sidecar_images/agent/packages.Dockerfile"
@@ -21,7 +23,8 @@ def base_name(config: AgentConfig, base: Path) -> str:
     if config.image:
         return config.image
     if config.dockerfile:
-        return f"claude-bottle/agent-own:{content_digest(('.',), _context(config, base))[:16]}"
+        file = (base / config.dockerfile).resolve()
+        return f"claude-bottle/agent-own:{digest(file, file.parent, exact_modes=True)[:16]}"
     return tag("agent")
 
 
@@ -30,7 +33,9 @@ def image_name(config: AgentConfig, base: Path) -> str:
     under = base_name(config, base)
     if not (config.apt or config.npm):
         return under
-    made_from = json.dumps([under, sorted(config.apt), sorted(config.npm), content_digest((_LAYER,))])
+    made_from = json.dumps(
+        [under, sorted(config.apt), sorted(config.npm), digest(ROOT / _LAYER, ROOT, exact_modes=False)]
+    )
     return f"claude-bottle/agent-packages:{hashlib.sha256(made_from.encode()).hexdigest()[:16]}"
 
 
@@ -67,8 +72,8 @@ class AgentImage(pulumi.ComponentResource):
         self.id = below
         if config.apt or config.npm:
             build = docker.RemoteImageBuildArgs(
-                context=str(ROOT / Path(_LAYER).parent),
-                dockerfile=Path(_LAYER).name,
+                context=str(ROOT),
+                dockerfile=_LAYER,
                 build_args={
                     "BASE": below.apply(lambda _: under),  # by name, once it is there
                     "APT": " ".join(sorted(config.apt)),

@@ -1,4 +1,7 @@
-"""Keeps every container on its networks and on no other, whatever somebody has connected or cut by hand."""
+"""Keeps every container on its networks and on no other, whatever somebody has connected or cut by hand.
+
+Gives each its limit of processes too, for which the provider has no argument.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import pulumi
 import pulumi_command as command
 import pulumi_docker as docker
 
+from components.local_command import local_command
+from components.naming import docker_name
 from components.provider_engine import provider_engine
 
 # WANTED has a line per container and network: container, network, alias. The provider sees such a change only in the
@@ -28,7 +33,12 @@ printf '%s\\n' "$WANTED" | while read -r container network alias; do
   docker network connect --alias "$alias" "$network" "$container"
   echo "$container: put back on $network"
 done
+printf '%s\\n' "$PROCESSES" | while read -r container most; do
+  docker update --pids-limit "$most" "$container" >/dev/null
+done
 """
+# Processes and threads. The machine has 32,768 in all by default (proc(5), pid_max), for all bottles and its owner.
+_AGENT, _SIDECAR = 4096, 1024
 
 
 @dataclass
@@ -51,14 +61,14 @@ class Attachments(pulumi.ComponentResource):
             for container, joined in args.wanted.items()
             for network, alias in joined
         ]
-        self.mended = command.local.Command(
-            f"{name}-mend",
-            create=_MEND,
-            environment={**provider_engine(), "WANTED": pulumi.Output.all(*lines).apply("\n".join)},
-            triggers=[self._seen(container) for container in args.containers],
-            add_previous_output_in_env=False,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        most = {name: _AGENT if name.startswith(docker_name("agent", "")) else _SIDECAR for name in args.wanted}
+        environment: dict[str, pulumi.Input[str]] = {
+            **provider_engine(),
+            "WANTED": pulumi.Output.all(*lines).apply("\n".join),
+            "PROCESSES": "\n".join(f"{name} {number}" for name, number in most.items()),
+        }
+        triggers = [self._seen(container) for container in args.containers]
+        self.mended = local_command(f"{name}-mend", _MEND, environment, triggers, pulumi.ResourceOptions(parent=self))
         self.register_outputs({})
 
     @staticmethod

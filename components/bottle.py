@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,21 @@ from components.agent_image import AgentImage, AgentImageArgs, image_name
 from components.attachments import Attachments, AttachmentsArgs
 from components.authorities import Authorities, AuthoritiesArgs
 from components.copies import Copies
+from components.drift import Drift
 from components.egress import EGRESS_PORT, Egress, EgressArgs
 from components.egress_plan import CLAUDE_TOKEN, EgressPlan
 from components.git_gate import GitGate, GitGateArgs
 from components.git_remotes import GateRemote
 from components.git_upstream import git_config
 from components.images import Images, ImagesArgs
+from components.live import SIDECARS
 from components.manifest import Manifest
 from components.network import CLOSED_DNS, BottleNetwork, BottleNetworkArgs
 from components.pipelock import PIPELOCK_HOSTNAME, Pipelock, PipelockArgs
 from components.pipelock_config import EGRESS_HOSTNAME, PIPELOCK_PORT
 from components.plan import plan
 from components.provisioning import Provisioning, ProvisioningArgs
+from components.secret_digests import SecretDigests
 from components.subnets import Taken
 from components.supervise import Supervise, SuperviseArgs
 
@@ -37,7 +40,7 @@ class BottleArgs:
     remotes: git remotes with their credentials.
 
     base: where relative file names start. images_there: tags of own images that the engine has.
-    taken: the subnets of its networks.
+    taken: the subnets of its networks. drifts: by role, what is live and was not put there. checkout: who brings it up.
     """
 
     stack: str
@@ -48,29 +51,37 @@ class BottleArgs:
     base: Path
     images_there: frozenset[str] = frozenset()
     taken: Sequence[Taken] = ()
+    drifts: Mapping[str, Drift] = field(default_factory=dict)
+    checkout: Mapping[str, str] = field(default_factory=dict)
 
 
 class Bottle(pulumi.ComponentResource):
-    """With routes: agent → egress → pipelock → outside. Without: agent → pipelock → outside, and no egress at all."""
+    """With the key `egress`: agent → egress → pipelock → outside. Without: agent → pipelock → outside."""
 
     outputs: dict[str, Any]
 
     def __init__(self, name: str, args: BottleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         manifest, stack = args.manifest, args.stack
-        egress_plan = EgressPlan.of(manifest.egress)
-        planned = plan(stack, manifest, egress_plan, args.copies, args.remotes, self._image_names(manifest, args.base))
+        egress_plan = EgressPlan.of(manifest)
+        config = manifest.pipelock
+        files = {file: (args.base / file).read_text() for file in (*config.upstream_roots, *config.revocation_lists)}
+        images_named = self._image_names(manifest, args.base)
+        planned = plan(stack, manifest, egress_plan, args.copies, args.remotes, images_named, files)
         # An input too: `pulumi preview --json` shows the inputs of what changes, and no new output of a stack.
         super().__init__("claude-bottle:bottle:Bottle", name, {"plan": planned}, opts)
         child = pulumi.ResourceOptions(parent=self)
-        routed = bool(manifest.egress.routes)
-        upstream_roots = "\n".join((args.base / file).read_text() for file in manifest.pipelock.upstream_roots)
-        lists = manifest.pipelock.revocation_lists
-        revoked = "\n".join((args.base / file).read_text() for file in lists)
+        drift = {role: args.drifts.get(role, Drift()) for role in SIDECARS}
+        routed = manifest.routed
+        upstream_roots = "\n".join(files[file] for file in config.upstream_roots)
+        revoked = "\n".join(files[file] for file in config.revocation_lists)
 
         proxy = f"{EGRESS_HOSTNAME}:{EGRESS_PORT}" if routed else f"{PIPELOCK_HOSTNAME}:{PIPELOCK_PORT}"
         networks = BottleNetworkArgs(stack, routed, manifest.network.outside, args.taken)
         network = BottleNetwork(f"{name}-network", networks, child)
         authorities = Authorities(f"{name}-ca", AuthoritiesArgs(stack, routed), child)
+        secrets: dict[str, pulumi.Input[str]] = {**args.tokens}
+        secrets |= {f"git {remote.name}": remote.secret for remote in args.remotes}
+        SecretDigests(f"{name}-secrets", secrets, authorities.pipelock.key, child)
         images = Images(f"{name}-image", ImagesArgs(self._own_images(manifest), args.images_there), child)
         pipelock = Pipelock(
             f"{name}-pipelock",
@@ -83,6 +94,7 @@ class Bottle(pulumi.ComponentResource):
                 authority=authorities.pipelock,
                 upstream_roots=upstream_roots,
                 revoked=revoked,
+                drift=drift["pipelock"],
             ),
             child,
         )
@@ -101,6 +113,7 @@ class Bottle(pulumi.ComponentResource):
                     trusted=pulumi.Output.concat(authorities.pipelock.cert, upstream_roots),
                     revoked=revoked,
                     dns=CLOSED_DNS,
+                    drift=drift["egress"],
                 ),
                 child,
             )
@@ -115,6 +128,7 @@ class Bottle(pulumi.ComponentResource):
                     agent_network=network.agent,
                     outside=network.outside,
                     roots=upstream_roots,
+                    drift=drift["git-gate"],
                 ),
                 child,
             )
@@ -129,6 +143,7 @@ class Bottle(pulumi.ComponentResource):
                     proxy=proxy,
                     ca=authorities.agent.cert,
                     dns=CLOSED_DNS,
+                    drift=drift["supervise"],
                 ),
                 child,
             )
@@ -188,13 +203,14 @@ class Bottle(pulumi.ComponentResource):
             "pipelock_container": pipelock.container_name,
             "agent_ca_sha256": trusted.sha256,
         }
-        self.register_outputs(self.outputs)
+        # Not among the stack's outputs: it is for the next run of this program (components/checkout.py).
+        self.register_outputs({**self.outputs, "checkout": args.checkout})
 
     @staticmethod
     def _own_images(manifest: Manifest) -> tuple[str, ...]:
         wanted = {
             "agent": not (manifest.agent.image or manifest.agent.dockerfile),
-            "egress": bool(manifest.egress.routes),
+            "egress": manifest.routed,
             "pipelock": manifest.pipelock.engine == "builtin",
             "git-gate": bool(manifest.git),
             "supervise": manifest.supervise,

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
 
+from addons.forge_api import CAPABILITIES
 from addons.once import is_digest
 from components.manifest import Manifest
 
@@ -22,7 +23,7 @@ SETS = ("agent.memory", "agent.cpus")
 GRANTS = {"pipelock.once": "pipelock", "git.review": "git-gate"}
 # What can end by itself: the proxies know the time, so this holds with no process of the owner's running.
 ENDING = ("egress.routes", "pipelock.allow")
-_ROUTE_KEYS = {"host", "path", "methods", "description"}
+_ROUTE_KEYS = {"host", "path", "methods", "description", "forge"}
 
 
 class ChangeError(ValueError):
@@ -31,10 +32,14 @@ class ChangeError(ValueError):
 
 @dataclass(frozen=True)
 class Change:
-    """path: key path in the manifest, or one of GRANTS. value: appended to a list, put in place, or a digest."""
+    """path: key path in the manifest, or one of GRANTS. value: appended to a list, put in place, or a digest.
+
+    owner: whether these are the owner's own words, which may take something away; an agent's never do.
+    """
 
     path: str
     value: Any
+    owner: bool = field(default=False, compare=False)
 
     @classmethod
     def read(cls, told: object, *, owner: bool = False) -> Change:
@@ -50,12 +55,12 @@ class Change:
         if path == "egress.routes":
             if not isinstance(value, Mapping) or not (owner or set(value) <= _ROUTE_KEYS):
                 raise ChangeError(
-                    "a route that is asked for has host, path, methods and description; tokens are the owner's"
+                    "a route that is asked for has host, path, methods, forge and description; tokens are the owner's"
                 )
             value = dict(value)
         elif not owner and not isinstance(value, str | float):
             raise ChangeError(f"{path}: a plain value")
-        change = cls(path, value)
+        change = cls(path, value, owner)
         change.check()
         return change
 
@@ -86,10 +91,19 @@ class Change:
         if self.path not in ENDING:
             raise ChangeError("for a limited time: routes and allowed hosts only")
         value = dict(self.value) if isinstance(self.value, Mapping) else {"host": self.value}
-        return Change.read({"path": self.path, "value": {**value, "until": until}}, owner=True)
+        return self.with_value({**value, "until": until})
+
+    def with_value(self, value: Any) -> Change:
+        """The same about another value. Raises ChangeError."""
+        made = replace(self, value=value)
+        made.check()
+        return made
 
     def on(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
-        """The manifest with this change; the given one stays as it is."""
+        """The manifest with this change beside what is there; the given one stays as it is.
+
+        For a stack file see dashboard/stack_file.py: there a route comes with what it would shadow.
+        """
         made: dict[str, Any] = copy.deepcopy(dict(manifest))
         *way, last = self.path.split(".")
         place: Any = made
@@ -107,9 +121,15 @@ class Change:
         if self.path == "egress.routes":
             route = self.value
             methods = ", ".join(route.get("methods") or ["every method"])
-            token = f", with {route['token_ref']} put in" if route.get("token_ref") else ""
+            token = ""  # of an agent's wish it is not known yet (dashboard/route_edit.py)
+            if "token_ref" in route:
+                token = f", with your {route['token_ref']}" if route["token_ref"] else ", without a credential"
             paths = " or ".join(route.get("path") or ["every path"])
-            return f"reach {route['host']}: {methods} on {paths}{token}{_until(route)}"
+            headers = f", sending {', '.join(route['allow_headers'])}" if route.get("allow_headers") else ""
+            named = [CAPABILITIES.get(str(one), str(one)) for one in route.get("forge") or []]
+            forge = f", and {' and '.join(named)}" if named else ""
+            ranges = ", in ranges" if route.get("allow_ranges") else ""
+            return f"reach {route['host']}: {methods} on {paths}{token}{headers}{ranges}{forge}{_until(route)}"
         host = self.value["host"] if isinstance(self.value, Mapping) else self.value
         gains = {
             "pipelock.allow": f"have {host} let through by pipelock, without a credential{_until(self.value)}",

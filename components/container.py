@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_docker as docker
 
+from components.drift import LABEL_MENDED
 from components.naming import docker_name, labels
 
 SIDECAR_UID = 65534  # nobody, whom the sidecar images run as
+RECORD = "/var/lib/claude-bottle/record"  # where a sidecar keeps what it has let out (addons/record.py)
 
+_SCRATCH = 16 << 20  # bytes of each
 HEALTH_INTERVAL = "6s"
 
 
@@ -21,9 +24,10 @@ class ContainerArgs:
     """What differs between the containers of a bottle.
 
     networks: (network name, alias) pairs; the container is on these only. memory: MB; there is no swap beyond it.
+    cpu_shares: how much of a busy machine it gets beside others, whose default is 1024.
     files: path to (content, mode); written as `owner` before the start, so a change means a new container.
-    healthcheck: a command. wait: the container counts as created when it is healthy, which the engine notices after its
-    interval; where something else tells sooner that a part is ready, nothing waits for that.
+    healthcheck: a command; nothing here waits for it.
+    mended: why this container took the place of one that was changed by hand; a new reason makes a new container.
     """
 
     role: str
@@ -32,13 +36,14 @@ class ContainerArgs:
     networks: Sequence[tuple[pulumi.Input[str], str]]
     memory: int
     cpus: float | None = None
+    cpu_shares: int = 1024
     env: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     command: Sequence[str] | None = None
     files: Mapping[str, tuple[pulumi.Input[str], str]] = field(default_factory=dict)
     owner: int = 0
     mounts: Sequence[docker.ContainerMountArgs] = ()
     healthcheck: Sequence[str] | None = None
-    wait: bool = False
+    mended: str | None = None
     dns: Sequence[str] | None = None
     grace_seconds: int = 5
     runtime: str | None = None
@@ -52,9 +57,23 @@ def megabytes(size: str) -> int:
     return int(match[1]) * (1024 if match[2] == "g" else 1)
 
 
+def scratch(role: str) -> list[docker.ContainerMountArgs]:
+    """What anybody in a sidecar may write to is in memory and has a size, so that it takes nothing of the disk.
+
+    The root is not read-only, because the engine puts no files into such a one; all else there is the image's, or a
+    folder of the sidecar's own.
+    """
+    if role == "agent":
+        return []
+    options = docker.ContainerMountTmpfsOptionsArgs(size_bytes=_SCRATCH, mode=0o1777)
+    paths = ("/run/lock", "/tmp", "/var/tmp")  # noqa: S108
+    return [docker.ContainerMountArgs(type="tmpfs", target=p, read_only=False, tmpfs_options=options) for p in paths]
+
+
 def hardened_container(name: str, args: ContainerArgs, opts: pulumi.ResourceOptions) -> docker.Container:
     """A container without capabilities, new privileges or swap, that comes back when its process ends."""
     fixed = docker_name(args.role, args.stack)
+    marks = {**labels(args.role, args.stack), **({LABEL_MENDED: args.mended} if args.mended else {})}
     return docker.Container(
         name,
         name=fixed,
@@ -76,22 +95,20 @@ def hardened_container(name: str, args: ContainerArgs, opts: pulumi.ResourceOpti
         memory=args.memory,
         memory_swap=args.memory,
         cpus=str(args.cpus) if args.cpus else None,
+        cpu_shares=args.cpu_shares,
         restart="unless-stopped",
         must_run=True,
         destroy_grace_seconds=args.grace_seconds,
         log_driver="json-file",
         log_opts={"max-size": "10m", "max-file": "3"},
-        labels=[
-            docker.ContainerLabelArgs(label=label, value=value)
-            for label, value in sorted(labels(args.role, args.stack).items())
-        ],
+        labels=[docker.ContainerLabelArgs(label=label, value=value) for label, value in sorted(marks.items())],
         uploads=[
             docker.ContainerUploadArgs(
                 file=path, content=content, permissions=mode, owner=str(args.owner), group=str(args.owner)
             )
             for path, (content, mode) in args.files.items()
         ],
-        mounts=list(args.mounts) or None,
+        mounts=[*args.mounts, *scratch(args.role)] or None,
         healthcheck=docker.ContainerHealthcheckArgs(
             # Each look starts a process in the container: with twenty bottles, every two seconds was more than a core.
             tests=["CMD", *args.healthcheck],
@@ -102,8 +119,6 @@ def hardened_container(name: str, args: ContainerArgs, opts: pulumi.ResourceOpti
         )
         if args.healthcheck
         else None,
-        wait=args.wait,
-        wait_timeout=120,
         opts=pulumi.ResourceOptions.merge(
             # The name is fixed, so two cannot be there at once; `init` is not ForceNew in the provider.
             pulumi.ResourceOptions(delete_before_replace=True, replace_on_changes=["init"]),

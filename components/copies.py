@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from components import looked_over
 from components.errors import NOT_SHOWN, Finding
 from components.git_folder import git_problems
+from components.git_mounts import GitPlaces, git_places
 from components.host_folder import AGENT_UID, Item, all_files, digest, items, problems, workspace_files
 from components.manifest import Manifest, WorkspaceConfig
 
@@ -27,14 +30,18 @@ class SkillCopy:
 
 @dataclass(frozen=True)
 class WorkspaceCopy:
-    """A workspace of the host; files and digest are of a copy only."""
+    """A workspace of the host; files and digest are of a copy only, git and nosuid of a mount.
+
+    nosuid: the file system that it is on honours no set-id bits.
+    """
 
     source: str
     mode: str
     copy_git: bool = False
     files: int = 0
     digest: str = ""
-    git_read_only: bool = False
+    git: GitPlaces = field(default_factory=GitPlaces)
+    nosuid: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,12 +55,16 @@ class Copies:
 
 @dataclass
 class Reader:
-    """Reads what the manifest names. base: the folder of the stack file. holds_token: whether bytes hold one."""
+    """Reads what the manifest names. base: the folder of the stack file. secrets: values that must not be copied."""
 
     base: Path
-    holds_token: Callable[[bytes], bool] = lambda _: False
+    secrets: Sequence[bytes] = ()
     home: Path = field(default_factory=Path.home)
     findings: list[Finding] = field(default_factory=list)
+
+    def holds_token(self, data: bytes) -> bool:
+        """Whether bytes hold one of the secrets."""
+        return any(secret in data for secret in self.secrets)
 
     def read(self, manifest: Manifest) -> Copies:
         """What is copied; what is wrong is in `findings`."""
@@ -115,17 +126,33 @@ class Reader:
             owner = folder.stat()
             if owner.st_uid != AGENT_UID and not owner.st_mode & 0o002:
                 self._say(path, config.path, f"the agent (uid {AGENT_UID}) cannot write there: mode: copy, or chown it")
-            return WorkspaceCopy(str(folder), config.mode, git_read_only=(folder / ".git").exists())
+            try:
+                places = git_places(folder)
+            except OSError as error:
+                places = GitPlaces(wrong=f"git cannot list its submodules: {error}")
+            if places.wrong:
+                self._say(path, config.path, places.wrong)
+            nosuid = bool(os.statvfs(folder).f_flag & os.ST_NOSUID)
+            return WorkspaceCopy(str(folder), config.mode, git=places, nosuid=nosuid)
         try:
             names = workspace_files(folder)
         except OSError as error:
             self._say(path, config.path, f"git cannot list it: {error}")
             return None
         if config.copy_git:
-            for wrong in git_problems(folder):
+            for wrong in self._git_problems(folder):
                 self._say("workspace.copy_git", True, wrong)
         found = self._items(path, config.path, folder, names, links_stay_inside=False)
         return WorkspaceCopy(str(folder), config.mode, config.copy_git, len(found), digest(found))
+
+    def _git_problems(self, folder: Path) -> list[str]:
+        wrong = list(git_problems(folder))
+        try:
+            if not wrong and looked_over.holds_token(folder, self.holds_token, self.secrets):
+                wrong = [".git holds the value of one of the bottle's tokens (git log -S…); the agent must not have it"]
+        except OSError as error:
+            wrong = [f".git cannot be read: {error}"]
+        return wrong
 
     def _items(self, path: str, value: str, folder: Path, names: list[str], *, links_stay_inside: bool) -> list[Item]:
         wrong = list(problems(folder, names, links_stay_inside=links_stay_inside))

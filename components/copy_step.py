@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import tempfile
 from pathlib import Path
 from typing import IO, Any
 
 from components.agent_files import WORKSPACE, AgentFiles, BaseRecord
-from components.errors import BottleError
-from components.git_folder import git_files
+from components.errors import BottleError, one_line, printable
+from components.git_folder import git_configs, git_files
 from components.host_folder import all_files, digest, items, problems, workspace_files, write_tar
 from components.three_way import new_base, three_way
 
@@ -69,11 +70,15 @@ def workspace(plan: dict[str, Any]) -> str:
     if plan["copy_git"] and agent.run(f"test -e {WORKSPACE}/.git && echo yes || true").strip() != b"yes":
         agent.run(f"rm -rf {WORKSPACE}/.git-new")
         agent.extract(f"{WORKSPACE}/.git-new", lambda out: write_tar(out, root / ".git", git_files(root)))
+        with tempfile.TemporaryDirectory() as folder:
+            made = Path(folder)
+            left = git_configs(root, made)
+            agent.extract(f"{WORKSPACE}/.git-new", lambda out: write_tar(out, made, all_files(made)))
         agent.run(f"cd {WORKSPACE} && mkdir -p .git-new/refs .git-new/objects && mv .git-new .git")
         agent.run(f"cd {WORKSPACE} && git update-index -q --refresh || true")
-        said += ", .git copied"
+        said += ", .git copied" + (f" without these keys of its config: {', '.join(left)}" if left else "")
     if changes.conflicts:
-        shown = ", ".join(changes.conflicts[:5]) + (", …" if len(changes.conflicts) > 5 else "")
+        shown = ", ".join(map(one_line, changes.conflicts[:5])) + (", …" if len(changes.conflicts) > 5 else "")
         said += f"; the agent's version was kept where both have changed: {shown}"
     return said
 
@@ -81,9 +86,11 @@ def workspace(plan: dict[str, Any]) -> str:
 def main() -> int:
     """Entry point: the kind of copy is the argument."""
     try:
-        print({"skills": skills, "workspace": workspace}[sys.argv[1]](json.load(sys.stdin)))
+        print(printable({"skills": skills, "workspace": workspace}[sys.argv[1]](json.load(sys.stdin))))
     except (BottleError, OSError) as error:
-        print(f"{error}\nNothing else was changed; put it right and run pulumi up again.", file=sys.stderr)
+        print(
+            f"{printable(str(error))}\nNothing else was changed; put it right and run pulumi up again.", file=sys.stderr
+        )
         return 1
     return 0
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_docker as docker
 
 from components.authorities import Authority
-from components.container import SIDECAR_UID, ContainerArgs, hardened_container
+from components.container import RECORD, SIDECAR_UID, ContainerArgs, hardened_container
+from components.drift import Drift
 from components.egress_plan import EgressPlan
+from components.live import SIDECARS
 from components.naming import docker_name
 from components.pipelock import PIPELOCK_HOSTNAME
 from components.pipelock_config import EGRESS_HOSTNAME, PIPELOCK_PORT
 from components.policy_push import PolicyPush, PolicyPushArgs
+from components.volume import named_volume
 
 EGRESS_PORT = 8080
 EGRESS_ROUTES = "/etc/claude-bottle/routes.json"
@@ -24,7 +27,7 @@ _REVOKED = "/etc/claude-bottle/revoked.pem"
 @dataclass
 class EgressArgs:
     """tokens: token_ref to its value, each a secret output. trusted: PEM of the roots that the outbound leg trusts.
-    revoked: PEM of revocation lists, may be empty.
+    revoked: PEM of revocation lists, may be empty. drift: what was found in the container.
     """
 
     stack: str
@@ -37,6 +40,7 @@ class EgressArgs:
     trusted: pulumi.Input[str]
     revoked: str
     dns: str
+    drift: Drift = field(default_factory=Drift)
 
 
 class Egress(pulumi.ComponentResource):
@@ -52,6 +56,7 @@ class Egress(pulumi.ComponentResource):
         slots = {slot: args.tokens[ref] for ref, slot in args.plan.slots.items()}
         self.container_name = docker_name("egress", args.stack)
         self.networks = [(args.agent_network, EGRESS_HOSTNAME), (args.chain_network, EGRESS_HOSTNAME)]
+        record = named_volume(f"{name}-record", "egress-record", args.stack, self)
         self.container = hardened_container(
             f"{name}-container",
             ContainerArgs(
@@ -74,14 +79,17 @@ class Egress(pulumi.ComponentResource):
                     "/etc/claude-bottle/tokens.json": (pulumi.Output.secret(pulumi.Output.json_dumps(slots)), "0400"),
                 },
                 owner=SIDECAR_UID,
-                healthcheck=["/app/healthy.sh", str(EGRESS_PORT), "_egress.local"],
+                mounts=[docker.ContainerMountArgs(type="volume", target=RECORD, source=record.name)],
+                command=["egress"],
+                healthcheck=SIDECARS["egress"].check,
                 dns=[args.dns],
+                mended=args.drift.mended,
             ),
             pulumi.ResourceOptions(parent=self),
         )
         self.ready = PolicyPush(
             f"{name}-routes",
-            PolicyPushArgs("routes", self.container, self.container_name, args.plan.table),
+            PolicyPushArgs("egress", self.container, self.container_name, args.plan.table, args.drift),
             pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({"container": self.container.name})

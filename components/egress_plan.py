@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass
 
 from addons.egress_core import TABLE_VERSION
-from components.manifest import EgressConfig
+from addons.hosts import any_match
+from components.manifest import EgressConfig, Manifest
 
 CLAUDE_TOKEN = "CLAUDE_CODE_OAUTH_TOKEN"  # noqa: S105 - the name of a secret, not one
 
@@ -28,8 +29,9 @@ class EgressPlan:
     table: str
 
     @classmethod
-    def of(cls, config: EgressConfig) -> EgressPlan:
+    def of(cls, manifest: Manifest) -> EgressPlan:
         """Resolve the routes of a valid manifest."""
+        config, pipelock = manifest.egress, manifest.pipelock
         slots = assign_slots(config)
         routes = [
             {
@@ -39,6 +41,11 @@ class EgressPlan:
                 "description": route.description,
                 **({"until": route.until} if route.until else {}),
                 **({"auth_scheme": route.scheme, "slot": slots[route.token_ref]} if route.token_ref else {}),
+                **({"allow_headers": list(route.allow_headers)} if route.allow_headers else {}),
+                **({"allow_ranges": True} if route.allow_ranges else {}),
+                **({"forge": list(route.forge)} if route.forge else {}),
+                # Only this project's engine takes the mark out again that egress then puts in.
+                "inspected": pipelock.engine == "builtin" and not any_match(pipelock.passthrough, route.host),
             }
             for route in config.routes
         ]

@@ -1,15 +1,15 @@
-"""What the Docker engine says about itself and about one stack's parts. Reads only; nothing here changes anything."""
+"""What the Docker engine says about itself and about one stack's parts. Its own methods only read."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from components.child_env import child_env
 from components.errors import BottleError
 from components.naming import LABEL_ROLE, LABEL_STACK, PREFIX, docker_name
 from components.subnets import Taken
@@ -58,9 +58,10 @@ class Engine:
     """The engine that the docker command line talks to; variables: see engine_address."""
 
     def __init__(self, variables: Mapping[str, str] | None = None) -> None:
-        self._env = {**os.environ, **(variables or {})}
+        self._env = child_env(variables)
 
-    def _docker(self, *argv: str, timeout: float = 30) -> str:
+    def docker(self, *argv: str, timeout: float = 30) -> str:
+        """Standard output of a docker command. timeout: seconds. Raises EngineError with its last words."""
         try:
             done = subprocess.run(
                 ["docker", *argv], capture_output=True, text=True, timeout=timeout, check=False, env=self._env
@@ -76,7 +77,7 @@ class Engine:
     @cached_property
     def info(self) -> dict[str, Any]:
         """`docker info`. Raises EngineError."""
-        told: dict[str, Any] = json.loads(self._docker("info", "--format", "{{json .}}"))
+        told: dict[str, Any] = json.loads(self.docker("info", "--format", "{{json .}}"))
         if told.get("ServerErrors"):
             raise EngineError(str(told["ServerErrors"][0]))
         return told
@@ -91,7 +92,7 @@ class Engine:
         }
         found = []
         for kind, argv in listing.items():
-            for line in self._docker(*argv).splitlines():
+            for line in self.docker(*argv).splitlines():
                 identity, name, labelled = line.split("\t")
                 if labelled == stack or name in own[kind]:
                     found.append(Part(kind, identity, name))
@@ -105,7 +106,7 @@ class Engine:
         shape = "\t".join(
             (f'{{{{.Label "{LABEL_STACK}"}}}}', f'{{{{.Label "{LABEL_ROLE}"}}}}', "{{.ID}}", "{{.Status}}")
         )
-        told = self._docker("ps", "-a", "--no-trunc", "--filter", f"label={LABEL_STACK}", "--format", shape)
+        told = self.docker("ps", "-a", "--no-trunc", "--filter", f"label={LABEL_STACK}", "--format", shape)
         return [Running(*line.split("\t", 3)) for line in told.splitlines() if line.count("\t") == 3]
 
     def subnets(self) -> list[Taken]:
@@ -123,9 +124,9 @@ class Engine:
         """`docker network inspect` of all, whoever made them."""
         told: list[dict[str, Any]] = []
         for attempt in range(5):
-            names = self._docker("network", "ls", "-q").split()
+            names = self.docker("network", "ls", "-q").split()
             try:
-                told = json.loads(self._docker("network", "inspect", *names)) if names else []
+                told = json.loads(self.docker("network", "inspect", *names)) if names else []
                 break
             except EngineError:  # a bottle that goes down took its network away between the two questions
                 if attempt == 4:
@@ -136,15 +137,15 @@ class Engine:
         """`claude-bottle/<role>:<hash>` of every image of this project that is there."""
         shape = ["--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={PREFIX}/*"]
         # Podman puts its own host's name before what was built or loaded there.
-        return frozenset(name.removeprefix("localhost/") for name in self._docker("image", "ls", *shape).split())
+        return frozenset(name.removeprefix("localhost/") for name in self.docker("image", "ls", *shape).split())
 
     def image_problem(self, name: str) -> str | None:
         """Why an image can neither be found here nor in its registry; None when it can."""
         try:
-            self._docker("image", "inspect", "--format", "{{.Id}}", name)
+            self.docker("image", "inspect", "--format", "{{.Id}}", name)
         except EngineError:
             try:
-                self._docker("manifest", "inspect", name, timeout=20)
+                self.docker("manifest", "inspect", name, timeout=20)
             except EngineError as error:
                 return str(error)
         return None

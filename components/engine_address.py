@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from components.child_env import child_env
 from components.errors import BottleError
 
 HOST, CERTIFICATES = "docker:host", "docker:certPath"
@@ -47,8 +47,8 @@ def engine_of(stack: str, project: Path = Path()) -> dict[str, str]:
 
 
 def environment(stack: str, project: Path = Path()) -> dict[str, str]:
-    """This process' variables, for a docker command about the stack's bottle."""
-    return {**os.environ, **engine_of(stack, project)}
+    """The variables of a docker command about the stack's bottle."""
+    return child_env(engine_of(stack, project))
 
 
 def prefix(variables: Mapping[str, str]) -> str:

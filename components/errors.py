@@ -22,7 +22,7 @@ class Finding:
 
     def __str__(self) -> str:
         shown = "" if self.value is NOT_SHOWN else f" {_short(self.value)}:"
-        return f"{self.path}:{shown} {self.message}"
+        return printable(f"{self.path}:{shown} {self.message}")
 
 
 def _short(value: object) -> str:
@@ -33,6 +33,11 @@ def _short(value: object) -> str:
 def printable(text: str) -> str:
     """Text of an agent for a terminal: no control characters, which could draw anything there."""
     return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
+
+
+def one_line(text: str) -> str:
+    """The same for a name, which may hold a line end, and must not be a line of its own."""
+    return printable(text).replace("\n", "�")
 
 
 class BottleError(Exception):

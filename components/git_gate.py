@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_docker as docker
 
-from components.container import SIDECAR_UID, ContainerArgs, hardened_container
-from components.container_command import ready_command
+from components.container import RECORD, SIDECAR_UID, ContainerArgs, hardened_container
+from components.container_command import ReadyArgs, ready_command
+from components.drift import Drift
 from components.git_remotes import GateRemote, remotes_file
+from components.live import SIDECARS
 from components.naming import docker_name
 from components.volume import named_volume
 
 GIT_GATE_HOSTNAME = "git-gate"
 _ETC = "/etc/git-gate"
 
-_HEALTHY = ["/app/healthy.sh"]
+_HEALTHY = SIDECARS["git-gate"].check
 
 
 @dataclass
@@ -30,6 +32,7 @@ class GitGateArgs:
     agent_network: pulumi.Input[str]
     outside: pulumi.Input[str]
     roots: str
+    drift: Drift = field(default_factory=Drift)
 
 
 class GitGate(pulumi.ComponentResource):
@@ -44,6 +47,7 @@ class GitGate(pulumi.ComponentResource):
         super().__init__("claude-bottle:git_gate:GitGate", name, {}, opts)
         self.container_name = docker_name("git-gate", args.stack)
         mirrors = named_volume(f"{name}-mirrors", "mirrors", args.stack, self)
+        record = named_volume(f"{name}-record", "git-gate-record", args.stack, self)
         self.networks = [(args.agent_network, GIT_GATE_HOSTNAME), (args.outside, f"git-gate-{args.stack}")]
         self.container = hardened_container(
             f"{name}-container",
@@ -57,12 +61,17 @@ class GitGate(pulumi.ComponentResource):
                 env={"GATE_ADDRESS_NAME": pulumi.Output.concat(GIT_GATE_HOSTNAME, ".", args.agent_network)},
                 files=self._files(args),
                 owner=SIDECAR_UID,
-                mounts=[docker.ContainerMountArgs(type="volume", target="/srv/git", source=mirrors.name)],
+                mounts=[
+                    docker.ContainerMountArgs(type="volume", target="/srv/git", source=mirrors.name),
+                    docker.ContainerMountArgs(type="volume", target=RECORD, source=record.name),
+                ],
                 healthcheck=_HEALTHY,
+                mended=args.drift.mended,
             ),
             pulumi.ResourceOptions(parent=self),
         )
-        self.ready = ready_command(f"{name}-ready", _HEALTHY, self.container, self.container_name, self)
+        ready = ReadyArgs("git-gate", self.container, self.container_name, _HEALTHY, args.drift)
+        self.ready = ready_command(f"{name}-ready", ready, self)
         self.register_outputs({"container": self.container.name})
 
     @staticmethod

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from components.child_env import child_env
 from components.errors import NOT_SHOWN, Finding
 from components.git_upstream import Upstream
 from components.manifest import GitRemote
@@ -34,7 +35,7 @@ class GateRemote:
         return {"name": self.name, "upstream": self.upstream.url, **policy, "rules": bool(self.rules)}
 
 
-POLICY_KEYS = ("branches", "force", "deletes", "max_push_mb", "max_blob_mb", "review")
+POLICY_KEYS = ("branches", "force", "deletes", "max_push_mb", "max_blob_mb", "push_options", "review")
 
 
 def remotes_file(remotes: Sequence[GateRemote]) -> str:
@@ -134,7 +135,12 @@ def _passphrase(file: Path) -> str | None:
     """Why a key cannot be used by a machine; None when it can, or where ssh-keygen is not there to tell."""
     try:
         done = subprocess.run(
-            ["ssh-keygen", "-y", "-P", "", "-f", str(file)], capture_output=True, text=True, check=False, timeout=20
+            ["ssh-keygen", "-y", "-P", "", "-f", str(file)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=20,
+            env=child_env(),
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from components.child_env import child_env
+
 AGENT_UID = 1000
 
 
@@ -46,7 +48,7 @@ def all_files(root: Path) -> list[str]:
 def versioned_files(root: Path) -> list[str]:
     """The files that git would track: all but ignored ones. Raises OSError when git cannot say."""
     argv = ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(argv, capture_output=True, check=False)
+    done = subprocess.run(argv, capture_output=True, check=False, env=child_env())
     if done.returncode != 0:
         raise OSError(done.stderr.decode(errors="replace").strip().splitlines()[0])
     names: set[str] = set()
@@ -72,14 +74,20 @@ def problems(root: Path, names: Iterable[str], *, links_stay_inside: bool) -> It
         path = root / name
         kind = path.lstat().st_mode
         if stat.S_ISLNK(kind):
-            target = path.readlink()
-            inside = not target.is_absolute() and (path.parent / target).resolve().is_relative_to(top)
-            if links_stay_inside and not inside:
-                yield f"{name} is a link that leaves the folder ({target})"
+            if links_stay_inside and not _leads_inside(path, top):
+                yield f"{name} is a link that leaves the folder ({path.readlink()})"
         elif not stat.S_ISREG(kind):
             yield f"{name} is neither a file nor a link"
         elif not os.access(path, os.R_OK):
             yield f"{name} cannot be read"
+
+
+def _leads_inside(link: Path, top: Path) -> bool:
+    target = link.readlink()
+    try:
+        return not target.is_absolute() and (link.parent / target).resolve().is_relative_to(top)
+    except (OSError, RuntimeError):  # a circle, which leads nowhere
+        return False
 
 
 def items(root: Path, names: Iterable[str]) -> list[Item]:

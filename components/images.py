@@ -12,49 +12,38 @@ from pathlib import Path
 import pulumi
 import pulumi_docker as docker
 
-ROOT = Path(__file__).resolve().parent.parent
-_PROXY = (
-    "addons",
-    "sidecar_images/proxy.lock",
-    "sidecar_images/proxy.py",
-    "sidecar_images/put.py",
-    "sidecar_images/healthy.sh",
-)
-CONTENT: dict[str, tuple[str, ...]] = {
-    "egress": (*_PROXY, "sidecar_images/egress"),
-    "pipelock": (*_PROXY, "sidecar_images/pipelock"),
-    "git-gate": ("sidecar_images/git_gate", "addons/__init__.py", "addons/once.py"),
-    "supervise": (
-        "sidecar_images/supervise",
-        *(
-            f"components/{name}.py"
-            for name in ("__init__", "change", "manifest", "manifest_fields", "manifest_pipelock", "git_upstream")
-        ),
-        *(
-            f"addons/{name}.py"
-            for name in ("__init__", "egress_core", "hosts", "injection", "once", "refusal", "until")
-        ),
-    ),
-    "agent": ("sidecar_images/agent",),
-}
+from components.base_image import ROOT, BaseLock
+from components.build_context import digest
+
+# Container role to image, where they differ.
+_SHARED = {"egress": "proxy", "pipelock": "proxy"}
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
-def content_digest(paths: tuple[str, ...], root: Path = ROOT) -> str:
-    """SHA-256 over names, modes and contents of the files below `paths`; what Python leaves behind does not count."""
-    digest = hashlib.sha256()
-    for path in paths:
-        for file in sorted(p for p in (root / path, *(root / path).rglob("*")) if p.is_file()):
-            if "__pycache__" not in file.parts:
-                mode = file.stat().st_mode & 0o111
-                digest.update(f"{file.relative_to(root)}\0{mode}\0{file.stat().st_size}\0".encode())
-                digest.update(file.read_bytes())
-    return digest.hexdigest()
+def _content(image: str) -> str:
+    return digest(ROOT / dockerfile(image), ROOT, exact_modes=False)
+
+
+def image_of(role: str) -> str:
+    """The image that containers of this role run: both proxies share one."""
+    return _SHARED.get(role, role)
 
 
 def tag(role: str) -> str:
-    """`claude-bottle/<role>:<hash of its content>`."""
-    return f"claude-bottle/{role}:{content_digest(CONTENT[role])[:16]}"
+    """`claude-bottle/<image of the role>:<hash>`, over the base's name and the files that its Dockerfile copies."""
+    image = image_of(role)
+    made_from = f"{BaseLock.read().tag} {_content(image)}"
+    return f"claude-bottle/{image}:{hashlib.sha256(made_from.encode()).hexdigest()[:16]}"
+
+
+def build_args() -> dict[str, str]:
+    """Of the build of any image but the base."""
+    return {"BASE": BaseLock.read().tag, "EXTRA_ROOTS": extra_roots()}
+
+
+def dockerfile(role: str) -> str:
+    """Path of its Dockerfile below the repository root, which is the build's context."""
+    return f"sidecar_images/{image_of(role).replace('-', '_')}/Dockerfile"
 
 
 def extra_roots() -> str:
@@ -71,7 +60,7 @@ def extra_roots() -> str:
 
 @dataclass
 class ImagesArgs:
-    """roles: which images are needed. there: tags that the engine has already; these are not built again."""
+    """roles: whose images are needed. there: tags that the engine has already; these are not built again."""
 
     roles: tuple[str, ...]
     there: frozenset[str] = frozenset()
@@ -84,24 +73,38 @@ class Images(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ImagesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("claude-bottle:images:Images", name, {}, opts)
-        self.ids = {role: self._image(f"{name}-{role}", role, args.there) for role in args.roles}
+        images = dict.fromkeys(image_of(role) for role in args.roles)
+        # Not asked of an engine that was given the finished images and has no base.
+        wanted = {BaseLock.read().tag} & args.there or {tag(image) for image in images} - args.there
+        base = self._base(name, args.there) if wanted else None
+        ids = {image: self._image(f"{name}-{image}", image, args.there, base) for image in images}
+        self.ids = {role: ids[image_of(role)] for role in args.roles}
         self.register_outputs({})
 
-    def _image(self, name: str, role: str, there: frozenset[str]) -> pulumi.Output[str]:
-        tagged = tag(role)
+    def _base(self, name: str, there: frozenset[str]) -> pulumi.Resource:
+        """The set-up makes it on this machine's engine; on another one it is made here."""
+        lock = BaseLock.read()
+        build = docker.RemoteImageBuildArgs(
+            context=str(ROOT), dockerfile=dockerfile("base"), build_args=lock.build_args
+        )
+        return self._built(f"{name}-base", lock.tag, None if lock.tag in there else build)
+
+    def _image(self, name: str, image: str, there: frozenset[str], base: pulumi.Resource | None) -> pulumi.Output[str]:
+        tagged = tag(image)
         build = docker.RemoteImageBuildArgs(
             context=str(ROOT),
-            dockerfile=f"sidecar_images/{role.replace('-', '_')}/Dockerfile",
-            build_args={"EXTRA_ROOTS": extra_roots()},
-            labels={"claude-bottle.role": role},
+            dockerfile=dockerfile(image),
+            build_args=build_args(),
+            labels={"claude-bottle.role": image},
         )
-        return docker.RemoteImage(
-            # A new content is a new resource, so that the old image is let go, never replaced.
-            f"{name}-{tagged.rpartition(':')[2]}",
-            name=tagged,
-            keep_locally=True,
-            # The tag is a hash of the content. Building it once more would need its base image and its packages again.
-            build=None if tagged in there else build,
-            # Another host's roots, or another place of the checkout, do not make another image.
-            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["build"]),
-        ).image_id
+        # The tag is a hash of the content. Building it once more would need its base image and its packages again.
+        return self._built(name, tagged, None if tagged in there else build, base).image_id
+
+    def _built(
+        self, name: str, tagged: str, build: docker.RemoteImageBuildArgs | None, after: pulumi.Resource | None = None
+    ) -> docker.RemoteImage:
+        # Another host's roots, or another place of the checkout, do not make another image.
+        child = pulumi.ResourceOptions(parent=self, ignore_changes=["build"], depends_on=[after] if after else [])
+        # A new content is a new resource, so that the old image is let go, never replaced.
+        resource = f"{name}-{tagged.rpartition(':')[2]}"
+        return docker.RemoteImage(resource, name=tagged, keep_locally=True, build=build, opts=child)

@@ -6,6 +6,7 @@ that the owner fills in. A value that could be a credential is never shown.
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,6 +19,8 @@ from components.egress_plan import CLAUDE_TOKEN
 from components.manifest import EgressRoute
 from components.manifest_fields import is_token_name
 
+# Until then old keys and files are translated; from the day after, what they get says that nobody checks it any more.
+END = datetime.date(2027, 12, 31)
 LEGACY_KEYS = ("tokens", "cred_proxy", "egress_proxy", "ssh")
 # What the roles and kinds of old entries stood for.
 _KNOWN = {
@@ -33,8 +36,8 @@ _ASK_TOKEN = "NAME_OF_THE_SECRET"  # noqa: S105 - a word to be filled in
 def rewrite(key: str, value: object) -> str:
     """One line of YAML, to be pasted in place of the old key."""
     if key == "ssh":
-        return flow({"git": [git_remote(entry) for entry in _entries(value)] or [git_remote({})]})
-    return flow({"egress": {"routes": routes(value) or [_route({})]}})
+        return flow({"git": [git_remote(entry) for entry in _entries(value)] or [git_remote({})]}) + _note()
+    return flow({"egress": {"routes": routes(value) or [_route({})]}}) + _note()
 
 
 def rewrite_role(route: Mapping[str, Any]) -> str:
@@ -46,7 +49,18 @@ def rewrite_role(route: Mapping[str, Any]) -> str:
         kept.setdefault("token_ref", known[1])
     if "token_ref" in kept:
         kept["token_ref"] = _token_ref(kept)
-    return flow(kept)
+    return flow(kept) + _note()
+
+
+def ended(today: datetime.date | None = None) -> str:
+    """What to say after the end of the converters; empty before it."""
+    if (today or datetime.date.today()) <= END:
+        return ""
+    return f"the converters of old manifests ended on {END}: check this against docs/manifest.md, key by key"
+
+
+def _note() -> str:
+    return f"  # {ended()}" if ended() else ""
 
 
 def flow(value: object) -> str:

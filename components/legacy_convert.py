@@ -12,7 +12,7 @@ from addons.dlp import Dlp
 from addons.dlp_rules import RuleSet
 from addons.dlp_text import text_views
 from components.errors import BottleError
-from components.legacy import git_remote, routes
+from components.legacy import ended, git_remote, routes
 from components.manifest_fields import ENV_NAME, RESERVED_ENV
 
 _HEAD = "# yaml-language-server: $schema=manifest.schema.json\n"
@@ -49,7 +49,7 @@ def _stack(name: str) -> str:
 
 def _file(name: str, bottle_name: str, bottle: object, agent: Mapping[str, Any]) -> str:
     bottle = bottle if isinstance(bottle, Mapping) else {}
-    notes: list[str] = []
+    notes = [ended()] if ended() else []
     made: dict[str, Any] = {}
     env = _env(bottle.get("env"), notes)
     if env:

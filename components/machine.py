@@ -10,7 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
+from components.drift import Drift, drift_of, put_of
 from components.engine import Engine, EngineError, Part
+from components.live import SIDECARS, Look, look
 from components.stale_lock import state_file
 
 
@@ -23,8 +25,9 @@ class Machine(Engine):
     def __init__(self, stack: str) -> None:
         super().__init__()
         self._stack = stack
-        pool = ThreadPoolExecutor(5)  # one for each
-        self._known: Future[set[str]] = pool.submit(ids_in_state, stack)
+        pool = ThreadPoolExecutor(5 + len(SIDECARS))  # one for each
+        self._looks: dict[str, Future[Look]] = {role: pool.submit(look, role, stack, self._env) for role in SIDECARS}
+        self._state: Future[list[dict[str, Any]]] = pool.submit(resources_in_state, stack)
         self._info: Future[dict[str, Any]] = pool.submit(lambda: Engine().info)
         self._networks: Future[list[dict[str, Any]]] = pool.submit(lambda: Engine().networks)
         self._parts: Future[list[Part]] = pool.submit(super().parts, stack)
@@ -41,7 +44,29 @@ class Machine(Engine):
 
     def known_ids(self) -> set[str]:
         """Ids of all resources in the stack's state. Raises EngineError."""
-        return self._known.result()
+        return _ids(self._state.result())
+
+    def drifts(self) -> dict[str, Drift]:
+        """By role of a sidecar, what is live there and was not put there by this stack. Raises EngineError."""
+        looks = {role: found.result() for role, found in self._looks.items()}
+        state = self._state.result()
+        return {role: drift_of(role, seen, put_of(role, self._stack, state)) for role, seen in looks.items()}
+
+    def last_plan(self) -> dict[str, Any]:
+        """The plan of the last `up` that ended, from the state; empty where there is none. Raises EngineError."""
+        for resource in self._state.result():
+            if resource.get("type") == "pulumi:pulumi:Stack":
+                plan = (resource.get("outputs") or {}).get("plan")
+                return dict(plan) if isinstance(plan, dict) else {}
+        return {}
+
+    def last_checkout(self) -> dict[str, str]:
+        """Who brought the bottle up last (components/checkout.py); empty where nobody did. Raises EngineError."""
+        for resource in self._state.result():
+            if resource.get("type") == "claude-bottle:bottle:Bottle":
+                said = (resource.get("outputs") or {}).get("checkout")
+                return {key: str(value) for key, value in said.items()} if isinstance(said, dict) else {}
+        return {}
 
     def parts(self, stack: str) -> list[Part]:
         return self._parts.result() if stack == self._stack else super().parts(stack)
@@ -52,9 +77,14 @@ class Machine(Engine):
 
 def ids_in_state(stack: str) -> set[str]:
     """Ids of all resources in the stack's state. Raises EngineError when Pulumi cannot tell."""
+    return _ids(resources_in_state(stack))
+
+
+def resources_in_state(stack: str) -> list[dict[str, Any]]:
+    """The resources as the state has them, secrets encrypted. Raises EngineError when Pulumi cannot tell."""
     if (file := state_file(stack)) is not None:  # what Pulumi's command would read, after 0.2 s of its own
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            return _ids(json.loads(file.read_text())["checkpoint"]["latest"])
+            return list(json.loads(file.read_text())["checkpoint"]["latest"].get("resources") or [])
     # The variables of the running program would make the command believe that it is a program itself.
     mine = (
         "PULUMI_BACKEND_URL",
@@ -71,8 +101,8 @@ def ids_in_state(stack: str) -> set[str]:
         raise EngineError(f"pulumi stack export: {error}") from None
     if done.returncode != 0:
         raise EngineError(f"pulumi stack export: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
-    return _ids(json.loads(done.stdout)["deployment"])
+    return list(json.loads(done.stdout)["deployment"].get("resources") or [])
 
 
-def _ids(deployment: dict[str, Any]) -> set[str]:
-    return {resource["id"] for resource in deployment.get("resources") or [] if resource.get("id")}
+def _ids(resources: list[dict[str, Any]]) -> set[str]:
+    return {resource["id"] for resource in resources if resource.get("id")}

@@ -13,12 +13,17 @@ from pydantic import BeforeValidator, Field, model_validator
 from addons.egress_core import DEFAULT_METHODS
 from components.manifest_fields import (
     AptPackage,
+    Argument,
     AuthScheme,
+    ForgeCapability,
     GitUrl,
+    HeaderName,
     Host,
     Memory,
     Method,
     NpmPackage,
+    Plain,
+    PushOption,
     RefGlob,
     Skill,
     Strict,
@@ -32,15 +37,17 @@ from components.manifest_pipelock import PipelockConfig
 class AgentConfig(Strict):
     """The agent's container."""
 
-    image: str | None = Field(
+    image: Plain | None = Field(
         None, description="Image to run instead of the project's own; it needs the user node (uid 1000)."
     )
-    dockerfile: str | None = Field(None, description="Dockerfile to build the agent from; its folder is the context.")
+    dockerfile: Plain | None = Field(None, description="Dockerfile to build the agent from; its folder is the context.")
     apt: list[AptPackage] = Field(
         [], description="Debian packages to add to the agent, in an image layer of their own."
     )
     npm: list[NpmPackage] = Field([], description="npm packages to add, globally; their install scripts are not run.")
-    command: list[str] | None = Field(None, description="What the container runs; default: it waits for docker exec.")
+    command: list[Argument] | None = Field(
+        None, description="What the container runs; default: it waits for docker exec."
+    )
     memory: Memory = Field("4g", description="Memory limit; there is no swap beyond it.")
     cpus: float = Field(2.0, gt=0, le=256, description="CPU limit, in cores.")
     runtime: str | None = Field(
@@ -68,8 +75,21 @@ class EgressRoute(Strict):
     token_ref: TokenRef | None = Field(
         None, description="Name of the secret that egress puts in: a secret of the stack, else a variable of the host."
     )
-    description: str = Field("", max_length=200, description="For people and for the agent.")
-    until: Until | None = Field(None, description="UTC time at which the route ends by itself.")
+    description: Plain = Field("", max_length=200, description="For people and for the agent.")
+    until: Until | None = Field(
+        None, description="UTC time at which the route ends by itself; it then refuses, in its place."
+    )
+    allow_headers: list[HeaderName] = Field(
+        [], description="Headers to let through that are refused or taken out otherwise (docs/headers.md)."
+    )
+    allow_ranges: bool = Field(
+        False,
+        description="Let Range through where a token is put in: its slices can hold parts of an echoed token.",
+    )
+
+    forge: list[ForgeCapability] = Field(
+        [], description="What may be done to a forge past git-gate (docs/forges.md): merge, releases, pipelines, …"
+    )
 
     @model_validator(mode="after")
     def _credential(self) -> EgressRoute:
@@ -86,7 +106,7 @@ class EgressRoute(Strict):
 
 
 class EgressConfig(Strict):
-    """What the agent may reach."""
+    """What the agent may reach; with this key and no route, nothing."""
 
     routes: list[EgressRoute] = Field([], description="The declared ways out; everything else is refused.")
 
@@ -95,7 +115,7 @@ class PromptConfig(Strict):
     """What the agent is told at the start of every session."""
 
     text: str | None = Field(None, min_length=1, description="The prompt itself; `prompt: some words` is the same.")
-    file: str | None = Field(None, min_length=1, description="A text file, relative to the stack file.")
+    file: Plain | None = Field(None, min_length=1, description="A text file, relative to the stack file.")
 
     @model_validator(mode="after")
     def _one_source(self) -> PromptConfig:
@@ -107,7 +127,7 @@ class PromptConfig(Strict):
 class WorkspaceConfig(Strict):
     """A folder of the host to work on."""
 
-    path: str = Field(min_length=1, description="The folder, relative to the stack file; ~ is your home.")
+    path: Plain = Field(min_length=1, description="The folder, relative to the stack file; ~ is your home.")
     mode: Literal["copy", "mount"] = Field(
         "copy", description="copy: the agent works on a copy, make pull brings it back. mount: it writes to the folder."
     )
@@ -129,7 +149,7 @@ class GitRemote(Strict):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="Served as git://git-gate/<name>.git.")
     upstream: GitUrl = Field(description="ssh://git@host/path.git, git@host:path.git or https://host/path.git.")
-    identity_file: str | None = Field(None, description="ssh: the private key to push with; only git-gate gets it.")
+    identity_file: Plain | None = Field(None, description="ssh: the private key to push with; only git-gate gets it.")
     token_ref: TokenRef | None = Field(
         None, description="https: name of the secret to push with; only git-gate gets it."
     )
@@ -137,14 +157,19 @@ class GitRemote(Strict):
         None, description="ssh: lines of known_hosts; a host is never trusted on first use."
     )
     branches: list[RefGlob] = Field(
-        ["*", "refs/tags/*"], min_length=1, description="What may be pushed: globs of branches, or of whole refs."
+        ["*"], min_length=1, description="What may be pushed: globs of branches, or of whole refs (refs/tags/v*)."
     )
-    force: Literal["never", "allow"] = Field("never", description="Whether a push may rewrite what is there.")
+    force: Literal["never", "allow"] = Field(
+        "never", description="Whether a push may rewrite what is there; a tag that is moved is rewritten."
+    )
     deletes: Literal["never", "allow"] = Field("never", description="Whether a push may delete.")
     max_push_mb: int = Field(100, ge=1, le=4096, description="Largest push.")
     max_blob_mb: int = Field(20, ge=1, le=1024, description="Largest single file.")
+    push_options: list[PushOption] = Field(
+        [], description="What may be sent with git push -o: exactly that, or NAME=* for any value; by default nothing."
+    )
     review: bool = Field(False, description="Refuse every push until you have approved exactly that one.")
-    rules: str | None = Field(None, description="gitleaks rules of your own (TOML), in place of the default ones.")
+    rules: Plain | None = Field(None, description="gitleaks rules of your own (TOML), in place of the default ones.")
 
     @model_validator(mode="after")
     def _one_credential(self) -> GitRemote:
@@ -156,7 +181,11 @@ class GitRemote(Strict):
 class NetworkConfig(Strict):
     """The way to the outside."""
 
-    outside: str | None = Field(None, description="Existing Docker network to use; default: one of the bottle's own.")
+    outside: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$",
+        description="Existing Docker network to use; default: one of the bottle's own.",
+    )
 
 
 class Manifest(Strict):
@@ -176,6 +205,11 @@ class Manifest(Strict):
     git: list[GitRemote] = Field([], description="Repositories to fetch from and push to, through git-gate.")
     supervise: bool = Field(True, description="Whether the agent can ask you for what was refused (MCP tools).")
     network: NetworkConfig = NetworkConfig()
+
+    @property
+    def routed(self) -> bool:
+        """Whether there is an egress: where the file has the key, with or without a route that has not ended."""
+        return "egress" in self.model_fields_set
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""docs/manifest.md, from the model: every key, its type, default, meaning and an example. Pure."""
+"""docs/manifest.md, from the model: every key, its type, default, meaning and an example; how routes match. Pure."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from components.manifest import Manifest
+from components.manifest_matching import matching_page
 
 # One example per key; a test keeps them complete, and valid when they are put together.
 EXAMPLES: dict[str, str] = {
@@ -42,6 +43,9 @@ EXAMPLES: dict[str, str] = {
     "egress.routes[].token_ref": "GITHUB_TOKEN",
     "egress.routes[].description": "the project's repository",
     "egress.routes[].until": '"2026-01-31T12:00:00Z"',
+    "egress.routes[].allow_headers": "[X-HTTP-Method-Override]",
+    "egress.routes[].allow_ranges": "true",
+    "egress.routes[].forge": "[merge]",
     "pipelock": "{allow: [files.example.com]}",
     "pipelock.engine": "builtin",
     "pipelock.image": "example.com/pipelock:2@sha256:…",
@@ -70,6 +74,7 @@ EXAMPLES: dict[str, str] = {
     "git[].deletes": "never",
     "git[].max_push_mb": "100",
     "git[].max_blob_mb": "20",
+    "git[].push_options": "[ci.skip, merge_request.title=*]",
     "git[].review": "false",
     "git[].rules": "gitleaks.toml",
     "supervise": "false",
@@ -94,7 +99,7 @@ def manifest_page() -> str:
         " | ".join(["", f"`{path}`", kind, default, meaning.replace("|", "\\|"), f"`{EXAMPLES[path]}`", ""]).strip()
         for path, kind, default, meaning in keys(Manifest)
     ]
-    return _HEAD + "\n".join(rows) + "\n"
+    return _HEAD + "\n".join(rows) + "\n" + matching_page()
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:

@@ -7,18 +7,26 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from addons.egress_core import DEFAULT_METHODS, checked_path
+from addons.egress_core import DEFAULT_METHODS
+from addons.forge_api import CAPABILITIES
 from addons.hosts import canonical_pattern
 from addons.injection import auth_header
+from addons.targets import checked_path
 from addons.until import parse_until
 from components.git_upstream import Upstream
 
+# A part between underscores that is long and mixed is no word: so are the tokens of GitHub, Stripe, npm, AWS and others
+# that have no other characters than a name may have.
+_TOKEN_VALUE = re.compile(r"(?:.*_)?(?=[^_]*[0-9])(?=[^_]*[A-Za-z])[^_]{16,}(?:_.*)?\Z")
 _TOKEN_REF = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _METHOD = re.compile(r"[A-Z]{1,20}\Z")
-_APT = re.compile(r"[a-z0-9][a-z0-9+.-]+(=[A-Za-z0-9.+:~-]+)?\Z")
+# Debian policy, 5.6.1; apt-get(8): a name with `-` behind it is one to remove.
+_APT = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](=[A-Za-z0-9.+:~-]+)?\Z")
 _NPM = re.compile(r"(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*(@[A-Za-z0-9][A-Za-z0-9.+-]*)?\Z")
 _REF_GLOB = re.compile(r"[A-Za-z0-9_*?\[\]][A-Za-z0-9._/*?\[\]-]{0,199}\Z")
+# Printable ASCII; a star only as all of the value.
+_PUSH_OPTION = re.compile(r"[!-)+-~][ -)+-~]{0,199}(?:=\*)?\Z")
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 # The reserved names point the agent at its proxy and its CA: a literal value would take it round them.
 RESERVED_ENV = frozenset(
@@ -61,12 +69,27 @@ def _method(value: str) -> str:
 def _token_ref(value: str) -> str:
     if not _TOKEN_REF.match(value):
         raise ValueError("write the name of a secret (GITHUB_TOKEN), never its value")
+    if _TOKEN_VALUE.match(value):
+        how = "pulumi config set --secret GITHUB_TOKEN, then token_ref: GITHUB_TOKEN"
+        raise ValueError(f"looks like a secret itself, and has to be its name; take it out of the file, then {how}")
     return value
 
 
 def _auth_scheme(value: str) -> str:
     if not auth_header(value):
         raise ValueError("write bearer, basic or header:<Name>")
+    return value
+
+
+def _header(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,63}", value) or auth_header(f"header:{value}") == "":
+        raise ValueError("write the name of a header (X-HTTP-Method-Override), none that frames or routes a message")
+    return value.lower()
+
+
+def _forge(value: str) -> str:
+    if value not in CAPABILITIES:
+        raise ValueError(f"write one of {', '.join(CAPABILITIES)}")
     return value
 
 
@@ -92,7 +115,7 @@ def _skill(value: str) -> str:
     name = value.rstrip("/").rpartition("/")[2]
     if not _FOLDER.match(name):
         raise ValueError("write the name of a skill folder (review) or a path to one (./skills/review)")
-    return value.rstrip("/")
+    return _plain(value.rstrip("/"))
 
 
 def _upstream(value: str) -> str:
@@ -106,20 +129,42 @@ def _ref_glob(value: str) -> str:
     return value
 
 
+def _push_option(value: str) -> str:
+    if not _PUSH_OPTION.match(value):
+        raise ValueError("write an option as it is pushed (ci.skip, topic=main), or NAME=* for any value")
+    return value
+
+
+def _plain(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("write it without control characters, which could draw on a terminal")
+    return value
+
+
+def _argument(value: str) -> str:
+    _plain(re.sub(r"[\n\t]", "", value))
+    return value
+
+
 def _until(value: str) -> str:
     parse_until(value)
     return value
 
 
 Host = Annotated[str, AfterValidator(_host)]
+Plain = Annotated[str, AfterValidator(_plain)]  # names and words that are shown to people
+Argument = Annotated[str, AfterValidator(_argument)]  # of a command, which may have lines
 UrlPath = Annotated[str, AfterValidator(_path)]
 Method = Annotated[str, AfterValidator(_method)]
 TokenRef = Annotated[str, AfterValidator(_token_ref)]
 AuthScheme = Annotated[str, AfterValidator(_auth_scheme)]
+ForgeCapability = Annotated[str, AfterValidator(_forge)]
+HeaderName = Annotated[str, AfterValidator(_header)]
 Memory = Annotated[str, AfterValidator(_memory)]
 AptPackage = Annotated[str, AfterValidator(_apt)]
 NpmPackage = Annotated[str, AfterValidator(_npm)]
 GitUrl = Annotated[str, AfterValidator(_upstream)]
+PushOption = Annotated[str, AfterValidator(_push_option)]
 RefGlob = Annotated[str, AfterValidator(_ref_glob)]
 Skill = Annotated[str, AfterValidator(_skill)]
 Until = Annotated[str, AfterValidator(_until)]

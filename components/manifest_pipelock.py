@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from components.manifest_fields import Host, Strict, Until
+from components.manifest_fields import Host, Plain, Strict, Until
 
 DEFAULT_PASSTHROUGH = ["api.anthropic.com"]
 
@@ -23,7 +23,7 @@ class DlpConfig(Strict):
     """What the DLP engine looks for."""
 
     patterns: list[DlpPattern] = Field([], description="Patterns beside the built-in rules.")
-    disabled_rules: list[str] = Field([], description="Ids of gitleaks rules to leave out (builtin engine).")
+    disabled_rules: list[Plain] = Field([], description="Ids of gitleaks rules to leave out (builtin engine).")
     seed_phrases: bool = Field(
         True, description="Look for BIP-39 seed phrases; off when a route targets api.anthropic.com."
     )
@@ -47,14 +47,16 @@ class PipelockConfig(Strict):
     engine: Literal["builtin", "upstream"] = Field(
         "builtin", description="The project's own engine or the official image."
     )
-    image: str | None = Field(None, description="For engine upstream: the official image, pinned (…@sha256:…).")
+    image: Plain | None = Field(None, description="For engine upstream: the official image, pinned (…@sha256:…).")
     allow: list[Annotated[AllowedHost, BeforeValidator(_allowed, json_schema_input_type=AllowedHost | str)]] = Field(
         [], description="Hosts beyond those of the routes; a name alone is the same as {host: name}."
     )
     passthrough: list[Host] = Field(DEFAULT_PASSTHROUGH, description="Hosts whose TLS is not opened: no DLP there.")
     trusted: list[Host] = Field([], description="Names that may resolve to internal addresses.")
-    upstream_roots: list[str] = Field([], description="PEM files of roots to trust outside, besides the public ones.")
-    revocation_lists: list[str] = Field([], description="PEM files of CRLs: what they name is refused as an upstream.")
+    upstream_roots: list[Plain] = Field([], description="PEM files of roots to trust outside, besides the public ones.")
+    revocation_lists: list[Plain] = Field(
+        [], description="PEM files of CRLs: what they name is refused as an upstream."
+    )
     dlp: DlpConfig = Field(DlpConfig(), description="DLP options.")
 
     @model_validator(mode="after")

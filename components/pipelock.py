@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_docker as docker
 
 from components.authorities import Authority
 from components.container import SIDECAR_UID, ContainerArgs, hardened_container
+from components.container_command import ReadyArgs, ready_command
+from components.drift import Drift
+from components.live import SIDECARS
 from components.manifest import Manifest
 from components.naming import docker_name
-from components.pipelock_config import PIPELOCK_PORT, render
+from components.pipelock_config import render
 from components.policy_push import PolicyPush, PolicyPushArgs
 
 PIPELOCK_HOSTNAME = "pipelock"
@@ -22,7 +25,7 @@ _REVOKED = "/etc/pipelock/revoked.pem"
 @dataclass
 class PipelockArgs:
     """inner: the network of its client. image: id of the builtin engine's image, None for engine upstream.
-    upstream_roots, revoked: PEM, may be empty.
+    upstream_roots, revoked: PEM, may be empty. drift: what was found in the container.
     """
 
     stack: str
@@ -33,6 +36,7 @@ class PipelockArgs:
     authority: Authority
     upstream_roots: str
     revoked: str
+    drift: Drift = field(default_factory=Drift)
 
 
 class Pipelock(pulumi.ComponentResource):
@@ -48,6 +52,7 @@ class Pipelock(pulumi.ComponentResource):
         config = args.manifest.pipelock
         builtin = args.image is not None
         owner = SIDECAR_UID if builtin else 0
+        check = SIDECARS["pipelock"].check if builtin else ("/pipelock", "healthcheck")
         # In the container of the upstream engine nothing else runs, and its user is the image's own affair.
         key_mode = "0400" if builtin else "0444"
         files: dict[str, tuple[pulumi.Input[str], str]] = {
@@ -73,21 +78,21 @@ class Pipelock(pulumi.ComponentResource):
                 files=files,
                 env={"REVOCATION_LISTS": _REVOKED} if args.revoked and builtin else {},
                 owner=owner,
-                command=None if builtin else ["run", "--config", "/etc/pipelock/pipelock.yaml"],
-                healthcheck=["/app/healthy.sh", str(PIPELOCK_PORT), "_pipelock.local"]
-                if builtin
-                else ["/pipelock", "healthcheck"],
-                wait=not builtin,  # the builtin engine's policy push waits until it is live
+                command=["pipelock"] if builtin else ["run", "--config", "/etc/pipelock/pipelock.yaml"],
+                healthcheck=check,
+                mended=args.drift.mended,
             ),
             pulumi.ResourceOptions(parent=self),
         )
-        self.ready = self.container
         if builtin:
             self.ready = PolicyPush(
                 f"{name}-policy",
-                PolicyPushArgs("policy", self.container, self.container_name, render(args.manifest)),
+                PolicyPushArgs("pipelock", self.container, self.container_name, render(args.manifest), args.drift),
                 pulumi.ResourceOptions(parent=self),
             )
+        else:
+            ready = ReadyArgs("pipelock", self.container, self.container_name, check, args.drift, probed=False)
+            self.ready = ready_command(f"{name}-ready", ready, self)
         self.register_outputs({"container": self.container.name})
 
     def _upstream(self, name: str, image: str) -> pulumi.Output[str]:

@@ -39,7 +39,7 @@ def injected_headers(config: EgressConfig) -> dict[str, list[str]]:
 def allowlist(manifest: Manifest) -> list[str]:
     """What pipelock lets through: the routes' hosts, pipelock.allow, and egress itself where there is one."""
     hosts = [*pipelock_route_hosts(manifest.egress), *(item.host for item in manifest.pipelock.allow)]
-    return list(dict.fromkeys([*hosts, *([EGRESS_HOSTNAME] if manifest.egress.routes else [])]))
+    return list(dict.fromkeys([*hosts, *([EGRESS_HOSTNAME] if manifest.routed else [])]))
 
 
 def endings(manifest: Manifest) -> dict[str, str]:

@@ -1,9 +1,13 @@
-"""The stack output `plan`: the whole resolved bottle without a secret. Pure."""
+"""The stack output `plan`: the whole resolved bottle without a secret. Pure.
+
+Complete: two manifests that differ in any key have two plans. Secrets are there by name; what is content of a file, a
+pattern or a literal is there as its SHA-256.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.copies import Copies, WorkspaceCopy
@@ -13,7 +17,7 @@ from components.manifest import Manifest
 from components.naming import docker_name
 from components.pipelock_config import allowlist, endings, looks_for_seed_phrases
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def plan(
@@ -22,9 +26,13 @@ def plan(
     egress: EgressPlan,
     copies: Copies,
     remotes: Sequence[GateRemote],
-    images: dict[str, str],
+    images: Mapping[str, str],
+    files: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Keys in a fixed order; the values say what will be, before anything is."""
+    """Keys in a fixed order; the values say what will be, before anything is. files: name of a file that pipelock
+    gets, as the manifest has it, to its content.
+    """
+    config = manifest.pipelock
     return {
         "schema": SCHEMA,
         "stack": stack,
@@ -36,12 +44,12 @@ def plan(
             "apt": sorted(manifest.agent.apt),
             "npm": sorted(manifest.agent.npm),
             "command": manifest.agent.command,
-            "env": sorted(manifest.env),
+            "env": {name: sha256(value) for name, value in sorted(manifest.env.items())},
             "home_volume": docker_name("home", stack),
             "claude_placeholder": CLAUDE_TOKEN in egress.slots,
-            "proxy": "egress" if manifest.egress.routes else "pipelock",
+            "proxy": "egress" if manifest.routed else "pipelock",
         },
-        "prompt_sha256": hashlib.sha256(copies.prompt.encode()).hexdigest() if copies.prompt else None,
+        "prompt_sha256": sha256(copies.prompt) if copies.prompt else None,
         "skills": [{"name": skill.name, "source": skill.source, "sha256": skill.digest} for skill in copies.skills],
         "workspace": _workspace(copies.workspace),
         "egress": {
@@ -52,27 +60,32 @@ def plan(
                     "path": list(route.path),
                     "methods": list(route.methods),
                     "auth_scheme": route.scheme,
-                    "token_slot": egress.slots.get(route.token_ref or ""),
+                    "token_ref": route.token_ref,
                     "description": route.description,
                     **({"until": route.until} if route.until else {}),
+                    **({"allow_headers": list(route.allow_headers)} if route.allow_headers else {}),
+                    **({"allow_ranges": True} if route.allow_ranges else {}),
+                    **({"forge": list(route.forge)} if route.forge else {}),
                 }
                 for route in manifest.egress.routes
             ],
             "token_slots": {slot: ref for ref, slot in egress.slots.items()},
         },
         "pipelock": {
-            "engine": manifest.pipelock.engine,
+            "engine": config.engine,
             "image": images["pipelock"],
+            "allow": [item.model_dump(exclude_none=True) for item in config.allow],
             "allowlist": allowlist(manifest),
             "until": endings(manifest),
-            "passthrough": list(manifest.pipelock.passthrough),
-            "trusted": list(manifest.pipelock.trusted),
-            "upstream_roots": list(manifest.pipelock.upstream_roots),
-            "revocation_lists": list(manifest.pipelock.revocation_lists),
-            "dlp_patterns": [pattern.name for pattern in manifest.pipelock.dlp.patterns],
-            "disabled_rules": list(manifest.pipelock.dlp.disabled_rules),
-            "max_body_mb": manifest.pipelock.dlp.max_body_mb,
+            "passthrough": list(config.passthrough),
+            "trusted": list(config.trusted),
+            "upstream_roots": _files(config.upstream_roots, files or {}),
+            "revocation_lists": _files(config.revocation_lists, files or {}),
+            "dlp_patterns": [{"name": one.name, "sha256": sha256(one.regex)} for one in config.dlp.patterns],
+            "disabled_rules": list(config.dlp.disabled_rules),
+            "max_body_mb": config.dlp.max_body_mb,
             "seed_phrases": looks_for_seed_phrases(manifest),
+            "seed_phrases_wanted": config.dlp.seed_phrases,
         },
         "network": {"outside": manifest.network.outside or "own"},
         "supervise": {"image": images["supervise"]} if manifest.supervise else None,
@@ -80,12 +93,23 @@ def plan(
             {
                 **remote.entry(),
                 "credential": remote.config.identity_file or f"token {remote.config.token_ref}",
+                "known_hosts_sha256": sha256(remote.config.known_hosts) if remote.config.known_hosts else None,
+                "rules_sha256": sha256(remote.rules) if remote.rules else None,
                 "served_as": f"git://git-gate/{remote.name}.git",
             }
             for remote in remotes
         ],
         "git_gate": {"image": images["git-gate"], "mirrors_volume": docker_name("mirrors", stack)} if remotes else None,
     }
+
+
+def sha256(text: str) -> str:
+    """In hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _files(names: Sequence[str], contents: Mapping[str, str]) -> list[dict[str, str | None]]:
+    return [{"file": name, "sha256": sha256(contents[name]) if name in contents else None} for name in names]
 
 
 def _workspace(workspace: WorkspaceCopy | None) -> dict[str, Any] | None:

@@ -7,21 +7,30 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from addons.egress_core import DEFAULT_METHODS
+from addons.until import ended, parse_until
+from components.errors import one_line, printable
+from components.plan_diff import changes, secrets_changed
+from components.plan_facts import Facts
+from components.plan_places import Ground, Plan, rights
+from components.plan_words import OWN, REACH, lines, when
+from components.stack_size import too_large
 
-Plan = Mapping[str, Any]
+BOTTLE = "claude-bottle:bottle:Bottle"
+HEADINGS = (REACH, "ended", "no route", "not read", "internal", OWN, "injected", "DLP", "trusted roots", "network",
+            "git", "copied in", "mounted", "supervise", "agent")  # fmt: skip
 
 
 def plans(preview: Mapping[str, Any]) -> tuple[Plan | None, Plan | None]:
     """The plan of the running bottle and the planned one, from the object that `pulumi preview --json` prints."""
     for step in preview.get("steps", []):
-        if "claude-bottle:bottle:Bottle::" in step["urn"] and step["op"] != "refresh":
+        if f"{BOTTLE}::" in step["urn"] and step["op"] != "refresh":
             old, new = (step.get(f"{age}State", {}).get("inputs", {}).get("plan") for age in ("old", "new"))
             return old, new
     for step in preview.get("steps", []):  # an unchanged bottle is not among the steps, but its outputs are
@@ -31,117 +40,112 @@ def plans(preview: Mapping[str, Any]) -> tuple[Plan | None, Plan | None]:
     return None, None
 
 
-def rows(plan: Plan) -> Iterator[tuple[str, str]]:
-    """What a person wants to know of a bottle: heading and text."""
-    agent, pipelock = plan["agent"], plan["pipelock"]
-    for route in plan["egress"]["routes"]:
-        yield "can reach", describe_route(route)
-    if not plan["egress"]["routes"]:
-        for host in pipelock["allowlist"]:
-            yield "can reach", f"{host} (no route, no credential)"
-        if not pipelock["allowlist"]:
-            yield "can reach", "nothing outside"
-    for host in plan["pipelock"]["passthrough"]:
-        if host in pipelock["allowlist"]:
-            yield "not read", f"{host}: what is said there is not looked at for secrets"
-    for slot, ref in plan["egress"]["token_slots"].items():
-        hosts = [route["host"] for route in plan["egress"]["routes"] if route["token_slot"] == slot]
+def rows(plan: Plan) -> list[tuple[str, str]]:
+    """What a person wants to know of a bottle: heading and text, in the order of `HEADINGS`.
+
+    Two plans have the same rows only where they do the same.
+    """
+    facts = Facts.of(plan)
+    told = [*_places(plan), *_refused(plan), *_injected(plan), *_copied(plan), *_agent(plan)]
+    told += [("git", f"git {remote['upstream']}: is {remote['served_as']}") for remote in plan["git_remotes"]]
+    told += [*facts.gives.values(), *facts.holds.values()]
+    told += [(heading, f"{abs(number):g} {unit}") for heading, number, unit in facts.amounts.values()]
+    return sorted(told, key=lambda row: HEADINGS.index(row[0]))
+
+
+def _places(plan: Plan) -> Iterator[tuple[str, str]]:
+    ground = Ground((plan,))
+    given = {
+        place: {right: when(spans, ground) for right, spans in there.items()}
+        for place, there in rights(plan, ground).items()
+    }
+    said = lines(given, ground, whole=True)
+    yield from ((line.kind, str(line)) for line in said if line.kind != OWN)
+    if not any(line.kind == REACH for line in said):
+        yield REACH, "nothing outside"
+    own: dict[str, list[str]] = {}
+    for line in said:
+        if line.kind == OWN:
+            own.setdefault(line.words, []).append(line.hosts)
+    yield from ((OWN, f"{', '.join(hosts)}: {words}") for words, hosts in own.items())
+
+
+def _injected(plan: Plan) -> Iterator[tuple[str, str]]:
+    for ref in plan["egress"]["token_slots"].values():
+        hosts = [route["host"] for route in plan["egress"]["routes"] if route["token_ref"] == ref]
         yield "injected", f"{ref} at {', '.join(dict.fromkeys(hosts))}; the agent never has it"
-    if agent["claude_placeholder"]:
-        yield "injected", "a placeholder for Claude Code, so that it believes it is signed in"
+
+
+def _agent(plan: Plan) -> Iterator[tuple[str, str]]:
+    agent = plan["agent"]
+    yield "agent", f"{agent['image']}, home {agent['home_volume']}"
+    if agent["command"] is not None:
+        yield "agent", f"command: {json.dumps(agent['command'], ensure_ascii=False)}"
+    for name, digest in agent["env"].items():
+        yield "agent", f"env: {name} (sha256 {str(digest)[:16]})"
+
+
+def _refused(plan: Plan) -> Iterator[tuple[str, str]]:
+    if plan["agent"]["proxy"] != "egress":
+        return
+    for route in plan["egress"]["routes"]:
+        if route.get("until") and ended(parse_until(route["until"])):
+            places = " or ".join(route["path"]) or "every path"
+            methods = ", ".join(route["methods"])
+            yield "ended", f"{route['host']}: {methods} on {places}; nothing comes in its place"
+    hosts = {route["host"] for route in plan["egress"]["routes"]}
+    for item in plan["pipelock"]["allow"]:
+        if item["host"] not in hosts:
+            yield "no route", f"{item['host']}: pipelock would let it through, and no route of its own leads there"
+
+
+def _copied(plan: Plan) -> Iterator[tuple[str, str]]:
     if plan["prompt_sha256"]:
-        yield "copied in", "the prompt"
+        yield "copied in", f"the prompt (sha256 {plan['prompt_sha256'][:16]})"
     for skill in plan["skills"]:
-        yield "copied in", f"skill {skill['name']} from {skill['source']}"
-    for remote in plan["git_remotes"]:
-        extra = [f"{word} allowed" for word in ("force", "deletes") if remote[word] == "allow"]
-        rights = ", ".join([f"push to {' or '.join(remote['branches'])}", *extra])
-        yield "git", f"{remote['upstream']}: fetch; {rights}; every commit scanned"
+        yield "copied in", f"contents of {skill['name']}: sha256 {skill['sha256'][:16]}"
     workspace = plan["workspace"]
     if workspace and workspace["mode"] == "copy":
         git = ", with its .git" if workspace["copy_git"] else ""
-        yield "copied in", f"workspace: {workspace['files']} files of {workspace['source']}{git}"
-    elif workspace:
-        yield "mounted", f"workspace: {workspace['source']}, which the agent can write to"
-    yield "agent", f"{agent['image']}, {agent['memory']} memory, {agent['cpus']:g} cpus, home {agent['home_volume']}"
-    for kind in ("apt", "npm"):
-        if agent[kind]:
-            yield "agent", f"{kind} packages: {', '.join(agent[kind])}"
-    if agent["env"]:
-        yield "agent", f"env: {', '.join(agent['env'])}"
+        yield (
+            "copied in",
+            f"{workspace['files']} files of {workspace['source']}{git} (sha256 {workspace['sha256'][:16]})",
+        )
 
 
-def describe_route(route: Mapping[str, Any]) -> str:
-    """A route in words."""
-    paths = " or ".join(route["path"]) or "every path"
-    token = f", with {route['auth_scheme']} {route['token_slot']}" if route["token_slot"] else ""
-    methods = "every method" if route["methods"] == list(DEFAULT_METHODS) else ", ".join(route["methods"])
-    until = f", until {route['until']}" if route.get("until") else ""
-    return f"{route['host']}: {methods} on {paths}{token}{until}"
-
-
-def changes(old: Plan | None, new: Plan) -> Iterator[str]:
-    """What an `up` would change for the agent, in plain words."""
-    if old is None:
-        yield "+ the bottle is new"
-        return
-    before, after = ({describe_route(route): route for route in p["egress"]["routes"]} for p in (old, new))
-    for text in before.keys() - after.keys():
-        yield f"- the agent loses {text}"
-    for text in after.keys() - before.keys():
-        yield f"+ the agent gains {text}"
-    for key, what in (("allowlist", "let through by pipelock"), ("passthrough", "no longer looked into for secrets")):
-        was, now = set(old["pipelock"][key]), set(new["pipelock"][key])
-        yield from (f"- {host}: not {what} any more" for host in sorted(was - now))
-        yield from (f"+ {host}: {what}" for host in sorted(now - was))
-    was_git, now_git = ({r["name"]: r for r in p.get("git_remotes", [])} for p in (old, new))
-    yield from (f"- the agent loses git {was_git[name]['upstream']}" for name in was_git.keys() - now_git.keys())
-    yield from (f"+ the agent gains git {now_git[name]['upstream']}" for name in now_git.keys() - was_git.keys())
-    said = {("egress", "routes"), ("pipelock", "until"), ("pipelock", "allowlist"), ("pipelock", "passthrough")}
-    for path in sorted(_differing(old, new)):
-        if path[:2] not in said and path[:2] != ("egress", "token_slots"):
-            yield f"~ {'.'.join(path)}: {_short(_at(old, path))} → {_short(_at(new, path))}"
-
-
-def _differing(old: Any, new: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in {*old, *new}:
-            yield from _differing(old.get(key), new.get(key), (*path, key))
-    elif old != new:
-        yield path
-
-
-def _at(plan: Any, path: tuple[str, ...]) -> Any:
-    for key in path:
-        plan = plan.get(key) if isinstance(plan, Mapping) else None
-    return plan
-
-
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:12]}…"
+def drifts(preview: Mapping[str, Any]) -> Iterator[str]:
+    """What the program has found in the sidecars that it did not put there, or could not look at."""
+    for told in preview.get("diagnostics", []):
+        before, mark, words = str(told.get("message", "")).partition("drift: ")
+        if mark and "\n" not in before:
+            yield words.replace("<{%reset%}>", "").strip()
 
 
 def show(preview: Mapping[str, Any], console: Console) -> bool:
-    """Print the table; False when there is no plan in what Pulumi said."""
+    """Print the table; False when there is no plan in what Pulumi said.
+
+    All that is printed goes by `one_line` or `printable`: no value of a manifest draws on the terminal.
+    """
     old, new = plans(preview)
     if new is None:
         for told in preview.get("diagnostics", []):
-            console.print(Text(str(told.get("message", "")).rstrip()))
+            console.print(Text(printable(str(told.get("message", "")).rstrip())))
         return False
-    table = Table(title=f"bottle {new['stack']}", show_header=False, title_justify="left")
+    table = Table(title=one_line(f"bottle {new['stack']}"), show_header=False, title_justify="left")
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     last = ""
     for heading, text in rows(new):
-        table.add_row("" if heading == last else heading, Text(text))
+        table.add_row("" if heading == last else heading, Text(one_line(text)))
         last = heading
     console.print(table)
-    told = list(changes(old, new))
+    told = [*changes(old, new), *secrets_changed(preview.get("steps", []))]
     console.print(Text("pulumi up would change:" if told else "pulumi up would change nothing in the plan"))
     for line in told:
         style = {"+": "green", "-": "red", "~": "yellow"}[line[0]]
-        console.print(Text(f"  {line}", style=style))
+        console.print(Text(f"  {one_line(line)}", style=style))
+    for line in drifts(preview):
+        console.print(Text(one_line(f"changed by hand, and put right by pulumi up: {line}"), style="red"))
     return True
 
 
@@ -150,18 +154,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m components.plan_table", description=__doc__)
     parser.add_argument("stack", help="name of the stack")
     stack = parser.parse_args().stack
+    file = Path("stacks") / f"Pulumi.{stack}.yaml"
+    if wrong := too_large(file.read_text()) if file.is_file() else None:
+        print(f"{file}: {wrong}", file=sys.stderr)
+        return 1
     done = subprocess.run(
         ["pulumi", "preview", "--json", "--stack", stack], capture_output=True, text=True, check=False
     )
     try:
         preview = json.loads(done.stdout)
     except ValueError:
-        print(done.stderr or done.stdout, file=sys.stderr)
+        print(printable(done.stderr or done.stdout), file=sys.stderr)
         return 1
-    if not show(preview, Console(highlight=False, width=None if sys.stdout.isatty() else 120)) or done.returncode != 0:
-        print(done.stderr, file=sys.stderr)
+    if done.returncode != 0:  # the plan of what runs now would say nothing of this file
+        said = [str(told.get("message", "")).rstrip() for told in preview.get("diagnostics", [])]
+        print(printable("\n".join(filter(None, said)) or done.stderr), file=sys.stderr)
         return 1
-    return 0
+    return 0 if show(preview, Console(highlight=False, width=None if sys.stdout.isatty() else 120)) else 1
 
 
 if __name__ == "__main__":

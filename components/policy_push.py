@@ -7,34 +7,44 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
-from components.container_command import container_command
+from components.container_command import ReadyArgs, ready_command
+from components.drift import Drift
+from components.live import SIDECARS
 
 # put.py says in one line why a policy was refused, and leaves the one in force.
 _PUT = 'docker exec -i -u 0 "$CONTAINER" /opt/proxy/bin/python /app/put.py "$KIND"'
+_KINDS = {"egress": "routes", "pipelock": "policy"}
 
 
 @dataclass
 class PolicyPushArgs:
-    """kind: `routes` or `policy`. content: the file, no secret in it."""
+    """role: egress or pipelock. content: the file, no secret in it. drift: what was found in the container."""
 
-    kind: str
+    role: str
     container: docker.Container
     container_name: str
     content: str
+    drift: Drift
 
 
 class PolicyPush(pulumi.ComponentResource):
-    """Runs when the container or the content is new; succeeds only when the proxy says that the content is live."""
+    """Runs when the container or the content is new, or another one is in force; succeeds only when the proxy says that
+    the content is live, and answers."""
 
     def __init__(self, name: str, args: PolicyPushArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("claude-bottle:policy_push:PolicyPush", name, {}, opts)
-        put = container_command(
+        put = ready_command(
             f"{name}-put",
-            _PUT,
-            args.container,
-            args.container_name,
-            stdin=args.content,
-            env={"KIND": args.kind},
-            parent=self,
+            ReadyArgs(
+                role=args.role,
+                container=args.container,
+                container_name=args.container_name,
+                check=SIDECARS[args.role].check,
+                drift=args.drift,
+                put=_PUT,
+                stdin=args.content,
+                env={"KIND": _KINDS[args.role]},
+            ),
+            self,
         )
         self.register_outputs({"live": put.stdout})

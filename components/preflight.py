@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from components.container import megabytes
+from components.copies import WorkspaceCopy
 from components.engine import Engine, EngineError, Part
 from components.errors import NOT_SHOWN, Finding
 from components.manifest import Manifest
@@ -20,12 +22,18 @@ _MEMORY_TO_START = 768  # MB: the sidecars and an agent that has just started
 
 
 def machine_findings(
-    stack: str, manifest: Manifest, engine: Engine, known_ids: Callable[[], set[str]], available_mb: int | None
+    stack: str,
+    manifest: Manifest,
+    engine: Engine,
+    known_ids: Callable[[], set[str]],
+    available_mb: int | None,
+    workspace: WorkspaceCopy | None = None,
 ) -> list[Finding]:
     """Everything that stands in the way on this machine.
 
     manifest: its readable keys, where not all are valid. known_ids: ids of what the
-    stack's state knows. available_mb: free memory of the engine's machine, None where that cannot be told.
+    stack's state knows. available_mb: free memory of the engine's machine, None where that cannot be told. workspace:
+    of the host, None where there is none or it cannot be read.
     """
     try:
         info, parts = engine.info, engine.parts(stack)
@@ -41,6 +49,8 @@ def machine_findings(
     if is_far() and manifest.workspace is not None and manifest.workspace.mode == "mount":
         message = "the folder is on this machine, the engine on another; use `mode: copy` and make pull"
         findings.append(Finding("workspace.mode", "mount", message))
+    elif workspace is not None and workspace.mode == "mount":
+        findings += _set_id(workspace, info)
     return [*findings, *_images(manifest, engine)]
 
 
@@ -61,6 +71,36 @@ def _runtime(manifest: Manifest, info: dict[str, object]) -> Iterator[Finding]:
         yield Finding(
             "agent.runtime", wanted, f"this engine has only {', '.join(sorted(there))}; install it there first"
         )
+
+
+def other_workspace(last: Mapping[str, Any], workspace: WorkspaceCopy | None, stack: str) -> Iterator[Finding]:
+    """Another folder than the one whose copy the bottle has: its files would lie over the other project's `.git`.
+
+    last: the plan of the last `up`.
+    """
+    before = last.get("workspace")
+    if not isinstance(before, Mapping) or workspace is None or not before.get("mode") == workspace.mode == "copy":
+        return
+    if before.get("source") != workspace.source:
+        message = (
+            f"this bottle works on a copy of {before.get('source')}; make pull STACK={stack}, then"
+            f" make down STACK={stack} and up, or a stack of its own for the other folder"
+        )
+        yield Finding("workspace.path", workspace.source, message)
+
+
+def _set_id(workspace: WorkspaceCopy, info: dict[str, object]) -> Iterator[Finding]:
+    """Root in the agent is root on the owner's disk where the engine has no user namespace: a set-id file stays one."""
+    options = str(info.get("SecurityOptions"))
+    other_root = "name=userns" in options or "name=rootless" in options or "Desktop" in str(info.get("OperatingSystem"))
+    if not (workspace.nosuid or other_root):
+        message = (
+            "root in the agent could leave a set-user-id program of root there, for this engine has no user namespace"
+            " and the folder's file system honours such bits; mode: copy, or a rootless engine or userns-remap, or"
+            f" sudo mount --bind {workspace.source} {workspace.source} && sudo mount -o remount,bind,nosuid"
+            f" {workspace.source}"
+        )
+        yield Finding("workspace.mode", "mount", message)
 
 
 def _memory(manifest: Manifest, info: dict[str, object], available: int | None, *, running: bool) -> Iterator[Finding]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pulumi
+from pulumi.runtime.config import CONFIG, is_config_secret
 
+from components.checkout import TAKE_OVER, here, other_checkout
 from components.egress_plan import assign_slots
 from components.engine import EngineError
 from components.errors import NOT_SHOWN, Finding, ManifestError
 from components.machine import Machine
 from components.manifest import Manifest
-from components.preflight import available_memory, machine_findings
+from components.preflight import available_memory, machine_findings, other_workspace
+from components.state_files import room
 from components.validation import Examined, examine
 
 
@@ -21,15 +25,45 @@ def read_manifest(config: pulumi.Config, stack: str, base: Path, machine: Machin
 
     Raises ManifestError with everything that is in the way, of the file and of the machine, in one go.
     """
-    found = examine(config.get_object("bottle"), lambda ref: find_token(config, ref), base)
-    findings = found.findings
+    found = examine(config.get_object("bottle"), lambda ref: find_token(config, ref), base, _secrets())
+    findings = [*found.findings, *_in_the_wrong_place(config)]
     try:
-        findings += machine_findings(stack, found.readable, machine, machine.known_ids, available_memory())
+        findings += machine_findings(
+            stack, found.readable, machine, machine.known_ids, available_memory(), found.copies.workspace
+        )
+        findings += other_workspace(machine.last_plan(), found.copies.workspace, stack)
+        if not os.environ.get(TAKE_OVER):
+            last = machine.last_checkout()
+            there = Path(last.get("folder", "")).is_dir()
+            findings += other_checkout(last, here(base.parent), stack, there=there)
+        if (full := room(stack)) is not None:
+            findings.append(full)
     except EngineError as error:
         findings.append(Finding("state", NOT_SHOWN, str(error)))
     if findings or found.manifest is None:
         raise ManifestError(findings)
     return found
+
+
+def _in_the_wrong_place(config: pulumi.Config) -> Iterator[Finding]:
+    """Secrets that Pulumi's config has where they are, or end up, in clear."""
+    if is_config_secret(f"{config.name}:bottle"):
+        message = (
+            "a value in it is encrypted (`secure:`), and would be in clear in the state and with the agent; take it out"
+            " (pulumi config rm --path), then pulumi config set --secret NAME, and name it with token_ref"
+        )
+        yield Finding(f"{config.name}:bottle", NOT_SHOWN, message)
+    for key in sorted(CONFIG.get()):
+        project, _, name = key.partition(":")
+        if project == config.name and name != "bottle" and not is_config_secret(key):
+            message = f"is in the stack file in plain text; pulumi config set --secret {name}, and make a new one"
+            yield Finding(key, NOT_SHOWN, message)
+
+
+def _secrets() -> dict[str, str]:
+    """Every secret of the stack's config, also those that no route names."""
+    found = {key.partition(":")[2]: str(value) for key, value in CONFIG.get().items() if is_config_secret(key)}
+    return {name: value for name, value in found.items() if name != "bottle"}
 
 
 def find_token(config: pulumi.Config, ref: str) -> str | None:

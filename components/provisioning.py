@@ -14,50 +14,64 @@ from components.agent import CA_FILE, CA_NAME
 from components.container_command import container_command
 from components.copies import Copies
 
-# Says which certificate the agent trusts now; a second run with the same one changes nothing.
-_INSTALL_CA = f"""
-docker exec -i -u 0 "$CONTAINER" sh -eu -c '
+
+def _in_agent(user: str, script: str, otherwise: str) -> str:
+    """A shell command that runs a script in the agent. Its words do not reach the owner's terminal, and it ends.
+
+    The agent may have put a pipe in a file's place, and root there another program in any program's.
+    """
+    run = f"timeout 90 docker exec -i -u {user} \"$CONTAINER\" timeout -k 1 60 sh -eu -c '{script}' >/dev/null 2>&1"
+    return f'{run} || {{ echo "{otherwise}" >&2; exit 1; }}'
+
+
+# A second run with the same certificate changes nothing.
+_INSTALL_CA = _in_agent(
+    "0",
+    f"""
   umask 022
   new=$(cat)
   if [ "$new" != "$(cat {CA_FILE} 2>/dev/null)" ]; then
     printf "%s\\n" "$new" > {CA_FILE}
-    update-ca-certificates --fresh >/dev/null 2>&1
+    update-ca-certificates --fresh
   fi
   grep -qF "$(printf "%s" "$new" | sed -n 2p)" /etc/ssl/certs/ca-certificates.crt
-' || {{ echo "the CA could not be installed in $CONTAINER; is update-ca-certificates there?" >&2; exit 1; }}
-echo "installed {CA_NAME}, SHA-256 $FINGERPRINT"
-"""
-
-
+""",
+    "the CA could not be installed in $CONTAINER; is update-ca-certificates there?",
+)
 # Claude Code reads every file of this folder when a session starts, however it is started; CLAUDE.md is the agent's.
-_PUT_PROMPT = """
-docker exec -i -u node "$CONTAINER" sh -eu -c '
+_PUT_PROMPT = _in_agent(
+    "node",
+    """
   umask 022
   cd /home/node/.claude 2>/dev/null || { mkdir /home/node/.claude; cd /home/node/.claude; }
   mkdir -p rules
   cat > rules/.claude-bottle-prompt.new
   if [ -s rules/.claude-bottle-prompt.new ]; then mv rules/.claude-bottle-prompt.new rules/claude-bottle-prompt.md
   else rm -f rules/.claude-bottle-prompt.new rules/claude-bottle-prompt.md; fi
-' || { echo "the prompt could not be put into $CONTAINER; is /home/node full, or not of node?" >&2; exit 1; }
-"""
+""",
+    "the prompt could not be put into $CONTAINER; is /home/node full, or not of node?",
+)
 # A file of its own, included by ~/.gitconfig, where the agent may keep settings too.
-_PUT_GIT = """
-docker exec -i -u node "$CONTAINER" sh -eu -c '
+_PUT_GIT = _in_agent(
+    "node",
+    """
   cd /home/node; umask 022
   cat > .gitconfig-claude-bottle.new; mv .gitconfig-claude-bottle.new .gitconfig-claude-bottle
   command -v git >/dev/null || exit 0
-  git config --global --get-all include.path | grep -qxF "~/.gitconfig-claude-bottle" \
+  git config --global --get-all include.path | grep -qxF "~/.gitconfig-claude-bottle" \\
     || git config --global --add include.path "~/.gitconfig-claude-bottle"
-' || { echo "git could not be configured in $CONTAINER; is /home/node full, or ~/.gitconfig broken?" >&2; exit 1; }
-"""
+""",
+    "git could not be configured in $CONTAINER; is /home/node full, or ~/.gitconfig broken?",
+)
 # Never fails the bottle: without the registration, the agent works all the same and only cannot ask.
 _REGISTER = """
 add="claude mcp add --scope user --transport http supervise http://supervise:9100/"
-there=$(docker exec -u node "$CONTAINER" sh -c 'grep -c "http://supervise:9100/" /home/node/.claude.json' 2>/dev/null)
+look='grep -c "http://supervise:9100/" /home/node/.claude.json | head -c 9'
+there=$(timeout 30 docker exec -u node "$CONTAINER" timeout -k 1 20 sh -c "$look" 2>/dev/null | tr -cd 0-9)
 [ "$WANTED" = yes ] && [ "${there:-0}" -gt 0 ] && exit 0
-[ "$WANTED" = no ] && [ "${there:-0}" = 0 ] && exit 0
+[ "$WANTED" = no ] && [ "${there:-0}" -eq 0 ] && exit 0
 [ "$WANTED" = yes ] || add="claude mcp remove --scope user supervise"
-docker exec -u node "$CONTAINER" sh -c "cd /home/node && timeout 60 $add" >/dev/null 2>&1 && exit 0
+timeout 90 docker exec -u node "$CONTAINER" sh -c "cd /home/node && timeout -k 1 60 $add" >/dev/null 2>&1 && exit 0
 echo "warning: the agent's MCP server list could not be changed; by hand: docker exec -u node $CONTAINER $add" >&2
 """
 _COPY = 'exec python3 -m components.copy_step "$KIND"'
@@ -85,7 +99,8 @@ class Provisioning(pulumi.ComponentResource):
     def __init__(self, name: str, args: ProvisioningArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("claude-bottle:provisioning:Provisioning", name, {}, opts)
         self._name, self._args, self.last = name, args, None
-        self._step("ca", _INSTALL_CA, args.ca, {"FINGERPRINT": args.sha256})
+        said = f'\necho "installed {CA_NAME}, SHA-256 $FINGERPRINT"'
+        self._step("ca", _INSTALL_CA + said, args.ca, {"FINGERPRINT": args.sha256})
         self._step("prompt", _PUT_PROMPT, args.copies.prompt, {})
         skills = [{"name": skill.name, "source": skill.source, "digest": skill.digest} for skill in args.copies.skills]
         self._step(

@@ -9,36 +9,51 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
-import stat
 import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from components.agent_files import WORKSPACE, AgentFiles, BaseRecord, is_plain
+from components.agent_files import WORKSPACE, AgentFiles, BaseRecord
+from components.bundle import bring
 from components.engine_address import engine_of
-from components.errors import BottleError, printable
+from components.errors import BottleError, one_line, printable
 from components.host_folder import items, workspace_files
+from components.incoming import left_out
+from components.placing import Placing
+from components.run_files import run_by
 from components.three_way import Changes, new_base, three_way
+
+_BUNDLE = "git rev-parse -q --verify HEAD >/dev/null || exit 0; git bundle create -q - --branches"
+
+Note = Callable[[str, str | None], None]
 
 
 @dataclass
 class Pull:
-    """One stack's workspace. to: write to this new folder instead of the workspace. force: the agent's version wins."""
+    """One stack's workspace.
+
+    to: write to this new folder instead of the workspace. force: the agent's version wins. run_files: bring what the
+    owner's programs run by themselves.
+    """
 
     plan: Mapping[str, Any]
     container: str
     to: Path | None = None
     force: bool = False
     dry_run: bool = False
+    run_files: bool = True
 
     def run(self) -> list[str]:
-        """Lines that say what was done. Raises BottleError, with nothing written, where both sides changed."""
+        """Lines that say what was done. Raises BottleError, with nothing written, where both sides changed.
+
+        Everything is judged before the first file is written; each file is noted as soon as it is in place.
+        """
         workspace = self.plan.get("workspace")
         if not workspace or workspace["mode"] != "copy":
             raise BottleError("this bottle has no workspace of mode copy, so there is nothing to pull")
@@ -58,96 +73,112 @@ class Pull:
             changes.conflicts = []
         if changes.conflicts:
             raise BottleError(_told(changes.conflicts))
-        lines = [f"{'new ' if path not in target else 'edit'}  {path}" for path in sorted(changes.copy)]
-        lines += [f"gone  {path}" for path in sorted(changes.delete)]
+        left = self._left_out(root, source, changes)
+        placing = Placing(root)
+        if obstacles := list(placing.obstacles(changes.copy, changes.delete)):
+            raise BottleError("nothing was written:\n" + "\n".join(f"  {one_line(line)}" for line in obstacles[:20]))
+        lines = list(_lines(changes, target, left))
         if self.dry_run:
-            return [*lines, f"{len(lines)} files would change in {root}"]
-        self._write(agent, root, changes)
+            lines.append(f"{len(changes.copy) + len(changes.delete)} files would change in {root}")
+            return list(map(one_line, lines))
+        note = (lambda *_: None) if self.to else partial(record.add, identity)
+        lines += self._write(agent, placing, root, changes, source, note)
         if not self.to:
             record.write(identity, new_base(base, source, target, changes))
-        lines.append(f"{len(lines)} files changed in {root}")
-        return [*lines, *self._commits(agent, root)]
+        lines.append(f"{len(changes.copy) + len(changes.delete)} files changed in {root}")
+        return list(map(one_line, [*lines, *self._commits(agent, root)]))
+
+    def _left_out(self, root: Path, source: Mapping[str, str], changes: Changes) -> dict[str, str]:
+        """What is not brought back, and why; it is taken out of the changes."""
+        links = {path: mark[3:] for path, mark in source.items() if mark.startswith("-> ")}
+
+        def there(path: str) -> bool:
+            return os.path.lexists(root / path)
+
+        left = dict(left_out(changes.copy, links, there, run_files=self.run_files))
+        changes.copy = [path for path in changes.copy if path not in left]
+        return left
 
     @staticmethod
     def _with_ignored(root: Path, source: Mapping[str, str], target: Mapping[str, str]) -> dict[str, str]:
         """The host's side, with files that git ignores there but the agent has: they are not to be lost either."""
-        hidden = [name for name in source if name not in target and (root / name).is_file() and _inside(root, name)]
+        inside = Placing(root).inside
+        hidden = [name for name in source if name not in target and (root / name).is_file() and inside(name)]
         return {**target, **{item.path: item.mark for item in items(root, hidden)}}
 
-    def _write(self, agent: AgentFiles, root: Path, changes: Changes) -> None:
+    def _write(
+        self, agent: AgentFiles, placing: Placing, root: Path, changes: Changes, source: Mapping[str, str], note: Note
+    ) -> list[str]:
         root.mkdir(parents=True, exist_ok=True)
-        with agent.workspace_tar(changes.copy) as tar:
-            for member in tar:
-                if member.name in changes.copy:
-                    _place(root, member, tar)
         for name in changes.delete:
-            if _inside(root, name):
-                (root / name).unlink(missing_ok=True)
+            placing.remove(name)
+            note(name, None)
+        wanted, placed = set(changes.copy), set()
+        with agent.workspace_tar(changes.copy) as files:
+            for member, data in files:
+                if _as_judged(member, source[member.name]) and placing.place(member, data):
+                    placed.add(member.name)
+                    note(member.name, source[member.name])
+        out = placing.look_again(name for name in placed if source[name].startswith("-> "))
+        for name in out:
+            note(name, None)
+        missing = wanted - placed
+        changes.copy = sorted(placed.difference(out))
+        return [f"left  {name}: a link that leaves the workspace" for name in out] + [
+            f"left  {name}: it changed while it was read; pull again" for name in sorted(missing)
+        ]
 
     def _commits(self, agent: AgentFiles, root: Path) -> list[str]:
-        """Fetch the agent's branches from a bundle, which carries objects and refs and nothing that git would run."""
+        """Take the agent's branches from a bundle, which carries objects and refs and nothing that git would run."""
         if not (root / ".git").exists():
             return []
-        with tempfile.NamedTemporaryFile(suffix=".bundle") as bundle:
-            script = "git rev-parse -q --verify HEAD >/dev/null || exit 0; git bundle create -q - --branches"
-            bundle.write(agent.run(f"cd {WORKSPACE}; {script}"))
-            bundle.flush()
-            if not bundle.tell():
-                return []
-            refs = f"+refs/heads/*:refs/remotes/bottle-{self.plan['stack']}/*"
-            fetch = ["fetch", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", bundle.name, refs]
-            argv = ["git", "-C", str(root), "-c", "core.hooksPath=/dev/null", "-c", "fetch.fsckObjects=true", *fetch]
-            done = subprocess.run(argv, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            return [f"commits were not fetched: {(done.stderr.strip().splitlines() or ['?'])[-1]}"]
-        return [f"commits: git log bottle-{self.plan['stack']}/main (its branches are under refs/remotes/bottle-…)"]
+        remote = f"bottle-{self.plan['stack']}"
+        with tempfile.TemporaryFile(suffix=".bundle") as file:
+            try:
+                agent.run_into(f"cd {WORKSPACE}; {_BUNDLE}", file)
+                if not file.tell():
+                    return []
+                file.seek(0)
+                left = bring(root, file, remote)
+            except BottleError as error:
+                return [f"commits were not fetched: {error}"]
+        lines = [f"commits: git log {remote}/main (its branches are under refs/remotes/{remote}/)"]
+        return lines + [f"left  branch {name}: git takes no ref of this name here" for name in left]
 
 
 def _told(conflicts: list[str]) -> str:
-    shown = "".join(f"\n  {path}" for path in conflicts[:20]) + ("\n  …" if len(conflicts) > 20 else "")
+    shown = "".join(f"\n  {one_line(path)}" for path in conflicts[:20]) + ("\n  …" if len(conflicts) > 20 else "")
     return (
         f"{len(conflicts)} files have changed here and in the bottle; nothing was written:{shown}\n"
         "TO=folder puts the agent's version into a new folder to compare; FORCE=1 lets the agent's version win"
     )
 
 
-def _inside(root: Path, name: str) -> bool:
-    """Whether writing to `name` stays below `root`: no part of the way there is a link."""
-    way = root
-    for part in name.split("/")[:-1]:
-        way = way / part
-        if way.is_symlink() or (way.exists() and not way.is_dir()):
-            return False
-    return is_plain(name)
+def _as_judged(member: tarfile.TarInfo, mark: str) -> bool:
+    """Whether it is a file still, or the same link: the agent may have put another thing there meanwhile."""
+    return mark == f"-> {member.linkname}" if member.issym() else not mark.startswith("-> ")
 
 
-def _place(root: Path, member: tarfile.TarInfo, tar: tarfile.TarFile) -> None:
-    if not _inside(root, member.name):
-        raise BottleError(f"{member.name}: leads out of the workspace; stopped there")
-    path = root / member.name
-    if member.issym():
-        target = Path(member.linkname)
-        if target.is_absolute() or not (path.parent / target).resolve().is_relative_to(root.resolve()):
-            left = f"left  {member.name}: a link that leaves the workspace ({member.linkname})"
-            print(printable(left), file=sys.stderr)
-            return
-    elif not (member.isreg() or member.islnk()):
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.claude-bottle-new")
-    new.unlink(missing_ok=True)
-    if member.issym():
-        new.symlink_to(member.linkname)
-    else:
-        data = tar.extractfile(member)
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            if data is not None:
-                shutil.copyfileobj(data, file)
-        old = path.stat().st_mode if path.is_file() and not path.is_symlink() else 0o644
-        mode = stat.S_IMODE(old) & ~0o111 | (0o111 & (old | 0o744) if member.mode & 0o100 else 0)
-        new.chmod(mode)
-    new.replace(path)
+def _lines(changes: Changes, target: Mapping[str, str], left: Mapping[str, str]) -> Iterator[str]:
+    """What changes; files that programs of the owner run by themselves are set apart."""
+    verbs = {path: "new " if path not in target else "edit" for path in changes.copy}
+    run = {path: by for path in changes.copy if (by := run_by(path))}
+    yield from (f"{verbs[path]}  {path}" for path in sorted(set(changes.copy).difference(run)))
+    yield from (f"gone  {path}" for path in sorted(changes.delete))
+    yield from (f"left  {path}: {why}" for path, why in sorted(left.items()))
+    if run:
+        yield "read these before you work there, for programs run them by themselves (--no-run-files leaves them out):"
+        yield from (f"{verbs[path]}  {path}  ({by})" for path, by in sorted(run.items()))
+
+
+def stack_outputs(stack: str) -> dict[str, Any]:
+    """The outputs of a stack; without `plan` where it is not up. Raises BottleError where Pulumi cannot tell."""
+    shown = ["pulumi", "stack", "output", "--json", "--stack", stack]
+    done = subprocess.run(shown, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BottleError(f"{stack}: {done.stderr.strip()}")
+    outputs: dict[str, Any] = json.loads(done.stdout)
+    return outputs
 
 
 def main() -> int:
@@ -156,20 +187,21 @@ def main() -> int:
     parser.add_argument("stack", help="name of the stack")
     parser.add_argument("--to", type=Path, help="write to this new folder and leave the workspace alone")
     parser.add_argument("--force", action="store_true", help="the agent's version wins where both sides changed")
+    parser.add_argument(
+        "--no-run-files",
+        action="store_true",
+        help="leave out what editors, shells and build tools run by themselves",
+    )
     parser.add_argument("--dry-run", action="store_true", help="only say what would change")
     args = parser.parse_args()
     os.environ.update(engine_of(args.stack))
-    shown = ["pulumi", "stack", "output", "--json", "--stack", args.stack]
-    done = subprocess.run(shown, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        print(f"{args.stack}: {done.stderr.strip()}", file=sys.stderr)
-        return 1
-    outputs = json.loads(done.stdout)
-    if "plan" not in outputs:
-        print(f"{args.stack} is not up", file=sys.stderr)
-        return 1
     try:
-        pull = Pull(outputs["plan"], outputs["agent_container"], args.to, args.force, args.dry_run)
+        outputs = stack_outputs(args.stack)
+        if "plan" not in outputs:
+            raise BottleError(f"{args.stack} is not up")
+        pull = Pull(
+            outputs["plan"], outputs["agent_container"], args.to, args.force, args.dry_run, not args.no_run_files
+        )
         print(printable("\n".join(pull.run())))
     except (BottleError, OSError) as error:
         print(printable(str(error)), file=sys.stderr)

@@ -8,18 +8,19 @@ removed here: a home that the state has lost is taken up again by its name.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 
+from components.child_env import child_env
 from components.engine import Engine
 from components.engine_address import engine_of
 from components.errors import BottleError
 from components.machine import ids_in_state
 from components.preflight import ADOPT_VOLUMES
-from components.stale_lock import PROJECT, all_stale, local_backend, locks, state_file
+from components.stale_lock import all_stale, locks, remove_broken, state_file
+from components.state_files import VERSION, problem, restore
 
 _QUIET = ["--yes", "--skip-preview", "--non-interactive", "--suppress-outputs"]
 
@@ -36,34 +37,16 @@ def pulumi(stack: str, *argv: str, env: dict[str, str] | None = None) -> None:
 
 
 def check_state(stack: str) -> None:
-    """Raises BottleError with clear words for a state file that is missing, broken or from a newer Pulumi."""
-    root, file = local_backend(), state_file(stack)
-    if root is None or file is None:
+    """See to a state file that can be read. Raises BottleError for one from a newer Pulumi, and where none is left."""
+    file = state_file(stack)
+    if file is None:
         return
-    backups = sorted((root / "backups" / PROJECT / stack).glob(f"{stack}.*.json"))
-    how = (
-        f"Pulumi keeps backups; the newest: cp {backups[-1]} {file}"
-        if backups
-        else f"there is no backup below {root / 'backups'}"
-    )
-    if not file.is_file():
-        other = (
-            how
-            if backups
-            else f"pulumi stack init {stack} makes a new one; repair then takes away what an old one left"
-        )
-        raise BottleError(f"{file} is missing: this backend has no stack {stack}. {other}")
-    try:
-        told = json.loads(file.read_text())
-        version = told["version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BottleError(
-            f"{file} is not a state file any more ({type(error).__name__}). {how}, then run repair again"
-        ) from None
-    if version > 3:
-        raise BottleError(
-            f"{file} is of version {version}, from a newer Pulumi than this one knows (3); update the Pulumi CLI"
-        )
+    wrong = problem(file)
+    if wrong is not None and wrong.startswith("is of version"):
+        raise BottleError(f"{file} {wrong}, from a newer Pulumi than this one knows ({VERSION}); update the Pulumi CLI")
+    if (good := restore(stack)) is not None:
+        was = "missing" if wrong == "FileNotFoundError" else "not a state any more"
+        say(f"{file} was {was}; {good} is in its place")
 
 
 def remove_orphans(stack: str, engine: Engine) -> int:
@@ -74,7 +57,7 @@ def remove_orphans(stack: str, engine: Engine) -> int:
         for part in engine.parts(stack):
             if part.kind == kind and part.id not in known:
                 say(f"{part.kind} {part.name} is of no state; removing it")
-                subprocess.run(part.removal.split(), check=False, capture_output=True)
+                subprocess.run(part.removal.split(), check=False, capture_output=True, env=child_env())
                 gone += 1
     return gone
 
@@ -83,6 +66,8 @@ def repair(stack: str, *, down: bool) -> None:
     """Bring the stack to a correct state. Raises BottleError with what stands in the way."""
     check_state(stack)
     os.environ.update(engine_of(stack))
+    if (gone := remove_broken(stack)) > 0:
+        say(f"{gone} locks that were never written to their end were taken away")
     if locks(stack):
         if not all_stale(stack):
             raise BottleError(f"a pulumi is at work on {stack} now; wait for it")
@@ -97,7 +82,7 @@ def repair(stack: str, *, down: bool) -> None:
         for part in Engine().parts(stack):
             say(f"{part.kind} {part.name} stays, for it may hold work of the agent; when you are sure: {part.removal}")
     else:
-        # The policies are put into the proxies again: what is in a container is not looked at by a refresh.
+        # The policies are put into the proxies again, whatever is known of them: a kill may have come at any moment.
         again = [word for kind in ("routes", "policy") for word in ("--replace", f"**{kind}-put")]
         pulumi(stack, "up", *_QUIET, *again, env={ADOPT_VOLUMES: "1"})
     say("done")

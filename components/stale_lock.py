@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from pathlib import Path
 
 PROJECT = "claude-bottle"
+_WRITING = 5.0  # seconds
 
 
 def local_backend() -> Path | None:
@@ -44,6 +46,25 @@ def is_stale(lock: Path) -> bool:
         command = Path(f"/proc/{int(told['pid'])}/comm")
         return Path("/proc/self/comm").exists() and not (command.exists() and command.read_text().startswith("pulumi"))
     except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def remove_broken(stack: str) -> int:
+    """Take away locks that a full disk has left without content, for Pulumi itself cannot; how many."""
+    broken = [lock for lock in locks(stack) if _is_broken(lock)]
+    for lock in broken:
+        lock.unlink(missing_ok=True)
+    return len(broken)
+
+
+def _is_broken(lock: Path) -> bool:
+    try:
+        if time.time() - lock.stat().st_mtime < _WRITING:
+            return False  # somebody may be writing it
+        return not isinstance(json.loads(lock.read_text()), dict)
+    except ValueError:
+        return True
+    except OSError:
         return False
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_docker as docker
 
 from components.container import SIDECAR_UID, ContainerArgs, hardened_container
-from components.container_command import ready_command
+from components.container_command import ReadyArgs, ready_command
+from components.drift import Drift
+from components.live import SIDECARS
 from components.naming import docker_name
 from components.volume import named_volume
 
@@ -16,7 +18,7 @@ SUPERVISE_HOSTNAME = "supervise"
 SUPERVISE_PORT = 9100
 STORE = "/var/lib/supervise"
 
-_HEALTHY = ["/app/supervise/healthy.sh"]
+_HEALTHY = SIDECARS["supervise"].check
 
 
 @dataclass
@@ -29,6 +31,7 @@ class SuperviseArgs:
     proxy: str
     ca: pulumi.Input[str]
     dns: str
+    drift: Drift = field(default_factory=Drift)
 
 
 class Supervise(pulumi.ComponentResource):
@@ -57,9 +60,11 @@ class Supervise(pulumi.ComponentResource):
                 owner=SIDECAR_UID,
                 mounts=[docker.ContainerMountArgs(type="volume", target=STORE, source=proposals.name)],
                 healthcheck=_HEALTHY,
+                mended=args.drift.mended,
                 dns=[args.dns],
             ),
             pulumi.ResourceOptions(parent=self),
         )
-        self.ready = ready_command(f"{name}-ready", _HEALTHY, self.container, self.container_name, self)
+        ready = ReadyArgs("supervise", self.container, self.container_name, _HEALTHY, args.drift)
+        self.ready = ready_command(f"{name}-ready", ready, self)
         self.register_outputs({"container": self.container.name})

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
 
-from addons.dlp import Dlp
 from addons.dlp_rules import RuleSet
-from addons.dlp_text import text_views
 from addons.hosts import any_match
 from addons.injection import MIN_TOKEN_LENGTH
+from addons.until import ended, parse_until
 from components.copies import Copies, Reader
 from components.errors import NOT_SHOWN, Finding, ManifestError
 from components.git_remotes import GateRemote, RemoteReader
@@ -21,6 +21,7 @@ from components.legacy import LEGACY_KEYS, rewrite, rewrite_role
 from components.manifest import EgressRoute, Manifest
 from components.manifest_fields import ENV_NAME, RESERVED_ENV
 from components.manifest_pipelock import DEFAULT_PASSTHROUGH, PipelockConfig
+from components.manifest_secrets import secrets_in, token_names
 
 
 @dataclass
@@ -34,11 +35,16 @@ class Examined:
     findings: list[Finding]
 
 
-def examine(raw: object, find_token: Callable[[str], str | None], base: Path = Path()) -> Examined:
+def examine(
+    raw: object,
+    find_token: Callable[[str], str | None],
+    base: Path = Path(),
+    secrets: Mapping[str, str] = MappingProxyType({}),
+) -> Examined:
     """Everything that is wrong with the config object `raw`, and what it means as far as it can be read.
 
     find_token: value of a named secret, or None; it is asked whether it is there and plausible, and looked for in what
-    is copied. base: the folder that relative file names start from.
+    is copied. base: the folder that relative file names start from. secrets: the stack's others, by name.
     """
     if not isinstance(raw, Mapping):
         wrong = Finding("claude-bottle:bottle", raw, "write a mapping; {} is a bottle without a way out")
@@ -53,22 +59,26 @@ def examine(raw: object, find_token: Callable[[str], str | None], base: Path = P
         bad = {item["loc"][0] for item in error.errors() if item["loc"]}
         readable = Manifest.model_validate({key: value for key, value in cleaned.items() if key not in bad})
     routes = list(_readable_routes(cleaned))
+    refs = token_names(raw)
+    known = {**secrets, **{ref: token for ref in refs if (token := find_token(ref))}}
+    clear = list(secrets_in(raw, known, readable.pipelock.dlp.disabled_rules))
     findings += _conflicts(routes)
     findings += _tokens(routes, find_token)
-    findings += _env(cleaned.get("env"))
+    findings += _env(cleaned.get("env"), refs)
     if readable.agent.dockerfile and not (base / readable.agent.dockerfile).is_file():
         findings.append(Finding("agent.dockerfile", readable.agent.dockerfile, "no such file beside the stack file"))
     if readable.pipelock != PipelockConfig():
         findings += _pipelock(readable.pipelock, [route.host for _, route in routes], base)
     gate = RemoteReader(base, find_token)
     remotes = gate.read(readable.git)
-    secrets = [token for _, route in routes if (token := find_token(route.token_ref or ""))]
     # Of a private key, one line from its middle.
-    secrets += [lines[len(lines) // 2] for remote in remotes if (lines := remote.secret.splitlines())]
-    known = [secret.encode() for secret in secrets if len(secret) >= MIN_TOKEN_LENGTH]
-    reader = Reader(base, lambda data: any(secret in data for secret in known))
+    keys = [lines[len(lines) // 2] for remote in remotes if (lines := remote.secret.splitlines())]
+    reader = Reader(base, [s.encode() for s in (*known.values(), *keys) if len(s) >= MIN_TOKEN_LENGTH])
     copies = reader.read(readable)
-    return Examined(manifest, readable, copies, remotes, findings + reader.findings + gate.findings)
+    findings += reader.findings + gate.findings
+    # Of what is a secret nothing else is said, because it would be shown.
+    places = {finding.path for finding in clear}
+    return Examined(manifest, readable, copies, remotes, clear + [f for f in findings if f.path not in places])
 
 
 def load(raw: object, find_token: Callable[[str], str | None], base: Path = Path()) -> Manifest:
@@ -138,18 +148,26 @@ def _accepted(loc: tuple[Any, ...]) -> str:
 
 
 def _conflicts(routes: list[tuple[int, EgressRoute]]) -> Iterator[Finding]:
-    seen: dict[tuple[str, str, str], int] = {}
+    seen: dict[tuple[str, str, str], list[tuple[int, EgressRoute]]] = {}
     for index, route in routes:
-        for path in route.path or ["/"]:
-            other = None
-            for method in route.methods:
-                other = seen.setdefault((route.host, path, method), index)
-                if other != index:
-                    break
-            if other is not None and other != index:
-                message = f"conflicts with egress.routes[{other}]: same host, path {path} and method; keep one of them"
-                yield Finding(f"egress.routes[{index}]", route.host, message)
-                break
+        if route.until and ended(parse_until(route.until)):
+            continue  # it lets nothing through any more
+        claimed = [seen.setdefault((route.host, p, m), []) for p in route.path or ["/"] for m in route.methods]
+        others = [claim for there in claimed for claim in there if claim[0] != index]
+        for there in claimed:
+            there.append((index, route))
+        clash = next(((other, old) for other, old in others if not _adds_capabilities(old, route)), None)
+        if clash is not None:
+            other, old = clash
+            path = next((p for p in route.path or ["/"] if p in (old.path or ["/"])), "/")
+            message = f"conflicts with egress.routes[{other}]: same host, path {path} and method; keep one of them"
+            yield Finding(f"egress.routes[{index}]", route.host, message)
+
+
+def _adds_capabilities(one: EgressRoute, other: EgressRoute) -> bool:
+    """Whether two routes of the same requests only name other capabilities, as one does that ends before the other."""
+    alike = [(r.token_ref, r.scheme, sorted(r.allow_headers), r.allow_ranges) for r in (one, other)]
+    return alike[0] == alike[1] and set(one.forge) != set(other.forge)
 
 
 def _tokens(routes: list[tuple[int, EgressRoute]], find: Callable[[str], str | None]) -> Iterator[Finding]:
@@ -165,21 +183,17 @@ def _tokens(routes: list[tuple[int, EgressRoute]], find: Callable[[str], str | N
             yield Finding(path, route.token_ref, message)
 
 
-def _env(env: object) -> Iterator[Finding]:
+def _env(env: object, refs: Collection[str]) -> Iterator[Finding]:
     if not isinstance(env, Mapping) or not env:
         return
-    dlp = Dlp(RuleSet(fast=False))
-    for name, value in env.items():
+    for name in env:
         path = f"env.{name}"
         if not isinstance(name, str) or not ENV_NAME.match(name):
             yield Finding(path, NOT_SHOWN, "not the name of an environment variable")
         elif name.upper() in RESERVED_ENV:
             yield Finding(path, NOT_SHOWN, "is set by the bottle and cannot be changed")
-        elif isinstance(value, str):
-            found = dlp.look(text_views(f'{name}="{value}"'.encode()))
-            if found:
-                message = f"looks like a secret (rule {found.rule}); give it to egress with token_ref instead"
-                yield Finding(path, NOT_SHOWN, message)
+        elif name in refs:
+            yield Finding(path, NOT_SHOWN, "is the name of a secret that the agent must not have; name it otherwise")
 
 
 def _pipelock(config: PipelockConfig, route_hosts: list[str], base: Path) -> Iterator[Finding]:

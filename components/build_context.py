@@ -1,0 +1,130 @@
+"""What a Dockerfile takes of its context, by its own COPY and ADD lines: what an image's digest is over.
+
+Reads files, changes none. Standard library only, for set-up needs it before anything is installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shlex
+from pathlib import Path, PurePosixPath
+
+_INSTRUCTION = re.compile(r"\s*(COPY|ADD|RUN)\s+(.*)", re.IGNORECASE | re.DOTALL)
+
+
+def taken(dockerfile: Path, context: Path) -> list[Path]:
+    """Files and links of the context that the build can take into the image, in order; the Dockerfile is one of them.
+
+    What `.dockerignore` leaves out is not there. Where a line cannot be read without the builder (a variable in a
+    source, a bind of the context), every file of the context counts: too little would leave an old image in use.
+    """
+    ignored = Ignored.of(dockerfile, context)
+    sources = _sources(dockerfile.read_text())
+    found = {dockerfile}
+    for source in ["."] if sources is None else sources:
+        clean = source.strip("/") or "."
+        for top in [context] if clean == "." else context.glob(clean):
+            walk = [top] if top.is_file() or top.is_symlink() else top.rglob("*")
+            found |= {path for path in walk if path.is_file() or path.is_symlink()}
+    return sorted(path for path in found if path == dockerfile or not ignored(path.relative_to(context)))
+
+
+def digest(dockerfile: Path, context: Path, *, exact_modes: bool) -> str:
+    """SHA-256 over names, modes and contents of what the build takes; links are not followed.
+
+    exact_modes: the build leaves modes as they are in the context; else only whether the owner may run a file counts.
+    """
+    whole = hashlib.sha256()
+    for path in taken(dockerfile, context):
+        name = os.path.relpath(path, context)
+        if path.is_symlink():
+            content, mode = str(path.readlink()).encode(), 0
+        else:
+            content, mode = path.read_bytes(), path.stat().st_mode & (0o7777 if exact_modes else 0o100)
+        whole.update(f"{name}\0{mode}\0{path.is_symlink()}\0{len(content)}\0".encode(errors="surrogateescape"))
+        whole.update(content)
+    return whole.hexdigest()
+
+
+def _sources(text: str) -> list[str] | None:
+    """Sources of the context, as patterns; None where they cannot be told."""
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    found = []
+    for line in re.sub(r"\\[ \t]*\n", " ", "\n".join(lines)).splitlines():
+        match = _INSTRUCTION.match(line)
+        if not match:
+            continue
+        words, flags = _words(match[2])
+        if match[1].upper() == "RUN":
+            if any(flag.startswith("--mount") and "type=bind" in flag and "from=" not in flag for flag in flags):
+                return None
+        elif not any(flag.startswith("--from") for flag in flags):
+            sources = [word for word in words[:-1] if not re.match(r"[a-z+]+://", word)]
+            if any("$" in source or ".." in source.split("/") for source in sources) or "<<" in match[2]:
+                return None
+            found += sources
+    return found
+
+
+def _words(rest: str) -> tuple[list[str], list[str]]:
+    """Words and flags of an instruction, in either of its forms."""
+    flags = []
+    while match := re.match(r"\s*(--\S+)\s*", rest):
+        flags.append(match[1])
+        rest = rest[match.end() :]
+    try:
+        if rest.startswith("["):
+            return [str(word) for word in json.loads(rest)], flags
+        return shlex.split(rest), flags
+    except ValueError:
+        return rest.split(), flags
+
+
+class Ignored:
+    """The patterns of a `.dockerignore`: the last one that fits decides, `!` takes back."""
+
+    def __init__(self, text: str) -> None:
+        self._rules = []
+        for line in text.splitlines():
+            keep = line.startswith("!")
+            pattern = line[keep:].strip().strip("/").removeprefix("./")
+            if pattern and not line.startswith("#"):
+                self._rules.append((re.compile(_regex(pattern)), not keep))
+
+    @classmethod
+    def of(cls, dockerfile: Path, context: Path) -> Ignored:
+        """Those of this Dockerfile's own file where it has one, as BuildKit does, else of the context's."""
+        for file in (dockerfile.with_name(f"{dockerfile.name}.dockerignore"), context / ".dockerignore"):
+            if file.is_file():
+                return cls(file.read_text(errors="replace"))
+        return cls("")
+
+    def __call__(self, path: Path) -> bool:
+        pure = PurePosixPath(path)
+        names = [str(pure), *(str(parent) for parent in pure.parents if str(parent) != ".")]
+        left_out = False
+        for rule, out in self._rules:
+            if any(rule.fullmatch(name) for name in names):
+                left_out = out
+        return left_out
+
+
+def _regex(pattern: str) -> str:
+    made, rest = "", pattern
+    while rest:
+        if rest.startswith("**/"):
+            made, rest = made + "(?:.*/)?", rest[3:]
+        elif rest.startswith("**"):
+            made, rest = made + ".*", rest[2:]
+        elif rest[0] in "*?":
+            made, rest = made + ("[^/]*" if rest[0] == "*" else "[^/]"), rest[1:]
+        elif match := re.match(r"\[\^?[^\]]+\]", rest):
+            made, rest = made + match[0], rest[match.end() :]
+        elif rest[0] == "\\" and len(rest) > 1:
+            made, rest = made + re.escape(rest[1]), rest[2:]
+        else:
+            made, rest = made + re.escape(rest[0]), rest[1:]
+    return made

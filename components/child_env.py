@@ -1,0 +1,55 @@
+"""What the programs that this project starts may see of its own environment. Standard library only.
+
+Pulumi gives its program the decrypted config, the passphrase and the owner's tokens as variables, and its providers the
+last two. A child would have them all, and so would what a child leaves running or a repository's config makes it run
+(git's `core.fsmonitor`, ssh's `ProxyCommand`). Only Pulumi itself gets them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+_NAMES = (
+    "PATH HOME USER LOGNAME SHELL PWD TERM COLUMNS LINES TMPDIR TZ LANG LANGUAGE NO_COLOR"
+    # Of docker's command line; not DOCKER_AUTH_CONFIG, which holds credentials.
+    " DOCKER_HOST DOCKER_CONTEXT DOCKER_CONFIG DOCKER_CERT_PATH DOCKER_TLS DOCKER_TLS_VERIFY DOCKER_API_VERSION"
+    # Of ssh, by which docker reaches another machine, and of git where it is told to read no file of the owner's.
+    " SSH_AUTH_SOCK SSH_ASKPASS DISPLAY GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM GIT_CEILING_DIRECTORIES"
+    " SSL_CERT_FILE SSL_CERT_DIR"
+    # Of this project's own modules, run as programs.
+    " PYTHONPATH PYTHONDONTWRITEBYTECODE VIRTUAL_ENV XDG_STATE_HOME XDG_CONFIG_HOME XDG_CACHE_HOME XDG_RUNTIME_DIR"
+)
+_KEPT, _PREFIX = frozenset(_NAMES.split()), "LC_"
+
+
+def child_env(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The variables for a child that is not Pulumi: the harmless ones of this process, and `more`."""
+    kept = {key: value for key, value in os.environ.items() if key in _KEPT or key.startswith(_PREFIX)}
+    return {**kept, **_trusted(), **(more or {})}
+
+
+def _trusted() -> dict[str, str]:
+    """Of git's config by variables, whose repositories are trusted; the rest may be a credential."""
+    told = os.environ.get("GIT_CONFIG_COUNT", "")
+    pairs = [
+        (os.environ.get(f"GIT_CONFIG_KEY_{n}", ""), os.environ.get(f"GIT_CONFIG_VALUE_{n}", ""))
+        for n in range(min(int(told), 100) if told.isdecimal() else 0)
+    ]
+    kept = [(key, value) for key, value in pairs if key.lower() == "safe.directory"]
+    made = {f"GIT_CONFIG_KEY_{n}": key for n, (key, _) in enumerate(kept)}
+    made |= {f"GIT_CONFIG_VALUE_{n}": value for n, (_, value) in enumerate(kept)}
+    return {**made, "GIT_CONFIG_COUNT": str(len(kept))} if kept else {}
+
+
+def interpreter(names: Mapping[str, object]) -> list[str]:
+    """The same for a command of Pulumi's command provider: its shell, which first unsets all but these.
+
+    names: the variables that the command itself is given.
+    """
+    allowed = "|".join(sorted(_KEPT | names.keys()))
+    script = (
+        "for name in $(awk 'BEGIN { for (name in ENVIRON) print name }'); do"
+        f' case $name in {allowed}|{_PREFIX}*|*[!A-Za-z0-9_]*) ;; *) unset "$name" ;; esac; done; eval "$1"'
+    )
+    return ["/bin/sh", "-c", script, "sh"]

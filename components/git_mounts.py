@@ -1,0 +1,124 @@
+"""What of a mounted workspace must be read-only, because the owner's git takes its configuration from there.
+
+Only the standard library. git's own rules: setup.c (is_git_directory, read_gitfile), gitsubmodules(7).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.git_folder import entries, git_output
+from components.incoming import is_git
+
+_DEEPEST = 10  # git's own limit of includes in includes
+_MOST = 64  # places; each is a mount of the agent's container
+
+
+@dataclass(frozen=True)
+class GitPlaces:
+    """Paths relative to the workspace. there: exist. missing: do not, or are empty.
+
+    The missing ones are made, as empty folders, for else the agent could make them.
+    wrong: why this workspace cannot be mounted, or "".
+    """
+
+    there: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    wrong: str = ""
+
+
+def git_places(root: Path) -> GitPlaces:
+    """Every `.git`, those of submodules too, and what they refer to inside of the workspace.
+
+    Raises OSError where git cannot say which submodules there are.
+    """
+    top = root.resolve()
+    if not (root / ".git").is_file() and not (root / ".git/HEAD").is_file():
+        # Without one, or with an empty one, git takes the folder itself for a repository if the agent lays it out so.
+        return GitPlaces(wrong="has no repository at its top, so the agent could make one; git init, or mode: copy")
+    there: set[str] = set()
+    missing: set[str] = set()
+    for path in _repositories(root):
+        name = path.relative_to(root).as_posix()
+        if path.is_symlink():
+            return GitPlaces(wrong=f"{name} is a link; git would follow it to where the agent can write")
+        if path.is_dir() and not any(path.iterdir()):
+            missing.add(name)  # made by an earlier run: git takes it for none
+            continue
+        there.add(name)
+        for other in _referred(path):
+            if not other.is_relative_to(top) or other == top:
+                continue
+            if not other.exists():
+                return GitPlaces(wrong=f"{name} refers to {other.relative_to(top)}, which the agent could make")
+            there.add(other.relative_to(top).as_posix())
+    missing |= {f"{name}/.git" for name in _submodules(root) if not os.path.lexists(root / name / ".git")}
+    inside = {name for name in there if any(name.startswith(f"{other}/") for other in there)}
+    if len(there - inside) + len(missing) > _MOST:
+        return GitPlaces(wrong=f"has more than {_MOST} repositories inside; mode: copy, or name one of them")
+    return GitPlaces(tuple(sorted(there - inside)), tuple(sorted(missing)))
+
+
+def folders_above(places: Iterable[str]) -> list[str]:
+    """The folders on the way to these places: who renames one puts another place there."""
+    above = {"/".join(place.split("/")[:depth]) for place in places for depth in range(1, place.count("/") + 1)}
+    return sorted(above.difference(places))
+
+
+def _repositories(root: Path) -> Iterator[Path]:
+    """Every `.git`, and every folder that is laid out as a repository under another name."""
+    for folder, folders, names in os.walk(root):
+        here = Path(folder)
+        yield from (here / name for name in (*folders, *names) if is_git(name))
+        laid_out = here != root and "HEAD" in names and ({"objects", "refs"} <= set(folders) or "commondir" in names)
+        if laid_out:
+            yield here
+        folders[:] = [] if laid_out else [name for name in folders if not is_git(name)]
+
+
+def _referred(place: Path) -> Iterator[Path]:
+    """Where a `.git` file leads, from there a `commondir`, and the files and hooks that a config names."""
+    folder = place
+    if place.is_file():
+        text = _read(place)
+        if not text.startswith("gitdir:"):
+            return
+        folder = (place.parent / text.removeprefix("gitdir:").strip()).resolve()
+        yield folder
+    if common := _read(folder / "commondir").strip():
+        yield (folder / common).resolve()
+    for config in (folder / "config", folder / "config.worktree", *folder.glob("modules/**/config")):
+        yield from _named(config, place.parent, 0)
+
+
+def _named(config: Path, work: Path, depth: int) -> Iterator[Path]:
+    """git-config(1): an include is relative to the file that has it, core.hooksPath to the work tree."""
+    if depth > _DEEPEST:
+        raise OSError(f"{config}: more includes in one another than can be followed")
+    if not config.is_file():
+        return
+    for key, value in entries(config):
+        if key == "include.path" or (key.startswith("includeif.") and key.endswith(".path")):
+            included = (config.parent / Path(value).expanduser()).resolve()
+            yield included
+            yield from _named(included, work, depth + 1)
+        elif key == "core.hookspath":
+            yield (work / Path(value).expanduser()).resolve()
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace")[:4096] if file.is_file() else ""
+    except OSError:
+        return ""
+
+
+def _submodules(root: Path) -> Iterator[str]:
+    """Folders that the index has as another repository's: git looks into them by itself."""
+    for entry in git_output("-C", str(root), "-c", "core.fsmonitor=false", "ls-files", "-z", "--stage").split("\0"):
+        about, _, name = entry.partition("\t")
+        if about.startswith("160000 "):
+            yield name

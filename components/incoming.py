@@ -1,0 +1,110 @@
+"""Which of an agent's files may be placed on the host, judged by names and links before anything is written. Pure.
+
+The agent chooses names, links and contents. On the host, programs of the owner act on some names by themselves: git on
+what is laid out as a repository, whose configuration names programs; editors, shells and package managers on others.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from components.run_files import run_by
+
+# Bytes (Linux: NAME_MAX; PATH_MAX is 4096, with the owner's folder before it; a link's text has PATH_MAX less its end).
+_LONGEST_NAME, _LONGEST_PATH, _LONGEST_LINK = 255, 3000, 4095
+
+# What a folder is that git takes for a repository, `.git` or not (git's setup.c, is_git_directory: HEAD, and objects
+# and refs there or, by a file `commondir`, elsewhere).
+_REPOSITORY = (
+    "head",
+    "objects",
+    "refs",
+    "commondir",
+    "config",
+    "config.worktree",
+    "packed-refs",
+    "hooks",
+    "info",
+    "index",
+)
+
+
+def repositories(names: Iterable[str], there: Callable[[str], bool]) -> list[str]:
+    """Folders ("" for the top) that git would take for a repository once these are placed.
+
+    there: whether a path is on the host already. Case does not count, for there are file systems to which it does not.
+    """
+    parts: dict[str, set[str]] = {}
+    for name in names:
+        words = name.split("/")
+        for depth, word in enumerate(words):
+            if word.lower() in _REPOSITORY:
+                parts.setdefault("/".join(words[:depth]), set()).add(word.lower())
+    return sorted(folder for folder, found in parts.items() if _is_repository(folder, found, there))
+
+
+def _is_repository(folder: str, found: set[str], there: Callable[[str], bool]) -> bool:
+    def has(name: str) -> bool:
+        path = posixpath.join(folder, "HEAD" if name == "head" else name)
+        return name in found or there(path)
+
+    return has("head") and ((has("objects") and has("refs")) or has("commondir"))
+
+
+def _in_repository(name: str, laid_out: frozenset[str]) -> str | None:
+    """The folder of those that a file is in; at the top that is only what git reads there."""
+    for at, letter in enumerate(name):
+        if letter == "/" and name[:at] in laid_out:
+            return name[:at]
+    return "" if "" in laid_out and name.split("/")[0].lower() in _REPOSITORY else None
+
+
+def wrong_link(name: str, target: str) -> str:
+    """Why a link may not be placed, by its text alone; "" when it may.
+
+    `..` may stand at the beginning only: behind a name, which may be a link itself, nobody can say where it leads.
+    """
+    if len(target.encode(errors="surrogateescape")) > _LONGEST_LINK:
+        return "a link whose target is too long for this machine"
+    words = target.split("/")
+    up = len(words) - len(words[next((n for n, word in enumerate(words) if word != ".."), len(words)) :])
+    if not target or target.startswith("/") or ".." in words[up:] or up > name.count("/"):
+        return f"a link that leaves the workspace ({target})"
+    if any(is_git(word) for word in posixpath.normpath(posixpath.join(posixpath.dirname(name), target)).split("/")):
+        return f"a link into a .git ({target})"
+    return ""
+
+
+def is_git(word: str) -> bool:
+    """Whether a part of a path is `.git`, in one of the spellings of file systems that do not tell them apart."""
+    return word.lower().rstrip(". ") in (".git", "git~1")
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name from the agent may be used on the host: relative, no dots, nothing of a `.git`."""
+    parts = name.split("/")
+    return all(part not in ("", ".", "..") and not is_git(part) for part in parts) and "\0" not in name
+
+
+def too_long(name: str) -> bool:
+    """Whether a path cannot be made on the host."""
+    data = name.encode(errors="surrogateescape")
+    return len(data) > _LONGEST_PATH or any(len(word) > _LONGEST_NAME for word in data.split(b"/"))
+
+
+def left_out(
+    names: Iterable[str], links: Mapping[str, str], there: Callable[[str], bool], *, run_files: bool
+) -> Iterator[tuple[str, str]]:
+    """What is not placed, and why. names: of everything that comes. run_files: whether run_by() files come."""
+    every = sorted(names)
+    laid_out = frozenset(repositories(every, there))
+    for name in every:
+        if (folder := _in_repository(name, laid_out)) is not None:
+            yield name, f"part of a git repository, whose configuration git would follow ({folder or '.'})"
+        elif too_long(name):
+            yield name, "its name is too long for this machine"
+        elif name in links and (why := wrong_link(name, links[name])):
+            yield name, why
+        elif not run_files and (by := run_by(name)):
+            yield name, f"run by {by}"

@@ -1,0 +1,35 @@
+"""The one place where a command on the owner's machine becomes a resource: it sees only the variables it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pulumi
+import pulumi_command as command
+
+from components.child_env import interpreter
+
+
+def local_command(
+    name: str,
+    script: str,
+    environment: Mapping[str, pulumi.Input[str]],
+    triggers: Sequence[Any],
+    opts: pulumi.ResourceOptions,
+    stdin: pulumi.Input[str] | None = None,
+) -> command.local.Command:
+    """Run `script`, which must be idempotent, again whenever something that it is given is new.
+
+    triggers: a new one replaces the command; a new value elsewhere updates it.
+    """
+    return command.local.Command(
+        name,
+        interpreter=interpreter(environment),
+        create=script,
+        stdin=stdin,
+        environment=environment,
+        triggers=triggers,
+        add_previous_output_in_env=False,
+        opts=opts,
+    )

@@ -1,0 +1,43 @@
+"""Whether a repository's objects hold one of the bottle's tokens; remembered, for all of them have to be unpacked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from components.git_folder import git_files, object_bytes
+from components.state import state_folder
+
+_OVERLAP = 64 << 10  # bytes, more than a token has
+
+
+def holds_token(root: Path, holds: Callable[[bytes], bool], secrets: Sequence[bytes]) -> bool:
+    """Whether one is in what of `.git` is copied. holds: looks at bytes. Raises OSError where git cannot read it."""
+    if not secrets:
+        return False
+    folder = root / ".git"
+    names = git_files(root)
+    small = [name for name in names if "objects/" not in name]
+    if any(holds((folder / name).read_bytes()) for name in small):
+        return True
+    known = state_folder("looked") / _name([name for name in names if "objects/" in name], secrets)
+    if known.exists():
+        return False
+    if any(holds(piece) for piece in _overlapping(object_bytes(root))):
+        return True
+    known.touch()
+    return False
+
+
+def _overlapping(pieces: Iterable[bytes]) -> Iterable[bytes]:
+    before = b""
+    for piece in pieces:
+        yield before + piece
+        before = piece[-_OVERLAP:] if len(piece) >= _OVERLAP else (before + piece)[-_OVERLAP:]
+
+
+def _name(objects: Sequence[str], secrets: Sequence[bytes]) -> str:
+    """Of exactly these objects and secrets; slow to make, so that it does not help to guess one."""
+    told = hashlib.sha256("\0".join(objects).encode()).digest()
+    return hashlib.scrypt(b"\0".join(sorted(secrets)), salt=told, n=1 << 13, r=8, p=1, dklen=20).hex()

@@ -1,0 +1,88 @@
+"""The part of docs/manifest.md about how a request finds its route; the table itself judges its examples. Pure."""
+
+from __future__ import annotations
+
+import yaml
+
+from addons.refusal import Refusal
+from components.manifest import EgressRoute
+from components.route_check import Asked, decide, table
+
+ROUTES = """\
+- {host: api.github.com, path: [/repos/acme/project], methods: [GET], token_ref: GITHUB_TOKEN}
+- {host: api.github.com, path: [/repos/acme/project/issues], methods: [GET, POST], token_ref: GITHUB_TOKEN}
+- {host: api.github.com, path: [/repos/acme/project/issues/1], methods: [GET]}
+- {host: "*.example.com", methods: [GET]}
+- {host: files.example.com, path: [/public], methods: [GET, PUT]}
+"""
+REQUESTS = (
+    ("api.github.com", "GET", "/repos/acme/project"),
+    ("api.github.com", "GET", "/repos/acme/project/labels?page=2"),
+    ("api.github.com", "GET", "/repos/acme/project-two"),
+    ("api.github.com", "POST", "/repos/acme/project/labels"),
+    ("api.github.com", "POST", "/repos/acme/project/issues/2/comments"),
+    ("api.github.com", "GET", "/repos/acme/project/issues/1"),
+    ("api.github.com", "POST", "/repos/acme/project/issues/1/comments"),
+    ("api.github.com", "GET", "/repos/acme/project/Issues"),
+    ("api.github.com", "POST", "/repos/acme/project/Issues"),
+    ("api.github.com", "GET", "/repos/acme/project/a%2Fb"),
+    ("www.example.com", "GET", "/any/path"),
+    ("example.com", "GET", "/"),
+    ("files.example.com", "PUT", "/public/x"),
+    ("files.example.com", "GET", "/other"),
+)
+_TEXT = """
+## How a request finds its route
+1. **Host.** An exact host stands before every wildcard, and a longer wildcard before a shorter one. Only the routes
+   of that one pattern count: an exact host takes over from the wildcard, with nothing of what the wildcard allows.
+2. **Path.** A prefix ends where a segment ends: `/a` is for `/a` and `/a/b`, not for `/ab`. The case of letters
+   counts. Of the routes of the host, those with the longest prefix of the path count, and no others: a longer prefix
+   may allow less than a shorter one. A route without `path` is for every path, and is shorter than any prefix. The
+   query is not looked at.
+3. **Method.** One of these routes must name it; the first that does carries the request, with its credential. `GET`
+   does not bring `HEAD` along.
+4. **Two readings.** Some servers mind no case, merge slashes, cut `;x` and last dots off, decode `%2F` or follow
+   `..`. A path that they could read as another one passes where every reading of it is allowed, with the same
+   credential.
+5. **Time.** A route that has ended (`until`) keeps its place in 1 and 2 and carries nothing: no wildcard and no shorter
+   prefix lends its rights to what has ended. Another route with that very host and path counts as ever.
+6. **Capabilities** (`forge`) are those of all routes with that longest prefix, that method and the same credential.
+
+With these routes, as the table itself says:
+
+```yaml
+"""
+
+
+def matching_page() -> str:
+    """The section, Markdown."""
+    rows = [f"| `{method} {host}{path}` | {_verdict(host, method, path)} |" for host, method, path in REQUESTS]
+    return "\n".join([f"{_TEXT}{ROUTES}```\n", "| request | verdict |", "|---|---|", *rows, "", _APPROVAL])
+
+
+def _verdict(host: str, method: str, path: str) -> str:
+    routes = table([EgressRoute.model_validate(told) for told in yaml.safe_load(ROUTES)])
+    found = decide(routes, Asked("https", host, method, path))
+    if isinstance(found, Refusal):
+        return f"refused, `{found.reason}`"
+    return f"by `{' '.join(found.paths) or found.host}`, " + (
+        f"with {found.slot}" if found.slot else "without a credential"
+    )
+
+
+_APPROVAL = """\
+## What an approval adds
+The smallest edit after which the wish passes and nothing that passed before stops; both tables are evaluated before
+it is made. It is made of these, in this order:
+
+- the very route that is there and ends: it ends later, never sooner;
+- the same path: the method is added to its route;
+- a deeper path: a route beside, with a copy of what goes there by the routes around it, and with their credential,
+  which the proposal names (`with your GITHUB_TOKEN`, or `without a credential`);
+- an exact host below a wildcard: copies of the wildcard's routes for that host, and the wish among them.
+
+A path that no route is around goes without a credential. Capabilities are given only to the methods and paths that
+they were asked for. A copy ends when what it was copied from ends. Your own
+edit of a proposal is taken as you write it: without `token_ref` it goes without, and what it takes away is noted
+before you approve.
+"""

@@ -1,0 +1,202 @@
+"""What an `up` changes, from two plans: one line for each thing gained, lost, or otherwise. Nothing is cut. Pure.
+
+`+` is a gain: a place, a right, a key that is trusted, a rule that no longer holds. `-` is a loss, `~` is neither.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from components.plan import SCHEMA
+from components.plan_facts import Facts, differences
+from components.plan_places import Ground, Place, Plan, Right, rights
+from components.plan_words import REACH, lines, when
+
+# What has a line of its own wherever it makes a difference; where it makes none, it is told as what it is.
+_BY_HOST = {
+    ("egress", "routes"), ("pipelock", "allow"), ("pipelock", "allowlist"), ("pipelock", "until"),
+    ("pipelock", "passthrough"), ("pipelock", "trusted"),
+}  # fmt: skip
+_BY_FACTS = {
+    ("agent", "memory"), ("agent", "cpus"), ("agent", "runtime"), ("agent", "apt"), ("agent", "npm"),
+    ("agent", "claude_placeholder"), ("network", "outside"), ("pipelock", "engine"), ("pipelock", "upstream_roots"),
+    ("pipelock", "revocation_lists"), ("pipelock", "dlp_patterns"), ("pipelock", "seed_phrases"), ("stack",),
+}  # fmt: skip
+_GIT_FACTS = {"branches", "force", "deletes", "push_options", "max_push_mb", "max_blob_mb", "review", "rules",
+              "known_hosts_sha256", "rules_sha256", "credential"}  # fmt: skip
+SECRETS = "claude-bottle:secrets:SecretDigests"
+_DIGEST = re.compile(r"[0-9a-f]{16,64}\Z")
+
+
+def changes(old: Plan | None, new: Plan) -> Iterator[str]:
+    """What an `up` would change, in plain words. Plans of older schemas are compared as far as they say something."""
+    if old is None:
+        yield "+ the bottle is new"
+        return
+    if old == new:
+        return
+    try:
+        was, note = upgraded(old, new)
+        told = [
+            *note,
+            *_places(was, new),
+            *(f"{mark} {words}" for mark, words in differences(*map(Facts.of, (was, new)))),
+        ]
+    except (KeyError, TypeError, AttributeError, ValueError):
+        # Of another version, or not a plan: all that differs, as it is.
+        yield "~ the plan of the running bottle is of another version; what differs:"
+        yield from _rest(old, new, ())
+        return
+    told += _rest(was, new, told)
+    # Two spellings of one thing, as 1g and 1024m.
+    yield from told or (f"~ {'.'.join(path)}: {_text(a)} → {_text(b)}" for path, a, b in _differing(was, new))
+
+
+def secrets_changed(steps: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """A line for each secret whose value is another than the one in use, from the steps of a preview."""
+    for step in steps:
+        if f"{SECRETS}::" not in step["urn"]:
+            continue
+        was, now = (
+            ((step.get(f"{age}State") or {}).get("inputs") or {}).get("digests") or {} for age in ("old", "new")
+        )
+        for name in sorted(was.keys() & now.keys()):
+            if was[name] != now[name] and all(_DIGEST.match(str(one[name])) for one in (was, now)):
+                yield f"~ the secret {name} has another value than the one in use"
+
+
+def upgraded(old: Plan, new: Plan) -> tuple[Plan, list[str]]:
+    """A plan of schema 1 as one of today's, and what cannot be told from it. new: what it is compared with."""
+    if old["schema"] == SCHEMA:
+        return old, []
+    if old["schema"] != 1:
+        raise ValueError("unknown schema")
+    slots, pipelock = old["egress"]["token_slots"], old["pipelock"]
+    routes = [
+        {
+            **{key: value for key, value in route.items() if key != "token_slot"},
+            "token_ref": slots.get(route["token_slot"]),
+        }
+        for route in old["egress"]["routes"]
+    ]
+    there = new["pipelock"]
+    patterns = {one["name"]: one["sha256"] for one in there["dlp_patterns"]}
+    now = {remote["name"]: remote for remote in new["git_remotes"]}
+    unknown = ("known_hosts_sha256", "rules_sha256")
+    files = {
+        key: [{"file": name, "sha256": _known(there[key], name)} for name in pipelock.get(key, [])]
+        for key in ("upstream_roots", "revocation_lists")
+    }
+    made = {
+        **old,
+        "schema": SCHEMA,
+        "agent": {**old["agent"], "env": {name: new["agent"]["env"].get(name) for name in old["agent"]["env"]}},
+        "egress": {**old["egress"], "routes": routes},
+        "pipelock": {
+            **pipelock,
+            **files,
+            "allow": there["allow"],
+            "dlp_patterns": [{"name": name, "sha256": patterns.get(name)} for name in pipelock["dlp_patterns"]],
+            "seed_phrases_wanted": there["seed_phrases_wanted"],
+        },
+        "git_remotes": [
+            {"push_options": [], **remote, **{key: now.get(remote["name"], {}).get(key) for key in unknown}}
+            for remote in old["git_remotes"]
+        ],
+    }
+    note = "the plan of the running bottle is an older one: what is in files, patterns and variables is not compared"
+    return made, [f"~ {note}"]
+
+
+def _known(files: list[dict[str, Any]], name: str) -> str | None:
+    return next((one["sha256"] for one in files if one["file"] == name), None)
+
+
+def _places(old: Plan, new: Plan) -> Iterator[str]:
+    ground = Ground((old, new))
+    was, now = rights(old, ground), rights(new, ground)
+    for mark, word, before, after in (("-", "loses", now, was), ("+", "gains", was, now)):
+        given: dict[Place, dict[Right, str]] = {}
+        for place, there in after.items():
+            for right, spans in there.items():
+                so_far = before.get(place, {}).get(right, frozenset())
+                if spans <= so_far:
+                    continue
+                time = when(spans, ground)
+                if so_far:
+                    other = f"{'so far' if mark == '+' else 'from now on'}{when(so_far, ground) or ' without an end'}"
+                    time = f"{time or ', without an end'} ({other})"
+                given.setdefault(place, {})[right] = time
+        for line in lines(given, ground):
+            yield (
+                f"{mark} the agent {word} {line}"
+                if line.kind == REACH
+                else f"{mark} {'' if mark == '+' else 'no longer: '}{line}"
+            )
+
+
+def _rest(old: Plan, new: Plan, told: Iterable[str]) -> Iterator[str]:
+    """What differs and has no line yet, each as it is."""
+    said = " ".join(told)
+    for path, was, now in sorted(_differing(old, new), key=lambda one: one[0]):
+        if path in _BY_FACTS | _BY_HOST and _in_another_order(was, now):
+            if path != ("pipelock", "allowlist"):  # which follows the routes
+                yield f"~ {'.'.join(path)}: the same in another order"
+            continue
+        if path in _BY_FACTS or path[:2] == ("egress", "token_slots"):
+            continue
+        if path in _BY_HOST and isinstance(was, list) and isinstance(now, list):
+            yield from _items(path, was, now, said)
+        elif path[:2] == ("pipelock", "until") and path[2] in said:
+            continue
+        elif path == ("git_remotes",) and isinstance(was, list) and isinstance(now, list):
+            yield from _remotes(was, now)
+        else:
+            yield f"~ {'.'.join(path)}: {_text(was)} → {_text(now)}"
+
+
+def _in_another_order(was: Any, now: Any) -> bool:
+    return isinstance(was, list) and isinstance(now, list) and sorted(map(_text, was)) == sorted(map(_text, now))
+
+
+def _items(path: tuple[str, ...], was: list[Any], now: list[Any], said: str) -> Iterator[str]:
+    gone, come = ([one for one in some if one not in others] for some, others in ((was, now), (now, was)))
+    for mark, items in (("taken out", gone), ("added", come)):
+        for one in items:
+            host = one["host"] if isinstance(one, Mapping) else one
+            if str(host) not in said:
+                yield f"~ {'.'.join(path)}: {mark}: {_text(one)}"
+    texts = (
+        [{(r["host"], *r["path"]): r["description"] for r in some} for some in (was, now)]
+        if path[1] == "routes"
+        else []
+    )
+    if texts:
+        for key in texts[0].keys() & texts[1].keys():
+            if texts[0][key] != texts[1][key]:
+                yield f"~ description of {' '.join(key)}: {_text(texts[0][key])} → {_text(texts[1][key])}"
+    if not gone and not come:
+        yield f"~ {'.'.join(path)}: in another order"
+
+
+def _remotes(was: list[Any], now: list[Any]) -> Iterator[str]:
+    before, after = ({remote["upstream"]: remote for remote in some} for some in (was, now))
+    for url in before.keys() & after.keys():
+        for path, old, new in _differing(before[url], after[url]):
+            if path[0] not in _GIT_FACTS:
+                yield f"~ git {url}: {'.'.join(path)}: {_text(old)} → {_text(new)}"
+
+
+def _differing(old: Any, new: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in {**old, **new}:
+            yield from _differing(old.get(key), new.get(key), (*path, str(key)))
+    elif old != new:
+        yield path, old, new
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

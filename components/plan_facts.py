@@ -1,0 +1,156 @@
+"""What a plan gives and holds back besides what it lets through: git, DLP, the agent's own. Pure.
+
+Each thing is one fact with words of its own, so that two plans are compared fact by fact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from addons.injection import auth_header
+from components.container import megabytes
+from components.ref_globs import covered
+
+Plan = Mapping[str, Any]
+Key = tuple[str, ...]
+
+
+@dataclass
+class Facts:
+    """Key to heading and words. gives: a new one is a gain. holds: one that goes is a gain. amounts: number, unit and
+    words; more is a gain.
+    """
+
+    gives: dict[Key, tuple[str, str]] = field(default_factory=dict)
+    holds: dict[Key, tuple[str, str]] = field(default_factory=dict)
+    amounts: dict[Key, tuple[str, float, str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, plan: Plan) -> Facts:
+        """All facts of a plan."""
+        facts = cls()
+        for fill in (_agent, _pipelock, _git):
+            fill(plan, facts)
+        return facts
+
+
+def _agent(plan: Plan, facts: Facts) -> None:
+    agent, workspace = plan["agent"], plan["workspace"]
+    facts.amounts["memory",] = ("agent", megabytes(agent["memory"]), "MB of memory")
+    facts.amounts["cpus",] = ("agent", agent["cpus"], "cpus")
+    for kind in ("apt", "npm"):
+        facts.gives |= {(kind, one): ("agent", f"{kind} package {one}") for one in agent[kind]}
+    if agent["runtime"]:
+        facts.holds["runtime", agent["runtime"]] = ("agent", f"runs in {agent['runtime']}")
+    if agent["claude_placeholder"]:
+        words = "a placeholder for Claude Code, so that it believes it is signed in"
+        facts.gives["placeholder",] = ("injected", words)
+    for skill in plan["skills"]:
+        facts.gives["skill", skill["name"], skill["source"]] = (
+            "copied in",
+            f"skill {skill['name']} from {skill['source']}",
+        )
+    if workspace and workspace["mode"] == "mount":
+        facts.gives["mount", workspace["source"]] = (
+            "mounted",
+            f"workspace: {workspace['source']}, which the agent can write to",
+        )
+    elif workspace:
+        facts.gives["copy", workspace["source"]] = ("copied in", f"workspace: a copy of {workspace['source']}")
+        if workspace["copy_git"]:
+            facts.gives["copy git", workspace["source"]] = ("copied in", f"the .git of {workspace['source']}")
+    outside = plan["network"]["outside"]
+    facts.gives["outside", outside] = ("network", f"outside by {_network(outside)}")
+    if plan["supervise"]:
+        facts.gives["supervise",] = ("supervise", "the agent can ask you for what was refused")
+
+
+def _network(outside: str) -> str:
+    return "a network of its own" if outside == "own" else f"the Docker network {outside}"
+
+
+def _pipelock(plan: Plan, facts: Facts) -> None:
+    pipelock = plan["pipelock"]
+    facts.gives["engine", pipelock["engine"]] = ("DLP", f"what leaves is read by the engine {pipelock['engine']}")
+    for one in pipelock["dlp_patterns"]:
+        facts.holds["pattern", one["name"], str(one["sha256"])] = (
+            "DLP",
+            f"looks for your pattern {one['name']} (sha256 {_digest(one)})",
+        )
+    if pipelock["engine"] == "builtin":
+        for rule in pipelock["disabled_rules"]:
+            facts.gives["rule off", rule] = ("DLP", f"does not look for what the rule {rule} finds")
+        facts.amounts["stream",] = ("DLP", -pipelock["max_body_mb"], "MB, from which on a body is read in pieces")
+    else:
+        filled = {auth_header(route["auth_scheme"]) for route in plan["egress"]["routes"]} - {""}
+        for name in sorted(filled):
+            facts.gives["header", name] = ("DLP", f"does not look at the header {name}, on any host")
+    if pipelock["seed_phrases"]:
+        facts.holds["seed phrases",] = ("DLP", "looks for seed phrases")
+    for one in pipelock["upstream_roots"]:
+        words = f"servers that prove themselves by {one['file']} (sha256 {_digest(one)})"
+        facts.gives["root", one["file"], str(one["sha256"])] = ("trusted roots", words)
+    for one in pipelock["revocation_lists"]:
+        words = f"refuses the certificates that {one['file']} names (sha256 {_digest(one)})"
+        facts.holds["revoked", one["file"], str(one["sha256"])] = ("trusted roots", words)
+
+
+def _git(plan: Plan, facts: Facts) -> None:
+    for remote in plan["git_remotes"]:
+        url = remote["upstream"]
+
+        def say(words: str, *key: str, holds: bool = False, at: str = url) -> None:
+            (facts.holds if holds else facts.gives)["git", at, *key] = ("git", f"git {at}: {words}")
+
+        say("fetch", "fetch")
+        for glob in remote["branches"]:
+            say(f"push to {glob}", "push", glob)
+        for word in ("force", "deletes"):
+            if remote[word] == "allow":
+                say(f"{word} allowed", word)
+        for option in remote["push_options"]:
+            say(f"push option {option}", "option", option)
+        say(f"with {remote['credential']}", "credential", remote["credential"])
+        if remote["known_hosts_sha256"]:
+            key = remote["known_hosts_sha256"]
+            say(f"to a host with your known_hosts (sha256 {key[:16]})", "known_hosts", key)
+        rules = remote["rules_sha256"]
+        said = f"your rules (sha256 {rules[:16]})" if rules else "gitleaks' own rules"
+        say(f"every commit scanned by {said}", "rules", rules or "")
+        if remote["review"]:
+            say("each push waits for your review", "review", holds=True)
+        facts.amounts["git", url, "push"] = ("git", remote["max_push_mb"], f"MB a push to {url}")
+        facts.amounts["git", url, "blob"] = ("git", remote["max_blob_mb"], f"MB a file to {url}")
+
+
+def differences(old: Facts, new: Facts) -> Iterator[tuple[str, str]]:
+    """`+` or `-` and words, for each thing that one of them gives more than the other."""
+    for mark, more, less in (("-", old, new), ("+", new, old)):
+        for key, (_, words) in more.gives.items():
+            if key not in less.gives and not _given(key, less):
+                yield mark, words
+        for key, (_, words) in less.holds.items():
+            there = key[0] != "git" or (*key[:2], "fetch") in old.gives.keys() & new.gives.keys()
+            if key not in more.holds and there:
+                yield mark, f"no longer held to: {words}" if mark == "+" else f"held to from now on: {words}"
+    for key in old.amounts.keys() & new.amounts.keys():
+        was, now, unit = old.amounts[key][1], new.amounts[key][1], new.amounts[key][2]
+        if was != now:
+            yield "+" if now > was else "-", f"{abs(now):g} {unit} (so far {abs(was):g})"
+
+
+def _given(key: Key, facts: Facts) -> bool:
+    """Whether a right to push is within others that are there."""
+    *start, last = key
+    others = [other[-1] for other in facts.gives if other[:-1] == tuple(start)]
+    if key[0] == "git" and key[2:3] == ("push",):
+        return covered(last, others)
+    if key[0] == "git" and key[2:3] == ("option",):
+        return any(last.startswith(other.removesuffix("*")) for other in others if other.endswith("=*"))
+    return False
+
+
+def _digest(one: Mapping[str, Any]) -> str:
+    return str(one["sha256"])[:16]

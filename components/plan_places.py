@@ -1,0 +1,224 @@
+"""What a plan lets through, place by place: by evaluating its own table at every place that any rule tells apart. Pure.
+
+A place is a host pattern, a path prefix and a method; what holds there is a set of rights, each with the spans of time
+in which it does. Nothing here compares rules as they are written: two plans with other rules and the same effect have
+the same rights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Any
+
+from addons.egress_core import DEFAULT_METHODS, Route, RouteTable, carried
+from addons.egress_paths import by_path
+from addons.hosts import any_match, host_matches
+from addons.injection import auth_header
+from addons.refusal import Refusal
+from addons.until import ended, parse_until
+
+Plan = Mapping[str, Any]
+Right = tuple[str, ...]
+OTHER_METHOD = "any other method"
+DISGUISES = frozenset(["PUT", "PATCH", "DELETE"])  # as addons/egress_checks.py: who has them all may name one in a form
+_OVER = 0.0
+_NAME = "zz9"  # for a host below a wildcard, and a path that no rule names
+UNCLEAR = f"/{_NAME}%2F{_NAME}"  # a path that servers may read as any
+
+
+@dataclass(frozen=True)
+class Place:
+    """method: "" for what is so of a whole host. unsure: the path is one that servers read in more than one way."""
+
+    host: str
+    path: str = ""
+    method: str = ""
+    unsure: bool = False
+
+
+@dataclass
+class Ground:
+    """All that some plans tell apart. ends: when something ends, seconds since the epoch, in order, all to come."""
+
+    plans: Sequence[Plan]
+    ends: list[float] = field(init=False)
+    hosts: dict[str, str] = field(init=False)  # pattern to a host that stands for it and for no longer pattern
+
+    def __post_init__(self) -> None:
+        routes = [route for plan in self.plans for route in plan["egress"]["routes"]]
+        told = [route.get("until") for route in routes]
+        told += [when for plan in self.plans for when in plan["pipelock"]["until"].values()]
+        self.ends = sorted({when for text in told if text and not ended(when := parse_until(text))})
+        patterns = dict.fromkeys(route["host"] for route in routes)
+        for plan in self.plans:
+            pipelock = plan["pipelock"]
+            for one in (*pipelock["allowlist"], *pipelock["passthrough"], *pipelock["trusted"]):
+                patterns.setdefault(one)
+        self.hosts = {one: _stands_for(one, patterns) for one in patterns if "." in one}  # not egress itself
+
+    def routes(self, host: str) -> list[Mapping[str, Any]]:
+        """The routes of all plans that may have a say in what goes to a host."""
+        return [route for plan in self.plans for route in plan["egress"]["routes"] if host_matches(route["host"], host)]
+
+    def above(self, pattern: str) -> str | None:
+        """The longest other pattern that stands for all that this one does."""
+        name = pattern.removeprefix("*.")
+        wild = [one for one in self.hosts if one.startswith("*.") and one != pattern]
+        found = [one for one in wild if host_matches(one, name)]
+        return max(found, key=len, default=None)
+
+
+def rights(plan: Plan, ground: Ground) -> dict[Place, dict[Right, frozenset[int]]]:
+    """Place to right to the spans in which it holds: span 0 is now, span n begins with the nth of `ground.ends`."""
+    found: dict[Place, dict[Right, frozenset[int]]] = {}
+    for span, at in enumerate([_OVER, *ground.ends]):
+        look = _Look.of(plan, at)
+        for pattern, host in ground.hosts.items():
+            for place, right in _at_host(look, ground, pattern, host):
+                there = found.setdefault(place, {})
+                there[right] = there.get(right, frozenset()) | {span}
+    return found
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One plan at one time."""
+
+    plan: Plan
+    table: RouteTable
+    allowed: tuple[str, ...]
+
+    @classmethod
+    def of(cls, plan: Plan, at: float) -> _Look:
+        pipelock = plan["pipelock"]
+        over = {host for host, text in pipelock["until"].items() if _is_over(text, at)}
+        allowed = tuple(one for one in pipelock["allowlist"] if one not in over)
+        return cls(plan, RouteTable(tuple(route_of(told, at) for told in plan["egress"]["routes"]), ""), allowed)
+
+    @property
+    def routed(self) -> bool:
+        return bool(self.plan["agent"]["proxy"] == "egress")
+
+
+def route_of(told: Mapping[str, Any], at: float = _OVER) -> Route:
+    """A route of a plan as egress has it at a time; tokens go by their names."""
+    scheme, ref = told.get("auth_scheme"), told.get("token_ref")
+    route = Route(told["host"], tuple(told["path"]), tuple(told["methods"]), scheme, ref)
+    return replace(
+        route,
+        until=_OVER if _is_over(told.get("until"), at) else None,
+        allow_headers=frozenset(told.get("allow_headers", ())),
+        allow_ranges=bool(told.get("allow_ranges")),
+        forge=frozenset(told.get("forge", ())),
+    )
+
+
+def paths(ground: Ground, host: str) -> dict[str, bool]:
+    """The prefixes that rules of a host name, and each of them in the spelling of another, and with what some servers
+    cut off; path to whether it is such a spelling.
+    """
+    routes = ground.routes(host)
+    named = [path for route in routes for path in route["path"]]
+    # Below `/` is every path that servers read alike; without a rule on paths also what they do not.
+    plain = dict.fromkeys(named if "/" in named and all(route["path"] for route in routes) else ["", *named], False)
+    if not named:
+        return plain
+    spelled = [one + path[len(one) :] for path in plain for one in plain if path.lower().startswith(one.lower())]
+    spelled += [f"{path.rstrip('/')};{_NAME}" for path in plain if path.rstrip("/")]
+    return {**dict.fromkeys((*spelled, UNCLEAR), True), **plain}
+
+
+def _at_host(look: _Look, ground: Ground, pattern: str, host: str) -> Iterator[tuple[Place, Right]]:
+    pipelock = look.plan["pipelock"]
+    unread = any_match(pipelock["passthrough"], host)
+    if not any_match(look.allowed, host):
+        return
+    reached = False
+    if look.routed:
+        for place, right in _by_routes(look, ground, pattern, host):
+            reached = True
+            yield place, right
+    else:
+        reached = True
+        pushes = unread or pipelock["engine"] != "builtin"
+        for place, right in product(_everywhere(ground, pattern, host), _all_rights(ground, host, pushes)):
+            yield place, right
+    if not reached:
+        return
+    if unread:
+        yield Place(pattern), ("unread",)
+    if any_match(pipelock["trusted"], host):
+        yield Place(pattern), ("internal",)
+    injected = look.table.injected_headers(host) if look.routed else frozenset()
+    if not injected:
+        yield Place(pattern), ("own",)
+    filled = {auth_header(route.get("auth_scheme")) for route in ground.routes(host)} - {""}
+    yield from ((Place(pattern), ("own", name)) for name in sorted(filled - injected) if injected)
+
+
+def _everywhere(ground: Ground, pattern: str, host: str) -> Iterator[Place]:
+    for path, unsure in paths(ground, host).items():
+        yield from (Place(pattern, path, method, unsure) for method in _methods(ground, host))
+
+
+def _all_rights(ground: Ground, host: str, pushes: bool) -> Iterator[Right]:
+    """Without an egress nothing but the host is judged."""
+    yield from (("pass", ""), ("free",), ("ranges",), ("disguise",))
+    routes = ground.routes(host)
+    yield from (("header", name) for name in {name for route in routes for name in route.get("allow_headers", ())})
+    yield from (("forge", name, "") for name in {name for route in routes for name in route.get("forge", ())})
+    if pushes:
+        yield ("push",)
+
+
+def _by_routes(look: _Look, ground: Ground, pattern: str, host: str) -> Iterator[tuple[Place, Right]]:
+    routes = look.table.candidates(host)
+    named = {capability for route in routes for capability in route.forge}
+    if not routes:
+        return
+    for path, unsure in paths(ground, host).items():
+        readings = by_path(routes, path or f"/{_NAME}")
+        if isinstance(readings, Refusal):
+            continue
+        for method in _methods(ground, host):
+            place = Place(pattern, path, method, unsure)
+            verdict = carried(readings, "https", host, method, None)
+            if isinstance(verdict, Route):
+                yield from ((place, right) for right in _rights(verdict))
+            for capability in named:
+                verdict = carried(readings, "https", host, method, capability)
+                if isinstance(verdict, Route) and capability in verdict.forge:
+                    yield place, ("forge", capability, _credential(verdict))
+
+
+def _rights(route: Route) -> Iterator[Right]:
+    yield "pass", _credential(route)
+    yield from (("header", name) for name in route.allow_headers)
+    if route.allow_ranges:
+        yield ("ranges",)
+    if set(route.methods) >= DISGUISES:
+        yield ("disguise",)
+
+
+def _credential(route: Route) -> str:
+    return f"{route.auth_scheme} {route.slot}" if route.slot else ""
+
+
+def _methods(ground: Ground, host: str) -> list[str]:
+    routed = all(plan["agent"]["proxy"] == "egress" for plan in ground.plans)
+    more = [] if routed else [*DEFAULT_METHODS, OTHER_METHOD]
+    return list(dict.fromkeys([*(method for route in ground.routes(host) for method in route["methods"]), *more]))
+
+
+def _is_over(text: str | None, at: float) -> bool:
+    return text is not None and (ended(end := parse_until(text)) or end <= at)
+
+
+def _stands_for(pattern: str, others: Iterable[str]) -> str:
+    if not pattern.startswith("*."):
+        return pattern
+    taken = set(others)
+    names = (f"{_NAME}{'x' * more}.{pattern[2:]}" for more in range(len(taken) + 1))
+    return next(name for name in names if not taken & {name, f"*.{name}"})

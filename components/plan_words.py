@@ -1,0 +1,160 @@
+"""Rights at places (components/plan_places.py) as sentences for people: as few as say all of it, none cut. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from addons.egress_core import DEFAULT_METHODS
+from addons.egress_paths import below
+from addons.forge_api import CAPABILITIES
+from addons.until import write_until
+from components.plan_places import DISGUISES, OTHER_METHOD, UNCLEAR, Ground, Place, Right, paths
+
+Given = Mapping[Place, Mapping[Right, str]]  # place to right to words about its time
+Spans = frozenset[int]
+REACH, UNREAD, INTERNAL, OWN = "can reach", "not read", "internal", "own credentials"
+_OF_HOST = {"unread": UNREAD, "internal": INTERNAL, "own": OWN}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that is so of some hosts. kind: one of the four above."""
+
+    kind: str
+    hosts: str
+    words: str
+
+    def __str__(self) -> str:
+        return f"{self.hosts}: {self.words}"
+
+
+def when(spans: Spans, ground: Ground) -> str:
+    """From when and until when something is so; "" for now and for good."""
+    begin, end = min(spans, default=0), max(spans, default=0)
+    since = f", from {write_until(ground.ends[begin - 1])}" if begin else ""
+    return since + (f", until {write_until(ground.ends[end])}" if end < len(ground.ends) else "")
+
+
+def lines(given: Given, ground: Ground, *, whole: bool = False) -> list[Line]:
+    """What is given, in the order of the hosts. whole: it is all that a plan gives, not a part of it."""
+    bodies: dict[tuple[str, str], list[str]] = {}
+    for pattern, host in ground.hosts.items():
+        here = {place: rights for place, rights in given.items() if place.host == pattern}
+        for body in dict.fromkeys([*_reached(here, ground, host, whole), *_of_host(here)]):
+            bodies.setdefault(body, []).append(pattern)
+    told = []
+    for (kind, words), patterns in bodies.items():
+        for top, but in _tops(patterns, ground.hosts, ground.above):
+            told.append(Line(kind, f"{top} (but not {_or(but)})" if but else top, words))
+    order = [REACH, UNREAD, INTERNAL, OWN]
+    places = {pattern: index for index, pattern in enumerate(ground.hosts)}
+    return sorted(told, key=lambda line: (order.index(line.kind), places[line.hosts.partition(" ")[0]]))
+
+
+def _of_host(here: Given) -> Iterator[tuple[str, str]]:
+    for place, rights in here.items():
+        for right, time in rights.items() if not place.method else ():
+            words = {
+                "unread": "what is said there is not looked at for secrets",
+                "internal": "may be an internal address",
+                "own": f"the agent's own {right[1] if len(right) > 1 else 'credentials'} may pass",
+            }[right[0]]
+            yield _OF_HOST[right[0]], words + time
+
+
+def _reached(here: Given, ground: Ground, host: str, whole: bool) -> Iterator[tuple[str, str]]:
+    sure = [path for path, unsure in paths(ground, host).items() if not unsure]
+    known = {(place.method, item) for place, rights in here.items() if not place.unsure for item in rights.items()}
+    by_rights: dict[tuple[bool, str, frozenset[tuple[Right, str]]], list[str]] = {}
+    for place, rights in here.items():
+        left = frozenset(i for i in rights.items() if not (place.unsure and (place.method, i) in known))
+        if place.method and left:
+            by_rights.setdefault((place.unsure, place.path, left), []).append(place.method)
+    by_methods: dict[tuple[bool, frozenset[tuple[Right, str]], tuple[str, ...]], list[str]] = {}
+    for (unsure, path, left), several in by_rights.items():
+        by_methods.setdefault((unsure, left, tuple(several)), []).append(path)
+    for (unsure, left, methods), there in by_methods.items():
+        if unsure:
+            where = f"what servers may read as {' or '.join(path or 'any path' for path in there)}"
+        else:
+            where = _where(there, sure)
+            if whole and UNCLEAR in paths(ground, host) and not any(place.path == UNCLEAR for place in here):
+                where = where.replace("every path", "every path that servers read alike", 1)
+        yield REACH, _phrase(methods, where, dict(left), whole)
+
+
+def _where(there: list[str], all_paths: list[str]) -> str:
+    def above(path: str) -> str | None:
+        return max((one for one in all_paths if one != path and below(one, path)), key=len, default=None)
+
+    told = _tops(there, all_paths, above)
+    return " or ".join(f"{path or 'every path'}{f' (but not {_or(but)})' if but else ''}" for path, but in told)
+
+
+def _or(names: list[str]) -> str:
+    return " or ".join(names)
+
+
+def _tops(
+    there: Iterable[str], everything: Iterable[str], above: Callable[[str], str | None]
+) -> Iterator[tuple[str, list[str]]]:
+    """Of some names those that are not below another of them, each with what below it is not among them."""
+    found, rest = set(there), [one for one in everything if above(one) is not None]
+    for one in there:
+        if above(one) not in found:
+            inside = [name for name in rest if name not in found and _root(name, found, above) == one]
+            yield one, inside
+
+
+def _root(name: str, found: set[str], above: Callable[[str], str | None]) -> str | None:
+    """The top that a name is directly left out of; None where what it is below of is left out itself."""
+    parent = above(name)
+    if parent not in found:
+        return None
+    while (upper := above(parent)) in found:
+        parent = str(upper)
+    return parent
+
+
+def _phrase(methods: tuple[str, ...], where: str, rights: dict[Right, str], whole: bool) -> str:
+    times = set(rights.values())
+    common = times.pop() if len(times) == 1 else None
+    said = [f"{_methods(methods)} on {where}"]
+    passes = [right for right in rights if right[0] == "pass"]
+    free = any(right[0] == "free" for right in rights)
+
+    def add(words: str, right: Right) -> None:
+        said.append(f", {words}{'' if common is not None else rights[right]}")
+
+    for right in passes:
+        if right[1] or common is None or not free:
+            add(f"with {right[1]}" if right[1] else "without a credential", right)
+    for right in sorted(rights):
+        kind = right[0]
+        if kind == "free":
+            add("any request at all, for there is no egress", right)
+        elif kind == "push":
+            add("a git push too", right)
+        elif free:
+            continue
+        elif kind == "header":
+            add(f"may send {right[1]}", right)
+        elif kind == "ranges":
+            add("may ask for ranges", right)
+        elif kind == "forge":
+            other = f" with {right[2] or 'no credential'}" if ("pass", right[2]) not in rights else ""
+            add(f"MAY {CAPABILITIES.get(right[1], right[1])}{other}", right)
+        elif kind == "disguise" and not (passes and set(methods) >= DISGUISES):
+            add("may name another method in a header or a form", right)
+    if whole and passes and set(methods) >= DISGUISES and not free and ("disguise",) not in rights:
+        said.append(", none by another's name")
+    return "".join(said) + (common or "")
+
+
+def _methods(methods: tuple[str, ...]) -> str:
+    if set(methods) >= {*DEFAULT_METHODS, OTHER_METHOD}:
+        return "any method"
+    usual = [one for one in DEFAULT_METHODS if one in methods]
+    rest = [one for one in methods if one not in DEFAULT_METHODS]
+    return ", ".join([*(["every method"] if len(usual) == len(DEFAULT_METHODS) else usual), *rest])

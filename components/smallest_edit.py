@@ -1,0 +1,239 @@
+"""What is added to the routes of a manifest so that one wish passes, and nothing that passed before stops. Pure.
+
+Guaranteed by evaluating both tables (components/route_check.py): what was wished for passes, whatever passed before
+passes still with the same credential, at every time. Nothing else is gained: what a new prefix or a new exact host
+would shadow is copied there. How paths and methods match is in docs/manifest.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from addons.egress_paths import below, most_specific
+from addons.hosts import host_matches
+from addons.refusal import Refusal
+from addons.until import parse_until
+from components.manifest import EgressRoute
+from components.route_check import Asked, decide, gained, in_table, instance, is_over, lost, strips_more, table
+
+Credential = tuple[str | None, str | None]
+
+
+class EditError(ValueError):
+    """No edit does what was asked for without taking something away; the message says why."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """changed: index of a route to what takes its place. added: the routes behind. notes: for the owner to know."""
+
+    changed: Mapping[int, EgressRoute]
+    added: tuple[EgressRoute, ...]
+    notes: tuple[str, ...] = ()
+
+    def on(self, routes: Sequence[EgressRoute]) -> list[EgressRoute]:
+        """The routes with this edit."""
+        return [*(self.changed.get(index, route) for index, route in enumerate(routes)), *self.added]
+
+
+def credential_around(routes: Sequence[EgressRoute], wish: EgressRoute) -> tuple[EgressRoute, str]:
+    """The wish with the credential of the routes around it on the same host, and what the owner should know of that.
+
+    Without one where nothing is around it, or where the routes around it have different ones.
+    """
+    own = [route for route in routes if route.host == wish.host]
+    around = [route for path in wish.path or [""] for route in _live(_around(own, path))]
+    if all(any(method in route.methods for route in around) for method in wish.methods):
+        around = [route for route in around if not set(route.methods).isdisjoint(wish.methods)]
+    if len({_credential(route) for route in around}) == 1:
+        return _copy(wish, token_ref=around[0].token_ref, auth_scheme=around[0].auth_scheme), ""
+    others = sorted({route.token_ref for route in _live(own) if route.token_ref})
+    note = f"other paths of {wish.host} go with your {' or '.join(others)}; this one goes without" if others else ""
+    return _copy(wish, token_ref=None, auth_scheme=None), note
+
+
+def smallest(routes: Sequence[EgressRoute], wish: EgressRoute, *, owner: bool = False) -> Edit:
+    """The edit that gives a wish: host, paths, methods, credential, capabilities, end. Raises EditError.
+
+    owner: the wish is the owner's own words. Then it may give what passes already another credential, and what it takes
+    away is noted.
+    """
+    edit = _made(routes, wish, owner)
+    after = edit.on(routes)
+    gone = lost(routes, after)
+    if gone and not owner:
+        raise EditError(f"with this, {gone} would not pass any more as it does now; edit the routes yourself")
+    if not owner and (more := gained(routes, after, wish)):
+        raise EditError(f"with this, {more} would pass as well, which was not asked for; edit the routes yourself")
+    notes = [*_ends(wish, edit, after), *(_exceptions(routes, wish) if after != list(routes) else ())]
+    if gone:
+        notes.append(f"this takes away: {gone} does not pass any more as it does now")
+    if host := strips_more(routes, after):
+        notes.append(f"credentials that the agent itself sends to {host} are taken out from now on")
+    return Edit(edit.changed, edit.added, (*notes, *_does_not_pass(after, wish)))
+
+
+def _made(routes: Sequence[EgressRoute], wish: EgressRoute, owner: bool) -> Edit:
+    """The edit. What has ended still holds its place, so when a route ends nothing else comes in or out of force."""
+    made = _longer(list(routes), wish)
+    for path in _prefixes(routes, wish):
+        made = _give(made, wish, path, owner)
+    return _as_edit(routes, made)
+
+
+def _prefixes(routes: Sequence[EgressRoute], wish: EgressRoute) -> list[str]:
+    """The prefixes of a wish, the shortest first. Raises EditError where routes have both `/` and no path.
+
+    The two are the same to people, and in conflict in a manifest: either is written as the routes of the host have it.
+    """
+    base = [route for route in routes if route.host == wish.host] or _wider(routes, wish.host)
+    whole, slash = any(not route.path for route in base), any("/" in route.path for route in base)
+    everywhere = "" if whole else "/" if slash else None
+    prefixes = sorted(wish.path, key=len) or [""]
+    if whole and slash and not {"", "/"}.isdisjoint(prefixes):
+        raise EditError(f"the routes of {wish.host} have both the path / and none; make one of them first")
+    return [everywhere if path in ("", "/") and everywhere is not None else path for path in prefixes]
+
+
+def _does_not_pass(after: Sequence[EgressRoute], wish: EgressRoute) -> Iterator[str]:
+    there = table(after)
+    for path in (wish.path or ["/"]) if not is_over(wish) else ():
+        for method in wish.methods:
+            verdict = decide(there, Asked("https", instance(wish.host), method, path))
+            if isinstance(verdict, Refusal) and (wish.path or verdict.reason == "forge_write"):
+                if verdict.reason != "forge_write":
+                    raise EditError(f"no route lets {method} {path} through: {verdict.message}")
+                yield f"{method} of {path} itself stays refused: {verdict.message}"
+
+
+def _give(routes: list[EgressRoute], wish: EgressRoute, path: str, owner: bool) -> list[EgressRoute]:
+    """The routes with what one path of the wish needs; they begin with the given ones, of which some allow more."""
+    own, wider = [route for route in routes if route.host == wish.host], _wider(routes, wish.host)
+    around = _around(own or wider, path)
+    missing = [m for m in wish.methods if not _passes(_live(around), m, wish, owner)]
+    if not missing:
+        return routes
+    copied = [] if own else [_copy(route, host=wish.host) for route in wider]
+    if copied:
+        around = _around(copied, path)
+    in_place = any(path in (route.path or [""]) for route in around)
+    around = _live(around)
+    kept = [] if in_place else [_copy(route, path=[path]) for route in around]
+    there = [path] if path else []
+    lent: list[EgressRoute] = []
+    for route in around:
+        given = {m for other in lent for m in other.methods}
+        again = [m for m in missing if m in route.methods and m not in given]
+        if owner and _credential(route) != _credential(wish):
+            continue
+        if again and _credential(route) != _credential(wish):
+            raise EditError(f"{' and '.join(again)} goes with another credential there than the rest; ask for it alone")
+        if again:  # the same once more, with the capabilities: it ends by itself and takes nothing with it
+            lent.append(_copy(route, path=there, methods=again, forge=wish.forge, until=wish.until))
+    plain = [m for m in missing if not any(m in route.methods for route in lent)]
+    if owner and not in_place:
+        kept = [_copy(route, methods=left) for route in kept if (left := [m for m in route.methods if m not in plain])]
+    made = [*routes, *copied]
+    if not plain:
+        return [*made, *kept, *lent]
+    new = _copy(wish, path=there, methods=plain)
+    for places in (made, kept):
+        for index, route in enumerate(places):
+            if _same(route, new, "methods", "description"):
+                description = route.description if places is made else new.description
+                places[index] = _copy(route, methods=[*route.methods, *plain], description=description)
+                return [*made, *kept, *lent]
+    return [*made, *kept, *lent, new]
+
+
+def _passes(around: Sequence[EgressRoute], method: str, wish: EgressRoute, owner: bool) -> bool:
+    """Whether what is around a path lets a method through already, with all that the wish names."""
+    carrying = [route for route in around if method in route.methods]
+    if not carrying or (owner and _credential(carrying[0]) != _credential(wish)):
+        return False
+    granted = {one for route in carrying if _credential(route) == _credential(carrying[0]) for one in route.forge}
+    named = set(wish.allow_headers) <= set(carrying[0].allow_headers) and wish.allow_ranges <= carrying[0].allow_ranges
+    return set(wish.forge) <= granted and (named or not owner)
+
+
+def _wider(routes: Sequence[EgressRoute], host: str) -> list[EgressRoute]:
+    """The routes of the longest wildcard that stands for a host, or for all below a wildcard, besides its own."""
+    found = [r.host for r in routes if r.host != host and host_matches(r.host, host.removeprefix("*."))]
+    best = max((pattern for pattern in found if pattern.startswith("*.")), key=len, default=None)
+    return [route for route in routes if route.host == best]
+
+
+def _around(routes: Sequence[EgressRoute], path: str) -> list[EgressRoute]:
+    """The routes that a path goes by now."""
+    rules = [in_table(route) for route in routes]
+    chosen = {id(rule) for rule in most_specific(rules, path)}
+    return [route for route, rule in zip(routes, rules, strict=True) if id(rule) in chosen]
+
+
+def _longer(routes: list[EgressRoute], wish: EgressRoute) -> list[EgressRoute]:
+    """The same, where the very route that is wished for is there and ends too early: it ends later."""
+    for index, route in enumerate(routes):
+        later = route.until and (wish.until is None or parse_until(wish.until) > parse_until(route.until))
+        if later and not is_over(route) and _same(route, wish, "until", "description"):
+            return [*routes[:index], _copy(route, until=wish.until), *routes[index + 1 :]]
+    return routes
+
+
+def _as_edit(before: Sequence[EgressRoute], made: Sequence[EgressRoute]) -> Edit:
+    changed = {index: made[index] for index, route in enumerate(before) if made[index] != route}
+    added: list[EgressRoute] = []
+    for route in made[len(before) :]:
+        # One that has ended comes back in its own place; and paths with the same rules are one route.
+        over = (i for i, old in enumerate(before) if is_over(old) and _same(old, route, "until", "description"))
+        place, alike = next(over, None), next((i for i, o in enumerate(added) if _same(o, route, "path")), None)
+        if place is not None:
+            changed[place] = route
+        elif alike is not None and route.path and added[alike].path:
+            added[alike] = _copy(added[alike], path=[*dict.fromkeys([*added[alike].path, *route.path])])
+        else:
+            added.append(route)
+    return Edit(changed, tuple(added))
+
+
+def _ends(wish: EgressRoute, edit: Edit, after: Sequence[EgressRoute]) -> Iterator[str]:
+    if edit.changed or edit.added:
+        return
+    own = [route for route in after if route.host == wish.host] or _wider(after, wish.host)
+    around = [route for path in wish.path or [""] for route in _live(_around(own, path))]
+    yield from (f"it passes already, until {end}" for end in sorted({r.until for r in around if r.until}))
+
+
+def _exceptions(routes: Sequence[EgressRoute], wish: EgressRoute) -> Iterator[str]:
+    """Where rules that are there stand before what is given: longer prefixes, and names below a wildcard."""
+    own = [route for route in routes if route.host == wish.host]
+    for path in sorted({path for route in own for path in route.path} - set(wish.path)):
+        there = _live(_around(own, path))
+        closed = not all(any(m in route.methods for route in there) for m in wish.methods)
+        if closed and any(below(wished, path) for wished in wish.path or [""]):
+            yield f"below {path} what you have declared holds, and nothing is added"
+    for host in sorted({route.host for route in routes if route.host != wish.host}):
+        if wish.host.startswith("*.") and host_matches(wish.host, host.removeprefix("*.")):
+            yield f"for {host} what you have declared holds, and nothing is added"
+
+
+def _live(routes: Sequence[EgressRoute]) -> list[EgressRoute]:
+    return [route for route in routes if not is_over(route)]
+
+
+def _credential(route: EgressRoute) -> Credential:
+    return route.token_ref, route.scheme
+
+
+def _copy(route: EgressRoute, **changes: object) -> EgressRoute:
+    return route.model_copy(update=changes)
+
+
+def _same(one: EgressRoute, other: EgressRoute, *but: str) -> bool:
+    """Whether two routes allow alike, but for some keys; neither the order of a list nor an unsaid default matters."""
+
+    def told(route: EgressRoute) -> dict[str, object]:
+        listed = {k: sorted(v) if isinstance(v, list) else v for k, v in route.model_dump().items() if k not in but}
+        return {**listed, "auth_scheme": route.scheme}
+
+    return told(one) == told(other)

@@ -1,0 +1,82 @@
+"""The newest whole state of a stack, put in the place of one that a full disk or a kill has cut. For local backends.
+
+Pulumi keeps the state before the last beside it (`.bak`), and each one in `backups` and in `history`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+from components.errors import BottleError, Finding
+from components.stale_lock import PROJECT, local_backend, state_file
+
+VERSION = 3  # of states that this Pulumi writes
+_COPIES, _LEAST = 6, 8 << 20  # an `up` writes some copies of the state; bytes that it needs in any case
+
+
+def problem(file: Path) -> str | None:
+    """Why this is no state that can be gone on with; None for a good one."""
+    try:
+        told = json.loads(file.read_text())
+        version, checkpoint = told["version"], told["checkpoint"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return type(error).__name__
+    if not isinstance(version, int) or version > VERSION:
+        return f"is of version {version}"
+    return None if isinstance(checkpoint, dict) else "holds no checkpoint"
+
+
+def candidates(stack: str) -> list[Path]:
+    """Every earlier state, newest first."""
+    root, file = local_backend(), state_file(stack)
+    if root is None or file is None:
+        return []
+    found = [file.with_name(f"{file.name}.bak"), *(root / "backups" / PROJECT / stack).glob(f"{stack}.*.json")]
+    found += (root / "history" / PROJECT / stack).glob(f"{stack}-*.checkpoint.json")
+    return sorted((f for f in found if f.is_file()), key=lambda f: f.stat().st_mtime_ns, reverse=True)
+
+
+def restore(stack: str) -> Path | None:
+    """Put the newest good state in the place of a bad or missing one; which that was, None where nothing was wrong.
+
+    What was there is kept beside it. Raises BottleError where there is no good one, or it cannot be written.
+    """
+    file = state_file(stack)
+    if file is None or problem(file) is None:
+        return None
+    good = next((candidate for candidate in candidates(stack) if problem(candidate) is None), None)
+    if good is None:
+        raise BottleError(
+            f"{file} is no state that can be read, and no earlier one is: pulumi stack init {stack} makes a new one"
+            f" (after `mv {file} {file}.broken` where it is there); repair then takes away what the old one left"
+        )
+    beside = file.with_name(f".{file.name}.restored")
+    try:
+        shutil.copyfile(good, beside)
+        with beside.open("rb") as written:
+            os.fsync(written.fileno())
+        if file.exists():
+            file.rename(file.with_name(f"{file.name}.broken-{int(time.time())}"))
+        beside.replace(file)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise BottleError(f"{good} cannot be put in the place of {file}: {error.strerror}; make room first") from None
+    return good
+
+
+def room(stack: str) -> Finding | None:
+    """What is wrong where an `up` would fill the disk that the state is on."""
+    root, file = local_backend(), state_file(stack)
+    if root is None or file is None or not root.is_dir():
+        return None
+    found = os.statvfs(root)
+    free = found.f_bavail * found.f_frsize
+    needed = max(_LEAST, _COPIES * (file.stat().st_size if file.is_file() else 0))
+    if free >= needed:
+        return None
+    message = f"{free >> 10} KB are free where Pulumi keeps its state, {needed >> 10} KB are needed; make room first"
+    return Finding("state", str(root), message)

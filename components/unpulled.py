@@ -1,0 +1,72 @@
+"""`python -m components.unpulled STACK`: what `make pull` would bring, before the home that holds it is deleted."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.agent_files import WORKSPACE, AgentFiles
+from components.child_env import child_env
+from components.engine_address import engine_of
+from components.errors import BottleError, printable
+from components.pull import Pull, stack_outputs
+
+_FORMAT = "%(objectname) %(refname:short)"
+_HEADS = f"cd {WORKSPACE}; git for-each-ref --format='{_FORMAT}' refs/heads 2>/dev/null | head -c 100000"
+_SHOWN = 20
+_CHANGES = ("new ", "edit ", "gone ")
+
+
+def unpulled(plan: Mapping[str, Any], container: str) -> list[str]:
+    """Files and branches that only the agent has; nothing where there is no copied workspace. Raises BottleError."""
+    workspace = plan.get("workspace")
+    if not workspace or workspace["mode"] != "copy":
+        return []
+    try:
+        # What pull leaves out was told when it was left out, and would stand in the way for ever.
+        lines = [line for line in Pull(plan, container, dry_run=True).run() if line.startswith(_CHANGES)]
+    except BottleError as error:
+        lines = [str(error)]
+    return lines + list(_branches(AgentFiles(container), Path(workspace["source"])))
+
+
+def _branches(agent: AgentFiles, root: Path) -> list[str]:
+    told = agent.run(f"{_HEADS} || true").decode(errors="replace").splitlines()
+    heads = [line.partition(" ")[::2] for line in told if len(line.split(" ")[0]) in (40, 64)]
+    return [f"commits of {name} ({tip[:12]})" for tip, name in heads if not _has(root, tip)]
+
+
+def _has(root: Path, commit: str) -> bool:
+    argv = ["git", "-C", str(root), "-c", "core.fsmonitor=false", "cat-file", "-e", f"{commit}^{{commit}}"]
+    return subprocess.run(argv, capture_output=True, check=False, env=child_env()).returncode == 0
+
+
+def main() -> int:
+    """Entry point: 1 where something would be lost, or nobody can say."""
+    stack = sys.argv[1]
+    os.environ.update(engine_of(stack))
+    try:
+        outputs = stack_outputs(stack)
+    except BottleError:
+        outputs = {}
+    if "plan" not in outputs:
+        return 0  # it is not up
+    try:
+        lines = unpulled(outputs["plan"], outputs["agent_container"])
+    except (BottleError, OSError) as error:
+        lines = [f"nobody can say what is there: {error}"]
+    if not lines:
+        return 0
+    more = [f"… and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    text = "\n".join(f"  {line}" for line in [*lines[:_SHOWN], *more])
+    print(printable(f"only the bottle {stack} has this, and down would delete it:\n{text}"), file=sys.stderr)
+    print(f"make pull STACK={stack} brings it here; make down STACK={stack} FORCE=1 deletes it", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
