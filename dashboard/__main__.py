@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,11 +15,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.cells import chop_cells
+
 from components.change import Change
+from components.engine_address import environment
 from components.errors import BottleError, printable
+from components.naming import docker_name
 from dashboard.apply import Apply
-from dashboard.approval import Approval
+from dashboard.approval import Approval, WaitingError
 from dashboard.audit import Audit, summary
+from dashboard.collect import collect
+from dashboard.held import HeldContent
 from dashboard.resume import is_running, resume_command
 from dashboard.terms import as_yaml, from_yaml, gain, seconds, stack_name
 from sidecar_images.supervise.proposals import PENDING, Proposal
@@ -25,23 +33,42 @@ from sidecar_images.supervise.proposals import PENDING, Proposal
 PORT = 7690
 
 
-def line(proposal: Proposal) -> str:
+_QUOTE = "  | "
+
+
+def quoted(text: str) -> str:
+    """An agent's words, each row apart from the lines of this program, which they could imitate."""
+    width = max(20, shutil.get_terminal_size().columns - len(_QUOTE))
+    rows = (row for line in printable(text).split("\n") for row in chop_cells(line, width) or [""])
+    return "\n".join(_QUOTE + row for row in rows)
+
+
+def line(approval: Approval, proposal: Proposal) -> str:
     """One proposal in a list."""
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(proposal.created))
-    return f"{proposal.id}  {when}  {proposal.verdict:<8}  {gain(proposal.change)}"
+    return f"{proposal.id}  {when}  {proposal.verdict:<8}  {approval.gain(proposal)}"
 
 
-def show(approval: Approval, proposal: Proposal) -> str:
-    """Everything about one proposal."""
-    parts = [line(proposal), f"asked with {printable(proposal.tool)}; the agent says:", printable(proposal.words), ""]
+def show(approval: Approval, proposal: Proposal, page: int = 1) -> str:
+    """Everything about one proposal, with one page of the content that it is about."""
+    parts = [
+        line(approval, proposal),
+        f"asked with {printable(proposal.tool)}; the agent says:",
+        quoted(proposal.words),
+        "",
+    ]
     if proposal.request:
         told = ", ".join(f"{key} {value}" for key, value in proposal.request.items())
-        parts += [f"the refused request, as the agent tells it: {printable(told)}", ""]
+        parts += ["the refused request, as the agent tells it:", quoted(told), ""]
     if proposal.verdict == PENDING:
         change = approval.change(proposal)
         if change.grants:
-            parts.append(content(approval.inbox.held(change.grants, str(change.value))))
-        parts.append(approval.diff(change))
+            parts.append(content(HeldContent(approval.inbox, approval.stack, change), page, proposal.id))
+        try:
+            parts += [f"note: {printable(note)}" for note in approval.notes(proposal, change)]
+            parts.append(printable(approval.diff(change)))
+        except BottleError as error:
+            parts.append(printable(str(error)))
     elif proposal.reply:
         parts.append(f"you said: {proposal.reply}")
     if proposal.note:
@@ -52,11 +79,19 @@ def show(approval: Approval, proposal: Proposal) -> str:
     return "\n".join(parts)
 
 
-def content(held: dict[str, Any] | None) -> str:
-    """What a part holds for a verdict."""
-    if held is None:
-        return "this content is not held any more; let the agent try again, and ask again"
-    return printable("\n".join(str(held[key]) for key in ("what", "why", "excerpt") if key in held))
+def content(held: HeldContent, page: int, identity: str) -> str:
+    """A page of what a part holds for a verdict, and how much has not been shown."""
+    try:
+        told = held.show(page)
+    except BottleError as error:
+        return str(error)
+    own, theirs = ("what", "why"), ("headers", "text")
+    parts = [str(told[key]) for key in own if key in told] + [quoted(str(told[key])) for key in theirs if key in told]
+    if told["pages"] > 1:
+        parts.append(f"-- page {page} of {told['pages']}; another one: show {identity} --page N")
+    if told["unseen"]["count"]:
+        parts.append(f"-- {told['unseen']['text']} have not been shown to you")
+    return "\n".join(parts)
 
 
 def edited(change: Change) -> Any:
@@ -76,7 +111,16 @@ def approve(approval: Approval, args: argparse.Namespace) -> None:
         edit = from_yaml(sys.stdin.read() if args.change == "-" else Path(args.change).read_text())
     elif args.edit:
         edit = edited(approval.change(approval.inbox.get(args.id)))
-    approval.approve(args.id, args.message, edit, seconds(args.duration))
+    change = approval.change(approval.inbox.get(args.id), edit, seconds(args.duration))
+    if change.grants:
+        try:
+            HeldContent(approval.inbox, approval.stack, change).must_be_seen(None if args.unseen else 0)
+        except BottleError as error:
+            raise BottleError(f"{error}: show {args.id} --page N, or approve --unseen") from None
+    try:
+        approval.approve(args.id, args.message, edit, seconds(args.duration), others=args.others)
+    except WaitingError as error:
+        raise BottleError(f"{error}\nto apply it too: approve {args.id} --others") from None
 
 
 def resume(stack: str, project: Path) -> None:
@@ -87,9 +131,20 @@ def resume(stack: str, project: Path) -> None:
     print(resume_command(stack, project))
 
 
-def audit(args: argparse.Namespace) -> None:
+def audit(args: argparse.Namespace, project: Path) -> None:
     log = Audit(args.stack)
-    if args.what == "show":
+    if args.what == "last":  # nothing more leaves the bottle, so that nothing more is put on record
+        agent, env = docker_name("agent", args.stack), environment(args.stack, project)
+        subprocess.run(["docker", "stop", "-t", "2", agent], env=env, check=False, capture_output=True, timeout=60)
+    try:
+        taken = collect(args.stack, project)
+    except BottleError as error:
+        if args.what in ("collect", "last"):
+            raise
+        print(f"only what was taken over before is shown: {printable(str(error))}", file=sys.stderr)
+    if args.what in ("collect", "last"):
+        print(f"{taken} records of {args.stack} taken over into {log.file}")
+    elif args.what == "show":
         print("\n".join(summary(log.records())) or "nothing is recorded")
     else:
         count, head = log.verify()
@@ -111,25 +166,33 @@ def parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="the page, on loopback; prints the address to open")
     serve.add_argument("--port", type=int, default=PORT, help=f"default {PORT}; 0: a free one")
     add("list", "all proposals of a stack")
-    add("show", "one proposal, with the change of the stack file", one=True)
+    look = add("show", "one proposal, with the change of the stack file", one=True)
+    look.add_argument("--page", type=int, default=1, metavar="N", help="of the content that it is about; default 1")
     preview = add("preview", "what pulumi up would do, once approved", one=True)
     yes = add("approve", "make the change, apply it, then tell the agent", one=True)
     for command in (yes, preview):
         command.add_argument("--for", dest="duration", default="", metavar="2h", help="for a limited time: 30m, 2h, 1d")
         command.add_argument("--change", metavar="FILE", help="YAML (path, value) in place of what was asked; -: stdin")
     yes.add_argument("--edit", action="store_true", help="edit what was asked for in $EDITOR first")
+    yes.add_argument("--others", action="store_true", help="apply what else waits to be applied, too")
+    yes.add_argument("--unseen", action="store_true", help="approve a content although not all of it has been shown")
     no = add("reject", "say no", one=True)
     for command in (yes, no):
         command.add_argument("-m", "--message", default="", help="words for the agent")
     add("resume", "print the command that continues the agent's conversation")
     log = add("audit", "the record of every decision")
-    log.add_argument("what", choices=("verify", "show"))
+    log.add_argument(
+        "what",
+        choices=("collect", "last", "verify", "show"),
+        help="take over what the parts have on record; the same once the agent is stopped; check the chain; print all",
+    )
     return made
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
     args, project = parser().parse_args(argv), Path.cwd()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold tokens
     try:
         if args.command == "serve":
             from dashboard.server import serve  # it brings half a second of imports
@@ -139,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.command == "resume":
             resume(args.stack, project)
         elif args.command == "audit":
-            audit(args)
+            audit(args, project)
         else:
             answer(args, Approval.of(args.stack, project, tell=lambda text: print(printable(text), flush=True)))
     except BottleError as error:
@@ -154,14 +217,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def answer(args: argparse.Namespace, approval: Approval) -> None:
     """The verbs that are about proposals."""
     if args.command == "list":
-        print("\n".join(line(proposal) for proposal in approval.inbox.all()) or "no proposals")
+        print("\n".join(line(approval, proposal) for proposal in approval.inbox.all()) or "no proposals")
     elif args.command == "show":
-        print(show(approval, approval.inbox.get(args.id)))
+        print(show(approval, approval.inbox.get(args.id), args.page))
     elif args.command == "preview":
         edit = from_yaml(Path(args.change).read_text()) if args.change else None
-        change = approval.change(approval.inbox.get(args.id), edit, seconds(args.duration))
-        found = approval.preview(change)
-        print("\n".join([gain(change), *found.gains, *found.steps]))
+        proposal = approval.inbox.get(args.id)
+        change = approval.change(proposal, edit, seconds(args.duration))
+        notes, found = approval.notes(proposal, change), approval.preview(change)
+        told = [gain(change), *(f"note: {note}" for note in notes), *found.gains, *found.steps]
+        print(printable("\n".join(told)))
     elif args.command == "approve":
         approve(approval, args)
     else:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pulumi import automation as auto
 
 from components.errors import BottleError
-from components.plan_table import changes
-from components.stale_lock import all_stale
+from components.plan_diff import changes, secrets_changed
+from components.stale_lock import all_stale, remove_broken
 
 Tell = Callable[[str], None]
 _SHOWN = ("create", "update", "replace", "delete")
@@ -30,10 +30,13 @@ class _Workspace(auto.LocalWorkspace):
 
 @dataclass(frozen=True)
 class Previewed:
-    """gains: what changes for the agent, in words. steps: what Pulumi would do, a line each."""
+    """gains: what changes for the agent, in words. steps: what Pulumi would do, a line each. secrets: whose value is
+    another than the one in use, in words; they are among the gains too.
+    """
 
     gains: list[str]
     steps: list[str]
+    secrets: list[str] = field(default_factory=list)
 
 
 class Apply:
@@ -46,12 +49,15 @@ class Apply:
         """What `up` would do with this text in the stack file; the file itself is not touched."""
         steps: list[str] = []
         plans: list[tuple[Any, Any]] = []
+        seen: list[dict[str, Any]] = []
 
         def event(told: Any) -> None:
             step = told.resource_pre_event and told.resource_pre_event.metadata
             if not step:
                 return
             old, new = ((age.inputs or {}).get("plan") if age else None for age in (step.old, step.new))
+            states = {f"{age}State": {"inputs": at.inputs} for age, at in (("old", step.old), ("new", step.new)) if at}
+            seen.append({"urn": step.urn, **states})
             if "claude-bottle:bottle:Bottle::" in step.urn and new and step.op.value != "refresh":
                 plans.append((old, new))
             if step.op.value in _SHOWN and step.type.startswith(("docker:", "command:", "tls:")):
@@ -62,7 +68,8 @@ class Apply:
             file.write_text(text)
             self._run(lambda s, tell: s.preview(on_event=event, on_output=tell, config_file=str(file)), None)
         gains = [line for old, new in plans[-1:] for line in changes(old, new)]
-        return Previewed(gains, list(dict.fromkeys(steps)))
+        secrets = list(secrets_changed(seen))
+        return Previewed(gains + secrets, list(dict.fromkeys(steps)), secrets)
 
     def up(self, tell: Tell) -> None:
         """Apply the stack file. tell: gets Pulumi's lines as they come."""
@@ -82,6 +89,7 @@ class Apply:
         env = {"PULUMI_SKIP_UPDATE_CHECK": "true", "NO_COLOR": "1"}
         try:
             workspace = _Workspace(work_dir=str(self._project), env_vars={**os.environ, **env})
+            remove_broken(self._stack_name)
             try:
                 once()
             except auto.errors.ConcurrentUpdateError:

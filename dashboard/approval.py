@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from addons.no_approval import instead
 from addons.until import write_until
 from components.change import Change, ChangeError
 from components.errors import BottleError
@@ -23,11 +24,24 @@ from dashboard.apply import Apply, BusyError, Previewed
 from dashboard.audit import Audit
 from dashboard.begun import Begun, Desk
 from dashboard.inbox import Inbox
-from dashboard.stack_file import StackFile, changed
-from sidecar_images.supervise.proposals import APPROVED, PENDING, REJECTED, Proposal
+from dashboard.outcome import notes, why_refused
+from dashboard.route_edit import ROUTES, named
+from dashboard.stack_file import StackFile, bottle_of, changed
+from dashboard.terms import gain
+from sidecar_images.supervise.proposals import APPROVED, PENDING, REJECTED, STILL_REFUSED, Proposal
 from sidecar_images.supervise.replay import can_be_replayed
 
 PATIENCE = 90.0  # seconds: an `up` of somebody else, such as for a route whose time is over
+
+
+ON_PAGE = "page"  # where an approval comes from that is nobody's own shell
+
+# How the refusal of an approval begins that would apply more than what was approved; the page looks for it.
+WAITS = "Something else waits to be applied, and would be applied with this; do it first (pulumi up), or say so:"
+
+
+class WaitingError(BottleError):
+    """Nothing was done: an `up` would do more than what it is for; the message says what."""
 
 
 def _quiet(_: str) -> None:
@@ -60,6 +74,20 @@ class Approval:
         lines = difflib.unified_diff(before.splitlines(), after.splitlines(), "now", "approved", lineterm="", n=2)
         return "\n".join(lines)
 
+    def gain(self, proposal: Proposal) -> str:
+        """What the agent would gain, in plain words; of what waits, with the credential that it would go with."""
+        try:
+            return gain(self.change(proposal) if proposal.verdict == PENDING else proposal.change)
+        except BottleError:
+            return gain(proposal.change)
+
+    def notes(self, proposal: Proposal, change: Change) -> list[str]:
+        """What the owner should know of a change before it is made, a line each. Raises BottleError."""
+        before, after = self._texts(change)
+        told = notes(bottle_of(before), change)
+        why = why_refused(bottle_of(after), change, proposal.request)
+        return [*told, *([f"the refused request does not pass by this: {why}"] if why else [])]
+
     def preview(self, change: Change) -> Previewed:
         """What `pulumi up` would do; nothing is changed. Raises BottleError with what is in the way."""
         before, after = self._texts(change)
@@ -68,20 +96,32 @@ class Approval:
     def change(self, proposal: Proposal, edit: object = None, seconds: int = 0) -> Change:
         """The change to make. edit: path and value in place of the agent's. seconds: how long it holds; 0: for good.
 
-        What comes out of the sidecar is checked again here. Raises BottleError.
+        What comes out of the sidecar is checked again here. An agent's route gets the credential of the routes around
+        it, by name; an owner's own words are taken as they are. Raises BottleError.
         """
         try:
             made = Change.read(proposal.change) if edit is None else Change.read(edit, owner=True)
+            if made.path == ROUTES and edit is None:
+                made = named(bottle_of(StackFile.of(self.stack, self.project).read()), made)
+            elif made.path == ROUTES:
+                made = made.with_value({"token_ref": None, **made.value})
             return made.ending(write_until(time.time() + seconds)) if seconds else made
         except ChangeError as error:
             raise BottleError(f"{proposal.id} asks for what cannot be given: {error}") from None
 
     def approve(
-        self, identity: str, reply: str, edit: object = None, seconds: int = 0, patience: float = PATIENCE
+        self,
+        identity: str,
+        reply: str,
+        edit: object = None,
+        seconds: int = 0,
+        patience: float = PATIENCE,
+        others: bool = False,
     ) -> str:
         """Edit, apply, replay, answer; what the agent is told besides the reply comes back.
 
-        When `up` fails the file is put back, the bottle is as it was, and the proposal stays pending.
+        When `up` fails the file is put back, the bottle is as it was, and the proposal stays pending. others: whether
+        what else waits to be applied may be applied with it; without that word nothing is done where something waits.
         """
         with self.desk.alone(patience):
             proposal, begun = self.inbox.get(identity), self.desk.begun()
@@ -94,12 +134,31 @@ class Approval:
             if begun is None:
                 change = self.change(proposal, edit, seconds)
                 before, after = self._texts(change)
+                if change.grants is None:
+                    self.nothing_else_waits(others=others)
                 begun = Begun(identity, change.to_json(), reply, f"{self.who} ({self.where})", before, after)
                 self._record("approving", begun)
                 self.desk.begin(begun)
             else:
                 self.tell(f"{identity}: goes on where it was cut off")
             return self._carry_out(proposal, begun)
+
+    def nothing_else_waits(self, *, others: bool = False) -> None:
+        """Raises WaitingError where `up` would do something even with the stack file as it is.
+
+        others: it may, but for a page, which never changes a token: its own variables are those of its start, and a
+        token that was rotated since then would come back. Raises BottleError for that.
+        """
+        if others and self.where != ON_PAGE:
+            return
+        found = self.apply.preview(StackFile.of(self.stack, self.project).read())
+        if self.where == ON_PAGE and found.secrets:
+            told = "\n".join(found.secrets)
+            raise BottleError(f"A page changes no token. Run pulumi up yourself, then start the page again:\n{told}")
+        if others:
+            return
+        if lines := [*found.gains, *(f"pulumi: {step}" for step in found.steps)]:
+            raise WaitingError(f"{WAITS}\n" + "\n".join(lines))
 
     def reject(self, identity: str, reply: str) -> None:
         """Answer no, with the owner's words. What an approval that was cut off has made is taken back first."""
@@ -110,7 +169,7 @@ class Approval:
             if begun is not None and begun.id == identity:
                 self._take_back(begun)
             event = {"event": REJECTED, "id": identity, "who": f"{self.who} ({self.where})", "reply": reply}
-            if not self.audit.has(REJECTED, identity):
+            if not self.audit.has(REJECTED, identity, proposal.created):
                 self.audit.append({**event, "change": proposal.change})
             self.inbox.decide(identity, REJECTED, reply)
 
@@ -137,8 +196,8 @@ class Approval:
             note = ""
         else:
             self._apply(proposal, begun)
-            note = self._replayed(proposal)
-        if not self.audit.has(APPROVED, proposal.id):
+            note = self._outcome(proposal, change)
+        if not self.audit.has(APPROVED, proposal.id, proposal.created):
             self._record(APPROVED, begun, note=note)
         self.inbox.decide(proposal.id, APPROVED, begun.reply, note)
         self.desk.end()
@@ -185,7 +244,11 @@ class Approval:
         self.desk.end()
         return "the stack file and the bottle are as they were"
 
-    def _replayed(self, proposal: Proposal) -> str:
+    def _outcome(self, proposal: Proposal, change: Change) -> str:
+        """Whether the refused request passes now: tried again where that is safe, else by the table."""
+        why = why_refused(bottle_of(StackFile.of(self.stack, self.project).read()), change, proposal.request)
+        if why:
+            return f"{STILL_REFUSED} {why}"
         if not can_be_replayed(proposal.request):
             return ""
         request = f"{proposal.request['method']} {proposal.request['host']}"
@@ -193,8 +256,9 @@ class Approval:
             told = self.inbox.replay(proposal.request)
         except BottleError:
             return ""
-        if told.get("reason"):
-            return f"The refused request was tried again ({request}) and is still refused: {told['reason']}."
+        if reason := str(told.get("reason") or ""):
+            way = instead(reason)
+            return f"{STILL_REFUSED} tried again ({request}), it is refused: {reason}{f'; {way}' if way else ''}."
         if told.get("error"):
             return f"The refused request was tried again ({request}): {told['error']}."
         return f"The refused request was tried again ({request}): it passes, status {told['status']}."

@@ -1,4 +1,4 @@
-"""The audit log of one bottle: JSON lines, appended only, each with the hash of the one before it.
+"""The audit log of one bottle: records that each hold the hash of the one before.
 
 A record that is changed, taken out or put in breaks the chain from there on; the head, kept beside the log, tells when
 records at the end are gone. Whoever can write both files as their owner can still make a whole new chain: a copy of the
@@ -7,24 +7,26 @@ head kept elsewhere (`audit verify` prints it) tells that too.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from components.errors import BottleError
 from components.state import state_folder
+from dashboard.audit_files import AuditError, AuditFiles, read_record
 
 GENESIS = "0" * 64
+_SEALED, _DAY = "sealed", 86_400.0
+FILE = 16 << 20  # bytes after which a file is sealed
+LIMIT = 1 << 30  # bytes of all files, beyond which decisions of the parts are not taken over
 
 
-class AuditError(BottleError):
-    """The log is not what was written; the message says from which record on."""
+class AuditFull(BottleError):
+    """The log has its size: what the parts have on record stays with them, until its owner has moved files away."""
 
 
 def record_hash(record: Mapping[str, Any]) -> str:
@@ -34,49 +36,92 @@ def record_hash(record: Mapping[str, Any]) -> str:
 
 
 class Audit:
-    """The log of one stack. Every append is on disk before it returns."""
+    """The log of one stack. Every append is on disk before it returns, and reads the log's end alone."""
 
     def __init__(self, stack: str, folder: Path | None = None) -> None:
-        folder = folder or state_folder("audit")
-        self.file, self._head = folder / f"{stack}.jsonl", folder / f"{stack}.head"
+        self._files = AuditFiles(folder or state_folder("audit"), stack)
+        self.file = self._files.current
 
     def append(self, *events: Mapping[str, Any]) -> None:
         """Add what has happened, in order. Raises AuditError when the log's end is not a record."""
-        if not events:
-            return
-        with self._locked() as log:
-            seq, last = self._end(log)
-            lines = []
-            for event in events:
-                seq += 1
-                when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-                record = {"time": when, **event, "seq": seq, "prev": last}
-                last = record["hash"] = record_hash(record)
-                lines.append(json.dumps(record, separators=(",", ":")) + "\n")
-            log.write("".join(lines).encode())
-            log.flush()
-            os.fsync(log.fileno())
-            beside = self._head.with_suffix(".head.new")
-            beside.write_text(json.dumps({"seq": seq, "hash": last}))
-            beside.replace(self._head)
+        if events:
+            self.append_from(lambda _: events)
+
+    def append_from(self, make: Callable[[dict[str, dict[str, Any]]], Sequence[Mapping[str, Any]]]) -> None:
+        """Add what `make` makes of `read_to`, while nobody else can add: two readers of one log record it once."""
+        with self._files.locked():
+            head = self._end()
+            if head.pop("sealed", False):  # a writer was killed between the last line and the new file
+                self._files.seal(len(head["files"]))
+            events = make(head["read"])
+            if not events:
+                return
+            lines = [_record(head, event) for event in events]
+            size = sum(map(len, lines)) + (self.file.stat().st_size if self.file.exists() else 0)
+            if size >= FILE:
+                lines.append(_record(head, {"event": _SEALED}))
+            self._files.append(b"".join(lines))
+            self._files.write_head(head)
+            if size >= FILE:
+                self._files.seal(len(head["files"]))
+
+    def append_decisions(self, *events: Mapping[str, Any]) -> None:
+        """Add decisions of the parts, which an agent can make many. Raises AuditFull."""
+        if events:
+            self.must_have_room()
+        self.append(*events)
+
+    def must_have_room(self) -> None:
+        """Raises AuditFull where the files have the size that decisions of the parts may take."""
+        if self._files.size() >= LIMIT:
+            files = self.file.with_name(f"{self.file.name}.??????")
+            raise AuditFull(f"the audit log has {LIMIT >> 20} MB: move the oldest of {files} away to keep them")
+
+    def collecting(self) -> AbstractContextManager[None]:
+        """One at a time takes over what the parts have on record."""
+        return self._files.locked("collecting")
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Every record, oldest first. Raises AuditError for a line that is none."""
-        if not self.file.exists():
-            return
-        with self.file.open("rb") as log:
-            for number, line in enumerate(log, 1):
-                yield _record(line, number)
+        """Every record that is here, oldest first. Raises AuditError for a line that is none."""
+        return self._read(self._files.snapshot()[1])
 
-    def has(self, event: str, identity: str) -> bool:
-        """Whether this event of this proposal is recorded."""
-        return any(record.get("event") == event and record.get("id") == identity for record in self.records())
+    @staticmethod
+    def _read(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+        return (read_record(line, number) for number, line in enumerate(lines, 1))
+
+    def latest(self) -> Iterator[dict[str, Any]]:
+        """Every record, newest first; only what is asked for is read."""
+        return self._files.backwards()
+
+    def has(self, event: str, identity: str, since: float) -> bool:
+        """Whether this event of a proposal is recorded. since: when it was made, seconds of the epoch.
+
+        What is older by a day is not looked at; the day is for clocks that differ.
+        """
+        begun = _stamp(since - _DAY)
+        for record in self.latest():
+            if record["time"] < begun:
+                return False
+            if record.get("event") == event and record.get("id") == identity:
+                return True
+        return False
+
+    def read_to(self) -> dict[str, dict[str, Any]]:
+        """Of each part, up to where its decisions are here: the keys of `read` of their records."""
+        found: dict[str, dict[str, Any]] = self._end()["read"]
+        return found
 
     def verify(self) -> tuple[int, str]:
-        """How many records there are, and the hash of the last. Raises AuditError at the first that is wrong."""
-        seq, last, head = 0, GENESIS, self._read_head()
-        head_seen = head["seq"] == 0
-        for record in self.records():
+        """The number and the hash of the last record. Raises AuditError at the first that is wrong.
+
+        Where sealed files have been moved away, what is here is a chain from its first record on.
+        """
+        head, lines = self._files.snapshot()
+        head = head or {"seq": 0, "hash": GENESIS, "files": []}
+        seq, last, head_seen = 0, GENESIS, head["seq"] == 0
+        for record in self._read(lines):
+            if seq == 0 and record["seq"] in head["files"]:
+                seq, last = record["seq"] - 1, str(record.get("prev"))
             seq += 1
             if (record.get("seq"), record.get("prev")) != (seq, last):
                 raise AuditError(f"{self.file}: record {seq} does not follow the one before it")
@@ -84,55 +129,50 @@ class Audit:
             if record.get("hash") != last:
                 raise AuditError(f"{self.file}: record {seq} has been changed")
             head_seen = head_seen or (seq, last) == (head["seq"], head["hash"])
+        if seq == 0 and head["seq"] + 1 in head["files"]:
+            return head["seq"], head["hash"]  # all of it was moved away
         if not head_seen:
             raise AuditError(f"{self.file}: ends at record {seq}, but {head['seq']} were written")
         return seq, last
 
-    @contextmanager
-    def _locked(self) -> Iterator[IO[bytes]]:
-        descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "r+b") as log:
-            fcntl.flock(log, fcntl.LOCK_EX)
-            yield log
-
-    def _end(self, log: IO[bytes]) -> tuple[int, str]:
-        """Number and hash of the last record; what a killed writer has left of a line was never promised, and goes."""
-        size = log.seek(0, os.SEEK_END)
-        start, tail = size, b""
-        while start > 0 and tail.count(b"\n") < 2:
-            start = max(0, start - 65_536)
-            log.seek(start)
-            tail = log.read(size - start)
-        whole, _, torn = tail.rpartition(b"\n")
-        if torn:
-            log.truncate(size - len(torn))
-        if not whole and not tail.startswith(b"\n"):
-            return 0, GENESIS
-        last = _record(whole.rpartition(b"\n")[2], None)
-        return int(last["seq"]), str(last["hash"])
-
-    def _read_head(self) -> dict[str, Any]:
-        try:
-            told = json.loads(self._head.read_text())
-            return {"seq": int(told["seq"]), "hash": str(told["hash"])}
-        except FileNotFoundError:
-            return {"seq": 0, "hash": GENESIS}
-        except (ValueError, KeyError, TypeError):
-            raise AuditError(f"{self._head} is not what was written") from None
+    def _end(self) -> dict[str, Any]:
+        """The head as it should be: what was written after it, before a kill, is taken from the log's end."""
+        head = self._files.head() or {"seq": 0, "hash": GENESIS, "read": {}, "files": []}
+        later = []
+        for record in self._files.backwards():
+            if record["seq"] <= head["seq"]:
+                break
+            later.append(record)
+        for record in reversed(later):
+            _advance(head, record)
+        current = [self.file] if self.file.exists() else []
+        head["sealed"] = next(self._files.backwards(current), {}).get("event") == _SEALED
+        return head
 
 
-def _record(line: bytes, number: int | None) -> dict[str, Any]:
-    try:
-        told = json.loads(line)
-        if isinstance(told, dict) and isinstance(told["seq"], int) and isinstance(told["hash"], str):
-            return told
-    except (ValueError, KeyError):
-        pass
-    raise AuditError(f"record {number or 'at the end of the audit log'} is not a record of an audit log")
+def _record(head: dict[str, Any], event: Mapping[str, Any]) -> bytes:
+    """The next line; the head moves on to it."""
+    record = {"time": _stamp(time.time()), **event, "seq": head["seq"] + 1, "prev": head["hash"]}
+    record["hash"] = record_hash(record)
+    _advance(head, record)
+    return json.dumps(record, separators=(",", ":")).encode() + b"\n"
+
+
+def _advance(head: dict[str, Any], record: Mapping[str, Any]) -> None:
+    head["seq"], head["hash"] = record["seq"], record["hash"]
+    if record.get("event") == _SEALED:
+        head["files"].append(record["seq"] + 1)  # where the next file begins
+    if isinstance(read := record.get("read"), dict):
+        part = head["read"].setdefault(str(record.get("part")), {})
+        part.update(read)
+
+
+def _stamp(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def summary(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """The records as lines for people."""
     for record in records:
-        rest = {k: v for k, v in record.items() if k not in ("time", "event", "seq", "prev", "hash")}
+        rest = {k: v for k, v in record.items() if k not in ("time", "event", "seq", "prev", "hash", "read")}
         yield f"{record['seq']:>6}  {record['time']}  {record.get('event', ''):<10} {json.dumps(rest)}"

@@ -1,26 +1,25 @@
-"""What the parts of a bottle have decided, from the lines of their logs, in one form. Pure.
+"""What the parts of a bottle have decided, from the lines of their logs and records, in one form. Pure.
 
-Hosts, paths and names in there are the agent's choice: everything is cut to a length and made printable here.
+Hosts, paths and names in there are the agent's choice: everything is made printable here, and cut to a length where it
+comes from a log. What comes from a record is whole.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from components.errors import printable
 
 _TEXT, _RULE = 300, 120
-# Distinct decisions of one part that one second may add to an audit log: an agent must not fill its owner's disk.
-_KINDS = 20
 
 
 @dataclass(frozen=True)
 class Decision:
-    """time: the engine's, RFC 3339. verdict: allowed, refused or asked. rule: reason id, or what let it through."""
+    """time: RFC 3339. verdict: allowed, refused, forwarding, unknown or asked. rule: reason, or what let it through."""
 
     stack: str
     time: str
@@ -33,39 +32,87 @@ class Decision:
     def to_json(self) -> dict[str, str]:
         return dict(vars(self))
 
+    @property
+    def cut(self) -> Decision:
+        """The same with texts of a length that a page can show."""
+        return replace(self, rule=self.rule[:_RULE], what=self.what[:_TEXT], path=self.path[:_TEXT])
 
-def read_decision(stack: str, line: str) -> Decision | None:
-    """A line of `docker logs --timestamps`; None for one that is no decision."""
-    when, _, rest = line.partition(" ")
-    try:
-        told = json.loads(rest)
-    except (ValueError, RecursionError):
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a part's log. at: the engine's time of it. run, number: its place in one run of the part's process.
+
+    decision: None for other words. on_record: it is in the part's record as well, whole.
+    """
+
+    part: str
+    at: str
+    run: str = ""
+    number: int = 0
+    decision: Decision | None = None
+    on_record: bool = False
+
+
+def read_line(stack: str, line: str) -> Line | None:
+    """A line of `docker logs --timestamps`; None for one that is no part's."""
+    at, _, rest = line.partition(" ")
+    told = _object(rest)
+    if told is None or told.get("part") not in _READERS:
         return None
-    if not isinstance(told, dict):
-        return None
+    decision = read_decision(stack, told, at)
+    run, number = str(told.get("run", ""))[:16], told.get("line")
+    return Line(
+        part=str(told["part"]),
+        at=at,
+        run=run,
+        number=number if isinstance(number, int) else 0,
+        decision=decision.cut if decision else None,
+        on_record="record" in told,
+    )
+
+
+def read_decision(stack: str, told: Mapping[str, Any], at: str = "") -> Decision | None:
+    """What a part has told, if it is a decision; whole. at: its time, where it does not tell one itself."""
     made = _READERS.get(str(told.get("part")), lambda _: None)(told)
     if made is None:
         return None
     verdict, rule, what, path = (printable(str(text)).replace("\n", " ") for text in made)
-    return Decision(stack, when, str(told["part"]), verdict, rule[:_RULE], what[:_TEXT], path[:_TEXT])
+    return Decision(stack, _time(told.get("at", told.get("time")), at), str(told["part"]), verdict, rule, what, path)
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return told if isinstance(told, dict) else None
+
+
+def _time(told: object, otherwise: str) -> str:
+    if isinstance(told, float | int) and 0 <= told < 1e11:
+        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(told)) + f".{int(told * 1000) % 1000:03d}Z"
+    return told[:30] if isinstance(told, str) and told else otherwise
 
 
 def _proxy(told: Mapping[str, Any]) -> tuple[str, str, str, str] | None:
-    if told.get("decision") not in ("allowed", "refused"):
+    if told.get("decision") not in ("allowed", "refused", "unfinished"):
         return None
+    verdict = "refused" if told["decision"] == "refused" else "allowed"
     rule = told.get("reason") or ("passthrough" if told.get("passthrough") else told.get("route") or "allowlist")
     if told.get("once"):
         rule = "let through once by the owner"
+    if told["decision"] == "unfinished":
+        rule = f"{rule}, not sent to its end"
     if told.get("injected"):
         rule = f"{rule}, token put in"
     what = f"{told.get('method', 'CONNECT')} {told.get('host', '')}"
     # What DLP has found may be in the path.
-    return str(told["decision"]), str(rule), what, "" if rule == "dlp_match" else str(told.get("path", ""))
+    return verdict, str(rule), what, "" if rule == "dlp_match" else str(told.get("path", ""))
 
 
 def _gate(told: Mapping[str, Any]) -> tuple[str, str, str, str] | None:
     verdict = {"accepted": "allowed", "stale": "allowed"}.get(str(told.get("verdict")), str(told.get("verdict")))
-    if verdict not in ("allowed", "refused"):
+    if verdict not in ("allowed", "refused", "forwarding", "unknown"):
         return None
     refs = told.get("refs") or []
     rule = told.get("reason") or ("stale mirror" if told.get("verdict") == "stale" else "")
@@ -81,37 +128,3 @@ def _supervise(told: Mapping[str, Any]) -> tuple[str, str, str, str] | None:
 
 
 _READERS = {"egress": _proxy, "pipelock": _proxy, "git-gate": _gate, "supervise": _supervise}
-
-
-def for_audit(decisions: Iterable[Decision]) -> list[dict[str, Any]]:
-    """The records that a batch of decisions makes: the same ones counted, and not more kinds than a disk can bear."""
-    counts: Counter[Decision] = Counter()
-    first: dict[Decision, Decision] = {}
-    last: dict[str, str] = {}
-    for decision in decisions:
-        alike = replace(decision, time="", path="")
-        first.setdefault(alike, decision)
-        counts[alike] += 1
-        last[decision.part] = max(decision.time, last.get(decision.part, ""))
-    made: list[dict[str, Any]] = []
-    kinds: Counter[str] = Counter()
-    left_out: Counter[str] = Counter()
-    for alike, count in counts.items():
-        kinds[alike.part] += 1
-        if kinds[alike.part] > _KINDS:
-            left_out[alike.part] += count
-            continue
-        told = {key: value for key, value in first[alike].to_json().items() if value and key not in ("stack", "time")}
-        made.append({"event": "decision", "at": first[alike].time, "until": last[alike.part], **told, "count": count})
-    for part, count in left_out.items():
-        made.append({"event": "decision", "at": last[part], "until": last[part], "part": part, "not_recorded": count})
-    return made
-
-
-def read_up_to(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Part to the time of the last decision that an audit log has of it."""
-    found: dict[str, str] = {}
-    for record in records:
-        if record.get("event") == "decision":
-            found[str(record["part"])] = max(str(record.get("until", "")), found.get(str(record["part"]), ""))
-    return found

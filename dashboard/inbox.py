@@ -56,6 +56,11 @@ class Inbox:
         told: dict[str, Any] | None = json.loads(self._once(part, "held", digest))
         return told
 
+    def page(self, part: str, digest: str, number: int) -> dict[str, Any] | None:
+        """One of the pages of what a part holds; the first is 1. None where there is no such page."""
+        told: dict[str, Any] | None = json.loads(self._once(part, "page", digest, str(number)))
+        return told
+
     def grant(self, part: str, digest: str, identity: str) -> None:
         """Let this content through once; the same proposal again changes nothing. Raises BottleError if it is gone."""
         self._once(part, "grant", digest, identity)

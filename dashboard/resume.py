@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import re
 import shlex
 import subprocess
 from pathlib import Path
 
+from components.bounded import run_bounded
+from components.child_env import child_env
 from components.engine_address import engine_of, environment, prefix
-from components.errors import BottleError
 from components.naming import docker_name
 
 _SAFE_FOLDER = re.compile(r"/[A-Za-z0-9._/-]{0,300}\Z")
@@ -32,11 +33,10 @@ def is_running(stack: str, project: Path = Path()) -> bool:
 def resume_command(stack: str, project: Path = Path()) -> str:
     """To be pasted into a shell. Raises BottleError when the agent cannot be asked."""
     agent, engine = docker_name("agent", stack), engine_of(stack, project)
-    argv = ["docker", "exec", "-u", "node", agent, "sh", "-c", _NEWEST]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30, env={**os.environ, **engine})
-    if done.returncode != 0:
-        raise BottleError(f"the agent of {stack} does not answer: {done.stderr.strip()[:200]}")
-    session = done.stdout.strip()
+    argv = ["docker", "exec", "-u", "node", agent, "timeout", "-k", "1", "20", "sh", "-c", _NEWEST]
+    out = io.BytesIO()
+    run_bounded(argv, f"the agent of {stack}", out=out, seconds=30, most=1 << 20, env=child_env(engine))
+    session = out.getvalue().decode(errors="replace").strip()
     folder = _folder(session)
     where = f" -w {shlex.quote(folder)}" if folder else ""
     return f"{prefix(engine)}docker exec -it -u node{where} {agent} claude{' --continue' if session else ''}"

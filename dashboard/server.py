@@ -8,8 +8,10 @@ import json
 import secrets
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +26,22 @@ from starlette.staticfiles import StaticFiles
 
 from components.change import Change
 from components.errors import BottleError, printable
-from dashboard.approval import Approval
+from dashboard.approval import ON_PAGE, Approval, WaitingError
 from dashboard.audit import Audit
 from dashboard.guard import Guard
+from dashboard.held import HeldContent
 from dashboard.news import News
 from dashboard.resume import resume_command
+from dashboard.stack_file import StackFile
 from dashboard.sweep import sweep
 from dashboard.terms import as_yaml, from_yaml, gain, seconds, stack_name
 from dashboard.watch import Watch
+from sidecar_images.supervise.proposals import Proposal
 
 PAGE = Path(__file__).with_name("page")
 _BODY = 64 << 10  # bytes of a request
-_SWEEP, _FIRST = 30.0, 1.0  # seconds
+_OF_PARTS = ("decision", "gap", "sealed")  # records that no verdict of the owner makes
+_SWEEP, _FIRST, _LOOK_AGAIN = 30.0, 1.0, 600.0  # seconds
 
 
 class Dashboard:
@@ -43,12 +49,14 @@ class Dashboard:
 
     def __init__(self, project: Path, *, port: int, token: str) -> None:
         self.project, self.news = project, News()
+        self._waiting: dict[str, tuple[str, float]] = {}  # stacks of which something waits: the file, and when it did
         self.watch = Watch(project, self.news)
         routes = [
             Route("/", lambda _: FileResponse(PAGE / "index.html")),
             Mount("/page", StaticFiles(directory=PAGE)),
             Route("/api/events", self.events),
             Route("/api/{stack}/proposals/{id}", self.proposal),
+            Route("/api/{stack}/proposals/{id}/held/{page:int}", self.held),
             Route("/api/{stack}/proposals/{id}/preview", self.preview, methods=["POST"]),
             Route("/api/{stack}/proposals/{id}/approve", self.approve, methods=["POST"]),
             Route("/api/{stack}/proposals/{id}/reject", self.reject, methods=["POST"]),
@@ -77,17 +85,29 @@ class Dashboard:
         while True:
             for stack, bottle in list(self.watch.bottles.items()):
                 if bottle["declared"] and bottle["parts"]:
-                    for work in (lambda a: a.go_on(), sweep):
+                    for work in (lambda a: a.go_on(), self._sweep):
                         with contextlib.suppress(BottleError):
                             await asyncio.to_thread(work, self._approval(stack))
             unfinished = any(told["at_work"] for found in self.watch.proposals.values() for told in found)
             await asyncio.sleep(_SWEEP if self.watch.bottles and not unfinished else _FIRST)
 
+    def _sweep(self, approval: Approval) -> None:
+        """As often as the stack file changes, and now and then: to see that something else waits takes seconds."""
+        file = StackFile.of(approval.stack, approval.project).read()
+        seen, when = self._waiting.get(approval.stack, ("", 0.0))
+        if file == seen and time.monotonic() - when < _LOOK_AGAIN:
+            return
+        try:
+            sweep(approval)
+        except WaitingError as error:
+            self._waiting[approval.stack] = (file, time.monotonic())
+            approval.tell(f"what has ended stays in the stack file. {error}")
+
     def _approval(self, stack: str, identity: str = "") -> Approval:
         def tell(line: str) -> None:
             self.news.from_thread("progress", {"stack": stack, "id": identity, "line": printable(line)})
 
-        return Approval.of(stack_name(stack), self.project, tell=tell, where="page")
+        return Approval.of(stack_name(stack), self.project, tell=tell, where=ON_PAGE)
 
     async def events(self, _: Request) -> Response:
         first = [("bottles", self.watch.state())]
@@ -99,30 +119,58 @@ class Dashboard:
         return JSONResponse(await self._work(request, self._detail))
 
     def _detail(self, approval: Approval, identity: str, _: dict[str, Any]) -> dict[str, Any]:
-        change = approval.change(approval.inbox.get(identity))
-        held = approval.inbox.held(change.grants, str(change.value)) if change.grants else None
-        shown = {key: printable(str(value)) for key, value in (held or {}).items() if key in ("what", "why", "excerpt")}
-        return {"yaml": as_yaml(change), "diff": approval.diff(change), "held": shown, "grants": change.grants}
+        proposal = approval.inbox.get(identity)
+        change = approval.change(proposal)
+        held: dict[str, Any] = {}
+        if change.grants:
+            with contextlib.suppress(BottleError):  # it is not held any more, as the page then says
+                held = HeldContent(approval.inbox, approval.stack, change).show()
+        told = {"yaml": as_yaml(change), "held": held, "grants": change.grants}
+        try:
+            return {**told, "diff": approval.diff(change), "notes": _notes(approval, proposal, change)}
+        except BottleError as error:  # as asked for it cannot be given; with an edit it may
+            return {**told, "diff": printable(str(error)), "notes": []}
+
+    async def held(self, request: Request) -> Response:
+        """A page of the content that a proposal is about; it counts as shown."""
+
+        def show(approval: Approval, identity: str, _: dict[str, Any]) -> dict[str, Any]:
+            change = approval.change(approval.inbox.get(identity))
+            if not change.grants:
+                raise BottleError(f"{identity} is about no content")
+            return HeldContent(approval.inbox, approval.stack, change).show(request.path_params["page"])
+
+        return JSONResponse(await self._work(request, show))
 
     async def preview(self, request: Request) -> Response:
         return JSONResponse(await self._work(request, self._preview))
 
     def _preview(self, approval: Approval, identity: str, told: dict[str, Any]) -> dict[str, Any]:
         change = self._change(approval, identity, told)
+        told_notes = _notes(approval, approval.inbox.get(identity), change)
         found = approval.preview(change)
-        return {"gain": gain(change), "diff": approval.diff(change), "gains": found.gains, "steps": found.steps}
+        shown = {"gain": gain(change), "diff": approval.diff(change), "notes": told_notes}
+        return {**shown, "gains": found.gains, "steps": found.steps}
 
     def _change(self, approval: Approval, identity: str, told: dict[str, Any]) -> Change:
         return approval.change(approval.inbox.get(identity), _edit(told), seconds(str(told.get("for") or "")))
+
+    def _may_approve(self, approval: Approval, identity: str, told: dict[str, Any]) -> None:
+        change = self._change(approval, identity, told)
+        if change.grants:
+            accepted = told.get("unseen")
+            count = accepted if isinstance(accepted, int) and not isinstance(accepted, bool) else 0
+            HeldContent(approval.inbox, approval.stack, change).must_be_seen(count)
 
     async def approve(self, request: Request) -> Response:
         """Starts it; the page hears how it goes. What is wrong with the words of the owner is told at once."""
         told = await _json(request)
         stack, identity = request.path_params["stack"], request.path_params["id"]
         approval = self._approval(stack, identity)
-        await asyncio.to_thread(self._change, approval, identity, told)
+        await asyncio.to_thread(self._may_approve, approval, identity, told)
         limited = seconds(str(told.get("for") or ""))
-        yes = partial(approval.approve, identity, str(told.get("reply") or ""), _edit(told), limited)
+        reply, others = str(told.get("reply") or ""), told.get("others") is True
+        yes = partial(approval.approve, identity, reply, _edit(told), limited, others=others)
         self._start(stack, identity, yes)
         return JSONResponse({"started": identity}, 202)
 
@@ -139,8 +187,8 @@ class Dashboard:
         def read(approval: Approval, _: str, __: dict[str, Any]) -> dict[str, Any]:
             log = Audit(approval.stack)
             count, head = log.verify()
-            kept = [record for record in log.records() if record["event"] != "decision"][-50:]
-            return {"records": count, "head": head, "verdicts": kept}
+            kept = list(islice((r for r in log.latest() if r["event"] not in _OF_PARTS), 50))
+            return {"records": count, "head": head, "verdicts": kept[::-1]}
 
         return JSONResponse(await self._work(request, read))
 
@@ -169,6 +217,10 @@ class Dashboard:
 
 
 _RUNNING: set[asyncio.Task[None]] = set()  # the loop itself keeps no reference to a task
+
+
+def _notes(approval: Approval, proposal: Proposal, change: Change) -> list[str]:
+    return [printable(note) for note in approval.notes(proposal, change)]
 
 
 def _edit(told: dict[str, Any]) -> Any:

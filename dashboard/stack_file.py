@@ -13,9 +13,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
+from addons.hosts import host_matches
 from addons.until import ended, parse_until
 from components.change import APPENDS, ENDING, Change
 from components.errors import BottleError
+from components.manifest import AgentConfig
+from components.stack_size import too_large
+from dashboard.route_edit import ROUTES, edit_of, holds_place, make
 
 BOTTLE = "claude-bottle:bottle"
 
@@ -38,7 +42,11 @@ class StackFile:
         return self.path.read_text()
 
     def replace(self, seen: str, new: str) -> None:
-        """Write `new` if the file still is `seen`. Raises BottleError, nothing written, if it is not."""
+        """Write `new` if the file still is `seen`. Raises BottleError, nothing written, if it is not, or `new` is too
+        much for Pulumi.
+        """
+        if (wrong := too_large(new)) is not None:
+            raise BottleError(f"{self.path}: {wrong}")
         beside = self.path.with_name(f".{self.path.name}.new")
         beside.write_text(new)
         beside.chmod(self.path.stat().st_mode & 0o777)
@@ -53,17 +61,37 @@ def changed(text: str, change: Change) -> str:
     return _edited(text, lambda bottle: _make(bottle, change))
 
 
+def bottle_of(text: str) -> Any:
+    """The config object of the bottle in a stack file, as it is written. Raises BottleError where there is none."""
+    try:
+        return YAML(typ="safe", pure=True).load(text)["config"][BOTTLE]
+    except (LookupError, TypeError, YAMLError, ValueError):
+        raise BottleError(f"the stack file has no {BOTTLE}, or is not YAML") from None
+
+
 def without_ended(text: str) -> str:
-    """The same without the routes and allowed hosts whose time is over; they let nothing through any more."""
+    """The same without the routes and allowed hosts whose time is over, as far as nothing comes in their place.
+
+    A route that holds its place stays: without it, a wider one would let through what has ended. The key `egress` stays
+    with an empty list, which refuses all. Raises BottleError where a route is not valid.
+    """
 
     def sweep(bottle: Any) -> None:
         for path in ENDING:
             section, last = path.split(".")
             items = (bottle.get(section) or {}).get(last) or []
-            for item in [item for item in items if isinstance(item, dict) and _is_over(item.get("until"))]:
-                items.remove(item)
+            for index in reversed(range(len(items))):
+                over = isinstance(items[index], dict) and _is_over(items[index].get("until"))
+                if over and not (path == ROUTES and holds_place(bottle, index)) and not _named(bottle, items[index]):
+                    del items[index]
 
     return _edited(text, sweep)
+
+
+def _named(bottle: Any, item: Any) -> bool:
+    """Whether pipelock.passthrough names a host, which has to be declared for that."""
+    patterns = (bottle.get("pipelock") or {}).get("passthrough") or []
+    return any(one == item.get("host") or host_matches(str(item.get("host")), str(one)) for one in patterns)
 
 
 def _is_over(until: object) -> bool:
@@ -82,6 +110,7 @@ def _edited(text: str, edit: Callable[[Any], None]) -> str:
     try:
         told = yaml.load(text)
         bottle = told["config"][BOTTLE]
+        meant = _apart(YAML(typ="safe", pure=True).load(text))
     except (LookupError, TypeError, YAMLError, ValueError):
         raise BottleError(f"the stack file has no {BOTTLE}, or is not YAML") from None
     as_it_was = copy.deepcopy(bottle)
@@ -90,7 +119,20 @@ def _edited(text: str, edit: Callable[[Any], None]) -> str:
         return text
     out = io.StringIO()
     yaml.dump(told, out)
+    edit(meant["config"][BOTTLE])
+    if YAML(typ="safe", pure=True).load(out.getvalue()) != meant:
+        raise BottleError(
+            "the edit would change more than it is for: the stack file says one thing in two places (YAML anchors,"
+            " aliases or merge keys); write it out in both, then approve again"
+        )
     return out.getvalue()
+
+
+def _apart(node: Any) -> Any:
+    """The same with nothing shared: what is edited in one place is edited there alone."""
+    if isinstance(node, dict):
+        return {key: _apart(value) for key, value in node.items()}
+    return [_apart(value) for value in node] if isinstance(node, list) else node
 
 
 def _make(bottle: Any, change: Change) -> None:
@@ -101,24 +143,51 @@ def _make(bottle: Any, change: Change) -> None:
             place[key] = CommentedMap()
         place = place[key]
     if change.path not in APPENDS:
-        place[last] = change.value
+        if change.owner or not _has_more(place, last, change.value):
+            place[last] = change.value
         return
     if place.get(last) is None:
         place[last] = []
     items = place[last]
+    if change.path == ROUTES:
+        make(items, edit_of(bottle, change))
+    elif change.path == "pipelock.allow":
+        _allow(items, change.value)
+    elif change.value not in items:
+        items.append(change.value)
+
+
+def _has_more(agent: Any, key: str, value: Any) -> bool:
+    """Whether the agent has as much already: its own wish never takes memory or cpus away."""
+    there = agent.get(key)
+    there = AgentConfig.model_fields[key].default if there is None else there
+    try:
+        return _amount(there) >= _amount(value)
+    except (ValueError, TypeError, LookupError):
+        return False  # what is there is not valid, as `up` says
+
+
+def _amount(value: Any) -> float:
+    return float(value[:-1]) * {"m": 1, "g": 1024}[value[-1]] if isinstance(value, str) else float(value)
+
+
+def _allow(items: Any, value: Any) -> None:
+    """A host for the time that it is asked for; what is allowed already, and for how long, stays."""
+    host, until = _host_and_end(value)
     for index, item in enumerate(items):
-        if _apart_from_its_end(item) == _apart_from_its_end(change.value):
-            if item != change.value:
-                items[index] = change.value
+        pattern, end = _host_and_end(item)
+        lasts = not _is_over(end) and (end is None or (until is not None and end >= until))
+        if lasts and (pattern == host or host_matches(pattern, host)):
             return
-    items.append(change.value)
+        if pattern == host:
+            items[index] = value
+            return
+    items.append(value)
 
 
-def _apart_from_its_end(item: Any) -> Any:
-    told = dict(item) if isinstance(item, dict) else {"host": item}
-    told.pop("until", None)
-    told.pop("description", None)
-    return told
+def _host_and_end(item: Any) -> tuple[str, str | None]:
+    told = item if isinstance(item, dict) else {"host": item}
+    return str(told.get("host")), None if told.get("until") is None else str(told["until"])
 
 
 def _indent(text: str) -> int:

@@ -6,25 +6,22 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from components.change import Change, ChangeError
 from components.engine import Engine, EngineError, Running
-from components.engine_address import engine_of, environment, prefix
-from components.errors import BottleError, printable
-from components.naming import docker_name
-from dashboard.audit import Audit
-from dashboard.begun import Desk
-from dashboard.decisions import Decision, for_audit, read_decision, read_up_to
-from dashboard.inbox import Inbox
+from components.engine_address import engine_of, environment
+from components.errors import BottleError
+from dashboard.audit import Audit, AuditFull
+from dashboard.collect import PARTS as RECORDING
+from dashboard.collect import collect
+from dashboard.decisions import Line, read_line
+from dashboard.disk import look_at_disk
+from dashboard.from_logs import for_audit, is_new, move, since_of
 from dashboard.news import News
-from dashboard.terms import gain
-from sidecar_images.supervise.proposals import Proposal
+from dashboard.shown import PARTS, by_stack, has_supervise, proposals
 
-PARTS = ("agent", "egress", "pipelock", "git-gate", "supervise")
-_LOOK, _PROPOSALS, _BATCH = 2.0, 15.0, 1.0  # seconds
+_LOOK, _PROPOSALS, _BATCH, _COLLECT, _DISK = 2.0, 15.0, 1.0, 30.0, 30.0  # seconds
 _KEPT = 500  # decisions that a page which opens is shown
 _LINE = 1 << 18  # bytes
 
@@ -39,8 +36,11 @@ class Watch:
         self.decisions: deque[dict[str, str]] = deque(maxlen=_KEPT)
         self.problem = ""
         self._readers: dict[str, asyncio.Task[None]] = {}
-        self._batches: dict[str, list[Decision]] = {}
-        self._read_to: dict[str, dict[str, str]] = {}
+        self._batches: dict[str, list[Line]] = {}
+        self._marks: dict[str, dict[str, dict[str, Any]]] = {}  # of stacks, up to where their parts' logs were read
+        self._collect: dict[str, set[str]] = {}  # parts of stacks that have something on record
+        self._full: dict[str, str] = {}  # stacks whose audit log has its size
+        self._low: list[str] = []  # disks of engines that are nearly full
         self._ask = asyncio.Event()
 
     async def run(self) -> None:
@@ -48,6 +48,8 @@ class Watch:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._forever(self._look, _LOOK))
             tasks.create_task(self._forever(self._write, _BATCH))
+            tasks.create_task(self._forever(self._ask_all, _COLLECT))
+            tasks.create_task(self._forever(self._look_at_disks, _DISK))
             tasks.create_task(self._forever(self._look_at_proposals, 0))
 
     def look_again(self) -> None:
@@ -65,9 +67,10 @@ class Watch:
 
     async def _look(self) -> None:
         running, problem = await asyncio.to_thread(self._running)
-        seen = _by_stack(running, self._declared(), self._project)
+        problem = "; ".join(filter(None, (problem, *self._full.values(), *self._low)))
+        seen = by_stack(running, self._declared(), self._project)
         if (seen, problem) != (self.bottles, self.problem):
-            grown = {s for s in seen if _has_supervise(seen[s]) and not _has_supervise(self.bottles.get(s, {}))}
+            grown = {s for s in seen if has_supervise(seen[s]) and not has_supervise(self.bottles.get(s, {}))}
             self.bottles, self.problem = seen, problem
             self._news.publish("bottles", self.state())
             if grown:
@@ -85,30 +88,43 @@ class Watch:
 
     def _running(self) -> tuple[list[Running], str]:
         """All parts on all engines that a stack names, and what is wrong with an engine."""
-        engines: dict[str, dict[str, str]] = {"": {}}
-        problems, running = [], []
+        engines, problems = self._engines()
+        running: list[Running] = []
+        for host, engine in engines.items():
+            try:
+                running += engine.bottles()
+            except EngineError as error:
+                problems.append(f"Docker{f' at {host}' if host else ''} does not answer: {error}")
+        return running, "; ".join(problems)
+
+    def _engines(self) -> tuple[dict[str, Engine], list[str]]:
+        """By address, all that a stack names; and why one is not known."""
+        engines, problems = {"": Engine()}, []
         for stack in self._declared():
             try:
                 variables = engine_of(stack, self._project)
             except BottleError as error:
                 problems.append(f"{stack}: {error}")
             else:
-                engines[variables.get("DOCKER_HOST", "")] = variables
-        for host, variables in engines.items():
-            try:
-                running += Engine(variables).bottles()
-            except EngineError as error:
-                problems.append(f"Docker{f' at {host}' if host else ''} does not answer: {error}")
-        return running, "; ".join(problems)
+                engines[variables.get("DOCKER_HOST", "")] = Engine(variables)
+        return engines, problems
+
+    async def _look_at_disks(self) -> None:
+        low = []
+        for engine in (await asyncio.to_thread(self._engines))[0].values():
+            with contextlib.suppress(BottleError):  # an engine that does not answer is told by the other look
+                low.append((await asyncio.to_thread(look_at_disk, engine, self._declared())).words)
+        self._low = low
 
     def _declared(self) -> set[str]:
         return {file.name[7:-5] for file in (self._project / "stacks").glob("Pulumi.*.yaml")}
 
     async def _read(self, part: Running) -> None:
         """The log of one container, from where the audit log of its bottle ends."""
-        if part.stack not in self._read_to:
-            self._read_to[part.stack] = await asyncio.to_thread(_audited_up_to, part.stack)
-        since = self._read_to[part.stack].get(part.role, "")
+        if part.stack not in self._marks:
+            self._marks[part.stack] = await asyncio.to_thread(_audited_up_to, part.stack)
+        self._collect.setdefault(part.stack, set()).add(part.role)
+        since = since_of(self._marks[part.stack].get(part.role, {}))
         argv = ["docker", "logs", "--follow", "--timestamps", *(["--since", since] if since else []), part.id]
         pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         env = environment(part.stack, self._project)
@@ -122,36 +138,68 @@ class Watch:
                     continue
                 if not line:
                     return
-                self._take(part, read_decision(part.stack, line.decode(errors="replace")), since)
+                self._take(part, read_line(part.stack, line.decode(errors="replace")))
         finally:
             with contextlib.suppress(ProcessLookupError):
                 reader.kill()
             await reader.wait()
 
-    def _take(self, part: Running, decision: Decision | None, since: str) -> None:
-        if decision is None or decision.time <= since:
+    def _take(self, part: Running, line: Line | None) -> None:
+        if line is None or line.part != part.role:
             return
-        self._read_to[part.stack][part.role] = max(decision.time, self._read_to[part.stack].get(part.role, ""))
-        self._batches.setdefault(part.stack, []).append(decision)
+        mark = self._marks[part.stack].setdefault(part.role, {})
+        if not is_new(line, mark):
+            return
+        move(mark, line)
+        self._batches.setdefault(part.stack, []).append(line)
+        if line.on_record:
+            self._collect.setdefault(part.stack, set()).add(part.role)
+        if (decision := line.decision) is None:
+            return
         self.decisions.append(decision.to_json())
         self._news.publish("decision", decision.to_json())
         if decision.part == "supervise":
             self.look_again()
 
+    async def _ask_all(self) -> None:
+        """Now and then all are asked: the log's line that tells of a record may be gone."""
+        for stack, bottle in self.bottles.items():
+            roles = {part["role"] for part in bottle["parts"] if part["health"] == "healthy"}
+            self._collect.setdefault(stack, set()).update(roles.intersection(RECORDING))
+
     async def _write(self) -> None:
         batches, self._batches = self._batches, {}
-        for stack, decisions in batches.items():
-            await asyncio.to_thread(Audit(stack).append, *for_audit(decisions))
+        records, self._collect = self._collect, {}
+        writing = [self._write_of(s, batches.get(s, []), records.get(s, set())) for s in {*batches, *records}]
+        await asyncio.gather(*writing)
+
+    async def _write_of(self, stack: str, lines: list[Line], recording: set[str]) -> None:
+        try:
+            await asyncio.to_thread(self._write_one, stack, lines, recording)
+            self._full.pop(stack, None)
+        except AuditFull as full:
+            self._full[stack] = f"{stack}: {full}"
+        except BottleError as error:  # a part that goes or comes is asked again
+            logging.warning("%s", error)
+
+    def _write_one(self, stack: str, lines: list[Line], recording: set[str]) -> None:
+        audit = Audit(stack)
+        if lines:
+            audit.must_have_room()
+            audit.append_from(lambda read: for_audit(lines, read)[0])
+        # A part deletes what it has given away: it is for the page of its own project, not for any on this engine.
+        if recording and self.bottles.get(stack, {}).get("declared"):
+            collect(stack, self._project, [part for part in RECORDING if part in recording])
 
     async def _look_at_proposals(self) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ask.wait(), _PROPOSALS)
         self._ask.clear()
         for stack, bottle in list(self.bottles.items()):
-            if not _has_supervise(bottle):
+            if not has_supervise(bottle):
                 continue
             try:
-                found = await asyncio.to_thread(_proposals, stack, self._project)
+                found = await asyncio.to_thread(proposals, stack, self._project)
             except BottleError:
                 continue  # it is starting, or gone: its health says so
             if found != self.proposals.get(stack):
@@ -159,63 +207,9 @@ class Watch:
                 self._news.publish("proposals", {"stack": stack, "proposals": found})
 
 
-def _by_stack(running: Iterable[Running], declared: set[str], project: Path) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for stack in sorted(declared | {part.stack for part in running}):
-        parts = {part.role: part for part in running if part.stack == stack and part.role in PARTS}
-        shown = [{"role": role, "health": parts[role].health, "status": _words(parts[role].status)} for role in PARTS
-                 if role in parts]  # fmt: skip
-        attach = f"{_prefix(stack, project)}docker exec -it -u node {docker_name('agent', stack)} claude"
-        found[stack] = {"stack": stack, "declared": stack in declared, "parts": shown, "attach": attach}
-    return found
-
-
-def _prefix(stack: str, project: Path) -> str:
+def _audited_up_to(stack: str) -> dict[str, dict[str, Any]]:
     try:
-        return prefix(engine_of(stack, project))
-    except BottleError:
-        return ""
-
-
-def _words(status: str) -> str:
-    # Without the time, which changes with every look.
-    return status.partition(" (")[0].split(" ")[0]
-
-
-def _has_supervise(bottle: dict[str, Any]) -> bool:
-    return any(p["role"] == "supervise" and p["health"] == "healthy" for p in bottle.get("parts", []))
-
-
-def _audited_up_to(stack: str) -> dict[str, str]:
-    try:
-        return read_up_to(Audit(stack).records())
+        return {part: dict(mark) for part, mark in Audit(stack).read_to().items()}
     except BottleError as error:
         logging.error("%s", error)
         return {}
-
-
-def _proposals(stack: str, project: Path) -> list[dict[str, Any]]:
-    begun = Desk(stack).begun()
-    found = Inbox(stack, project).all()
-    return [_shown(proposal, at_work=begun is not None and begun.id == proposal.id) for proposal in found]
-
-
-def _shown(proposal: Proposal, *, at_work: bool) -> dict[str, Any]:
-    try:
-        content = Change.read(proposal.change, owner=True).grants
-    except ChangeError:
-        content = None
-    return {
-        "id": proposal.id,
-        "created": proposal.created,
-        "tool": printable(proposal.tool),
-        "words": printable(proposal.words),
-        "request": {key: printable(str(value)) for key, value in proposal.request.items()},
-        "gain": gain(proposal.change),
-        "verdict": proposal.verdict,
-        "reply": proposal.reply,
-        "note": printable(proposal.note),
-        "decided": proposal.decided,
-        "content": bool(content),
-        "at_work": at_work,
-    }

@@ -28,6 +28,8 @@ class Card {
     this.find(".reply input").addEventListener("keydown", (event) => {
       if (event.key === "Enter" && this.rejecting) this.reject();
     });
+    this.find(".earlier").addEventListener("click", () => this.turn(-1));
+    this.find(".later").addEventListener("click", () => this.turn(1));
     this.find(".for select").addEventListener("input", () => this.calm());
     this.find("textarea").addEventListener("input", () => this.calm());
   }
@@ -54,7 +56,7 @@ class Card {
     this.find(".for").hidden = told.content || told.tool === "capability-block";
     this.find(".diff").hidden = this.find(".diff-title").hidden = !pending || told.content;
     this.find(".preview").hidden = this.find(".edit-button").hidden = told.content;
-    if (!pending) this.find(".held").hidden = true;
+    if (!pending) this.find(".held").hidden = this.find(".notes").hidden = true;
     if (pending && !was) this.loaded = this.load();
   }
 
@@ -63,13 +65,41 @@ class Card {
       const detail = await ask("GET", this.path);
       this.find("textarea").value = detail.yaml;
       showDiff(this.find(".diff"), detail.diff || "no change: it is there already");
+      this.showNotes(detail.notes);
       if (detail.grants) {
-        const { what, why, excerpt } = detail.held;
         this.find(".held").hidden = false;
-        this.find(".held pre").textContent = what ? [what, why, excerpt].filter(Boolean).join("\n\n")
-          : "it is not held any more; let the agent try again, and ask again";
+        this.showHeld(detail.held);
       }
     } catch (error) { showDiff(this.find(".diff"), error.message); }
+  }
+
+  showNotes(notes) { // what comes with it, and what it does not reach
+    this.find(".notes").hidden = !notes.length;
+    this.find(".notes").replaceChildren(...notes.map((note) => make("li", note)));
+  }
+
+  showHeld(held) { // one page; what has not been shown yet is approved only by a box that names how much it is
+    const { what, headers, why, text, page, pages, unseen } = held;
+    this.find(".held pre").textContent = what ? [page === 1 && what, page === 1 && headers, page === 1 && why, text].filter(Boolean).join("\n\n")
+      : "it is not held any more; let the agent try again, and ask again";
+    this.find(".held pre").scrollTop = 0;
+    this.page = page;
+    this.pages = pages;
+    this.unseen = unseen ? unseen.count : 0;
+    this.find(".pages").hidden = !(pages > 1);
+    this.find(".pages span").textContent = `page ${page} of ${pages}`;
+    this.find(".earlier").disabled = page <= 1;
+    this.find(".later").disabled = page >= pages;
+    this.find(".unseen").hidden = !this.unseen;
+    this.find(".unseen input").checked = false;
+    this.find(".unseen span").textContent = this.unseen ? `Approve although ${unseen.text} have not been shown` : "";
+    this.calm();
+  }
+
+  async turn(by) {
+    if (this.page + by < 1 || this.page + by > this.pages) return;
+    try { this.showHeld(await ask("GET", `${this.path}/held/${this.page + by}`)); }
+    catch (error) { this.outcome("This page cannot be shown", "bad", error.message.split("\n")); }
   }
 
   async edit() {
@@ -80,8 +110,9 @@ class Card {
   }
 
   terms() {
-    const edited = !this.find(".edit").hidden;
-    return { reply: this.find(".reply input").value, for: this.find(".for select").value, ...(edited ? { change: this.find("textarea").value } : {}) };
+    const edited = !this.find(".edit").hidden, unseen = this.unseen && this.find(".unseen input").checked ? { unseen: this.unseen } : {};
+    const others = this.find(".others input").checked ? { others: true } : {};
+    return { ...others, reply: this.find(".reply input").value, for: this.find(".for select").value, ...unseen, ...(edited ? { change: this.find("textarea").value } : {}) };
   }
 
   async preview() {
@@ -90,6 +121,7 @@ class Card {
     try {
       const found = await ask("POST", `${this.path}/preview`, this.terms());
       showDiff(this.find(".diff"), found.diff || "no change: it is there already");
+      this.showNotes(found.notes);
       const lines = [...found.gains, ...found.steps.map((step) => `pulumi: ${step}`)];
       this.outcome(`Approved, the agent could: ${found.gain}`, "good", lines.length ? lines : ["pulumi up would change nothing"]);
     } catch (error) { this.outcome("This cannot be applied as it is", "bad", error.message.split("\n")); }
@@ -97,6 +129,10 @@ class Card {
   }
 
   async approve() {
+    if (this.unseen && !this.find(".unseen input").checked) {
+      this.outcome("Not all of it has been shown", "bad", ["Look at the other pages, or tick the box above that names how much it is."]);
+      return;
+    }
     if (!this.sure) { // one key too many must not open a way out
       this.sure = true;
       this.find(".approve").textContent = "Approve: sure?";
@@ -137,6 +173,8 @@ class Card {
 
   done(ok, text) {
     this.wait(false);
+    // An `up` applies all that waits: what was not spoken of needs a word of its own.
+    if (!ok && text.startsWith("Something else waits")) this.find(".others").hidden = false;
     this.outcome(ok ? "Done" : "Not done", ok ? "good" : "bad", (text || "In force; the agent knows.").split("\n"));
   }
 

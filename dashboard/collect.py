@@ -1,0 +1,84 @@
+"""Takes over what the parts of a bottle have on record (addons/record.py) into its audit log: each once, and whole."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from components.engine_address import environment
+from components.errors import BottleError
+from components.naming import docker_name
+from dashboard.audit import Audit
+from dashboard.decisions import read_decision
+
+PARTS = ("egress", "git-gate")
+_SECONDS = 60
+
+
+def collect(stack: str, project: Path, parts: Iterable[str] = PARTS) -> int:
+    """Read all that is there; how many records that were. Raises BottleError for a part that does not answer.
+
+    A part deletes what it is told has been read, and it is told when that is in the audit log. A kill in between makes
+    it send the same again, and where the log ends is read from the log itself.
+    """
+    audit = Audit(stack)
+    with audit.collecting():
+        return sum(_take_all(audit, stack, project, part) for part in parts)
+
+
+def _take_all(audit: Audit, stack: str, project: Path, part: str) -> int:
+    taken, until = 0, 0
+    while True:
+        mark = audit.read_to().get(part, {})
+        identity, following = str(mark.get("record", "")), int(mark.get("next", 1))
+        lines = _read(stack, project, part, identity, following)
+        if not lines:
+            return taken
+        events = list(events_of(stack, part, lines, identity, following))
+        audit.append_decisions(*events)
+        taken += len([event for event in events if event["event"] == "decision"])
+        until = until or int(json.loads(lines[0])["next"])
+        # What comes in meanwhile is for the next time, or a flood would keep this from ending.
+        if not events or int(json.loads(lines[-1]).get("n", until)) + 1 >= until:
+            return taken
+
+
+def events_of(stack: str, part: str, lines: list[bytes], identity: str, following: int) -> Iterator[dict[str, Any]]:
+    """What one answer of a part adds to the audit log. identity, following: of the record that was read last. Pure."""
+    head = json.loads(lines[0])
+    if head["id"] != identity:
+        if identity:
+            gap = {"record": identity, "from": following, "to": "its end"}
+            yield {"event": "gap", "part": part, **gap, "read": {"record": head["id"], "next": 1}}
+        following = 1
+    if head["first"] > following:
+        gap = {"record": head["id"], "from": following, "to": head["first"] - 1}
+        yield {"event": "gap", "part": part, **gap, "read": {"record": head["id"], "next": head["first"]}}
+    for line in lines[1:]:
+        told = json.loads(line)
+        decision = read_decision(stack, told)
+        shown = {k: v for k, v in decision.to_json().items() if v and k not in ("stack", "time")} if decision else told
+        at = {"at": decision.time} if decision else {}
+        more = {key: told[key] for key in ("refs", "before", "options", "commits", "piece") if key in told}
+        if "refs" in more:
+            shown.pop("path", None)
+        read = {"record": head["id"], "next": told["n"] + 1}
+        yield {"event": "decision", **at, **shown, **more, "part": part, "n": told["n"], "count": 1, "read": read}
+
+
+def _read(stack: str, project: Path, part: str, identity: str, number: int) -> list[bytes]:
+    argv = ["docker", "exec", "-w", "/app", docker_name(part, stack)]
+    argv += ["python3", "-m", "addons.record", "read", identity or "none", str(number)]
+    try:
+        done = subprocess.run(argv, capture_output=True, check=False, timeout=_SECONDS, env=environment(stack, project))
+    except (OSError, subprocess.TimeoutExpired):
+        raise BottleError(f"{part} of {stack} does not answer") from None
+    if done.returncode != 0 and b"no such container" in done.stderr.lower():
+        return []
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise BottleError(f"the record of {part} cannot be read: {(said or ['no answer'])[-1]}")
+    return done.stdout.splitlines()

@@ -1,0 +1,106 @@
+"""Keeps one bottle from filling the disk that all bottles of an engine share.
+
+An engine limits what a container writes on few file systems (xfs with project quotas, btrfs, zfs), so this looks
+instead: a disk that is nearly full is told, and on one that is as good as full the agent that takes the most is
+stopped. Nothing of it is deleted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from components.engine import Engine, EngineError
+from components.naming import docker_name
+from dashboard.audit import Audit
+
+LOW, FULL = 0.10, 0.03  # shares of the disk that are free
+_LEAST = 10**9  # bytes
+_WORTH = 256 << 20  # bytes that a bottle must take to be stopped
+_UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+
+
+@dataclass(frozen=True)
+class Disk:
+    """What an engine's disk holds, in bytes."""
+
+    size: int
+    free: int
+
+    @property
+    def full(self) -> bool:
+        """Whether something has to stop: 3 % or 1 GB are left; of a disk under 5 GB, a fifth."""
+        return self.free < max(self.size * FULL, min(_LEAST, self.size / 5))
+
+    @property
+    def low(self) -> bool:
+        """Whether its owner has to be told."""
+        return self.full or self.free < self.size * LOW
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """words: what the owner is told, or "". stop: the stack whose agent has to stop, or None."""
+
+    words: str = ""
+    stop: str | None = None
+
+
+def judge(disk: Disk, uses: dict[str, int], running: Iterable[str]) -> Verdict:
+    """uses: stack to the bytes that its agent's layer and home take. running: stacks whose agent runs."""
+    if not disk.low:
+        return Verdict()
+    most = sorted(uses, key=lambda stack: -uses[stack])
+    shown = ", ".join(f"{stack} {_size(uses[stack])}" for stack in most[:3])
+    words = f"the engine's disk has {_size(disk.free)} of {_size(disk.size)} left" + (f"; {shown}" if shown else "")
+    candidates = [stack for stack in most if stack in set(running) and uses[stack] >= _WORTH]
+    return Verdict(words, candidates[0] if disk.full and candidates else None)
+
+
+def look_at_disk(engine: Engine, own: set[str]) -> Verdict:
+    """Look, and stop what has to stop. own: stacks that may be stopped. Raises BottleError.
+
+    Costs one `df` in a sidecar; what each bottle takes is only counted where the disk is low.
+    """
+    parts = [part for part in engine.bottles() if part.health != "stopped"]
+    asked = next((part for part in parts if part.role != "agent"), None)
+    if asked is None:
+        return Verdict()
+    disk = _read_df(engine.docker("exec", asked.id, "df", "-Pk", "/"))
+    if not disk.low:
+        return Verdict()
+    verdict = judge(disk, _uses(engine, own), {part.stack for part in parts if part.role == "agent"} & own)
+    if verdict.stop is None:
+        return verdict
+    engine.docker("stop", docker_name("agent", verdict.stop), timeout=60)
+    Audit(verdict.stop).append({"event": "stopped", "who": "the page", "found": verdict.words})
+    return Verdict(f"{verdict.words}; the agent of {verdict.stop} was stopped", verdict.stop)
+
+
+def _uses(engine: Engine, stacks: set[str]) -> dict[str, int]:
+    told = json.loads(engine.docker("system", "df", "-v", "--format", "{{json .}}", timeout=300))
+    sizes = {found["Names"]: _bytes(found["Size"].partition(" (")[0]) for found in told["Containers"] or []}
+    volumes = {found["Name"]: _bytes(found["Size"]) for found in told["Volumes"] or []}
+    names = {stack: (docker_name("agent", stack), docker_name("home", stack)) for stack in stacks}
+    return {stack: sizes.get(agent, 0) + volumes.get(home, 0) for stack, (agent, home) in names.items()}
+
+
+def _read_df(text: str) -> Disk:
+    """POSIX's `df -P`: file system, size, used, free in units of 1024 bytes."""
+    try:
+        _, size, _, free, *_ = text.splitlines()[-1].split()
+        return Disk(int(size) << 10, int(free) << 10)
+    except (IndexError, ValueError):
+        raise EngineError("df did not say how full the engine's disk is") from None
+
+
+def _bytes(text: str) -> int:
+    """The engine's words for a size, as in `1.2GB`; 0 for N/A."""
+    match = re.fullmatch(r"([0-9.]+)\s*([kMGT]?B)", text.strip())
+    return int(float(match[1]) * _UNITS[match[2].lower()]) if match else 0
+
+
+def _size(size: int) -> str:
+    return f"{size / 10**9:.1f} GB" if size >= 10**9 else f"{size // 10**6} MB"

@@ -1,0 +1,116 @@
+"""What an audit log takes from the parts' logs: alike decisions counted, and a count of lines that are gone. Pure.
+
+An agent decides how much is in a log, and the engine turns a long one over. What must be recorded one by one comes from
+the parts' records (dashboard/collect.py); here are refusals, reads and the like.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from dashboard.decisions import Decision, Line
+
+# Distinct decisions of one part that one second may add to an audit log: an agent must not fill its owner's disk.
+_KINDS = 20
+
+
+_RUNS = 20  # earlier runs of a part's process whose lines are known to be read
+_AGAIN = 6 * 3600.0  # seconds of a log that are read twice, and known again by their places
+_BACK = 5.0  # seconds by which the engine's clock may go back unsaid
+
+Marks = Mapping[str, Mapping[str, Any]]  # of each part, up to where its log was read: until, run, line, runs
+
+
+def is_new(line: Line, mark: Mapping[str, Any]) -> bool:
+    """Whether a line comes after a mark: by its place, because clocks are put right; by time where it has none."""
+    if not line.number:
+        return line.at > str(mark.get("until", ""))
+    if line.run == mark.get("run"):
+        return line.number > int(mark["line"])
+    return line.run not in mark.get("runs", ())
+
+
+def for_audit(lines: Iterable[Line], read: Marks) -> tuple[list[dict[str, Any]], Marks]:
+    """The records that a batch of lines makes, and up to where they go. read: up to where the ones before went.
+
+    Lines that somebody has read before make none. The same decisions of one second, by the decision's own time, are one
+    record with a count; not more kinds than a disk can bear. Lines that are missing between those are a record too, and
+    so is a clock that went back.
+    """
+    counts: Counter[tuple[str, str, Decision]] = Counter()
+    first: dict[tuple[str, str, Decision], Decision] = {}
+    marks = {part: dict(mark) for part, mark in read.items()}
+    gaps: Counter[str] = Counter()
+    clocks: list[dict[str, Any]] = []
+    for line in lines:
+        mark = marks.setdefault(line.part, {})
+        if not is_new(line, mark if line.number else read.get(line.part, {})):
+            continue
+        gaps[line.part] += _missing(line, mark)
+        if _seconds(line.at) < _seconds(mark.get("until")) - _BACK:
+            clocks.append({"event": "clock", "part": line.part, "from": mark["until"], "to": line.at})
+        move(mark, line)
+        if line.decision is not None and not line.on_record:
+            key = line.part, line.decision.time[:19], replace(line.decision, time="", path="")
+            first.setdefault(key, line.decision)
+            counts[key] += 1
+    made: list[dict[str, Any]] = []
+    kinds: Counter[tuple[str, str]] = Counter()
+    left_out: Counter[tuple[str, str]] = Counter()
+    for key, count in counts.items():
+        part, second, _ = key
+        kinds[part, second] += 1
+        if kinds[part, second] > _KINDS:
+            left_out[part, second] += count
+            continue
+        told = {name: value for name, value in first[key].to_json().items() if value and name not in ("stack", "time")}
+        made.append({"event": "decision", "at": first[key].time, **told, "count": count})
+    made += [
+        {"event": "decision", "at": second, "part": part, "not_recorded": n} for (part, second), n in left_out.items()
+    ]
+    made += [{"event": "gap", "part": part, "lines_missing": missing} for part, missing in gaps.items() if missing]
+    made += clocks
+    last = {event["part"]: event for event in made}
+    for part, event in last.items():
+        event["read"] = {key: marks[part][key] for key in ("until", "run", "line", "runs") if key in marks[part]}
+    return made, marks
+
+
+def since_of(mark: Mapping[str, Any], now: float | None = None) -> str:
+    """From when to read a part's log again, as the engine takes it; empty: from its begin.
+
+    Hours before the mark, because the engine goes by the time that a clock had when it wrote the line.
+    """
+    until = min(_seconds(mark.get("until")), time.time() if now is None else now)
+    return datetime.fromtimestamp(until - _AGAIN, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if until > _AGAIN else ""
+
+
+def move(mark: dict[str, Any], line: Line) -> None:
+    """Put a mark behind this line."""
+    mark["until"] = line.at
+    if line.number:
+        if line.run != mark.get("run") and mark.get("run"):
+            mark["runs"] = [*mark.get("runs", ()), mark["run"]][-_RUNS:]
+        mark.update(run=line.run, line=line.number)
+
+
+def _seconds(stamp: object) -> float:
+    """Of an engine's time, which has nine digits behind the point; 0 for none."""
+    try:
+        return datetime.fromisoformat(str(stamp)[:19]).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def _missing(line: Line, mark: Mapping[str, Any]) -> int:
+    """How many lines of the part's log are gone before this one."""
+    if not line.number:
+        return 0
+    if line.run == mark.get("run"):
+        return max(0, line.number - int(mark["line"]) - 1)
+    return line.number - 1  # the first that is seen of this run of the process

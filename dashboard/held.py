@@ -1,0 +1,134 @@
+"""What a part holds for a verdict, page by page, and how much of it the owner has not been shown.
+
+An approval of what was not wholly shown needs an explicit word, and that word names how much it was.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from components.change import Change
+from components.errors import BottleError, printable
+from components.state import state_folder
+
+_KEPT = 200  # contents of which it is known what was shown
+GONE = "this content is not held any more; let the agent try again, and ask again"
+
+
+class Holder(Protocol):
+    """The part's side of it; `Inbox` is one."""
+
+    def held(self, part: str, digest: str) -> dict[str, Any] | None: ...
+
+    def page(self, part: str, digest: str, number: int) -> dict[str, Any] | None: ...
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """How much has not been shown, and of how much. unit: pages or bytes."""
+
+    count: int
+    total: int
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.count} of {self.total} {self.unit}" if self.count else ""
+
+
+class HeldContent:
+    """One content that a change lets through."""
+
+    def __init__(self, holder: Holder, stack: str, change: Change) -> None:
+        self._holder, self._part, self._digest = holder, str(change.grants), str(change.value)
+        self._seen = Seen(stack)
+
+    def show(self, number: int = 1) -> dict[str, Any]:
+        """One page as the owner is shown it: `what`, `why`, `text`, `page`, `pages`, and what is `unseen` after that.
+
+        It counts as shown from now on. Raises BottleError where there is no such page.
+        """
+        told = self._holder.held(self._part, self._digest)
+        if told is None:
+            raise BottleError(GONE)
+        pages, text = int(told.get("pages", 1)), str(told.get("excerpt", ""))
+        if number != 1:
+            page = self._holder.page(self._part, self._digest, number)
+            if page is None:
+                raise BottleError(f"there is no page {number}; there are {pages}")
+            text = str(page["text"])
+        self._seen.add(self._digest, number)
+        unseen = self._unseen(told)
+        return {
+            **{key: printable(str(told[key])) for key in ("what", "headers", "why") if key in told},
+            "text": printable(text),
+            "page": number,
+            "pages": pages,
+            "unseen": {"count": unseen.count, "text": str(unseen)},
+        }
+
+    def unseen(self) -> Unseen:
+        """What has not been shown; nothing of a content that is gone, for no approval lets that through."""
+        told = self._holder.held(self._part, self._digest)
+        return self._unseen(told) if told is not None else Unseen(0, 0, "pages")
+
+    def must_be_seen(self, accepted: int | None) -> None:
+        """accepted: how much the owner has said to approve unseen; None: all that there is. Raises BottleError."""
+        unseen = self.unseen()
+        if accepted is not None and unseen.count > accepted:
+            raise BottleError(f"{unseen} have not been shown; look at them, or say that you approve them unseen")
+
+    def _unseen(self, told: dict[str, Any]) -> Unseen:
+        if "pages" in told:
+            pages = int(told["pages"])
+            return Unseen(pages - len(self._seen.of(self._digest) & set(range(1, pages + 1))), pages, "pages")
+        text, size = str(told.get("excerpt", "")), int(told.get("size", 0))
+        if 1 not in self._seen.of(self._digest):
+            return Unseen(size, size, "bytes") if size else Unseen(1, 1, "pages")
+        # An excerpt in place of pages: a mark in it stands for one byte at least that could not be shown.
+        shown = (
+            0
+            if text.startswith("(") and size > len(text)
+            else sum(1 if character == "\ufffd" else len(character.encode("utf-8", "replace")) for character in text)
+        )
+        return Unseen(max(size - shown, 0), size, "bytes")
+
+
+class Seen:
+    """Which pages of which contents the owner of this machine has been shown, on the page or on the terminal."""
+
+    def __init__(self, stack: str) -> None:
+        self._file = state_folder("seen") / f"{stack}.json"
+
+    def of(self, digest: str) -> set[int]:
+        """The numbers of the pages."""
+        return set(self._read().get(digest, []))
+
+    def add(self, digest: str, page: int) -> None:
+        with self._alone():
+            told = self._read()
+            pages = sorted({*told.pop(digest, []), page})
+            told = dict([*list(told.items())[-_KEPT + 1 :], (digest, pages)])
+            beside = self._file.with_suffix(".new")
+            beside.write_text(json.dumps(told))
+            beside.replace(self._file)
+
+    def _read(self) -> dict[str, list[int]]:
+        try:
+            return dict(json.loads(self._file.read_text()))
+        except (OSError, ValueError):
+            return {}  # then nothing has been shown
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        lock = os.open(self._file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)

@@ -1,0 +1,68 @@
+"""What a change comes to, before it is made: what the owner should know of it, and whether the request passes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from addons.hosts import any_match, canonical_host, host_matches
+from addons.no_approval import instead
+from addons.refusal import Refusal
+from components.change import Change
+from components.manifest_pipelock import DEFAULT_PASSTHROUGH
+from components.route_check import Asked, decide, table
+from dashboard.route_edit import ROUTES, credential_note, edit_of, routes_of
+
+
+def notes(bottle: Any, change: Change) -> list[str]:
+    """What a change brings along or leaves out. bottle: as it is without it. Raises BottleError."""
+    if change.path != ROUTES:
+        return []
+    said = [] if change.owner else [credential_note(bottle, change)]
+    if "egress" not in (bottle or {}) and ((bottle or {}).get("pipelock") or {}).get("allow"):
+        said.append("this bottle gets an egress by this: hosts of pipelock.allow need a route from then on")
+    return [
+        note for note in (*said, *edit_of(bottle, change).notes, _unread(bottle, str(change.value["host"]))) if note
+    ]
+
+
+def _unread(bottle: Any, host: str) -> str:
+    """That what goes to a host is not looked into, where it is so."""
+    told = (bottle.get("pipelock") or {}).get("passthrough")
+    patterns = [str(one) for one in (DEFAULT_PASSTHROUGH if told is None else told)]
+    if any(one == host or host_matches(one, host) or host_matches(host, one) for one in patterns):
+        return f"what goes to {host} is not looked into for secrets (pipelock.passthrough)"
+    return ""
+
+
+def why_refused(bottle: Any, change: Change, request: Mapping[str, Any]) -> str:
+    """Why a request is refused all the same, and what helps; "" where nothing is known against it.
+
+    bottle: with the change. request: the agent's own telling of what was refused, so not to be trusted further.
+    """
+    if change.path not in (ROUTES, "pipelock.allow"):
+        return ""
+    if way := instead(str(request.get("reason", "")), str(request.get("content", ""))):
+        return f"no approval changes that ({request['reason']}): {way}."
+    allowed = change.value["host"] if isinstance(change.value, Mapping) else change.value
+    try:
+        host = canonical_host(str(request.get("host") or str(allowed).removeprefix("*.")))
+    except ValueError:
+        return "its host is not the name of one."
+    routes = routes_of(bottle)
+    if "egress" not in (bottle or {}):
+        return "" if _allowed(bottle, host) or not request.get("host") else f"{host} is not on the allowlist by this."
+    if change.path == "pipelock.allow":
+        if not any_match([route.host for route in routes], host):
+            return f"what this bottle sends goes by a route first, and none is for {host}; ask with egress-block."
+        return ""
+    if not request.get("host") or not request.get("method"):
+        return ""
+    asked = Asked("https", host, str(request["method"]), str(request.get("path") or "/"))
+    verdict = decide(table(routes), asked)
+    return verdict.message if isinstance(verdict, Refusal) else ""
+
+
+def _allowed(bottle: Any, host: str) -> bool:
+    items = ((bottle or {}).get("pipelock") or {}).get("allow") or []
+    return any_match([str(item.get("host") if isinstance(item, Mapping) else item) for item in items], host)

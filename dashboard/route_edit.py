@@ -1,0 +1,101 @@
+"""The smallest edit (components/smallest_edit.py) on the routes of a stack file, with its comments kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml.comments import CommentedSeq
+
+from addons.until import write_until
+from components.change import Change
+from components.errors import BottleError
+from components.manifest import EgressRoute
+from components.route_check import needless
+from components.smallest_edit import Edit, EditError, credential_around, smallest
+
+ROUTES = "egress.routes"
+
+
+def routes_of(bottle: Any) -> list[EgressRoute]:
+    """The routes of a bottle's config object, in their order. Raises BottleError where one is not valid."""
+    try:
+        told = _plain(((bottle or {}).get("egress") or {}).get("routes") or [])
+    except AttributeError:
+        raise BottleError("egress of the stack file is not valid: write a mapping with routes") from None
+    if not isinstance(told, list):
+        raise BottleError("egress.routes of the stack file is not valid: write a list")
+    routes = []
+    for index, item in enumerate(told):
+        try:
+            routes.append(EgressRoute.model_validate(item))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise BottleError(f"egress.routes[{index}] of the stack file is not valid: {first['msg']}") from None
+    return routes
+
+
+def named(bottle: Any, change: Change) -> Change:
+    """An agent's route with the credential that it would go with."""
+    wish, _ = credential_around(routes_of(bottle), _wish(change))
+    scheme = {"auth_scheme": wish.auth_scheme} if wish.auth_scheme else {}
+    return change.with_value({**change.value, "token_ref": wish.token_ref, **scheme})
+
+
+def credential_note(bottle: Any, change: Change) -> str:
+    """What the owner should know of the credential that an agent's route goes with, or without."""
+    return credential_around(routes_of(bottle), _wish(change))[1]
+
+
+def edit_of(bottle: Any, change: Change) -> Edit:
+    """What a route changes among the routes of a bottle. Raises BottleError where it cannot be given."""
+    try:
+        return smallest(routes_of(bottle), _wish(change), owner=change.owner)
+    except EditError as error:
+        raise BottleError(f"this cannot be given: {error}") from None
+
+
+def holds_place(bottle: Any, index: int) -> bool:
+    """Whether something would pass without a route that does not with it. Raises BottleError."""
+    return not needless(routes_of(bottle), index)
+
+
+def make(items: Any, edit: Edit) -> None:
+    """The edit on the list in the file: what stays is not touched."""
+    for index, route in edit.changed.items():
+        old, new = _told(EgressRoute.model_validate(_plain(items[index]))), _told(route)
+        for key in old.keys() - new.keys():
+            del items[index][key]
+        for key, value in new.items():
+            if key not in old or value != old[key]:
+                items[index][key] = _longer(items[index].get(key), value)
+    items.extend(_told(route) for route in edit.added)
+
+
+def _longer(old: Any, value: Any) -> Any:
+    """The value; a list that only grows is the one that is there, with its comments and its form."""
+    if isinstance(old, CommentedSeq) and isinstance(value, list) and value[: len(old)] == list(old):
+        old.extend(value[len(old) :])
+        return old
+    return value
+
+
+def _wish(change: Change) -> EgressRoute:
+    return EgressRoute.model_validate(_plain(change.value))
+
+
+def _told(route: EgressRoute) -> dict[str, Any]:
+    return route.model_dump(exclude_defaults=True)
+
+
+def _plain(node: Any) -> Any:
+    """Without what the YAML library keeps of a file's form."""
+    if isinstance(node, Mapping):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value) for value in node]
+    if isinstance(node, datetime):  # a time without quotes
+        return write_until(node.replace(tzinfo=node.tzinfo or UTC).timestamp())
+    return str(node) if isinstance(node, str) else node

@@ -1,0 +1,76 @@
+"""What a page shows of bottles and proposals, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from components.change import Change, ChangeError
+from components.engine import Running
+from components.engine_address import engine_of, prefix
+from components.errors import BottleError, printable
+from components.naming import docker_name
+from dashboard.approval import Approval
+from dashboard.begun import Desk
+from sidecar_images.supervise.proposals import Proposal
+
+PARTS = ("agent", "egress", "pipelock", "git-gate", "supervise")
+
+
+def by_stack(running: Iterable[Running], declared: set[str], project: Path) -> dict[str, dict[str, Any]]:
+    """Every bottle, declared or there, with its parts."""
+    found: dict[str, dict[str, Any]] = {}
+    for stack in sorted(declared | {part.stack for part in running}):
+        parts = {part.role: part for part in running if part.stack == stack and part.role in PARTS}
+        shown = [{"role": role, "health": parts[role].health, "status": _words(parts[role].status)} for role in PARTS
+                 if role in parts]  # fmt: skip
+        attach = f"{_prefix(stack, project)}docker exec -it -u node {docker_name('agent', stack)} claude"
+        found[stack] = {"stack": stack, "declared": stack in declared, "parts": shown, "attach": attach}
+    return found
+
+
+def _prefix(stack: str, project: Path) -> str:
+    try:
+        return prefix(engine_of(stack, project))
+    except BottleError:
+        return ""
+
+
+def _words(status: str) -> str:
+    # Without the time, which changes with every look.
+    return status.partition(" (")[0].split(" ")[0]
+
+
+def has_supervise(bottle: dict[str, Any]) -> bool:
+    """Whether its supervise can be asked."""
+    return any(p["role"] == "supervise" and p["health"] == "healthy" for p in bottle.get("parts", []))
+
+
+def proposals(stack: str, project: Path) -> list[dict[str, Any]]:
+    """Those of a stack. Raises BottleError when supervise is not there."""
+    begun = Desk(stack).begun()
+    approval = Approval.of(stack, project)
+    found = approval.inbox.all()
+    return [_shown(approval, p, at_work=begun is not None and begun.id == p.id) for p in found]
+
+
+def _shown(approval: Approval, proposal: Proposal, *, at_work: bool) -> dict[str, Any]:
+    try:
+        content = Change.read(proposal.change, owner=True).grants
+    except ChangeError:
+        content = None
+    return {
+        "id": proposal.id,
+        "created": proposal.created,
+        "tool": printable(proposal.tool),
+        "words": printable(proposal.words),
+        "request": {key: printable(str(value)) for key, value in proposal.request.items()},
+        "gain": approval.gain(proposal),
+        "verdict": proposal.verdict,
+        "reply": proposal.reply,
+        "note": printable(proposal.note),
+        "decided": proposal.decided,
+        "content": bool(content),
+        "at_work": at_work,
+    }
