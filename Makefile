@@ -3,27 +3,36 @@ N ?= 20
 PYTHON ?= python3
 RUN = $(PYTHON) -m toolchain run --
 
-.PHONY: help up down repair plan pull dashboard test unit lint integration containment dlp doctor setup docs bench fleet bench-git
+.PHONY: help up down forget repair plan pull dashboard test unit lint integration containment dlp doctor update audit setup docs bench fleet bench-git
 help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 up: ## set up what is missing, then bring up STACK (demo) and show what it does
 	@$(PYTHON) -m toolchain setup
+	@$(PYTHON) -m toolchain stack $(STACK)
+	@$(RUN) python3 -m components.stack_size $(STACK)
 	@$(RUN) pulumi stack select --create $(STACK)
 	@$(RUN) pulumi up --yes --skip-preview --stack $(STACK)
 	@$(RUN) python3 -m toolchain.demo $(STACK)
 
-down: ## destroy STACK (demo); images stay
+down: ## take over what STACK (demo) has on record, then destroy it; stops where work was not pulled (FORCE=1); images stay
+	@$(if $(FORCE),true,$(RUN) python3 -m components.unpulled $(STACK))
+	@$(RUN) python3 -m dashboard audit last -s $(STACK) $(if $(FORCE),|| true)
 	@$(RUN) pulumi destroy --yes --skip-preview --stack $(STACK)
+	@$(RUN) python3 -m components.past_states $(STACK) $(if $(FORGET),--delete)
+
+forget: ## delete the earlier states and logs that Pulumi keeps of STACK, after a rotation or a down (down FORGET=1: at once)
+	@$(RUN) python3 -m components.past_states $(STACK) --delete
 
 repair: ## after a kill of pulumi or the engine: bring STACK to a correct state (DOWN=1: take it away instead)
+	$(if $(DOWN),-@$(RUN) python3 -m dashboard audit last -s $(STACK))
 	@$(RUN) python3 -m components.repair $(STACK) $(if $(DOWN),--down)
 
 plan: ## what STACK can reach, and what the next up would change
 	@$(RUN) python3 -m components.plan_table $(STACK)
 
-pull: ## bring the workspace copy of STACK back (DRY=1: only show; TO=folder: into a new folder; FORCE=1: over changes)
-	@$(RUN) python3 -m components.pull $(STACK) $(if $(TO),--to $(TO)) $(if $(FORCE),--force) $(if $(DRY),--dry-run)
+pull: ## bring the workspace copy of STACK back (DRY=1: only show; TO=folder: into a new folder; FORCE=1: over changes; NO_RUN_FILES=1)
+	@$(RUN) python3 -m components.pull $(STACK) $(if $(TO),--to $(TO)) $(if $(FORCE),--force) $(if $(NO_RUN_FILES),--no-run-files) $(if $(DRY),--dry-run)
 
 dashboard: ## the owner's page: bottles, decisions, proposals; prints the address to open
 	@$(RUN) python3 -m dashboard serve
@@ -38,19 +47,25 @@ lint: ## ruff and mypy
 	@$(RUN) mypy
 
 unit: ## tests without Docker
-	@$(RUN) python3 -m pytest tests/unit -q
+	@$(RUN) python3 -m pytest tests/unit -q -n 2
 
 integration: ## tests with Docker, Pulumi and the real Claude Code; the attacks from inside among them
 	@$(RUN) python3 -m pytest tests/integration tests/containment -v -n 3 --dist loadfile \
 	  --no-loadscope-reorder -m "not slow"
 
-containment: ## every attack, failure and kill: the whole of tests/containment, 500 random bottles, all kills of an approval
+containment: ## every attack, failure and kill, the owner's account before and after: the whole of tests/containment, 500 random bottles, 1,500 pairs of plans, all kills of an approval
 	@$(PYTHON) -m toolchain setup --dev
 	@$(RUN) env CLAUDE_BOTTLE_EXAMPLES=500 CLAUDE_BOTTLE_ALL_KILLS=1 python3 -m pytest tests/containment \
-	  tests/unit/test_invariants.py tests/integration/test_kills.py -v -n 2 --dist loadfile
+	  tests/unit/test_invariants.py tests/unit/test_plan_fuzz.py tests/integration/test_kills.py -v -n 2 --dist loadfile
 
 doctor: ## say what is there, what is missing and how to get it
 	@$(PYTHON) -m toolchain doctor
+
+update: ## newer base, Debian packages, Claude Code and Go for the images: shows what changes, and builds (BACK=1: the way back)
+	@$(RUN) python3 -m toolchain update $(if $(BACK),--back)
+
+audit: ## known holes in the locked Python packages and Go modules (3: a database could not be reached)
+	@$(RUN) python3 -m toolchain audit
 
 setup: ## only set up
 	@$(PYTHON) -m toolchain setup
@@ -69,8 +84,9 @@ fleet: ## bring N (20) small bottles up, measure what each costs, take them away
 bench-git: ## clone and push through git-gate against direct, side by side
 	@$(RUN) python3 bench/git_gate.py
 
-dlp: ## what the DLP engine finds and what it takes for a secret, by rule family: writes docs/dlp.md
+dlp: ## what the DLP engine finds and what it takes for a secret, by rule family: writes docs/dlp.md; gitleaks beside betterleaks
 	@$(RUN) python3 bench/dlp_table.py
+	@$(RUN) python3 bench/dlp_scanners.py
 
 docs: ## write what is generated from the manifest's model: its JSON Schema and docs/manifest.md
 	@$(RUN) python3 -m components.manifest schema > stacks/manifest.schema.json

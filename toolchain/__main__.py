@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shlex
 import sys
 
+from toolchain import archives, audit, newer, update
 from toolchain.dev_packages import Browser, FakeClock
 from toolchain.docker_engine import BaseImage, DockerEngine
-from toolchain.pulumi_cli import PLUGINS, Plugin, PulumiCli
+from toolchain.pulumi_cli import PLUGINS, VERSION, Plugin, PulumiCli
 from toolchain.python_env import PythonEnv
-from toolchain.shell import SetupError, say
+from toolchain.shell import SetupError, quiet, say
+from toolchain.stack_file import provide
 from toolchain.step import Step, ensure, examine
 from toolchain.workspace import Workspace, environment
 
@@ -39,8 +42,25 @@ def doctor() -> int:
             print(f"missing  {report.name}\n         {report.how}")
         else:
             print(f"ok       {report.name}: {report.found}")
-    print("all there" if not missing else f"{missing} missing; make up gets them")
+    old = [] if missing else upkeep()
+    for line in old:
+        print(f"old      {line}")
+    there = f"all there, {len(old)} not up to date" if old else "all there"
+    print(there if not missing else f"{missing} missing; make up gets them")
     return 1 if missing else 0
+
+
+def upkeep() -> list[str]:
+    """What nobody mends any more, and what there is that is newer. Asks the outside; prints who does not answer."""
+    found = []
+    version = quiet("docker", "version", "--format", "{{.Server.Version}}") or ""
+    if ended := newer.engine_ended(version):
+        found.append(
+            f"Docker engine {version}: not maintained by Moby since {ended}; a distribution may mend it itself"
+        )
+    ages = update.ages()
+    update.show(ages)
+    return found + [f"{age.name}: {age.now}, newer is {age.newer}; make update" for age in ages if age.is_old]
 
 
 def main() -> int:
@@ -50,6 +70,13 @@ def main() -> int:
     commands.add_parser("setup", help="install what is missing").add_argument(
         "--dev", action="store_true", help="also what the tests need"
     )
+    commands.add_parser("stack", help="copy the example of a stack, where it has no file yet").add_argument("name")
+    updating = commands.add_parser(
+        "update", help="newer base, Debian packages, Claude Code and Go: shows what changes, and builds"
+    )
+    updating.add_argument("--back", action="store_true", help="take the last update of this checkout back")
+    commands.add_parser("audit", help="known holes in what is locked: 1 if there are any, 3 if nobody can tell")
+    commands.add_parser("pin", help="record the digests of Pulumi's official archives, after a version was raised")
     commands.add_parser("doctor", help="say what is there and what is missing")
     commands.add_parser("env", help="print the variables of the checkout's shell (used by ./activate)")
     commands.add_parser("run", help="run a command in the checkout's shell").add_argument(
@@ -64,15 +91,29 @@ def main() -> int:
             setup(args.dev)
         elif args.command == "doctor":
             return doctor()
+        elif args.command == "audit":
+            return audit.audit()
+        elif args.command == "pin":
+            archives.pin({"cli": VERSION, **PLUGINS})
+        elif args.command == "update":
+            return update.back() if args.back else update.update()
+        elif args.command == "stack":
+            provide(args.name)
         elif args.command == "env":
             for key, value in environment().items():
                 print(f"export {key}={shlex.quote(value)}")
         else:
             argv = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
             os.environ.update(environment())
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold tokens and the passphrase
             os.execvp(argv[0], argv)  # noqa: S606 - no shell is what is wanted
     except SetupError as error:
         say(f"set-up stopped: {error}")
+        return 1
+    except OSError as error:
+        if args.command != "pin":
+            raise
+        say(f"not all of them can be reached, so none is recorded: {error}")
         return 1
     return 0
 

@@ -28,7 +28,10 @@ TRIALS = [
     Trial("a declared host and path", ["https://api.github.com/zen"]),
     Trial("a declared host, another path", ["https://api.github.com/user"]),
     Trial("a host that is not declared", ["https://www.example.com/"]),
-    Trial("a secret in the body", ["-d", f'{{"note": "{_SECRET}"}}', "https://api.github.com/repos/anthropics/x"]),
+    Trial(
+        "a secret in the body", ["-d", f'{{"note": "{_SECRET}"}}', "https://api.github.com/repos/anthropics/x/issues"]
+    ),
+    Trial("code written past git-gate", ["-d", "{}", "https://api.github.com/repos/anthropics/x/git/refs"]),
     Trial("a git push over https", ["https://api.github.com/a/b.git/info/refs?service=git-receive-pack"]),
     Trial("around the proxy", [*_DIRECT, "https://api.github.com/zen"]),
     Trial("the host machine, around the proxy", [*_DIRECT, "http://172.17.0.1/"]),

@@ -7,11 +7,13 @@ import shutil
 import subprocess
 import tempfile
 import time
+import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 
+from components.base_image import DOCKERFILE, ROOT, BaseLock
 from toolchain.shell import CACHE, SetupError, apt_install, as_root, quiet, run, say
 
-BASE_IMAGE = "debian:trixie-slim"
 _START_SECONDS = 40
 
 
@@ -69,25 +71,57 @@ class DockerEngine:
 
 
 class BaseImage:
-    """debian:trixie-slim: pulled, else made from Debian's packages."""
+    """Debian by digest and as of the lock's moment; where no registry answers, made from Debian's packages."""
 
     name = "base image"
-    why = f"all images of a bottle start from {BASE_IMAGE}"
-    how = f"docker pull {BASE_IMAGE}, or mmdebstrap --variant=minbase trixie base.tar, then docker import"
+
+    def __init__(self, lock: BaseLock | None = None) -> None:
+        self._lock = lock or BaseLock.read()
+        self.why = f"all images of a bottle start from {self._lock.tag}"
+        self.how = f"docker pull {self._lock.image}, or install mmdebstrap; then make setup"
 
     def look(self) -> str | None:
-        return quiet("docker", "image", "inspect", "--format", f"{BASE_IMAGE}, {{{{slice .Id 7 19}}}}", BASE_IMAGE)
+        shape = '{{slice .Id 7 19}}, {{index .Config.Labels "claude-bottle.from"}}'
+        return quiet("docker", "image", "inspect", "--format", f"{self._lock.tag}, {shape}", self._lock.tag)
 
     def get(self) -> None:
+        snapshot = self._lock.snapshot if snapshots_answer() else ""
+        args = {**self._lock.build_args, "SNAPSHOT": snapshot}
         try:
-            run(["docker", "pull", "--quiet", BASE_IMAGE], "docker pull", timeout=300)
-            return
+            run(["docker", "pull", "--quiet", self._lock.image], "docker pull", timeout=300)
+            origin = self._lock.image
         except SetupError:
             say("      no image registry is reachable: making it with mmdebstrap")
-        if not shutil.which("mmdebstrap"):
-            apt_install("mmdebstrap")
-        with tempfile.TemporaryDirectory(prefix="claude-bottle-") as folder:
-            tar = Path(folder) / "base.tar"
-            mode = [] if os.geteuid() == 0 else ["--mode=unshare"]
-            run(["mmdebstrap", *mode, "--variant=minbase", "trixie", tar], "mmdebstrap")
-            run(["docker", "import", tar, BASE_IMAGE], "docker import")
+            args["UPSTREAM"] = origin = _bootstrap(snapshot)
+        day = f"{datetime.now(UTC):%Y%m%dT000000Z}"
+        if not snapshot:
+            say("      Debian's snapshots are not reachable: its packages are those of today")
+        labels = [f"claude-bottle.from={origin}, packages of {snapshot or day}"]
+        build: list[str | Path] = ["docker", "build", "-t", self._lock.tag, "-f", ROOT / DOCKERFILE]
+        for option, values in (("--build-arg", [f"{k}={v}" for k, v in args.items()]), ("--label", labels)):
+            for value in values:
+                build += [option, value]
+        # The same file names another day's packages in another build, so a layer that the engine kept is of no use.
+        run([*build, "--no-cache", ROOT], "build the base image")
+
+
+def snapshots_answer() -> bool:
+    """Whether the archive of Debian's snapshots can be reached from here."""
+    try:
+        with urllib.request.urlopen("http://snapshot.debian.org/", timeout=10) as answer:
+            return bool(answer.status == 200)
+    except (OSError, ValueError):
+        return False
+
+
+def _bootstrap(snapshot: str) -> str:
+    """Name of an image made from Debian's packages alone."""
+    if not shutil.which("mmdebstrap"):
+        apt_install("mmdebstrap")
+    with tempfile.TemporaryDirectory(prefix="claude-bottle-") as folder:
+        tar, name = Path(folder) / "base.tar", f"claude-bottle/debian:{snapshot or f'{datetime.now(UTC):%Y%m%d}'}"
+        mode = [] if os.geteuid() == 0 else ["--mode=unshare"]
+        archive = [f"http://snapshot.debian.org/archive/debian/{snapshot}"] if snapshot else []
+        run(["mmdebstrap", *mode, "--variant=minbase", "trixie", tar, *archive], "mmdebstrap")
+        run(["docker", "import", tar, name], "docker import")
+    return name

@@ -13,7 +13,8 @@ from pathlib import Path
 from toolchain.shell import CACHE, ROOT, quiet, run, say
 
 _HERE = ROOT / "toolchain"
-_GO_MINIMUM = (1, 25, 11)
+VERSION = "1.27.4"
+_GO_MINIMUM = (1, 21)  # from here on, Go fetches another Go
 
 
 def _version(go: str) -> tuple[int, ...]:
@@ -36,6 +37,11 @@ def find_go() -> Path:
     return go
 
 
+def build_environment() -> dict[str, str]:
+    """Every program is built with one Go, which whatever Go is there fetches, checked by Go's checksum database."""
+    return {"CGO_ENABLED": "0", "GOTOOLCHAIN": f"go{VERSION}"}
+
+
 @dataclass(frozen=True)
 class Piece:
     """folder: module below toolchain/. package: what is built. binary: its name."""
@@ -47,7 +53,7 @@ class Piece:
 
     def digest(self) -> str:
         """Of all that goes into it."""
-        digest = hashlib.sha256(repr((self.package, self.binary, self.flags)).encode())
+        digest = hashlib.sha256(repr((self.package, self.binary, self.flags, VERSION)).encode())
         for file in sorted((_HERE / self.folder).rglob("*")):
             if file.is_file():
                 digest.update(str(file.relative_to(_HERE)).encode() + b"\0" + file.read_bytes())
@@ -64,7 +70,7 @@ class Piece:
             say(f"      building {self.binary} from Go modules (minutes, once; kept in {CACHE / 'toolchain'})")
             target.parent.mkdir(parents=True, exist_ok=True)
             new = target.with_suffix(".new")
-            environment = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOTOOLCHAIN": "local"}
+            environment = {**build_environment(), "GOFLAGS": "-mod=readonly -buildvcs=false"}
             argv: list[str | Path] = [find_go(), "build", "-trimpath", *self.flags, "-o", new, self.package]
             run(argv, f"build {self.binary}", cwd=_HERE / self.folder, env=environment)
             new.replace(target)
@@ -73,6 +79,6 @@ class Piece:
 
 def module_folder(folder: str, module: str) -> Path:
     """Where the source of a module that a piece pins lies."""
-    environment = {"GOFLAGS": "-mod=readonly"}
+    environment = {**build_environment(), "GOFLAGS": "-mod=readonly"}
     found = quiet(str(find_go()), "-C", str(_HERE / folder), "list", "-m", "-f", "{{.Dir}}", module, env=environment)
     return Path(found or os.devnull)

@@ -1,14 +1,12 @@
-"""The Pulumi CLI and its provider plugins: what is there, else the official ones, else built from Go modules."""
+"""The Pulumi CLI and its plugins: what is there, else the official ones by digest, else built from Go modules."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-import urllib.error
-import urllib.request
 from pathlib import Path
 
+from toolchain import archives
 from toolchain.go_build import Piece, module_folder
 from toolchain.shell import CACHE, SetupError, quiet, run, say
 
@@ -85,20 +83,10 @@ class PulumiCli:
             (BIN / Path(script).name).chmod(0o755)
 
     def _official(self) -> bool:
-        try:
-            with urllib.request.urlopen("https://get.pulumi.com", timeout=10) as answer:
-                script = answer.read()
-        except (urllib.error.URLError, OSError, ValueError) as error:
-            say(f"      the official installer cannot be reached ({getattr(error, 'reason', error)})")
+        data = archives.verified("cli", VERSION)
+        if data is None:
             return False
-        with tempfile.NamedTemporaryFile(suffix=".sh") as file:
-            file.write(script)
-            file.flush()
-            try:
-                run(["sh", file.name, "--version", VERSION], "official installer of Pulumi", timeout=600)
-            except SetupError as error:
-                say(f"      the official installer failed: {str(error).splitlines()[0]}")
-                return False
+        archives.unpack(data, "pulumi", pulumi_home() / "bin")
         return True
 
 
@@ -128,12 +116,14 @@ class Plugin:
             raise SetupError("the Pulumi CLI comes first")
         install: list[str | Path] = [cli, "plugin", "install", "resource", self._kind, self._version]
         environment = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
-        if not piece.path().exists() and BIN not in cli.parents:
+        checksum = archives.recorded(self._kind, self._version)
+        if checksum and not piece.path().exists() and BIN not in cli.parents:
             try:
-                run(install, f"official {self._kind} plugin", env=environment, timeout=300)
+                checked: list[str | Path] = [*install, "--checksum", checksum]
+                run(checked, f"official {self._kind} plugin", env=environment, timeout=300)
                 return
-            except SetupError:
-                say("      the official plugin cannot be reached")
+            except SetupError as error:
+                say(f"      the official plugin cannot be had: {str(error).splitlines()[-1]}")
         binary = piece.build()
         run([*install, "--reinstall", "-f", binary], f"install {self._kind} plugin", env=environment)
         (self._folder() / "claude-bottle-build").write_text(piece.digest())

@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-from toolchain.pulumi_cli import BIN, find_cli, pulumi_home
+from toolchain.pulumi_cli import find_cli, pulumi_home
 from toolchain.python_env import VENV
 
 STATE = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "claude-bottle"
@@ -51,15 +51,14 @@ class Workspace:
 
 def environment() -> dict[str, str]:
     """What the shell of the checkout has, beside what it had."""
-    found = {"PULUMI_SKIP_UPDATE_CHECK": "true", "VIRTUAL_ENV": str(VENV)}
+    # The set-up installs plugins by digest; one that the CLI fetched by itself would be checked by nobody.
+    found = {"PULUMI_SKIP_UPDATE_CHECK": "true", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true"}
+    found["VIRTUAL_ENV"] = str(VENV)
     if logged_in_elsewhere() is None:
         found["PULUMI_BACKEND_URL"] = f"file://{STATE}"
     if not os.environ.get("PULUMI_CONFIG_PASSPHRASE") and not os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
         found["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(PASSPHRASE)
     cli = find_cli()
     parts = [str(VENV / "bin"), *([str(cli.parent)] if cli else []), os.environ.get("PATH", "")]
-    if cli and BIN in cli.parents:
-        # Where the CLI had to be built, plugins cannot be fetched either: a clear error beats a long wait.
-        found["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
     found["PATH"] = os.pathsep.join(dict.fromkeys(os.pathsep.join(parts).split(os.pathsep)))
     return found

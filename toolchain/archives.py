@@ -1,0 +1,85 @@
+"""Official archives of Pulumi and its plugins: taken only with the SHA-256 that archives.lock has for them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import platform
+import tarfile
+import tempfile
+import tomllib
+import urllib.request
+from pathlib import Path
+
+from toolchain.shell import ROOT, SetupError, say
+
+LOCK = ROOT / "toolchain/archives.lock"
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+PLATFORMS = ("linux-amd64", "linux-arm64", "darwin-amd64", "darwin-arm64")
+
+
+def this_platform() -> str:
+    """As `linux-amd64`."""
+    return f"{platform.system().lower()}-{_MACHINES.get(platform.machine(), platform.machine())}"
+
+
+def url(kind: str, version: str, on: str) -> str:
+    """Where the archive is. kind: `cli`, or a plugin's name."""
+    if kind == "cli":
+        return f"https://get.pulumi.com/releases/sdk/pulumi-v{version}-{on.replace('amd64', 'x64')}.tar.gz"
+    return f"https://get.pulumi.com/releases/plugins/pulumi-resource-{kind}-v{version}-{on}.tar.gz"
+
+
+def recorded(kind: str, version: str, on: str | None = None, lock: Path = LOCK) -> str | None:
+    """SHA-256 of that archive, in hex; None where nobody has recorded one for this version and platform."""
+    entry = tomllib.loads(lock.read_text()).get(kind, {})
+    return entry.get(on or this_platform()) if entry.get("version") == version else None
+
+
+def fetch(address: str) -> bytes:
+    """Raises OSError where it cannot be reached."""
+    with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310 - of url() alone
+        return bytes(answer.read())
+
+
+def verified(kind: str, version: str) -> bytes | None:
+    """The archive for this platform. None where no digest is recorded, or it cannot be reached; says which.
+
+    Raises SetupError when what came is not what was recorded.
+    """
+    expected = recorded(kind, version)
+    if expected is None:
+        say(f"      no SHA-256 of the official {kind} {version} for {this_platform()} is recorded, so it is not taken")
+        return None
+    address = url(kind, version, this_platform())
+    try:
+        data = fetch(address)
+    except (OSError, ValueError) as error:
+        say(f"      the official archive cannot be reached ({getattr(error, 'reason', error)})")
+        return None
+    if (found := hashlib.sha256(data).hexdigest()) != expected:
+        raise SetupError(f"{address} is not what was recorded: SHA-256 {found}, not {expected}; nothing of it is used")
+    return data
+
+
+def unpack(data: bytes, folder: str, target: Path) -> None:
+    """Put the files of that folder of an archive into target; nothing of it is there before all of it is."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as made, tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        tar.extractall(made, filter="data")
+        target.mkdir(exist_ok=True)
+        for file in sorted((Path(made) / folder).iterdir()):
+            os.replace(file, target / file.name)  # noqa: PTH105 - over what is there
+
+
+def pin(versions: dict[str, str], lock: Path = LOCK) -> None:
+    """Record what the archives of these versions are today: for whoever raises a version, and looks at the diff.
+
+    Raises OSError where one cannot be reached; the lock is as it was then.
+    """
+    head = [line for line in lock.read_text().splitlines() if line.startswith("#")]
+    for kind, version in versions.items():
+        head += ["", f"[{kind}]", f'version = "{version}"']
+        head += [f'{on} = "{hashlib.sha256(fetch(url(kind, version, on))).hexdigest()}"' for on in PLATFORMS]
+    lock.write_text("\n".join(head) + "\n")

@@ -1,0 +1,198 @@
+"""`make update`: newer versions of what the images are made of, all of it or nothing, and a way back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from components.base_image import LOCK, BaseLock
+from toolchain import newer
+from toolchain.docker_engine import BaseImage
+from toolchain.newer import AGENT, GITLEAKS, Age
+from toolchain.shell import ROOT, SetupError, quiet, run, say
+from toolchain.step import ensure
+from toolchain.workspace import STATE
+
+PINS = (LOCK, AGENT / "package.json", AGENT / "package-lock.json", GITLEAKS / "go.mod")
+ROLES = ("egress", "git-gate", "supervise", "agent")
+
+
+def ages() -> list[Age]:
+    """What is pinned, how old it is, and what there is that is newer. Asks the outside; changes nothing."""
+    lock = BaseLock.read()
+    more = newer.packages_newer(lock)
+    packages = None if more is None else (newer.today() if more else lock.snapshot)
+    return [
+        Age("base image", lock.digest, None, newer.base_newest(lock)),
+        Age("Debian packages", lock.snapshot, newer.days_since(lock.snapshot), packages),
+        Age("Claude Code", newer.claude_now(), None, newer.claude_newest()),
+        Age("Go of gitleaks", newer.go_now(), None, newer.go_newest()),
+    ]
+
+
+def update() -> int:
+    """Pin what is newer, build the images, say what changed and which stacks need `up`. 1 where nobody answered.
+
+    Raises SetupError, with every pin as it was, when a part of it cannot be had or an image cannot be built.
+    """
+    ensure(BaseImage())
+    found = ages()
+    show(found)
+    if all(age.newer is None for age in found):
+        say("nobody answers: no network, or none that reaches these. Nothing is changed")
+        return 1
+    wanted = {age.name: age.newer for age in found if age.newer and age.is_old}
+    if not wanted:
+        say("all as new as it can be had: nothing is changed")
+        return 0
+    before = {path: path.read_text() for path in PINS}
+    was = _sboms()
+    try:
+        _write(wanted)
+        _build()
+    except BaseException:
+        _restore(before)
+        say("every pin is as it was")
+        raise
+    remember(before)
+    for line in changes(was, _sboms()):
+        print(line)
+    _tell_stacks()
+    print("the pins are files of this checkout (git diff); the way back: make update BACK=1")
+    return 0
+
+
+def back() -> int:
+    """Take the last update back. Raises SetupError where there is none, or a pin was changed since."""
+    last = max(_history().glob("*.json"), key=lambda file: int(file.stem), default=None)
+    if last is None:
+        raise SetupError("there is no update of this checkout to take back")
+    kept = json.loads(last.read_text())
+    changed = [name for name, digest in kept["after"].items() if _digest((ROOT / name).read_text()) != digest]
+    if changed:
+        raise SetupError(f"changed since the update, so they are left alone (git can tell): {', '.join(changed)}")
+    _restore({ROOT / name: text for name, text in kept["before"].items()})
+    last.unlink()
+    print(f"back: {', '.join(kept['before'])}")
+    _build()
+    _tell_stacks()
+    return 0
+
+
+def show(found: Iterable[Age]) -> None:
+    """One line for each pinned thing."""
+    for age in found:
+        days = "" if age.days is None else f", {age.days} days old"
+        news = "nobody answers" if age.newer is None else f"newer: {age.newer}" if age.is_old else "the newest"
+        print(f"  {age.name:<16} {age.now}{days}; {news}")
+
+
+def remember(before: dict[Path, str]) -> None:
+    """Keep what the pins were, for the way back."""
+    folder = _history()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    number = max((int(file.stem) for file in folder.glob("*.json")), default=0) + 1
+    names = {str(path.relative_to(ROOT)): text for path, text in before.items()}
+    after = {name: _digest((ROOT / name).read_text()) for name in names}
+    (folder / f"{number}.json").write_text(json.dumps({"before": names, "after": after}))
+
+
+def changes(was: dict[str, dict[str, str]], now: dict[str, dict[str, str]]) -> list[str]:
+    """By image, each package that came, went or has another version."""
+    lines = []
+    for role in now:
+        old, new = was.get(role, {}), now[role]
+        differ = [name for name in sorted(old | new) if old.get(name) != new.get(name)] if old else []
+        lines.append(f"{role}: {len(differ)} of {len(new)} packages differ" if old else f"{role}: {len(new)} packages")
+        lines += [f"  {name}: {old.get(name, 'not there')} -> {new.get(name, 'gone')}" for name in differ]
+    return lines
+
+
+def _write(wanted: dict[str, str]) -> None:
+    lock = BaseLock.read()
+    lock = replace(lock, digest=wanted.get("base image", lock.digest))
+    lock = replace(lock, snapshot=wanted.get("Debian packages", lock.snapshot))
+    lock.write()
+    if version := wanted.get("Claude Code"):
+        newer.write_claude(version)
+    if version := wanted.get("Go of gitleaks"):
+        newer.write_go(version)
+
+
+def _restore(texts: dict[Path, str]) -> None:
+    for path, text in texts.items():
+        path.write_text(text)
+
+
+def _build() -> None:
+    from components import images  # needs the Python environment, which the rest of the set-up makes
+
+    ensure(BaseImage())
+    for role in ROLES:
+        name = images.tag(role)
+        if quiet("docker", "image", "inspect", "--format", "{{.Id}}", name) is None:
+            args = [word for key, value in images.build_args().items() for word in ("--build-arg", f"{key}={value}")]
+            file = ROOT / images.dockerfile(role)
+            run(["docker", "build", *args, "-t", name, "-f", file, ROOT], f"build {images.image_of(role)}")
+        say(f"  ok  {name}")
+
+
+def _sboms() -> dict[str, dict[str, str]]:
+    """By role, name and version of what its image says is in it; nothing where the image is not there."""
+    from components import images
+
+    found = {}
+    for role in ROLES:
+        show = ["--network", "none", "--entrypoint", "cat", images.tag(role), "/usr/share/doc/claude-bottle/sbom.json"]
+        text = quiet("docker", "run", "--rm", "--pull", "never", *show)
+        parts = json.loads(text)["components"] if text else []
+        found[role] = {
+            part["purl"].partition("@")[0] if "%40" not in part["purl"] else part["name"]: part["version"]
+            for part in parts
+        }
+    return found
+
+
+def outdated(running: Iterable[tuple[str, list[str]]], new: list[list[str]]) -> list[str]:
+    """Stacks that run an image which none of the new ones is or lies under. running: stack, and layers of an image."""
+    return sorted(
+        {stack for stack, layers in running if not any(layers[: len(under)] == under for under in new if under)}
+    )
+
+
+def _tell_stacks() -> None:
+    from components import images
+
+    shape = '{{.Label "claude-bottle.stack"}} {{.Label "claude-bottle.role"}} {{.ID}}'
+    listed = quiet("docker", "ps", "--filter", "label=claude-bottle.stack", "--format", shape) or ""
+    running = []
+    for line in listed.splitlines():
+        stack, role, container = [*line.split(), "", "", ""][:3]
+        image = quiet("docker", "inspect", "--format", "{{.Image}}", container) or ""
+        # An agent's image that the owner gave is not on this project's base.
+        if role in (*ROLES[:3], "pipelock") or _inspect(image, '{{index .Config.Labels "claude-bottle.from"}}'):
+            running.append((stack, _layers(image)))
+    old = outdated(running, [_layers(images.tag(role)) for role in ROLES])
+    for stack in old:
+        print(f"needs up: pulumi up -s {stack}")
+    if not old:
+        print("no running bottle needs up")
+
+
+def _layers(image: str) -> list[str]:
+    return _inspect(image, '{{join .RootFS.Layers " "}}').split()
+
+
+def _inspect(image: str, shape: str) -> str:
+    return quiet("docker", "image", "inspect", "--format", shape, image) or ""
+
+
+def _history() -> Path:
+    return STATE / "updates" / _digest(str(ROOT))[:16]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
