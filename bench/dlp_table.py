@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT))
 from addons.dlp import Dlp
 from addons.dlp_recent import Recent
 from addons.dlp_rules import RuleSet
+from addons.dlp_verdict import Unscannable
 from bench.dlp_samples import Sample, Sent, ordinary, samples, ways
 
 
@@ -33,6 +34,8 @@ class Figures:
     ordinary: int = 0
     base64_mb: float = 0.0
     base64_alarms: int = 0
+    beside: list[str] = field(default_factory=list)  # kinds that a letter beside the secret hides
+    shapes: int = 0  # kinds that have a shape of their own
     without_sample: list[str] = field(default_factory=list)
     rules: int = 0
 
@@ -42,11 +45,29 @@ def is_found(dlp: Dlp, sent: Sent) -> bool:
     recent = Recent()
     for path, headers, body, kind, encoding in sent.requests:
         edges: list[bytes] = []
-        finding = dlp.look_at_url("api.example.com", path, edges) or dlp.look_at_headers(headers)
-        finding = finding or dlp.look_at_body(body, kind, encoding, edges) or recent.look(dlp, edges)
+        try:
+            finding = dlp.look_at_url("api.example.com", path, edges) or dlp.look_at_headers(headers, edges)
+            finding = finding or dlp.look_at_body(body, kind, encoding, edges) or recent.look(dlp, edges)
+        except Unscannable:
+            return True
         if finding:
             return True
     return False
+
+
+def hidden_by_letters(rules: RuleSet, made: list[Sample]) -> tuple[list[str], int]:
+    """Kinds with a shape of their own that a letter before or behind the secret hides, and how many such kinds there are."""
+    hidden, shapes = [], 0
+    for sample in made:
+        rule = next(rule for rule in rules.rules if rule.id == sample.rule)
+        secret = rule.find(sample.line.encode("latin-1", "replace"), rules._common)
+        if rule.bounded or secret is None or rules.find(secret, generic=False) is None:
+            continue
+        shapes += 1
+        beside = (secret + b"x", secret + b"7", secret + b"A", b"x" + secret, b"Zq" + secret + b"7k")
+        if any(rules.find(text, generic=False) is None for text in beside):
+            hidden.append(sample.rule)
+    return hidden, shapes
 
 
 def measure(*, base64_mb: int = 20, every: int = 1) -> Figures:
@@ -55,6 +76,7 @@ def measure(*, base64_mb: int = 20, every: int = 1) -> Figures:
     dlp, rng, told = Dlp(rules), random.Random(3), Figures(rules=len(rules.rules))
     made, told.without_sample = samples(rules)
     chosen: list[Sample] = made[::every]
+    told.beside, told.shapes = hidden_by_letters(rules, chosen)
     for sample in chosen:
         for sent in ways(sample.line):
             key = (sample.family, sent.how)
@@ -75,8 +97,9 @@ def measure(*, base64_mb: int = 20, every: int = 1) -> Figures:
         if found:
             told.alarms.append((kind, found.rule))
     told.alarms += in_a_row(dlp)
-    for _ in range(base64_mb):
-        blob = base64.b64encode(rng.randbytes(768 << 10))
+    for number in range(2 * base64_mb):
+        encode = base64.b64encode if number % 2 else base64.urlsafe_b64encode
+        blob = encode(rng.randbytes(768 << 10))
         told.base64_mb += len(blob) / (1 << 20)
         told.base64_alarms += dlp.look_at_body(b'{"data": "' + blob + b'"}', "application/json", "") is not None
     return told
@@ -94,6 +117,43 @@ def in_a_row(dlp: Dlp) -> list[tuple[str, str]]:
     return alarms
 
 
+RESIDUAL = """## What it does not find
+
+The agent knows the rules. These ways out are left to one who uses them on purpose:
+
+- **Encryption**, and every encoding that is not named here: ROT13, Morse, words for letters, a cipher of its own. Also base85,
+  deflate without a header, uuencode outside of mail, decimal numbers, hexadecimal in pairs with something between, base32.
+- **Pieces with ordinary text at the cuts** (the fields of YAML, CSV and XML are such), pieces of what is encoded (base64 in two
+  requests), or pieces sent more than a minute apart, or one after the other with others between them
+  where there are more than two and none has a vendor's prefix in it whole. Less than the secret: a letter of a key left out.
+- **A picture's pixels, sound, and what a program would have to be run to see.**
+- **Secrets without a shape**: a password beside no word for it; what a rule knows only by a word beside it (`adafruit = ...`),
+  with the word left out or a letter put behind it. Fewer than fifteen bytes in base64 or hexadecimal.
+- **Timing, sizes, order**, and which of the allowed hosts, paths and headers are used: a bit at a time.
+- **Backwards and encoded at once.** Text backwards is looked at as it is, not decoded. Look-alike letters within more than
+  64 kB of what is no text.
+- **Within random letters on both sides** (sixteen and more), kinds whose shape random base64 has now and then and whose
+  vendors publish no checksum and no longer prefix: Adobe, Artifactory, ClickHouse, EasyPost, Facebook pages, Infracost,
+  Prefect, Square, old ones of Alibaba; AWS within capitals and digits, as base32 has them. Tokens of GitHub and npm are found
+  there by their checksum, Google's by `AIzaSy`.
+- **What gitleaks' own allowlists exempt**: placeholders, and for its generic rule the words of examples beside a secret. A
+  vendor's secret is not exempt for what is written behind it.
+- **Hosts on `passthrough`**, which are not read.
+- **In a stream** (a body longer than `max_body_mb`): a secret that is split over the fields of JSON that is itself in an
+  archive or a part, and quoted-printable. All the rest is looked at as it passes, archives too.
+
+What is refused because it cannot be looked at: encrypted archives, 7-Zip, RAR, LZ4, Lzip and Snappy, ways to pack that zip
+has and nobody uses, encodings and archives nested deeper than four, more than 64 MB (8 MB and a hundred times its size, for
+a short body) when unpacked, 10,000 parts, 50,000 members, and 100,000 places in a megabyte that look like a secret and are
+none.
+
+What it takes for a secret and is none, of 8,326 files of a system (344 MB: programs, libraries, documents, fonts): in 17
+twelve words of the BIP-39 list in a row whose checksum is right by chance, as one in sixteen is (names in programs and
+translations, and the list itself); 3 passwords of examples; 4 by the generic rule; a token of a vendor's in none but
+documents and tests that have one.
+""".splitlines()
+
+
 def page(told: Figures) -> str:
     """docs/dlp.md."""
     hows = list(dict.fromkeys(how for _, how in told.tried))
@@ -107,12 +167,13 @@ def page(told: Figures) -> str:
         "",
         "Written by `make dlp` (bench/dlp_table.py); do not edit. For each rule a secret is made at random from the rule's own",
         f"expression, and sent in {len(hows)} ways; a near-miss is the same cut short until no rule matches it. {told.rules} rules",
-        f"(gitleaks 8.30), {told.rules - len(told.without_sample)} with a sample. A secret counts as found when a request that carries it is refused.",
+        f"(gitleaks 8.30 and two more), {told.rules - len(told.without_sample)} with a sample. A secret counts as found when a request that carries it is refused.",
         "",
         f"- detection: **{found} of {tried}** ({100 * found / tried:.1f} %)",
         f"- near-misses that set off an alarm: **{len(told.near)}**{_list(told.near)}",
         f"- ordinary requests that set off an alarm: **{len(told.alarms)} of {told.ordinary}**{_list([' '.join(a) for a in told.alarms])}",
-        f"- random base64: **{told.base64_alarms} alarms in {told.base64_mb:.0f} MB**",
+        f"- random base64, and as much base64url: **{told.base64_alarms} alarms in {told.base64_mb:.0f} MB**",
+        f"- kinds with a shape of their own that a letter beside the secret hides: **{len(told.beside)} of {told.shapes}**{_list(told.beside)}",
         "",
         "| way | found | tried |",
         "|---|---|---|",
@@ -130,11 +191,7 @@ def page(told: Figures) -> str:
         "",
         f"Without a sample: {', '.join(told.without_sample) or 'none'}.",
         "",
-        "## What it does not find",
-        "",
-        "A secret under encryption, in a picture, in an encoding that is not in the table, or in parts with ordinary text at the",
-        "cuts; and what gitleaks' own allowlists exempt (placeholders, words of examples). Hosts on `passthrough` are not read.",
-        "",
+        *RESIDUAL,
     ]  # fmt: skip
     return "\n".join(lines)
 

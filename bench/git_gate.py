@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the figures into docs/performance.md")
     args = parser.parse_args()
     host_image = "claude-bottle/test-git-host:1"
-    world.docker("build", "-q", "-t", host_image, str(ROOT / "tests/integration/git_host"), timeout=1200)
+    world.build_git_host(host_image)
     client = "claude-bottle-test-bench-client"
     with tempfile.TemporaryDirectory() as name, world.fake_internet(images.tag("egress")) as internet:
         folder = Path(name)
