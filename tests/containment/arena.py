@@ -25,10 +25,11 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from components import images
+from components.base_image import BaseLock
+from components.build_context import digest
 
 HERE = Path(__file__).parent
-SINK_IMAGE = f"claude-bottle/test-sink:{images.content_digest(('tests/containment/sink',))[:12]}"
+SINK_IMAGE = f"claude-bottle/test-sink:{digest(HERE / 'sink/Dockerfile', HERE / 'sink', exact_modes=False)[:12]}"
 KEY_A, KEY_B = ("key-" + secrets.token_hex(20) for _ in range(2))
 GATE_TOKEN = "gate-" + secrets.token_hex(20)
 TOKENS = {"KEY_A": KEY_A, "KEY_B": KEY_B, "GATE_TOKEN": GATE_TOKEN}
@@ -184,7 +185,8 @@ def host_listener() -> Iterator[tuple[int, list[str]]]:
 def build_sink() -> None:
     """The sink's image, where it is not there."""
     if not world.docker("image", "inspect", "-f", "{{.Id}}", SINK_IMAGE, check=False).strip():
-        world.docker("build", "-q", "-t", SINK_IMAGE, str(HERE / "sink"), timeout=900)
+        base = f"BASE={BaseLock.read().tag}"
+        world.docker("build", "-q", "--build-arg", base, "-t", SINK_IMAGE, str(HERE / "sink"), timeout=900)
 
 
 def _revocation_list(ca: Any, *revoked: Any) -> bytes:

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 import pytest
 import world
 
-from components import images
-
 
 @pytest.fixture(scope="session")
 def sidecar_image() -> str:
@@ -22,8 +20,8 @@ def sidecar_image() -> str:
 @pytest.fixture(scope="session")
 def git_host_image(sidecar_image: str) -> str:
     """An upstream of git remotes, over ssh and https."""
-    tag, folder = "claude-bottle/test-git-host:1", images.ROOT / "tests/integration/git_host"
-    world.docker("build", "-q", "-t", tag, str(folder), timeout=1200)
+    tag = "claude-bottle/test-git-host:1"
+    world.build_git_host(tag)
     return tag
 
 

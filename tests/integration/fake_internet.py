@@ -82,6 +82,10 @@ class Handler(BaseHTTPRequestHandler):
         if not whole:
             self.close_connection = True
             return
+        self.answer(body)
+
+    def answer(self, body: bytes) -> None:
+        """Answer a request that came whole and is recorded."""
         host = (self.headers.get("host") or "").partition(":")[0]
         path = self.path.partition("?")[0]
         if host == "api.anthropic.com":
@@ -224,10 +228,10 @@ class Server(ThreadingHTTPServer):
         return  # clients that hang up are what some tests are about
 
 
-def main() -> None:
+def main(handler: type[Handler] = Handler) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain("/fake/server.pem")
-    secure = Server(("0.0.0.0", 443), Handler)
+    secure = Server(("0.0.0.0", 443), handler)
     plain_accept = secure.get_request
 
     def accept() -> tuple[ssl.SSLSocket, object]:
@@ -237,7 +241,7 @@ def main() -> None:
     secure.get_request = accept  # type: ignore[method-assign]
     threading.Thread(target=secure.serve_forever, daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt):
-        Server(("0.0.0.0", 80), Handler).serve_forever()
+        Server(("0.0.0.0", 80), handler).serve_forever()
 
 
 if __name__ == "__main__":

@@ -127,13 +127,20 @@ class SecondEngine:
 
 
 @contextlib.contextmanager
-def second_engine(*roles: str, certificates: Path | None = None) -> Iterator[SecondEngine]:
-    """Up with these images; all of it is taken away at the end."""
+def second_engine(*roles: str, certificates: Path | None = None, disk_mb: int | None = None) -> Iterator[SecondEngine]:
+    """Up with these images; all of it is taken away at the end. disk_mb: it has a disk of its own of this size."""
     for role in roles:
         world.built(role)
     folder = Path(tempfile.mkdtemp(prefix="claude-bottle-engine-"))
     made = SecondEngine(folder, certificates)
     try:
+        if disk_mb:
+            disk = folder / "disk"
+            with disk.open("wb") as out:
+                out.truncate(disk_mb << 20)
+            (folder / "data").mkdir()
+            subprocess.run(["mkfs.ext4", "-q", "-m", "0", disk], check=True)
+            subprocess.run(["mount", "-o", "loop", disk, folder / "data"], check=True)
         made.start()
         made.take_images(*roles)
         yield made

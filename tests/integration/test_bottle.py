@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import hashlib
 import json
+import os
+import re
 import secrets
+import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import world
+import yaml
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 pytestmark = pytest.mark.docker
 
@@ -57,7 +65,7 @@ def bottle(internet: world.Internet, tmp_path_factory: pytest.TempPathFactory) -
 def refusal(body: str) -> tuple[str, str]:
     read = json.loads(body)
     assert read["message"]
-    assert read["ask_with"]["tool"] in ("egress-block", "pipelock-block")
+    assert "no_approval" in read or read["ask_with"]["tool"] in ("egress-block", "pipelock-block")
     return read["refused_by"], read["reason"]
 
 
@@ -234,6 +242,41 @@ def test_events_arrive_one_by_one_and_a_route_edit_cuts_no_stream(
     assert bottle.curl("https://new.example.com/")[0] == 403
 
 
+def test_what_is_open_ends_with_its_route_and_nothing_else_does(
+    bottle: world.BottleUnderTest, internet: world.Internet
+) -> None:
+    edited = manifest(internet)
+    edited["egress"]["routes"].append({"host": "new.example.com"})
+    bottle.write(edited)
+    bottle.up()
+    run, agent = secrets.token_hex(4), f"claude-bottle-agent-{bottle.name}"
+    curl = ["docker", "exec", agent, "curl", "-sN", "-m", "60"]
+    slow = f"(for i in $(seq 60); do echo {run} $i; sleep 0.5; done) | curl -sf -m 60 -T - https://new.example.com/up"
+    mark = internet.mark()
+    with (
+        subprocess.Popen([*curl, f"https://new.example.com/sse/{run}a"], stdout=subprocess.PIPE) as taken_away,
+        subprocess.Popen([*curl, f"https://echo.example.com/sse/{run}b"], stdout=subprocess.PIPE) as kept,
+        subprocess.Popen(["docker", "exec", agent, "bash", "-c", slow], stdout=subprocess.PIPE) as upload,
+    ):
+        for stream in (taken_away, kept):
+            assert stream.stdout is not None
+            assert stream.stdout.readline() == b"event: first\n"
+        bottle.write(manifest(internet))
+        bottle.up()
+        assert taken_away.wait(10) != 0
+        assert upload.wait(10) != 0
+        assert kept.poll() is None
+        assert bottle.curl(f"https://echo.example.com/open/{run}b")[0] == 200
+        assert kept.stdout is not None
+        assert b"event: second" in kept.stdout.read()
+    # Both proxies are given the new policy at once. Whoever has it first ends the two, and says so.
+    ended = [d for part in ("egress", "pipelock") for d in bottle.decisions(part) if d.get("ended")]
+    assert {d["host"] for d in ended} == {"new.example.com"}
+    assert {d["reason"] for d in ended} <= {"host_not_declared", "domain_not_allowed"}
+    assert {d["path"] for d in ended} == {f"/sse/{run}a", "/up"}
+    assert not [r for r in internet.since(mark) if r["path"] == "/up" and r["whole"]]
+
+
 def test_a_second_up_changes_nothing(bottle: world.BottleUnderTest) -> None:
     bottle.up(expect_no_changes=True)
 
@@ -342,6 +385,32 @@ def test_a_token_rotation_applies_without_a_new_agent(bottle: world.BottleUnderT
     assert seen == {f"Bearer {rotated}"}
 
 
+def test_a_rotated_token_is_forgotten_on_demand(bottle: world.BottleUnderTest) -> None:
+    """Pulumi's passphrase secrets: PBKDF2 of SHA-256 with 1,000,000 rounds, AES-256-GCM (sdk/go/common/resource/config)."""
+    config = yaml.safe_load(bottle.file.read_text())
+    key = hashlib.pbkdf2_hmac(
+        "sha256", b"test", base64.b64decode(config["encryptionsalt"].split(":")[1]), 1_000_000, 32
+    )
+
+    def kept() -> str:
+        found = []
+        files = [file for file in (bottle.folder / "state").rglob("*") if file.is_file()]
+        for file in files:
+            for nonce, text in re.findall(r"v1:([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)", file.read_text()):
+                with contextlib.suppress(InvalidTag, ValueError):
+                    found.append(AESGCM(key).decrypt(base64.b64decode(nonce), base64.b64decode(text), None).decode())
+        return "\n".join(found)
+
+    assert CLAUDE in kept(), "the search would find it"
+    listed = bottle.run("python3", "-m", "components.past_states", bottle.name)
+    assert "make forget" in listed.stdout
+    done = bottle.run("python3", "-m", "components.past_states", bottle.name, "--delete")
+    assert done.returncode == 0, done.stderr
+    assert CLAUDE not in kept()
+    assert kept(), "the current state is there"
+    bottle.up(expect_no_changes=True)
+
+
 def test_a_part_that_was_killed_or_removed_comes_back(bottle: world.BottleUnderTest) -> None:
     agent = bottle.container_id("agent")
     world.docker("rm", "-f", f"claude-bottle-egress-{bottle.name}")
@@ -349,6 +418,70 @@ def test_a_part_that_was_killed_or_removed_comes_back(bottle: world.BottleUnderT
     bottle.up()
     assert bottle.curl("https://echo.example.com/")[0] == 200
     assert bottle.container_id("agent") == agent
+
+
+def test_a_fork_bomb_has_an_end_and_the_sidecars_go_on(bottle: world.BottleUnderTest) -> None:
+    """proc(5), pid_max: 32,768 processes is a machine's usual limit for everybody.
+
+    Tried with a tenth of the agent's limit, for a bottle of this size has no memory for all of them.
+    """
+    egress, agent = (f"claude-bottle-{role}-{bottle.name}" for role in ("egress", "agent"))
+    limits = [world.docker("inspect", "-f", "{{.HostConfig.PidsLimit}}", part).strip() for part in (egress, agent)]
+    assert limits == ["1024", "4096"]
+    assert bottle.agent("cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max 2>/dev/null").split() == ["4096"]
+    world.docker("update", "--pids-limit", "400", agent)
+    try:
+        bomb = "while [ $n -lt 1000 ]; do (read x < f) & n=$((n+1)); echo $n > n; done"
+        script = f"cd $(mktemp -d); mkfifo f; sh -c 'trap \": > f\" EXIT; n=0; {bomb}'; sleep 1; cat n"
+        said = bottle.agent(script, timeout=80)
+        assert "Cannot fork" in said
+        assert 300 < int(said.split()[-1]) < 400
+        assert world.docker("exec", egress, "/app/healthy.sh", "8080", "_egress.local") == ""
+    finally:
+        world.docker("update", "--pids-limit", "4096", agent)
+    assert bottle.curl("https://echo.example.com/")[0] == 200
+
+
+def test_what_a_sidecar_can_take_of_the_disk_has_a_size(bottle: world.BottleUnderTest) -> None:
+    """hier(7), /var/tmp, /run/lock, /dev/shm: folders that everybody may write to on an ordinary system."""
+    own = ("/proc/*", "/run/claude-bottle*", "/run/git-gate*", "/var/lib/claude-bottle/*")
+    others = " ".join(f"-not -path '{path}'" for path in own)
+    look = f"find / -xdev -type d -writable {others} 2>/dev/null"
+    label = f"label=claude-bottle.stack={bottle.name}"
+    parts = world.docker("ps", "--filter", label, "--format", "{{.Names}}").split()
+    assert len(parts) >= 3
+    for part in [part for part in parts if "-agent-" not in part]:
+        said = world.docker("exec", part, "sh", "-c", f"for d in $({look}); do df -P $d | tail -1; done").splitlines()
+        on_root = {line.split()[5] for line in said if line.split()[0] == "overlay"}
+        assert not on_root, (part, said)
+        filled = world.docker(
+            "exec", part, "sh", "-c", "head -c 20m /dev/zero > /var/tmp/x; stat -c %s /var/tmp/x; rm /var/tmp/x"
+        )
+        assert int(filled) == 16 << 20
+
+
+def test_a_second_checkout_takes_the_bottle_over_only_when_told(bottle: world.BottleUnderTest, tmp_path: Path) -> None:
+    second = tmp_path / "checkout"
+    shutil.copytree(bottle.folder, second, symlinks=True, ignore=shutil.ignore_patterns("state"))
+    argv = ["pulumi", "preview", "--non-interactive", "--stack", bottle.name]
+    for taken in ("", "1"):
+        env = {**os.environ, **bottle.env, "CLAUDE_BOTTLE_TAKE_OVER": taken}
+        done = subprocess.run(argv, cwd=second, env=env, capture_output=True, text=True, timeout=120, check=False)
+        assert (done.returncode == 0) == bool(taken), done.stdout + done.stderr
+        assert taken or f"{bottle.folder} on " in done.stdout + done.stderr
+    bottle.up(expect_no_changes=True)
+
+
+def test_no_sidecar_leaves_a_core_file(bottle: world.BottleUnderTest) -> None:
+    """core(5): a process whose limit is 0 leaves none."""
+    label = f"label=claude-bottle.stack={bottle.name}"
+    for part in world.docker("ps", "--filter", label, "--format", "{{.Names}}").split():
+        if "-agent-" in part:
+            continue
+        look = "for p in /proc/[0-9]*; do grep -q '[p]ython' $p/cmdline && grep 'core file' $p/limits; done; true"
+        served = world.docker("exec", part, "sh", "-c", look)
+        assert served.strip()
+        assert all(line.split()[4:6] == ["0", "0"] for line in served.splitlines()), served
 
 
 def test_destroy_leaves_nothing(bottle: world.BottleUnderTest) -> None:

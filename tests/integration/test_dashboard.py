@@ -45,7 +45,7 @@ def bottle(
 ) -> Iterator[world.BottleUnderTest]:
     remote = {"name": "review", "upstream": f"git@{HOST}:/srv/acme/review", "review": True}
     manifest: dict[str, Any] = {
-        "agent": {"memory": "1g"},
+        "agent": {"memory": "1g", "cpus": 1.0},
         "egress": {
             "routes": [
                 {"host": "api.anthropic.com", "token_ref": "CLAUDE_CODE_OAUTH_TOKEN"},
@@ -331,7 +331,7 @@ def test_an_up_that_fails_is_told_to_both(bottle: world.BottleUnderTest, page: P
 
 def test_a_killed_dashboard_goes_on(bottle: world.BottleUnderTest, served: Served) -> None:
     """Killed while `up` runs, and started again: the owner's yes is carried out, one time."""
-    with ask(bottle, supervise("pipelock-block", host="undeclared.example.com")) as asking:
+    with ask(bottle, supervise("egress-block", host="undeclared.example.com")) as asking:
         identity = bottle.pending("undeclared.example.com")
         served.kill()
         argv = ["python3", "-m", "dashboard", "approve", identity, "-s", bottle.name]

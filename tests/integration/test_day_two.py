@@ -150,6 +150,20 @@ def test_a_preview_holds_the_change_in_the_plan_and_no_secret(
     bottle.write(manifest(internet))
 
 
+def test_another_value_of_a_token_is_told_and_not_shown(bottle: world.BottleUnderTest) -> None:
+    """The first look is at an unchanged bottle, which has nothing to tell."""
+    assert "would change nothing" in bottle.run("python3", "-m", "components.plan_table", bottle.name).stdout
+    other = "sk-ant-oat01-" + secrets.token_urlsafe(40)
+    before = bottle.env["CLAUDE_CODE_OAUTH_TOKEN"]
+    bottle.env["CLAUDE_CODE_OAUTH_TOKEN"] = other
+    try:
+        table = bottle.run("python3", "-m", "components.plan_table", bottle.name)
+    finally:
+        bottle.env["CLAUDE_CODE_OAUTH_TOKEN"] = before
+    assert "~ the secret CLAUDE_CODE_OAUTH_TOKEN has another value than the one in use" in table.stdout, table.stdout
+    assert not [token for token in (before, other) if token in table.stdout + table.stderr]
+
+
 def pull(bottle: world.BottleUnderTest, *options: str) -> tuple[int, str]:
     done = bottle.run("python3", "-m", "components.pull", bottle.name, *options)
     return done.returncode, done.stdout + done.stderr
@@ -187,6 +201,66 @@ def test_work_comes_back_and_nothing_of_the_owner_is_overwritten(bottle: world.B
     assert (bottle.folder / "copy/code.py").read_text() == "three\n"
     assert pull(bottle, "--force")[0] == 0
     assert (project / "code.py").read_text() == "three\n"
+
+
+def test_what_the_agent_disguises_or_blocks_does_no_harm(
+    bottle: world.BottleUnderTest, project: Path, tmp_path: Path
+) -> None:
+    """A repository under another name, links in a chain, pipes and devices in files' places, a file of 4 GB of nothing."""
+    ran, key = tmp_path / "ran", project.parent / "key"
+    key.write_text("the owner's key")
+    bottle.agent(
+        "cd ~/workspace; git init -q --bare docs; cd docs; git config core.bare false; git config core.worktree .;"
+        f" git config core.fsmonitor 'touch {ran}; false'; touch objects/info/x refs/heads/x; echo hello > readme;"
+        " cd ..; mkdir -p p/q; ln -s ../.. p/q/d; ln -s p/q/d/../../key a-key; ln -s .git/config a-config;"
+        " mkfifo pipe; truncate -s 4G big; ln a-key hard; echo layout > .envrc; printf x > 'draws\033[2J'"
+    )
+    bottle.agent("mkfifo ~/.claude.json.new; mv ~/.claude.json ~/.claude.json.kept; mkfifo ~/.claude.json")
+    status, said = pull(bottle)
+    assert status == 0, said
+    assert "\033" not in said
+    assert "docs/HEAD: part of a git repository" in said
+    assert "  .envrc  (direnv" in said.partition("read these before")[2]
+    git(project, "status")
+    subprocess.run(["git", "status"], cwd=project / "docs" if (project / "docs").exists() else project, check=False)
+    assert not ran.exists()
+    assert not [path for path in project.rglob("*") if path.is_symlink() and path.name in ("a-key", "a-config", "hard")]
+    assert (project / "big").stat().st_size == 4 << 30
+    assert (project / "big").stat().st_blocks < 20_000
+    bottle.up()  # with a pipe where Claude Code's settings are: it ends, and says so where it matters
+    bottle.agent(
+        "cd ~; rm -f .claude.json; mv .claude.json.kept .claude.json; cd workspace; rm -rf docs p a-* hard pipe big .envrc draws*"
+    )
+    assert pull(bottle)[0] == 0
+
+
+def test_what_only_the_bottle_has_stops_down_and_another_project(bottle: world.BottleUnderTest, project: Path) -> None:
+    def unpulled() -> tuple[int, str]:
+        done = bottle.run("python3", "-m", "components.unpulled", bottle.name)
+        return done.returncode, done.stderr
+
+    # The program that an earlier test has set makes a file whenever the agent's git looks.
+    bottle.agent("cd ~/workspace; git config --unset core.fsmonitor; rm -f [0-9]*")
+    assert pull(bottle)[0] == 0
+    assert unpulled() == (0, "")
+    bottle.agent(
+        "cd ~/workspace; echo more >> code.py; git checkout -qb apart; git commit -qam apart; git checkout -q main"
+    )
+    status, said = unpulled()
+    assert status == 1
+    assert "commits of apart" in said
+    assert f"make pull STACK={bottle.name}" in said
+    bottle.agent("cd ~/workspace; echo again >> code.py")
+    assert "edit  code.py" in unpulled()[1]
+    assert pull(bottle)[0] == 0
+    assert unpulled() == (0, "")
+    text = bottle.file.read_text()
+    other = project.parent / "other"
+    other.mkdir()
+    bottle.file.write_text(text.replace("path: project", "path: other"))
+    with pytest.raises(world.auto.CommandError, match="works on a copy of"):
+        bottle.stack.preview()
+    bottle.file.write_text(text)
 
 
 def test_an_edit_on_the_host_reaches_the_agent_and_its_own_work_stays(

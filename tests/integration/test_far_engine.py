@@ -51,7 +51,7 @@ def _free_port() -> int:
 @pytest.fixture(scope="module")
 def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
     """sshd on loopback, in a container that has nothing but the other engine's socket and the docker command."""
-    world.docker("build", "-q", "-t", HOST_IMAGE, str(world.ROOT / "tests/integration/git_host"), timeout=1200)
+    world.build_git_host(HOST_IMAGE)
     keys, port, name = tmp_path_factory.mktemp("keys"), _free_port(), f"claude-bottle-test-ssh-{secrets.token_hex(4)}"
     docker, real_ssh = shutil.which("docker"), shutil.which("ssh")
     assert docker

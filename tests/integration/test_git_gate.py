@@ -38,8 +38,21 @@ def bottle(
         "egress": {"routes": [{"host": HOST}, {"host": "echo.example.com"}]},
         "pipelock": {"upstream_roots": ["root.pem"]},
         "git": [
-            {"name": "ssh", "upstream": f"git@{HOST}:/srv/acme/ssh.git", "force": "allow", "deletes": "allow", **ssh},
-            {"name": "https", "upstream": f"https://{HOST}/acme/https.git", "token_ref": "FORGE_TOKEN"},
+            {
+                "name": "ssh",
+                "upstream": f"git@{HOST}:/srv/acme/ssh.git",
+                "branches": ["*", "refs/tags/*"],
+                "force": "allow",
+                "deletes": "allow",
+                "push_options": ["ci.skip", "note=*"],
+                **ssh,
+            },
+            {
+                "name": "https",
+                "upstream": f"https://{HOST}/acme/https.git",
+                "token_ref": "FORGE_TOKEN",
+                "branches": ["*", "refs/tags/*"],
+            },
             {
                 "name": "limited",
                 "upstream": f"ssh://git@{HOST}/srv/acme/limited.git",
@@ -153,7 +166,134 @@ def test_a_refusal_says_file_line_commit_and_how_to_rewrite(bottle: world.Bottle
     said = push(bottle, URLS["ssh"], work)
     commit = next(word for word in said.split() if len(word) == 40)
     assert f"secret: src.py, line 3, commit {commit[:12]}: REDACTED (rule github-pat)" in said
-    assert "git rebase -i" in said
+    assert "git reset --soft" in said
+
+
+def test_the_advice_is_followed(bottle: world.BottleUnderTest) -> None:
+    """A secret on a new branch, two commits ago; what git-gate says is done as it stands there."""
+    setup = "git checkout -q -b topic; echo 1 > a; git add -A; git commit -qm clean; git rev-parse HEAD"
+    leak = f"echo key={LEAK} > src.py; git add -A; git commit -qm leak; echo 2 > b; git add -A; git commit -qm later"
+    follow = (
+        "git push origin topic > /tmp/said 2>&1; cat /tmp/said; sed -n 's/^remote:   \\(git .*\\)/\\1/p' /tmp/said"
+        " | sed 's/ *$//' > /tmp/advice; export GIT_EDITOR=false; sh -e -c \"$(sed '1a echo key=none > src.py' /tmp/advice)\""
+        " 2>&1; git log --format=%s -3"
+    )
+    said = push(bottle, URLS["ssh"], f"{setup}; {leak}; {follow}", "topic")
+    clean = next(word for word in said.split() if len(word) == 40)
+    assert f"git reset --soft {clean[:12]}" in said
+    assert "--root" not in said
+    assert said.endswith("PUSHED"), said
+
+
+FIRST_BYTES = {
+    "a program": f"printf 'MZ=1\\nkey={LEAK}\\n' > build.sh",
+    "a PDF": f"printf '%%PDF-1.4\\nkey={LEAK}\\n' > a.txt",
+    "RTF": f"printf '{{\\\\rtf1\\nkey={LEAK}\\n' > a.txt",
+    "a list of names": f"echo > '!<arch>'; echo > '{LEAK}'",
+    "the edge of a chunk": (
+        "head -c 99980 /dev/zero | tr '\\0' ' ' > a; "
+        f"printf '%s' {LEAK} >> a; head -c 90000 /dev/zero | tr '\\0' ' ' >> a"
+    ),
+    "a byte before gzip": f"(printf x; echo {LEAK} | gzip) > a",
+    "packed five times": f"echo {LEAK} | gzip | gzip | gzip | gzip | gzip > a",
+    "base64 over lines": f"(seq 30; echo {LEAK}; seq 30) | base64 > a",
+}
+
+
+@pytest.mark.parametrize("where", FIRST_BYTES)
+def test_nothing_switches_the_scan_off(bottle: world.BottleUnderTest, forge: Forge, where: str) -> None:
+    before = forge.refs("ssh")
+    said = push(bottle, URLS["ssh"], f"{FIRST_BYTES[where]}; git add -A; git commit -qm x")
+    assert said.endswith("REFUSED"), said
+    assert "(rule github-pat)" in said
+    assert forge.refs("ssh") == before
+
+
+def test_a_tag_does_not_move_without_force(bottle: world.BottleUnderTest, forge: Forge) -> None:
+    work = "git tag v1.0; git push -q origin v1.0; git commit -q --allow-empty -m x; git tag -f v1.0"
+    said = push(bottle, URLS["https"], work, "--force v1.0")
+    assert said.endswith("REFUSED")
+    assert "refs/tags/v1.0: it is there already, and the owner does not allow force pushes here" in said
+    assert push(bottle, f"git@{HOST}:/srv/acme/lib", "git tag v2", "v2").endswith("REFUSED")  # tags: not by default
+
+
+def test_push_options_pass_by_name(bottle: world.BottleUnderTest, forge: Forge) -> None:
+    work = "echo $RANDOM > o; git add -A; git commit -qm o"
+    said = push(bottle, URLS["https"], work, "-o ci.skip HEAD:main")
+    assert said.endswith("REFUSED")
+    assert "does not support push options" in said
+    for options, words in (("-o ci.skipped", "the owner allows ci.skip, note=*"), (f"-o note={LEAK}", "a push option")):
+        said = push(bottle, URLS["ssh"], work, f"{options} HEAD:refs/heads/options")
+        assert said.endswith("REFUSED")
+        assert words in said
+    assert "options" not in forge.refs("ssh")
+
+
+def test_a_small_push_that_is_large_unpacked(bottle: world.BottleUnderTest, forge: Forge) -> None:
+    """Forty files of 19 MB that are nearly alike are 72 KB in a pack."""
+    before = forge.refs("https")
+    many = "head -c 19000000 /dev/zero > f; for n in $(seq 40); do cp f f$n; echo $n >> f$n; done; rm f"
+    said = push(bottle, URLS["https"], f"{many}; git add -A; git commit -qm bomb")
+    assert said.endswith("REFUSED"), said
+    assert "724 MB in all when unpacked, 400 MB are allowed" in said
+    said = push(bottle, URLS["https"], "truncate -s 600M f; git add -A; git commit -qm big")
+    assert said.endswith("REFUSED"), said
+    assert "too large: f: 600 MB, 20 MB are allowed" in said
+    assert forge.refs("https") == before
+    left = gate(
+        bottle, "sh", "-c", "ls -d /dev/shm/scan-* /srv/git/*/objects/tmp_objdir-* 2>/dev/null; du -sm /srv/git"
+    )
+    assert "scan-" not in left
+    assert "tmp_objdir" not in left
+
+
+def test_a_repository_that_attacks_its_readers_is_refused(bottle: world.BottleUnderTest) -> None:
+    """git's fsck, https://git-scm.com/docs/git-fsck: gitmodulesUrl, gitmodulesPath (CVE-2018-11235, CVE-2018-17456)."""
+    modules = (
+        "printf '[submodule \"x\"]\\n\\tpath = %s\\n\\turl = %s\\n' {} > .gitmodules; git add -A; git commit -qm x"
+    )
+    for values in ("x -u./payload", "-x https://example.com/x"):
+        said = push(bottle, URLS["ssh"], modules.format(values), "HEAD:refs/heads/modules")
+        assert said.endswith("REFUSED"), said
+        assert "gitmodules" in said
+
+
+def test_an_accepted_push_has_whole_records(bottle: world.BottleUnderTest, forge: Forge) -> None:
+    name = "x" * 200
+    script = (
+        f"cd $(mktemp -d); git clone -q {URLS['ssh']} .; echo n > many; git add -A; git commit -qm many;"
+        f" git push -q origin $(for n in $(seq 300); do echo HEAD:refs/heads/many/{name}$n; done) 2>&1 && echo PUSHED"
+    )
+    assert bottle.agent(script, timeout=240).strip().endswith("PUSHED")
+    records = [told for told in bottle.decisions("git-gate") if told.get("verdict") == "accepted"]
+    refs = [ref for told in records for ref in told["refs"] if "/many/" in ref]
+    assert sorted(refs) == sorted(f"refs/heads/many/{name}{n}" for n in range(1, 301))
+    assert any(told.get("piece", "").startswith("2 of ") for told in records)
+    gone = " ".join(f":refs/heads/many/{name}{n}" for n in range(1, 301))
+    assert push(bottle, URLS["ssh"], ":", gone).endswith("PUSHED")
+
+
+def test_a_push_under_review_is_shown_whole_and_passes_once(bottle: world.BottleUnderTest, forge: Forge) -> None:
+    url = f"git@{HOST}:/srv/acme/review"
+    script = f"rm -rf ~/r; git clone -q {url} ~/r; cd ~/r; seq 40000 > long; printf 'a\\000b' > nul; git add -A; git commit -qm new"
+    said = bottle.agent(f"{script}; git push origin HEAD:main 2>&1")
+    digest = next(word for word in said.split() if "value=sha256:" in word).rpartition("=")[2]
+
+    def once(*argv: str) -> Any:
+        told = gate(bottle, "python3", "-m", "addons.once", "/run/git-gate/once", *argv)
+        return json.loads(told) if told else None
+
+    held = once("held", digest)
+    pages = [once("page", digest, str(number))["text"] for number in range(1, held["pages"] + 1)]
+    text = "".join(pages)
+    assert len(pages) > 3
+    assert text.count("\n+") >= 40_001
+    assert "+a\\x00b" in text
+    refs = "HEAD:main $(for n in $(seq 60); do echo HEAD:refs/heads/r$n; done)"
+    assert "61 refs in a push under review, 50 are allowed" in bottle.agent(f"cd ~/r; git push origin {refs} 2>&1 || :")
+    once("grant", digest, "p-0123456789")
+    assert "PUSHED" in bottle.agent("cd ~/r; git push origin HEAD:main 2>&1 && echo PUSHED")
+    assert forge.run("git -C /srv/acme/review.git show main:nul | od -c | head -1").split()[1:] == ["a", "\\0", "b"]
 
 
 def test_force_and_delete_follow_the_policy(bottle: world.BottleUnderTest, forge: Forge) -> None:

@@ -69,7 +69,9 @@ def judge(bottle: world.BottleUnderTest, identity: str, host: str) -> None:
     assert next(line for line in listed.splitlines() if identity in line).split()[3] == "approved"
     assert bottle.file.read_text().count(f"host: {host}") == 1
     log = bottle.folder / "state/claude-bottle/audit" / f"{bottle.name}.jsonl"
-    kinds = [record["event"] for record in map(json.loads, log.read_text().splitlines()) if record["id"] == identity]
+    kinds = [
+        record["event"] for record in map(json.loads, log.read_text().splitlines()) if record.get("id") == identity
+    ]
     assert kinds.count("approved") == 1, kinds
     assert bottle.dashboard("audit", "verify").returncode == 0
     table = world.docker("exec", f"claude-bottle-egress-{bottle.name}", "cat", "/etc/claude-bottle/routes.json")

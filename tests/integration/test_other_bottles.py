@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +112,33 @@ def test_two_bottles_cannot_see_one_another(internet: world.Internet, tmp_path: 
         assert volumes[0][0]["Name"] != volumes[1][0]["Name"]
 
 
-def test_a_mounted_workspace_is_written_to_and_its_git_is_not(internet: world.Internet, tmp_path: Path) -> None:
-    with world.bottle(tmp_path / "p", {}, files={"root.pem": internet.ca}) as bottle:
-        project = tmp_path / "project"
-        (project / ".git/hooks").mkdir(parents=True)
+@pytest.fixture
+def without_set_id(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system that honours no set-id bits, which a mount needs on this engine."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a file system")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "nosuid,size=64m", "tmpfs", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_mounted_workspace_is_written_to_and_no_git_of_it_is(
+    internet: world.Internet, tmp_path: Path, without_set_id: Path
+) -> None:
+    # The folder is the agent's user's, and the tests are root's.
+    trust = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
+    with world.bottle(tmp_path / "p", {}, trust, files={"root.pem": internet.ca}) as bottle:
+        project = without_set_id
+        script = (
+            "git init -q . && git init -q sub && git -C sub commit -q --allow-empty -m one && git add sub && rm -rf sub"
+        )
+        identity = {"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "user.name", "GIT_CONFIG_VALUE_0": "a",
+                    "GIT_CONFIG_KEY_1": "user.email", "GIT_CONFIG_VALUE_1": "a@example.com"}  # fmt: skip
+        subprocess.run(script, shell=True, cwd=project, check=True, env={**os.environ, **identity}, capture_output=True)
         for path in (project, *project.rglob("*")):
             os.chown(path, 1000, 1000)
         (tmp_path / "p/stacks/own").mkdir()
@@ -124,9 +150,33 @@ def test_a_mounted_workspace_is_written_to_and_its_git_is_not(internet: world.In
         assert (project / "made").read_text() == "made\n"
         assert "Read-only" in bottle.agent("echo x > ~/workspace/.git/hooks/pre-commit")
         assert "Read-only" in bottle.agent("rm -rf ~/workspace/.git; true") or (project / ".git/hooks").is_dir()
+        # A submodule that is not checked out: git looks into it by itself, so its repository is not the agent's to make.
+        said = bottle.agent(
+            "cd ~/workspace/sub; git init -q . ; git init -q /tmp/r; cp -r /tmp/r/.git/. .git/; rm -rf .git; mv /tmp/r/.git .git"
+        )
+        assert "Read-only" in said or "busy" in said, said
+        assert list((project / "sub/.git").iterdir()) == []
+        # Nor is a folder above it, which could be put aside with it.
+        said = bottle.agent("cd ~/workspace; mv sub gone; mkdir -p sub && cd sub && git init -q .; ls -d ../gone")
+        assert "busy" in said
+        assert "cannot access '../gone'" in said
+        # Root in the agent: what it makes set-user-id gives nobody its rights here.
+        shutil.copy("/usr/bin/id", project / "host-id")
+        bottle.agent("cd /home/node/workspace; cp host-id id; chmod 4755 id", user="0")
+        assert (project / "id").stat().st_mode & 0o4000 and (project / "id").stat().st_uid == 0
+        with (project / "id").open("rb") as file:  # by its number: the folders above are root's alone
+            argv, fds = [f"/proc/self/fd/{file.fileno()}", "-u"], [file.fileno()]
+            told = subprocess.run(argv, user=1000, pass_fds=fds, capture_output=True, text=True, check=False)
+        assert told.stdout.strip() == "1000", told.stderr
         bottle.up(expect_no_changes=True)
         done = bottle.run("python3", "-m", "components.pull", bottle.name)
         assert (done.returncode, "nothing to pull" in done.stderr) == (1, True)
+        here = tmp_path / "plain"
+        here.mkdir(mode=0o777)
+        here.chmod(0o777)
+        bottle.write(small(internet, agent=agent, workspace={"path": str(here), "mode": "mount"}))
+        with pytest.raises(world.auto.CommandError, match="set-user-id"):
+            bottle.stack.preview()
 
 
 def test_an_image_of_the_owner_and_its_packages(internet: world.Internet, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import world
 pytestmark = pytest.mark.docker
 
 TOKEN = "sk-ant-oat01-" + secrets.token_urlsafe(40)
+KEYED = secrets.token_urlsafe(30)
 COMMENT = "# the owner's own words stay where they are\n"
 URL = "http://supervise:9100/"
 
@@ -24,14 +25,20 @@ URL = "http://supervise:9100/"
 def bottle(internet: world.Internet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[world.BottleUnderTest]:
     manifest: dict[str, Any] = {
         "agent": {"memory": "1g"},
-        "egress": {"routes": [{"host": "api.anthropic.com", "token_ref": "CLAUDE_CODE_OAUTH_TOKEN"}]},
+        "egress": {
+            "routes": [
+                {"host": "api.anthropic.com", "token_ref": "CLAUDE_CODE_OAUTH_TOKEN"},
+                {"host": "keyed.example.com", "path": ["/project"], "methods": ["GET"], "token_ref": "KEYED_TOKEN"},
+            ]
+        },
         "pipelock": {"upstream_roots": ["root.pem"]},
         "supervise": True,
         "network": {"outside": internet.network},
     }
     folder = tmp_path_factory.mktemp("project")
     files = {"root.pem": internet.ca}
-    with world.bottle(folder, manifest, {"CLAUDE_CODE_OAUTH_TOKEN": TOKEN}, files) as made:
+    secrets_of_host = {"CLAUDE_CODE_OAUTH_TOKEN": TOKEN, "KEYED_TOKEN": KEYED}
+    with world.bottle(folder, manifest, secrets_of_host, files) as made:
         made.file.write_text(COMMENT + made.file.read_text())
         made.up()
         yield made
@@ -87,9 +94,42 @@ def test_refused_asked_approved_and_through(bottle: world.BottleUnderTest, inter
     assert "approved already" in again.stderr
 
 
+def test_a_yes_takes_nothing_away_and_goes_with_the_owners_token(
+    bottle: world.BottleUnderTest, internet: world.Internet
+) -> None:
+    """GET of a deeper path passed before the POST of it was approved; both go with the token of the route around."""
+    issues, mark = "https://keyed.example.com/project/issues", internet.mark()
+    assert bottle.curl(issues)[0] == 200
+    refused = json.loads(bottle.curl("-X", "POST", "-d", "x", issues)[1])
+    told = {key: refused[key] for key in ("method", "host", "path", "reason", "refused_by")}
+    assert told["reason"] == "method_not_declared"
+    with ask(bottle, "egress-block", refused=told) as asking:
+        identity = bottle.pending("POST on /project/issues, with your KEYED_TOKEN")
+        done = bottle.dashboard("approve", identity)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert f"approved: {identity}. It is in force" in asking.communicate(timeout=60)[0]
+    assert bottle.curl(issues)[0] == 200
+    assert bottle.curl("-X", "POST", "-d", "x", issues)[0] == 200
+    assert bottle.curl("-X", "POST", "-d", "x", "https://keyed.example.com/project/labels")[0] == 403
+    arrived = [r for r in internet.since(mark) if r["host"] == "keyed.example.com"]
+    assert [r["method"] for r in arrived] == ["GET", "GET", "POST"]
+    assert all(dict(r["headers"])["authorization"] == f"Bearer {KEYED}" for r in arrived)
+
+
+def test_what_does_not_pass_by_an_approval_is_not_told_to_try_again(bottle: world.BottleUnderTest) -> None:
+    refused = {"method": "GET", "host": "inside.example.com", "path": "/", "reason": "host_not_declared"}
+    with ask(bottle, "egress-block", refused=refused) as asking:
+        identity = bottle.pending("inside.example.com")
+        assert bottle.dashboard("approve", identity).returncode == 0
+        out = asking.communicate(timeout=60)[0]
+    assert f"approved: {identity}, and the change is made" in out
+    assert "unresolvable" in out  # by the replay: no name server of this network knows the name
+    assert "try again" not in out
+
+
 def test_a_rejection_comes_with_the_owners_words(bottle: world.BottleUnderTest) -> None:
     before = bottle.file.read_text()
-    with ask(bottle, "pipelock-block", host="plain.example.com") as asking:
+    with ask(bottle, "egress-block", host="plain.example.com") as asking:
         identity = bottle.pending("plain.example.com")
         assert bottle.dashboard("reject", identity, "-m", "use the mirror").returncode == 0
         out = asking.communicate(timeout=60)[0]
@@ -108,7 +148,10 @@ def test_a_rejection_comes_with_the_owners_words(bottle: world.BottleUnderTest) 
         ("capability-block", {"capability": "dockerfile", "value": "/x"}, "can be asked for"),
         ("capability-block", {"capability": "apt", "value": "a; rm -rf /"}, "Debian package"),
         ("capability-block", {"capability": "memory", "value": "lots"}, "megabytes"),
-        ("pipelock-block", {"host": "x.example.com\n    trusted: [y]"}, "host"),
+        ("egress-block", {"host": "x.example.com\n    trusted: [y]"}, "host"),
+        ("pipelock-block", {"host": "x.example.com"}, "egress-block"),
+        ("egress-block", {"refused": {"host": "x.example.com", "reason": "ambiguous_path"}}, "no approval"),
+        ("pipelock-block", {"refused": {"host": "x.example.com", "reason": "ssrf_private_ip"}}, "pipelock.trusted"),
         ("egress-block", {"proposal_id": "p-none"}, "no such proposal"),
     ],
 )
@@ -163,13 +206,31 @@ def test_an_up_that_fails_puts_the_file_back_and_leaves_the_proposal(bottle: wor
     with ask(bottle, "capability-block", capability="memory", value="9000g") as asking:
         identity = bottle.pending("9000g of memory")
         before = bottle.file.read_text()
-        done = bottle.dashboard("approve", identity)
+        done = bottle.dashboard("approve", identity, "--others")
         assert done.returncode == 1
         assert "still pending" in done.stderr
         assert bottle.file.read_text() == before
         assert bottle.pending("9000g of memory") == identity
         bottle.dashboard("reject", identity)
         asking.communicate(timeout=60)
+
+
+def test_an_approval_does_not_run_an_unfinished_edit_of_the_owners(bottle: world.BottleUnderTest) -> None:
+    told = world.yaml.safe_load(bottle.file.read_text())["config"]["claude-bottle:bottle"]
+    routes = [*told["egress"]["routes"], {"host": "sub.wild.example.com", "methods": ["GET"]}]
+    bottle.write({**told, "egress": {"routes": routes}})
+    with ask(bottle, "egress-block", host="new.example.com") as asking:
+        identity, before = bottle.pending("new.example.com"), bottle.file.read_text()
+        done = bottle.dashboard("approve", identity)
+        assert done.returncode == 1
+        assert "waits to be applied" in done.stderr
+        assert "the agent gains sub.wild.example.com" in done.stderr
+        assert bottle.file.read_text() == before
+        assert bottle.curl("https://sub.wild.example.com/")[0] == 403
+        assert bottle.pending("new.example.com") == identity
+        assert bottle.dashboard("approve", identity, "--others").returncode == 0
+        asking.communicate(timeout=60)
+    assert bottle.curl("https://sub.wild.example.com/")[0] == 200
 
 
 def test_without_it_nothing_of_it_is_there(bottle: world.BottleUnderTest) -> None:

@@ -26,6 +26,7 @@ from cryptography.x509.oid import NameOID
 from pulumi import automation as auto
 
 from components import images
+from components.base_image import BaseLock
 
 ROOT = Path(__file__).resolve().parents[2]
 LABEL = "claude-bottle.test"
@@ -143,6 +144,12 @@ def fake_internet(image: str) -> Iterator[Internet]:
     finally:
         docker("rm", "-f", "-v", name, check=False)
         docker("network", "rm", name, check=False)
+
+
+def build_git_host(tag: str) -> None:
+    """The image of a forge: an sshd with git, from the base of all images."""
+    base = f"BASE={BaseLock.read().tag}"
+    docker("build", "-q", "--build-arg", base, "-t", tag, str(ROOT / "tests/integration/git_host"), timeout=1200)
 
 
 @contextlib.contextmanager
@@ -283,8 +290,9 @@ def built(role: str) -> str:
     """The tag of a sidecar's image, which is built as a bottle would where it is not there."""
     tag = images.tag(role)
     if not docker("image", "inspect", "--format", "{{.Id}}", tag, check=False).strip():
-        build = ["build", "-q", "--build-arg", f"EXTRA_ROOTS={images.extra_roots()}", "-t", tag, "-f"]
-        docker(*build, str(ROOT / f"sidecar_images/{role.replace('-', '_')}/Dockerfile"), str(ROOT), timeout=1200)
+        args = [word for item in images.build_args().items() for word in ("--build-arg", "=".join(item))]
+        build = ["build", "-q", *args, "-t", tag, "-f"]
+        docker(*build, str(ROOT / images.dockerfile(role)), str(ROOT), timeout=1200)
     return tag
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from typing import Any
+
 from mitmproxy import http
 from mitmproxy.test import tflow, tutils
 
@@ -20,3 +23,13 @@ def flow(
         made.request.headers["content-length"] = str(len(body))
     made.client_conn.sni = made.request.host if made.request.scheme == "https" else None
     return made
+
+
+def now(hook: Coroutine[Any, Any, None]) -> None:
+    """Run a hook that waits for nothing to its end."""
+    try:
+        hook.send(None)
+    except StopIteration:
+        return
+    hook.close()
+    raise AssertionError("the hook waits for something")

@@ -12,6 +12,7 @@ from pulumi.runtime import mocks
 
 from components.bottle import Bottle, BottleArgs
 from components.copies import Copies
+from components.drift import Drift
 from components.git_remotes import GateRemote
 from components.manifest import Manifest
 
@@ -85,6 +86,8 @@ def compose(
     stack: str = "unit",
     copies: Copies | None = None,
     remotes: list[GateRemote] | None = None,
+    drifts: dict[str, Drift] | None = None,
+    images_there: frozenset[str] = frozenset(),
 ) -> tuple[Recorder, dict[str, Any]]:
     """Register a bottle of this manifest; what was registered, and the resolved outputs."""
     recorder, outputs = Recorder(), {}
@@ -94,9 +97,11 @@ def compose(
     @pulumi.runtime.test
     def register() -> pulumi.Output[None]:
         secret = {ref: pulumi.Output.secret(value) for ref, value in (tokens or {}).items()}
-        bottle = Bottle(
-            stack, BottleArgs(stack, Manifest.model_validate(raw), secret, copies or Copies(), remotes or [], Path())
+        manifest = Manifest.model_validate(raw)
+        args = BottleArgs(
+            stack, manifest, secret, copies or Copies(), remotes or [], Path(), images_there, drifts=drifts or {}
         )
+        bottle = Bottle(stack, args)
 
         def keep(resolved: dict[str, Any]) -> None:
             outputs.update(resolved)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +14,22 @@ import pytest
 import yaml
 from asked import FILE, ROUTE
 
+from addons.egress_core import RouteTable
+from addons.refusal import Refusal
 from components.change import Change, ChangeError
+from components.egress_plan import EgressPlan
 from components.errors import BottleError
+from components.manifest import Manifest
 from components.stale_lock import all_stale
+from dashboard import __main__ as terminal
+from dashboard import server
 from dashboard.apply import BusyError, Previewed
-from dashboard.approval import Approval
+from dashboard.approval import ON_PAGE, Approval, WaitingError
 from dashboard.audit import Audit
 from dashboard.begun import Begun, Desk
 from dashboard.stack_file import changed, without_ended
 from dashboard.sweep import sweep
-from sidecar_images.supervise.proposals import Proposal
+from sidecar_images.supervise.proposals import STILL_REFUSED, Proposal
 
 REQUEST = {"method": "GET", "host": "a.example.com", "path": "/x", "reason": "host_not_declared"}
 ONCE = {"path": "pipelock.once", "value": "sha256:" + "a" * 64}
@@ -40,6 +49,7 @@ class World:
         self.kill_at: int | None = None
         self.fail_up: list[bool] = []
         self.file: Path
+        self.waits = Previewed([], [])  # what `up` would do with the stack file as it is
 
     def step(self, *what: str) -> None:
         """Each step can be cut before it does anything, and after all of it is done."""
@@ -85,7 +95,7 @@ class World:
         self.step()
 
     def preview(self, text: str) -> Previewed:
-        return Previewed([text], [])
+        return self.waits if text == self.file.read_text() else Previewed([text], [])
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +124,7 @@ def test_approved_is_said_only_when_it_is_in_force(tmp_path: Path) -> None:
     assert events() == ["approving", "approved"]
     record = list(Audit("s").records())[-1]
     assert record["who"] == "me (terminal)"
-    assert record["change"] == ROUTE
+    assert record["change"] == {**ROUTE, "value": {**ROUTE["value"], "token_ref": None}}  # without a credential
     assert record["file"]["before"] != record["file"]["after"]
 
 
@@ -281,6 +291,89 @@ def test_approved_with_an_edit_and_for_a_limited_time(tmp_path: Path) -> None:
         made.change(Proposal("p", 0.0, "t", {"path": "agent.apt", "value": "jq"}, "", {}), None, 60)
 
 
+PROJECT = """config:
+  claude-bottle:bottle:
+    egress:
+      routes:
+        - {host: api.github.com, path: [/repos/acme/project], methods: [GET], token_ref: GITHUB_TOKEN}
+"""
+ISSUES = {"host": "api.github.com", "path": ["/repos/acme/project/issues"], "methods": ["POST"]}
+POST = {
+    "method": "POST",
+    "host": "api.github.com",
+    "path": "/repos/acme/project/issues",
+    "reason": "method_not_declared",
+}
+
+
+def decided(file: Path, method: str, path: str = "/repos/acme/project/issues") -> str:
+    """What egress would do with a call to GitHub: the credential that goes with it, or why it does not go."""
+    raw = yaml.safe_load(file.read_text())["config"]["claude-bottle:bottle"]
+    plan = EgressPlan.of(Manifest.model_validate(raw))
+    table = RouteTable.parse(plan.table.encode())
+    verdict = table.decide(scheme="https", host="api.github.com", port=443, method=method, path=path)
+    refs = {slot: ref for ref, slot in plan.slots.items()}
+    return verdict.reason if isinstance(verdict, Refusal) else refs.get(str(verdict.slot), "without")
+
+
+def asked(tmp_path: Path, value: dict[str, Any], request: dict[str, Any]) -> tuple[World, Approval]:
+    world = World({"path": "egress.routes", "value": value}, request)
+    made = approval(tmp_path, world)
+    world.file.write_text(PROJECT)
+    return world, made
+
+
+def test_a_yes_takes_nothing_away_and_goes_with_the_credential_around_it(tmp_path: Path) -> None:
+    world, made = asked(tmp_path, ISSUES, POST)
+    assert made.gain(world.proposal).endswith("POST on /repos/acme/project/issues, with your GITHUB_TOKEN")
+    assert made.notes(world.proposal, made.change(world.proposal)) == []
+    assert (decided(world.file, "GET"), decided(world.file, "POST")) == ("GITHUB_TOKEN", "method_not_declared")
+    assert made.approve("p-0000000001", "") == ""
+    assert (decided(world.file, "GET"), decided(world.file, "POST")) == ("GITHUB_TOKEN", "GITHUB_TOKEN")
+    assert decided(world.file, "POST", "/repos/acme/project/labels") == "method_not_declared"
+    assert decided(world.file, "GET", "/repos/acme/project") == "GITHUB_TOKEN"
+    assert list(Audit("s").records())[-1]["change"]["value"]["token_ref"] == "GITHUB_TOKEN"
+
+
+def test_the_owners_words_about_the_credential_are_taken_as_they_are(tmp_path: Path) -> None:
+    world, made = asked(tmp_path, ISSUES, POST)
+    edit = {"path": "egress.routes", "value": ISSUES}
+    assert made.change(world.proposal, edit).in_words().endswith(", without a credential")
+    made.approve("p-0000000001", "", edit)
+    assert (decided(world.file, "GET"), decided(world.file, "POST")) == ("GITHUB_TOKEN", "without")
+
+
+def test_a_yes_for_a_limited_time_leaves_what_was_there_for_good(tmp_path: Path) -> None:
+    world, made = asked(tmp_path, {**ISSUES, "methods": ["GET", "POST"]}, POST)
+    made.approve("p-0000000001", "", seconds=3600)
+    now = world.file.read_text()
+    assert now.count("until") == 1
+    world.file.write_text(re.sub(r"until: '?[0-9TZ:-]+'?", "until: '2020-01-01T00:00:00Z'", now))
+    assert (decided(world.file, "GET"), decided(world.file, "POST")) == ("GITHUB_TOKEN", "method_not_declared")
+
+
+def test_what_does_not_pass_by_an_approval_is_never_told_to_try_again(tmp_path: Path) -> None:
+    world, made = asked(tmp_path, ISSUES, {**POST, "path": "/repos/acme/other"})
+    assert made.notes(world.proposal, made.change(world.proposal))[0].startswith("the refused request does not pass")
+    assert made.approve("p-0000000001", "").startswith(STILL_REFUSED)
+    leads_inside = World(ROUTE, REQUEST)
+    leads_inside.replay = lambda _: {"status": 403, "reason": "ssrf_private_ip"}  # type: ignore[method-assign]
+    note = approval(tmp_path, leads_inside).approve("p-0000000001", "")
+    assert note.startswith(STILL_REFUSED)
+    assert "pipelock.trusted" in note
+
+
+def test_what_would_take_something_away_is_not_made(tmp_path: Path) -> None:
+    other = {"host": "api.github.com", "path": ["/REPOS/acme/project"], "methods": ["GET"]}
+    world, made = asked(tmp_path, other, {})
+    with pytest.raises(BottleError, match="cannot be given: no route lets GET /REPOS/acme/project through"):
+        made.approve("p-0000000001", "")
+    assert world.file.read_text() == PROJECT
+    assert world.steps == []
+    assert world.proposal.verdict == "pending"
+    assert "cannot be given" in terminal.show(made, world.proposal)
+
+
 def test_the_agent_cannot_set_an_end_or_a_token(tmp_path: Path) -> None:
     for value in (
         {"host": "a.example.com", "until": "2030-01-01T00:00:00Z"},
@@ -312,6 +405,111 @@ def test_what_has_ended_is_taken_out_and_can_be_given_again(tmp_path: Path) -> N
     assert not sweep(made)
 
 
+def test_a_sweep_brings_nothing_in_the_place_of_what_has_ended() -> None:
+    """Neither the rights of a wider route, nor another kind of bottle."""
+    over = '"2020-01-01T00:00:00Z"'
+    head = "config:\n  claude-bottle:bottle:\n    pipelock: {allow: [b.example.com]}\n    egress:\n      routes:\n"
+    ended = f"        - {{host: a.example.com, path: [/x], methods: [GET], token_ref: T, until: {over}}}\n"
+    swept = yaml.safe_load(without_ended(head + ended))["config"]["claude-bottle:bottle"]
+    assert swept == {"pipelock": {"allow": ["b.example.com"]}, "egress": {"routes": []}}
+    assert Manifest.model_validate(swept).routed
+    # The last one has no credential, and what the agent brings along would no longer be taken out there.
+    for wider in (
+        "{host: a.example.com, token_ref: T}",
+        '{host: "*.example.com"}',
+        "{host: a.example.com, path: [/y]}",
+    ):
+        text = f"{head}        - {wider}\n{ended}"
+        assert without_ended(text) == text
+    harmless = f"{head}        - {{host: a.example.com, path: [/y], token_ref: T}}\n{ended}"
+    assert "/x" not in without_ended(harmless)
+
+
+def test_an_edit_changes_its_own_path_and_nothing_else() -> None:
+    """What a file says in two places by one alias is not edited in both."""
+    head = "config:\n  claude-bottle:bottle:\n"
+    both = head + "    pipelock:\n      trusted: &corp [a.example.com]\n      allow: *corp\n"
+    elsewhere = head + "    pipelock: {allow: &corp [a.example.com]}\n  other:hosts: *corp\n"
+    methods = "        - {host: %s.example.com, methods: %s}\n"
+    routes = head + "    egress:\n      routes:\n" + methods % ("a", "&m [GET]") + methods % ("c", "*m")
+    merged = (
+        head
+        + "    egress:\n      routes:\n        - &r {host: a.example.com, methods: [GET]}\n        - {<<: *r, host: c.example.com}\n"
+    )
+    allow, wish = Change("pipelock.allow", "b.example.com"), {"host": "a.example.com", "methods": ["POST"]}
+    for text, change in (
+        (both, allow),
+        (elsewhere, allow),
+        (routes, Change("egress.routes", wish)),
+        (merged, Change("egress.routes", wish)),
+    ):
+        with pytest.raises(BottleError, match="more than it is for"):
+            changed(text, change)
+    harmless = head + "    env: {A: &x one, B: *x}\n    pipelock: {allow: [a.example.com]}\n"
+    assert "b.example.com" in changed(harmless, allow)
+
+
+def test_an_approval_and_a_sweep_apply_nothing_of_which_nobody_has_spoken(tmp_path: Path) -> None:
+    world = World(ROUTE, REQUEST)
+    made = approval(tmp_path, world)
+    world.waits = Previewed(["+ the agent gains b.example.com"], ["update Command workspace"])
+    with pytest.raises(
+        WaitingError, match=r"waits to be applied(.|\n)*gains b.example.com\npulumi: update Command workspace"
+    ):
+        made.approve("p-0000000001", "")
+    assert (world.file.read_text(), world.steps, Desk("s").begun(), events()) == (FILE, [], None, [])
+    ended = changed(FILE, Change.read(ROUTE).ending("2020-01-01T00:00:00Z"))
+    world.file.write_text(ended)
+    with pytest.raises(WaitingError):
+        sweep(made)
+    assert (world.file.read_text(), world.steps) == (ended, [])
+    world.file.write_text(FILE)
+    made.approve("p-0000000001", "", others=True)
+    assert world.proposal.verdict == "approved"
+    once = World(ONCE)  # a grant runs no `up`, so nothing comes along
+    once.waits = world.waits
+    approval(tmp_path, once).approve("p-0000000001", "")
+    assert once.proposal.verdict == "approved"
+
+
+def test_a_page_never_changes_a_token(tmp_path: Path) -> None:
+    """Its variables are those of its start: a token that was rotated since then would come back."""
+    world = World(ROUTE, REQUEST)
+    words = "~ the secret GH has another value than the one in use"
+    world.waits = Previewed([words], ["replace Container s-egress-container"], [words])
+    made = approval(tmp_path, world)
+    page = replace(made, where=ON_PAGE)
+    for others in (False, True):
+        with pytest.raises(BottleError, match=r"Run pulumi up yourself(.|\n)*GH"):
+            page.approve("p-0000000001", "", others=others)
+    world.file.write_text(changed(FILE, Change.read(ROUTE).ending("2020-01-01T00:00:00Z")))
+    with pytest.raises(BottleError):
+        sweep(page)
+    world.file.write_text(FILE)
+    assert world.steps == []
+    made.approve("p-0000000001", "", others=True)  # a shell of one's own
+    assert world.proposal.verdict == "approved"
+
+
+def test_a_sweep_that_waits_looks_again_when_the_file_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def waiting(approval: Approval) -> bool:
+        tried.append(approval.stack)
+        raise WaitingError("x")
+
+    monkeypatch.setattr(server, "sweep", waiting)
+    world = World(ROUTE)
+    made, page = approval(tmp_path, world), server.Dashboard(tmp_path, port=1, token="t")
+    for _ in range(3):
+        page._sweep(made)
+    world.file.write_text(FILE + "# edited\n")
+    page._sweep(made)
+    assert tried == ["s", "s"]
+
+
 def test_an_audit_log_that_was_touched_is_noticed(tmp_path: Path) -> None:
     log = Audit("s")
     log.append(*({"event": "approved", "id": f"p-{n}"} for n in range(3)))
@@ -335,5 +533,5 @@ def test_an_audit_log_that_was_touched_is_noticed(tmp_path: Path) -> None:
     log.file.write_bytes(b"".join(whole) + b'{"event": "appr')
     log.append({"event": "approved", "id": "p-10"})
     assert log.verify()[0] == 5
-    assert log.has("approved", "p-10")
-    assert not log.has("approved", "p-9")
+    assert log.has("approved", "p-10", time.time())
+    assert not log.has("approved", "p-9", time.time())

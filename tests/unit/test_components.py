@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from mocked import Recorder, compose, is_secret
 
-from components import images
 from components.authorities import fingerprint
-from components.container import megabytes
+from components.container import RECORD, megabytes
 from components.copies import Copies, WorkspaceCopy
+from components.git_mounts import GitPlaces
 from components.git_remotes import GateRemote
 from components.git_upstream import Upstream
 from components.manifest import GitRemote
@@ -71,6 +71,7 @@ def test_the_inner_networks_are_internal_and_without_the_host(routed: Any) -> No
 
 
 def test_every_container_is_hardened(routed: Any, bare: Any) -> None:
+    targets = {"agent": ["/home/node"], "supervise": ["/var/lib/supervise"], "egress": [RECORD]}
     for container in (*routed[0].all(":Container"), *bare[0].all(":Container")):
         inputs = container.inputs
         assert inputs["capabilities"] == {"drops": ["ALL"]}
@@ -95,11 +96,14 @@ def test_every_container_is_hardened(routed: Any, bare: Any) -> None:
             "hosts",
         ):
             assert forbidden not in inputs
-        mounts = inputs.get("mounts", [])
-        assert all(mount["type"] == "volume" for mount in mounts)
-        assert [m["target"] for m in mounts] == {"agent": ["/home/node"], "supervise": ["/var/lib/supervise"]}.get(
-            inputs["hostname"], []
+        scratch = [mount for mount in inputs.get("mounts", []) if mount["type"] == "tmpfs"]
+        assert all(mount["tmpfsOptions"]["sizeBytes"] <= 16 << 20 for mount in scratch)
+        assert {mount["target"] for mount in scratch} == (
+            set() if inputs["hostname"] == "agent" else {"/tmp", "/var/tmp", "/run/lock"}
         )
+        mounts = [mount for mount in inputs.get("mounts", []) if mount not in scratch]
+        assert all(mount["type"] == "volume" for mount in mounts)
+        assert [m["target"] for m in mounts] == targets.get(inputs["hostname"], [])
 
 
 def test_names_do_not_resolve_outside(routed: Any) -> None:
@@ -191,7 +195,7 @@ def test_the_upstream_engine_gets_its_files_and_its_pinned_image() -> None:
 def test_images_stay_and_are_tagged_by_content(routed: Any) -> None:
     images = routed[0].all(":RemoteImage")
     assert {i.inputs["name"].partition(":")[0] for i in images} == {
-        f"claude-bottle/{r}" for r in ("agent", "egress", "pipelock", "supervise")
+        f"claude-bottle/{r}" for r in ("agent", "base", "proxy", "supervise")
     }
     assert all(i.inputs["keepLocally"] is True for i in images)
 
@@ -205,12 +209,18 @@ def test_small_helpers() -> None:
 
 
 def test_a_mounted_workspace_has_a_read_only_git_and_a_home_that_stays() -> None:
-    workspace = WorkspaceCopy("/h/p", "mount", git_read_only=True)
+    places = GitPlaces((".git", "lib/.git"), ("new/.git",))
+    workspace = WorkspaceCopy("/h/p", "mount", git=places)
     recorder = compose(BARE, copies=Copies(workspace=workspace))[0]
     mounts = {m["target"]: m for m in recorder.container("agent").inputs["mounts"]}
     assert mounts["/home/node"]["source"] == "claude-bottle-home-unit"
     assert mounts["/home/node/workspace"]["source"] == "/h/p"
-    assert mounts["/home/node/workspace/.git"]["readOnly"] is True
+    for name in (".git", "lib/.git", "new/.git"):
+        assert mounts[f"/home/node/workspace/{name}"]["readOnly"] is True
+        assert mounts[f"/home/node/workspace/{name}"]["source"] == f"/h/p/{name}"
+    made = recorder.command("-agent-git-places")
+    assert made.inputs["environment"]["PLACES"] == "new/.git"
+    assert any(dependency.endswith(f"::{made.name}") for dependency in recorder.container("agent").dependencies)
     assert not [r for r in recorder.all(":Command") if r.name.endswith("-workspace")]
 
 
@@ -249,13 +259,9 @@ def test_git_credentials_are_secret_files_of_the_gate_alone(tmp_path: Path) -> N
     assert "insteadOf = git@git.example.com:a/p" in recorder.command("-provision-git").inputs["stdin"]
 
 
-def test_what_an_image_is_made_of_reaches_its_build() -> None:
-    """The same files in the digest, in the build's context and in the Dockerfile."""
-    told = (images.ROOT / ".dockerignore").read_text().splitlines()
-    context = [line[1:] for line in told if line.startswith("!")]
-    for role, paths in images.CONTENT.items():
-        dockerfile = (images.ROOT / f"sidecar_images/{role.replace('-', '_')}/Dockerfile").read_text()
-        for path in paths:
-            assert any(path == there or path.startswith(f"{there}/") for there in context), (role, path)
-            if path.startswith("components/"):
-                assert path in dockerfile, (role, path)
+def test_each_container_has_a_limit_of_processes(routed: Any) -> None:
+    told = routed[0].command("-attachments-mend").inputs["environment"]["PROCESSES"].splitlines()
+    limits = dict(line.split() for line in told)
+    assert limits.pop("claude-bottle-agent-unit") == "4096"
+    assert set(limits) == {f"claude-bottle-{role}-unit" for role in ("egress", "pipelock", "supervise")}
+    assert set(limits.values()) == {"1024"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ from components.engine import Running
 from components.errors import BottleError
 from dashboard import resume, server
 from dashboard.__main__ import main
-from dashboard.decisions import for_audit, read_decision, read_up_to
+from dashboard.audit import Audit
+from dashboard.decisions import Line, read_line
+from dashboard.from_logs import for_audit, since_of
 from dashboard.stack_file import changed
 from dashboard.terms import as_yaml, from_yaml, gain, seconds, stack_name
 from sidecar_images.supervise.replay import can_be_replayed, replay
@@ -129,6 +133,11 @@ def line(**told: Any) -> str:
     return "2026-01-01T00:00:00.000000001Z " + json.dumps(told)
 
 
+def decision(text: str) -> Any:
+    found = read_line("s", text)
+    return found.decision if found else None
+
+
 @pytest.mark.parametrize(
     ("told", "expected"),
     [
@@ -147,7 +156,7 @@ def line(**told: Any) -> str:
     ],
 )  # fmt: skip
 def test_decisions_from_logs(told: dict[str, Any], expected: tuple[str, ...]) -> None:
-    found = read_decision("s", line(**told))
+    found = decision(line(**told))
     assert found is not None
     assert (found.verdict, found.rule, found.what, found.path) == expected
 
@@ -155,31 +164,99 @@ def test_decisions_from_logs(told: dict[str, Any], expected: tuple[str, ...]) ->
 @pytest.mark.parametrize("text", ["", "x", "2026 []", "2026 {}", line(part="egress", event="policy"), line(part="x", decision="allowed"),
                                   line(part="git-gate", verdict="odd"), line(part="supervise", event="approved"), "2026 " + "[" * 5000])  # fmt: skip
 def test_other_lines_are_no_decisions(text: str) -> None:
-    assert read_decision("s", text) is None
+    assert decision(text) is None
 
 
 def test_what_an_agent_names_draws_nothing_and_ends_somewhere() -> None:
-    found = read_decision(
-        "s", line(part="egress", decision="allowed", method="GET", host="\x1b[2Ja\nb", path="/" + "x" * 9000)
-    )
+    found = decision(line(part="egress", decision="allowed", method="GET", host="\x1b[2Ja\nb", path="/" + "x" * 9000))
     assert found is not None
     assert "\x1b" not in found.what
     assert "\n" not in found.what
     assert len(found.path) == 300
 
 
-def test_an_agent_cannot_fill_its_owners_disk_with_decisions() -> None:
-    def made(host: str, n: int = 0) -> Any:
-        return read_decision(
-            "s", line(part="egress", decision="refused", reason="r", method="GET", host=host, path=f"/{n}")
-        )
+def refused(host: str, n: int = 0, *, number: int = 0, run: str = "a", when: float = 1.0) -> Line:
+    told = {"part": "egress", "decision": "refused", "reason": "r", "method": "GET", "host": host, "path": f"/{n}"}
+    found = read_line("s", line(**told, time=when, run=run, line=number))
+    assert found is not None
+    return found
 
-    alike = for_audit([made("a.b", n) for n in range(1000)])
+
+def test_an_agent_cannot_fill_its_owners_disk_with_decisions() -> None:
+    alike, _ = for_audit([refused("a.b", n, number=n + 1) for n in range(1000)], {})
     assert [(r["what"], r["count"], r["path"]) for r in alike] == [("GET a.b", 1000, "/0")]
-    many = for_audit([made(f"h{n}.b") for n in range(1000)])
+    many, _ = for_audit([refused(f"h{n}.b", number=n + 1) for n in range(1000)], {})
     assert len(many) == 21
     assert many[-1]["not_recorded"] == 980
-    assert read_up_to(many) == {"egress": "2026-01-01T00:00:00.000000001Z"}
+    assert many[-1]["read"] == {"until": "2026-01-01T00:00:00.000000001Z", "run": "a", "line": 1000}
+
+
+def test_a_backlog_is_recorded_as_if_it_had_been_read_at_once() -> None:
+    """Batches are the reader's, seconds are the decisions' own."""
+    lines = [refused(f"h{n % 10}.b", number=n + 1, when=n // 10) for n in range(1000)]
+    made, _ = for_audit(lines, {})
+    assert len(made) == 1000
+    assert not any("not_recorded" in record for record in made)
+    assert [record["at"][:19] for record in made[::10]] == [f"1970-01-01T00:0{n // 60}:{n % 60:02}" for n in range(100)]
+
+
+def test_lines_that_are_gone_are_a_record() -> None:
+    first, marks = for_audit([refused("a.b", number=n) for n in (1, 2, 3)], {})
+    assert [record["event"] for record in first] == ["decision"]
+    none, marks = for_audit([Line("egress", "2026-01-01T00:00:00.1Z", "a", 4)], marks)
+    assert none == []
+    made, marks = for_audit([refused("a.b", number=n) for n in (5, 9)], marks)
+    assert [record.get("lines_missing") for record in made] == [None, 3]
+    made, marks = for_audit([refused("a.b", number=1, run="b")], marks)
+    assert [record["event"] for record in made] == ["decision"]
+    made, marks = for_audit([refused("a.b", number=7, run="c")], marks)
+    assert [record.get("lines_missing") for record in made] == [None, 6]
+
+
+def at(line: Line, when: str) -> Line:
+    return replace(line, at=f"2026-01-01T{when}Z")
+
+
+def test_positions_are_places_so_a_clock_that_was_put_right_blinds_nobody() -> None:
+    """The engine's clock was an hour ahead, is put right, and goes wrong the other way: nothing is missed or doubled."""
+    ahead = [at(refused("a.b", number=n), "11:00:00") for n in (1, 2)]
+    right = [at(refused("b.b", number=n), "10:00:00") for n in (3, 4)]
+    made, marks = for_audit(ahead, {})
+    made, marks = for_audit(right, marks)
+    assert [(r["event"], r.get("what"), r.get("count")) for r in made] == [
+        ("decision", "GET b.b", 2),
+        ("clock", None, None),
+    ]
+    assert (made[1]["from"], made[1]["to"]) == ("2026-01-01T11:00:00Z", "2026-01-01T10:00:00Z")
+    assert for_audit([*ahead, *right], marks)[0] == []
+    again = [at(refused("c.b", number=1, run="b"), "09:00:00")]  # a new run of the process
+    made, marks = for_audit(again, marks)
+    assert [r["event"] for r in made] == ["decision", "clock"]
+    assert for_audit([*ahead, *right, *again], marks)[0] == []
+    assert for_audit([at(refused("d.b", number=2, run="b"), "09:00:01")], marks)[0][0]["event"] == "decision"
+
+
+def test_a_log_is_read_again_from_before_the_mark() -> None:
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
+    assert since_of({"until": "2026-01-01T10:00:00.123456789Z"}, noon) == "2026-01-01T04:00:00Z"
+    assert since_of({"until": "2038-01-19T03:14:08Z"}, noon) == "2026-01-01T06:00:00Z"  # a clock that was ahead
+    assert since_of({}, noon) == ""
+
+
+def test_two_pages_record_a_decision_once(tmp_path: Path) -> None:
+    lines = [refused("a.b", number=n) for n in range(1, 9)]
+    for batch in (lines[:5], lines, lines[3:], lines):
+        Audit("s", tmp_path).append_from(lambda read, batch=batch: for_audit(batch, read)[0])
+    records = list(Audit("s", tmp_path).records())
+    assert sum(record["count"] for record in records) == 8
+    assert Audit("s", tmp_path).verify()[0] == len(records)
+
+
+def test_what_is_on_record_is_not_taken_from_the_log() -> None:
+    told = {"part": "egress", "decision": "allowed", "method": "POST", "host": "a.b", "path": "/", "record": 3}
+    found = read_line("s", line(**told))
+    assert found is not None and found.on_record and found.decision is not None
+    assert for_audit([found], {})[0] == []
 
 
 @pytest.mark.parametrize(

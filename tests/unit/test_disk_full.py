@@ -12,7 +12,7 @@ import pytest
 from addons.reload import ReloadingFile
 from dashboard.audit import Audit
 from dashboard.stack_file import StackFile
-from sidecar_images import put
+from sidecar_images.proxy import put
 from sidecar_images.supervise.proposals import FullError, Proposals
 
 

@@ -3,16 +3,18 @@ from __future__ import annotations
 import base64
 import json
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mitmproxy.net.http import http1
+from mitmproxy.test import tutils
 
-from addons.egress_core import (
-    RouteTable,
-    TableError,
-    is_git_push_request,
-)
+from addons.egress_core import Route, RouteTable, TableError
 from addons.injection import TokenFileError, auth_header, auth_value, parse_tokens
 from addons.refusal import Refusal
+from addons.targets import check_target, checked_path, is_git_push_request
 from addons.until import parse_until, write_until
 
 
@@ -21,8 +23,8 @@ def table(*routes: dict[str, Any]) -> RouteTable:
 
 
 ROUTES = table(
-    {"host": "api.example.com", "paths": ["/repos/acme"], "auth_scheme": "bearer", "slot": "EGRESS_TOKEN_0"},
-    {"host": "api.example.com", "paths": ["/repos/acme/secret"], "methods": ["GET"]},
+    {"host": "api.example.com", "paths": ["/data/acme"], "auth_scheme": "bearer", "slot": "EGRESS_TOKEN_0"},
+    {"host": "api.example.com", "paths": ["/data/acme/secret"], "methods": ["GET"]},
     {"host": "api.example.com", "paths": ["/public/"], "methods": ["GET", "HEAD"]},
     {"host": "*.example.com"},
     {"host": "*.deep.example.com", "methods": ["GET"]},
@@ -38,26 +40,50 @@ def decide(host: str, path: str = "/", method: str = "GET", scheme: str = "https
 @pytest.mark.parametrize(
     ("host", "path", "method", "expected"),
     [
-        ("api.example.com", "/repos/acme", "GET", "api.example.com /repos/acme"),
-        ("api.example.com", "/repos/acme?x=1", "POST", "api.example.com /repos/acme"),
-        ("api.example.com", "/repos/acme/x/y", "POST", "api.example.com /repos/acme"),
-        ("api.example.com", "/repos/acme/secret/x", "GET", "api.example.com /repos/acme/secret"),
-        ("api.example.com", "/repos/acme/secret/x", "POST", "method_not_declared"),
-        ("api.example.com", "/repos/acmeevil", "GET", "path_not_declared"),
+        ("api.example.com", "/data/acme", "GET", "api.example.com /data/acme"),
+        ("api.example.com", "/data/acme?x=1", "POST", "api.example.com /data/acme"),
+        ("api.example.com", "/data/acme/x/y", "POST", "api.example.com /data/acme"),
+        ("api.example.com", "/data/acme/secret/x", "GET", "api.example.com /data/acme/secret"),
+        ("api.example.com", "/data/acme/secret/x", "POST", "method_not_declared"),
+        ("api.example.com", "/data/acmeevil", "GET", "path_not_declared"),
         ("api.example.com", "/repos", "GET", "path_not_declared"),
         ("api.example.com", "/public/x", "GET", "api.example.com /public/"),
         ("api.example.com", "/public", "GET", "path_not_declared"),
-        ("api.example.com", "/%72epos/acme", "GET", "api.example.com /repos/acme"),
-        ("api.example.com", "/repos/acme/../../user", "GET", "ambiguous_path"),
-        ("api.example.com", "/repos/acme/%2e%2e/user", "GET", "ambiguous_path"),
-        ("api.example.com", "/repos/acme/..%2fuser", "GET", "ambiguous_path"),
-        ("api.example.com", "/repos/acme/%252e%252e/user", "GET", "ambiguous_path"),
-        ("api.example.com", "/repos/acme/..;/user", "GET", "ambiguous_path"),
-        ("api.example.com", "/repos/acme\\..\\user", "GET", "ambiguous_path"),
-        ("api.example.com", "/repos/acme/%5c..", "GET", "ambiguous_path"),
-        ("api.example.com", "/repos/acme%00/x", "GET", "ambiguous_path"),
-        ("api.example.com", "/repos/acme%zz", "GET", "ambiguous_path"),
+        ("api.example.com", "/%64ata/acme", "GET", "api.example.com /data/acme"),
+        ("api.example.com", "/data/acme/../../user", "GET", "ambiguous_path"),
+        ("api.example.com", "/data/acme/%2e%2e/user", "GET", "ambiguous_path"),
+        ("api.example.com", "/data/acme/..%2fuser", "GET", "ambiguous_path"),
+        ("api.example.com", "/data/acme/%252e%252e/user", "GET", "ambiguous_path"),
+        ("api.example.com", "/data/acme/..;/user", "GET", "ambiguous_path"),
+        ("api.example.com", "/data/acme\\..\\user", "GET", "ambiguous_path"),
+        ("api.example.com", "/data/acme/%5c..", "GET", "ambiguous_path"),
+        ("api.example.com", "/data/acme%00/x", "GET", "ambiguous_path"),
+        ("api.example.com", "/data/acme%zz", "GET", "ambiguous_path"),
         ("api.example.com", "repos/acme", "GET", "ambiguous_path"),
+        # A fragment is no part of a request (RFC 9112, 3.2): who cuts there serves another path than who does not.
+        ("api.example.com", "/data/acme#/../../user", "GET", "ambiguous_path"),
+        ("api.example.com", "/data/acme/#", "GET", "ambiguous_path"),
+        ("api.example.com", "/data/acme?x=1#y", "GET", "ambiguous_path"),
+        ("api.example.com", "/data/acme/%23/../x", "GET", "ambiguous_path"),
+        ("x.example.com", "/any#thing", "GET", "ambiguous_path"),
+        ("x.example.com", "/?q=#", "GET", "ambiguous_path"),
+        ("x.example.com", "/any\\thing", "GET", "ambiguous_path"),
+        ("x.example.com", "any", "GET", "ambiguous_path"),
+        ("x.example.com", "/any\xa0thing", "GET", "ambiguous_path"),
+        ("x.example.com", "/any thing", "GET", "ambiguous_path"),
+        ("undeclared.example.net", "/#", "GET", "host_not_declared"),
+        # Overlong UTF-8 of `.` and `/` (the IIS hole of MS00-078), and no UTF-8 at all.
+        ("api.example.com", "/data/acme/%c0%ae%c0%ae/user", "GET", "ambiguous_path"),
+        ("api.example.com", "/data/acme/%ff", "GET", "ambiguous_path"),
+        ("api.example.com", "/data/acme/caf%C3%A9", "GET", "api.example.com /data/acme"),
+        # A path that some servers read as one of a narrower route.
+        ("api.example.com", "/data/acme//secret", "POST", "ambiguous_path"),
+        ("api.example.com", "/data/acme/secret;x/y", "POST", "ambiguous_path"),
+        ("api.example.com", "/data/acme/SECRET", "POST", "ambiguous_path"),
+        ("api.example.com", "/data/acme/secret./x", "POST", "ambiguous_path"),
+        ("api.example.com", "/data/acme/secret%3fx", "POST", "ambiguous_path"),
+        ("api.example.com", "/data/acme//other", "POST", "api.example.com /data/acme"),
+        ("api.example.com", "/data/acme/Other;v=1/x.", "POST", "api.example.com /data/acme"),
         # An exact name is never widened by a wildcard, and the longest wildcard decides.
         ("api.example.com", "/other", "GET", "path_not_declared"),
         ("x.example.com", "/any/../thing", "DELETE", "*.example.com"),
@@ -73,13 +99,81 @@ def test_route_match(host: str, path: str, method: str, expected: str) -> None:
     assert decide(host, path, method) == expected
 
 
+ALIKE = table(
+    {"host": "api.example.com", "methods": ["GET"], "auth_scheme": "bearer", "slot": "EGRESS_TOKEN_0", "allow_headers": ["x-a"]},
+    {"host": "api.example.com", "paths": ["/x"], "methods": ["GET", "POST"], "auth_scheme": "bearer", "slot": "EGRESS_TOKEN_0"},
+    {"host": "other.example.com", "methods": ["GET"], "auth_scheme": "bearer", "slot": "EGRESS_TOKEN_0"},
+    {"host": "other.example.com", "paths": ["/x"], "methods": ["GET"]},
+    {"host": "narrow.example.com", "paths": ["/"], "methods": ["GET"]},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "method", "passes"),
+    [
+        ("api.example.com", "/X", "GET", True), ("api.example.com", "/a%2Fb", "GET", True), ("api.example.com", "*", "GET", True),
+        ("api.example.com", "/X", "POST", False), ("api.example.com", "/a%2Fb", "POST", False),
+        ("api.example.com", "//x", "POST", False), ("api.example.com", "/x/../y", "POST", False),
+        # The readings have other credentials, or one of them is not declared.
+        ("other.example.com", "/X", "GET", False), ("other.example.com", "/a%2Fb", "GET", False),
+        ("narrow.example.com", "/a%2Fb", "GET", False),
+    ],
+)  # fmt: skip
+def test_a_path_that_is_read_in_two_ways_passes_where_both_are_allowed_alike(
+    host: str, path: str, method: str, passes: bool
+) -> None:
+    verdict = ALIKE.decide(scheme="https", host=host, port=443, method=method, path=path)
+    assert isinstance(verdict, Route) is passes
+    if isinstance(verdict, Route):
+        assert (verdict.slot, verdict.allow_headers) == ("EGRESS_TOKEN_0", frozenset())  # the narrower of the two
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "*", "/a?b=c", "/a|b", "/a{b}", '/a"b', "/a<b>", "/a^b`c", "/%7Ea", "/100%", "/a?q=a\\b", "/a?q=a/../b?c",
+     "/a;v=1?x=%23", "/@types%2fnode", "//double", "/a:b@c!$&'()*+,=", "/a?filter[x]=1&y={z}|w"],
+)  # fmt: skip
+def test_what_clients_send_is_a_target(path: str) -> None:
+    """curl and browsers leave these as they are: the URL standard's path and query percent-encode sets."""
+    assert check_target(path) is None
+
+
+@pytest.mark.parametrize(
+    "path", ["", "a", "#", "/#", "/a?#", "*#", "**", "/\t", "/\x7f", "/\x00", "/é", "/\udcff", "/a\\b"]
+)
+def test_what_is_read_in_two_ways_is_none(path: str) -> None:
+    assert check_target(path) is not None
+    assert checked_path(path) is None
+
+
+TARGETS = st.lists(
+    st.sampled_from(["/", "a", "B", ".", "..", ";x", "%41", "%2f", "%2E", "%c3%a9", "%ff", "%", "#", "?", "&", "=", "\\", "|",
+                     "//", "%23", "%00", " ", "\t", "é", "\udc80", "*", "@", ":"]),
+    max_size=8,
+).map(lambda parts: "/" + "".join(parts))  # fmt: skip
+
+
+@given(TARGETS)
+def test_what_is_judged_is_what_is_sent(path: str) -> None:
+    """The judged path is, byte for byte and percent-decoding aside, what stands in the request line."""
+    plain = checked_path(path)
+    if plain is None:
+        return
+    request = tutils.treq(path=path.encode("utf-8", "surrogateescape"), headers=())
+    sent = http1.assemble_request_head(request).split(b"\r\n")[0].split(b" ")
+    assert len(sent) == 3
+    assert unquote_to_bytes(sent[1].partition(b"?")[0]) == plain.encode()
+    assert "#" not in path
+    assert "/../" not in plain + "/"
+
+
 def test_ports_and_schemes() -> None:
     assert decide("open.example.org", port=8443) == "port_not_allowed"
     assert decide("open.example.org", scheme="http", port=80) == "open.example.org"
     assert decide("open.example.org", scheme="http", port=443) == "port_not_allowed"
     assert decide("open.example.org", scheme="ftp", port=21) == "port_not_allowed"
     # An injected credential never goes over a plain connection.
-    assert decide("api.example.com", "/repos/acme", scheme="http", port=80) == "tls_required"
+    assert decide("api.example.com", "/data/acme", scheme="http", port=80) == "tls_required"
 
 
 @pytest.mark.parametrize(
@@ -159,19 +253,44 @@ def test_token_file() -> None:
         assert "nonsense" not in str(error.value)
 
 
+def asked(routes: RouteTable, method: str, host: str, path: str) -> Route | Refusal:
+    return routes.decide(scheme="https", host=host, port=443, method=method, path=path)
+
+
 def test_a_route_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     end = parse_until("2026-01-31T12:00:00Z")
     routes = table(
         {"host": "*.example.com"},
         {"host": "a.example.com", "auth_scheme": "bearer", "slot": "EGRESS_TOKEN_0", "until": write_until(end)},
     )
-    for now, paths, injected in ((end - 1, 2, True), (end, 1, False), (end + 1e9, 1, False)):
+    for now, paths, passes in ((end - 1, 2, True), (end, 1, False), (end + 1e9, 1, False)):
         monkeypatch.setattr("addons.until.time.time", lambda now=now: now)
         assert len(routes.describe()["routes"]) == paths  # type: ignore[arg-type]
-        assert bool(routes.injected_headers("a.example.com")) is injected
-        assert (
-            bool(routes.decide(scheme="https", host="a.example.com", port=443, method="GET", path="/").slot) is injected
-        )  # type: ignore[union-attr]
+        assert isinstance(asked(routes, "GET", "a.example.com", "/"), Route) is passes
+        # What the agent itself brings along is taken out still.
+        assert routes.injected_headers("a.example.com")
     for wrong in ("2026-01-31", "2026-01-31T12:00:00", "2026-13-31T12:00:00Z", "x", ""):
         with pytest.raises(TableError, match="until"):
             table({"host": "a.example.com", "until": wrong})
+
+
+def test_what_has_ended_holds_its_place_and_refuses() -> None:
+    """Neither a shorter prefix nor a wildcard lends its rights to what has ended, with its token or without."""
+    over = "2020-01-01T00:00:00Z"
+    token = {"auth_scheme": "bearer", "slot": "EGRESS_TOKEN_0"}
+    routes = table(
+        {"host": "*.example.com"},
+        {"host": "a.example.com", "until": over},
+        {"host": "b.example.com", **token},
+        {"host": "b.example.com", "paths": ["/x"], "methods": ["GET"], "until": over, **token},
+    )
+    for host, path, reason in (
+        ("a.example.com", "/", "host_not_declared"),
+        ("b.example.com", "/x/y", "path_not_declared"),
+        ("b.example.com", "/X", "ambiguous_path"),
+    ):
+        refusal = asked(routes, "DELETE", host, path)
+        assert isinstance(refusal, Refusal)
+        assert refusal.reason == reason
+    assert isinstance(asked(routes, "DELETE", "b.example.com", "/y"), Route)
+    assert isinstance(asked(routes, "DELETE", "c.example.com", "/"), Route)

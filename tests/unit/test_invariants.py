@@ -20,16 +20,17 @@ from addons.decoders import DecodeError, decode
 from addons.dlp import Dlp
 from addons.dlp_rules import RuleSet
 from addons.dlp_views import Unscannable, body_views
-from addons.egress_core import RouteTable, TableError, checked_path, is_git_push_request
+from addons.egress_core import RouteTable, TableError
 from addons.hosts import canonical_host, split_authority
 from addons.pipelock_core import Policy, PolicyError
+from addons.targets import checked_path, is_git_push_request
 from components.change import Change, ChangeError
 from components.git_remotes import GateRemote
 from components.git_upstream import Upstream
 from components.manifest import GitRemote, Manifest
 from components.pipelock_config import render
 from components.validation import examine
-from dashboard.decisions import read_decision
+from dashboard.decisions import read_line
 from sidecar_images.git_gate.push_policy import parse
 
 ROOT = Path(__file__).parents[2]
@@ -108,7 +109,7 @@ def test_random_bottles_keep_the_invariants(raw: dict[str, Any], with_gate: bool
     Policy.parse(render(manifest).encode())
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "stacks").glob("Pulumi.*.yaml")), ids=lambda p: p.name)
+@pytest.mark.parametrize("file", sorted((ROOT / "stacks/examples").glob("Pulumi.*.yaml")), ids=lambda p: p.name)
 def test_the_example_stacks_keep_the_invariants(file: Path) -> None:
     raw = yaml.safe_load(file.read_text())["config"]["claude-bottle:bottle"]
     found = examine(raw, lambda name: TOKENS.get(name, "another-secret-value-0123456789"), ROOT / "stacks")
@@ -185,7 +186,7 @@ def test_any_bytes_are_a_table_or_refused(data: bytes) -> None:
             parser(data)  # type: ignore[operator]
     with contextlib.suppress(ValueError):
         parse(data.decode("latin-1"))
-    read_decision("s", data.decode("latin-1"))
+    read_line("s", data.decode("latin-1"))
     with contextlib.suppress(ValidationError, ValueError):
         Manifest.model_validate_json(data)
 

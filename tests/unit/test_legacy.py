@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components import legacy
 from components.errors import BottleError
 from components.legacy import rewrite, rewrite_role
 from components.legacy_convert import convert
@@ -131,3 +133,14 @@ def test_the_command_writes_files_and_never_over_others(tmp_path: Path, capsys: 
 def test_what_is_no_such_file_is_told(old: Any) -> None:
     with pytest.raises(BottleError):
         convert(old)
+
+
+def test_the_converters_have_an_end_and_say_so_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = rewrite("ssh", []), rewrite_role({"host": "a.example.com"}), convert(OLD)["alone"]
+    assert legacy.ended(legacy.END) == ""
+    assert not [text for text in before if "ended" in text]
+    monkeypatch.setattr(legacy, "END", datetime.date(2020, 1, 1))
+    after = rewrite("ssh", []), rewrite_role({"host": "a.example.com"}), convert(OLD)["alone"]
+    for old, new in zip(before, after, strict=True):
+        assert "ended on 2020-01-01" in new
+        assert yaml.safe_load(new) == yaml.safe_load(old), "a comment, so that it can be pasted as it is"

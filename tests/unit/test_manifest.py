@@ -12,9 +12,9 @@ import yaml
 from components.copies import Copies
 from components.egress_plan import EgressPlan, assign_slots
 from components.errors import ManifestError
-from components.manifest import EgressConfig, Manifest
+from components.manifest import EgressConfig, EgressRoute, Manifest
 from components.manifest_tool import stack_file_schema
-from components.plan import plan
+from components.plan import plan, sha256
 from components.validation import load
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +50,8 @@ def findings(raw: Any) -> dict[str, str]:
     [
         ({"colour": 1}, "colour", "unknown key; accepted here: agent, env, prompt, skills, workspace, egress"),
         ({"agent": {"colour": 1}}, "agent.colour", "accepted here: image, dockerfile"),
+        ({"agent": {"apt": ["jq", "curl-"]}}, "agent.apt[1]", "name of a Debian package"),  # apt-get(8): removes it
+        ({"agent": {"apt": ["[l.+]"]}}, "agent.apt[0]", "name of a Debian package"),
         (routes({"host": "a.example.com", "hots": 1}), "egress.routes[0].hots", "accepted here: host, path"),
         (routes({}), "egress.routes[0].host", "required"),
         (routes({"host": 3}), "egress.routes[0].host", "string"),
@@ -111,6 +113,17 @@ def findings(raw: Any) -> dict[str, str]:
         (None, "claude-bottle:bottle", "write a mapping"),
         ({"egress": []}, "egress", "dictionary"),
         ({"egress": {"routes": {}}}, "egress.routes", "list"),
+        # What is shown to people draws nothing on their terminal.
+        ({"network": {"outside": "a\x1b[2Jb"}}, "network.outside", "pattern"),
+        ({"network": {"outside": "a\u202eb"}}, "network.outside", "pattern"),
+        ({"agent": {"command": ["sleep", "1\x1b[2J"]}}, "agent.command[1]", "control characters"),
+        ({"agent": {"command": ["sleep", "1\u202e"]}}, "agent.command[1]", "control characters"),
+        ({"agent": {"image": "a\x1bb"}}, "agent.image", "control characters"),
+        (
+            routes({"host": "a.example.com", "description": "a\u2066b"}),
+            "egress.routes[0].description",
+            "control characters",
+        ),
     ],
 )
 def test_each_mistake_is_one_line_with_its_key_path(raw: Any, path: str, words: str) -> None:
@@ -140,6 +153,23 @@ def test_no_error_shows_what_may_be_a_secret() -> None:
     assert TOKENS["SHORT"] not in str(error.value).replace("SHORT", "")
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["ghp_a1B2c3D4e5F6g7H8i9J0k1L2m3N4p5Q6r7S8", "sk_live_51abcdefghijklmnopqrstuv", "AKIAIOSFODNN7EXAMPLE",
+     "npm_abcdefghij0123456789abcdefghij012345", "0123456789abcdef0123456789abcdef01234567"[1:]],
+)  # fmt: skip
+def test_a_secret_in_a_names_place_is_not_shown_and_not_advised(value: str) -> None:
+    with pytest.raises(ManifestError) as told:
+        check(routes({"host": "a.example.com", "token_ref": value}))
+    assert value not in str(told.value)
+    assert "name" in str(told.value)
+
+
+def test_names_of_secrets_are_names() -> None:
+    for name in ("my_github_token_2024", "team_a_service_account_token_1", "CLAUDE_CODE_OAUTH_TOKEN", "github_token"):
+        EgressRoute.model_validate({"host": "a.example.com", "token_ref": name})
+
+
 def test_different_paths_or_methods_are_no_conflict() -> None:
     check(
         routes(
@@ -152,16 +182,16 @@ def test_different_paths_or_methods_are_no_conflict() -> None:
 
 
 def test_slots_follow_the_first_mention_and_are_shared() -> None:
-    config = check(
+    manifest = check(
         routes(
             {"host": "a.example.com", "token_ref": "GH"},
             {"host": "b.example.com", "token_ref": "CLAUDE_CODE_OAUTH_TOKEN"},
             {"host": "c.example.com", "token_ref": "GH", "auth_scheme": "basic"},
             {"host": "d.example.com"},
         )
-    ).egress
-    assert assign_slots(config) == {"GH": "EGRESS_TOKEN_0", "CLAUDE_CODE_OAUTH_TOKEN": "EGRESS_TOKEN_1"}
-    table = json.loads(EgressPlan.of(config).table)["routes"]
+    )
+    assert assign_slots(manifest.egress) == {"GH": "EGRESS_TOKEN_0", "CLAUDE_CODE_OAUTH_TOKEN": "EGRESS_TOKEN_1"}
+    table = json.loads(EgressPlan.of(manifest).table)["routes"]
     assert [(r.get("slot"), r.get("auth_scheme")) for r in table] == [
         ("EGRESS_TOKEN_0", "bearer"), ("EGRESS_TOKEN_1", "bearer"), ("EGRESS_TOKEN_0", "basic"), (None, None),
     ]  # fmt: skip
@@ -171,13 +201,13 @@ def test_slots_follow_the_first_mention_and_are_shared() -> None:
 def test_the_plan_is_stable_and_holds_no_secret() -> None:
     manifest = check({"env": {"A": "the-value"}, **routes({"host": "a.example.com", "token_ref": "GH"})})
     images = {"agent": "a", "egress": "e", "pipelock": "p", "supervise": "s"}
-    told = plan("s", manifest, EgressPlan.of(manifest.egress), Copies(), [], images)
-    assert told["schema"] == 1
+    told = plan("s", manifest, EgressPlan.of(manifest), Copies(), [], images)
+    assert told["schema"] == 2
     assert told["egress"]["token_slots"] == {"EGRESS_TOKEN_0": "GH"}
-    assert told["agent"]["env"] == ["A"]
+    assert told["agent"]["env"] == {"A": sha256("the-value")}
     assert TOKENS["GH"] not in json.dumps(told)
     assert "the-value" not in json.dumps(told)
-    assert json.dumps(told) == json.dumps(plan("s", manifest, EgressPlan.of(manifest.egress), Copies(), [], images))
+    assert json.dumps(told) == json.dumps(plan("s", manifest, EgressPlan.of(manifest), Copies(), [], images))
 
 
 def test_the_stored_schema_is_the_models() -> None:
@@ -185,6 +215,6 @@ def test_the_stored_schema_is_the_models() -> None:
     assert stored == stack_file_schema(), "run: make docs"
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "stacks").glob("Pulumi.*.yaml")), ids=lambda file: file.name)
+@pytest.mark.parametrize("file", sorted((ROOT / "stacks/examples").glob("Pulumi.*.yaml")), ids=lambda file: file.name)
 def test_every_stack_file_of_the_project_is_valid(file: Path) -> None:
     check(yaml.safe_load(file.read_text())["config"]["claude-bottle:bottle"])

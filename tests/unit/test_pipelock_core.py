@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from addons.egress_core import RouteTable
 from addons.pipelock_core import KNOWN, Policy, PolicyError
+from addons.refusal import Refusal
+from components.egress_plan import EgressPlan
 from components.manifest import Manifest
 from components.pipelock_config import allowlist, injected_headers, pipelock_route_hosts, policy, render
 
@@ -29,6 +32,29 @@ def test_hosts_and_allowlist() -> None:
     assert pipelock_route_hosts(manifest().egress) == hosts
     assert allowlist(manifest(pipelock={"allow": ["more.example.org"]})) == [*hosts, "more.example.org", "egress"]
     assert allowlist(Manifest.model_validate({"pipelock": {"allow": ["a.example.org"]}})) == ["a.example.org"]
+
+
+def test_a_bottle_keeps_its_egress_without_a_route() -> None:
+    """What has no route any more refuses all; only a file without the key `egress` has no egress."""
+    allow = {"pipelock": {"allow": ["a.example.org"]}}
+    for told in ({}, {"routes": []}):
+        made = Manifest.model_validate({"egress": told, **allow})
+        assert made.routed
+        assert allowlist(made) == ["a.example.org", "egress"]
+        verdict = RouteTable.parse(EgressPlan.of(made).table.encode()).decide(
+            scheme="https", host="a.example.org", port=443, method="GET", path="/"
+        )
+        assert isinstance(verdict, Refusal)
+    assert not Manifest.model_validate(allow).routed
+
+
+def test_pipelock_refuses_a_push_too() -> None:
+    read = Policy.parse(render(manifest()).encode())
+    for path in ("/a.git/git-receive-pack", "/a/info/refs?service=git-receive-pack"):
+        refusal = read.refuse_url(path)
+        assert refusal is not None
+        assert refusal.reason == "git_push"
+    assert read.refuse_url("/a.git/git-upload-pack") is None
 
 
 def test_the_injected_header_is_not_scanned_where_egress_fills_it_in() -> None:

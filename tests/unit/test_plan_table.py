@@ -5,19 +5,41 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from components.copies import Copies, SkillCopy, WorkspaceCopy
 from components.egress_plan import EgressPlan
+from components.errors import NOT_SHOWN, Finding
+from components.git_remotes import GateRemote
+from components.git_upstream import Upstream
 from components.manifest import Manifest
-from components.plan import plan
-from components.plan_table import changes, plans, show
+from components.plan import plan, sha256
+from components.plan_diff import changes
+from components.plan_table import plans, rows, show
+from components.secret_digests import digest
 
 
-def make(raw: dict[str, Any], copies: Copies | None = None) -> dict[str, Any]:
+def make(raw: dict[str, Any], copies: Copies | None = None, files: dict[str, str] | None = None) -> dict[str, Any]:
     manifest = Manifest.model_validate(raw)
-    images = {"agent": "agent:1", "egress": "egress:1", "pipelock": "pipelock:1", "supervise": "supervise:1"}
-    return plan("s", manifest, EgressPlan.of(manifest.egress), copies or Copies(), [], images)
+    images = {
+        "agent": "agent:1",
+        "egress": "egress:1",
+        "pipelock": "pipelock:1",
+        "supervise": "supervise:1",
+        "git-gate": "g:1",
+    }
+    remotes = [GateRemote(one, Upstream.parse(one.upstream), "secret", one.rules or "") for one in manifest.git]
+    return plan("s", manifest, EgressPlan.of(manifest), copies or Copies(), remotes, images, files)
+
+
+GIT = {
+    "name": "p",
+    "upstream": "git@git.example.com:a/p.git",
+    "identity_file": "key",
+    "known_hosts": "k",
+    "branches": ["agent/*"],
+}
 
 
 ONE = {
@@ -46,14 +68,14 @@ def test_a_person_reads_what_the_agent_can_do() -> None:
     copies = Copies("hi", [SkillCopy("review", "/h/review", "d")], WorkspaceCopy("/h/p", "copy", True, 3, "d"))
     text = shown({"steps": [step("create", newState={"inputs": {"plan": make(ONE, copies)}})]})
     for words in (
-        "api.github.com: GET on /repos/a, with bearer EGRESS_TOKEN_1",
+        "api.github.com: GET on /repos/a, with bearer GH",
         "GH at api.github.com; the agent never has it",
         "placeholder for Claude Code",
         "api.anthropic.com: what is said there is not looked at",
         "the prompt",
         "skill review from /h/review",
         "3 files of /h/p, with its .git",
-        "apt packages: make",
+        "apt package make",
         "env: TZ",
         "the bottle is new",
     ):
@@ -61,13 +83,15 @@ def test_a_person_reads_what_the_agent_can_do() -> None:
 
 
 def test_git_is_told() -> None:
-    remote = {"name": "p", "upstream": "ssh://git@git.example.com/a/p.git", "branches": ["agent/*"], "force": "allow"}
-    with_git = {**make({}), "git_remotes": [{**remote, "deletes": "never"}]}
+    with_git = make({"git": [GIT]})
     text = shown(
         {"steps": [step("update", oldState={"inputs": {"plan": make({})}}, newState={"inputs": {"plan": with_git}})]}
     )
-    assert "ssh://git@git.example.com/a/p.git: fetch; push to agent/*, force allowed; every commit scanned" in text
-    assert "+ the agent gains git ssh://git@git.example.com/a/p.git" in text
+    url = "git ssh://git@git.example.com/a/p.git"
+    for words in ("fetch", "push to agent/*", "with key", "every commit scanned by gitleaks' own rules"):
+        assert f"{url}: {words}" in text
+        assert f"+ {url}: {words}" in text
+    assert f"100 MB a push to {url.removeprefix('git ')}" in text
 
 
 def test_changes_are_told_in_plain_words() -> None:
@@ -75,9 +99,175 @@ def test_changes_are_told_in_plain_words() -> None:
     told = list(changes(make(ONE), make(two, Copies("x\n"))))
     assert told[0].startswith("- the agent loses api.github.com: GET on /repos/a")
     assert told[1].startswith("+ the agent gains new.example.com: every method on every path")
-    assert "- api.github.com: not let through by pipelock any more" in told
     assert any(line.startswith("~ prompt_sha256: null → ") for line in told)
     assert list(changes(make(ONE), make(ONE))) == []
+
+
+def routes(*told: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"egress": {"routes": list(told)}, **more}
+
+
+A, B = {"host": "a.example.com"}, {"host": "b.example.com"}
+LATER, PAST = "2999-01-01T00:00:00Z", "2020-01-01T00:00:00Z"
+LONG = [f"a-long-name-of-a-branch-{number}/*" for number in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lines"),
+    [
+        # A token goes to another host; another token goes to the same.
+        (routes({**A, "token_ref": "READ"}, {**B, "token_ref": "ADMIN"}), routes({**A, "token_ref": "ADMIN"}, {**B, "token_ref": "READ"}),
+         ["- the agent loses a.example.com: every method on every path, with bearer READ",
+          "- the agent loses b.example.com: every method on every path, with bearer ADMIN",
+          "+ the agent gains a.example.com: every method on every path, with bearer ADMIN",
+          "+ the agent gains b.example.com: every method on every path, with bearer READ"]),
+        # The end of an allowed host, of a route.
+        ({"pipelock": {"allow": [{**A, "until": LATER}]}}, {"pipelock": {"allow": [A]}},
+         [f"+ the agent gains a.example.com: any method on every path, any request at all, for there is no egress, without an end (so far, until {LATER})"]),
+        (routes({**A, "until": LATER}), routes(A),
+         [f"+ the agent gains a.example.com: every method on every path, without a credential, without an end (so far, until {LATER})"]),
+        # The kind of a bottle.
+        (routes(A, pipelock={"allow": ["b.example.com"]}), {"pipelock": {"allow": ["b.example.com"]}},
+         ["+ the agent gains b.example.com: any method on every path, any request at all, for there is no egress", "~ agent.proxy: egress → pipelock"]),
+        (routes(A, pipelock={"allow": ["b.example.com"]}), routes(pipelock={"allow": ["b.example.com"]}),
+         ["- the agent loses a.example.com: every method on every path, without a credential"]),
+        # A narrower rule goes: the wider one's rights are there.
+        (routes(A, {**A, "path": ["/x"], "methods": ["GET"]}), routes(A),
+         ["+ the agent gains a.example.com: HEAD, POST, PUT, PATCH, DELETE, OPTIONS on /x, without a credential"]),
+        (routes({"host": "*.example.com"}, {**A, "methods": ["GET"]}), routes({"host": "*.example.com"}),
+         ["+ the agent gains a.example.com: HEAD, POST, PUT, PATCH, DELETE, OPTIONS on every path, without a credential"]),
+        # What weakens.
+        (routes({"host": "*.example.com"}), routes({"host": "*.example.com"}, pipelock={"passthrough": ["x.a.example.com"]}),
+         ["+ x.a.example.com: what is said there is not looked at for secrets"]),
+        (routes(A), routes(A, pipelock={"trusted": ["a.example.com"]}), ["+ a.example.com: may be an internal address"]),
+        ({}, {"pipelock": {"dlp": {"disabled_rules": ["generic-api-key"]}}}, ["+ does not look for what the rule generic-api-key finds"]),
+        ({}, {"pipelock": {"dlp": {"seed_phrases": False}}}, ["+ no longer held to: looks for seed phrases"]),
+        ({}, {"pipelock": {"dlp": {"max_body_mb": 1}}}, ["+ 1 MB, from which on a body is read in pieces (so far 20)"]),
+        ({"pipelock": {"dlp": {"patterns": [{"name": "t", "regex": "tkt_[a-z]{8}"}]}}}, {"pipelock": {"dlp": {"patterns": [{"name": "t", "regex": "tkt_[a-z]{80}"}]}}},
+         [f"+ no longer held to: looks for your pattern t (sha256 {sha256('tkt_[a-z]{8}')[:16]})",
+          f"- held to from now on: looks for your pattern t (sha256 {sha256('tkt_[a-z]{80}')[:16]})"]),
+        ({"network": {"outside": "one"}}, {"network": {"outside": "two"}}, ["+ outside by the Docker network two", "- outside by the Docker network one"]),
+        ({"agent": {"runtime": "runsc"}}, {}, ["+ no longer held to: runs in runsc"]),
+        ({}, {"agent": {"command": ["sh", "-c", "x" * 90]}}, [f'~ agent.command: null → ["sh", "-c", "{"x" * 90}"]']),
+        # git, in full.
+        ({"git": [GIT]}, {"git": [{**GIT, "branches": LONG, "force": "allow", "deletes": "allow"}]},
+         [f"+ git ssh://git@git.example.com/a/p.git: push to {branch}" for branch in LONG]),
+        ({"git": [GIT]}, {"git": [{**GIT, "upstream": "ssh://git@git.example.com/b/p.git"}]},
+         ["+ git ssh://git@git.example.com/b/p.git: fetch", "- git ssh://git@git.example.com/a/p.git: fetch"]),
+        ({"git": [GIT]}, {"git": [{**GIT, "known_hosts": "other"}]},
+         [f"+ git ssh://git@git.example.com/a/p.git: to a host with your known_hosts (sha256 {sha256('other')[:16]})"]),
+        ({"git": [{**GIT, "review": True}]}, {"git": [GIT]}, ["+ no longer held to: git ssh://git@git.example.com/a/p.git: each push waits for your review"]),
+        ({"git": [GIT]}, {"git": [{**GIT, "rules": "own.toml"}]}, [f"+ git ssh://git@git.example.com/a/p.git: every commit scanned by your rules (sha256 {sha256('own.toml')[:16]})"]),
+    ],
+)  # fmt: skip
+def test_a_gain_is_never_hidden(old: dict[str, Any], new: dict[str, Any], lines: list[str]) -> None:
+    told = list(changes(make(old), make(new)))
+    assert [line for line in lines if line not in told] == [], told
+    assert sorted(rows(make(old))) != sorted(rows(make(new)))
+
+
+def test_an_order_and_a_spelling_are_told_though_they_give_nothing() -> None:
+    """What an `up` would do is never told as nothing."""
+
+    def told(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+        return list(changes(make(old), make(new)))
+
+    first, other = ({"pipelock": {"upstream_roots": names}} for names in (["a.pem", "b.pem"], ["b.pem", "a.pem"]))
+    assert told(first, other) == ["~ pipelock.upstream_roots: the same in another order"]
+    assert told(routes(A, B), routes(B, A)) == ["~ egress.routes: the same in another order"]
+    assert told({"agent": {"memory": "1g"}}, {"agent": {"memory": "1024m"}}) == ["~ agent.memory: 1g → 1024m"]
+
+
+def test_what_is_in_files_counts() -> None:
+    """Roots and lists of revocations, by their content."""
+    for key, plus in (
+        ("upstream_roots", "+ servers that prove"),
+        ("revocation_lists", "+ no longer held to: refuses the"),
+    ):
+        raw = {"pipelock": {key: ["f.pem"]}}
+        told = list(changes(make(raw, files={"f.pem": "one"}), make(raw, files={"f.pem": "two"})))
+        assert [line[:1] for line in told if sha256("one")[:16] in line or sha256("two")[:16] in line] != []
+        assert any(line.startswith(plus) for line in told), told
+
+
+def test_the_table_promises_what_passes_and_no_more() -> None:
+    told = dict.fromkeys(
+        f"{heading}: {text}"
+        for heading, text in rows(
+            make(
+                routes(
+                    {**A, "until": PAST},
+                    {"host": "*.example.com", "methods": ["GET"]},
+                    {"host": "*.example.com", "path": ["/x"], "methods": ["POST"]},
+                    pipelock={"allow": ["c.example.org"]},
+                )
+            )
+        )
+    )
+    but = "*.example.com (but not a.example.com)"
+    assert f"can reach: {but}: GET on every path that servers read alike (but not /x), without a credential" in told
+    assert f"can reach: {but}: POST on /x, without a credential" in told
+    assert not [line for line in told if line.startswith(("can reach: a.", "can reach: c."))]
+    assert [line.partition(":")[0] for line in told if "a.example.com: " in line] == ["ended"]
+    assert [line.partition(":")[0] for line in told if "c.example.org" in line] == ["no route"]
+    bare = [
+        text for _, text in rows(make({"pipelock": {"allow": ["a.example.com"], "passthrough": ["a.example.com"]}}))
+    ]
+    assert bare[0].endswith("any method on every path, any request at all, for there is no egress, a git push too")
+
+
+def test_a_plan_of_an_older_version_is_compared_as_far_as_it_goes() -> None:
+    new = make({**ONE, "pipelock": {"dlp": {"patterns": [{"name": "t", "regex": "tkt_[a-z]{8}"}]}}, "git": [GIT]})
+    slots = {ref: slot for slot, ref in new["egress"]["token_slots"].items()}
+    old_routes = [
+        {**{k: v for k, v in r.items() if k != "token_ref"}, "token_slot": slots.get(r["token_ref"])}
+        for r in new["egress"]["routes"]
+    ]
+    pipelock = {key: value for key, value in new["pipelock"].items() if key not in ("allow", "seed_phrases_wanted")}
+    (remote,) = new["git_remotes"]
+    old = {
+        **new, "schema": 1, "agent": {**new["agent"], "env": list(new["agent"]["env"])},
+        "egress": {**new["egress"], "routes": old_routes[:1]}, "pipelock": {**pipelock, "dlp_patterns": ["t"]},
+        "git_remotes": [{key: value for key, value in remote.items() if not key.endswith("_sha256")}],
+    }  # fmt: skip
+    told = list(changes(old, new))
+    assert told[0].startswith("~ the plan of the running bottle is an older one")
+    assert "+ the agent gains api.github.com: GET on /repos/a, with bearer GH" in told
+    assert [line[0] for line in told].count("+") == 1, told
+    for broken in ({}, {"schema": 3}, {"schema": 1}, {**old, "egress": None}, {**new, "pipelock": {"x": "\x1b"}}):
+        assert any("of another version" in line for line in changes(broken, new)), broken
+    assert list(changes(new, {**new, "own": {"key": ["all", "of it"]}})) == ['~ own: null → {"key": ["all", "of it"]}']
+
+
+def test_another_value_of_a_secret_is_told_and_not_shown() -> None:
+    urn = "urn:pulumi:s::claude-bottle::claude-bottle:bottle:Bottle$claude-bottle:secrets:SecretDigests::s-secrets"
+    one, two = (digest("key", "GH", value) for value in ("a-first-value", "a-second-value"))
+    other = digest("key", "B", "a-first-value")
+    states = [{"inputs": {"digests": {"GH": value, "B": other, "C": "04da6b54-unknown"}}} for value in (one, two)]
+    plan_ = make(ONE)
+    unchanged = step("update", oldState={"inputs": {"plan": plan_}}, newState={"inputs": {"plan": plan_}})
+    text = shown({"steps": [unchanged, {"op": "update", "urn": urn, "oldState": states[0], "newState": states[1]}]})
+    assert "~ the secret GH has another value than the one in use" in text
+    assert "secret B" not in text
+    assert one not in text
+    assert "would change nothing" in shown(
+        {"steps": [unchanged, {"op": "same", "urn": urn, "oldState": states[0], "newState": states[0]}]}
+    )
+    assert len({one, two, other, digest("other key", "GH", "a-first-value")}) == 4
+
+
+def test_nothing_in_a_plan_draws_on_the_terminal() -> None:
+    evil = "x\x1b[2J\u202e\n+ the agent gains nothing"
+    plan_ = make({**ONE, "agent": {"command": ["a\nb"]}})
+    drawn = {
+        **plan_, "stack": evil, "agent": {**plan_["agent"], "command": [evil], "image": evil, "home_volume": evil},
+        "network": {"outside": evil}, "prompt_sha256": evil, "more": {evil: evil},
+    }  # fmt: skip
+    steps = [step("update", oldState={"inputs": {"plan": plan_}}, newState={"inputs": {"plan": drawn}})]
+    text = shown({"steps": steps, "diagnostics": [{"message": f"drift: {evil}"}]})
+    for preview in (text, str(Finding(evil, NOT_SHOWN, evil))):
+        assert not {"\x1b", "\u202e"} & set(preview)
+    assert not [line for line in text.splitlines() if line.startswith("+ the agent gains nothing")]
 
 
 def test_an_unchanged_bottle_is_read_from_its_outputs() -> None:
@@ -93,3 +283,12 @@ def test_what_stops_a_preview_is_shown() -> None:
     told = {"steps": [], "diagnostics": [{"message": "2 errors in the way"}]}
     assert not show(told, Console(file=out, width=100))
     assert "2 errors" in out.getvalue()
+
+
+def test_what_was_changed_by_hand_is_told() -> None:
+    plan_ = make(ONE)
+    step = {"urn": "a::claude-bottle:bottle:Bottle::s", "op": "update"}
+    state = {"inputs": {"plan": plan_}}
+    told = {"severity": "warning", "message": "<{%reset%}>drift: egress has other routes<{%reset%}>\n"}
+    preview = {"steps": [{**step, "oldState": state, "newState": state}], "diagnostics": [told, {"message": "else"}]}
+    assert shown(preview).splitlines()[-1] == "changed by hand, and put right by pulumi up: egress has other routes"

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
+from components.checkout import other_checkout
+from components.copies import WorkspaceCopy
 from components.engine import Engine, EngineError, Part
+from components.live import SIDECARS
 from components.machine import Machine, ids_in_state
 from components.manifest import Manifest
-from components.preflight import machine_findings
+from components.preflight import machine_findings, other_workspace
 from components.subnets import Taken
 
 GOOD = {"ServerVersion": "20.10.24+dfsg1", "OSType": "linux", "MemoryLimit": True, "MemTotal": 24 << 30}
@@ -61,7 +64,7 @@ def test_an_engine_that_will_not_do(info: dict[str, Any], path: str, words: str)
 
 def test_an_engine_that_does_not_answer() -> None:
     class Gone(Engine):
-        def _docker(self, *argv: str, timeout: float = 30) -> str:
+        def docker(self, *argv: str, timeout: float = 30) -> str:
             raise EngineError("Cannot connect to the Docker daemon")
 
     (told,) = check(Gone())
@@ -90,6 +93,24 @@ def test_an_image_that_nobody_has() -> None:
     assert check(engine(), agent={"image": "example.com/there:1"}) == []
 
 
+@pytest.mark.parametrize(
+    ("info", "nosuid", "refused"),
+    [
+        ({}, False, True),
+        ({}, True, False),
+        ({"SecurityOptions": ["name=seccomp,profile=builtin", "name=userns"]}, False, False),
+        ({"SecurityOptions": ["name=rootless"]}, False, False),
+        ({"OperatingSystem": "Docker Desktop"}, False, False),
+    ],
+)
+def test_a_mount_that_takes_set_id_bits_is_refused(info: dict[str, Any], nosuid: bool, refused: bool) -> None:
+    """docs.docker.com/engine/security/userns-remap; mount(8), nosuid."""
+    workspace = WorkspaceCopy("/home/me/p", "mount", nosuid=nosuid)
+    manifest = Manifest.model_validate({"workspace": {"path": "/home/me/p", "mode": "mount"}})
+    told = [str(finding) for finding in machine_findings("s", manifest, FakeEngine(info), set, None, workspace)]
+    assert ["set-user-id" in text for text in told] == [True] * refused
+
+
 def test_a_folder_of_this_machine_cannot_be_mounted_on_another(monkeypatch: pytest.MonkeyPatch) -> None:
     mounted = {"path": "/home/me/project", "mode": "mount"}
     assert check(FakeEngine(), workspace=mounted) == []
@@ -102,7 +123,7 @@ def test_a_network_that_goes_away_between_two_questions_is_no_error() -> None:
     class Busy(Engine):
         gone = 0
 
-        def _docker(self, *argv: str, timeout: float = 30) -> str:
+        def docker(self, *argv: str, timeout: float = 30) -> str:
             if argv[:2] == ("network", "ls"):
                 return "a" if self.gone > 1 else "a b"
             if "b" in argv:
@@ -134,12 +155,22 @@ def test_a_machine_is_asked_once_and_tells_its_errors_where_they_are_wanted(
             question()
     with pytest.raises(EngineError, match="pulumi is not at home"):
         machine.known_ids()
-    assert sorted((tmp_path / "calls").read_text().split()) == ["image", "info", "network", "ps", "stack"]
+    with pytest.raises(EngineError, match="pulumi is not at home"):
+        machine.drifts()
+    assert sorted((tmp_path / "calls").read_text().split()) == [
+        *(["exec"] * len(SIDECARS)),
+        "image",
+        "info",
+        *(["inspect"] * len(SIDECARS)),
+        "network",
+        "ps",
+        "stack",
+    ]
 
 
 def test_what_is_on_the_engine_is_the_stacks_by_label_or_by_name() -> None:
     class Told(Engine):
-        def _docker(self, *argv: str, timeout: float = 30) -> str:
+        def docker(self, *argv: str, timeout: float = 30) -> str:
             return {
                 "ps": "c1\tclaude-bottle-agent-s\t\nc2\tx\ts\nc3\tclaude-bottle-agent-t\tt\nc4\ty\t\n",
                 "volume": "claude-bottle-home-s\tclaude-bottle-home-s\t\nv2\tv2\ts\nv3\tv3\t\n",
@@ -167,3 +198,41 @@ def test_the_state_of_a_folder_is_read_there_and_else_pulumi_is_asked(
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}")
     assert ids_in_state("s") == ({"asked"} if broken else {"f00"})
+
+
+def test_another_workspace_is_not_copied_over_the_first() -> None:
+    last = {"workspace": {"mode": "copy", "source": "/home/me/one", "copy_git": True}}
+
+    def told(workspace: WorkspaceCopy | None, plan: Any = last) -> list[str]:
+        return [str(finding) for finding in other_workspace(plan, workspace, "s")]
+
+    (finding,) = told(WorkspaceCopy("/home/me/two", "copy"))
+    assert "a copy of /home/me/one; make pull STACK=s" in finding
+    assert told(WorkspaceCopy("/home/me/one", "copy")) == []
+    assert told(None) == told(WorkspaceCopy("/home/me/two", "mount")) == []
+    assert told(WorkspaceCopy("/home/me/two", "copy"), {}) == []
+    assert told(WorkspaceCopy("/home/me/two", "copy"), {"workspace": None}) == []
+
+
+def test_a_second_checkout_does_not_take_a_bottle_over() -> None:
+    first, second = {"host": "one", "folder": "/home/me/a"}, {"host": "one", "folder": "/home/me/b"}
+
+    def told(last: dict[str, str], now: dict[str, str], *, there: bool) -> list[str]:
+        return [str(finding) for finding in other_checkout(last, now, "s", there=there)]
+
+    (finding,) = told(first, second, there=True)
+    assert "/home/me/a on one brought s up last" in finding
+    assert "CLAUDE_BOTTLE_TAKE_OVER=1 make up STACK=s" in finding
+    assert told(first, first, there=True) == told({}, second, there=True) == []
+    assert told(first, second, there=False) == []  # it was moved here
+    assert told(first, {**first, "host": "two"}, there=False)  # of another machine nobody can say
+
+
+def test_the_state_says_who_brought_a_bottle_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bottle = {"type": "claude-bottle:bottle:Bottle", "outputs": {"checkout": {"host": "one", "folder": "/a"}}}
+    monkeypatch.setattr("components.machine.resources_in_state", lambda stack: [{"type": "x"}, bottle])
+    monkeypatch.setattr("components.machine.look", lambda *args: None)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
+    assert Machine("s").last_checkout() == {"host": "one", "folder": "/a"}
+    del bottle["outputs"]
+    assert Machine("s").last_checkout() == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from components.change import Change, ChangeError
 from components.errors import BottleError, printable
 from components.manifest import Manifest
 from dashboard.stack_file import StackFile, changed
-from sidecar_images.supervise.proposals import MAX_PENDING, LimitError, Proposals
+from sidecar_images.supervise.proposals import MAX_PENDING, MAX_PER_HOUR, LimitError, Proposals
 
 
 @pytest.mark.parametrize(
@@ -115,3 +116,16 @@ def test_supervise_is_on_the_agents_network_alone_and_holds_nothing() -> None:
     absent, _ = compose({"supervise": False, "pipelock": {"allow": ["a.example.com"]}})
     assert "supervise" not in str([r.inputs.get("hostname") for r in absent.all(":Container")])
     assert Manifest().supervise is True
+
+
+def test_proposals_of_a_clock_that_was_ahead_block_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """date(1): a clock is put right by an hour, and sixty proposals are dated later than now."""
+    store, now = Proposals(tmp_path / "p.db"), time.time()
+    monkeypatch.setattr("sidecar_images.supervise.proposals.time.time", lambda: now + 3600)
+    for number in range(MAX_PER_HOUR):
+        made = store.add("t", {"path": "x", "value": number}, "w", {})
+        store.decide(made.id, "rejected", "no")
+    with pytest.raises(LimitError):
+        store.add("t", {"path": "x", "value": "more"}, "w", {})
+    monkeypatch.setattr("sidecar_images.supervise.proposals.time.time", lambda: now)
+    assert store.add("t", {"path": "x", "value": "more"}, "w", {}).verdict == "pending"

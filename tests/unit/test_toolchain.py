@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from components import images
-from toolchain import demo, pulumi_cli, python_env, workspace
+from toolchain import demo, pulumi_cli, python_env, stack_file, workspace
 from toolchain.go_build import Piece
 from toolchain.shell import SetupError, quiet, run
 from toolchain.step import ensure, examine
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class FakeStep:
@@ -85,19 +87,8 @@ def test_plugins_are_those_of_the_locked_sdks() -> None:
         assert f"pulumi-{kind}=={version}" in lock
 
 
-def test_an_image_is_tagged_by_content_alone(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "f.py").write_text("1")
-    before = images.content_digest(("a",), tmp_path)
-    (tmp_path / "a" / "__pycache__").mkdir()
-    (tmp_path / "a" / "__pycache__" / "f.pyc").write_text("x")
-    assert images.content_digest(("a",), tmp_path) == before
-    (tmp_path / "a" / "f.py").write_text("2")
-    assert images.content_digest(("a",), tmp_path) != before
-
-
 def test_no_address_of_an_index_is_in_a_lock() -> None:
-    for lock in [*python_env.ROOT.glob("*.lock"), *python_env.ROOT.glob("sidecar_images/*.lock")]:
+    for lock in [*python_env.ROOT.glob("*.lock"), *python_env.ROOT.glob("sidecar_images/**/*.lock")]:
         assert "://" not in lock.read_text()
 
 
@@ -129,3 +120,29 @@ def test_the_program_needs_nothing_that_only_the_images_and_the_tests_have() -> 
         [sys.executable, "-c", program], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-600:]
+
+
+def test_an_example_becomes_a_file_of_ones_own_once(tmp_path: Path) -> None:
+    (tmp_path / "stacks/examples").mkdir(parents=True)
+    (tmp_path / "stacks/examples/Pulumi.demo.yaml").write_text("config: {}\n")
+    stack_file.provide("demo", tmp_path / "stacks")
+    own = tmp_path / "stacks/Pulumi.demo.yaml"
+    assert own.read_text() == "config: {}\n"
+    own.write_text("encryptionsalt: x\n")
+    stack_file.provide("demo", tmp_path / "stacks")
+    assert own.read_text() == "encryptionsalt: x\n"
+    with pytest.raises(SetupError, match=r"copy an example \(demo\)"):
+        stack_file.provide("other", tmp_path / "stacks")
+    with pytest.raises(SetupError, match="no name of a stack"):
+        stack_file.provide("../other", tmp_path / "stacks")
+
+
+def test_what_a_set_up_writes_to_is_not_tracked() -> None:
+    listed = subprocess.run(["git", "ls-files", "stacks"], cwd=ROOT, capture_output=True, text=True, check=False)
+    ignored = subprocess.run(
+        ["git", "check-ignore", "stacks/Pulumi.demo.yaml"], cwd=ROOT, capture_output=True, check=False
+    )
+    if listed.returncode != 0:
+        pytest.skip("not a checkout of git")
+    assert not [name for name in listed.stdout.split() if name.startswith("stacks/Pulumi.")]
+    assert ignored.returncode == 0

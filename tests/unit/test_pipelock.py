@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import socket
 from collections.abc import Coroutine
@@ -10,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flows import flow
+from flows import flow, now
 from mitmproxy import http
 from mitmproxy.proxy import server_hooks
 from mitmproxy.test import taddons, tflow, tutils
 
 from addons.once import MAX_HELD, Once, digest_of
-from addons.pipelock_addon import Pipelock
+from addons.pipelock import Pipelock
 from addons.until import parse_until
 from components.manifest import Manifest
 from components.manifest_pipelock import PipelockConfig
@@ -68,6 +69,9 @@ def run(addon: Pipelock, made: http.HTTPFlow) -> str | None:
     return str(told["reason"])
 
 
+MARK = {"x_claude_bottle_injected": "authorization"}  # by which egress says what it has put in
+
+
 @pytest.mark.parametrize(
     ("made", "expected"),
     [
@@ -84,10 +88,15 @@ def run(addon: Pipelock, made: http.HTTPFlow) -> str | None:
         (flow(x_note=LEAK), "dlp_match"),
         (flow(authorization=f"Bearer {LEAK}"), "dlp_match"),
         # Here egress has filled that header in, and no other.
-        (flow("https://api.example.com/", authorization=f"Bearer {LEAK}"), None),
+        (flow("https://api.example.com/", authorization=f"Bearer {LEAK}", **MARK), None),
+        (flow("https://api.example.com/", authorization=f"Bearer {LEAK}"), "dlp_match"),
+        (flow("https://open.example.org/", authorization=f"Bearer {LEAK}", **MARK), "dlp_match"),
+        (flow("https://api.example.com/", x_note=LEAK, x_claude_bottle_injected="x-note"), "dlp_match"),
         (flow("https://api.example.com/", cookie=f"a={LEAK}"), "dlp_match"),
         (flow(method="POST", body=LEAK.encode()), "dlp_match"),
-        (flow(method="POST", body=b"{", content_type="application/json"), "invalid_json"),
+        # What is no JSON is looked at as text: honest programs send lines of JSON, a trailing comma, a form.
+        (flow(method="POST", body=b"{", content_type="application/json"), None),
+        (flow(method="POST", body=b"{" + LEAK.encode(), content_type="application/json"), "dlp_match"),
         (flow(method="POST", body=b"x", content_encoding="snappy"), "unreadable_encoding"),
     ],
 )
@@ -192,11 +201,13 @@ def test_passthrough_to_an_internal_address_is_refused_at_connect(pipelock: Pipe
 
 def test_large_and_endless_bodies_are_scanned_as_streams(pipelock: Pipelock, monkeypatch: pytest.MonkeyPatch) -> None:
     cut: list[Any] = []
-    monkeypatch.setattr("addons.proxy_guard.abort", cut.append)
+    monkeypatch.setattr("addons.refuse.end_flow", cut.append)
     for leak in (b"", b" " + LEAK.encode() + b" "):
         made = flow(method="POST")
         made.request.headers["transfer-encoding"] = "chunked"
         go(pipelock, pipelock.requestheaders(made))
+        assert made.request.stream is False  # held, until it is longer than what is held
+        go(pipelock, pipelock.request_overflow(made))
         out = [part for chunk in (b"one ", leak, b" two", b"") for part in made.request.stream(chunk)]  # type: ignore[operator]
         assert b"".join(out) == (b"" if leak else b"one  two")
     assert len(cut) == 1
@@ -229,7 +240,7 @@ def test_messages_of_a_websocket_are_read(pipelock: Pipelock) -> None:
     talk.websocket.messages[-1].from_client = True
     for content, dropped in ((b"hello", False), (LEAK.encode(), True)):
         talk.websocket.messages[-1].content = content
-        pipelock.websocket_message(talk)
+        now(pipelock.websocket_message(talk))
         assert talk.websocket.messages[-1].dropped is dropped
 
 
@@ -237,7 +248,7 @@ def test_responses_are_streamed(pipelock: Pipelock) -> None:
     made = flow()
     assert run(pipelock, made) is None
     made.response = http.Response.make(200)
-    pipelock.responseheaders(made)
+    now(pipelock.responseheaders(made))
     assert made.response.stream is True
 
 
@@ -252,10 +263,14 @@ def test_the_owner_lets_exactly_one_request_through_once(pipelock: Pipelock, tmp
     told = json.loads(first.response.content or b"")
     held = Once(tmp_path / "once").held(told["content"])
     assert held is not None
-    assert (held["what"], held["excerpt"]) == ("POST https://open.example.org/x", LEAK)
+    assert held["what"] == "POST https://open.example.org/x"
+    assert held["excerpt"] == f"[github-pat, text]\n{LEAK}"
     assert run(pipelock, once_flow()) == "dlp_match"  # asking changes nothing
     once = Once(tmp_path / "once")
     assert once.grant(told["content"], "p-0123456789")
+    # Another type, or a header that makes another request of it, is another content.
+    assert run(pipelock, once_flow(content_type="application/json")) == "dlp_match"
+    assert run(pipelock, once_flow(x_http_method_override="DELETE")) == "dlp_match"
     others = [
         once_flow(method="PUT"),
         once_flow(path="/y"),
@@ -271,6 +286,54 @@ def test_the_owner_lets_exactly_one_request_through_once(pipelock: Pipelock, tmp
     assert run(pipelock, once_flow()) == "dlp_match"
     assert once.grant(told["content"], "p-1123456789")
     assert run(pipelock, once_flow()) is None
+
+
+def test_the_owner_is_shown_the_finding_wherever_it_stands(pipelock: Pipelock, tmp_path: Path) -> None:
+    made = once_flow(body=b"harmless words. " * 4000 + b"here: " + LEAK.encode() + b" :end", x_note="of mine")
+    assert run(pipelock, made) == "dlp_match"
+    assert made.response is not None
+    held = Once(tmp_path / "once").held(json.loads(made.response.content or b"")["content"])
+    assert held is not None
+    assert f"here: {LEAK} :end" in held["excerpt"]
+    assert "x-note: of mine" in held["headers"]
+    packed = once_flow(body=gzip.compress(b"harmless. " * 4000 + LEAK.encode()), content_encoding="gzip")
+    assert run(pipelock, packed) == "dlp_match"
+    assert packed.response is not None
+    held = Once(tmp_path / "once").held(json.loads(packed.response.content or b"")["content"])
+    assert held is not None
+    assert LEAK in held["excerpt"]
+
+
+def test_all_that_is_found_is_shown_or_nothing_can_be_asked_for(pipelock: Pipelock, tmp_path: Path) -> None:
+    other = "ghp_" + "Z9y8X7w6V5u4T3s2R1q0P9o8N7m6L5k4J3h2"
+    made = once_flow(path=f"/x?q={other}", body=b"a\n" + LEAK.encode())
+    assert run(pipelock, made) == "dlp_match"
+    assert made.response is not None
+    held = Once(tmp_path / "once").held(json.loads(made.response.content or b"")["content"])
+    assert held is not None
+    assert LEAK in held["excerpt"]
+    assert other in held["excerpt"]
+    many = once_flow(body="\n".join(f"ghp_{n:04d}{LEAK[8:]}" for n in range(60)).encode())
+    assert run(pipelock, many) == "dlp_match"
+    assert many.response is not None
+    assert "content" not in json.loads(many.response.content or b"")
+    long = once_flow(**{"x_long": "words " * 1000})
+    assert run(pipelock, long) == "dlp_match"
+    assert long.response is not None
+    assert "content" not in json.loads(long.response.content or b"")
+
+
+def test_the_owners_credential_is_not_held(pipelock: Pipelock, tmp_path: Path) -> None:
+    contents = []
+    for token in ("Bearer one-owner-secret", "Bearer another-one"):
+        made = flow("https://api.example.com/x", method="POST", body=LEAK.encode(), authorization=token, **MARK)
+        assert run(pipelock, made) == "dlp_match"
+        assert made.response is not None
+        contents.append(json.loads(made.response.content or b"")["content"])
+        held = Once(tmp_path / "once").held(contents[-1])
+        assert held is not None
+        assert "secret" not in held["headers"]
+    assert contents[0] == contents[1]  # the digest, which the agent sees, tells nothing of it
 
 
 def test_a_url_can_be_let_through_once_and_its_headers_are_still_read(pipelock: Pipelock, tmp_path: Path) -> None:
@@ -309,8 +372,8 @@ def test_an_allowed_host_ends_by_itself(pipelock: Pipelock, tmp_path: Path, monk
     (tmp_path / "pipelock.yaml").write_text(render(manifest))
     assert pipelock._file.poll()
     end = parse_until("2026-01-31T12:00:00Z")
-    for now, verdict in ((end - 1, "ssrf_private_ip"), (end, "domain_not_allowed"), (end + 9, "domain_not_allowed")):
-        monkeypatch.setattr("addons.until.time.time", lambda now=now: now)
+    for moment, verdict in ((end - 1, "ssrf_private_ip"), (end, "domain_not_allowed"), (end + 9, "domain_not_allowed")):
+        monkeypatch.setattr("addons.until.time.time", lambda moment=moment: moment)
         assert run(pipelock, flow("https://inside.example.org/")) == verdict
         assert run(pipelock, flow("https://open.example.org/")) is None
 

@@ -1,0 +1,218 @@
+"""What is taken away, layer by layer. tests/unit/test_mutations.py sees to it that each edit still finds its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """edits: (file, regular expression, replacement); each must match, or there is nothing taken away.
+
+    rows: a regular expression of the attacks that judge it; "" for all of its layer. tests: pytest arguments of what
+    judges it in their place, for what is no way out.
+    """
+
+    layer: str
+    what: str
+    edits: tuple[tuple[str, str, str], ...]
+    rows: str = ""
+    tests: tuple[str, ...] = ()
+
+
+MUTATIONS = (
+    Mutation("network", "agent network not internal, host on the bridge", (
+        ("components/network.py", r'self\._network\("agent", internal=True\)', 'self._network("agent", internal=False)'),
+    )),
+    Mutation("dns", "agent's name server is one that answers, on the host", (
+        ("components/network.py", r'CLOSED_DNS = "127.0.0.1"', 'CLOSED_DNS = "172.17.0.1"'),
+        ("components/network.py", r'self\._network\("agent", internal=True\)', 'self._network("agent", internal=False)'),
+    )),
+    Mutation("egress-routes", "default deny: an undeclared host gets the first route's rules", (
+        ("addons/egress_core.py", r"        if not patterns:\n            return \[\]", "        if not patterns:\n            return [Route(host)]"),
+        ("addons/pipelock_core.py", r"if not any_match\(\[pattern for pattern in self\.allowlist if not ended\(self\.until\.get\(pattern\)\)\], host\):", "if False:"),
+    )),
+    Mutation("egress-ports", "any port", (
+        ("addons/proxy.py", r"if port not in ALLOWED_PORTS\.values\(\):", "if False:"),
+        ("addons/egress_core.py", r"if ALLOWED_PORTS\.get\(scheme\) != port:", "if False:"),
+        ("addons/pipelock_core.py", r"if ALLOWED_PORTS\.get\(scheme\) != port:", "if False:"),
+    )),
+    Mutation("egress-host", "any spelling of an address is a host name", (
+        ("addons/hosts.py", r"    if is_ip_literal\(name\):\n        raise ValueError\(\"an IP address is not a host name\"\)", "    name = name.strip('[]').rstrip('.')"),
+        ("addons/hosts.py", r"        if not _LABEL\.match\(label\):\n            raise ValueError\(\"not a host name\"\)", "        pass"),
+        ("addons/egress_core.py", r"        if not patterns:\n            return \[\]", "        if not patterns:\n            return [Route(host)]"),
+        ("addons/pipelock_core.py", r"if not any_match\(\[pattern for pattern in self\.allowlist if not ended\(self\.until\.get\(pattern\)\)\], host\):", "if False:"),
+        ("addons/pipelock.py", r"if data\.server\.address is None or is_ip_literal\(data\.server\.address\[0\]\):", "if False:"),
+        ("addons/vetted_names.py", r"return policy\.refuse_addresses\(host, .*\)", "return None"),
+    )),
+    Mutation("egress-agreement", "CONNECT, SNI and Host need not agree", (
+        ("addons/request_target.py", r"    host = canonical_host\(request\.host\)\n    target = tunnels", "    return (tunnels.target(flow.client_conn) or (canonical_host(request.pretty_host), 0))[0]\n    host = canonical_host(request.host)\n    target = tunnels"),
+    )),
+    Mutation("egress-http", "heads with control characters pass", (
+        ("addons/request_target.py", r"    check_plain\(request\)\n", ""),
+    )),
+    Mutation("egress-paths", "paths and methods are not looked at", (
+        ("addons/egress_paths.py", r"    if not any\(route\.paths for route in routes\):\n        return \(routes,\)", "    return (routes,)"),
+        ("addons/egress_core.py", r"carrying = \[route for route in matched if method in route\.methods\]", "carrying = list(matched)"),
+    )),
+    Mutation("egress-paths", "of a path's two readings one is enough", (
+        ("addons/egress_core.py", r"if len\(routes\) < len\(verdicts\) or", "if not routes or"),
+    ), tests=("tests/unit/test_egress_core.py", "-k", "two_ways or route_match")),
+    Mutation("approval", "a yes leaves out what it shadows", (
+        ("components/smallest_edit.py", r"kept = \[\] if in_place else .*", "kept = []"),
+    ), tests=("tests/unit/test_approval.py", "tests/unit/test_smallest_edit.py", "-k", "takes_nothing_away or yes_writes or always")),
+    Mutation("approval", "a yes that takes something away is given all the same", (
+        ("components/smallest_edit.py", r"if gone and not owner:", "if False:"),
+        ("components/smallest_edit.py", r"kept = \[\] if in_place else .*", "kept = []"),
+    ), tests=("tests/unit/test_smallest_edit.py", "-k", "takes_nothing_away")),
+    Mutation("approval", "a route lends its capabilities to what is asked for beside it", (
+        ("components/smallest_edit.py", r"            if _same\(route, new, \"methods\", \"description\"\):", '            if _same(route, new, "methods", "description", "forge"):'),
+    ), tests=("tests/unit/test_smallest_edit.py", "-k", "yes_writes")),
+    Mutation("approval", "an edit is not compared with what it is for", (
+        ("dashboard/stack_file.py", r"if YAML\(typ=\"safe\", pure=True\)\.load\(out\.getvalue\(\)\) != meant:", "if False:"),
+    ), tests=("tests/unit/test_approval.py", "-k", "own_path")),
+    Mutation("approval", "a sweep takes out what holds a place", (
+        ("dashboard/stack_file.py", r"not \(path == ROUTES and holds_place\(bottle, index\)\)", "True"),
+    ), tests=("tests/unit/test_approval.py", "-k", "in_the_place")),
+    Mutation("plan", "what has ended gives its place to what is wider", (
+        ("addons/egress_core.py", r"for route in self\.routes if host_matches\(route\.host, host\)", "for route in self.live_routes() if host_matches(route.host, host)"),
+    ), tests=("tests/unit/test_egress_core.py", "-k", "holds_its_place")),
+    Mutation("plan", "without a route there is no egress", (
+        ("components/manifest.py", r'return "egress" in self\.model_fields_set', "return bool(self.egress.routes)"),
+    ), tests=("tests/unit/test_pipelock_core.py", "-k", "keeps_its_egress")),
+    Mutation("plan", "pipelock lets a push through", (
+        ("addons/pipelock_core.py", r"if is_git_push_request\(path\):", "if False:"),
+    ), tests=("tests/unit/test_pipelock_core.py", "-k", "push_too")),
+    Mutation("plan", "a token's name is no part of what is compared", (
+        ("components/plan_places.py", r'return f"\{route\.auth_scheme\} \{route\.slot\}" if route\.slot else ""', 'return str(route.auth_scheme or "")'),
+    ), tests=("tests/unit/test_plan_fuzz.py", "tests/unit/test_plan_table.py", "-k", "its_line or never_hidden")),
+    Mutation("plan", "a secret's digest is of its name alone", (
+        ("components/secret_digests.py", r' \+ value\.encode\(\)', ""),
+    ), tests=("tests/unit/test_plan_table.py", "-k", "another_value")),
+    Mutation("plan", "what is printed draws", (
+        ("components/errors.py", r'return "".join\(c if c\.isprintable\(\) or c == "\\n" else "�" for c in text\)', "return text"),
+    ), tests=("tests/unit/test_plan_table.py", "-k", "draws")),
+    Mutation("approval", "an approval applies what else waits", (
+        ("dashboard/approval.py", r"if change\.grants is None:\n                    self", "if False:\n                    self"),
+    ), tests=("tests/unit/test_approval.py", "-k", "nobody_has_spoken")),
+    Mutation("owner", "children see the owner's variables", (
+        ("components/child_env.py", r"if key in _KEPT or key\.startswith\(_PREFIX\)", "if key"),
+    ), tests=("tests/unit/test_child_env.py",)),
+    Mutation("owner", "a token in clear in the manifest passes", (
+        ("components/manifest_secrets.py", r"if own and mask\.found_in", "if False and mask.found_in"),
+    ), tests=("tests/unit/test_manifest_secrets.py",)),
+    Mutation("owner", "a full disk stops nobody", (
+        ("dashboard/disk.py", r"if disk\.full and candidates else None", "if False else None"),
+    ), tests=("tests/unit/test_disk.py",)),
+    Mutation("owner", "another checkout takes a bottle over", (
+        ("components/checkout.py", r"if not last or last", "if last or last"),
+    ), tests=("tests/unit/test_preflight.py", "-k", "second_checkout")),
+    Mutation("git-gate", "a lost answer of the upstream is a no", (
+        ("sidecar_images/git_gate/forward.py", r"if sent else \[\]", "if False else []"),
+    ), tests=("tests/unit/test_push_outcomes.py",)),
+    Mutation("git-gate", "a grant is given back though nobody knows", (
+        ("sidecar_images/git_gate/receive.py", r"if done\.accepted or done\.unknown else", "if done.accepted else"),
+    ), tests=("tests/unit/test_push_outcomes.py",)),
+    Mutation("approval", "a page changes a token", (
+        ("dashboard/approval.py", r"if self\.where == ON_PAGE and found\.secrets:", "if False:"),
+    ), tests=("tests/unit/test_approval.py", "-k", "never_changes_a_token")),
+    Mutation("approval", "try again is said of what stays refused", (
+        ("sidecar_images/supervise/answers.py", r"proposal\.note\.startswith\(STILL_REFUSED\)", "False"),
+    ), tests=("tests/unit/test_wishes.py", "-k", "only_where_it_helps")),
+    Mutation("egress-git", "git push over https passes", (
+        ("addons/egress_core.py", r"        if is_git_push_request\(path\):", "        if False:"),
+    )),
+    Mutation("egress-tokens", "answers are not masked", (
+        ("addons/egress.py", r"bodies\.mask_response\(flow, response, self\._mask_of\([^\n]*", "response.stream = True"),
+    )),
+    Mutation("egress-tokens", "the agent's own credentials stay", (
+        ("addons/request_rules.py", r"return not has_token or not is_credential\(name\)", "return True"),
+    ), rows="token-o"),
+    Mutation("egress-tokens", "a credential in the query passes", (
+        ("addons/request_rules.py", r"if has_token and name in CREDENTIAL_PARAMETERS", "if False and name in CREDENTIAL_PARAMETERS"),
+    ), rows="token-credential-in-query"),
+    Mutation("egress-paths", "a fragment is left out of what is judged", (
+        ("addons/targets.py", r"    if \"#\" in path:\n        return [^\n]*\n", ""),
+        ("addons/targets.py", r"        raw = path\.partition\(\"\?\"\)\[0\]\n|    raw = path\.partition\(\"\?\"\)\[0\]\n", "    raw = path.partition('?')[0].partition('#')[0]\n"),
+    ), rows="fragment-"),
+    Mutation("egress-paths", "headers and fields that ask for another request pass", (
+        ("addons/request_rules.py", r"        if name in OVERRIDE_HEADERS and name not in passed:", "        if False:"),
+        ("addons/request_rules.py", r"        if name in METHOD_PARAMETERS and name not in passed:", "        if False:"),
+        ("addons/egress_checks.py", r"return other_method\(\) if in_form and [^\n]*", "return None"),
+    ), rows="override-"),
+    Mutation("egress-git", "a forge's API writes code", (
+        ("addons/egress_core.py", r"if carrying and needed is not None:", "if False:"),
+        ("addons/egress_checks.py", r"if needed is not None and needed not in route\.forge:", "if False:"),
+    ), rows="forge-"),
+    Mutation("egress-http", "mitmproxy frames what it sends", (
+        ("sidecar_images/proxy/proxy.py", r"    http_layers\.install\(role\)\n", ""),
+    ), tests=("tests/containment/test_framing.py",)),
+    Mutation("egress-http", "control frames of WebSockets carry on", (
+        ("addons/http_layers.py", r'        \(websocket, "WebsocketConnection", websocket_frames\.Connection\),\n', ""),
+    ), tests=("tests/containment/test_framing.py", "-k", "websocket or control or ping")),
+    Mutation("egress-http", "what WebSockets pack is unpacked without a bound", (
+        ("addons/http_layers.py", r'        \([^\n]*"PerMessageDeflate"[^\n]*\n', ""),
+    ), tests=("tests/containment/test_layers.py",)),
+    Mutation("egress-tokens", "what is held back of an answer depends on what was found", (
+        ("addons/reflection.py", r"held = 0 if last else min\(", "held = 0 if last or not masked.endswith(b'*') else min("),
+    ), tests=("tests/unit/test_reflection.py", "-k", "right_beginning")),
+    Mutation("record", "writes leave without a record", (
+        ("addons/egress_record.py", r"if decision\.number or not is_write\(flow\.request\):", "if True:"),
+    ), tests=("tests/unit/test_egress.py", "-k", "record")),
+    Mutation("record", "a full record drops its oldest lines", (
+        ("addons/record.py", r'raise RecordFullError\("the record is full"\)', "self._files()[0].unlink()"),
+    ), tests=("tests/unit/test_record.py", "-k", "full_record")),
+    Mutation("record", "where the audit log ends is remembered beside it alone", (
+        ("dashboard/audit.py", r"later\.append\(record\)", "pass"),
+    ), tests=("tests/unit/test_record.py", "-k", "kill_between")),
+    Mutation("token-time", "whole tokens are looked for as they are", (
+        ("addons/token_whole.py", r"encrypt\(cut\.encode\(block\)\)", "cut.encode(block)"),
+        ("addons/token_whole.py", r"self\._encrypt\(self\._cut\.encode\(data\[first : first \+ whole\]\)\)", "self._cut.encode(data[first : first + whole])"),
+    ), tests=("tests/unit/test_reflection.py", "-k", "each_process")),
+    Mutation("egress-tokens", "an upload holds back what may begin a token", (
+        ("addons/egress_bodies.py", r"        return \[chunk\] if chunk else \[\]\n", "        return [chunk] if chunk and not mask.partial_in(chunk) else []\n"),
+    ), tests=("tests/containment/test_traces.py",)),
+    Mutation("egress-tokens", "what is open goes on when its route is gone", (
+        ("addons/proxy.py", r"        self\._open\.end_refused\(\n", "        (lambda *_: None)(\n"),
+    ), tests=("tests/integration/test_bottle.py", "-k", "open_ends")),
+    Mutation("pipelock-dlp", "a header is not read because its name is one that egress fills in", (
+        ("addons/pipelock.py", r"policy\.unscanned_headers\(request\.host\) & \{marked\}", "policy.unscanned_headers(request.host) | {marked}"),
+    ), rows="dlp-injected"),
+    Mutation("pipelock-dlp", "a secret in a path is logged", (
+        ("addons/path_privacy.py", r"return _dlp\(\)\.look_at_url\(host, path\) is not None", "return False"),
+    ), tests=("tests/unit/test_egress.py", "-k", "in_no_log")),
+    Mutation("pipelock-addresses", "inner addresses may be dialled", (
+        ("addons/pipelock_core.py", r"if any_match\(self\.trusted, host\) or all\(", "if True or all("),
+    )),
+    Mutation("pipelock-dlp", "nothing is looked at", (
+        ("addons/dlp.py", r"found = self\._rules\.first\(data, generic=not where\.endswith\(REVERSED\)\)", "found = None"),
+        ("addons/pipelock_bodies.py", r"return core\.refuse\(error\.reason, f\"The body", "return None if True else core.refuse(error.reason, f\"The body"),
+    )),
+    Mutation("drift", "what is changed by hand in a sidecar stays", (
+        ("components/drift.py", r"    if policy:\n        again = _fresh\(policy, now\)\n", ""),
+        ("components/drift.py", r"    if files:\n        mended = _fresh\(files, now\)\n", ""),
+    ), tests=("tests/integration/test_drift.py",)),
+    Mutation("drift", "up does not wait for a part that it has started", (
+        ("components/drift.py", r'return Drift\(\(words,\), "", _fresh\(\[words\], now\), put\.mended\)', 'return Drift((words,), "", put.again, put.mended)'),
+    ), tests=("tests/integration/test_drift.py", "-k", "does_not_run")),
+    Mutation("owner", "a name's control characters reach the owner's terminal", (
+        ("components/errors.py", r'c if c\.isprintable\(\) or c == "\\n" else "�"', "c"),
+    ), tests=("tests/containment/test_owner.py", "-m", "not slow", "-k", "draw_nothing")),
+    Mutation("owner", "what is laid out as a repository comes back", (
+        ("components/incoming.py", r"laid_out = frozenset\(repositories\(every, there\)\)", "laid_out = frozenset[str]()"),
+    ), tests=("tests/containment/test_owner.py", "-m", "not slow", "-k", "promises or test_attack[")),
+    Mutation("owner", "an agent's words begin lines like the tool's own", (
+        ("dashboard/__main__.py", r"_QUOTE \+ row", "row"),
+        ("components/errors.py", r'printable\(text\)\.replace\("\\n", "�"\)', "printable(text)"),
+    ), tests=("tests/containment/test_owner.py", "-m", "not slow", "-k", "draw_nothing or imitate")),
+    Mutation("owner", "headers, maps and targets of an archive have no bound", (
+        ("components/hostile_tar.py", r"if self\.left < 0:", "if False:"),
+        ("components/hostile_tar.py", r"if made\.type == tarfile\.XGLTYPE:", "if False:"),
+        ("components/hostile_tar.py", r"if links > _LINKS:", "if False:"),
+        ("components/agent_files.py", r'if told\.count\(b"\\0"\) > _NAMES:', "if False:"),
+    ), tests=("tests/containment/test_owner.py", "-m", "not slow", "-k", "tar_of or tar-of or many-names")),
+    Mutation("hardening", "capabilities and new privileges", (
+        ("components/container.py", r'capabilities=docker\.ContainerCapabilitiesArgs\(drops=\["ALL"\]\)', 'capabilities=docker.ContainerCapabilitiesArgs(adds=["CAP_SYS_ADMIN", "CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_MKNOD"])'),
+        ("components/container.py", r'security_opts=\["no-new-privileges:true"\]', 'security_opts=["seccomp=unconfined"]'),
+    )),
+)  # fmt: skip

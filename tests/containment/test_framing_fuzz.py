@@ -1,0 +1,76 @@
+"""Random messages near the well-formed ones, as bytes of HTTP/1.1 and as frames of HTTP/2, against the framing rule.
+
+What is known of such a message is less than of a case of the matrix: what the strict server reads in the client's own
+bytes (HTTP/1.1), or the fields and data of each stream's frames (HTTP/2). The upstream may see no other request than
+these, no byte that it cannot read, and nothing that the logs have not allowed. CLAUDE_BOTTLE_EXAMPLES multiplies the
+number; CLAUDE_BOTTLE_SEED repeats a run. A failure is made smaller before it is shown.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from collections.abc import Iterator
+
+import framing_fuzz as fuzz
+import pytest
+from framing_lab import Batch, Lab, lab
+from framing_rule import violations
+
+pytestmark = pytest.mark.docker
+
+SEED = int(os.environ.get("CLAUDE_BOTTLE_SEED", random.randrange(1 << 32)))
+NUMBER = 150 * max(1, int(os.environ.get("CLAUDE_BOTTLE_EXAMPLES", "50")) // 50)
+
+
+def run(made: Lab, examples: list[fuzz.Example]) -> tuple[Batch, dict[str, list[str]]]:
+    """What is wrong with each example, by its id."""
+    cases = {example.case().id: example for example in examples}
+    batch = made.run([example.case().given() for example in examples])
+    found = {}
+    for case, example in cases.items():
+        outcome = batch.outcomes[case]
+        if why := [*violations(example.case(), outcome), *fuzz.strays(example, outcome)]:
+            found[case] = why
+    return batch, found
+
+
+def smallest(made: Lab, example: fuzz.Example) -> fuzz.Example:
+    """A part of the example that fails still, from which no change and no step can be left out."""
+    while True:
+        smaller = list(example.smaller())
+        _, found = run(made, smaller)
+        failing = [part for part in smaller if part.case().id in found]
+        if not failing:
+            return example
+        example = failing[0]
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Lab]:
+    with lab(quiet=0.4) as one:
+        yield one
+
+
+def test_random_messages_keep_the_rule(made: Lab) -> None:
+    examples = list(fuzz.examples(random.Random(SEED), NUMBER))
+    batch, found = run(made, examples)
+    failing = [example for example in examples if example.case().id in found]
+    assert not failing, f"seed {SEED}: {len(failing)} of {NUMBER}\n{shown(made, failing[0], found)}"
+    # A change may spoil the id in a path, so that a request belongs to no example.
+    assert not [line for line in batch.unclaimed if "/admin" in str(line.get("path"))], f"seed {SEED}"
+    assert batch.alive
+    # A layer that raises leaves its connection in any state; a hook that does has refused.
+    crashed = [text[-2000:] for text in batch.errors.values() if "has crashed" in text]
+    assert crashed == [], f"seed {SEED}"
+    # Random messages that are all refused would prove nothing.
+    kinds = Counter(bool(batch.outcomes[example.case().id].seen) for example in examples)
+    assert min(kinds[True], kinds[False]) > NUMBER // 30, f"seed {SEED}: {kinds}"
+
+
+def shown(made: Lab, example: fuzz.Example, found: dict[str, list[str]]) -> str:
+    small = smallest(made, example)
+    _, again = run(made, [small])
+    why = again.get(small.case().id) or found.get(example.case().id, ["(not again)"])
+    return "\n".join([*why, f"{small.shape.name} {small.changes}", repr(small.shown())[:4000]])

@@ -1,0 +1,122 @@
+"""An agent that takes what its engine has, processes and disk: other bottles, git-gate and the page go on.
+
+The engine is the test's own, on a small disk. Sources: fork(2), EAGAIN; write(2), ENOSPC; df(1) of POSIX.1-2017.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import world
+from second_engine import AGENT, SecondEngine, second_engine
+
+from components import images
+from components.engine import Engine
+from dashboard.audit import Audit
+from dashboard.disk import look_at_disk
+from dashboard.news import News
+from dashboard.watch import Watch
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can give an engine a disk of its own"),
+]
+
+
+@dataclass
+class Two:
+    """Two bottles on one engine: `greedy` takes all it can get."""
+
+    engine: SecondEngine
+    greedy: world.BottleUnderTest
+    other: world.BottleUnderTest
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+    with contextlib.ExitStack() as stack:
+        engine = stack.enter_context(second_engine("egress", "pipelock", "supervise", disk_mb=3000))
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setenv("DOCKER_HOST", engine.host)
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        internet = stack.enter_context(world.fake_internet(images.tag("egress")))
+        made = []
+        for name in ("greedy", "other"):
+            folder = tmp_path_factory.mktemp(name)
+            files = {"roots.pem": internet.ca}
+            env = {"DOCKER_HOST": engine.host}
+            bottle = stack.enter_context(world.bottle(folder, manifest(internet), env, files))
+            bottle.up()
+            made.append(bottle)
+        yield Two(engine, *made)
+
+
+def manifest(internet: world.Internet) -> dict[str, Any]:
+    return {
+        "agent": {"memory": "256m", "image": AGENT},
+        "egress": {"routes": [{"host": "echo.example.com"}]},
+        "pipelock": {"trusted": ["*.example.com"], "upstream_roots": ["roots.pem"]},
+        "supervise": True,
+        "network": {"outside": internet.network},
+    }
+
+
+def ask(bottle: world.BottleUnderTest, method: str) -> int:
+    """Status of a request from the agent, by Python: the small image has no curl."""
+    body = "b'x'" if method == "POST" else "None"
+    program = (
+        "import ssl, urllib.request as u, urllib.error as e\n"
+        "c = ssl._create_unverified_context()\n"
+        f"r = u.Request('https://echo.example.com/ok', {body}, method='{method}')\n"
+        "try: print(u.urlopen(r, timeout=20, context=c).status)\n"
+        "except e.HTTPError as error: print(error.code)\n"
+    )
+    said = world.docker("exec", "-i", f"claude-bottle-agent-{bottle.name}", "python3", "-", stdin=program.encode())
+    return int(said)
+
+
+def greedy(two: Two, script: str) -> str:
+    return world.docker("exec", "-u", "1000", f"claude-bottle-agent-{two.greedy.name}", "sh", "-c", script, check=False)
+
+
+def test_three_thousand_processes(two: Two) -> None:
+    said = greedy(two, "n=0; while [ $n -lt 3000 ]; do sleep 30 & n=$((n+1)); done 2>&1; ls /proc | grep -c '^[0-9]'")
+    assert ask(two.other, "POST") == 200, said
+    assert two.other.dashboard("list").returncode == 0
+
+
+def test_a_full_disk(two: Two) -> None:
+    watch = Watch(two.other.folder, News())
+    owned = {two.greedy.name, two.other.name}
+    assert look_at_disk(Engine(), owned).words == ""
+    greedy(two, "dd if=/dev/zero of=/home/node/all bs=1M 2>/dev/null")  # until there is nothing left
+    assert ask(two.other, "GET") == 200
+    assert ask(two.other, "POST") in (200, 503)  # what cannot be put on record does not leave
+    verdict = look_at_disk(Engine(), owned)
+    assert verdict.stop == two.greedy.name
+    assert f"the agent of {two.greedy.name} was stopped" in verdict.words
+    (stopped,) = [r for r in Audit(two.greedy.name).records() if r["event"] == "stopped"]
+    assert two.greedy.name in stopped["found"]
+    asyncio.run(watch._look_at_disks())
+    asyncio.run(watch._look())
+    assert "the engine's disk has" in json.dumps(watch.state())
+    assert two.other.dashboard("list").returncode == 0
+    state = world.docker("inspect", "-f", "{{.State.Running}}", f"claude-bottle-agent-{two.other.name}")
+    assert state.strip() == "true"
+    two.greedy.stack.destroy()
+    assert look_at_disk(Engine(), owned).words == ""
+    assert ask(two.other, "POST") == 200
+
+
+def test_another_projects_bottle_is_never_stopped(two: Two) -> None:
+    world.docker("exec", f"claude-bottle-agent-{two.other.name}", "sh", "-c", "dd if=/dev/zero of=/all bs=1M || true")
+    verdict = look_at_disk(Engine(), {two.greedy.name})
+    assert verdict.words.startswith("the engine's disk has")
+    assert verdict.stop is None

@@ -1,0 +1,92 @@
+"""What the decoders of content encodings make at one time and in all is bounded, whatever was packed."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable
+from functools import cache
+
+import brotli
+import pytest
+import zstandard
+
+from addons.decoders import MAX_PLAIN, STEP, DecodeError, decode, decoder_for
+
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "br": brotli.compress,
+    "zstd": zstandard.compress,
+}
+
+
+@cache
+def bomb(name: str, size: int = 200 << 20) -> bytes:
+    """Zeros, packed: a gigabyte is 809 bytes of brotli."""
+    block = bytes(1 << 20)
+    if name == "br":
+        packer = brotli.Compressor(quality=9, lgwin=24)
+        return b"".join(packer.process(block) for _ in range(size >> 20)) + packer.finish()
+    if name == "zstd":
+        writer = zstandard.ZstdCompressor().compressobj()
+        return b"".join(writer.compress(block) for _ in range(size >> 20)) + writer.flush()
+    deflate = zlib.compressobj(9, zlib.DEFLATED, 31 if name == "gzip" else 15)
+    return b"".join(deflate.compress(block) for _ in range(size >> 20)) + deflate.flush()
+
+
+@pytest.mark.parametrize("name", PACK)
+def test_a_bomb_is_unpacked_in_small_parts_and_not_to_its_end(name: str) -> None:
+    packed, made = bomb(name), 0
+    with pytest.raises(DecodeError, match="too much"):
+        for part in decoder_for(name).feed_parts(packed):
+            made += len(part)
+            assert len(part) <= STEP
+    assert made <= MAX_PLAIN + 100 * len(packed)
+    with pytest.raises(DecodeError):
+        decoder_for(name).feed(packed)
+    with pytest.raises(DecodeError, match="too large"):
+        decode(packed, name, 1 << 20)
+
+
+@pytest.mark.parametrize("names", ["gzip, gzip", "gzip, br", "br, br", "zstd, gzip", "zstd, zstd, br"])
+def test_a_bomb_within_another_is_bounded_too(names: str) -> None:
+    first, *others = names.split(", ")
+    packed = bomb(first)
+    for name in others:
+        packed = PACK[name](packed)
+    made = 0
+    with pytest.raises(DecodeError):
+        for part in decoder_for(names).feed_parts(packed):
+            made += len(part)
+            assert len(part) <= STEP
+    assert made <= 4 * MAX_PLAIN
+
+
+@pytest.mark.parametrize("name", PACK)
+@pytest.mark.parametrize("step", [1, 7, 1 << 20])
+def test_parts_are_what_feed_gives(name: str, step: int) -> None:
+    plain = b"".join(b"line %d of a log\n" % n for n in range(20_000))
+    packed = PACK[name](plain)
+    one, other = decoder_for(name), decoder_for(name)
+    pieces = [packed[start : start + step] for start in range(0, len(packed), step)]
+    assert b"".join(one.feed(piece) for piece in pieces) == plain
+    assert b"".join(part for piece in pieces for part in other.feed_parts(piece)) == plain
+    one.finish()
+    other.finish()
+
+
+@pytest.mark.parametrize("name", PACK)
+def test_what_stands_behind_the_end_is_no_part_of_it(name: str) -> None:
+    """Else it would travel unread: a decoder that stops at the end never gives it."""
+    with pytest.raises(DecodeError):
+        decode(PACK[name](b"hello") + b"and more", name, 1 << 20)
+
+
+def test_a_window_beyond_what_http_allows_is_refused() -> None:
+    """RFC 9659: 8 MB at most. A frame that asks for 128 MB of memory is not given them."""
+    parameters = zstandard.ZstdCompressionParameters(window_log=27)
+    writer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    packed = writer.compress(bytes(1000)) + writer.flush()
+    with pytest.raises(DecodeError):
+        decode(packed, "zstd", 1 << 20)
