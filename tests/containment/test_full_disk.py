@@ -9,12 +9,14 @@ import asyncio
 import contextlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import world
+from forge import HOST, Forge, git_forge
 from second_engine import AGENT, SecondEngine, second_engine
 
 from components import images
@@ -30,6 +32,9 @@ pytestmark = [
 ]
 
 
+ROLES = ("egress", "pipelock", "supervise", "git-gate")
+
+
 @dataclass
 class Two:
     """Two bottles on one engine: `greedy` takes all it can get."""
@@ -37,25 +42,29 @@ class Two:
     engine: SecondEngine
     greedy: world.BottleUnderTest
     other: world.BottleUnderTest
+    forge: Forge
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+def two(git_host_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
     with contextlib.ExitStack() as stack:
-        engine = stack.enter_context(second_engine("egress", "pipelock", "supervise", disk_mb=3000))
+        engine = stack.enter_context(second_engine(*ROLES, others=(git_host_image,), disk_mb=3000))
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("DOCKER_HOST", engine.host)
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         internet = stack.enter_context(world.fake_internet(images.tag("egress")))
+        forge = stack.enter_context(git_forge(internet, git_host_image, tmp_path_factory.mktemp("keys")))
+        remote = {"name": "project", "upstream": f"git@{HOST}:{forge.repository('project')}"}
+        git = [{**remote, "identity_file": str(forge.key), "known_hosts": forge.known_hosts}]
         made = []
-        for name in ("greedy", "other"):
+        for name, more in (("greedy", {}), ("other", {"git": git})):
             folder = tmp_path_factory.mktemp(name)
             files = {"roots.pem": internet.ca}
             env = {"DOCKER_HOST": engine.host}
-            bottle = stack.enter_context(world.bottle(folder, manifest(internet), env, files))
+            bottle = stack.enter_context(world.bottle(folder, manifest(internet) | more, env, files))
             bottle.up()
             made.append(bottle)
-        yield Two(engine, *made)
+        yield Two(engine, *made, forge)
 
 
 def manifest(internet: world.Internet) -> dict[str, Any]:
@@ -86,6 +95,22 @@ def greedy(two: Two, script: str) -> str:
     return world.docker("exec", "-u", "1000", f"claude-bottle-agent-{two.greedy.name}", "sh", "-c", script, check=False)
 
 
+def fill(two: Two) -> None:
+    """Take what is left of the disk, once the agent has room for a process again."""
+    for _ in range(60):
+        said = greedy(two, "dd if=/dev/zero of=/home/node/all bs=1M 2>&1")
+        if "No space left" in said:
+            return
+        time.sleep(1)
+    raise AssertionError(said)
+
+
+def git(two: Two, script: str) -> str:
+    """Run git in the other bottle, on memory: its own disk is full."""
+    agent = f"claude-bottle-agent-{two.other.name}"
+    return world.docker("exec", "-u", "1000", agent, "sh", "-c", f"cd /dev/shm && {{ {script}; }} 2>&1", check=False)
+
+
 def test_three_thousand_processes(two: Two) -> None:
     said = greedy(two, "n=0; while [ $n -lt 3000 ]; do sleep 30 & n=$((n+1)); done 2>&1; ls /proc | grep -c '^[0-9]'")
     assert ask(two.other, "POST") == 200, said
@@ -96,9 +121,15 @@ def test_a_full_disk(two: Two) -> None:
     watch = Watch(two.other.folder, News())
     owned = {two.greedy.name, two.other.name}
     assert look_at_disk(Engine(), owned).words == ""
-    greedy(two, "dd if=/dev/zero of=/home/node/all bs=1M 2>/dev/null")  # until there is nothing left
+    one = "git -c user.name=A -c user.email=a@example.com -C project commit -q --allow-empty -m"
+    assert "error" not in git(two, f"git clone -q git@{HOST}:/srv/acme/project.git && {one} first"), two.forge.log()
+    fill(two)
     assert ask(two.other, "GET") == 200
     assert ask(two.other, "POST") in (200, 503)  # what cannot be put on record does not leave
+    before = two.forge.refs("project")
+    said = git(two, "git -C project push origin HEAD:full; echo exit $?")
+    if "exit 0" not in said:  # it reached the upstream, or the agent is told and nothing did
+        assert two.forge.refs("project") == before, said
     verdict = look_at_disk(Engine(), owned)
     assert verdict.stop == two.greedy.name
     assert f"the agent of {two.greedy.name} was stopped" in verdict.words
@@ -113,6 +144,9 @@ def test_a_full_disk(two: Two) -> None:
     two.greedy.stack.destroy()
     assert look_at_disk(Engine(), owned).words == ""
     assert ask(two.other, "POST") == 200
+    said = git(two, f"{one} second && git -C project push origin HEAD:after; echo exit $?")
+    assert "exit 0" in said, said
+    assert "refs/heads/after" in two.forge.refs("project")
 
 
 def test_another_projects_bottle_is_never_stopped(two: Two) -> None:

@@ -110,16 +110,20 @@ class SecondEngine:
         assert not check or done.returncode == 0, done.stderr
         return done.stdout
 
-    def take_images(self, *roles: str) -> None:
-        """Sidecar images from the main engine, and a small one that can play an agent without Claude Code."""
-        names = [images.tag(role) for role in roles]
+    def take_images(self, *roles: str, others: tuple[str, ...] = ()) -> None:
+        """Sidecar images from the main engine, and a small one that can play an agent without Claude Code.
+
+        The small one has git where git-gate is among the roles.
+        """
+        names = [*(images.tag(role) for role in roles), *others]
         with subprocess.Popen(["docker", "save", *names], stdout=subprocess.PIPE) as save:
             subprocess.run(
                 ["docker", "-H", self.host, "load", "-q"], stdin=save.stdout, check=True, capture_output=True
             )
         user = "echo node:x:1000:1000::/home/node:/bin/sh >> /etc/passwd; echo node:x:1000: >> /etc/group"
         user += "; install -d -o 1000 -g 1000 /home/node"
-        text = f"FROM {images.tag('egress')}\nUSER 0\nENV PATH=$PATH:/usr/sbin:/sbin\nRUN {user}\nENTRYPOINT []\nCMD sleep infinity\n"
+        base = images.tag("git-gate" if "git-gate" in roles else "egress")
+        text = f"FROM {base}\nUSER 0\nENV PATH=$PATH:/usr/sbin:/sbin\nRUN {user}\nENTRYPOINT []\nCMD sleep infinity\n"
         build = ["docker", "-H", self.host, "build", "-q", "-t", AGENT, "--network", "none", "-"]
         subprocess.run(
             build, input=text.encode(), check=True, capture_output=True, env={**os.environ, "DOCKER_BUILDKIT": "0"}
@@ -127,8 +131,13 @@ class SecondEngine:
 
 
 @contextlib.contextmanager
-def second_engine(*roles: str, certificates: Path | None = None, disk_mb: int | None = None) -> Iterator[SecondEngine]:
-    """Up with these images; all of it is taken away at the end. disk_mb: it has a disk of its own of this size."""
+def second_engine(
+    *roles: str, others: tuple[str, ...] = (), certificates: Path | None = None, disk_mb: int | None = None
+) -> Iterator[SecondEngine]:
+    """Up with the images of these roles and these others; all of it is taken away at the end.
+
+    disk_mb: it has a disk of its own of this size.
+    """
     for role in roles:
         world.built(role)
     folder = Path(tempfile.mkdtemp(prefix="claude-bottle-engine-"))
@@ -142,7 +151,7 @@ def second_engine(*roles: str, certificates: Path | None = None, disk_mb: int | 
             subprocess.run(["mkfs.ext4", "-q", "-m", "0", disk], check=True)
             subprocess.run(["mount", "-o", "loop", disk, folder / "data"], check=True)
         made.start()
-        made.take_images(*roles)
+        made.take_images(*roles, others=others)
         yield made
         for container in made.docker("ps", "-aq", check=False).split():
             made.docker("rm", "-f", "-v", container, check=False)

@@ -16,10 +16,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest.mock import patch
 
-from addons.egress_core import Route, RouteTable
+from addons.egress_core import Route, RouteTable, carried
+from addons.egress_paths import by_path
 from addons.forge_api import CAPABILITIES
 from addons.hosts import host_matches
 from addons.pipelock_core import Policy
+from addons.refusal import Refusal
 from addons.targets import is_git_push_request
 from addons.until import parse_until
 from components.egress_plan import EgressPlan
@@ -279,6 +281,15 @@ class World:
         found |= {("ranges",)} if verdict.allow_ranges else set()
         found |= {("disguise",)} if set(verdict.methods) >= {"PUT", "PATCH", "DELETE"} else set()
         return of_host | found
+
+    def may(self, asked: Asked, capability: str) -> bool:
+        """Whether calls that need a capability pass at this place, where others may be refused: it tells routes apart."""
+        routes = self.table.candidates(asked.host)
+        readings = by_path(routes, asked.path) if routes and self.manifest.routed else None
+        if readings is None or isinstance(readings, Refusal):
+            return False
+        verdict = carried(readings, "https", asked.host, asked.method, capability)
+        return isinstance(verdict, Route) and capability in verdict.forge
 
     def of_host(self, host: str) -> frozenset[tuple[str, ...]] | None:
         """What is so of all that goes to a host at this time; None where pipelock lets nothing through."""
