@@ -32,6 +32,7 @@ pytestmark = [
 ]
 
 
+HOST_IMAGE = "claude-bottle/test-git-host:1"
 ROLES = ("egress", "pipelock", "supervise", "git-gate")
 
 
@@ -46,14 +47,15 @@ class Two:
 
 
 @pytest.fixture(scope="module")
-def two(git_host_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+    world.build_git_host(HOST_IMAGE)
     with contextlib.ExitStack() as stack:
-        engine = stack.enter_context(second_engine(*ROLES, others=(git_host_image,), disk_mb=3000))
+        engine = stack.enter_context(second_engine(*ROLES, others=(HOST_IMAGE,), disk_mb=3000))
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("DOCKER_HOST", engine.host)
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         internet = stack.enter_context(world.fake_internet(images.tag("egress")))
-        forge = stack.enter_context(git_forge(internet, git_host_image, tmp_path_factory.mktemp("keys")))
+        forge = stack.enter_context(git_forge(internet, HOST_IMAGE, tmp_path_factory.mktemp("keys")))
         remote = {"name": "project", "upstream": f"git@{HOST}:{forge.repository('project')}"}
         git = [{**remote, "identity_file": str(forge.key), "known_hosts": forge.known_hosts}]
         made = []

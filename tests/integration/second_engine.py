@@ -123,7 +123,7 @@ class SecondEngine:
         user = "echo node:x:1000:1000::/home/node:/bin/sh >> /etc/passwd; echo node:x:1000: >> /etc/group"
         user += "; install -d -o 1000 -g 1000 /home/node"
         base = images.tag("git-gate" if "git-gate" in roles else "egress")
-        text = f"FROM {base}\nUSER 0\nENV PATH=$PATH:/usr/sbin:/sbin\nRUN {user}\nENTRYPOINT []\nCMD sleep infinity\n"
+        text = f"FROM {base}\nUSER 0\nENV PATH=$PATH:/usr/sbin:/sbin HOME=/home/node\nRUN {user}; rm -f /etc/gitconfig\nENTRYPOINT []\nCMD sleep infinity\n"
         build = ["docker", "-H", self.host, "build", "-q", "-t", AGENT, "--network", "none", "-"]
         subprocess.run(
             build, input=text.encode(), check=True, capture_output=True, env={**os.environ, "DOCKER_BUILDKIT": "0"}
