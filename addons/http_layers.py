@@ -15,7 +15,7 @@ from typing import Any
 from mitmproxy import flow as flows
 from mitmproxy import http
 from mitmproxy.net.http import http1
-from mitmproxy.proxy import commands, events
+from mitmproxy.proxy import commands, events, mode_servers
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers import http as layers
 from mitmproxy.proxy.layers import websocket
@@ -34,7 +34,7 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook
 from wsproto import extensions
 
-from addons import websocket_frames
+from addons import flow_windows, transports, websocket_frames
 from addons.error_page import error_page
 from addons.flow_end import ENDED, HOLD, FlowEnd
 from addons.http1_framing import FramedClient, FramedServer
@@ -168,16 +168,21 @@ def _layer_that_ends(
     handle: Callable[[Any, Any], CommandGenerator[None]],
 ) -> Callable[[Any, Any], CommandGenerator[None]]:
     def with_end(self: layers.HttpLayer, event: events.Event) -> CommandGenerator[None]:
+        if isinstance(event, events.Start):
+            flow_windows.register(self)
         if not isinstance(event, FlowEnd):
             try:
                 yield from handle(self, event)
+                yield from flow_windows.grants(self)
             except Exception:
                 # One of the connections' own layers: what of its bytes was read cannot be known any more.
                 logging.exception("a layer failed, and its client's connection ends")
                 yield commands.CloseConnection(self.context.client)
             return
         for stream in list(self.streams.values()):
-            yield from self.event_to_child(stream, event)
+            if event.flow is not None or stream.child_layer is not None:
+                yield from self.event_to_child(stream, event)
+        yield from flow_windows.grants(self)
 
     return with_end
 
@@ -188,10 +193,16 @@ def install(part: str) -> None:
     part: egress or pipelock, for what it says of errors.
     """
     page = partial(error_page, part)
+    transports.Handler.has_room = staticmethod(flow_windows.has_room)
+    transports.Handler.carries_h2 = staticmethod(flow_windows.carries_h2)
     replacements: tuple[tuple[Any, str, Any], ...] = (
         (layers, "HttpStream", Stream),
         (layers, "Http1Server", FramedServer),
         (layers, "Http1Client", FramedClient),
+        (layers, "Http2Server", flow_windows.GrantingServer),
+        (layers, "Http2Client", flow_windows.GrantingClient),
+        (_http2, "BufferedH2Connection", flow_windows.WindowedH2),
+        (mode_servers, "ProxyConnectionHandler", transports.Handler),
         (layers.HttpLayer, "_handle_event", _layer_that_ends(layers.HttpLayer._handle_event)),
         (http1, "read_request_head", checked_head(http1.read_request_head)),
         (http1, "read_response_head", checked_head(http1.read_response_head)),

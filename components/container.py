@@ -16,6 +16,7 @@ SIDECAR_UID = 65534  # nobody, whom the sidecar images run as
 RECORD = "/var/lib/claude-bottle/record"  # where a sidecar keeps what it has let out (addons/record.py)
 
 _SCRATCH = 16 << 20  # bytes of each
+OPEN_FILES = 16_384  # of one process; an engine that has fewer itself starts no container, and says so
 HEALTH_INTERVAL = "6s"
 
 
@@ -92,6 +93,7 @@ def hardened_container(name: str, args: ContainerArgs, opts: pulumi.ResourceOpti
         security_opts=["no-new-privileges:true"],
         runtime=args.runtime,
         init=True,
+        ulimits=[docker.ContainerUlimitArgs(name="nofile", soft=OPEN_FILES, hard=OPEN_FILES)],
         memory=args.memory,
         memory_swap=args.memory,
         cpus=str(args.cpus) if args.cpus else None,

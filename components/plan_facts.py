@@ -84,6 +84,7 @@ def _pipelock(plan: Plan, facts: Facts) -> None:
             facts.gives["rule off", rule] = ("DLP", f"does not look for what the rule {rule} finds")
         facts.amounts["stream",] = ("DLP", -pipelock["max_body_mb"], "MB, from which on a body is read in pieces")
     else:
+        facts.amounts["longest",] = ("DLP", pipelock["max_body_mb"], "MB a body, beyond which the engine lets none out")
         filled = {auth_header(route["auth_scheme"]) for route in plan["egress"]["routes"]} - {""}
         for name in sorted(filled):
             facts.gives["header", name] = ("DLP", f"does not look at the header {name}, on any host")

@@ -442,6 +442,14 @@ def test_a_fork_bomb_has_an_end_and_the_sidecars_go_on(bottle: world.BottleUnder
     assert bottle.curl("https://echo.example.com/")[0] == 200
 
 
+def test_open_files_have_an_end_that_no_one_inside_moves(bottle: world.BottleUnderTest) -> None:
+    """getrlimit(2), RLIMIT_NOFILE: a hard limit is raised by CAP_SYS_RESOURCE alone. proc(5), file-max: one for all."""
+    for role, user in (("agent", "node"), ("agent", "0"), ("egress", "65534"), ("pipelock", "0")):
+        container = f"claude-bottle-{role}-{bottle.name}"
+        script = "ulimit -Hn; ulimit -n 16385 2>/dev/null && echo raised; exec 3<&0"
+        assert world.docker("exec", "-u", user, container, "sh", "-c", script, check=False).split() == ["16384"], role
+
+
 def test_what_a_sidecar_can_take_of_the_disk_has_a_size(bottle: world.BottleUnderTest) -> None:
     """hier(7), /var/tmp, /run/lock, /dev/shm: folders that everybody may write to on an ordinary system."""
     own = ("/proc/*", "/run/claude-bottle*", "/run/git-gate*", "/var/lib/claude-bottle/*")

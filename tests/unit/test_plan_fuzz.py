@@ -269,6 +269,8 @@ def check_rest(one: World, two: World, plus: list[str]) -> bool:
     sizes = [world.policy.max_body_bytes >> 20 for world in (one, two)]
     if one.manifest.pipelock.engine == two.manifest.pipelock.engine == "builtin":
         assert sizes[1] >= sizes[0] or named(f"{sizes[1]} MB, from which"), plus
+    if one.manifest.pipelock.engine == two.manifest.pipelock.engine == "upstream":
+        assert sizes[1] <= sizes[0] or named(f"{sizes[1]} MB a body"), plus
     return (was, held, one.gate, sizes, one.manifest.agent, one.manifest.env) != (
         now,
         holding,

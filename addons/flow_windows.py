@@ -1,0 +1,216 @@
+"""Flow control across a proxy: a side is given window, or is read on, as the other side takes bytes.
+
+mitmproxy acknowledges what comes by HTTP/2 at once and keeps without end what its other side does not take, so one
+slow reader takes the memory of all. Here what a stream holds for a side that does not take it is bounded: by the
+stream's window (RFC 9113, 5.2) where it comes by HTTP/2, by not reading its connection where it comes by HTTP/1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+from weakref import WeakKeyDictionary
+
+from h2.events import Event, StreamEnded, StreamReset
+from h2.exceptions import H2Error
+from h2.stream import StreamState
+from mitmproxy.connection import Client, Connection
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.layer import CommandGenerator, Layer
+from mitmproxy.proxy.layers import http as layers
+from mitmproxy.proxy.layers.http import _http2
+from mitmproxy.proxy.layers.http._events import RequestData, ResponseData
+from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
+
+from addons.transports import is_full
+
+WINDOW = 65_535  # bytes, what a stream begins with; the protocol's own
+_LARGEST = 4 << 20  # bytes: what the window of a stream grows to while the other side keeps up
+_AHEAD = 256 << 10  # bytes of a stream that may wait for a side before no more is taken for it
+_PIECES = 4  # reads of a connection that may wait for one who looks at a WebSocket's messages
+
+
+_RECEIVING = (StreamState.OPEN, StreamState.HALF_CLOSED_LOCAL)
+
+
+class Growth:
+    """How much all streams of the process have together beyond the window that each begins with."""
+
+    most = 64 << 20  # bytes
+
+    def __init__(self) -> None:
+        self.given = 0
+
+    def take(self, size: int) -> int:
+        """As much of it as there is left."""
+        taken = min(size, self.most - self.given)
+        self.given += taken
+        return taken
+
+
+growth = Growth()
+
+
+class WindowedH2(BufferedH2Connection):
+    """An HTTP/2 connection that gives window when it is told to, and not when bytes arrive."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.local_settings.initial_window_size = WINDOW
+        self.local_settings.acknowledge()
+        self.owed: dict[int, int] = {}  # stream to the bytes of it that came and were not acknowledged
+        self._grown: dict[int, int] = {}
+
+    def __del__(self) -> None:
+        growth.given -= sum(self._grown.values())
+
+    def acknowledge_received_data(self, acknowledged_size: int, stream_id: int) -> None:
+        """mitmproxy calls this for all that arrives."""
+        self.owed[stream_id] = self.owed.get(stream_id, 0) + acknowledged_size
+
+    def give(self, stream_id: int) -> None:
+        """Acknowledge what came of a stream, and let its window grow: the other side takes what comes."""
+        size = self.owed.pop(stream_id, 0)
+        super().acknowledge_received_data(size, stream_id)
+        stream = self.streams.get(stream_id)
+        if stream is None or stream.state_machine.state not in _RECEIVING:
+            return
+        grown = self._grown.get(stream_id, 0)
+        more = growth.take(min(size, _LARGEST - grown))
+        if more > 0:
+            self._grown[stream_id] = grown + more
+            with contextlib.suppress(H2Error):  # its other end has closed it
+                self.increment_flow_control_window(more, stream_id)
+
+    def receive_data(self, data: bytes) -> list[Event]:
+        """What a stream had of the growth is free again where its other end has said all."""
+        received: list[Event] = super().receive_data(data)
+        for event in received:
+            if isinstance(event, StreamEnded | StreamReset):
+                growth.given -= self._grown.pop(event.stream_id, 0)
+        return received
+
+    def reset_stream(self, stream_id: int, error_code: int = 0) -> None:
+        growth.given -= self._grown.pop(stream_id, 0)
+        super().reset_stream(stream_id, error_code)
+
+    def waiting(self, stream_id: int) -> int:
+        """Bytes that wait for window of the other end."""
+        return sum(len(piece.data) for piece in self.stream_buffers.get(stream_id, ()))
+
+
+@dataclass
+class Grant(events.Event):
+    """Tells an HTTP/2 connection of which streams all was taken."""
+
+    streams: list[int]
+
+
+class _Granting(_http2.Http2Connection):
+    h2_conn: WindowedH2
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        if not isinstance(event, Grant):
+            yield from super()._handle_event(event)
+            return
+        for stream_id in event.streams:
+            self.h2_conn.give(stream_id)
+        if data := self.h2_conn.data_to_send():
+            yield commands.SendData(self.conn, data)
+
+    def close_connection(self, msg: str) -> CommandGenerator[None]:
+        self.h2_conn.owed.clear()
+        yield from super().close_connection(msg)
+
+
+class GrantingServer(_Granting, _http2.Http2Server):
+    """The side of a client."""
+
+
+class GrantingClient(_Granting, _http2.Http2Client):
+    """The side of an upstream."""
+
+
+_layers: WeakKeyDictionary[Client, list[layers.HttpLayer]] = WeakKeyDictionary()
+
+
+def register(layer: layers.HttpLayer) -> None:
+    """A layer whose streams are looked at by `has_room`. Call it once for each."""
+    _layers.setdefault(layer.context.client, []).append(layer)
+
+
+def grants(layer: layers.HttpLayer) -> CommandGenerator[None]:
+    """Give window for all that the other sides of a layer's streams have taken."""
+    for connection, side in list(layer.connections.items()):
+        if connection.alpn != b"h2" or not isinstance(spoken := _spoken(side), _Granting) or not spoken.h2_conn.owed:
+            continue
+        names = spoken.their_stream_id if isinstance(spoken, GrantingClient) else {}
+        taken = []
+        for number in spoken.h2_conn.owed:
+            stream = layer.streams.get(names.get(number, number))
+            if stream is None or _is_taken(layer, stream, from_client=connection is layer.context.client):
+                taken.append(number)
+        if taken:
+            yield from layer.event_to_child(side, Grant(taken))
+
+
+def has_room(client: Client, transport: Connection) -> bool:
+    """Whether what was read of a connection that carries HTTP/1 has gone on, so that more may be read."""
+    for layer in _layers.get(client, ()):
+        for stream in list(layer.streams.values()):
+            from_client = transport is client
+            if not from_client and transport_of(layer, stream.context.server) is not transport:
+                continue
+            if not _is_taken(layer, stream, from_client=from_client):
+                return False
+    return True
+
+
+def carries_h2(client: Client, transport: Connection) -> bool:
+    """Whether a connection's bytes are HTTP/2, which has windows of its own."""
+    if transport is client:
+        return client.alpn == b"h2"
+    return any(
+        connection.alpn == b"h2" and transport_of(layer, connection) is transport
+        for layer in _layers.get(client, ())
+        for connection in list(layer.connections)
+    )
+
+
+def transport_of(layer: layers.HttpLayer, connection: Connection) -> Connection:
+    """The connection that the engine knows: that to the next proxy, for one that leads through it."""
+    return cast("Connection", getattr(layer.connections.get(connection), "tunnel_connection", connection))
+
+
+def _is_taken(layer: layers.HttpLayer, stream: layers.HttpStream, *, from_client: bool) -> bool:
+    if stream.child_layer is not None:  # a tunnel, whose own layers see to it, or a WebSocket
+        return len(stream.child_layer._paused_event_queue) < _PIECES
+    to = stream.context.server if from_client else stream.context.client
+    waiting = _data(stream._paused_event_queue)
+    spoken = _spoken(layer.connections.get(to))
+    if isinstance(spoken, _Granting):
+        number: int | None = stream.stream_id
+        if isinstance(spoken, GrantingClient):
+            waiting += _data(spoken.stream_queue.get(stream.stream_id, ()))
+            number = spoken.our_stream_id.get(stream.stream_id)
+        waiting += spoken.h2_conn.waiting(number) if number is not None else 0
+    return waiting <= _AHEAD and not is_full(layer.context.client, transport_of(layer, to))
+
+
+def _data(queue: Iterable[events.Event]) -> int:
+    return sum(len(event.data) for event in queue if isinstance(event, RequestData | ResponseData))
+
+
+def _spoken(side: Layer | None) -> Layer | None:
+    """The layer that speaks HTTP, below those of TLS and of another proxy."""
+    for found in _below(side):
+        side = found
+    return side
+
+
+def _below(side: Layer | None) -> Iterator[Layer]:
+    while side is not None:
+        yield side
+        side = None if isinstance(side, layers.HttpStream) else getattr(side, "child_layer", None)

@@ -1,0 +1,148 @@
+"""How a proxy reads its connections: no faster than the other side takes, and everybody in turn.
+
+mitmproxy waits after each read until all that a client leads to has been written, so one that takes nothing holds up
+the others; and it reads whoever has something, so twenty uploads make everybody else wait for all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from mitmproxy.connection import Client, Connection
+from mitmproxy.proxy import events, mode_servers
+
+from addons.flow_end import FlowEnd
+
+FULL = 64 << 10  # bytes that wait for a connection before no more is written to it; asyncio's own mark
+_CONTROL = 8 << 20  # bytes that wait for a connection of HTTP/2 before it is not read either: it takes no answers
+_BULK = 16 << 10  # bytes of one read: who has more to say lets others speak first
+
+
+@dataclass
+class Drained(FlowEnd):
+    """Tells the layers of a client connection that one of its connections takes bytes again."""
+
+
+class Turns:
+    """Lets through one of those that wait in each round of the event loop."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._busy = False
+
+    async def take(self) -> None:
+        """Wait for a turn."""
+        loop = asyncio.get_running_loop()
+        if self._busy:
+            turn = loop.create_future()
+            self._waiting.append(turn)
+            await turn
+        else:
+            self._busy = True
+            loop.call_soon(self._next)
+
+    def _next(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                asyncio.get_running_loop().call_soon(self._next)
+                return
+        self._busy = False
+
+
+_turns = Turns()
+_handlers: WeakKeyDictionary[Client, Handler] = WeakKeyDictionary()
+
+
+def is_full(client: Client, transport: Connection) -> bool:
+    """Whether a connection has not taken what was written to it. If so, the layers are told when it has."""
+    handler = _handlers.get(client)
+    return handler is not None and handler.is_full(transport)
+
+
+class _Reader:
+    """Reads a connection when it has its turn and what was read before has gone on."""
+
+    def __init__(self, handler: Handler, connection: Connection, reader: asyncio.StreamReader) -> None:
+        self._handler, self._connection, self._reader = handler, connection, reader
+
+    async def read(self, most: int) -> bytes:
+        await self._handler.until_taken(self._connection)
+        data = await self._reader.read(most)
+        if len(data) >= _BULK:
+            await _turns.take()
+        return data
+
+
+class Handler(mode_servers.ProxyConnectionHandler):
+    """One client's connection, and those that it leads to."""
+
+    has_room: Callable[[Client, Connection], bool]
+    carries_h2: Callable[[Client, Connection], bool]
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)  # type: ignore[no-untyped-call]
+        self._moved = asyncio.Event()
+        self._draining: set[Connection] = set()
+        _handlers[self.client] = self
+
+    async def server_event(self, event: events.Event) -> None:
+        await super().server_event(event)
+        self._moved.set()
+
+    async def handle_connection(self, connection: Connection) -> None:
+        io = self.transports[connection]
+        if isinstance(io.reader, asyncio.StreamReader):
+            io.reader = _Reader(self, connection, io.reader)  # type: ignore[assignment]
+        await super().handle_connection(connection)
+
+    async def drain_writers(self) -> None:
+        """The reader waits, for those alone that its bytes go to."""
+
+    async def until_taken(self, connection: Connection) -> None:
+        """Wait until a connection may be read on."""
+        if type(self).carries_h2(self.client, connection):
+            if self._waits_for(connection) > _CONTROL:
+                await self._drain(connection)
+            return
+        others = [one for one in list(self.transports) if one is not connection]
+        for other in others if connection is self.client else [self.client]:
+            await self._drain(other)
+        while not type(self).has_room(self.client, connection):
+            self._moved.clear()
+            await self._moved.wait()
+
+    def is_full(self, transport: Connection) -> bool:
+        """Whether it takes nothing now; the layers are told when it does again."""
+        if self._waits_for(transport) <= FULL:
+            return False
+        if transport not in self._draining:
+            self._draining.add(transport)
+            asyncio.get_running_loop().create_task(self._tell_when_drained(transport))
+        return True
+
+    async def _tell_when_drained(self, transport: Connection) -> None:
+        await self._drain(transport)
+        self._draining.discard(transport)
+        await self.server_event(Drained(None, None))  # type: ignore[arg-type]
+
+    async def _drain(self, transport: Connection) -> None:
+        io = self.transports.get(transport)
+        if io is None or io.writer is None:
+            return
+        try:
+            await io.writer.drain()
+        except OSError as error:
+            if io.handler is not None:
+                io.handler.cancel(f"Error sending data: {error}")
+
+    def _waits_for(self, transport: Connection) -> int:
+        io = self.transports.get(transport)
+        written = getattr(io.writer, "transport", None) if io else None
+        return written.get_write_buffer_size() if written is not None else 0
