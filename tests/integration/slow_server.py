@@ -56,9 +56,7 @@ class Two:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
-        self._h2 = h2.connection.H2Connection(
-            h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
-        )
+        self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
         self._bodies: dict[int, asyncio.Queue[h2.events.DataReceived | None]] = {}
         self._moved = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()

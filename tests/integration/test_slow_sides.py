@@ -1,0 +1,114 @@
+"""A side that takes less than the other gives: bounded memory, and everybody else goes on.
+
+Source: RFC 9113, 5.2 (an HTTP/2 sender goes no further than its receiver's window; a receiver gives it as it takes) and
+10.5.1 (an intermediary that buffers without a limit can be made to run out of memory). curl is the client.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import world
+
+pytestmark = pytest.mark.docker
+
+READ, SPLICED = "slow.example.com", "spliced.example.com"
+LIMIT = 300  # MB of each proxy
+SERVER = Path(__file__).with_name("slow_server.py")
+
+
+@dataclass
+class Sides:
+    bottle: world.BottleUnderTest
+
+    def start(self, script: str) -> None:
+        """Run a script in the agent, beside what follows."""
+        world.docker("exec", "-d", "-u", "node", f"claude-bottle-agent-{self.bottle.name}", "bash", "-c", script)
+
+    def memory(self) -> dict[str, int]:
+        """The most that each proxy's process has had since it was started, in MB (proc(5), VmHWM)."""
+        look = "cat /proc/[0-9]*/status | grep VmHWM"
+        found = {}
+        for role in ("egress", "pipelock"):
+            said = world.docker("exec", f"claude-bottle-{role}-{self.bottle.name}", "sh", "-c", look)
+            found[role] = max(int(one) for one in re.findall(r"\d+", said)) // 1024
+        return found
+
+    def started(self) -> list[str]:
+        return [self.bottle.container_id(role) for role in ("egress", "pipelock")]
+
+
+@pytest.fixture(scope="module")
+def sides(internet: world.Internet, sidecar_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
+    name = f"{internet.container}-slow"
+    argv = ["create", "--name", name, "--label", f"{world.LABEL}=slow", "--network", internet.network, "--user", "0"]
+    argv += ["--network-alias", READ, "--network-alias", SPLICED, "--entrypoint", "/opt/proxy/bin/python"]
+    manifest: dict[str, Any] = {
+        "agent": {"memory": "1g", "apt": ["curl"]},
+        "egress": {"routes": [{"host": READ}, {"host": SPLICED}]},
+        "pipelock": {"upstream_roots": ["root.pem"], "passthrough": [SPLICED]},
+        "network": {"outside": internet.network},
+    }
+    try:
+        world.docker(*argv, sidecar_image, "/slow/server.py", "/slow/server.pem")
+        files = {"slow/server.py": SERVER.read_bytes(), "slow/server.pem": internet.leaf(READ, SPLICED)}
+        world.docker("cp", "-", f"{name}:/", stdin=world.tar(files))
+        world.docker("start", name)
+        with world.bottle(tmp_path_factory.mktemp("slow"), manifest, files={"root.pem": internet.ca}) as made:
+            made.up()
+            made.agent("truncate -s 400M ~/zeros; truncate -s 24M ~/some")
+            yield Sides(made)
+    finally:
+        world.docker("rm", "-f", "-v", name, check=False)
+
+
+@pytest.mark.parametrize("host", [READ, SPLICED])
+@pytest.mark.parametrize("spoken", ["--http2", "--http1.1"])
+def test_whoever_takes_a_download_slowly_takes_no_memory(sides: Sides, host: str, spoken: str) -> None:
+    started = sides.started()
+    for number in range(20):
+        sides.start(f"curl -sN {spoken} -m 14 https://{host}/events > ~/events{number}")
+    sides.start(f"curl -s {spoken} -m 14 --limit-rate 1k -o /dev/null https://{host}/big/1000")
+    time.sleep(9)
+    assert sides.bottle.curl(spoken, f"https://{host}/ok") == (200, "ok\n")
+    told = sides.bottle.agent("for n in $(seq 0 19); do tail -n 2 ~/events$n | head -n 1; done; rm ~/events*")
+    assert all(int(line.removeprefix("data: ")) > 25 for line in told.split("\n") if line), told
+    assert max(sides.memory().values()) < LIMIT, sides.memory()
+    assert sides.started() == started
+
+
+@pytest.mark.parametrize("host", [READ, SPLICED])
+@pytest.mark.parametrize("spoken", ["--http2", "--http1.1"])
+def test_whoever_takes_an_upload_slowly_takes_no_memory(sides: Sides, host: str, spoken: str) -> None:
+    started = sides.started()
+    sides.start(f"curl -s {spoken} -m 14 -T ~/zeros https://{host}/slow/5000000")
+    time.sleep(9)
+    assert sides.bottle.curl(spoken, f"https://{host}/ok") == (200, "ok\n")
+    assert max(sides.memory().values()) < LIMIT, sides.memory()
+    assert sides.started() == started
+
+
+@pytest.mark.parametrize("host", [READ, SPLICED])
+@pytest.mark.parametrize("spoken", ["--http2", "--http1.1"])
+def test_what_a_slow_side_takes_is_whole(sides: Sides, host: str, spoken: str) -> None:
+    size = 24 << 20
+    status, told = sides.bottle.curl(spoken, "-T", "/home/node/some", f"https://{host}/slow/8000000")
+    assert (status, json.loads(told)["length"]) == (200, size)
+    said = sides.bottle.agent(f"curl -s {spoken} -m 40 --limit-rate 8M https://{host}/big/24 | wc -c")
+    assert int(said) == size
+
+
+def test_one_slow_stream_holds_up_no_other_of_its_connection(sides: Sides) -> None:
+    """One client connection of HTTP/2 with an upload that is taken slowly and forty small requests."""
+    parts = " --next ".join(f"-s -o /dev/null -w '%{{http_code}} ' https://{READ}/ok" for _ in range(40))
+    slow = f"-s -m 12 -T ~/zeros https://{READ}/slow/100000 -o /dev/null -w 'slow '"
+    said = sides.bottle.agent(f"curl -Z --http2 {parts} --next {slow}")
+    assert said.count("200") == 40, said
+    assert said.index("slow") > said.rindex("200")
