@@ -179,6 +179,13 @@ def carries_h2(client: Client, transport: Connection) -> bool:
     )
 
 
+def buffered(client: Client) -> int:
+    """Bytes of all streams that wait for window of their other ends."""
+    sides = (_spoken(side) for layer in _layers.get(client, ()) for side in set(layer.connections.values()))
+    spoken = [side.h2_conn for side in sides if isinstance(side, _Granting)]
+    return sum(one.waiting(number) for one in spoken for number in list(one.stream_buffers))
+
+
 def transport_of(layer: layers.HttpLayer, connection: Connection) -> Connection:
     """The connection that the engine knows: that to the next proxy, for one that leads through it."""
     return cast("Connection", getattr(layer.connections.get(connection), "tunnel_connection", connection))

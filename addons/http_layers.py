@@ -36,13 +36,14 @@ from wsproto import extensions
 
 from addons import flow_windows, transports, websocket_frames
 from addons.error_page import error_page
-from addons.flow_end import ENDED, HOLD, FlowEnd
+from addons.flow_end import DISCARD, ENDED, HOLD, FlowEnd
 from addons.http1_framing import FramedClient, FramedServer
 from addons.http1_readers import StrictChunks
 from addons.http_heads import checked_h2_head, checked_head, unfit_answer
 from addons.request_target import known_length
 
 _HELD_WHEN_ANSWERED = 64 << 10  # bytes of a body that are waited for where an addon has answered its head already
+_MOST_DISCARDED = 300 << 20  # bytes: more than the longest body that a bottle holds (pipelock.dlp.max_body_mb)
 
 
 @dataclass
@@ -57,6 +58,7 @@ class Stream(layers.HttpStream):
 
     _is_over = False
     _has_upstream = False
+    _discarded = 0
     # Bytes that a body was told to have and has not had yet; None where nothing was told.
     _request_due: int | None = None
     _response_due: int | None = None
@@ -101,6 +103,11 @@ class Stream(layers.HttpStream):
             return False
         self.flow.metadata.pop(HOLD, None)
         yield RequestOverflowHook(self.flow)
+        if DISCARD in self.flow.metadata:
+            self.request_body_buf.clear()
+            return False
+        if HOLD in self.flow.metadata and not self.flow.request.stream:
+            return False  # there is room for more of it
         if self.flow.response or not self.flow.request.stream:
             self.flow.metadata[ENDED] = True  # nobody has said that it may pass in pieces
             self.request_body_buf.clear()
@@ -112,6 +119,14 @@ class Stream(layers.HttpStream):
         if self.client_state == self.state_stream_request_body:
             yield from self.client_state(RequestData(self.stream_id, body))
         return False
+
+    def state_consume_request_body(self, event: events.Event) -> CommandGenerator[None]:
+        if isinstance(event, RequestData) and DISCARD in self.flow.metadata:
+            self._discarded += len(event.data)
+            if self._discarded > _MOST_DISCARDED:
+                self.flow.metadata[ENDED] = True
+            return
+        yield from super().state_consume_request_body(event)
 
     def _unless_ended(
         self, handle: Callable[[Any], CommandGenerator[None]], event: events.Event
@@ -195,6 +210,7 @@ def install(part: str) -> None:
     page = partial(error_page, part)
     transports.Handler.has_room = staticmethod(flow_windows.has_room)
     transports.Handler.carries_h2 = staticmethod(flow_windows.carries_h2)
+    transports.Handler.buffered = staticmethod(flow_windows.buffered)
     replacements: tuple[tuple[Any, str, Any], ...] = (
         (layers, "HttpStream", Stream),
         (layers, "Http1Server", FramedServer),

@@ -19,6 +19,7 @@ _INSTEAD = {
     "token_missing": "the owner has to set the secret that the route names",
     "credential_ended": "try again without it",
     "too_large": "send it in smaller parts",
+    "busy": "try again, with fewer large requests at a time",
     "url_too_long": "send a shorter URL",
     "record_full": "the owner has to take the record over (python -m dashboard audit collect)",
     "no_route_table": _OWNER,

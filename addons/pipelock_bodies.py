@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 from mitmproxy import http
 
@@ -10,11 +13,24 @@ from addons import pipelock_core as core
 from addons.dlp import Dlp, Finding, StreamScan
 from addons.dlp_recent import Recent
 from addons.dlp_views import Unscannable
+from addons.held_budget import SMALL
 from addons.refusal import Refusal
 from addons.refuse import cut
 from addons.request import Decision, Outcome
 
 _IN_THREAD = 64 << 10  # bytes: larger bodies are looked at beside the event loop, so that streams go on
+
+
+_one_large = asyncio.Lock()
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+async def beside(size: int, look: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Look in a thread; at large bodies one after the other, because a look takes some times their memory."""
+    async with _one_large if size > SMALL else contextlib.nullcontext():
+        return await asyncio.to_thread(look, *args, **kwargs)
 
 
 async def inspect_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
@@ -35,7 +51,7 @@ async def _inspect(
     edges = decision.edges
     try:
         if len(body) > _IN_THREAD or encoding:
-            match = await asyncio.to_thread(dlp.look_at_body, body, kind, encoding, edges)
+            match = await beside(len(body), dlp.look_at_body, body, kind, encoding, edges)
         else:
             match = dlp.look_at_body(body, kind, encoding, edges)
         match = match or recent.look(dlp, edges)

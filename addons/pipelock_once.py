@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from mitmproxy import http
 from addons.dlp import Dlp
 from addons.dlp_verdict import Unscannable
 from addons.once import Once, digest_of
+from addons.pipelock_bodies import beside
 from addons.refusal import Refusal
 from addons.request import Decision
 
@@ -48,7 +48,7 @@ class PipelockOnce:
         if self._once.take(digest):
             decision.once = digest
             return None
-        places = await asyncio.to_thread(_places, dlp, request)
+        places = await beside(len(body), _places, dlp, request)
         if not places or sum(map(len, kept)) > _SHOWN:
             return refusal
         self._once.hold(

@@ -11,10 +11,10 @@ from typing import Any
 
 from mitmproxy import connection, http, tcp, udp
 
+from addons.body_room import BodyRoom
 from addons.decision_log import PRIVATE, log_allowed, log_unfinished
 from addons.egress_core import ALLOWED_PORTS
 from addons.fail_closed import fails_closed
-from addons.flow_end import HOLD
 from addons.hop_headers import check_trailers, end_to_end
 from addons.injection import MARK_HEADER
 from addons.open_flows import OpenFlows
@@ -37,7 +37,6 @@ from addons.request_target import (
 from addons.targets import check_target
 
 DECISION = "decision"  # key of a flow's metadata
-_REFUSED_BODY = 64 << 10  # bytes of a body without a length that are taken for an answer's sake
 _LONGEST_TARGET = 16 << 10  # letters
 _EXPIRY = 0.5  # seconds between two looks at whether the time of something that is open has ended
 
@@ -50,6 +49,7 @@ class ProxyAddon(ProxyRole):
         self._watcher = PolicyWatcher(self.part, file, self._narrow)
         self._tunnels = Tunnels()
         self._open = OpenFlows()
+        self._room = BodyRoom(self.part)
         self._narrowed = 0.0
 
     def running(self) -> None:
@@ -94,16 +94,18 @@ class ProxyAddon(ProxyRole):
         flow.metadata[PRIVATE] = self.private_part(decision.request or flow.request)
         length = known_length(flow.request) if has_content(flow.request) else 0
         if not decision.allows:
-            if length is None:
-                flow.metadata[HOLD] = _REFUSED_BODY
+            await self._room.take_refused(flow, decision, length)
             return refuse_large(flow, decision.refusal, length)
         held = self.held_bytes(decision)
-        if length is None and self.holds_unknown:
-            flow.metadata[HOLD] = held
-        elif length is None or length > held:
+        if (length is None and self.holds_unknown) or (length is not None and length <= held):
+            refusal = await self._room.take(flow, length, held)
+            if refusal is not None:
+                return decision.refuse(refusal)
+        else:
             refusal = await self.inspect_stream(flow, decision) or self.put_on_record(flow, decision)
             if refusal is not None:
                 flow.request.stream = False
+                self._room.discard(flow)
                 return decision.refuse(refusal)
         if flow.request.scheme == "https" and not flow.request.is_http2:
             flow.request.authority = ""  # the form for an origin; a proxy behind us sees CONNECT (RFC 9112, 3.2)
@@ -117,6 +119,9 @@ class ProxyAddon(ProxyRole):
         decision: Decision = flow.metadata[DECISION]
         if not decision.allows:
             return cut(flow, decision.refusal or self.refusal("too_large", "The request is refused."))
+        if self.holds_unknown and not self._room.has_more(flow, held := self.held_bytes(decision)):
+            refusal = await self._room.take_more(flow, held)
+            return decision.refuse(refusal) if refusal else None
         refusal = await self.inspect_stream(flow, decision) or self.put_on_record(flow, decision)
         if refusal is not None:
             decision.refuse(refusal)
@@ -168,8 +173,10 @@ class ProxyAddon(ProxyRole):
             self.rewrite_trailers(flow, flow.response.trailers)
         if flow.websocket is None and flow.request.timestamp_end is not None:
             self._open.remove(flow)
+            self._room.free(flow)
 
     def error(self, flow: http.HTTPFlow) -> None:
+        self._room.free(flow)
         self._open.remove(flow)
         self._note_unfinished(flow)
 
@@ -181,6 +188,7 @@ class ProxyAddon(ProxyRole):
             log_unfinished(flow, self.part, **self.about(decision))
 
     def websocket_end(self, flow: http.HTTPFlow) -> None:
+        self._room.free(flow)
         self._open.remove(flow)
 
     @fails_closed

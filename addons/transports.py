@@ -66,6 +66,12 @@ def is_full(client: Client, transport: Connection) -> bool:
     return handler is not None and handler.is_full(transport)
 
 
+def unsent(client: Client) -> int:
+    """Bytes that wait to be sent to a client or to where its connection leads."""
+    handler = _handlers.get(client)
+    return handler.unsent() if handler is not None else 0
+
+
 class _Reader:
     """Reads a connection when it has its turn and what was read before has gone on."""
 
@@ -85,6 +91,7 @@ class Handler(mode_servers.ProxyConnectionHandler):
 
     has_room: Callable[[Client, Connection], bool]
     carries_h2: Callable[[Client, Connection], bool]
+    buffered: Callable[[Client], int]
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)  # type: ignore[no-untyped-call]
@@ -117,6 +124,10 @@ class Handler(mode_servers.ProxyConnectionHandler):
         while not type(self).has_room(self.client, connection):
             self._moved.clear()
             await self._moved.wait()
+
+    def unsent(self) -> int:
+        """Bytes that wait for one of its connections."""
+        return sum(map(self._waits_for, list(self.transports))) + type(self).buffered(self.client)
 
     def is_full(self, transport: Connection) -> bool:
         """Whether it takes nothing now; the layers are told when it does again."""

@@ -112,3 +112,37 @@ def test_one_slow_stream_holds_up_no_other_of_its_connection(sides: Sides) -> No
     said = sides.bottle.agent(f"curl -Z --http2 {parts} --next {slow}")
     assert said.count("200") == 40, said
     assert said.index("slow") > said.rindex("200")
+
+
+def test_many_large_bodies_at_a_time_wait_and_no_part_ends(sides: Sides) -> None:
+    """Each of them is held whole by pipelock; chunked ones have no length that says so."""
+    started = sides.started()
+    sides.bottle.agent("head -c 19M /dev/urandom | base64 -w 0 | head -c 19M > ~/text")
+    for chunked in ("", "-H 'Transfer-Encoding: chunked'"):
+        one = f"curl -s --http1.1 {chunked} -m 80 -T ~/text -o /dev/null -w '%{{http_code}} ' https://{READ}/slow/0"
+        said = sides.bottle.agent(f"for n in $(seq 12); do {one} & done; wait", timeout=180).split()
+        assert said == ["200"] * 12, said
+    assert max(sides.memory().values()) < LIMIT, sides.memory()
+    assert sides.started() == started
+
+
+def test_twenty_streamed_uploads_and_small_requests_beside_them(sides: Sides) -> None:
+    started = sides.started()
+    sides.bottle.agent(
+        "head -c 50M /dev/urandom > ~/random; head -c 50M /dev/urandom | base64 -w 0 | head -c 50M > ~/text"
+    )
+    for number, kind in ((n, kind) for n in range(10) for kind in ("random", "text")):
+        out = f"-o /dev/null -w '%{{http_code}}' https://{READ}/slow/0 > ~/done{number}-{kind}"
+        sides.start(f"curl -s --http1.1 -m 160 -T ~/{kind} {out}")
+    time.sleep(2)
+    small = f"curl -s -m 20 -o /dev/null -w '%{{http_code}} ' https://{READ}/ok"
+    said = sides.bottle.agent(f"for n in $(seq 20); do {small}; done", timeout=180).split()
+    assert said == ["200"] * 20
+    for _ in range(160):
+        done = sides.bottle.agent("cat ~/done*")
+        if len(done) >= 60:
+            break
+        time.sleep(1)
+    assert done == "200" * 20
+    assert max(sides.memory().values()) < LIMIT, sides.memory()
+    assert sides.started() == started

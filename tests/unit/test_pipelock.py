@@ -16,6 +16,7 @@ from mitmproxy import http
 from mitmproxy.proxy import server_hooks
 from mitmproxy.test import taddons, tflow, tutils
 
+from addons.flow_end import HOLD
 from addons.once import MAX_HELD, Once, digest_of
 from addons.pipelock import Pipelock
 from addons.until import parse_until
@@ -207,6 +208,9 @@ def test_large_and_endless_bodies_are_scanned_as_streams(pipelock: Pipelock, mon
         made.request.headers["transfer-encoding"] = "chunked"
         go(pipelock, pipelock.requestheaders(made))
         assert made.request.stream is False  # held, until it is longer than what is held
+        go(pipelock, pipelock.request_overflow(made))
+        assert made.metadata[HOLD] == 1 << 20  # longer than its first bytes: there is room for all that is held
+        assert not made.request.stream
         go(pipelock, pipelock.request_overflow(made))
         out = [part for chunk in (b"one ", leak, b" two", b"") for part in made.request.stream(chunk)]  # type: ignore[operator]
         assert b"".join(out) == (b"" if leak else b"one  two")
