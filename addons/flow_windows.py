@@ -156,6 +156,15 @@ def grants(layer: layers.HttpLayer) -> CommandGenerator[None]:
             yield from layer.event_to_child(side, Grant(taken))
 
 
+def may_go_on(stream: layers.HttpStream) -> bool:
+    """Whether a stream may send more of a body: what it has sent was taken, or it has other things to see to."""
+    if stream._paused_event_queue:
+        return True
+    client = stream.context.client
+    layer = next((one for one in _layers.get(client, ()) if one.streams.get(stream.stream_id) is stream), None)
+    return layer is None or _is_taken(layer, stream, from_client=True)
+
+
 def has_room(client: Client, transport: Connection) -> bool:
     """Whether what was read of a connection that carries HTTP/1 has gone on, so that more may be read."""
     for layer in _layers.get(client, ()):

@@ -10,16 +10,18 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 from mitmproxy import flow as flows
 from mitmproxy import http
+from mitmproxy.connection import Connection
 from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events, mode_servers
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers import http as layers
 from mitmproxy.proxy.layers import websocket
 from mitmproxy.proxy.layers.http import _base, _http1, _http2
+from mitmproxy.proxy.layers.http._base import HttpEvent
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestData,
@@ -43,6 +45,7 @@ from addons.http_heads import checked_h2_head, checked_head, unfit_answer
 from addons.request_target import known_length
 
 _HELD_WHEN_ANSWERED = 64 << 10  # bytes of a body that are waited for where an addon has answered its head already
+_PIECE = 256 << 10  # bytes of a body that are sent before it is looked whether they were taken
 _MOST_DISCARDED = 300 << 20  # bytes: more than the longest body that a bottle holds (pipelock.dlp.max_body_mb)
 
 
@@ -116,8 +119,9 @@ class Stream(layers.HttpStream):
         body = bytes(self.request_body_buf)
         self.request_body_buf.clear()
         yield from self.start_request_stream()
-        if self.client_state == self.state_stream_request_body:
-            yield from self.client_state(RequestData(self.stream_id, body))
+        for start in range(0, len(body), _PIECE):
+            if self.client_state == self.state_stream_request_body:
+                yield from self.client_state(RequestData(self.stream_id, body[start : start + _PIECE]))
         return False
 
     def state_consume_request_body(self, event: events.Event) -> CommandGenerator[None]:
@@ -153,11 +157,24 @@ class Stream(layers.HttpStream):
                 if self._has_ended() and isinstance(command, (layers.SendHttp, commands.StartHook)):
                     generator.close()
                     break
-                reply = yield command
+                if isinstance(command, layers.SendHttp) and _is_long(command.event):
+                    reply = None
+                    yield from self._in_pieces(command.event, command.connection)
+                else:
+                    reply = yield command
                 if isinstance(command, websocket.WebsocketMessageHook) and command.flow.websocket:
                     del command.flow.websocket.messages[:-1]  # mitmproxy keeps all, to show them
         if self._has_ended():
             yield from self._end()
+
+    def _in_pieces(self, whole: RequestData, to: Connection) -> CommandGenerator[None]:
+        """Send a long piece of a body no faster than it is taken: else all of it waits once more, encrypted too."""
+        for start in range(0, len(whole.data), _PIECE):
+            if start and not flow_windows.may_go_on(self):
+                yield transports.RoomHook(partial(flow_windows.may_go_on, self))
+            if self._has_ended():
+                return
+            yield layers.SendHttp(RequestData(self.stream_id, whole.data[start : start + _PIECE]), to)
 
     def _has_ended(self) -> bool:
         made = getattr(self, "flow", None)
@@ -177,6 +194,10 @@ class Stream(layers.HttpStream):
         yield HttpErrorHook(self.flow)
         self.flow.live = False
         yield layers.DropStream(self.stream_id)
+
+
+def _is_long(event: HttpEvent) -> TypeGuard[RequestData]:
+    return isinstance(event, RequestData) and len(event.data) > _PIECE
 
 
 def _layer_that_ends(

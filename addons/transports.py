@@ -14,7 +14,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from mitmproxy.connection import Client, Connection
-from mitmproxy.proxy import events, mode_servers
+from mitmproxy.proxy import commands, events, mode_servers
 
 from addons.flow_end import FlowEnd
 
@@ -26,6 +26,13 @@ _BULK = 16 << 10  # bytes of one read: who has more to say lets others speak fir
 @dataclass
 class Drained(FlowEnd):
     """Tells the layers of a client connection that one of its connections takes bytes again."""
+
+
+@dataclass
+class RoomHook(commands.StartHook):
+    """A stream with a long body waits here until the side that it goes to has taken what is on its way."""
+
+    has_room: Callable[[], bool]
 
 
 class Turns:
@@ -103,6 +110,12 @@ class Handler(mode_servers.ProxyConnectionHandler):
         await super().server_event(event)
         self._moved.set()
 
+    async def handle_hook(self, hook: commands.StartHook) -> None:
+        if isinstance(hook, RoomHook):
+            await self._until(hook.has_room)
+        else:
+            await super().handle_hook(hook)
+
     async def handle_connection(self, connection: Connection) -> None:
         io = self.transports[connection]
         if isinstance(io.reader, asyncio.StreamReader):
@@ -121,7 +134,11 @@ class Handler(mode_servers.ProxyConnectionHandler):
         others = [one for one in list(self.transports) if one is not connection]
         for other in others if connection is self.client else [self.client]:
             await self._drain(other)
-        while not type(self).has_room(self.client, connection):
+        await self._until(lambda: type(self).has_room(self.client, connection))
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds; only what the layers do changes it."""
+        while not holds():
             self._moved.clear()
             await self._moved.wait()
 

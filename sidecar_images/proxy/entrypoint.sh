@@ -31,4 +31,7 @@ case $role in
     ;;
 esac
 
+# What a body took is given back when it has gone (mallopt(3)): by itself the C library keeps blocks of up to 32 MB for
+# the next one, once for each thread.
+export MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=1048576 MALLOC_TRIM_THRESHOLD_=8388608
 PYTHONPATH=/app exec python /app/proxy.py "$role" "$@" "confdir=$run/mitm"

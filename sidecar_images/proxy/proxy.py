@@ -25,7 +25,7 @@ sys.modules["mitmproxy.addons"] = _package
 from mitmproxy import master, options  # noqa: E402
 from mitmproxy.addons import core, disable_h2c, errorcheck, next_layer, proxyserver, tlsconfig  # noqa: E402
 
-from addons import fresh_leaves, http_layers  # noqa: E402
+from addons import fresh_leaves, give_back, http_layers  # noqa: E402
 from addons.revocation import Revocation  # noqa: E402
 
 
@@ -40,6 +40,7 @@ async def run(role: str, mode: str, port: int, settings: list[str]) -> None:
         next_layer.NextLayer(),
         *importlib.import_module(f"addons.{role}").addons,
         *fresh_leaves.addons,
+        *give_back.addons,
         tlsconfig.TlsConfig(),
         *Revocation.from_environment(),
         errorcheck.ErrorCheck(),
