@@ -48,6 +48,7 @@ class Flow:
     ) -> None:
         self._dlp, self._label, self._type, self._depth, self._coded = dlp, label, content_type, depth, coded
         self._pending, self._fresh, self._wanted = bytearray(), 0, WINDOW
+        self._seen = self._counted = self._run = 0  # of pending: looked at, counted, letters of base64 at its end
         self._before = b""  # the last bytes of what was looked through for what is packed
         self._fields: list[Fields] | None = None
         self._ends: dict[str, bytes] = {}  # of the fields' views
@@ -82,15 +83,23 @@ class Flow:
             raise FoundError(finding)
 
     def _read(self, last: bool) -> None:
-        data = bytes(self._pending)
-        run = 0 if last else len(data) - len(data.rstrip(_LETTERS))
-        if OVERLAP < run <= HELD:  # it is looked at when it is all there: half of an archive would look broken
-            data, keep = data[: len(data) - run], min(run + OVERLAP, len(data))
+        size = len(self._pending)
+        self._run = 0 if last else self._run_at_end()
+        if OVERLAP < self._run <= HELD:  # it is looked at when it is all there: half of an archive would look broken
+            until, keep = size - self._run, min(self._run + OVERLAP, size)
         else:
-            keep = 0 if last else min(OVERLAP, len(data))
-        self._look(stream_views(data, self._label, self._depth))
-        del self._pending[: len(self._pending) - keep]
+            until, keep = size, 0 if last else min(OVERLAP, size)
+        if last or until > self._seen:
+            self._look(stream_views(bytes(self._pending[:until]), self._label, self._depth))
+        del self._pending[: size - keep]
+        self._seen, self._counted, self._run = max(until - (size - keep), 0), keep, min(self._run, keep)
         self._wanted, self.clean = keep + WINDOW, self.size - keep
+
+    def _run_at_end(self) -> int:
+        """How many letters of base64 stand at the end; what was counted before is not looked at again."""
+        new = bytes(self._pending[self._counted :])
+        run = len(new) - len(new.rstrip(_LETTERS))
+        return run + self._run if run == len(new) else run
 
     def _join(self, fresh: bytes, last: bool) -> None:
         kind = self._type.partition(";")[0].strip().lower()
