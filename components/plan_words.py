@@ -65,10 +65,12 @@ def _of_host(here: Given) -> Iterator[tuple[str, str]]:
 
 def _reached(here: Given, ground: Ground, host: str, whole: bool) -> Iterator[tuple[str, str]]:
     sure = [path for path, unsure in paths(ground, host).items() if not unsure]
-    known = {(place.method, item) for place, rights in here.items() if not place.unsure for item in rights.items()}
+    known = {(p.path, p.method, item) for p, rights in here.items() if not p.unsure for item in rights.items()}
     by_rights: dict[tuple[bool, str, frozenset[tuple[Right, str]]], list[str]] = {}
     for place, rights in here.items():
-        left = frozenset(i for i in rights.items() if not (place.unsure and (place.method, i) in known))
+        # What is so of the path that a person would look under is said there.
+        over = max((one for one in sure if below(one, place.path)), key=len, default="") if place.unsure else None
+        left = frozenset(i for i in rights.items() if over is None or (over, place.method, i) not in known)
         if place.method and left:
             by_rights.setdefault((place.unsure, place.path, left), []).append(place.method)
     by_methods: dict[tuple[bool, frozenset[tuple[Right, str]], tuple[str, ...]], list[str]] = {}
