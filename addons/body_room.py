@@ -6,6 +6,7 @@ import asyncio
 
 from mitmproxy import http
 
+from addons.dlp_flow import HELD
 from addons.flow_end import DISCARD, HOLD
 from addons.held_budget import PATIENCE, STEP, HeldBudget
 from addons.refusal import Refusal
@@ -15,6 +16,7 @@ from addons.transports import unsent
 REFUSED_BODY = 64 << 10  # bytes of a body without a length that are taken for an answer's sake
 _SENT = 1 << 20  # bytes of a connection that may be on their way when its body counts as gone
 _LOOK = 0.5  # seconds
+_PATIENCE_OF_STREAMS = 300.0
 
 
 class BodyRoom:
@@ -39,6 +41,10 @@ class BodyRoom:
     def has_more(self, flow: http.HTTPFlow, most: int) -> bool:
         """Whether there is room for so much already."""
         return self._budget.size(flow.id) >= most
+
+    async def take_stream(self, flow: http.HTTPFlow) -> Refusal | None:
+        """Room for what is held of a body that passes in pieces. It has begun, so it waits longer."""
+        return await self._hold(flow, 2 * HELD, _PATIENCE_OF_STREAMS)
 
     async def take_refused(self, flow: http.HTTPFlow, decision: Decision, length: int | None) -> None:
         """A refused request is answered when it is whole; only what may be let through once is kept till then."""
@@ -72,10 +78,10 @@ class BodyRoom:
             await asyncio.sleep(_LOOK)
         self._budget.release(flow.id)
 
-    async def _hold(self, flow: http.HTTPFlow, size: int) -> Refusal | None:
-        if not size or await self._budget.hold(flow.id, size):
+    async def _hold(self, flow: http.HTTPFlow, size: int, patience: float = PATIENCE) -> Refusal | None:
+        if not size or await self._budget.hold(flow.id, size, patience):
             return None
         self.discard(flow)
         held = self._budget.held >> 20
-        message = f"{self._part} holds {held} MB of other requests' bodies and has had no room for {PATIENCE:.0f} s."
+        message = f"{self._part} holds {held} MB of other requests' bodies and has had no room for {patience:.0f} s."
         return Refusal(self._part, "busy", f"{message} Try again, with fewer uploads at a time.", 503)

@@ -20,6 +20,7 @@ class StreamScan:
     def __init__(self, dlp: Looking, content_encoding: str = "", content_type: str = "") -> None:
         self.verdict: Finding | Unscannable | None = None
         self.edges: list[bytes] = []
+        self.waiting = 0  # bytes that came and did not go on yet
         self._begin = self._end = b""
         self._held: list[tuple[list[int], bytes]] = []  # (where in each flow the chunk ends, the chunk as it came)
         self._decoders: list[Decoder] = []
@@ -49,6 +50,7 @@ class StreamScan:
         if chunk:
             self._push(chunk, 0)
             self._held.append(([flow.size for flow in self._flows], chunk))
+            self.waiting += len(chunk)
         else:
             for decoder in self._decoders:
                 decoder.finish()
@@ -74,8 +76,9 @@ class StreamScan:
             ready += 1
         chunks = [chunk for _, chunk in self._held[:ready]]
         del self._held[:ready]
+        self.waiting -= sum(map(len, chunks))
         if last:
             self.edges = [self._begin + b"\n" + self._end]
-        elif sum(len(chunk) for _, chunk in self._held) > 2 * HELD:
+        elif self.waiting > 2 * HELD:
             raise Unscannable("too_large_to_scan", "a body of which too much would have to be held")
         return chunks

@@ -13,6 +13,8 @@ from mitmproxy.proxy.events import MessageInjected
 
 # Keys of a flow's metadata, by which addons tell addons/http_layers.py something.
 ENDED = "ended"  # nothing more of it is sent
+# True: what is looked at in pieces holds much of them, and has to ask for room (`request_room`); False: it has asked.
+LONG_WAIT = "long wait"
 DISCARD = "discard"  # its body is read to its end, and nothing of it is kept
 HOLD = "hold"  # bytes of a body without a length that are held before `request_overflow` is called
 

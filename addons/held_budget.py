@@ -12,7 +12,7 @@ from collections import deque
 SMALL = 1 << 20  # bytes: bodies up to here have a pool of their own
 STEP = 256 << 10  # bytes that are held of a body without a length before it counts as a large one
 PATIENCE = 30.0  # seconds that a request waits; clients wait longer for an answer
-_SMALL_POOL = 32 << 20
+SMALL_POOL = 32 << 20
 LARGE_POOL = 64 << 20  # bytes, at least; a body of the longest kind that is held always fits
 
 
@@ -55,7 +55,7 @@ class HeldBudget:
     """What each flow holds, by its id."""
 
     def __init__(self) -> None:
-        self._small, self._large = _Pool(_SMALL_POOL), _Pool(LARGE_POOL)
+        self._small, self._large = _Pool(SMALL_POOL), _Pool(LARGE_POOL)
         self._held: dict[str, list[tuple[_Pool, int]]] = {}
 
     @property

@@ -38,7 +38,7 @@ from wsproto import extensions
 
 from addons import flow_windows, transports, websocket_frames
 from addons.error_page import error_page
-from addons.flow_end import DISCARD, ENDED, HOLD, FlowEnd
+from addons.flow_end import DISCARD, ENDED, HOLD, LONG_WAIT, FlowEnd
 from addons.http1_framing import FramedClient, FramedServer
 from addons.http1_readers import StrictChunks
 from addons.http_heads import checked_h2_head, checked_head, unfit_answer
@@ -52,6 +52,13 @@ _MOST_DISCARDED = 300 << 20  # bytes: more than the longest body that a bottle h
 @dataclass
 class RequestOverflowHook(commands.StartHook):
     """A body without a length is longer than what is held of it: from now on it passes in pieces, or not at all."""
+
+    flow: http.HTTPFlow
+
+
+@dataclass
+class RequestRoomHook(commands.StartHook):
+    """A body that passes in pieces is to be held to some length, until it can be looked at."""
 
     flow: http.HTTPFlow
 
@@ -72,8 +79,12 @@ class Stream(layers.HttpStream):
         if isinstance(event, RequestHeaders):
             event.request.has_content = not event.end_stream
             self._request_due = None if event.end_stream else known_length(event.request)
-        elif isinstance(event, RequestData) and self._request_due is not None:
-            self._request_due -= len(event.data)
+        elif isinstance(event, RequestData):
+            if self._request_due is not None:
+                self._request_due -= len(event.data)
+            if self.flow.metadata.get(LONG_WAIT):
+                self.flow.metadata[LONG_WAIT] = False
+                yield RequestRoomHook(self.flow)
         elif isinstance(event, RequestEndOfMessage) and self._request_due:
             # The h2 library does not look where trailers end a message (RFC 9113, 8.1.1).
             self.flow.metadata[ENDED] = True

@@ -13,7 +13,8 @@ from addons import pipelock_core as core
 from addons.dlp import Dlp, Finding, StreamScan
 from addons.dlp_recent import Recent
 from addons.dlp_views import Unscannable
-from addons.held_budget import SMALL
+from addons.flow_end import LONG_WAIT
+from addons.held_budget import SMALL, STEP
 from addons.refusal import Refusal
 from addons.refuse import cut
 from addons.request import Decision, Outcome
@@ -71,6 +72,8 @@ def stream_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow, decision: Decisio
         if ended:
             return []
         ready = scan.feed(chunk)
+        if scan.waiting > STEP:
+            flow.metadata.setdefault(LONG_WAIT, True)
         verdict = scan.verdict
         if verdict is None and not chunk:
             try:

@@ -129,6 +129,14 @@ class ProxyAddon(ProxyRole):
         return None
 
     @fails_closed
+    async def request_room(self, flow: http.HTTPFlow) -> None:
+        """More of a body that passes in pieces is held than counts as little."""
+        refusal = await self._room.take_stream(flow)
+        if refusal is not None:
+            flow.metadata[DECISION].refuse(refusal)
+            cut(flow, refusal)
+
+    @fails_closed
     async def request(self, flow: http.HTTPFlow) -> None:
         # A body that passes in pieces is inspected to its end, also where the upstream has answered already.
         if (flow.response and not flow.request.stream) or flow.error or not flow.live:

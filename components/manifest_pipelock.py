@@ -27,7 +27,9 @@ class DlpConfig(Strict):
     seed_phrases: bool = Field(
         True, description="Look for BIP-39 seed phrases; off when a route targets api.anthropic.com."
     )
-    max_body_mb: int = Field(20, ge=1, le=256, description="Larger bodies are scanned as a stream.")
+    max_body_mb: int = Field(
+        20, ge=1, le=256, description="Larger bodies are scanned as a stream; pipelock's memory follows."
+    )
 
 
 class AllowedHost(Strict):

@@ -14,7 +14,7 @@ from components.drift import Drift
 from components.live import SIDECARS
 from components.manifest import Manifest
 from components.naming import docker_name
-from components.pipelock_config import render
+from components.pipelock_config import pipelock_memory, render
 from components.policy_push import PolicyPush, PolicyPushArgs
 
 PIPELOCK_HOSTNAME = "pipelock"
@@ -74,7 +74,7 @@ class Pipelock(pulumi.ComponentResource):
                 stack=args.stack,
                 image=args.image if args.image is not None else self._upstream(name, config.image or ""),
                 networks=self.networks,
-                memory=512,
+                memory=pipelock_memory(config.dlp.max_body_mb),
                 files=files,
                 env={"REVOCATION_LISTS": _REVOKED} if args.revoked and builtin else {},
                 owner=owner,

@@ -6,10 +6,12 @@ Only keys that the upstream engine knows (its 2.3 line refuses others); `builtin
 from __future__ import annotations
 
 import io
+import math
 from typing import Any
 
 from ruamel.yaml import YAML
 
+from addons.held_budget import LARGE_POOL, SMALL_POOL
 from addons.hosts import INTERNAL_NETWORKS, any_match
 from addons.injection import CREDENTIAL_HEADERS, auth_header
 from components.manifest import EgressConfig, EgressRoute, Manifest
@@ -20,6 +22,14 @@ PIPELOCK_PORT = 8888
 ANTHROPIC = "api.anthropic.com"
 _MANY = 1_000_000  # the upstream engine takes 0 for its default, so "no limit" is a large number
 _DAY = 86_400
+_AT_REST = 100  # MB
+
+
+def pipelock_memory(max_body_mb: int) -> int:
+    """MB of the container: what addons/held_budget.py lets it hold, and a body's 2.5 times while it is looked at."""
+    held = (LARGE_POOL >> 20) + (SMALL_POOL >> 20)
+    needed = _AT_REST + max(held, max_body_mb + (SMALL_POOL >> 20)) + 2.5 * max_body_mb
+    return max(512, math.ceil(1.2 * needed))
 
 
 def pipelock_route_hosts(config: EgressConfig) -> list[str]:

@@ -13,6 +13,7 @@ from components.copies import WorkspaceCopy
 from components.engine import Engine, EngineError, Part
 from components.errors import NOT_SHOWN, Finding
 from components.manifest import Manifest
+from components.pipelock_config import pipelock_memory
 
 # The engine that everything here was tried on; older ones lack options that the networks need.
 OLDEST_ENGINE = (20, 10)
@@ -107,6 +108,10 @@ def _memory(manifest: Manifest, info: dict[str, object], available: int | None, 
     total = int(str(info.get("MemTotal") or 0)) >> 20
     if 0 < total < megabytes(manifest.agent.memory):
         yield Finding("agent.memory", manifest.agent.memory, f"the engine's machine has {total} MB in all")
+    needed = pipelock_memory(manifest.pipelock.dlp.max_body_mb)
+    if 0 < total < needed:
+        message = f"pipelock needs {needed} MB to hold such a body and look at it; the engine's machine has {total} MB"
+        yield Finding("pipelock.dlp.max_body_mb", str(manifest.pipelock.dlp.max_body_mb), message)
     if not running and available is not None and available < _MEMORY_TO_START:
         message = f"{available} MB of memory are free, {_MEMORY_TO_START} MB are needed; stop something first"
         yield Finding("engine", NOT_SHOWN, message)
