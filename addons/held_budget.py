@@ -13,7 +13,7 @@ SMALL = 1 << 20  # bytes: bodies up to here have a pool of their own
 STEP = 256 << 10  # bytes that are held of a body without a length before it counts as a large one
 PATIENCE = 30.0  # seconds that a request waits; clients wait longer for an answer
 SMALL_POOL = 32 << 20
-LARGE_POOL = 64 << 20  # bytes, at least; a body of the longest kind that is held always fits
+LARGE_POOL = 48 << 20  # bytes, at least; a body of the longest kind that is held always fits
 
 
 class _Pool:

@@ -31,6 +31,8 @@ async def answer(path: str) -> AsyncIterator[bytes]:
             yield f"data: {number}\n\n".encode()
             number += 1
             await asyncio.sleep(0.2)
+    elif what == "never":
+        await asyncio.Event().wait()
     else:
         yield b"ok\n"
 
