@@ -11,7 +11,6 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
-from weakref import WeakKeyDictionary
 
 from h2.events import Event, StreamEnded, StreamReset
 from h2.exceptions import H2Error
@@ -24,7 +23,7 @@ from mitmproxy.proxy.layers.http import _http2
 from mitmproxy.proxy.layers.http._events import RequestData, ResponseData
 from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
 
-from addons.transports import is_full
+from addons.transports import is_full, layers_of
 
 WINDOW = 65_535  # bytes, what a stream begins with; the protocol's own
 _LARGEST = 4 << 20  # bytes: what the window of a stream grows to while the other side keeps up
@@ -133,12 +132,9 @@ class GrantingClient(_Granting, _http2.Http2Client):
     """The side of an upstream."""
 
 
-_layers: WeakKeyDictionary[Client, list[layers.HttpLayer]] = WeakKeyDictionary()
-
-
 def register(layer: layers.HttpLayer) -> None:
     """A layer whose streams are looked at by `has_room`. Call it once for each."""
-    _layers.setdefault(layer.context.client, []).append(layer)
+    layers_of(layer.context.client).append(layer)
 
 
 def grants(layer: layers.HttpLayer) -> CommandGenerator[None]:
@@ -161,13 +157,13 @@ def may_go_on(stream: layers.HttpStream) -> bool:
     if stream._paused_event_queue:
         return True
     client = stream.context.client
-    layer = next((one for one in _layers.get(client, ()) if one.streams.get(stream.stream_id) is stream), None)
+    layer = next((one for one in layers_of(client) if one.streams.get(stream.stream_id) is stream), None)
     return layer is None or _is_taken(layer, stream, from_client=True)
 
 
 def has_room(client: Client, transport: Connection) -> bool:
     """Whether what was read of a connection that carries HTTP/1 has gone on, so that more may be read."""
-    for layer in _layers.get(client, ()):
+    for layer in layers_of(client):
         for stream in list(layer.streams.values()):
             from_client = transport is client
             if not from_client and transport_of(layer, stream.context.server) is not transport:
@@ -183,14 +179,14 @@ def carries_h2(client: Client, transport: Connection) -> bool:
         return client.alpn == b"h2"
     return any(
         connection.alpn == b"h2" and transport_of(layer, connection) is transport
-        for layer in _layers.get(client, ())
+        for layer in layers_of(client)
         for connection in list(layer.connections)
     )
 
 
 def buffered(client: Client) -> int:
     """Bytes of all streams that wait for window of their other ends."""
-    sides = (_spoken(side) for layer in _layers.get(client, ()) for side in set(layer.connections.values()))
+    sides = (_spoken(side) for layer in layers_of(client) for side in set(layer.connections.values()))
     spoken = [side.h2_conn for side in sides if isinstance(side, _Granting)]
     return sum(one.waiting(number) for one in spoken for number in list(one.stream_buffers))
 

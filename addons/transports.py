@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakValueDictionary
 
 from mitmproxy.connection import Client, Connection
 from mitmproxy.proxy import commands, events, mode_servers
@@ -64,18 +64,24 @@ class Turns:
 
 
 _turns = Turns()
-_handlers: WeakKeyDictionary[Client, Handler] = WeakKeyDictionary()
+_handlers: WeakValueDictionary[str, Handler] = WeakValueDictionary()  # by the id of the client
 
 
 def is_full(client: Client, transport: Connection) -> bool:
     """Whether a connection has not taken what was written to it. If so, the layers are told when it has."""
-    handler = _handlers.get(client)
+    handler = _handlers.get(client.id)
     return handler is not None and handler.is_full(transport)
+
+
+def layers_of(client: Client) -> list[Any]:
+    """The layers with streams of a client's connection; a list that may be added to."""
+    handler = _handlers.get(client.id)
+    return handler.http_layers if handler is not None else []
 
 
 def unsent(client: Client) -> int:
     """Bytes that wait to be sent to a client or to where its connection leads."""
-    handler = _handlers.get(client)
+    handler = _handlers.get(client.id)
     return handler.unsent() if handler is not None else 0
 
 
@@ -104,7 +110,8 @@ class Handler(mode_servers.ProxyConnectionHandler):
         super().__init__(*args)  # type: ignore[no-untyped-call]
         self._moved = asyncio.Event()
         self._draining: set[Connection] = set()
-        _handlers[self.client] = self
+        _handlers[self.client.id] = self
+        self.http_layers: list[Any] = []  # that have streams, for addons/flow_windows.py
 
     async def server_event(self, event: events.Event) -> None:
         await super().server_event(event)
@@ -142,7 +149,13 @@ class Handler(mode_servers.ProxyConnectionHandler):
             self._moved.clear()
             await self._moved.wait()
 
-    def unsent(self) -> int:
+    def layers_of(client: Client) -> list[Any]:
+    """The layers with streams of a client's connection; a list that may be added to."""
+    handler = _handlers.get(client.id)
+    return handler.http_layers if handler is not None else []
+
+
+def unsent(self) -> int:
         """Bytes that wait for one of its connections."""
         return sum(map(self._waits_for, list(self.transports))) + type(self).buffered(self.client)
 
