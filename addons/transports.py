@@ -149,13 +149,7 @@ class Handler(mode_servers.ProxyConnectionHandler):
             self._moved.clear()
             await self._moved.wait()
 
-    def layers_of(client: Client) -> list[Any]:
-    """The layers with streams of a client's connection; a list that may be added to."""
-    handler = _handlers.get(client.id)
-    return handler.http_layers if handler is not None else []
-
-
-def unsent(self) -> int:
+    def unsent(self) -> int:
         """Bytes that wait for one of its connections."""
         return sum(map(self._waits_for, list(self.transports))) + type(self).buffered(self.client)
 
