@@ -49,6 +49,16 @@ class TokenMask:
         # Made when an answer comes, because a mask that looks at requests alone needs none.
         return RunScanner(self._spellings)
 
+    def build(self) -> None:
+        """Make what an answer needs, too, now and not when the first one comes."""
+        _ = self._runs
+
+    def compile(self) -> None:
+        """Make the searches that are there fast. From another thread, for it takes long, while this is in use."""
+        self._whole.compile()
+        if "_runs" in self.__dict__:
+            self._runs.compile()
+
     def found_in(self, data: bytes) -> bool:
         """True if a whole token is in there, in any spelling."""
         return any(self._whole.spans(view) for _, part in self._parts(data) for view in views(part))

@@ -2,9 +2,8 @@
 
 A search for hundreds of runs takes longer the more letters of one are right, and an upstream that echoes makes that a
 way to read a token letter by letter. So no letter is compared here: the bytes are cut into blocks, at every place, and
-each block is encrypted for itself with a key of this process (AES as a pseudorandom permutation); so are the blocks of
-the secrets, and encrypted ones are looked for. A block with one letter wrong is as far from a secret's as any other.
-Only where all letters of a block are right, 12 of the secret, is more looked at.
+encrypted blocks are looked for (addons/token_blocks.py). Only where all letters of a block are right, 12 of the secret,
+is more looked at.
 
 Found are runs of 12 letters as they are, of 16 letters of base64 (12 or 13 of the secret) and 32 digits of hex (16), in
 data of any length. Only where letters of a secret's kind stand in a row of 12 is looked at all, so ordinary text costs
@@ -13,30 +12,25 @@ little; what is letters alone costs some ten times as much.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import string
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
-import hyperscan
 import pybase64
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from addons.dlp_scanner import Scanner
+from addons.token_blocks import BLOCK, BlockSearch
 from addons.token_spellings import Spelling
 from addons.token_wrapped import Span
 
-_BLOCK = 16  # bytes, AES
 _PLAIN = 12  # letters that base64 makes a block of
 _SMALL = re.compile(rb"[0-9a-f]*\Z|[0-9A-F]*\Z")  # few kinds of letters: 16 make a block, as 12 can be tried through
 _MOST = 512  # blocks that are found in one piece, and looked at one by one
 _MOST_ROWS = 1024  # in one view; what comes after them is looked at as one
 
 _PIECE = 16 << 10  # bytes that are looked at in one go: their blocks fit into a processor's cache
-_OVERLAP = 2 * _BLOCK  # bytes, the longest block
+_OVERLAP = 2 * BLOCK  # bytes, the longest block
 
 # Letters of base64, among which all others of usual tokens are; and those that a token may have beside them.
 _BASE64 = frozenset((string.ascii_letters + string.digits + "+/-_").encode())
@@ -44,6 +38,7 @@ _OTHER = frozenset(string.punctuation.encode()).difference(_BASE64)
 _ROW = b"x" * _PLAIN
 
 _Place = tuple[int, int]  # first byte, letters a block
+_Way = tuple[int, bytes, int, int]  # letters a block; a spelling, and where in it a run begins and ends
 _Match = tuple[int, int, int, bytes]  # a span, where in the spelling it begins, the spelling
 
 
@@ -51,29 +46,28 @@ class RunScanner:
     """Looks for every block of the cores; what it finds is as long as data and secret agree around it."""
 
     def __init__(self, spellings: Iterable[Spelling]) -> None:
-        self._cipher = Cipher(algorithms.AES(os.urandom(16)), modes.ECB()).encryptor()  # noqa: S305 - as said above
         # The base64 of 12 letters may be 16 letters of the secret's base64 as well: both then, by how the data was cut.
-        blocks: dict[bytes, dict[int, tuple[Spelling, int, int]]] = {}
+        blocks: dict[bytes, tuple[_Way, ...]] = {}
         for spelling in sorted(set(spellings), key=lambda spelling: len(spelling.text), reverse=True):
             for start, end in _blocks(spelling):
-                part, size = spelling.text[start:end], min(end - start, _BLOCK)
+                part, size = spelling.text[start:end], min(end - start, BLOCK)
                 block = pybase64.b64encode(part) if size == _PLAIN else part
-                blocks.setdefault(block, {}).setdefault(size, (spelling, start, end))
-        self._blocks = [(len(block), ways) for block, ways in blocks.items()]
-        needles = [
-            (number, b"".join(b"\\x%02x" % byte for byte in self._cipher.update(block)))
-            for number, block in enumerate(blocks)
-        ]
-        self._scanner = Scanner(needles) if needles else None
-        letters = frozenset(
-            byte for _, ways in self._blocks for way, start, end in ways.values() for byte in way.text[start:end]
-        )
+                known = blocks.get(block, ())
+                if not any(way[0] == size for way in known):
+                    blocks[block] = (*known, (size, spelling.text, start, end))
+        self._ways = list(blocks.values())
+        self._search = BlockSearch(blocks)
+        letters = frozenset(b"".join({text[start:end] for ways in self._ways for _, text, start, end in ways}))
         kind = _BASE64 | letters | (frozenset() if letters.isdisjoint(_OTHER) else _OTHER)
         self._kinds = bytes(_ROW[0] if byte in kind else 0x20 for byte in range(256))
 
+    def compile(self) -> None:
+        """Make the search fast, from another thread."""
+        self._search.compile()
+
     def spans(self, view: bytes) -> list[Span]:
         """Where runs of a secret begin and end. All of the view, if it holds more of them than anybody would send."""
-        if self._scanner is None or not (rows := self._rows(view)):
+        if not self._search or not (rows := self._rows(view)):
             return []
         # No secret holds what stands between the rows, so no block of one is found over two of them.
         text = b"\n".join([view[start:end] for start, end in rows])
@@ -101,30 +95,21 @@ class RunScanner:
 
     def _matches(self, text: bytes, begin: int) -> list[_Match] | None:
         """What is found in a piece of the text, which begins at `begin`. None if it is more than anybody would send."""
-        assert self._scanner is not None  # noqa: S101
         places: list[_Place] = []
         ends: list[int] = []
-        hits: list[tuple[int, int]] = []
-        blocks = b"".join(_blocks_of(text, places, ends))
-
-        def found(number: int, _: int, end: int, *__: object) -> bool:
-            hits.append((end, number))
-            return len(hits) > _MOST
-
-        with contextlib.suppress(hyperscan.ScanTerminated):
-            self._scanner.scan(self._cipher.update(blocks), found)
+        hits = self._search.ends(b"".join(_blocks_of(text, places, ends)), _MOST)
         if len(hits) > _MOST:
             return None
         out: list[_Match] = []
         for end, number in hits:
-            length, ways = self._blocks[number]
-            which = bisect_right(ends, end - length)
-            first, size = places[which]
-            at = end - length - (ends[which - 1] if which else 0)
-            if size in ways and at % _BLOCK == 0:
-                spelling, inside, after = ways[size]
-                start = begin + first + at // _BLOCK * size
-                out.append((start, start + after - inside, inside, spelling.text))
+            for size, spelled, inside, after in self._ways[number]:
+                first_block = end - max(BLOCK, after - inside)
+                which = bisect_right(ends, first_block)
+                first, cut = places[which]
+                if cut == size:
+                    at = first_block - (ends[which - 1] if which else 0)
+                    start = begin + first + at // BLOCK * size
+                    out.append((start, start + after - inside, inside, spelled))
         return out
 
 
@@ -152,7 +137,7 @@ def grown(view: bytes, text: bytes, start: int, end: int, inside: int) -> Span:
 
 def _blocks(spelling: Spelling) -> Iterator[tuple[int, int]]:
     for start, end in spelling.cores if spelling.runs else ():
-        length = _BLOCK * (2 if spelling.digits else 1)
+        length = BLOCK * (2 if spelling.digits else 1)
         if spelling.plain and not _SMALL.match(spelling.text[start:end]):
             length = _PLAIN
         for at in range(start, end - length + 1):
@@ -167,12 +152,12 @@ def _blocks_of(text: bytes, places: list[_Place], ends: list[int]) -> Iterator[b
         for group in range(4):
             places.append((first + 3 * group, _PLAIN))
             yield _cut(whole, 4 * group, ends)
-    for first in range(_BLOCK):
-        places.append((first, _BLOCK))
+    for first in range(BLOCK):
+        places.append((first, BLOCK))
         yield _cut(text, first, ends)
 
 
 def _cut(text: bytes, at: int, ends: list[int]) -> bytes:
-    part = text[at : at + max(0, len(text) - at) // _BLOCK * _BLOCK]
+    part = text[at : at + max(0, len(text) - at) // BLOCK * BLOCK]
     ends.append((ends[-1] if ends else 0) + len(part))
     return part

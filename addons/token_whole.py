@@ -1,9 +1,8 @@
 """Finds whole spelled secrets in bytes, so that no one can tell by the time how much of one is nearly right. Pure.
 
 A search for a text compares its last letters first, so its time tells them. Here no letter of a secret is compared:
-the bytes are cut into blocks, each is encrypted for itself with a key of this process (AES as a pseudorandom
-permutation), and the encrypted blocks of the secret's core are looked for. A block with one letter wrong is as far from
-a secret's as any other. Only where a whole block of the core is right, 16 letters, is the rest looked at.
+the bytes are cut into blocks, and encrypted blocks of the secret's core are looked for (addons/token_blocks.py). Only
+where a whole block of the core is right, 16 letters, is the rest looked at.
 
 The bytes are cut once, not at every place: a core of 31 letters holds a whole block of 16 wherever the cuts are, so
 its 16 blocks are looked for. Shorter cores need shorter blocks and more cuts (see _CUTS).
@@ -13,24 +12,20 @@ from __future__ import annotations
 
 import binascii
 import hmac
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import pybase64
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from addons.dlp_scanner import Scanner
 from addons.injection import MIN_TOKEN_LENGTH
+from addons.token_blocks import BLOCK, BlockSearch
 from addons.token_spellings import Spelling
 from addons.token_wrapped import Span, squeeze
-
-_BLOCK = 16  # bytes, AES
 
 
 @dataclass(frozen=True)
 class _Cut:
-    """letters: of a block. step: from one to the next. encode: makes _BLOCK bytes of every `letters`."""
+    """letters: of a block. step: from one to the next. encode: makes BLOCK bytes of every `letters`."""
 
     letters: int
     step: int
@@ -56,17 +51,19 @@ class WholeScanner:
     """Looks for whole secrets in every spelling."""
 
     def __init__(self, ways: Iterable[Spelling]) -> None:
-        cipher = Cipher(algorithms.AES(os.urandom(_BLOCK)), modes.ECB()).encryptor()  # noqa: S305 - as said above
         needles = [needle for way in sorted(set(ways), key=lambda way: way.text) for needle in _needles(way)]
         texts = {(text, caseless) for text, caseless, _ in needles}
         self.longest = max((len(text) for text, _ in texts), default=0)
         self.letters = frozenset(b"".join(text + text.upper() if caseless else text for text, caseless in texts))
-        self._searches = [
-            search
-            for caseless in (True, False)
-            for cut in _CUTS
-            if (search := _Search(cut, cipher.update, caseless, [(t, c) for t, less, c in needles if less is caseless]))
-        ]
+        by_cut: dict[tuple[bool, _Cut], list[tuple[bytes, Span]]] = {}
+        for text, caseless, core in dict.fromkeys(needles):
+            by_cut.setdefault((caseless, _cut_for(core[1] - core[0])), []).append((text, core))
+        self._searches = [_Search(cut, caseless, some) for (caseless, cut), some in by_cut.items()]
+
+    def compile(self) -> None:
+        """Make the search fast, from another thread."""
+        for search in self._searches:
+            search.blocks.compile()
 
     def spans(self, view: bytes) -> list[Span]:
         """Where whole secrets begin and end."""
@@ -76,27 +73,17 @@ class WholeScanner:
 class _Search:
     """Whole secrets whose cores have the length for one way to cut."""
 
-    def __init__(
-        self, cut: _Cut, encrypt: Callable[[bytes], bytes], caseless: bool, needles: list[tuple[bytes, Span]]
-    ) -> None:
-        self._cut, self._encrypt, self._caseless = cut, encrypt, caseless
-        blocks: dict[bytes, set[_Way]] = {}
+    def __init__(self, cut: _Cut, caseless: bool, needles: list[tuple[bytes, Span]]) -> None:
+        self._cut, self._caseless = cut, caseless
+        blocks: dict[bytes, tuple[_Way, ...]] = {}
         for text, (start, end) in needles:
-            if _cut_for(end - start) is cut:
-                for at in range(end - cut.needs, end - cut.letters + 1):
-                    blocks.setdefault(text[at : at + cut.letters], set()).add((text, at))
+            for at in range(end - cut.needs, end - cut.letters + 1):
+                block = cut.encode(text[at : at + cut.letters])
+                blocks[block] = (*blocks.get(block, ()), (text, at))
         self._ways = list(blocks.values())
-        expressions = [
-            (number, b"".join(b"\\x%02x" % byte for byte in encrypt(cut.encode(block))))
-            for number, block in enumerate(blocks)
-        ]
-        self._scanner = Scanner(expressions) if expressions else None
-
-    def __bool__(self) -> bool:
-        return bool(self._ways)
+        self.blocks = BlockSearch(blocks)
 
     def spans(self, view: bytes) -> set[Span]:
-        assert self._scanner is not None  # noqa: S101
         data = view.lower() if self._caseless else view
         letters = self._cut.letters
         out: set[Span] = set()
@@ -104,19 +91,13 @@ class _Search:
             whole = (len(data) - first) // letters * letters
             if whole <= 0:
                 break
-            hits: list[tuple[int, int]] = []
-            self._scanner.scan(
-                self._encrypt(self._cut.encode(data[first : first + whole])),
-                lambda number, _, end, *__, hits=hits: hits.append((end, number)),
-            )
-            for end, number in hits:
-                if end % _BLOCK == 0:
-                    block = first + (end // _BLOCK - 1) * letters
-                    out.update(_there(data, block, self._ways[number]))
+            for end, number in self.blocks.ends(self._cut.encode(data[first : first + whole])):
+                block = first + (end // BLOCK - 1) * letters
+                out.update(_there(data, block, self._ways[number]))
         return out
 
 
-def _there(data: bytes, block: int, ways: set[_Way]) -> Iterable[Span]:
+def _there(data: bytes, block: int, ways: Iterable[_Way]) -> Iterable[Span]:
     for text, at in ways:
         start = block - at
         if start >= 0 and hmac.compare_digest(data[start : start + len(text)], text):

@@ -114,15 +114,18 @@ def main(rounds: int, count: int) -> None:
     found: dict[str, list[int]] = {}  # case: how often the right letter stands out, a wrong one, of how many
     for shape in ("ghp", "sk-ant", "hex", "pair", "short") * count:
         whole = token(shape)
-        mask = TokenMask([whole])
-        ways: dict[str, Work] = {
-            "upload": lambda mask=mask: UploadWatch(mask).feed,  # type: ignore[misc]
-            "answer": lambda mask=mask: MaskedStream(mask).feed,  # type: ignore[misc]
-        }
+        ways: dict[str, Work] = {}
+        for how in ("tables", "compiled"):  # the two searches of addons/token_blocks.py
+            mask = TokenMask([whole])
+            mask.build()
+            if how == "compiled":
+                mask.compile()
+            ways[f"upload, {how}"] = lambda mask=mask: UploadWatch(mask).feed  # type: ignore[misc]
+            ways[f"answer, {how}"] = lambda mask=mask: MaskedStream(mask).feed  # type: ignore[misc]
         for way, work in ways.items():
             work()(b"warm " * 100)
             for case, texts in cases(whole).items():
-                if way == "answer" and case == "all but the last":
+                if way.startswith("answer") and case == "all but the last":
                     continue  # that much is masked, and may be seen
                 for body in ("once", "often"):
                     taken = times(
@@ -135,7 +138,7 @@ def main(rounds: int, count: int) -> None:
                     found[f"{way} {case}"] = [counts[0] + out, counts[1] + control, counts[2] + 1]
                     medians = [statistics.median(some) / 1e3 for some in taken]
                     print(
-                        f"{shape:6} {way:6} {case:22} {body:5}  right {medians[0]:7.2f} us, wrong "
+                        f"{shape:6} {way:16} {case:22} {body:5}  right {medians[0]:7.2f} us, wrong "
                         f"{min(medians[1:]):7.2f} to {max(medians[1:]):7.2f} us, longer in "
                         f"{min(shares):.2f} to {max(shares):.2f} of the pairs{'  OUT' if out else ''}"
                     )

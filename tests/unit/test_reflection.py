@@ -10,12 +10,12 @@ import random
 import re
 import string
 import tracemalloc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from urllib.parse import quote
 
 import pytest
 
-from addons import token_runs, token_whole
+from addons import token_blocks, token_runs, token_whole
 from addons.decoders import DecodeError, decoder_for
 from addons.dlp_scanner import Scanner
 from addons.reflection import PART, MaskedStream, TokenMask, UploadWatch
@@ -409,22 +409,35 @@ def test_a_right_beginning_looks_like_a_wrong_one(name: str, shape: str) -> None
 
 def test_what_is_looked_for_is_another_in_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Letters that a search compares are told by its time (bench/token_timing.py): none may be a token's."""
-    searches: list[bytes] = []
+    searches, tables = list[bytes](), list[int]()
 
     class Seen(Scanner):
         def __init__(self, expressions: Sequence[tuple[int, bytes]]) -> None:
             searches.extend(expression for _, expression in expressions)
             super().__init__(expressions)
 
-    monkeypatch.setattr(token_runs, "Scanner", Seen)
-    monkeypatch.setattr(token_whole, "Scanner", Seen)
-    for token in TOKENS.values():
-        assert b"*" not in TokenMask([token]).mask(b"words")
-    first = set(searches)
-    searches.clear()
-    for token in TOKENS.values():
-        assert b"*" not in TokenMask([token]).mask(b"words")
-    assert len(first) > 1000 and first.isdisjoint(searches)
+    class Tables(token_blocks.BlockSearch):
+        def __init__(self, texts: Collection[bytes]) -> None:
+            super().__init__(texts)
+            tables.extend(self._firsts)
+
+    monkeypatch.setattr(token_blocks, "Scanner", Seen)
+    monkeypatch.setattr(token_runs, "BlockSearch", Tables)
+    monkeypatch.setattr(token_whole, "BlockSearch", Tables)
+
+    def build() -> tuple[set[bytes], set[int]]:
+        searches.clear()
+        tables.clear()
+        for token in TOKENS.values():
+            mask = TokenMask([token])
+            mask.build()
+            mask.compile()
+        return set(searches), set(tables)
+
+    first, second = build(), build()
+    for one, other in zip(first, second, strict=True):
+        assert len(one) > 1000
+        assert one.isdisjoint(other)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("length", range(8, 40))
