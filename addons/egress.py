@@ -6,9 +6,13 @@ token value neither leaves in a request of the agent nor comes back in a respons
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 import os
 import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
@@ -20,7 +24,6 @@ from addons import egress_checks as checks
 from addons import egress_core as core
 from addons import egress_record, injection
 from addons import request_rules as rules
-from addons.decision_log import log_decision
 from addons.decoders import ACCEPTED_ENCODINGS
 from addons.next_hop import NextHop
 from addons.proxy import DECISION, ProxyAddon
@@ -29,6 +32,7 @@ from addons.reflection import TokenMask
 from addons.refusal import Refusal
 from addons.reload import ReloadingFile
 from addons.request import Decision, Outcome, Request, refused
+from addons.token_masks import TokenMasks, read_masks
 
 EGRESS_ROUTES = Path(os.environ.get("EGRESS_ROUTES", "/etc/claude-bottle/routes.json"))
 EGRESS_TOKENS = Path(os.environ.get("EGRESS_TOKENS", "/etc/claude-bottle/tokens.json"))
@@ -45,35 +49,51 @@ class Egress(ProxyAddon):
     own_host = core.INTROSPECTION_HOST
 
     def __init__(self, routes: Path = EGRESS_ROUTES, tokens: Path = EGRESS_TOKENS, run: Path = RUN) -> None:
-        super().__init__(ReloadingFile(routes, core.RouteTable.parse, run / "status.json"))
+        super().__init__(ReloadingFile(routes, self._load, run / "status.json"))
         self._tokens_path = tokens
         host, _, port = os.environ.get("EGRESS_UPSTREAM", "").partition(":")
         self._next = NextHop(host, int(port), self._lost) if port else None
         self._record = Record(Path(os.environ.get("CLAUDE_BOTTLE_RECORD") or run / "record"))
-        self._tokens: dict[str, str] = {}
-        self._mask = TokenMask(())  # of all tokens, for requests
-        self._given: dict[str, set[str]] = {}  # host to the slots that it has been sent
-        self._masks: dict[frozenset[str], TokenMask] = {}  # of some slots, for the answers of their host
+        self._masks: TokenMasks | None = None  # nothing passes before it is there
+        self._compiler = ThreadPoolExecutor(1, "compile")
+        self._starting: asyncio.Task[None] | None = None
 
     def running(self) -> None:
-        try:
-            self.use_tokens(dict(injection.parse_tokens(self._tokens_path.read_bytes())))
-        except (OSError, ValueError) as error:
-            # Not as an error of the log: mitmproxy would end for one at its start, and nobody could be told why.
-            log_decision("egress", event="tokens", outcome="denying", error=str(error))
+        # While this takes its time, requests are answered: 503, try again.
+        self._starting = asyncio.get_running_loop().create_task(self._start())
         if self._next is not None:
             self._next.start()
-        super().running()
+
+    async def _start(self) -> None:
+        try:
+            self._masks = await asyncio.to_thread(read_masks, self._tokens_path, self._compiler)
+        except Exception:
+            return logging.exception("the tokens cannot be looked for, so nothing leaves")
+        return super().running()
 
     def done(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+        self._compiler.shutdown(wait=False, cancel_futures=True)
         if self._next is not None:
             self._next.stop()
         super().done()
 
-    def use_tokens(self, tokens: dict[str, str]) -> None:
-        """Slots and their values; for `running` and for tests."""
-        self._tokens = tokens
-        self._mask, self._masks = TokenMask(tokens.values()), {}
+    def use_tokens(self, tokens: Mapping[str, str]) -> None:
+        """Slots and their values, for tests."""
+        self._masks = TokenMasks(tokens)
+
+    def is_ready(self) -> bool:
+        return self._masks is not None and super().is_ready()
+
+    def _load(self, data: bytes) -> core.RouteTable:
+        table = core.RouteTable.parse(data)
+        return self._masks.prepare(table) if self._masks is not None else table
+
+    def _known(self) -> TokenMasks:
+        if self._masks is None:
+            raise RuntimeError("the tokens are not there yet")  # and the hook that asks fails closed
+        return self._masks
 
     def decide(self, flow: http.HTTPFlow, request: Request) -> Decision:
         """By the route table; then no URL and no header may hold a token."""
@@ -93,10 +113,11 @@ class Egress(ProxyAddon):
         if refusal is not None:
             return refused(refusal, request)
         head = b"\n".join([request.path.encode(), *(n + b": " + v for n, v in flow.request.headers.fields)])
-        if self._mask and (self._mask.found_in(head) or self._mask.found_in(unquote_to_bytes(head))):
+        mask = self._known().all
+        if mask and (mask.found_in(head) or mask.found_in(unquote_to_bytes(head))):
             message = "The URL or a header holds a credential of this bottle."
             return refused(self.refusal("token_in_request", message), request)
-        if verdict.slot and verdict.slot not in self._tokens:
+        if verdict.slot and verdict.slot not in self._known().tokens:
             message = f"No credential is configured for {request.host}; ask the bottle's owner to set it."
             return refused(self.refusal("token_missing", message, 502), request)
         return Decision(Outcome.ALLOW, request, basis=verdict)
@@ -118,12 +139,12 @@ class Egress(ProxyAddon):
     async def inspect_stream(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
         refusal = checks.refuse_stream(flow.request, decision.basis, BUFFERED_BODY)
         if refusal is None:
-            bodies.watch_upload(flow, self._mask, checks.form_scan(flow.request, decision.basis))
+            bodies.watch_upload(flow, self._known().all, checks.form_scan(flow.request, decision.basis))
         return refusal
 
     async def inspect_body(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
         refusal = None if flow.request.stream else checks.refuse_body(flow.request, decision.basis)
-        if refusal is None and self._mask and bodies.has_token(flow.request, self._mask):
+        if refusal is None and self._known().all and bodies.has_token(flow.request, self._known().all):
             refusal = self.refusal("token_in_request", "The body holds a credential of this bottle.")
         return refusal
 
@@ -141,8 +162,8 @@ class Egress(ProxyAddon):
             name = injection.auth_header(route.auth_scheme)
             if route.inspected:
                 headers[injection.MARK_HEADER] = name
-            headers[name] = injection.auth_value(route.auth_scheme, self._tokens[route.slot])
-            self._given.setdefault(route.host, set()).add(route.slot)
+            headers[name] = injection.auth_value(route.auth_scheme, self._known().tokens[route.slot])
+            self._known().give(route.host, route.slot)
         if injected:
             # What comes back is masked: it must be packed in a way that is known, and whole, for slices hide a token.
             if "accept-encoding" in headers:
@@ -158,18 +179,13 @@ class Egress(ProxyAddon):
         return egress_record.put_on_record(self._record, flow, decision, self.about(decision))
 
     def rewrite_response(self, flow: http.HTTPFlow, response: http.Response) -> None:
-        bodies.mask_response(flow, response, self._mask_of(flow.metadata[DECISION].basis.host))
+        bodies.mask_response(flow, response, self._mask_of(flow))
 
     def rewrite_trailers(self, flow: http.HTTPFlow, trailers: http.Headers) -> None:
-        trailers.fields = tuple(self._mask_of(flow.metadata[DECISION].basis.host).mask_fields(trailers.fields))
+        trailers.fields = tuple(self._mask_of(flow).mask_fields(trailers.fields))
 
-    def _mask_of(self, host: str) -> TokenMask:
-        """For the answers of a host: it may send back the tokens that are put in there, or were; it knows no others."""
-        slots = self._file.current.slots(host) if self._file.current else frozenset()
-        slots |= self._given.get(host, frozenset())
-        if slots not in self._masks:
-            self._masks[slots] = TokenMask(self._tokens[slot] for slot in sorted(slots) if slot in self._tokens)
-        return self._masks[slots]
+    def _mask_of(self, flow: http.HTTPFlow) -> TokenMask:
+        return self._known().of(flow.metadata[DECISION].basis.host, self._file.current)
 
     def has_expiry(self) -> bool:
         table: core.RouteTable | None = self._file.current
@@ -177,7 +193,9 @@ class Egress(ProxyAddon):
 
     def private_part(self, request: Request | http.Request) -> str:
         part = super().private_part(request)
-        if part != "host" and self._mask.found_in(request.path.encode("utf-8", "surrogateescape")):
+        if part != "host" and (
+            self._masks is None or self._masks.all.found_in(request.path.encode("utf-8", "surrogateescape"))
+        ):
             return "path"
         return part
 
@@ -196,7 +214,7 @@ class Egress(ProxyAddon):
 
     async def inspect_message(self, flow: http.HTTPFlow, message: WebSocketMessage) -> Refusal | None:
         # A token may be cut over messages, so each direction remembers the end of what has passed.
-        mask = self._mask if message.from_client else self._mask_of(flow.metadata[DECISION].basis.host)
+        mask = self._known().all if message.from_client else self._mask_of(flow)
         key = f"messages {message.from_client}"
         before: bytes = flow.metadata.get(key, b"")
         data = before + message.content
@@ -217,8 +235,8 @@ class Egress(ProxyAddon):
         if flow.request.path == "/health":
             # Alive and answering; whether a table is loaded is told, for without one everything is refused.
             through = self._next is None or self._next.answers
-            status = 200 if through else 503
-            body = {"status": "ok" if table is not None else "denying", "error": self._file.error, "through": through}
+            status = 200 if through and self.is_ready() else 503
+            body = {"status": self.state(), "error": self._file.error, "through": through}
         elif flow.request.path in ("/", "/routes"):
             status, body = 200, table.describe() if table else {"routes": [], "error": self._file.error}
         else:

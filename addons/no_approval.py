@@ -25,6 +25,7 @@ _INSTEAD = {
     "no_route_table": _OWNER,
     "no_policy": _OWNER,
     "internal_error": _OWNER,
+    "starting": "try again in some seconds",
     "next_hop": "pipelock does not answer; try again in a minute, and tell the owner if that lasts (make repair)",
     "ssrf_private_ip": "the name leads to an inner address; only the owner can name it, in pipelock.trusted",
     "unresolvable": "the name does not resolve; look at how it is spelled",

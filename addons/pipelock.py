@@ -42,7 +42,7 @@ MESSAGES = "messages"  # key of a flow's metadata: a Recent of its own
 
 @lru_cache(maxsize=2)
 def _rules(disabled: tuple[str, ...], patterns: tuple[tuple[str, str], ...]) -> RuleSet:
-    # Compiling takes half a second, and most changes of policy leave the rules as they are.
+    # Compiling takes half a second (of another thread's), and most changes of policy leave the rules as they are.
     return RuleSet(disabled=disabled, extra=patterns)
 
 
@@ -194,8 +194,9 @@ class Pipelock(ProxyAddon):
         return await inspect_message(loaded.dlp, recent, message.content)
 
     def introspect(self, flow: http.HTTPFlow) -> None:
-        body = {"status": "ok" if self._file.current else "denying", "error": self._file.error}
-        flow.response = http.Response.make(200, json.dumps(body) + "\n", {"content-type": "application/json"})
+        body = {"status": self.state(), "error": self._file.error}
+        status = 200 if self.is_ready() else 503
+        flow.response = http.Response.make(status, json.dumps(body) + "\n", {"content-type": "application/json"})
 
 
 addons = [Pipelock()]

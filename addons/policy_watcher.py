@@ -1,4 +1,8 @@
-"""Takes a changed policy file up while the proxy runs."""
+"""Takes a changed policy file up while the proxy runs, and goes on answering meanwhile.
+
+What is made of a policy (a database of rules, the searches for its tokens) is made in another thread, and put in force
+in one step when it is whole.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +25,7 @@ class PolicyWatcher:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Look once, and go on looking until `stop`."""
-        self.look()
+        """Look until `stop`."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def stop(self) -> None:
@@ -30,10 +33,12 @@ class PolicyWatcher:
         if self._task is not None:
             self._task.cancel()
 
-    def look(self) -> None:
+    async def look(self) -> None:
         """Take a new policy up, or say why it was refused."""
-        changed = self._file.poll()
-        if changed:
+        offer = self._file.offered()
+        changed = offer is not None
+        if offer is not None:
+            self._file.take(await asyncio.to_thread(self._file.parsed, offer))
             outcome = "live" if not self._file.error else "refused" if self._file.live else "denying"
             log_decision(self._part, event="policy", outcome=outcome, live=self._file.live, error=self._file.error)
         if self._after is not None:
@@ -41,8 +46,8 @@ class PolicyWatcher:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(self.INTERVAL)
             try:
-                self.look()
+                await self.look()
             except Exception:
                 logging.exception("the policy file could not be looked at; the last good one stays")
+            await asyncio.sleep(self.INTERVAL)

@@ -249,4 +249,7 @@ class ProxyAddon(ProxyRole):
             return refused(self.refusal("ambiguous_path", why), request)
         if request.host == self.own_host:
             return Decision(Outcome.INTROSPECT, request)
+        if not self.is_ready():
+            message = f"{self.part} has just been started and is still reading its policy. Try again in some seconds."
+            return refused(self.refusal("starting", message, 503), request)
         return self.decide(flow, request)

@@ -22,6 +22,14 @@ class ProxyRole:
     def __init__(self, file: ReloadingFile[Any]) -> None:
         self._file = file
 
+    def is_ready(self) -> bool:
+        """Whether all is there by which a request is judged, or why it is not is known."""
+        return self._file.looked
+
+    def state(self) -> str:
+        """What its health says: ok, denying (without a policy everything is refused), starting."""
+        return "starting" if not self.is_ready() else "ok" if self._file.current is not None else "denying"
+
     async def refuse_tunnel(self, host: str, port: int) -> Refusal | None:
         """Why there may be no tunnel to this target at all."""
         return None

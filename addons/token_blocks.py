@@ -23,7 +23,6 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from addons.dlp_scanner import Scanner
 
 BLOCK = 16  # bytes, AES
-_HALF = "Q"  # what memoryview calls 64 bits: enough to be another block's by chance never, and looked at whole then
 _ESCAPED = [b"\\x%02x" % byte for byte in range(256)]
 
 
@@ -59,7 +58,7 @@ class BlockSearch:
         if self._scanner is not None:
             return _scanned(self._scanner, self._encrypt(blocks), most)
         encrypted, found = self._encrypt(blocks), list[tuple[int, int]]()
-        halves = memoryview(encrypted).cast(_HALF)[::2]
+        halves = memoryview(encrypted).cast("Q")[::2]  # 64 bits each; what is found by them is looked at whole
         if firsts.isdisjoint(halves):
             return found
         for at in [at for at, half in enumerate(halves) if half in firsts]:

@@ -76,7 +76,7 @@ class _Search:
     def __init__(self, cut: _Cut, caseless: bool, needles: list[tuple[bytes, Span]]) -> None:
         self._cut, self._caseless = cut, caseless
         blocks: dict[bytes, tuple[_Way, ...]] = {}
-        for text, (start, end) in needles:
+        for text, (_, end) in needles:
             for at in range(end - cut.needs, end - cut.letters + 1):
                 block = cut.encode(text[at : at + cut.letters])
                 blocks[block] = (*blocks.get(block, ()), (text, at))

@@ -166,9 +166,16 @@ MUTATIONS = (
         ("dashboard/audit.py", r"later\.append\(record\)", "pass"),
     ), tests=("tests/unit/test_record.py", "-k", "kill_between")),
     Mutation("token-time", "whole tokens are looked for as they are", (
-        ("addons/token_whole.py", r"encrypt\(cut\.encode\(block\)\)", "cut.encode(block)"),
-        ("addons/token_whole.py", r"self\._encrypt\(self\._cut\.encode\(data\[first : first \+ whole\]\)\)", "self._cut.encode(data[first : first + whole])"),
+        ("addons/token_blocks.py", r'self\._encrypt\(b""\.join\(texts\)\)', 'b"".join(texts)'),
+        ("addons/token_blocks.py", r"self\._encrypt\(blocks\)", "blocks"),
     ), tests=("tests/unit/test_reflection.py", "-k", "each_process")),
+    Mutation("egress-tokens", "requests pass before the tokens are known", (
+        ("addons/proxy.py", r"if not self\.is_ready\(\):", "if False:"),
+        ("addons/egress.py", r"self\._masks: TokenMasks \| None = None", "self._masks: TokenMasks | None = TokenMasks({})"),
+    ), tests=("tests/unit/test_starting.py",)),
+    Mutation("pipelock-dlp", "a policy's rules are made where requests wait for it", (
+        ("addons/policy_watcher.py", r"await asyncio\.to_thread\(self\._file\.parsed, offer\)", "self._file.parsed(offer)"),
+    ), tests=("tests/unit/test_starting.py",)),
     Mutation("egress-tokens", "an upload holds back what may begin a token", (
         ("addons/egress_bodies.py", r"        return \[chunk\] if chunk else \[\]\n", "        return [chunk] if chunk and not mask.partial_in(chunk) else []\n"),
     ), tests=("tests/containment/test_traces.py",)),

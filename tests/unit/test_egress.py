@@ -341,6 +341,7 @@ def test_introspection(egress: Egress) -> None:
 def test_without_a_table_everything_is_refused_and_a_bad_one_keeps_the_last_good(tmp_path: Path) -> None:
     table, status = tmp_path / "routes.json", tmp_path / "status.json"
     addon = Egress(table, tmp_path / "tokens.json", tmp_path)
+    addon.use_tokens({})
     with taddons.context(addon):
         addon._file.poll()
         assert reason(run(addon, flow())) == "no_route_table"
@@ -371,6 +372,8 @@ def test_missing_tokens_never_stop_the_proxy(tmp_path: Path) -> None:
         addon = Egress(tmp_path / "routes.json", tmp_path / "none.json", tmp_path)
         with taddons.context(addon):
             addon.running()
+            while not addon.is_ready():
+                await asyncio.sleep(0.01)
             assert reason(run(addon, flow("https://api.example.com/in"))) == "token_missing"
             addon.done()
 

@@ -1,0 +1,72 @@
+"""The masks of a bottle's tokens: one of all for requests, one for the answers of each host. Pure.
+
+A host's mask holds the tokens that are put in there, or were: it knows no others, so it can send back no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from pathlib import Path
+
+from addons.decision_log import log_decision
+from addons.egress_core import RouteTable
+from addons.injection import parse_tokens
+from addons.reflection import TokenMask
+
+_FEW = 8  # tokens whose mask is made in some milliseconds, when the first answer comes
+
+
+class TokenMasks:
+    """compiler: where the searches are made fast, one after another; without one they stay as they are."""
+
+    def __init__(self, tokens: Mapping[str, str], compiler: Executor | None = None) -> None:
+        self.tokens = dict(tokens)
+        self._compiler = compiler
+        self._given: dict[str, frozenset[str]] = {}  # host to the slots that it has been sent
+        self._of_slots: dict[frozenset[str], TokenMask] = {}
+        self.all = TokenMask(self.tokens.values())
+        self._compile(self.all.compile)
+
+    def give(self, host: str, slot: str) -> None:
+        """A host is sent a token: its answers are masked for it from now on, whatever becomes of the route."""
+        self._given[host] = self._given.get(host, frozenset()) | {slot}
+
+    def of(self, host: str, table: RouteTable | None) -> TokenMask:
+        """For the answers of a host."""
+        return self._of(self._given.get(host, frozenset()) | (table.slots(host) if table else frozenset()))
+
+    def prepare(self, table: RouteTable) -> RouteTable:
+        """Make what takes long before the table is in force. May run in another thread than the rest."""
+        slots: dict[str, set[str]] = {}
+        for route in table.routes:
+            if route.slot:
+                slots.setdefault(route.host, set()).add(route.slot)
+        given = list(self._given.items())
+        for some in (*map(frozenset, slots.values()), *(table.slots(host) | before for host, before in given)):
+            if len(some) > _FEW:
+                self._of(some)
+        return table
+
+    def _of(self, slots: frozenset[str]) -> TokenMask:
+        if slots not in self._of_slots:
+            mask = TokenMask(self.tokens[slot] for slot in sorted(slots) if slot in self.tokens)
+            mask.build()
+            self._of_slots[slots] = mask
+            self._compile(mask.compile)
+        return self._of_slots[slots]
+
+    def _compile(self, compile_it: Callable[[], None]) -> None:
+        if self._compiler is not None:
+            self._compiler.submit(compile_it)
+
+
+def read_masks(file: Path, compiler: Executor) -> TokenMasks:
+    """The masks of the tokens in a file; of none where it cannot be read, and no token is put in then either."""
+    try:
+        tokens = dict(parse_tokens(file.read_bytes()))
+    except (OSError, ValueError) as error:
+        # Not as an error of the log: mitmproxy would end for one at its start, and nobody could be told why.
+        log_decision("egress", event="tokens", outcome="denying", error=str(error))
+        tokens = {}
+    return TokenMasks(tokens, compiler)
