@@ -1,0 +1,108 @@
+"""How build and scan grow with tokens, routes and DLP patterns: `python bench/growth.py [rounds]`
+
+Processor time, so that others on the machine count little; the least of some rounds, in which the sizes take turns.
+The last column is the slope in a plot of both logarithms: 1 grows with the number, 2 with its square, 0 not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import string
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from math import log
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from addons.dlp import Dlp
+from addons.dlp_rules import RuleSet
+from addons.egress_core import RouteTable
+from addons.reflection import TokenMask
+from bench.dlp_speed import bodies
+
+TOKENS, ROUTES, PATTERNS = (1, 10, 50, 200, 300), (10, 100, 1000, 5000), (1, 10, 50, 200)
+_LETTERS = string.ascii_letters + string.digits
+_CHOICE = random.Random(20260211)  # noqa: S311 - the same in every run
+_BODIES = {"text": bodies()["program code"][0], "base64": bodies()["an image as base64 in JSON"][0]}
+_KINDS: list[Callable[[], str]] = [
+    lambda: "ghp_" + "".join(_CHOICE.choices(_LETTERS, k=36)),
+    lambda: "sk-ant-oat01-" + "".join(_CHOICE.choices(_LETTERS + "-_", k=95)),
+    lambda: "".join(_CHOICE.choices("0123456789abcdef", k=40)),
+    lambda: "alice:" + "".join(_CHOICE.choices(_LETTERS, k=24)),
+]
+
+Work = Callable[[], object]
+Rows = dict[str, dict[int, float]]  # what was done: size to milliseconds
+
+
+def timed(rows: Rows, what: str, size: int, work: Work) -> Any:
+    """What the work gives; the least of its times is kept."""
+    started = time.process_time()
+    made = work()
+    spent = (time.process_time() - started) * 1e3
+    of_size = rows.setdefault(what, {})
+    of_size[size] = min(spent, of_size.get(size, spent))
+    return made
+
+
+def tokens(rows: Rows, size: int) -> None:
+    """The mask of some tokens: as it serves at once, and when it is compiled."""
+    known = [_KINDS[number % len(_KINDS)]() for number in range(size)]
+    mask: TokenMask = timed(rows, "tokens: build, for requests", size, lambda: TokenMask(known))
+    timed(rows, "tokens: build, for answers too", size, mask.build)
+    for how in ("at once", "compiled"):
+        for kind, body in _BODIES.items():
+            timed(rows, f"tokens: request, 1 MB of {kind}, {how}", size, partial(mask.found_in, body))
+            timed(rows, f"tokens: answer, 1 MB of {kind}, {how}", size, partial(mask.mask, body))
+        if how == "at once":
+            timed(rows, "tokens: compile, beside", size, mask.compile)
+
+
+def routes(rows: Rows, size: int) -> None:
+    """A table of routes, a few to a host."""
+    listed = [{"host": f"n{number // 4}.example.com", "paths": [f"/p{number % 4}"]} for number in range(size)]
+    data = json.dumps({"version": 1, "routes": listed}).encode()
+    table: RouteTable = timed(rows, "routes: parse", size, lambda: RouteTable.parse(data))
+    ask = partial(table.decide, scheme="https", host="n1.example.com", port=443, method="GET", path="/p1/x")
+    timed(rows, "routes: 100 decisions", size, lambda: [ask() for _ in range(100)])
+
+
+def patterns(rows: Rows, size: int) -> None:
+    """The owner's patterns, beside the rules that are always there."""
+    own = [(f"own-{number}", f"own{number:04d}-[A-Za-z0-9]{{24}}") for number in range(size)]
+    rules: RuleSet = timed(rows, "patterns: compile, beside", size, lambda: RuleSet(extra=own))
+    dlp = Dlp(rules)
+    for kind, body in _BODIES.items():
+        dlp.look_at_body(body[:1000], "text/plain", "")
+        timed(rows, f"patterns: 1 MB of {kind}", size, partial(dlp.look_at_body, body, "text/plain", ""))
+
+
+def slope(times: dict[int, float]) -> float:
+    """Of the line that fits best, both axes logarithmic."""
+    points = [(log(size), log(max(spent, 1e-3))) for size, spent in times.items()]
+    x0, y0 = (sum(column) / len(points) for column in zip(*points, strict=True))
+    return sum((x - x0) * (y - y0) for x, y in points) / sum((x - x0) ** 2 for x, _ in points)
+
+
+def main(rounds: int) -> None:
+    """Entry point."""
+    rows: Rows = {}
+    for _ in range(rounds):
+        for work, sizes in ((tokens, TOKENS), (routes, ROUTES), (patterns, PATTERNS)):
+            for size in sizes:
+                work(rows, size)
+    shown: tuple[int, ...] = ()
+    for what, times in rows.items():
+        if tuple(times) != shown:
+            shown = tuple(times)
+            print(f"\n{'ms':50}" + "".join(f"{size:>9}" for size in shown) + "    slope")
+        print(f"{what:50}" + "".join(f"{spent:9.1f}" for spent in times.values()) + f"{slope(times):9.2f}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
