@@ -75,6 +75,7 @@ bench: ## the chain against direct and bare mitmdump, start, memory, DLP, many b
 	@$(RUN) python3 bench/chain.py
 	@$(RUN) python3 bench/git_gate.py --write
 	@$(RUN) python3 bench/start.py
+	@$(RUN) python3 bench/growth.py
 	@$(RUN) python3 bench/fleet.py $(N) --write
 
 fleet: ## bring N (20) small bottles up, measure what each costs, take them away

@@ -6,9 +6,7 @@ token value neither leaves in a request of the agent nor comes back in a respons
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
 import os
 import re
 from collections.abc import Mapping
@@ -56,24 +54,17 @@ class Egress(ProxyAddon):
         self._record = Record(Path(os.environ.get("CLAUDE_BOTTLE_RECORD") or run / "record"))
         self._masks: TokenMasks | None = None  # nothing passes before it is there
         self._compiler = ThreadPoolExecutor(1, "compile")
-        self._starting: asyncio.Task[None] | None = None
 
     def running(self) -> None:
-        # While this takes its time, requests are answered: 503, try again.
-        self._starting = asyncio.get_running_loop().create_task(self._start())
         if self._next is not None:
             self._next.start()
+        super().running()
 
-    async def _start(self) -> None:
-        try:
-            self._masks = await asyncio.to_thread(read_masks, self._tokens_path, self._compiler)
-        except Exception:
-            return logging.exception("the tokens cannot be looked for, so nothing leaves")
-        return super().running()
+    def prepare(self) -> None:
+        super().prepare()
+        self._masks = read_masks(self._tokens_path, self._compiler)
 
     def done(self) -> None:
-        if self._starting is not None:
-            self._starting.cancel()
         self._compiler.shutdown(wait=False, cancel_futures=True)
         if self._next is not None:
             self._next.stop()
@@ -193,9 +184,7 @@ class Egress(ProxyAddon):
 
     def private_part(self, request: Request | http.Request) -> str:
         part = super().private_part(request)
-        if part != "host" and (
-            self._masks is None or self._masks.all.found_in(request.path.encode("utf-8", "surrogateescape"))
-        ):
+        if part != "host" and self._known().all.found_in(request.path.encode("utf-8", "surrogateescape")):
             return "path"
         return part
 

@@ -16,12 +16,22 @@ from addons.reload import ReloadingFile
 
 
 class PolicyWatcher:
-    """Polls a policy file, and logs what came of a change. after: called at each look, with whether there was one."""
+    """Polls a policy file, and logs what came of a change.
+
+    prepare: done once before the first look, in another thread; where it fails there is none. after: called at each
+    look, with whether there was a change.
+    """
 
     INTERVAL = 0.1  # seconds: what a change of policy waits at most
 
-    def __init__(self, part: str, file: ReloadingFile[Any], after: Callable[[bool], None] | None = None) -> None:
-        self._part, self._file, self._after = part, file, after
+    def __init__(
+        self,
+        part: str,
+        file: ReloadingFile[Any],
+        after: Callable[[bool], None] | None = None,
+        prepare: Callable[[], None] | None = None,
+    ) -> None:
+        self._part, self._file, self._after, self._prepare = part, file, after, prepare
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -45,6 +55,11 @@ class PolicyWatcher:
             self._after(changed)
 
     async def _run(self) -> None:
+        try:
+            if self._prepare is not None:
+                await asyncio.to_thread(self._prepare)
+        except Exception:
+            return logging.exception("%s cannot be made ready, so nothing leaves", self._part)
         while True:
             try:
                 await self.look()

@@ -46,7 +46,7 @@ class ProxyAddon(ProxyRole):
 
     def __init__(self, file: ReloadingFile[Any]) -> None:
         super().__init__(file)
-        self._watcher = PolicyWatcher(self.part, file, self._narrow)
+        self._watcher = PolicyWatcher(self.part, file, self._narrow, self.prepare)
         self._tunnels = Tunnels()
         self._open = OpenFlows()
         self._room = BodyRoom(self.part)
@@ -66,7 +66,8 @@ class ProxyAddon(ProxyRole):
     @fails_closed
     async def http_connect(self, flow: http.HTTPFlow) -> None:
         # What is refused for its host is refused inside the tunnel, where the client can read why.
-        flow.metadata[PRIVATE] = "host" if is_private(flow.request.host[:300], "") else ""
+        private = not self.is_ready() or is_private(flow.request.host[:300], "")
+        flow.metadata[PRIVATE] = "host" if private else ""
         try:
             host, port = connect_target(flow)
         except ValueError as error:

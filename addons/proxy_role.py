@@ -7,7 +7,7 @@ from typing import Any
 from mitmproxy import http
 from mitmproxy.websocket import WebSocketMessage
 
-from addons.path_privacy import is_private
+from addons import path_privacy
 from addons.refusal import Refusal
 from addons.reload import ReloadingFile
 from addons.request import Decision, Request
@@ -21,6 +21,10 @@ class ProxyRole:
 
     def __init__(self, file: ReloadingFile[Any]) -> None:
         self._file = file
+
+    def prepare(self) -> None:
+        """Make what takes long, in another thread, before the first look at the policy."""
+        path_privacy.prepare()
 
     def is_ready(self) -> bool:
         """Whether all is there by which a request is judged, or why it is not is known."""
@@ -80,9 +84,9 @@ class ProxyRole:
 
     def private_part(self, request: Request | http.Request) -> str:
         """What of a request a log is no place for: "path", "host" (and the path), or ""."""
-        if is_private(request.host, ""):
+        if not self.is_ready() or path_privacy.is_private(request.host, ""):
             return "host"
-        return "path" if is_private(request.host, request.path) else ""
+        return "path" if path_privacy.is_private(request.host, request.path) else ""
 
     def introspect(self, flow: http.HTTPFlow) -> None:
         """Answer a request to `own_host`."""

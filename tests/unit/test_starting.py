@@ -124,7 +124,9 @@ def test_what_comes_before_all_is_ready_is_told_to_come_again(
 
     asyncio.run(go())
     assert threading.main_thread() not in gate.threads
-    assert TOKEN not in capsys.readouterr().out
+    logged = capsys.readouterr().out
+    assert TOKEN not in logged
+    assert '"starting"' in logged
 
 
 def test_tokens_that_cannot_be_looked_for_let_nothing_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,8 +137,8 @@ def test_tokens_that_cannot_be_looked_for_let_nothing_out(tmp_path: Path, monkey
     async def go() -> None:
         async with started(addon, gate):
             gate.open.set()
-            assert addon._starting is not None
-            await addon._starting
+            assert addon._watcher._task is not None
+            await addon._watcher._task
             assert (await ask(addon, flow(f"https://{HOST}/x")))[0] == 503
 
     asyncio.run(go())
