@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import anyio
+import uvicorn
 from mcp.server.fastmcp import Context, FastMCP
 from mcp.server.fastmcp.exceptions import ToolError
 from mcp.server.transport_security import TransportSecuritySettings
@@ -20,6 +21,7 @@ from components.change import Change, ChangeError
 
 from .answers import answer
 from .proposals import PENDING, FullError, LimitError, Proposal, Proposals
+from .waiting import Connection, Waiting
 from .wishes import WishError, host_wish, route_wish
 
 PORT = 9100
@@ -175,7 +177,7 @@ def main() -> None:
     global store
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold what agents ask for
     store = Proposals()
-    server.run(transport="streamable-http")
+    uvicorn.run(Waiting(server.streamable_http_app()), host=server.settings.host, port=PORT, http=Connection)
 
 
 if __name__ == "__main__":
