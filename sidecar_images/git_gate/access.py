@@ -7,6 +7,7 @@ from pathlib import Path
 
 from . import journal
 from .mirror import UpstreamError, refresh
+from .mirror_state import no_room
 from .remotes import remote_of
 
 
@@ -18,8 +19,11 @@ def main() -> int:
         if service not in ("upload-pack", "receive-pack"):
             raise UpstreamError(f"git-gate does not serve {service}")
         old = refresh(remote)
-        if old and service == "receive-pack":
-            raise UpstreamError(f"git-gate cannot push now, the upstream does not answer: {old}")
+        if service == "receive-pack":
+            if why := no_room(remote):
+                raise UpstreamError(why)
+            if old:
+                raise UpstreamError(f"git-gate cannot push now, {old}")
     except Exception as error:
         journal.write(service, path.stem, "refused", reason=str(error))
         print(" ".join(str(error).split())[:900])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from . import mirror_state
 from .remotes import Remote
 
 RUN = Path("/run/git-gate")
@@ -70,28 +70,17 @@ def refresh(remote: Remote) -> str | None:
     """
     arrived = time.monotonic_ns()
     with locked(remote):
-        state = _state(remote)
+        state = mirror_state.read(remote)
         if not arrived < state.get("started", 0) <= time.monotonic_ns():
             state = _refresh(remote, state)
     if state["error"] and not state.get("fetched"):
         raise UpstreamError(str(state["error"]))
-    return _age(state)
+    return mirror_state.age(state)
 
 
 def stale(remote: Remote) -> str | None:
     """What the last refresh said, for those who are being served."""
-    return _age(_state(remote))
-
-
-def _age(state: dict[str, Any]) -> str | None:
-    return f"{state['error']}; serving what was fetched {state['fetched']}" if state.get("error") else None
-
-
-def _state(remote: Remote) -> dict[str, Any]:
-    try:
-        return dict(json.loads((remote.mirror / "gate.json").read_text()))
-    except (OSError, ValueError):
-        return {}
+    return mirror_state.age(mirror_state.read(remote))
 
 
 def _refresh(remote: Remote, state: dict[str, Any]) -> dict[str, Any]:
@@ -104,10 +93,9 @@ def _refresh(remote: Remote, state: dict[str, Any]) -> dict[str, Any]:
             _first(remote)
     except UpstreamError as failed:
         error, fetched = str(failed), str(state.get("fetched") or "")
+        _clear_failed(remote)
     state = {"started": started, "fetched": fetched, "error": error}
-    new = remote.mirror / "gate.json.new"
-    new.write_text(json.dumps(state))
-    new.replace(remote.mirror / "gate.json")
+    mirror_state.keep(remote, state)
     return state
 
 
@@ -131,9 +119,13 @@ def _follow_head(remote: Remote) -> None:
             git("-C", str(remote.mirror), "symbolic-ref", "HEAD", line.split()[1])
 
 
+def _new(remote: Remote) -> Path:
+    return remote.mirror.with_name(f".new-{remote.name}")
+
+
 def _first(remote: Remote) -> None:
     """A clone takes over default branch and object format; its parts then move into the folder that is being served."""
-    new = remote.mirror.with_name(f".new-{remote.name}")
+    new = _new(remote)
     shutil.rmtree(new, ignore_errors=True)
     quiet = ["--quiet", "--bare", "--no-tags", "--template=", "-c", f"remote.origin.fetch={_REFS[1]}"]
     git("clone", *quiet, remote.upstream, str(new), env=remote.environment())
@@ -148,17 +140,24 @@ def _first(remote: Remote) -> None:
 
 
 def _limit(remote: Remote) -> None:
-    """A hard end, at which git hangs up; pre-receive refuses with words from max_push_mb on. Options where allowed."""
+    """A hard end, at which git hangs up; pre-receive refuses with words from max_push_mb on. Options where allowed.
+
+    Written where it is another, so that a gate starts on a full disk too.
+    """
     options = "true" if remote.push_options else "false"
     for key, value in (
         ("receive.maxInputSize", f"{2 * remote.max_push_mb + 10}m"),
         ("receive.advertisePushOptions", options),
     ):
-        git("-C", str(remote.mirror), "config", key, value)
+        folder = str(remote.mirror)
+        if git("-C", folder, "config", "--default", "", "--get", key).strip() != value:
+            git("-C", folder, "config", key, value)
 
 
 def prepare(remote: Remote) -> None:
     """An empty repository, where there is none yet: the daemon serves only what is there when it is asked."""
+    with locked(remote):
+        pass  # the file of the lock is there before the disk is full
     if not (remote.mirror / "HEAD").exists():
         shutil.rmtree(remote.mirror, ignore_errors=True)
         git("init", "-q", "--bare", "--template=", str(remote.mirror))
@@ -166,6 +165,14 @@ def prepare(remote: Remote) -> None:
     for left in remote.mirror.rglob("*.lock"):  # of a gate that was killed; nobody else is at work when a gate starts
         left.unlink()
     _clear(remote, time.time())
+
+
+def _clear_failed(remote: Remote) -> None:
+    """What a fetch that failed has left: on a full disk every try would leave some more. Nobody else is at work."""
+    shutil.rmtree(_new(remote), ignore_errors=True)
+    for pattern in ("pack/tmp_*", "[0-9a-f][0-9a-f]/tmp_obj_*"):
+        for left in (remote.mirror / "objects").glob(pattern):
+            left.unlink(missing_ok=True)
 
 
 def _clear(remote: Remote, before: float) -> None:

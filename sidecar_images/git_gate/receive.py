@@ -206,8 +206,12 @@ def main() -> int:
     caller, name = os.getppid(), Path.cwd().stem
     try:
         accepted = pre_receive(remote_of(Path.cwd()), sys.stdin.read(), caller)
-        _accepted_file(caller).write_text("".join(f"{ref}\n" for ref in accepted))
-        return 0
+        try:
+            _accepted_file(caller).write_text("".join(f"{ref}\n" for ref in accepted))
+            return 0
+        except OSError as error:  # it is on record; the mirror follows with the next fetch
+            lines = [f"the upstream has taken this push: {', '.join(accepted)}.", "git calls it refused here, because"]
+            lines += [f"git-gate cannot write that down ({error.strerror}). git fetch shows what the upstream has."]
     except Unknown as unknown:  # it is on record
         lines = ["git-gate does not know whether the upstream took this push.", *unknown.lines]
     except Refused as refused:

@@ -46,7 +46,13 @@ def roots() -> None:
     extra = ETC / "upstream-roots.pem"
     if extra.exists():
         public = Path("/etc/ssl/certs/ca-certificates.crt").read_text()
-        (RUN / "roots.pem").write_text(public + extra.read_text())
+        put(RUN / "roots.pem", public + extra.read_text())
+
+
+def put(file: Path, text: str) -> None:
+    """Write what is not there already, so that a gate is started again on a full disk too."""
+    if not file.exists() or file.read_text() != text:
+        file.write_text(text)
 
 
 def listen_for_verdicts(log: ContainerLog) -> None:
@@ -95,7 +101,7 @@ def main() -> None:
         except OSError:
             time.sleep(0.3)
             continue
-        (RUN / "listening").write_text(listen)
+        put(RUN / "listening", listen)
         with subprocess.Popen(daemon(listen, remotes), stderr=subprocess.PIPE) as served:
             assert served.stderr is not None  # noqa: S101 - asked for above
             threading.Thread(target=log.words_of, args=[served.stderr], daemon=True).start()

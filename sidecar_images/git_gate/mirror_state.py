@@ -1,0 +1,65 @@
+"""What is known of a mirror: when it was fetched last, and why it could not be. Kept on a full disk as well."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from .remotes import Remote
+
+SCRATCH = Path("/tmp")  # noqa: S108 - memory, and this container's own: there is room where the engine's disk is full
+ROOM = 32 << 20  # bytes that the disk must have for a push
+_FULL = ("No space left on device", "Disk quota exceeded")  # strerror(3) of ENOSPC and EDQUOT
+
+State = dict[
+    str, Any
+]  # started: of the last fetch, monotonic; fetched: of the last good one, in words; error: of the last
+
+
+def read(remote: Remote) -> State:
+    """What was kept last; nothing where there was none."""
+    for file in reversed(_files(remote)):
+        with contextlib.suppress(OSError, ValueError):
+            return dict(json.loads(file.read_text()))
+    return {}
+
+
+def keep(remote: Remote, state: State) -> None:
+    """Keep it beside the mirror or, where the disk is full, in memory until it is not."""
+    kept, beside = _files(remote)
+    new = kept.with_name("gate.json.new")
+    try:
+        new.write_text(json.dumps(state))
+        new.replace(kept)
+    except OSError:
+        with contextlib.suppress(OSError):  # whoever comes next asks the upstream anew
+            beside.write_text(json.dumps(state))
+    else:
+        beside.unlink(missing_ok=True)
+
+
+def age(state: State) -> str | None:
+    """Why the mirror may be old, and how old it is; None if it is not."""
+    if not (error := str(state.get("error") or "")):
+        return None
+    what = "the engine's disk is full" if any(words in error for words in _FULL) else "the upstream does not answer"
+    return f"{what}: {error}; serving what was fetched {state.get('fetched')}"
+
+
+def no_room(remote: Remote) -> str | None:
+    """Why a push cannot be taken in, or None. Reading needs no room."""
+    told = os.statvfs(remote.mirror)
+    left = told.f_bavail * told.f_frsize
+    if left >= ROOM:
+        return None
+    return (
+        f"git-gate takes no push now: the engine's disk has {left >> 20} MB left. Nothing was sent; fetch goes on. "
+        "Only the owner of the bottle can make room"
+    )
+
+
+def _files(remote: Remote) -> tuple[Path, Path]:
+    return remote.mirror / "gate.json", SCRATCH / f"{remote.name}.gate.json"
