@@ -6,11 +6,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from flows import flow, now
+from mitmproxy.test import taddons
 
-from addons import next_hop
+from addons import egress as egress_module
+from addons import next_hop, open_flows
+from addons.egress import Egress
 from addons.error_page import error_page
 from addons.next_hop import NextHop
 from addons.refusal import Refusal
@@ -82,3 +93,98 @@ def test_what_waits_is_ended_only_after_a_while(
     assert told == [5, 65, 1]
     lines = [json.loads(line)["outcome"] for line in capsys.readouterr().out.splitlines()]
     assert lines == ["does not answer", "answers", "does not answer"]
+
+
+_ANSWERS = """
+import socket
+listen = socket.create_server(("127.0.0.1", 0))
+print(listen.getsockname()[1], flush=True)
+while True:
+    client, _ = listen.accept()
+    client.recv(1000)
+    client.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n")
+    client.close()
+"""
+
+
+@pytest.fixture
+def behind() -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A process that answers, and its port."""
+    with subprocess.Popen([sys.executable, "-c", _ANSWERS], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process, int(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+def test_egress_says_so_while_pipelock_is_paused_and_ends_what_waits_for_it(
+    behind: tuple[subprocess.Popen[str], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, port = behind
+    monkeypatch.setattr(next_hop, "_PATIENCE", 0.3)
+    monkeypatch.setattr(next_hop, "_EVERY", 0.05)
+    monkeypatch.setattr(next_hop, "_SOON", 0.05)
+    monkeypatch.setattr(egress_module, "_WAITING", 0.5)
+    monkeypatch.setenv("EGRESS_UPSTREAM", f"127.0.0.1:{port}")
+    ended: list[str] = []
+    monkeypatch.setattr(open_flows, "end_flow", lambda some: ended.append(some.id))
+    (tmp_path / "routes.json").write_text('{"version": 1, "routes": [{"host": "open.example.org"}]}')
+    addon = Egress(tmp_path / "routes.json", tmp_path / "none.json", tmp_path)
+
+    def ask(url: str) -> tuple[int, str]:
+        made = flow(url)
+        now(addon.requestheaders(made))
+        now(addon.request(made))
+        return (made.response.status_code, made.response.text or "") if made.response else (0, made.id)
+
+    async def until(status: int, through: bool) -> None:
+        while True:
+            got, body = ask("http://_egress.local/health")
+            if (got, json.loads(body)["through"], json.loads(body)["status"]) == (status, through, "ok"):
+                return
+            await asyncio.sleep(0.02)
+
+    async def go() -> None:
+        with taddons.context(addon):
+            addon.running()
+            await until(200, True)
+            status, waits = ask("https://open.example.org/x")
+            assert status == 0
+            os.kill(process.pid, signal.SIGSTOP)
+            await until(503, False)
+            status, body = ask("https://open.example.org/x")
+            assert (status, json.loads(body)["reason"]) == (503, "next_hop")
+            assert "pipelock" in json.loads(body)["message"]
+            while not ended:
+                await asyncio.sleep(0.02)
+            assert ended == [waits]
+            os.kill(process.pid, signal.SIGCONT)
+            await until(200, True)
+            assert ask("https://open.example.org/x")[0] == 0
+            addon.done()
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("answer", "healthy"),
+    [(b"HTTP/1.1 200 OK\r\n\r\n", True), (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", False), (b"", False)],
+)
+def test_the_health_of_a_container_is_what_its_proxy_says(answer: bytes, healthy: bool) -> None:
+    script = Path(__file__).resolve().parents[2] / "sidecar_images/proxy/healthy.sh"
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listen:
+
+        def serve() -> None:
+            client, _ = listen.accept()
+            with client:
+                asked.append(client.recv(1000))
+                client.sendall(answer)
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        done = subprocess.run([script, str(listen.getsockname()[1]), "_egress.local"], check=False)
+        serving.join()
+    assert (done.returncode == 0) is healthy
+    assert asked[0].startswith(b"GET http://_egress.local/health HTTP/1.1\r\n")
