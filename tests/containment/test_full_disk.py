@@ -128,10 +128,14 @@ def test_a_full_disk(two: Two) -> None:
     fill(two)
     assert ask(two.other, "GET") == 200
     assert ask(two.other, "POST") in (200, 503)  # what cannot be put on record does not leave
+    # Reading goes on, and a push is refused before anything of it is sent.
+    read = f"git -C project fetch origin && git clone -q git@{HOST}:/srv/acme/project.git again; echo exit $?"
+    assert "exit 0" in (said := git(two, read)), said
     before = two.forge.refs("project")
     said = git(two, "git -C project push origin HEAD:full; echo exit $?")
-    if "exit 0" not in said:  # it reached the upstream, or the agent is told and nothing did
-        assert two.forge.refs("project") == before, said
+    assert "git-gate takes no push now" in said
+    assert "exit 0" not in said
+    assert two.forge.refs("project") == before
     verdict = look_at_disk(Engine(), owned)
     assert verdict.stop == two.greedy.name
     assert f"the agent of {two.greedy.name} was stopped" in verdict.words

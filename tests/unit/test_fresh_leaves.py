@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from mitmproxy import certs
+from OpenSSL import crypto
 
 from addons.fresh_leaves import drop_old
 
@@ -47,3 +50,34 @@ def test_what_was_given_by_hand_stays(store: certs.CertStore) -> None:
     store.certs, store.expire_queue = {"own.example.com": entry}, []
     assert drop_old(store, NOW + timedelta(days=5000)) == 0
     assert "own.example.com" in store.certs
+
+
+def authority(key: ec.EllipticCurvePrivateKey, begins: datetime) -> x509.Certificate:
+    """What components/authorities.py asks pulumi-tls for: the subject and the key stay when it is renewed."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "claude-bottle x egress")])
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(x509.random_serial_number())
+    made = made.not_valid_before(begins).not_valid_after(begins + timedelta(days=365))
+    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    made = made.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    return made.sign(key, hashes.SHA256())
+
+
+def test_who_knows_the_old_certificate_of_a_ca_trusts_its_renewal(tmp_path: Path) -> None:
+    """RFC 5280, 6.1.1 (d): a trust anchor is a name and a key. What runs in the agent has read the old certificate."""
+    key, stranger = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    old, renewed = authority(key, NOW - timedelta(days=310)), authority(key, NOW - timedelta(days=1))
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (tmp_path / "mitmproxy-ca.pem").write_bytes(private + renewed.public_bytes(pem))
+    store = certs.CertStore.from_store(tmp_path, "mitmproxy", 2048)
+    shown = store.get_cert("a.example.com", [x509.DNSName("a.example.com")]).cert.to_pem()
+    for anchor, trusted in ((old, True), (renewed, True), (authority(stranger, NOW - timedelta(days=1)), False)):
+        known = crypto.X509Store()
+        known.add_cert(crypto.X509.from_cryptography(anchor))
+        context = crypto.X509StoreContext(known, crypto.load_certificate(crypto.FILETYPE_PEM, shown))
+        if trusted:
+            context.verify_certificate()
+        else:
+            with pytest.raises(crypto.X509StoreContextError):
+                context.verify_certificate()
