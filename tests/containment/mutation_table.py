@@ -173,6 +173,12 @@ MUTATIONS = (
         ("addons/proxy.py", r"if not self\.is_ready\(\):", "if False:"),
         ("addons/egress.py", r"self\._masks: TokenMasks \| None = None", "self._masks: TokenMasks | None = TokenMasks({})"),
     ), tests=("tests/unit/test_starting.py",)),
+    Mutation("supervise", "calls wait without a limit", (
+        ("sidecar_images/supervise/waiting.py", r"if self\.open >= CALLS:", "if False:"),
+    ), tests=("tests/unit/test_waiting.py",)),
+    Mutation("git-gate", "nothing is served where the disk is full", (
+        ("sidecar_images/git_gate/mirror_state.py", r"    except OSError:\n", "    except ZeroDivisionError:\n"),
+    ), tests=("tests/unit/test_git_gate_full.py",)),
     Mutation("pipelock-dlp", "a policy's rules are made where requests wait for it", (
         ("addons/policy_watcher.py", r"await asyncio\.to_thread\(self\._file\.parsed, offer\)", "self._file.parsed(offer)"),
     ), tests=("tests/unit/test_starting.py",)),

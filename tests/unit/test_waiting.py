@@ -53,7 +53,8 @@ async def call(app: Waiting, *bodies: bytes, kind: str = "http.request") -> tupl
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await app({"type": "http"}, receive, send)
+    async with asyncio.timeout(10):  # what should have been refused would wait for the owner
+        await app({"type": "http"}, receive, send)
     if not sent:
         return 0, None
     body = sent[1]["body"]
