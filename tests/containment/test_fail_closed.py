@@ -157,7 +157,7 @@ BREAK = {
 def test_a_bad_policy_never_replaces_a_good_one(arena: module.Arena, role: str, how: str) -> None:
     """While it runs, the last good one stays; started anew with the bad one, it denies all; the next push mends it."""
     file = FILES[role]
-    root(arena, role, f"cp {file} /tmp/good; " + BREAK[how].format(file=file))
+    root(arena, role, f"cp {file} /var/good; " + BREAK[how].format(file=file))
     try:
         time.sleep(1)
         judge(arena, LAST_GOOD)
@@ -172,17 +172,17 @@ def test_a_bad_policy_never_replaces_a_good_one(arena: module.Arena, role: str, 
         assert "403" in seen["allowed"] or "502" in seen["allowed"], seen
         assert any(role in word for word in (seen["allowed"], json.dumps(arena.bottle.decisions(role)[-3:])))
     finally:
-        root(arena, role, f"rm -rf {file}; cp /tmp/good {file}; chmod 644 {file}")
+        root(arena, role, f"rm -rf {file}; cp /var/good {file}; chmod 644 {file}")
     back(arena)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"EGRESS_TOKEN_0": ""}', '{"EGRESS_TOKEN_9": "another-token-value"}'])
 def test_without_its_tokens_egress_sends_nothing_to_where_one_belongs(arena: module.Arena, text: str) -> None:
-    file = "/etc/claude-bottle/tokens.json"
-    own(arena, "egress", f"cp -p {file} /tmp/tokens; chmod 600 {file}; printf '%s' '{text}' > {file}")
+    file, kept = "/etc/claude-bottle/tokens.json", "/run/claude-bottle/kept"  # /tmp does not outlive a restart
+    own(arena, "egress", f"cp -p {file} {kept}; chmod 600 {file}; printf '%s' '{text}' > {file}")
     restart(arena, "egress")
     arrived, seen = attempt(arena)
-    own(arena, "egress", f"cat /tmp/tokens > {file}; rm -f /tmp/tokens; chmod 400 {file}")
+    own(arena, "egress", f"cat {kept} > {file}; rm -f {kept}; chmod 400 {file}")
     restart(arena, "egress")
     back(arena)
     assert arrived <= {"allowed"}
@@ -218,9 +218,9 @@ def test_a_wrong_clock(arena: module.Arena, role: str, years: int) -> None:
     """No certificate is valid then, so nothing goes out; with the clock right again it passes."""
     library, part = find_fake_clock(), name(arena, role)
     assert library, "make test installs libfaketime"
-    world.docker("cp", str(library), f"{part}:/tmp/clock.so")
+    world.docker("cp", str(library), f"{part}:/var/clock.so")
     world.docker("exec", "-i", "-u", "0", part, "sh", "-c", "cat > /etc/faketimerc", stdin=f"{years:+}y".encode())
-    world.docker("exec", "-i", "-u", "0", part, "sh", "-c", "cat > /etc/ld.so.preload", stdin=b"/tmp/clock.so")
+    world.docker("exec", "-i", "-u", "0", part, "sh", "-c", "cat > /etc/ld.so.preload", stdin=b"/var/clock.so")
     try:
         world.docker("restart", "-t", "1", part)
         time.sleep(3)  # its health may well be bad: that is no answer to wait for
