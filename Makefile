@@ -3,7 +3,7 @@ N ?= 20
 PYTHON ?= python3
 RUN = $(PYTHON) -m toolchain run --
 
-.PHONY: help up down forget repair plan pull dashboard test unit lint integration containment dlp doctor update audit setup docs bench fleet bench-git
+.PHONY: help up down forget repair plan pull dashboard test unit lint integration containment dlp doctor update audit setup docs bench load fleet bench-git
 help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -76,7 +76,12 @@ bench: ## the chain against direct and bare mitmdump, start, memory, DLP, many b
 	@$(RUN) python3 bench/git_gate.py --write
 	@$(RUN) python3 bench/start.py
 	@$(RUN) python3 bench/growth.py
+	@$(RUN) python3 bench/load.py
 	@$(RUN) python3 bench/fleet.py $(N) --write
+
+load: ## many clients, streams, uploads, slow sides and silent ones on a bottle, small requests beside each, memory (10 minutes)
+	@$(PYTHON) -m toolchain setup --dev
+	@$(RUN) python3 bench/load.py --idle 300
 
 fleet: ## bring N (20) small bottles up, measure what each costs, take them away
 	@$(PYTHON) -m toolchain setup --dev

@@ -45,6 +45,11 @@ NAMES = (
     "dns",
     "gate",
     "evildeclared",
+    "expired.wild",
+    "wronghost.wild",
+    "revoked.wild",
+    "selfsigned.wild",
+    "otherca.wild",
 )
 # Names that lead inside, as a hostile name server would say: put into pipelock's hosts file.
 INSIDE = {

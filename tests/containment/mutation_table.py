@@ -224,6 +224,15 @@ MUTATIONS = (
         ("components/hostile_tar.py", r"if links > _LINKS:", "if False:"),
         ("components/agent_files.py", r'if told\.count\(b"\\0"\) > _NAMES:', "if False:"),
     ), tests=("tests/containment/test_owner.py", "-m", "not slow", "-k", "tar_of or tar-of or many-names")),
+    Mutation("load", "window is given at once, whoever takes what comes", (
+        ("addons/http_layers.py", r'        \(layers, "Http2Server", .*\n        \(layers, "Http2Client", .*\n        \(_http2, "BufferedH2Connection", .*\n', ""),
+    ), tests=("tests/integration/test_slow_sides.py", "-k", "download or upload")),
+    Mutation("load", "HTTP/1 is read on though nothing of it was taken", (
+        ("addons/flow_windows.py", r"return waiting <= _AHEAD and not is_full\(.*\)", "return True"),
+    ), tests=("tests/integration/test_slow_sides.py", "-k", "download or upload")),
+    Mutation("load", "no budget over all bodies that are held", (
+        ("addons/held_budget.py", r"return self\.used \+ size <= self\.total", "return True"),
+    ), tests=("tests/integration/test_slow_sides.py", "-k", "many_large")),
     Mutation("hardening", "capabilities and new privileges", (
         ("components/container.py", r'capabilities=docker\.ContainerCapabilitiesArgs\(drops=\["ALL"\]\)', 'capabilities=docker.ContainerCapabilitiesArgs(adds=["CAP_SYS_ADMIN", "CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_MKNOD"])'),
         ("components/container.py", r'security_opts=\["no-new-privileges:true"\]', 'security_opts=["seccomp=unconfined"]'),
