@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from addons.whole_file import write_whole
+
 MAX_HELD, MAX_BYTES = 30, 64 << 20
 HELD_SECONDS, GRANT_SECONDS = 24 * 3600, 3600
 _USED_SECONDS = 30 * 24 * 3600  # for how long it is known that a proposal was granted
@@ -154,9 +156,7 @@ class Once:
 
     @staticmethod
     def _write(file: Path, text: str) -> None:
-        beside = file.with_name(f".{file.name}.{os.getpid()}")
-        beside.write_text(text)
-        beside.replace(file)
+        write_whole(file, text.encode(), 0o644)
 
 
 def _stat(file: Path) -> os.stat_result | None:

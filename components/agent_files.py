@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from addons.whole_file import write_whole
 from components.bounded import run_bounded
 from components.errors import BottleError
 from components.host_folder import mark_of
@@ -156,7 +157,5 @@ class BaseRecord:
 
     def write(self, identity: str, base: dict[str, str]) -> None:
         """All of it, in place of what was noted."""
-        new = self.file.with_suffix(".new")
-        new.write_text(json.dumps({"home": identity, "base": base}))
-        new.replace(self.file)
+        write_whole(self.file, json.dumps({"home": identity, "base": base}).encode())
         self._later.unlink(missing_ok=True)

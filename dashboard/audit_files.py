@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from addons.whole_file import write_whole
 from components.errors import BottleError
 
 _BLOCK = 65_536  # bytes that are read at a time, from the end backwards
@@ -79,9 +80,8 @@ class AuditFiles:
             return self.head(), _lines_of(logs, sizes, opened.pop_all())
 
     def write_head(self, head: dict[str, Any]) -> None:
-        beside = self._head.with_suffix(".head.new")
-        beside.write_text(json.dumps(head))
-        beside.replace(self._head)
+        """In place of the head that there is."""
+        write_whole(self._head, json.dumps(head).encode())
 
     def head(self) -> dict[str, Any] | None:
         """What `write_head` wrote last. Raises AuditError for anything else."""

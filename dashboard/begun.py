@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from addons.whole_file import write_whole
 from components.errors import BottleError
 from components.state import state_folder
 
@@ -68,12 +69,7 @@ class Desk:
 
     def begin(self, begun: Begun) -> None:
         """On disk before this returns."""
-        beside = self._file.with_suffix(".new")
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(asdict(begun), file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._file)
+        write_whole(self._file, json.dumps(asdict(begun)).encode())
 
     def end(self) -> None:
         """All of it is done, or taken back."""

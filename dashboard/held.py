@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from addons.whole_file import write_whole
 from components.change import Change
 from components.errors import BottleError, printable
 from components.state import state_folder
@@ -114,9 +115,7 @@ class Seen:
             told = self._read()
             pages = sorted({*told.pop(digest, []), page})
             told = dict([*list(told.items())[-_KEPT + 1 :], (digest, pages)])
-            beside = self._file.with_suffix(".new")
-            beside.write_text(json.dumps(told))
-            beside.replace(self._file)
+            write_whole(self._file, json.dumps(told).encode())
 
     def _read(self) -> dict[str, list[int]]:
         try:

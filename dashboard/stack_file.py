@@ -15,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 
 from addons.hosts import host_matches
 from addons.until import ended, parse_until
+from addons.whole_file import write_whole
 from components.change import APPENDS, ENDING, Change
 from components.errors import BottleError
 from components.manifest import AgentConfig
@@ -47,13 +48,12 @@ class StackFile:
         """
         if (wrong := too_large(new)) is not None:
             raise BottleError(f"{self.path}: {wrong}")
-        beside = self.path.with_name(f".{self.path.name}.new")
-        beside.write_text(new)
-        beside.chmod(self.path.stat().st_mode & 0o777)
-        if self.read() != seen:
-            beside.unlink()
-            raise BottleError(f"{self.path} has been edited meanwhile; look at it, then approve again")
-        beside.replace(self.path)
+
+        def still() -> None:
+            if self.read() != seen:
+                raise BottleError(f"{self.path} has been edited meanwhile; look at it, then approve again")
+
+        write_whole(self.path, new.encode(), self.path.stat().st_mode & 0o777, still)
 
 
 def changed(text: str, change: Change) -> str:

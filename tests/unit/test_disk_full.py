@@ -11,7 +11,6 @@ import pytest
 
 from addons.reload import ReloadingFile
 from dashboard.audit import Audit
-from dashboard.stack_file import StackFile
 from sidecar_images.proxy import put
 from sidecar_images.supervise.proposals import FullError, Proposals
 
@@ -68,12 +67,3 @@ def test_a_verdict_that_cannot_be_recorded_is_not_carried_out(tmp_path: Path, mo
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         log.append({"event": "approved", "id": "p-2"})
-
-
-def test_a_stack_file_that_cannot_be_written_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = StackFile(tmp_path / "Pulumi.s.yaml")
-    file.path.write_text("whole")
-    monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(OSError, match="No space"):
-        file.replace("whole", "new")
-    assert file.read() == "whole"
