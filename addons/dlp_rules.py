@@ -1,8 +1,9 @@
 """The gitleaks rules as a data-loss filter: which secret, if any, is in these bytes.
 
 A candidate comes from one hyperscan pass over the whole rule set, and counts only when the rule's own expression,
-keywords, entropy and allowlists (RE2, linear time) agree. The rules are gitleaks' own: addons/gitleaks, MIT licence;
-what they ask of the letters beside a secret is left out (addons/dlp_shapes.py). Every match is looked at.
+keywords, entropy and allowlists (RE2, linear time) agree. The rules are gitleaks' (addons/gitleaks, MIT licence) and
+the project's (addons/own_rules.toml, in the same format); what they ask of the letters beside a secret is left out
+(addons/dlp_shapes.py). Every match is looked at.
 """
 
 from __future__ import annotations
@@ -24,23 +25,10 @@ from addons.dlp_verdict import Unscannable
 __all__ = ["GITLEAKS", "Rule", "RuleSet", "compile_bytes", "shannon_entropy"]
 
 GITLEAKS = Path(__file__).parent / "gitleaks" / "gitleaks.toml"
+OWN = Path(__file__).parent / "own_rules.toml"  # git-gate reads it too
 _MOST = (
     100_000  # matches of one rule in one text that turn out to be none; a megabyte of ordinary text has room for less
 )
-_BEGIN = r"-----BEGIN[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----"
-_BLANK = r"""(?:\\[nrt]|[\s"',+\\])*"""  # between lines, also where they are strings of a program
-_OWN: list[dict[str, Any]] = [
-    {  # Claude Code's own credentials: 13 letters, 93, AA, as its API keys
-        "id": "anthropic-oauth-token",
-        "regex": r"sk-ant-o[ar]t01-[a-zA-Z0-9_\-]{93}AA",
-        "keywords": ["sk-ant-oat01", "sk-ant-ort01"],
-    },
-    {  # a key whose end is far away or was left out: its first line, headers (RFC 1421), and letters of base64
-        "id": "private-key-begun",
-        "regex": rf"(?i){_BEGIN}(?:{_BLANK}[A-Z][A-Z-]{{2,20}}: ?[^\r\n\\]{{0,100}}){{0,4}}{_BLANK}[A-Z0-9+/=]{{40,}}",
-        "keywords": ["-----begin"],
-    },
-]
 
 
 @dataclass(frozen=True)
@@ -56,6 +44,7 @@ class Rule:
     allowlists: tuple[Allowlist, ...] = ()
     bounded: bool = True  # the expression says where the secret ends
     has_keyword: bool = False  # whatever it matches holds a keyword
+    doubtful: bool = False  # random base64 has its shape now and then
 
     @property
     def is_generic(self) -> bool:
@@ -110,7 +99,7 @@ class Rule:
         return length >= shortest and max(entropies(secret[:length], shortest), default=0.0) > self.entropy
 
     def _is_noise(self, text: bytes, start: int, end: int) -> bool:
-        return self.id in DOUBTFUL and is_noise(self.id, text, start, start + self._shortest(text, start, end))
+        return self.doubtful and is_noise(self.id, text, start, start + self._shortest(text, start, end))
 
     def _shortest(self, text: bytes, start: int, end: int) -> int:
         """How few of the letters from start to end are a whole secret already."""
@@ -149,7 +138,7 @@ class RuleSet:
         """Raises ValueError for an expression that is not RE2, or a disabled id that no rule has."""
         data = tomllib.loads(GITLEAKS.read_text(encoding="utf-8"))
         self._common = [Allowlist.read(data["allowlist"])]
-        data["rules"] += _OWN
+        data["rules"] += tomllib.loads(OWN.read_text(encoding="utf-8"))["rules"]
         off = set(disabled)
         unknown = off - {rule["id"] for rule in data["rules"]}
         if unknown:
@@ -202,4 +191,5 @@ def _rule(item: dict[str, Any]) -> Rule:
         tuple(Allowlist.read(a) for a in item.get("allowlists", ())),
         has_keyword=relaxed is not None and item["id"] not in ONE_FORM,
         bounded=not has_own_shape or item["id"].startswith(("generic", "curl", "kubernetes")),
+        doubtful=item["id"] in DOUBTFUL or not item.get("within_letters", True),
     )

@@ -167,7 +167,7 @@ def page(told: Figures) -> str:
         "",
         "Written by `make dlp` (bench/dlp_table.py); do not edit. For each rule a secret is made at random from the rule's own",
         f"expression, and sent in {len(hows)} ways; a near-miss is the same cut short until no rule matches it. {told.rules} rules",
-        f"(gitleaks 8.30 and two more), {told.rules - len(told.without_sample)} with a sample. A secret counts as found when a request that carries it is refused.",
+        f"(gitleaks 8.30 and the project's own), {told.rules - len(told.without_sample)} with a sample. A secret counts as found when a request that carries it is refused.",
         "",
         f"- detection: **{found} of {tried}** ({100 * found / tried:.1f} %)",
         f"- near-misses that set off an alarm: **{len(told.near)}**{_list(told.near)}",
