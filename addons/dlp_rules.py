@@ -18,6 +18,7 @@ import re2
 
 from addons.dlp_allow import Allowlist, compile_bytes, entropies, length_without, shannon_entropy
 from addons.dlp_begun import begun_expression
+from addons.dlp_names import is_credential
 from addons.dlp_prefilter import HyperscanPrefilter, KeywordPrefilter, Prefilter
 from addons.dlp_shapes import DOUBTFUL, ONE_FORM, is_noise, without_boundaries
 from addons.dlp_verdict import Unscannable
@@ -69,7 +70,8 @@ class Rule:
             start, end = self._secret(match)
             seen = (text[start:end], match.group(), self._line(text, match) if needs_line else b"")
             if seen not in known:
-                if self._counts(text, (start, end), seen, allowlists):
+                named = not self.is_generic or is_credential(text, match.start(), start, end)
+                if named and self._counts(text, (start, end), seen, allowlists):
                     if not self._is_noise(text, start, end):
                         return start, end
                 else:

@@ -134,15 +134,22 @@ IN_NOISE: dict[str, Callable[[bytes], bool]] = {
 }
 
 _CAPITALS = "aws-access-token"
+# What a signature names the key by that made it: no secret, and in every signed URL (Amazon S3 API, Authenticating
+# requests: query parameters).
+_SCOPE = re.compile(
+    rb"(?:/|%2[Ff])[0-9]{8}(?:/|%2[Ff])[a-z0-9-]{2,30}(?:/|%2[Ff])[a-z0-9-]{2,30}(?:/|%2[Ff])aws4_request"
+)
 DOUBTFUL = frozenset({*IN_NOISE, _CAPITALS})
 
 
 def is_noise(rule: str, text: bytes, start: int, end: int) -> bool:
-    """Whether what looks like the rule's secret is no more than some of the letters on both sides of it.
+    """Whether what looks like the rule's secret is no more than some of the letters on both sides of it, or a name.
 
     end: of the shortest one, for a longer one takes the letters behind it in.
     """
     if rule == _CAPITALS:
+        if _SCOPE.match(text, end):
+            return True
         # Base32, and proteins, which are written in capitals: there AKIA is a word like any other.
         sides = _sides(text, start, end, _UPPER)
         if any(len(side) < 2 * _ENOUGH for side in sides):
