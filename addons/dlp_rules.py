@@ -18,6 +18,7 @@ import re2
 
 from addons.dlp_allow import Allowlist, compile_bytes, entropies, length_without, shannon_entropy
 from addons.dlp_begun import begun_expression
+from addons.dlp_mirror import Mirror
 from addons.dlp_names import is_credential
 from addons.dlp_prefilter import HyperscanPrefilter, KeywordPrefilter, Prefilter
 from addons.dlp_shapes import DOUBTFUL, ONE_FORM, is_noise, without_boundaries
@@ -146,12 +147,14 @@ class RuleSet:
         if unknown:
             raise ValueError(f"no such rule: {', '.join(sorted(unknown))}")
         self.rules = [_rule(item) for item in data["rules"] if "regex" in item and item["id"] not in off]
-        for name, pattern in extra:
+        patterns = list(extra)
+        for name, pattern in patterns:
             try:
                 self.rules.append(Rule(name, pattern, compile_bytes(pattern)))
             except (re2.error, UnicodeEncodeError) as error:
                 raise ValueError(f"{pattern!r} is not an RE2 expression: {error}") from error
         self._begun = begun_expression(self.rules)
+        self.mirror = Mirror((rule for rule in self.rules if not rule.is_generic), always=bool(patterns), fast=fast)
         self._prefilter: Prefilter = HyperscanPrefilter(self.rules) if fast else KeywordPrefilter(self.rules)
 
     def find(self, text: bytes, *, generic: bool = True) -> Rule | None:

@@ -23,7 +23,9 @@ class DlpConfig(Strict):
     """What the DLP engine looks for."""
 
     patterns: list[DlpPattern] = Field([], description="Patterns beside the built-in rules.")
-    disabled_rules: list[Plain] = Field([], description="Ids of rules to leave out, gitleaks' or the project's (builtin engine).")
+    disabled_rules: list[Plain] = Field(
+        [], description="Ids of rules to leave out, gitleaks' or the project's (builtin engine)."
+    )
     seed_phrases: bool = Field(
         True, description="Look for BIP-39 seed phrases; off when a route targets api.anthropic.com."
     )
