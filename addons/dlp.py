@@ -13,7 +13,7 @@ from addons.dlp_codes import is_garbage
 from addons.dlp_fields import WORDS, FormFields, ends
 from addons.dlp_mirror import ROT13_LETTERS
 from addons.dlp_packed import Budget
-from addons.dlp_rules import RuleSet
+from addons.dlp_rules import Rule, RuleSet
 from addons.dlp_stream import EDGE, StreamScan
 from addons.dlp_text import PLAIN, View, text_views
 from addons.dlp_verdict import Finding, Unscannable, place_of
@@ -33,10 +33,11 @@ _Hit = tuple[tuple[int, int], Finding]  # first byte, byte behind the last
 
 
 class Dlp:
-    """Finds secrets by the rules and, where `seed_phrases` is set, BIP-39 phrases."""
+    """Finds secrets by the rules and, where `seed_phrases` is set, BIP-39 phrases. without: ids of rules that do not
+    count; the same rules serve several engines."""
 
-    def __init__(self, rules: RuleSet, *, seed_phrases: bool = True) -> None:
-        self._rules = rules
+    def __init__(self, rules: RuleSet, *, seed_phrases: bool = True, without: frozenset[str] = frozenset()) -> None:
+        self._rules, self._without = rules, without
         self._seed_phrases = seed_phrases
 
     def look(self, views: Iterable[View], edges: list[bytes] | None = None) -> Finding | None:
@@ -65,18 +66,21 @@ class Dlp:
     def _rule_in(self, where: str, data: bytes) -> _Hit | None:
         if where.endswith(WORDS):
             return None
-        found = self._rules.first(data)
+        found = self._rules.first(data, without=self._without)
         return ((found[1], found[2]), _finding(found[0].id, where, data, found[1], found[2])) if found else None
 
     def _turned_in(self, where: str, data: bytes) -> tuple[bytes, Finding] | None:
-        """The secret, and what is said of it, that the text holds backwards or moved by thirteen letters. By the
-        precise rules: the generic ones find something in any text."""
+        """The secret, and what is said of it, that the text holds backwards or moved by thirteen letters."""
         if where.endswith((PLAIN, WORDS)) or ("base64" in where and is_garbage(data)):
             return None
         for how, part in self._rules.mirror.readings(data):
-            if found := self._rules.first(part, generic=False):
+            if found := self._first(part):
                 return part[found[1] : found[2]], _finding(found[0].id, f"{where}>{how}", part, found[1], found[2])
         return None
+
+    def _first(self, text: bytes) -> tuple[Rule, int, int] | None:
+        """By the precise rules: the generic ones find something in any text."""
+        return self._rules.first(text, generic=False, without=self._without)
 
     def _phrase_in(self, where: str, data: bytes) -> _Hit | None:
         span = find_seed_phrase(data) if self._wants_phrases(where) else None
@@ -139,10 +143,10 @@ class Dlp:
     def look_across_all(self, texts: Sequence[bytes]) -> Finding | None:
         """What the end of one request and the beginning of another make together, by the precise rules. Each text by
         itself, but in one pass."""
-        if not texts or self._rules.first(b"\n\0\n\0\n".join(texts), generic=False) is None:
+        if not texts or self._first(b"\n\0\n\0\n".join(texts)) is None:
             return None
         for text in texts:
-            if found := self._rules.first(text, generic=False):
+            if found := self._first(text):
                 return Finding(found[0].id, "across requests", place_of(text, found[1], found[2]))
         return None
 

@@ -19,12 +19,25 @@ class DlpPattern(Strict):
     regex: str = Field(min_length=4, description="RE2 expression.")
 
 
+class DlpHost(Strict):
+    """What the DLP engine does otherwise for one host."""
+
+    disabled_rules: list[Plain] = Field([], description="Ids of rules that do not count for what goes to this host.")
+
+
 class DlpConfig(Strict):
     """What the DLP engine looks for."""
 
     patterns: list[DlpPattern] = Field([], description="Patterns beside the built-in rules.")
     disabled_rules: list[Plain] = Field(
         [], description="Ids of rules to leave out, gitleaks' or the project's (builtin engine)."
+    )
+    packs: list[Literal["crypto", "payment"]] = Field(
+        [],
+        description="What to look for beside credentials: wallet keys and addresses; cards and IBANs (builtin engine).",
+    )
+    hosts: dict[Host, DlpHost] = Field(
+        {}, description="Host, or *. and a name, to what is otherwise for it alone (builtin engine)."
     )
     seed_phrases: bool = Field(
         True, description="Look for BIP-39 seed phrases; off when a route targets api.anthropic.com."

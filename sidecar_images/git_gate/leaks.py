@@ -61,14 +61,15 @@ class _File:
 
 def with_own(rules: str) -> str:
     """A configuration with the project's rules too, where it extends gitleaks' default; but for those that the owner
-    disables or has written anew."""
-    read = tomllib.loads(rules)
-    extend = read.get("extend", {})
+    disables or has written anew, and those that need a checksum, which gitleaks cannot compute."""
+    given = tomllib.loads(rules)
+    extend = given.get("extend", {})
     if not extend.get("useDefault"):
         return rules
-    left_out = {*extend.get("disabledRules", ()), *(rule.get("id") for rule in read.get("rules", ()))}
+    left_out = {*extend.get("disabledRules", ()), *(rule.get("id") for rule in given.get("rules", ()))}
     blocks = re.split(r"(?m)^(?=\[\[rules\]\]$)", _OWN.read_text(encoding="utf-8"))[1:]
-    chosen = [block for block in blocks if tomllib.loads(block)["rules"][0]["id"] not in left_out]
+    read = {block: tomllib.loads(block)["rules"][0] for block in blocks}
+    chosen = [block for block, rule in read.items() if rule["id"] not in left_out and "check" not in rule]
     return "\n".join([rules, *chosen])
 
 

@@ -92,7 +92,7 @@ def test_what_only_resembles_them_passes(dlp: Dlp, text: str) -> None:
 
 
 def test_git_gate_reads_the_same_rules_but_for_those_that_the_owner_takes_out() -> None:
-    every = {rule["id"] for rule in tomllib.loads(OWN.read_text())["rules"]}
+    every = {rule["id"] for rule in tomllib.loads(OWN.read_text())["rules"] if "check" not in rule}
     assert {rule["id"] for rule in tomllib.loads(with_own("[extend]\nuseDefault = true\n"))["rules"]} == every
     owners = """
 [extend]
