@@ -82,6 +82,11 @@ def undone(
         yield "base85", (plain for match in _RUN_85.finditer(data) for plain in _from_base85(match.group()))
 
 
+def is_odd(data: bytes) -> bool:
+    """Whether a short text may be written in one of these ways, be it backwards."""
+    return _may_be_any()(data) or len(data.translate(None, _USUAL)) * 8 >= len(data)
+
+
 def _parts_of(data: bytes, step: int, first: int) -> Iterator[bytes]:
     """Every so many bytes of it, in pieces that meet: to allocate a large one takes longer than to look at it."""
     for start in range(first, len(data), _PIECE):
@@ -136,13 +141,15 @@ def _tables() -> list[bytes]:
 
 
 def _decoded_85(digits: bytes) -> bytes:
-    """Five digits are four bytes; where they are no ASCII, a line break."""
+    """Five digits are four bytes, two to four at the end one less; where they are no ASCII, a line break."""
     out = bytearray()
     for at in range(0, len(digits) - 1, 5):
-        group = digits[at : at + 5]
+        group = digits[at : at + 5].partition(b"\x55")[0]
         missing = 5 - len(group)
         value = 0
         for digit in group + b"\x54" * missing:
             value = value * 85 + digit
-        out += value.to_bytes(4, "big")[: 4 - missing] if value < 1 << 31 and 85 not in group else b"\n"
+        out += value.to_bytes(4, "big")[: 4 - missing] if value < 1 << 31 and missing < 4 else b"\n"
+        if missing:
+            out += b"\n"
     return bytes(out)

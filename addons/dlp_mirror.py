@@ -18,9 +18,10 @@ REVERSED, ROT13 = "reversed", "rot13"
 _SHORT = 4
 _REACH = 400  # bytes: of every shape the shortest form has less
 _BESIDE = "[A-Za-z0-9_+/=.-]{8}"
-# Two letters that any text has: with more of what must stand beside them. Of Twilio's keys, and
-# of a JWT, whose second part begins as the first does.
+# What any text has: with more of what must stand beside it. Of Twilio's keys; of a JWT, whose second part begins as the
+# first does; of an address with a password.
 _INSTEAD = {
+    b"://": {REVERSED: r"@[^\s/@]{4,80}:[^\s:/@]{0,60}//:", ROT13: r"://[^\s:/@]{0,60}:[^\s/@]{4,80}@"},
     b"sk": {REVERSED: "[0-9a-f]{8}ks", ROT13: "fx[0-9n-s]{8}"},
     b"ey": {REVERSED: r"[A-Za-z0-9]{8}ye\.", ROT13: r"\.rl[A-Za-z0-9]{8}"},
 }
@@ -29,12 +30,17 @@ ROT13_LETTERS = bytes(
 )
 
 
+# Of rules that ask for the vendor's name, which a secret of its own shape needs not have beside it: how that begins, or
+# ends.
+_BY_SHAPE = (b"pat", b"sl.", b"pk.", b"key-", b"-us", b"access-", b"aqvn", b"t1.", b"aaaaaaaaaa")
+
+
 class Mirror:
     """Of these rules. always: read all of it backwards, for there are rules without such words. fast: by hyperscan."""
 
     def __init__(self, rules: Iterable[Searched], *, always: bool, fast: bool) -> None:
         self._always = always
-        words = sorted({word for rule in rules for word in rule.keywords})
+        words = sorted({*_BY_SHAPE, *(word for rule in rules for word in rule.keywords)})
         self._words = [(how, word) for word in words for how in (REVERSED, ROT13)]
         self._plain = [word[::-1] if how == REVERSED else word.translate(ROT13_LETTERS) for how, word in self._words]
         self._scanner = self._compiled() if fast else None
@@ -85,7 +91,7 @@ def _forms(how: str, word: bytes, written: bytes) -> list[str]:
     literal = "".join(f"\\x{byte:02x}" for byte in written)
     forms = [literal]
     if len(word) <= _SHORT:
-        forms = [_BESIDE + literal if how == REVERSED else literal + _BESIDE]
+        forms = [_BESIDE + literal, literal + _BESIDE]
     if len(word) == _SHORT:
         forms.append(literal + "(?:[^A-Za-z0-9]|$)" if how == REVERSED else "(?:[^A-Za-z0-9]|^)" + literal)
     return forms

@@ -24,6 +24,7 @@ View = tuple[str, bytes]  # (how it was read, for the log; the bytes)
 
 WINDOW = 1 << 20  # bytes that are looked at together
 PLAIN = "plain"  # a view that differs little from another one, of which no more is to be made
+_LITTLE = 2 << 10  # bytes that are read in every way backwards and moved by thirteen letters too
 _SHORT = 16 << 10  # bytes in which base64 and hexadecimal are looked for backwards
 _DEPTH = 3  # encodings within encodings that are undone; what is nested deeper is refused
 _ESCAPES = 12  # more of percent signs and backslashes, each of which leaves less
@@ -91,7 +92,12 @@ def _undone(data: bytes, depth: int, label: str) -> Iterator[View]:
     if b"\0" in data and "wide" not in label and _is_wide()(data):
         ways.append(("wide", _narrow(data)))
     ways += codes.undone(data, label, found, found[len(there) :])
-    if found and len(data) <= _SHORT:
+    if (
+        ">" not in label and len(data) <= _LITTLE and (found or codes.is_odd(data))
+    ):  # encoded, and then turned: all of it
+        yield from _undone(data[::-1], depth - 1, f"{label}>turned")
+        yield from _undone(data.translate(ROT13_LETTERS), depth - 1, f"{label}>rot13")
+    elif found and len(data) <= _SHORT and "within" not in label:
         ways.append(("turned", _turned(found)))
     for how, undone in ways:
         name, left = f"{label}>{how}", depth - _taken(how, data, label)

@@ -10,7 +10,7 @@ import pytest
 
 from addons.dlp import Dlp
 from addons.dlp_rules import GITLEAKS, OWN, RuleSet
-from bench.dlp_kinds import Kind, kinds
+from bench.dlp_kinds import Kind, kinds, measure_kinds
 from sidecar_images.git_gate.leaks import with_own
 
 KINDS = kinds()
@@ -56,6 +56,15 @@ def test_published_ones_are_called_by_their_name(dlp: Dlp, rule: str) -> None:
     found = dlp.look_at_body(f"note {PUBLISHED[rule]} end".encode(), "text/plain", "")
     assert found is not None
     assert found.rule == rule
+
+
+def test_each_way_and_pairs_of_ways_find_nearly_all() -> None:
+    """A part of what `make dlp` measures."""
+    told = measure_kinds(every=9, pairs=12)
+    assert sum(told.tried.values()) > 1000
+    assert sum(told.found.values()) >= 0.99 * sum(told.tried.values()), told.missed
+    assert sum(told.pairs_found.values()) >= 0.9 * sum(told.pairs_tried.values())
+    assert len(told.near) <= 1, told.near
 
 
 def test_every_kind_and_every_own_rule_names_a_source() -> None:

@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 import base64
-import codecs
 import json
 import random
-from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
 
 from addons.dlp import Dlp
 from addons.dlp_rules import RuleSet
+from bench.dlp_ways import ENCODINGS, WRITINGS
 
 SECRETS = {
     "github": "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",  # expired, published (tests/unit/test_dlp_shapes.py)
     "aws": "AKIAQ3EGRV7XWZ2MN5KP",
     "anthropic": "sk-ant-oat01-" + ("Qz7Lm2Vx9R" * 10)[:93] + "AA",
     "slack": "xoxb-123456789012-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx",
-}
-WAYS: dict[str, Callable[[bytes], bytes]] = {
-    "base32": base64.b32encode,
-    "base32 in small letters": lambda s: base64.b32encode(s).lower().rstrip(b"="),
-    "base85": base64.b85encode,  # RFC 1924
-    "ascii85": base64.a85encode,  # Adobe
-    "ascii85 with its marks": lambda s: base64.a85encode(s, adobe=True),
-    "rot13": lambda s: codecs.encode(s.decode(), "rot13").encode(),
-    "backwards": lambda s: s[::-1],
-    "utf-16": lambda s: s.decode().encode("utf-16"),
-    "utf-16 big-endian": lambda s: s.decode().encode("utf-16-be"),
-    "with spaces": lambda s: b" ".join(bytes([c]) for c in s),
-    "with dashes": lambda s: b"-".join(bytes([c]) for c in s),
-    "with dots": lambda s: b".".join(bytes([c]) for c in s),
-    "one a line": lambda s: b"\n".join(bytes([c]) for c in s),
-    "hex with dashes": lambda s: s.hex("-").encode(),
-    "hex with spaces": lambda s: s.hex(" ").upper().encode(),
-    "hex with colons": lambda s: s.hex(":").encode(),
-    "hex as in C": lambda s: ", ".join(f"0x{c:02x}" for c in s).encode(),
-    "an array of codes": lambda s: json.dumps(list(s)).encode(),
-    "codes and commas": lambda s: ",".join(map(str, s)).encode(),
-    "an array in lines": lambda s: json.dumps(list(s), indent=4).encode(),
 }
 # Two ways, the inner one first.
 PAIRS = [
@@ -49,7 +26,6 @@ PAIRS = [
     ("an array of codes", "base64"), ("base85", "hex"), ("hex with dashes", "base64"), ("base64", "with spaces"),
     ("rot13", "hex"), ("base32", "hex"),
 ]  # fmt: skip
-ALL = {**WAYS, "base64": base64.b64encode, "hex": lambda s: s.hex().encode()}
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +39,9 @@ def words(size: int) -> bytes:
 
 
 @pytest.mark.parametrize("kind", SECRETS)
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", WRITINGS)
 def test_each_way_is_undone_alone_in_json_and_in_text(dlp: Dlp, kind: str, way: str) -> None:
-    written = WAYS[way](SECRETS[kind].encode())
+    written = WRITINGS[way](SECRETS[kind].encode())
     assert dlp.look_at_body(written, "text/plain", "") is not None
     assert dlp.look_at_body(b"note: \n" + written + b"\n and so on", "text/plain", "") is not None
     if "utf-16" not in way:
@@ -75,9 +51,9 @@ def test_each_way_is_undone_alone_in_json_and_in_text(dlp: Dlp, kind: str, way: 
         assert dlp.look_at_body(body, "text/plain", "") is not None
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if "utf-16" not in way])
+@pytest.mark.parametrize("way", [way for way in WRITINGS if "utf-16" not in way])
 def test_in_a_query_and_in_a_header_too(dlp: Dlp, way: str) -> None:
-    written = WAYS[way](SECRETS["github"].encode())
+    written = WRITINGS[way](SECRETS["github"].encode())
     assert dlp.look_at_url("x.example.com", f"/a?note={quote(written)}") is not None
     if b"\n" not in written:
         assert dlp.look_at_headers([(b"accept", b"*/*"), (b"x-note", written)]) is not None
@@ -86,7 +62,9 @@ def test_in_a_query_and_in_a_header_too(dlp: Dlp, way: str) -> None:
 @pytest.mark.parametrize("pair", PAIRS, ids=" in ".join)
 def test_two_ways_at_once(dlp: Dlp, pair: tuple[str, str]) -> None:
     inner, outer = pair
-    assert dlp.look_at_body(ALL[outer](ALL[inner](SECRETS["github"].encode())), "text/plain", "") is not None
+    assert (
+        dlp.look_at_body(ENCODINGS[outer](ENCODINGS[inner](SECRETS["github"].encode())), "text/plain", "") is not None
+    )
 
 
 @pytest.mark.parametrize("before", [b"", b"a", b"7", b"zz"])
@@ -149,4 +127,4 @@ def test_what_is_found_backwards_is_told_to_the_owner_once(dlp: Dlp) -> None:
 def test_without_hyperscan_the_same_is_undone() -> None:
     slow = Dlp(RuleSet(fast=False))
     for way in ("backwards", "rot13", "base32", "with dashes", "an array of codes"):
-        assert slow.look_at_body(WAYS[way](SECRETS["github"].encode()), "text/plain", "") is not None, way
+        assert slow.look_at_body(WRITINGS[way](SECRETS["github"].encode()), "text/plain", "") is not None, way
