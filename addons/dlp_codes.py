@@ -108,8 +108,8 @@ def _from_numbers(row: bytes) -> bytes:
 
 
 def _from_base32(text: bytes) -> Iterator[bytes]:
-    """Decoded from each of eight letters on: some may stand before it. Small letters alone are a
-    name, and hexadecimal digits of a digest."""
+    """Decoded from each of eight letters on, for some may stand before it. Small letters alone are a name, and what are
+    hexadecimal digits too a digest."""
     for match in _base32.finditer(text):
         letters = match.group()
         if _NAME.fullmatch(letters) or _DIGEST.fullmatch(letters):

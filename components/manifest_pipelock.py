@@ -82,4 +82,8 @@ class PipelockConfig(Strict):
             raise ValueError("image belongs to engine upstream")
         if self.engine == "upstream" and any(item.until for item in self.allow):
             raise ValueError("engine upstream cannot end what it allows by itself; take until out")
+        if self.engine == "upstream" and (self.dlp.packs or self.dlp.hosts):
+            raise ValueError(
+                "engine upstream has neither packs nor rules for one host; take dlp.packs and dlp.hosts out"
+            )
         return self

@@ -125,6 +125,8 @@ def a_pipelock(draw: Draw) -> dict[str, Any]:
             "allow": [one for one in allowed if isinstance(one, str)],
         }
         made.pop("revocation_lists", None)
+        made.get("dlp", {}).pop("packs", None)
+        made.get("dlp", {}).pop("hosts", None)
     return made
 
 

@@ -108,6 +108,11 @@ def findings(raw: Any) -> dict[str, str]:
             "pipelock.dlp.hosts.a.example.com.disabled_rules",
             "no such rule",
         ),
+        (
+            {"pipelock": {"engine": "upstream", "image": "p@sha256:" + "0" * 64, "dlp": {"packs": ["payment"]}}},
+            "pipelock",
+            "neither packs nor rules for one host",
+        ),
         ({"pipelock": {"dlp": {"patterns": [{"name": "x", "regex": "(((("}]}}}, "pipelock.dlp", "not an RE2"),
         ({"tokens": {"GH": "x"}}, "tokens", "token_ref"),
         ({"cred_proxy": {}}, "cred_proxy", "egress: {routes:"),
