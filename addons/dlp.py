@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 from addons.dlp_codes import is_garbage
 from addons.dlp_fields import WORDS, FormFields, ends
-from addons.dlp_mirror import ROT13_LETTERS
+from addons.dlp_mirror import REVERSED, ROT13, ROT13_LETTERS
 from addons.dlp_packed import Budget
 from addons.dlp_rules import Rule, RuleSet
 from addons.dlp_stream import EDGE, StreamScan
@@ -28,6 +28,8 @@ _WAITING = 4  # views, so that not all of a long body is held in all its forms
 _POOL = ThreadPoolExecutor(2, "dlp")
 # The readings of a request that carry its content in one piece, so that the next one's can be put behind it.
 _CARRIERS = ("text", "json>values", "form>joined", "parts>joined", "query>joined", "path>joined")
+
+_TURNED = {REVERSED: "turned", ROT13: "rot13"}  # what a view is called that was turned so before
 
 _Hit = tuple[tuple[int, int], Finding]  # first byte, byte behind the last
 
@@ -74,6 +76,8 @@ class Dlp:
         if where.endswith((PLAIN, WORDS)) or ("base64" in where and is_garbage(data)):
             return None
         for how, part in self._rules.mirror.readings(data):
+            if _TURNED[how] in where:  # it would be as it was, but for what was undone between
+                continue
             if found := self._first(part):
                 return part[found[1] : found[2]], _finding(found[0].id, f"{where}>{how}", part, found[1], found[2])
         return None
