@@ -78,7 +78,7 @@ class Dlp:
         for how, part in self._rules.mirror.readings(data):
             if _TURNED[how] in where:  # it would be as it was, but for what was undone between
                 continue
-            if found := self._first(part):
+            if found := self._rules.first(part, generic=False, without=self._without, turned=True):
                 return part[found[1] : found[2]], _finding(found[0].id, f"{where}>{how}", part, found[1], found[2])
         return None
 

@@ -63,9 +63,10 @@ class Rule:
         span = self.span(text, common)
         return text[span[0] : span[1]] if span else None
 
-    def span(self, text: bytes, common: Sequence[Allowlist]) -> tuple[int, int] | None:
+    def span(self, text: bytes, common: Sequence[Allowlist], *, turned: bool = False) -> tuple[int, int] | None:
         """Where the first secret of this kind is. Raises Unscannable where too much looks like one and is none.
 
+        turned: the text is read otherwise than it stands there, so that within random letters nothing counts.
         After what is none the search goes on within it: what looks like a secret may have a real one begin in it.
         """
         allowlists = (*self.allowlists, *common)
@@ -78,7 +79,10 @@ class Rule:
             if seen not in known:
                 named = not self.is_generic or is_credential(text, match.start(), start, end)
                 if named and self._counts(text, (start, end), seen, allowlists):
-                    if not self._is_noise(text, start, end):
+                    if not (
+                        (turned or self.doubtful)
+                        and is_noise(self.id, text, start, start + self._shortest(text, start, end))
+                    ):
                         return start, end
                 else:
                     known.add(seen)
@@ -107,9 +111,6 @@ class Rule:
         shortest = self._shortest(text, *span)
         length = length_without(secret, shortest, allowlists)
         return length >= shortest and max(entropies(secret[:length], shortest), default=0.0) > self.entropy
-
-    def _is_noise(self, text: bytes, start: int, end: int) -> bool:
-        return self.doubtful and is_noise(self.id, text, start, start + self._shortest(text, start, end))
 
     def _shortest(self, text: bytes, start: int, end: int) -> int:
         """How few of the letters from start to end are a whole secret already."""

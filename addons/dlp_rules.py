@@ -71,11 +71,11 @@ class RuleSet:
         return self._begun.search(text) is not None
 
     def first(
-        self, text: bytes, *, generic: bool = True, without: frozenset[str] = frozenset()
+        self, text: bytes, *, generic: bool = True, without: frozenset[str] = frozenset(), turned: bool = False
     ) -> tuple[Rule, int, int] | None:
         """The first rule that some part of the text satisfies, and which part. Raises Unscannable as Rule.span does.
 
-        without: ids of rules that do not count.
+        without: ids of rules that do not count. turned: the text is backwards, or moved by thirteen letters.
         """
         lowered: bytes | None = None
         # The generic rules come last, so that a known kind of secret is called by its name.
@@ -87,6 +87,6 @@ class RuleSet:
                 lowered = text.lower() if lowered is None else lowered
                 if not any(keyword in lowered for keyword in rule.keywords):
                     continue
-            if (span := rule.span(text, self._common)) is not None:
+            if (span := rule.span(text, self._common, turned=turned)) is not None:
                 return rule, *span
         return None
