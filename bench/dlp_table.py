@@ -145,15 +145,14 @@ The agent knows the rules. These ways out are left to one who uses them on purpo
 - **What gitleaks' own allowlists exempt**: placeholders, and for its generic rule the words of examples beside a secret. A
   vendor's secret is not exempt for what is written behind it.
 - **Hosts on `passthrough`**, which are not read.
+- **`ion_`, `NF-`, `cio` and the like with a letter before them**: ordinary names end so, with a digest behind.
 - **In a stream** (a body longer than `max_body_mb`): a secret that is split over the fields of JSON that is itself in an
   archive or a part, and quoted-printable. All the rest is looked at as it passes, archives too.
-
-- **`ion_`, `NF-`, `cio` and the like with a letter before them**: ordinary names end so, with a digest behind.
 
 **Packs.** Credentials are always looked for, and seed phrases while `seed_phrases` is on, for all have a checksum or a shape.
 `pipelock.dlp.packs` adds `crypto` (private keys and addresses of Bitcoin, by Base58Check and Bech32) and `payment` (cards by Luhn,
 IBANs by their check digits). Both are off by default: an address is no secret, one number in ten of a card's length is one by
-chance, and their expressions, which no word begins, make the engine slower by a half.
+chance, and their expressions, which no word begins, make the engine slower: text by half, lists of digests several times.
 
 What is refused because it cannot be looked at: encrypted archives, 7-Zip, RAR, LZ4, Lzip and Snappy, ways to pack that zip
 has and nobody uses, encodings and archives nested deeper than four, more than 64 MB (8 MB and a hundred times its size, for
