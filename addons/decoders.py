@@ -198,9 +198,17 @@ class _Chain:
             decoder.finish()
 
 
+def _aws_chunked() -> Decoder:
+    from addons.aws_chunked import AwsChunked  # which has its errors from here
+
+    return AwsChunked()
+
+
+# Not registered, and sent all the same by servers that mean no encoding: every client takes the bytes as they are.
+_PLAIN = ("", "identity", "none", "utf-8")
 _DECODERS: dict[str, Callable[[], Decoder]] = {
-    "": _Identity,
-    "identity": _Identity,
+    **dict.fromkeys(_PLAIN, _Identity),
+    "aws-chunked": _aws_chunked,
     "gzip": lambda: _Zlib(gzip=True),
     "x-gzip": lambda: _Zlib(gzip=True),
     "deflate": lambda: _Zlib(gzip=False),
@@ -217,7 +225,7 @@ def layers_of(content_encoding: str) -> list[str]:
     names = [name.strip().lower() for name in content_encoding.split(",")]
     if len(names) > _MAX_LAYERS or any(name not in _DECODERS for name in names):
         raise DecodeError(f"content encoding {content_encoding[:40]!r} cannot be read")
-    return [name for name in reversed(names) if name not in ("", "identity")]
+    return [name for name in reversed(names) if name not in _PLAIN]
 
 
 def decoder_for(content_encoding: str) -> Decoder:
@@ -228,7 +236,7 @@ def decoder_for(content_encoding: str) -> Decoder:
 
 def is_identity(content_encoding: str) -> bool:
     """True if the value names no transformation."""
-    return all(name.strip().lower() in ("", "identity") for name in content_encoding.split(","))
+    return all(name.strip().lower() in _PLAIN for name in content_encoding.split(","))
 
 
 def decode(data: bytes, content_encoding: str, limit: int = MAX_PLAIN) -> bytes:

@@ -9,11 +9,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from urllib.parse import unquote_to_bytes
 
+from addons.dlp_codes import is_garbage
 from addons.dlp_fields import WORDS, FormFields, ends
+from addons.dlp_mirror import REVERSED, ROT13, ROT13_LETTERS
 from addons.dlp_packed import Budget
-from addons.dlp_rules import RuleSet
+from addons.dlp_rules import Rule, RuleSet
 from addons.dlp_stream import EDGE, StreamScan
-from addons.dlp_text import PLAIN, REVERSED, View, text_views
+from addons.dlp_text import PLAIN, View, text_views
 from addons.dlp_verdict import Finding, Unscannable, place_of
 from addons.dlp_views import body_views, packed_too
 from addons.seed_phrase import find_seed_phrase
@@ -27,47 +29,70 @@ _POOL = ThreadPoolExecutor(2, "dlp")
 # The readings of a request that carry its content in one piece, so that the next one's can be put behind it.
 _CARRIERS = ("text", "json>values", "form>joined", "parts>joined", "query>joined", "path>joined")
 
+_TURNED = {REVERSED: "turned", ROT13: "rot13"}  # what a view is called that was turned so before
+
 _Hit = tuple[tuple[int, int], Finding]  # first byte, byte behind the last
 
 
 class Dlp:
-    """Finds secrets by the rules and, where `seed_phrases` is set, BIP-39 phrases."""
+    """Finds secrets by the rules and, where `seed_phrases` is set, BIP-39 phrases. without: ids of rules that do not
+    count; the same rules serve several engines."""
 
-    def __init__(self, rules: RuleSet, *, seed_phrases: bool = True) -> None:
-        self._rules = rules
+    def __init__(self, rules: RuleSet, *, seed_phrases: bool = True, without: frozenset[str] = frozenset()) -> None:
+        self._rules, self._without = rules, without
         self._seed_phrases = seed_phrases
 
     def look(self, views: Iterable[View], edges: list[bytes] | None = None) -> Finding | None:
         """The first finding in the views. Passes Unscannable on. edges: gets what another request may go on with."""
-        waiting: deque[Future[_Hit | None]] = deque()
+        waiting: deque[Future[Finding | None]] = deque()
         for where, data in views:
             if edges is not None and data and where in _CARRIERS:
                 edges.append(_edge(data))
-            beside = len(data) >= _LARGE and self._wants_phrases(where)  # of all the rest, for phrases take longest
+            beside = len(data) >= _LARGE and not where.endswith(PLAIN)  # phrases take longest of all
             if beside:
-                waiting.append(_POOL.submit(self._phrase_in, where, data))
+                waiting.append(_POOL.submit(self._beside_rules, where, data))
             if hit := self._rule_in(where, data):
                 return hit[1]
-            if not beside and (hit := self._phrase_in(where, data)):
-                return hit[1]
-            if len(waiting) > _WAITING and (hit := waiting.popleft().result()):
-                return hit[1]
-        return next((hit[1] for future in waiting if (hit := future.result()) is not None), None)
+            if not beside and (finding := self._beside_rules(where, data)):
+                return finding
+            if len(waiting) > _WAITING and (finding := waiting.popleft().result()):
+                return finding
+        return next((finding for future in waiting if (finding := future.result()) is not None), None)
+
+    def _beside_rules(self, where: str, data: bytes) -> Finding | None:
+        if turned := self._turned_in(where, data):
+            return turned[1]
+        phrase = self._phrase_in(where, data)
+        return phrase[1] if phrase else None
 
     def _rule_in(self, where: str, data: bytes) -> _Hit | None:
         if where.endswith(WORDS):
             return None
-        found = self._rules.first(data, generic=not where.endswith(REVERSED))
-        return (
-            ((found[1], found[2]), Finding(found[0].id, where, place_of(data, found[1], found[2]))) if found else None
-        )
+        found = self._rules.first(data, without=self._without)
+        return ((found[1], found[2]), _finding(found[0].id, where, data, found[1], found[2])) if found else None
+
+    def _turned_in(self, where: str, data: bytes) -> tuple[bytes, Finding] | None:
+        """The secret, and what is said of it, that the text holds backwards or moved by thirteen letters."""
+        if where.endswith((PLAIN, WORDS)) or ("base64" in where and is_garbage(data)):
+            return None
+        for how, part in self._rules.mirror.readings(data):
+            if _TURNED[how] in where:  # it would be as it was, but for what was undone between
+                continue
+            if found := self._rules.first(part, generic=False, without=self._without, turned=True):
+                return part[found[1] : found[2]], _finding(found[0].id, f"{where}>{how}", part, found[1], found[2])
+        return None
+
+    def _first(self, text: bytes) -> tuple[Rule, int, int] | None:
+        """By the precise rules: the generic ones find something in any text."""
+        return self._rules.first(text, generic=False, without=self._without)
 
     def _phrase_in(self, where: str, data: bytes) -> _Hit | None:
         span = find_seed_phrase(data) if self._wants_phrases(where) else None
         return (span, Finding("bip39-seed-phrase", where, place_of(data, *span))) if span else None
 
     def _wants_phrases(self, where: str) -> bool:
-        return self._seed_phrases and not where.endswith((REVERSED, PLAIN))
+        # Between the names of fields a phrase is in the text as it stands, without them in the values.
+        return self._seed_phrases and not where.endswith((PLAIN, "json>joined", "named"))
 
     def look_at_url(self, host: str, path: str, edges: list[bytes] | None = None) -> Finding | None:
         """Host labels, path and query, decoded and joined. What cannot be looked at is a finding too."""
@@ -111,6 +136,10 @@ class Dlp:
                 (start, end), finding, steps = hit[0], hit[1], steps + 1
                 found.setdefault(bytes(data[start:end]), finding)
                 data = data[:start] + b"*" * (end - start) + data[end:]
+            while (turned := self._turned_in(where, data)) is not None and steps <= limit:
+                steps += 1
+                found.setdefault(*turned)
+                data = _without(data, turned[0])
             if len(found) > limit or steps > limit:
                 return None
         return list(found.values())
@@ -118,16 +147,27 @@ class Dlp:
     def look_across_all(self, texts: Sequence[bytes]) -> Finding | None:
         """What the end of one request and the beginning of another make together, by the precise rules. Each text by
         itself, but in one pass."""
-        if not texts or self._rules.first(b"\n\0\n\0\n".join(texts), generic=False) is None:
+        if not texts or self._first(b"\n\0\n\0\n".join(texts)) is None:
             return None
         for text in texts:
-            if found := self._rules.first(text, generic=False):
+            if found := self._first(text):
                 return Finding(found[0].id, "across requests", place_of(text, found[1], found[2]))
         return None
 
     def begun(self, tails: Iterable[bytes]) -> list[bytes]:
         """Those that may end within a secret: a vendor's prefix, and nothing behind it that can be no part of one."""
         return [tail for tail in tails if self._rules.is_begun(tail)]
+
+
+def _finding(rule: str, where: str, text: bytes, start: int, end: int) -> Finding:
+    return Finding(rule, where, place_of(text, start, end))
+
+
+def _without(data: bytes, secret: bytes) -> bytes:
+    """The text without a secret that is in it backwards or moved by thirteen letters."""
+    for written in (secret[::-1], secret.translate(ROT13_LETTERS)):
+        data = data.replace(written, b"*" * len(written))
+    return data
 
 
 def _edge(data: bytes) -> bytes:
@@ -140,6 +180,7 @@ def _url_views(host: str, path: str) -> Iterator[View]:
     labels = host.split(".")[:-2]
     if labels:
         yield from text_views("".join(labels).encode(), "host")
+        yield "host", "".join(labels).upper().encode()  # a name is sent in small letters, whatever it says
     location, _, query = path.partition("?")
     if query:
         fields = query.encode("utf-8", "replace")

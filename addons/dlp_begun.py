@@ -20,7 +20,7 @@ def begun_expression(rules: Iterable[Searched]) -> Any:
     words: set[str] = {"-----BEGIN", "xox[abeoprs]-"}
     for rule in rules:
         pattern = rule.regex.pattern.decode("latin-1")
-        if r"[ \t\w.-]{0,20}" in pattern:
+        if r"[ \t\w.-]{0,20}" in pattern or r"\s{" in pattern:
             continue
         plain = _PLAIN.sub("", pattern)
         for keyword in rule.keywords:

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from addons.dlp_allow import compile_bytes
 
 
-def finder(expression: str) -> Callable[[bytes], bool]:
-    """A function that says so. For expressions that begin with no letter of their own: there RE2 takes four times as
-    long."""
+def finder(*expressions: str) -> Callable[[bytes], bool]:
+    """A function that says whether one of them is there. For those that begin with no letter of their own: there RE2
+    takes four times as long."""
     try:
         from addons.dlp_scanner import ONCE, Scanner
     except ImportError:
-        compiled = compile_bytes(expression)
+        compiled = compile_bytes("|".join(f"(?:{expression})" for expression in expressions))
         return lambda data: compiled.search(data) is not None
-    scanner = Scanner([(0, expression.encode("latin-1"))], ONCE)
+    scanner = Scanner([(n, expression.encode("latin-1")) for n, expression in enumerate(expressions)], ONCE)
 
     def find(data: bytes) -> bool:
         there: list[int] = []

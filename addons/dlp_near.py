@@ -6,20 +6,20 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from addons.dlp_rules import compile_bytes
+from addons.dlp_allow import compile_bytes
 
 OVERLAP = 16 << 10  # bytes that two windows share: more than any key in PEM
 _REACH = 1 << 10  # bytes: a rule that can match more than this needs less than this to match
 _PEM = compile_bytes("-----")  # RE2: Python's own search for a few letters takes ten times as long
-_MANY = 512  # places; with more the text is taken whole
+MANY = 512  # places; with more the text is taken whole
 
 
 def places_of(expression: Any, data: bytes) -> Iterator[tuple[int, int]]:
     """Start and end of what matches, as many as `near` has use for."""
-    return (match.span() for match in islice(expression.finditer(data), _MANY + 1))
+    return (match.span() for match in islice(expression.finditer(data), MANY + 1))
 
 
-def near(data: bytes, places: Iterable[tuple[int, int]]) -> Iterator[bytes]:
+def near(data: bytes, places: Iterable[tuple[int, int]], reach: int = _REACH) -> Iterator[bytes]:
     """The parts of data around the places (start and end, ascending), so wide that what holds one is within a part.
 
     Nothing if there are no places; data itself if the parts would be most of it.
@@ -27,14 +27,14 @@ def near(data: bytes, places: Iterable[tuple[int, int]]) -> Iterator[bytes]:
     found = list(places)
     if not found:
         return
-    reach = OVERLAP if _PEM.search(data) else _REACH  # a key in PEM, one letter of whose first line is encoded
+    reach = OVERLAP if _PEM.search(data) else reach  # a key in PEM, one letter of whose first line is encoded
     parts: list[list[int]] = []
     for start, end in found:
         if parts and start - reach <= parts[-1][1]:
             parts[-1][1] = end + reach
         else:
             parts.append([max(0, start - reach), end + reach])
-    if len(found) > _MANY or sum(end - start for start, end in parts) > len(data) // 2:
+    if len(found) > MANY or sum(end - start for start, end in parts) > len(data) // 2:
         yield data
     else:
         yield from (data[start:end] for start, end in parts)

@@ -8,7 +8,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from addons.dlp_rules import compile_bytes
+from addons.dlp_allow import compile_bytes
 
 _LETTERS, _SHORTEST = "A-Za-z0-9+/_-", 20  # both alphabets of base64 (RFC 4648); fifteen bytes of it
 _RUN = compile_bytes(f"[{_LETTERS}]{{{_SHORTEST},}}")

@@ -1,4 +1,4 @@
-"""The ways in which a piece of text can be read: as it is, backwards, as a person reads it, with encodings undone."""
+"""The ways in which a piece of text can be read: as it is, as a person reads it, with encodings undone."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from urllib.parse import unquote_to_bytes
 
 from pybase64 import b64decode
 
+from addons import dlp_codes as codes
+from addons.dlp_allow import compile_bytes
 from addons.dlp_find import finder
 from addons.dlp_fold import folded, letters
+from addons.dlp_mirror import ROT13_LETTERS
 from addons.dlp_near import OVERLAP, near, places_of
-from addons.dlp_rules import compile_bytes
 from addons.dlp_runs import broken_runs, spans
 from addons.dlp_verdict import Unscannable
 
 View = tuple[str, bytes]  # (how it was read, for the log; the bytes)
 
 WINDOW = 1 << 20  # bytes that are looked at together
-REVERSED = "reversed"  # a view in which only the precise rules count: generic ones find something in any text
 PLAIN = "plain"  # a view that differs little from another one, of which no more is to be made
+_LITTLE = 2 << 10  # bytes that are read in every way backwards and moved by thirteen letters too
+_SHORT = 16 << 10  # bytes in which base64 and hexadecimal are looked for backwards
 _DEPTH = 3  # encodings within encodings that are undone; what is nested deeper is refused
 _ESCAPES = 12  # more of percent signs and backslashes, each of which leaves less
 _HEX, _ALL_HEX = re.compile(rb"[0-9A-Fa-f]{32,}"), re.compile(rb"\s*[0-9A-Fa-f]+\s*")
@@ -51,8 +54,8 @@ def windows(data: bytes) -> Iterator[bytes]:
 
 
 def text_views(data: bytes, label: str = "text") -> Iterator[View]:
-    """The bytes themselves, and what percent, backslash, base64 and hex encoding hide in them, nested too;
-    backwards, and as a person reads them.
+    """The bytes themselves, and what percent, backslash, base64, hex and other encodings hide in them, nested too;
+    and as a person reads them. Backwards a view is read by who looks at it (addons/dlp_mirror.py).
 
     Where few letters are encoded, what is around them is undone, not all. Raises Unscannable for encodings that are
     nested deeper than they are undone.
@@ -60,9 +63,6 @@ def text_views(data: bytes, label: str = "text") -> Iterator[View]:
     for window in windows(data):
         yield label, window
         if window:
-            backwards = bytearray(window)
-            backwards.reverse()
-            yield f"{label}>{REVERSED}", bytes(backwards)
             yield from _undone(window, _DEPTH, label)
 
 
@@ -91,9 +91,39 @@ def _undone(data: bytes, depth: int, label: str) -> Iterator[View]:
         ways.append(("escape", _escapes(data)))
     if b"\0" in data and "wide" not in label and _is_wide()(data):
         ways.append(("wide", _narrow(data)))
+    ways += codes.undone(data, label, found, found[len(there) :])
+    if (
+        ">" not in label and len(data) <= _LITTLE and (found or codes.is_odd(data))
+    ):  # encoded, and then turned: all of it
+        yield from _undone(data[::-1], depth - 1, f"{label}>turned")
+        yield from _undone(data.translate(ROT13_LETTERS), depth - 1, f"{label}>rot13")
+    elif found and len(data) <= _SHORT and "within" not in label:
+        ways.append(("turned", _turned(found)))
     for how, undone in ways:
-        if joined := b"\n".join(undone):
-            yield from _views(joined, depth - _taken(how, data, label), f"{label}>{how}")
+        name, left = f"{label}>{how}", depth - _taken(how, data, label)
+        for parts in _sorted(undone) if how == "base64" else (undone,):
+            if joined := b"\n".join(parts):
+                yield from _views(joined, left, name)
+
+
+def _sorted(undone: Iterable[bytes]) -> tuple[list[bytes], list[bytes]]:
+    """Of base64, text apart from what another offset makes of it."""
+    text: list[bytes] = []
+    garbage: list[bytes] = []
+    for part in undone:
+        (garbage if codes.is_garbage(part) else text).append(part)
+    return text, garbage
+
+
+def _turned(found: Iterable[bytes]) -> Iterator[bytes]:
+    """What base64 or hexadecimal says that is written backwards, or moved by thirteen letters; text alone."""
+    for run in found:
+        if run.islower() or run.isupper():
+            yield from _hex([run[::-1]])
+        else:
+            for part in (*each_offset(run[::-1]), *each_offset(run.translate(ROT13_LETTERS))):
+                if not codes.is_garbage(part):
+                    yield part
 
 
 def _taken(how: str, data: bytes, label: str) -> int:
@@ -194,11 +224,14 @@ def each_offset(run: bytes) -> Iterator[bytes]:
 
 
 def _hex(found: Iterable[bytes]) -> Iterator[bytes]:
-    """Each way is the faster one by ten times: RE2 for few long runs, re for many short ones, decoded in one go."""
+    """Each way is the faster one by ten times: RE2 for few long runs, re for many short ones, decoded in one go. Where
+    a digit is too many, it may stand before: in a binary one does by chance."""
     short: list[bytes] = []
     for run in found:
         if len(run) > _WORD:
             yield from (binascii.unhexlify(digits) for digits in _LONG_HEX.findall(run))
         elif len(run) >= _SHORTEST_HEX:
             short.append(run)
-    yield binascii.unhexlify(b"0a".join(digits[: len(digits) & ~1] for digits in _HEX.findall(b"\n".join(short))))
+    all_digits = _HEX.findall(b"\n".join(short))
+    all_digits += [digits[1:] for digits in all_digits if len(digits) & 1]
+    yield binascii.unhexlify(b"0a".join(digits[: len(digits) & ~1] for digits in all_digits))

@@ -16,7 +16,7 @@ from addons.dlp_fields import WORDS, FormFields, JsonStrings, ends, is_form_like
 from addons.dlp_near import OVERLAP
 from addons.dlp_packed import Budget, long_runs, members, most_plain
 from addons.dlp_parts import is_cut, is_message, joined_parts, part_of, parts_of
-from addons.dlp_text import PLAIN, REVERSED, WINDOW, View, text_views, windows
+from addons.dlp_text import PLAIN, WINDOW, View, text_views, windows
 from addons.dlp_verdict import Unscannable
 
 __all__ = ["DEPTH", "Unscannable", "body_views", "member_views", "packed_too", "stream_views"]
@@ -56,7 +56,7 @@ def packed_too(views: Iterable[View], budget: Budget, *, but_the_first: bool = F
     """The views, and what is packed in each. but_the_first: the first one begins with what is unpacked elsewhere."""
     for number, (label, data) in enumerate(views):
         yield label, data
-        if not label.endswith((REVERSED, PLAIN)):
+        if not label.endswith(PLAIN):
             inside = data[1:] if but_the_first and number == 0 else data
             yield from _packed(inside, DEPTH, budget)
 

@@ -27,7 +27,7 @@ from addons.hosts import is_ip_literal
 from addons.path_privacy import is_private
 from addons.pipelock_bodies import dlp_refusal, inspect_body, inspect_message, stream_body
 from addons.pipelock_once import PipelockOnce
-from addons.proxy import ProxyAddon
+from addons.proxy import DECISION, ProxyAddon
 from addons.refusal import Refusal
 from addons.reload import ReloadingFile
 from addons.request import Decision, Outcome, Request, refused
@@ -41,9 +41,9 @@ MESSAGES = "messages"  # key of a flow's metadata: a Recent of its own
 
 
 @lru_cache(maxsize=2)
-def _rules(disabled: tuple[str, ...], patterns: tuple[tuple[str, str], ...]) -> RuleSet:
-    # Compiling takes half a second (of another thread's), and most changes of policy leave the rules as they are.
-    return RuleSet(disabled=disabled, extra=patterns)
+def _rules(disabled: tuple[str, ...], patterns: tuple[tuple[str, str], ...], packs: tuple[str, ...]) -> RuleSet:
+    # Compiling takes most of a second (of another thread's), and most changes of policy leave the rules as they are.
+    return RuleSet(disabled=disabled, extra=patterns, packs=packs)
 
 
 class LoadedPolicy:
@@ -51,7 +51,16 @@ class LoadedPolicy:
 
     def __init__(self, data: bytes) -> None:
         self.policy = core.Policy.parse(data)
-        self.dlp = Dlp(_rules(self.policy.disabled_rules, self.policy.patterns), seed_phrases=self.policy.seed_phrases)
+        policy = self.policy
+        self._rules = _rules(policy.disabled_rules, policy.patterns, policy.packs)
+        unknown = frozenset().union(*policy.host_rules.values()) - self._rules.ids
+        if unknown:
+            raise ValueError(f"no such rule: {', '.join(sorted(unknown))}")
+
+    def dlp(self, host: str) -> Dlp:
+        """The engine for what goes to this host."""
+        off = self.policy.rules_off(host)
+        return Dlp(self._rules, seed_phrases=self.policy.seed_phrases, without=off)
 
 
 class Pipelock(ProxyAddon):
@@ -111,8 +120,9 @@ class Pipelock(ProxyAddon):
         headers = [(n, v) for n, v in flow.request.headers.fields if n.decode("latin-1").lower() not in unread]
         decision = Decision(Outcome.ALLOW, request, basis=loaded, unread=unread)
         try:
-            in_url = loaded.dlp.look_at_url(request.host, request.path, decision.edges)
-            in_headers = loaded.dlp.look_at_headers(headers, decision.edges)
+            dlp = loaded.dlp(request.host)
+            in_url = dlp.look_at_url(request.host, request.path, decision.edges)
+            in_headers = dlp.look_at_headers(headers, decision.edges)
         except Unscannable as error:
             decision.refuse(self.refusal(error.reason, f"The head cannot be read, so it does not leave: {error}."))
             return decision
@@ -129,25 +139,25 @@ class Pipelock(ProxyAddon):
         # The connection is opened before the body is there, so this is the last moment to vet the address.
         refusal = await self._vet(decision)
         if refusal is None:
-            stream_body(decision.basis.dlp, self._recent, flow, decision)
+            stream_body(_dlp(decision), self._recent, flow, decision)
         return refusal
 
     async def inspect_body(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
         if flow.request.stream:
             return None
-        return await inspect_body(decision.basis.dlp, self._recent, flow, decision)
+        return await inspect_body(_dlp(decision), self._recent, flow, decision)
 
     async def let_through_once(self, flow: http.HTTPFlow, decision: Decision, refusal: Refusal) -> Refusal | None:
         if decision.basis is None:
             return refusal
-        return await self._once.judge(flow, decision, refusal, decision.basis.dlp)
+        return await self._once.judge(flow, decision, refusal, _dlp(decision))
 
     async def inspect_end(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
         # A streamed one has its connection already.
         refusal = None if flow.request.stream else await self._vet(decision)
         if refusal is None and flow.request.trailers:
             try:
-                match = decision.basis.dlp.look_at_headers(flow.request.trailers.fields)
+                match = _dlp(decision).look_at_headers(flow.request.trailers.fields)
                 refusal = dlp_refusal(match) if match else None
             except Unscannable as error:
                 refusal = self.refusal(error.reason, f"The trailers cannot be read, so they do not leave: {error}.")
@@ -191,12 +201,20 @@ class Pipelock(ProxyAddon):
             return self.refusal("no_policy", "No policy is loaded.")
         # A secret may be cut over messages, so each socket remembers how its last ones ended.
         recent = flow.metadata.setdefault(MESSAGES, Recent())
-        return await inspect_message(loaded.dlp, recent, message.content)
+        decision: Decision | None = flow.metadata.get(DECISION)
+        host = decision.request.host if decision and decision.request else ""
+        return await inspect_message(loaded.dlp(host), recent, message.content)
 
     def introspect(self, flow: http.HTTPFlow) -> None:
         body = {"status": self.state(), "error": self._file.error}
         status = 200 if self.is_ready() else 503
         flow.response = http.Response.make(status, json.dumps(body) + "\n", {"content-type": "application/json"})
+
+
+def _dlp(decision: Decision) -> Dlp:
+    assert decision.request is not None  # noqa: S101 - an allowed one was parsed
+    dlp: Dlp = decision.basis.dlp(decision.request.host)
+    return dlp
 
 
 addons = [Pipelock()]

@@ -37,7 +37,7 @@ KNOWN: dict[str, frozenset[str] | None] = {
     "internal": None,
     "trusted_domains": None,
     "logging": frozenset({"format", "output", "include_allowed", "include_blocked"}),
-    "builtin": frozenset({"injected_headers", "disabled_rules", "until"}),
+    "builtin": frozenset({"injected_headers", "disabled_rules", "packs", "hosts", "until"}),
 }
 
 
@@ -51,7 +51,7 @@ class Policy:
 
     injected_headers: host pattern to the lower-case header names that egress fills in there; every other header of a
     request is looked at. max_body_bytes: larger bodies are scanned as a stream. until: host pattern of the allowlist to
-    when it ends, seconds since the epoch.
+    when it ends, seconds since the epoch. host_rules: host pattern to the ids of the rules that do not count there.
     """
 
     allowlist: tuple[str, ...]
@@ -65,6 +65,8 @@ class Policy:
     injected_headers: Mapping[str, frozenset[str]]
     until: Mapping[str, float]
     digest: str
+    packs: tuple[str, ...] = ()
+    host_rules: Mapping[str, frozenset[str]] = field(default_factory=dict)
     guard: AddressGuard = field(compare=False, default_factory=AddressGuard)
 
     @classmethod
@@ -104,6 +106,11 @@ class Policy:
             },
             until={_pattern(host): parse_until(str(when)) for host, when in own.get("until", {}).items()},
             digest=digest,
+            packs=tuple(str(pack) for pack in own.get("packs", [])),
+            host_rules={
+                canonical_pattern(host): frozenset(str(rule) for rule in rules)
+                for host, rules in own.get("hosts", {}).items()
+            },
             guard=AddressGuard(loaded.get("internal", INTERNAL_NETWORKS)),
         )
 
@@ -136,6 +143,10 @@ class Policy:
     def passes_through(self, host: str) -> bool:
         """True for hosts whose TLS is spliced, not read."""
         return any_match(self.passthrough, host)
+
+    def rules_off(self, host: str) -> frozenset[str]:
+        """Ids of the rules that do not count for what goes to this host."""
+        return frozenset().union(*(r for pattern, r in self.host_rules.items() if host_matches(pattern, host)))
 
     def unscanned_headers(self, host: str) -> frozenset[str]:
         """Headers that egress has filled in for this host."""

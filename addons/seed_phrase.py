@@ -10,7 +10,7 @@ from typing import Any
 
 from mnemonic import Mnemonic
 
-from addons.dlp_rules import compile_bytes
+from addons.dlp_allow import compile_bytes
 from addons.dlp_verdict import Unscannable
 
 _WORD = re.compile(rb"[a-z]+")

@@ -61,6 +61,9 @@ EXAMPLES: dict[str, str] = {
     "pipelock.dlp.patterns[].name": "ticket",
     "pipelock.dlp.patterns[].regex": '"tkt_[a-z0-9]{32}"',
     "pipelock.dlp.disabled_rules": "[generic-api-key]",
+    "pipelock.dlp.packs": "[payment]",
+    "pipelock.dlp.hosts": "{api.example.com: {disabled_rules: [jwt]}}",
+    "pipelock.dlp.hosts{}.disabled_rules": "[jwt]",
     "pipelock.dlp.seed_phrases": "true",
     "pipelock.dlp.max_body_mb": "20",
     "git": "[{name: project, upstream: git@git.example.com:acme/project.git, identity_file: ~/.ssh/deploy}]",
@@ -110,18 +113,20 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, s
         meaning = field.description or (inner.__doc__ or "").strip().splitlines()[0]
         yield path, _type(field.annotation), _default(field), meaning
         if inner is not None:
-            yield from keys(inner, f"{path}[]." if many else f"{path}.")
+            yield from keys(inner, f"{path}{many}.")
 
 
-def _inner(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+def _inner(annotation: Any) -> tuple[type[BaseModel] | None, str]:
+    """The model within, and how its path says that there are many: [] in a list, {} in a mapping."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation, False
-    many = get_origin(annotation) is list
+        return annotation, ""
+    origin = get_origin(annotation)
+    many = "[]" if origin is list else "{}" if origin is dict else ""
     for part in get_args(annotation):
         found, deeper = _inner(part)
         if found is not None:
             return found, many or deeper
-    return None, False
+    return None, ""
 
 
 def _type(annotation: Any) -> str:

@@ -19,11 +19,26 @@ class DlpPattern(Strict):
     regex: str = Field(min_length=4, description="RE2 expression.")
 
 
+class DlpHost(Strict):
+    """What the DLP engine does otherwise for one host."""
+
+    disabled_rules: list[Plain] = Field([], description="Ids of rules that do not count for what goes to this host.")
+
+
 class DlpConfig(Strict):
     """What the DLP engine looks for."""
 
     patterns: list[DlpPattern] = Field([], description="Patterns beside the built-in rules.")
-    disabled_rules: list[Plain] = Field([], description="Ids of gitleaks rules to leave out (builtin engine).")
+    disabled_rules: list[Plain] = Field(
+        [], description="Ids of rules to leave out, gitleaks' or the project's (builtin engine)."
+    )
+    packs: list[Literal["crypto", "payment"]] = Field(
+        [],
+        description="What to look for beside credentials: wallet keys and addresses; cards and IBANs (builtin engine).",
+    )
+    hosts: dict[Host, DlpHost] = Field(
+        {}, description="Host, or *. and a name, to what is otherwise for it alone (builtin engine)."
+    )
     seed_phrases: bool = Field(
         True, description="Look for BIP-39 seed phrases; off when a route targets api.anthropic.com."
     )
@@ -69,4 +84,8 @@ class PipelockConfig(Strict):
             raise ValueError("image belongs to engine upstream")
         if self.engine == "upstream" and any(item.until for item in self.allow):
             raise ValueError("engine upstream cannot end what it allows by itself; take until out")
+        if self.engine == "upstream" and (self.dlp.packs or self.dlp.hosts):
+            raise ValueError(
+                "engine upstream has neither packs nor rules for one host; take dlp.packs and dlp.hosts out"
+            )
         return self

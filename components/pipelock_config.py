@@ -111,6 +111,10 @@ def policy(manifest: Manifest) -> dict[str, Any]:
     }
     if config.engine == "builtin":
         rendered["builtin"] = {"injected_headers": injected, "disabled_rules": list(config.dlp.disabled_rules)}
+        if config.dlp.packs:
+            rendered["builtin"]["packs"] = sorted(set(config.dlp.packs))
+        if hosts := {host: sorted(set(one.disabled_rules)) for host, one in config.dlp.hosts.items()}:
+            rendered["builtin"]["hosts"] = hosts
         if until := endings(manifest):
             rendered["builtin"]["until"] = until
     return rendered

@@ -83,6 +83,8 @@ def plan(
             "revocation_lists": _files(config.revocation_lists, files or {}),
             "dlp_patterns": [{"name": one.name, "sha256": sha256(one.regex)} for one in config.dlp.patterns],
             "disabled_rules": list(config.dlp.disabled_rules),
+            "host_disabled_rules": {host: list(one.disabled_rules) for host, one in config.dlp.hosts.items()},
+            "packs": list(config.dlp.packs),
             "max_body_mb": config.dlp.max_body_mb,
             "seed_phrases": looks_for_seed_phrases(manifest),
             "seed_phrases_wanted": config.dlp.seed_phrases,

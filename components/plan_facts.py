@@ -82,6 +82,12 @@ def _pipelock(plan: Plan, facts: Facts) -> None:
     if pipelock["engine"] == "builtin":
         for rule in pipelock["disabled_rules"]:
             facts.gives["rule off", rule] = ("DLP", f"does not look for what the rule {rule} finds")
+        for host, rules in pipelock["host_disabled_rules"].items():
+            for rule in sorted(set(rules) - set(pipelock["disabled_rules"])):
+                words = f"{host}: may get what the rule {rule} finds"
+                facts.gives["rule off", rule, host] = ("DLP", words)
+        for pack in pipelock["packs"]:
+            facts.holds["pack", pack] = ("DLP", f"looks for what the pack {pack} finds")
         facts.amounts["stream",] = ("DLP", -pipelock["max_body_mb"], "MB, from which on a body is read in pieces")
     else:
         facts.amounts["longest",] = ("DLP", pipelock["max_body_mb"], "MB a body, beyond which the engine lets none out")

@@ -212,6 +212,13 @@ def _pipelock(config: PipelockConfig, route_hosts: list[str], base: Path) -> Ite
         elif not file.is_file() or "-----BEGIN X509 CRL-----" not in file.read_text(errors="replace"):
             yield Finding(path, name, "not a readable PEM file with lists (openssl crl -inform der -in FILE)")
     try:
-        RuleSet(disabled=config.dlp.disabled_rules, extra=[(p.name, p.regex) for p in config.dlp.patterns], fast=False)
+        rules = RuleSet(
+            disabled=config.dlp.disabled_rules, extra=[(p.name, p.regex) for p in config.dlp.patterns], fast=False
+        )
     except ValueError as error:
         yield Finding("pipelock.dlp", NOT_SHOWN, str(error))
+        return
+    for host, one in config.dlp.hosts.items():
+        for rule in one.disabled_rules:
+            if rule not in rules.ids:
+                yield Finding(f"pipelock.dlp.hosts.{host}.disabled_rules", rule, "no such rule")

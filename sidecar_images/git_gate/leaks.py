@@ -11,10 +11,13 @@ import json
 import os
 import re
 import shutil
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import addons
 
 from .plain import PREFIX, SEAL, line_of, pieces
 from .remotes import ETC, Remote
@@ -34,6 +37,7 @@ regex = '''%\\[ seen by git-gate \\]%'''
 keywords = ["seen by git-gate"]
 """
 _DEFAULT = "[extend]\nuseDefault = true\n"
+_OWN = Path(addons.__file__).parent / "own_rules.toml"  # what pipelock looks for beside gitleaks' rules
 # Rules of gitleaks 8.30 that look only at files of certain names (config/gitleaks.toml, `path =`). A file has one of
 # these endings here and nothing else of its own name, so no list of exempt paths knows it.
 _NAMED = re.compile(r"(?i)(\.(?:php|tf|hcl|ya?ml|p12|pfx)|nuget\.config)\Z")
@@ -55,6 +59,20 @@ class _File:
     must: bool  # be seen; the copy under a name of its own need not, for the owner's rules may exempt its ending
 
 
+def with_own(rules: str) -> str:
+    """A configuration with the project's rules too, where it extends gitleaks' default; but for those that the owner
+    disables or has written anew, and those that need a checksum, which gitleaks cannot compute."""
+    given = tomllib.loads(rules)
+    extend = given.get("extend", {})
+    if not extend.get("useDefault"):
+        return rules
+    left_out = {*extend.get("disabledRules", ()), *(rule.get("id") for rule in given.get("rules", ()))}
+    blocks = re.split(r"(?m)^(?=\[\[rules\]\]$)", _OWN.read_text(encoding="utf-8"))[1:]
+    read = {block: tomllib.loads(block)["rules"][0] for block in blocks}
+    chosen = [block for block, rule in read.items() if rule["id"] not in left_out and "check" not in rule]
+    return "\n".join([rules, *chosen])
+
+
 class Gitleaks:
     """Collects texts and looks at them. A context: its files are gone at the end, however that comes."""
 
@@ -70,7 +88,7 @@ class Gitleaks:
         shutil.rmtree(self._folder, ignore_errors=True)
         (self._folder / "files").mkdir(parents=True, mode=0o700)
         rules = (ETC / f"{self._remote.name}.rules.toml").read_text() if self._remote.rules else _DEFAULT
-        (self._folder / "rules.toml").write_text(f"{rules}\n{_SEALED}")
+        (self._folder / "rules.toml").write_text(f"{with_own(rules)}\n{_SEALED}")
         return self
 
     def __exit__(self, *_: object) -> None:

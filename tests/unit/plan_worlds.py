@@ -114,6 +114,9 @@ def a_pipelock(draw: Draw) -> dict[str, Any]:
     dlp: dict[str, Any] = {}
     maybe(draw, dlp, "patterns", [{"name": draw.choice("mn"), "regex": draw.choice(["tkt_[a-z]{8}", "tkt_[a-z]{80}"])}])
     maybe(draw, dlp, "disabled_rules", some(draw, ["generic-api-key", "aws-access-token"]))
+    off = {host: {"disabled_rules": some(draw, ["jwt", "aws-access-token"])} for host in some(draw, EXACT + WILD, 2)}
+    maybe(draw, dlp, "hosts", off)
+    maybe(draw, dlp, "packs", some(draw, ["crypto", "payment"]))
     maybe(draw, dlp, "seed_phrases", False)
     maybe(draw, dlp, "max_body_mb", draw.choice([1, 20, 256]))
     maybe(draw, made, "dlp", dlp, 0.5)
@@ -124,6 +127,8 @@ def a_pipelock(draw: Draw) -> dict[str, Any]:
             "allow": [one for one in allowed if isinstance(one, str)],
         }
         made.pop("revocation_lists", None)
+        made.get("dlp", {}).pop("packs", None)
+        made.get("dlp", {}).pop("hosts", None)
     return made
 
 

@@ -11,7 +11,7 @@ import brotli
 import pytest
 import zstandard
 
-from addons.decoders import MAX_PLAIN, STEP, DecodeError, decode, decoder_for
+from addons.decoders import MAX_PLAIN, STEP, DecodeError, decode, decoder_for, is_identity
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
@@ -90,3 +90,41 @@ def test_a_window_beyond_what_http_allows_is_refused() -> None:
     packed = writer.compress(bytes(1000)) + writer.flush()
     with pytest.raises(DecodeError):
         decode(packed, "zstd", 1 << 20)
+
+
+# As botocore sends it (tests/unit/test_httpchecksum.py of botocore, AwsChunkedWrapper), and signed as in the S3 API's example.
+TRAILER = b"5\r\nhello\r\n6\r\n world\r\n0\r\nx-amz-checksum-crc32:DUoRhQ==\r\n\r\n"
+SIGNED = (
+    b"5;chunk-signature=" + b"ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648" + b"\r\nhello\r\n"
+    b"0;chunk-signature=" + b"b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9" + b"\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize(("sent", "plain"), [(TRAILER, b"hello world"), (SIGNED, b"hello"), (b"", b"")])
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 1000])
+def test_aws_chunked_is_taken_apart_however_it_comes(sent: bytes, plain: bytes, step: int) -> None:
+    decoder = decoder_for("aws-chunked")
+    parts = [decoder.feed(sent[start : start + step]) for start in range(0, len(sent), step)]
+    decoder.finish()
+    assert b"".join(parts) == plain
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"hello", b"5\r\nhello", b"5\r\nhelloXX0\r\n\r\n", b"z\r\nhello\r\n0\r\n\r\n", b"5\r\nhello\r\n", b"5" * 700,
+     b"5\r\nhello\r\n0\r\n" + b"x" * 20_000 + b"\r\n", b"0\r\nnever ended"],
+)  # fmt: skip
+def test_what_is_no_aws_chunked_data_is_not_read_as_such(sent: bytes) -> None:
+    with pytest.raises(DecodeError):
+        decode(sent, "aws-chunked")
+
+
+def test_aws_chunked_around_gzip_is_undone_too() -> None:
+    packed = gzip.compress(b"hello")
+    assert decode(b"%x\r\n%b\r\n0\r\n\r\n" % (len(packed), packed), "gzip,aws-chunked") == b"hello"
+
+
+@pytest.mark.parametrize("name", ["none", "utf-8", "UTF-8", "identity", ""])
+def test_what_names_no_encoding_changes_nothing(name: str) -> None:
+    assert decode(b"hello", name) == b"hello"
+    assert is_identity(name)

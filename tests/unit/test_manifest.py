@@ -103,6 +103,16 @@ def findings(raw: Any) -> dict[str, str]:
         ({"pipelock": {"upstream_roots": ["no-such.pem"]}}, "pipelock.upstream_roots[0]", "not a readable PEM"),
         ({"pipelock": {"revocation_lists": ["no-such.pem"]}}, "pipelock.revocation_lists[0]", "not a readable PEM"),
         ({"pipelock": {"dlp": {"disabled_rules": ["nonsense"]}}}, "pipelock.dlp", "no such rule"),
+        (
+            {"pipelock": {"dlp": {"hosts": {"a.example.com": {"disabled_rules": ["nonsense"]}}}}},
+            "pipelock.dlp.hosts.a.example.com.disabled_rules",
+            "no such rule",
+        ),
+        (
+            {"pipelock": {"engine": "upstream", "image": "p@sha256:" + "0" * 64, "dlp": {"packs": ["payment"]}}},
+            "pipelock",
+            "neither packs nor rules for one host",
+        ),
         ({"pipelock": {"dlp": {"patterns": [{"name": "x", "regex": "(((("}]}}}, "pipelock.dlp", "not an RE2"),
         ({"tokens": {"GH": "x"}}, "tokens", "token_ref"),
         ({"cred_proxy": {}}, "cred_proxy", "egress: {routes:"),

@@ -40,8 +40,10 @@ def test_the_examples_are_accepted() -> None:
                 inner = {**needs.get(prefix, {}), **({name: value} if name else value)}
                 value = inner
                 part = prefix[:-1].rpartition(".")[2]
-                key = part.removesuffix("[]")
+                key = part.removesuffix("[]").removesuffix("{}")
                 value = {key: [inner] if part.endswith("[]") else inner}
+                if part.endswith("{}"):
+                    value = {key: {"api.example.com": inner}}
         if "." not in path:
             value = {path: value}
         if path == "pipelock.image":

@@ -393,7 +393,7 @@ def test_an_engine_that_fails_lets_nothing_through(
 
     assert run(pipelock, flow("https://open.example.org/a", method="POST", body=b"a=1")) is None
     assert pipelock._file.current is not None
-    monkeypatch.setattr(type(pipelock._file.current.dlp), hook, fails)
+    monkeypatch.setattr(type(pipelock._file.current.dlp("open.example.org")), hook, fails)
     made = flow("https://open.example.org/a", method="POST", body=b"a=1")
     go(pipelock, pipelock.requestheaders(made))
     go(pipelock, pipelock.request(made))

@@ -1,0 +1,148 @@
+"""Secrets that no rule of this project has made, in every way and in two at once: what of them the engine finds.
+
+The kinds are those of bench/dlp_kinds.tsv, which names a source for each. `make dlp` writes the figures into docs/dlp.md.
+"""
+
+from __future__ import annotations
+
+import base64
+import random
+import re
+import string
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from addons.dlp import Dlp
+from addons.dlp_rules import RuleSet
+from addons.dlp_shapes import checksum_of
+from addons.dlp_verdict import Unscannable
+from bench.dlp_samples import ways
+from bench.dlp_ways import BINARY, ENCODINGS, WRITINGS
+
+KINDS = Path(__file__).with_suffix(".tsv")
+_BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+CLASSES = {
+    "hex": "0123456789abcdef",
+    "HEX": "0123456789ABCDEF",
+    "digit": string.digits,
+    "small": string.ascii_lowercase,
+    "CAPS": string.ascii_uppercase,
+    "letters": string.ascii_letters,
+    "lower": string.ascii_lowercase + string.digits,
+    "upper": string.ascii_uppercase + string.digits,
+    "alnum": string.ascii_letters + string.digits,
+    "w": string.ascii_letters + string.digits + "_",
+    "word": string.ascii_letters + string.digits + "_-",
+    "b64": string.ascii_letters + string.digits + "+/",
+    "base32": _BASE32,
+    "b32": _BASE32.lower(),
+    "bech32": "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L",  # BIP-173, in capitals as age has it
+}
+_PLACE = re.compile(r"\{(\w+)(?::(\d+))?\}|\{\{|\}\}|\\n")
+_CHECKED = re.compile(r"(gh[opsur]|npm)_")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of secret."""
+
+    name: str
+    shape: str
+    source: str
+
+    def sample(self, rng: random.Random) -> str:
+        """A made-up one, valid nowhere; with its checksum where the vendor documents one."""
+
+        def filled(match: re.Match[str]) -> str:
+            name, count = match.groups()
+            if name is None:
+                return {"{{": "{", "}}": "}"}.get(match.group(), "\n")
+            if name == "snowflake":  # the bot's id: 18 digits
+                return base64.b64encode(str(rng.randrange(10**17, 10**18)).encode()).decode()
+            return "".join(rng.choice(CLASSES[name]) for _ in range(int(count)))
+
+        text = _PLACE.sub(filled, self.shape)
+        return text[:-6] + checksum_of(text[-36:-6].encode()).decode() if _CHECKED.match(text) else text
+
+
+def kinds() -> list[Kind]:
+    """All of them."""
+    lines = [line for line in KINDS.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    return [Kind(*line.split("\t")) for line in lines]
+
+
+@dataclass
+class Found:
+    """found, tried: by way, or pair of ways. missed: kinds, by way. near: kinds of which a shorter one set off an alarm."""
+
+    found: Counter[str] = field(default_factory=Counter)
+    tried: Counter[str] = field(default_factory=Counter)
+    pairs_found: Counter[str] = field(default_factory=Counter)
+    pairs_tried: Counter[str] = field(default_factory=Counter)
+    missed: list[tuple[str, str]] = field(default_factory=list)
+    near: list[str] = field(default_factory=list)
+    kinds: int = 0
+
+
+def measure_kinds(*, every: int = 1, pairs: int = 40) -> Found:
+    """All of it. every: take only each n-th kind. pairs: of ways, at random, for each kind."""
+    from bench.dlp_table import is_found
+
+    dlp, rng, told = Dlp(RuleSet()), random.Random(17), Found()
+    around = [(inner, outer) for inner in ENCODINGS if inner not in BINARY for outer in ENCODINGS]
+    for kind in kinds()[::every]:
+        told.kinds += 1
+        secret = kind.sample(rng)
+        for sent in ways(secret):
+            told.tried[sent.how] += 1
+            told.found[sent.how] += is_found(dlp, sent)
+            told.missed += [] if is_found(dlp, sent) else [(kind.name, sent.how)]
+        for how, write in WRITINGS.items():
+            told.tried[how] += 1
+            hit = is_seen(dlp, write(secret.encode()))
+            told.found[how] += hit
+            told.missed += [] if hit else [(kind.name, how)]
+        for inner, outer in rng.sample(around, pairs):
+            told.pairs_tried[outer] += 1
+            told.pairs_found[outer] += is_seen(dlp, ENCODINGS[outer](ENCODINGS[inner](secret.encode())))
+        # How it begins is none, by the shape that its vendor gives.
+        if is_seen(dlp, f"note {secret[:14]} end".encode()):
+            told.near.append(kind.name)
+    return told
+
+
+def is_seen(dlp: Dlp, body: bytes) -> bool:
+    """Whether a body is refused."""
+    try:
+        return dlp.look_at_body(body, "text/plain", "") is not None
+    except Unscannable:
+        return True
+
+
+def section(told: Found) -> list[str]:
+    """Lines of docs/dlp.md."""
+    found, tried = sum(told.found.values()), sum(told.tried.values())
+    pairs_found, pairs_tried = sum(told.pairs_found.values()), sum(told.pairs_tried.values())
+    missed = Counter(kind for kind, _ in told.missed)
+    return [
+        "## Kinds from elsewhere",
+        "",
+        f"{told.kinds} kinds by the documents of their vendors and by other rule sets (`bench/dlp_kinds.tsv` names the source of each),",
+        "none made from a rule of this project. Each is sent in the ways of the table above and in those of `bench/dlp_ways.py`, and in",
+        f"{pairs_tried // max(told.kinds, 1)} pairs of ways, one within the other, at random. The first 14 letters of it are a near miss.",
+        "",
+        f"- one way: **{found} of {tried}** ({100 * found / tried:.1f} %)",
+        f"- two ways at once: **{pairs_found} of {pairs_tried}** ({100 * pairs_found / pairs_tried:.1f} %)",
+        f"- near misses that set off an alarm: **{len(told.near)}** {', '.join(told.near)}".rstrip(),
+        "",
+        "| way | found | tried | with another within, found | tried |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {how} | {told.found[how] or ''} | {told.tried[how] or ''} | {told.pairs_found[how] or ''} | {told.pairs_tried[how] or ''} |"
+            for how in dict.fromkeys((*told.tried, *told.pairs_tried))
+        ),
+        "",
+        f"Kinds that most ways miss: {', '.join(f'{kind} ({count})' for kind, count in missed.most_common(12)) or 'none'}.",
+        "",
+    ]

@@ -1,0 +1,181 @@
+"""What honest programs send passes; what only goes by a name is found where the name is a credential's."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import string
+import uuid
+from collections.abc import Callable
+
+import pytest
+
+from addons.dlp import Dlp
+from addons.dlp_names import says_credential, words_of
+from addons.dlp_rules import RuleSet
+
+RNG = random.Random(21)
+
+
+def b64(size: int) -> str:
+    return base64.b64encode(RNG.randbytes(size)).decode()
+
+
+def url64(size: int) -> str:
+    return base64.urlsafe_b64encode(RNG.randbytes(size)).decode().rstrip("=")
+
+
+def alnum(size: int) -> str:
+    return "".join(RNG.choice(string.ascii_letters + string.digits) for _ in range(size))
+
+
+def ident() -> str:
+    return str(uuid.UUID(int=RNG.getrandbits(128), version=4))
+
+
+# Where the name is from, beside each.
+HEADERS: dict[str, Callable[[], str]] = {
+    "Sec-WebSocket-Key": lambda: b64(16),  # RFC 6455
+    "Idempotency-Key": ident,  # draft-ietf-httpapi-idempotency-key-header; Stripe
+    "X-XSRF-TOKEN": lambda: url64(40),  # Angular, HttpClient security
+    "X-CSRF-Token": lambda: b64(64),  # Rails
+    "RequestVerificationToken": lambda: url64(115),  # ASP.NET Core, antiforgery
+    "Lock-Token": lambda: f"<urn:uuid:{ident()}>",  # RFC 4918
+    "X-Amz-Client-Token": ident,
+    "anthropic-beta": lambda: "claude-code-20250219,oauth-2025-04-20,interleaved-thinking-2025-05-14",  # Claude Code
+    "Surrogate-Key": lambda: f"post-{RNG.randrange(10**6)} author-{RNG.randrange(10**6)}",  # Fastly
+    "X-Correlation-Token": ident,
+    "Cookie": lambda: f"XSRF-TOKEN={url64(40)}; csrftoken={alnum(32)}; _csrf_token={url64(32)}",  # Angular, Django, Rails
+}  # fmt: skip
+QUERIES: dict[str, Callable[[], str]] = {
+    "pageToken": lambda: url64(40),  # Google APIs
+    "page_token": lambda: url64(40),  # Google AIP-158
+    "continuation-token": lambda: b64(33).replace("+", "%2B").replace("/", "%2F").replace("=", "%3D"),  # S3
+    "syncToken": lambda: url64(20),  # Google Calendar
+    "nextPageToken": lambda: url64(30),
+    "$skiptoken": lambda: url64(60),  # OData 4.01
+    "starting_token": lambda: url64(60),  # AWS CLI
+    "keys": lambda: f"node-cache-Linux-x64-npm-{RNG.randbytes(32).hex()}",  # actions/cache
+}
+FIELDS: dict[str, Callable[[], str]] = {
+    "NextToken": lambda: b64(60),  # AWS
+    "nextToken": lambda: b64(120),
+    "ClientToken": ident,  # AWS, idempotency
+    "ClientRequestToken": ident,
+    "clientRequestToken": ident,
+    "dedup_key": lambda: RNG.randbytes(16).hex(),  # PagerDuty, Events API v2
+    "cache_key": lambda: RNG.randbytes(16).hex(),
+    "partitionKey": ident,  # Azure Cosmos DB
+    "PartitionKey": ident,  # Kinesis
+    "sort_key": lambda: b64(20),
+    "key": ident,  # Redis, React
+    "cursor_token": lambda: b64(30),
+    "primaryKey": ident,
+    "authenticity_token": lambda: b64(64),  # Rails
+    "csrfmiddlewaretoken": lambda: alnum(64),  # Django
+    "__RequestVerificationToken": lambda: url64(115),  # ASP.NET
+    "publicKeyToken": lambda: RNG.randbytes(20).hex(),
+    "g-recaptcha-token": lambda: url64(300),
+    "routing_key": lambda: f"orders.created.{RNG.randrange(100)}.eu-west-1",  # AMQP
+    "tokenizer_class": lambda: f"PreTrainedTokenizerFast{RNG.randrange(100)}",
+}  # fmt: skip
+# Names of credentials as services and programs document them (their reference pages, or the CLI's environment).
+CREDENTIALS = """
+    password passwd db_password PGPASSWORD REDIS_PASSWORD client_secret clientSecret CLIENT_SECRET api_key apiKey
+    apikey x-api-key X-Api-Key api-key DD_API_KEY DD_APP_KEY access_token accessToken ACCESS_TOKEN refresh_token
+    refreshToken session_token sessionToken AUTH_TOKEN auth_token authToken SECRET_KEY SECRET_KEY_BASE secretKey
+    private_key_passphrase signing_key SIGNING_SECRET ENCRYPTION_KEY encryptionKey JWT_SECRET jwtSecret token TOKEN
+    X-Auth-Token X-Vault-Token X-Consul-Token bot_token webhook_secret account_key AccountKey subscription_key
+    Ocp-Apim-Subscription-Key page_access_token pageAccessToken license_key deploy_token CI_JOB_TOKEN stream_key
+    algolia_search_api_key cache_password idempotency_secret csrf_secret_key user_token oauth_token oauth_token_secret
+    consumer_key consumer_secret master_key storage_key openai_key stripekey accesstoken authtoken secretkey""".split()  # noqa: SIM905
+
+
+@pytest.fixture(scope="module")
+def dlp() -> Dlp:
+    return Dlp(RuleSet())
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_headers_of_the_protocol_pass(dlp: Dlp, name: str) -> None:
+    for _ in range(40):
+        value = HEADERS[name]()
+        assert dlp.look_at_headers([(b"accept", b"*/*"), (name.encode(), value.encode())]) is None, value
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_pages_and_cursors_pass(dlp: Dlp, name: str) -> None:
+    for _ in range(40):
+        value = QUERIES[name]()
+        assert dlp.look_at_url("api.example.com", f"/v1/items?limit=20&{name}={value}") is None, value
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_fields_that_hold_no_credential_pass(dlp: Dlp, name: str) -> None:
+    for _ in range(40):
+        value = FIELDS[name]()
+        assert dlp.look_at_body(json.dumps({"id": 7, name: value}).encode(), "application/json", "") is None, value
+        assert dlp.look_at_body(f"{name}: {value}\n".encode(), "text/yaml", "") is None, value
+
+
+@pytest.mark.parametrize("name", CREDENTIALS)
+def test_names_of_credentials_are_found(dlp: Dlp, name: str) -> None:
+    found = [
+        dlp.look_at_body(json.dumps({name: f"{alnum(18)}7Q{alnum(12)}"}).encode(), "application/json", "")
+        for _ in range(20)
+    ]
+    assert sum(one is not None for one in found) >= 18  # a few look like words to gitleaks, or have too little entropy
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("nextPageToken", ["next", "page", "token"]), ("X-XSRF-TOKEN", ["x", "xsrf", "token"]), ("APIKey", ["api", "key"]),
+     ("nextpagetoken", ["next", "page", "token"]), ("Sec-WebSocket-Key", ["sec", "web", "socket", "key"]),
+     ("csrftoken", ["csrf", "token"]), ("accessKeyId", ["access", "key", "id"])],
+)  # fmt: skip
+def test_names_are_read_by_their_words(name: str, words: list[str]) -> None:
+    assert words_of(name) == words
+
+
+@pytest.mark.parametrize("name", ["monkey", "keyboard", "tokenizer", "accessibility", "author", "key_id", "token_type"])
+def test_ordinary_words_name_no_credential(name: str) -> None:
+    assert not says_credential(words_of(name))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "golang.org/x/oauth2 v0.21.0 h1:tsimM75w1tF/uws5rbeHzIWxEqElMehnc+iW793zsZs=",  # of a go.sum
+        "github.com/99designs/go-keychain v0.0.0-20191008050251-8e49817e8af4 h1:/vQbFIOMbk2FiG/kXiLl8BRyzTWDw7gX/Hz7Dd5eDMs=",
+        "token->next_sibling_node_2;",
+        '{"a": 1}\n{"b": [2]}\n',  # NDJSON
+        '{"a": 1,}',
+        "a=1&b=2",
+    ],
+)
+@pytest.mark.parametrize("kind", ["text/plain", "application/json"])
+def test_text_of_every_kind_is_read_as_it_is(dlp: Dlp, text: str, kind: str) -> None:
+    assert dlp.look_at_body(text.encode(), kind, "") is None
+    assert dlp.look_at_body(f"{text}\n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\n".encode(), kind, "") is not None
+
+
+def test_a_signature_names_its_key_and_the_key_is_found_elsewhere(dlp: Dlp) -> None:
+    """The example of the S3 API, Authenticating requests: using query parameters, with a key that is no example."""
+    key, scope = "AKIAQ3EGRV7XWZ2MN5KP", "/20130524/us-east-1/s3/aws4_request"
+    quoted = scope.replace("/", "%2F")
+    assert dlp.look_at_url("b.s3.amazonaws.com", f"/t.txt?X-Amz-Credential={key}{quoted}&X-Amz-Date=1") is None
+    signed = f"AWS4-HMAC-SHA256 Credential={key}{scope}, SignedHeaders=host, Signature={'fe5f' * 16}"
+    assert dlp.look_at_headers([(b"authorization", signed.encode())]) is None
+    assert dlp.look_at_url("b.s3.amazonaws.com", f"/t.txt?X-Amz-Credential={key}") is not None
+    assert dlp.look_at_body(f"{key}/20130524 {scope}".encode(), "text/plain", "") is not None
+
+
+def test_what_an_upload_is_cut_into_is_put_together(dlp: Dlp) -> None:
+    secret = b"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"
+    for cut in (3, 20, 39):
+        body = b"%x\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (cut, secret[:cut], len(secret) - cut, secret[cut:])
+        assert dlp.look_at_body(body, "text/plain", "aws-chunked") is not None
+    trailer = b"1\r\na\r\n0\r\nx-note:" + secret + b"\r\n\r\n"
+    assert dlp.look_at_body(trailer, "text/plain", "aws-chunked") is not None
+    assert dlp.look_at_body(b"1\r\na\r\n0\r\nx-amz-checksum-crc32:DUoRhQ==\r\n\r\n", "", "aws-chunked") is None
