@@ -146,6 +146,8 @@ class Stream(layers.HttpStream):
         self.request_body_buf.clear()
         yield from self.start_request_stream()
         for start in range(0, len(body), _PIECE):
+            if start:  # a look at a MB takes up to a second: others have their turn, and a policy may change
+                yield transports.RoomHook(lambda: True)
             if self.client_state == self.state_stream_request_body:
                 yield from self.client_state(RequestData(self.stream_id, body[start : start + _PIECE]))
         return False

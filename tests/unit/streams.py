@@ -41,6 +41,7 @@ class DrivenStream:
         context = Context(self._client, options)
         layers.HttpLayer(context, HTTPMode.regular)
         self.stream = Stream(context, 1)
+        self.hooks: list[str] = []
         self.upstream: list[Any] = []
         self.client: list[Any] = []
 
@@ -72,6 +73,7 @@ class DrivenStream:
     async def feed(self, event: events.Event) -> None:
         for command in list(self.stream.handle_event(event)):
             if isinstance(command, commands.StartHook):
+                self.hooks.append(command.name)
                 done = getattr(self._addon, command.name, lambda *_: None)(*command.args())
                 if inspect.isawaitable(done):
                     await done

@@ -99,6 +99,20 @@ def test_a_body_that_has_grown_beyond_what_is_held_does_not_wait_for_itself(
     drive(test, LARGE_POOL // MB)
 
 
+def test_others_have_their_turn_while_a_grown_body_is_looked_at(drive: Callable[..., None]) -> None:
+    async def test(addon: Pipelock, options: Any) -> None:
+        driven = DrivenStream(addon, options)
+        await driven.begin(transfer_encoding="chunked")
+        body = WORDS * (4 * MB // len(WORDS))
+        await driven.data(body)
+        await driven.data(body)
+        assert driven.hooks.count("room") >= 2 * len(body) // STEP - 1  # at which the event loop goes on with others
+        await driven.end()
+        assert driven.body == 2 * body
+
+    drive(test)
+
+
 def test_a_policy_that_narrows_ends_what_waits_for_room(drive: Callable[..., None], tmp_path: Path) -> None:
     async def test(addon: Pipelock, options: Any) -> None:
         for number in range(SMALL_POOL // MB):
