@@ -191,7 +191,7 @@ class Stream(layers.HttpStream):
                 else:
                     reply = yield command
                 if isinstance(command, websocket.WebsocketMessageHook) and command.flow.websocket:
-                    del command.flow.websocket.messages[:-1]  # mitmproxy keeps all, to show them
+                    command.flow.websocket.messages.clear()  # mitmproxy keeps all, to show them
         if self._has_ended():
             yield from self._end()
 
