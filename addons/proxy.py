@@ -151,6 +151,8 @@ class ProxyAddon(ProxyRole):
         if refusal is not None:
             refusal = await self.let_through_once(flow, decision, refusal)
             if refusal is None and not decision.allows:
+                refusal = self.refuse_open(flow, decision)  # its body may have taken long, and it was not among them
+            if refusal is None and not decision.allows:
                 decision.allow()
                 self.rewrite_request(flow, decision)
         refusal = (
