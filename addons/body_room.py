@@ -44,6 +44,9 @@ class BodyRoom:
 
     async def take_stream(self, flow: http.HTTPFlow) -> Refusal | None:
         """Room for what is held of a body that passes in pieces. It has begun, so it waits longer."""
+        if self._budget.size(flow.id) >= 2 * HELD:
+            return None  # it was held up to here, and that has gone on
+        self._budget.release(flow.id)  # who waits holds nothing of the pool that he waits for
         return await self._hold(flow, 2 * HELD, _PATIENCE_OF_STREAMS)
 
     async def take_refused(self, flow: http.HTTPFlow, decision: Decision, length: int | None) -> None:

@@ -10,6 +10,7 @@ from addons.decoders import DecodeError, Decoder, decoder_for, layers_of
 from addons.dlp_flow import HELD, Flow, FoundError, Looking
 from addons.dlp_verdict import Finding, Unscannable
 
+_JOINED = 4 << 10  # bytes
 EDGE = 300  # bytes of a piece that meet another piece; of every shape that a rule knows the shortest form has less
 
 
@@ -22,7 +23,8 @@ class StreamScan:
         self.edges: list[bytes] = []
         self.waiting = 0  # bytes that came and did not go on yet
         self._begin = self._end = b""
-        self._held: list[tuple[list[int], bytes]] = []  # (where in each flow the chunk ends, the chunk as it came)
+        # (where in each flow the chunk ends, the chunk as it came); small ones as one, for each takes 160 bytes more
+        self._held: list[tuple[list[int], bytes | bytearray]] = []
         self._decoders: list[Decoder] = []
         try:
             self._decoders = [decoder_for(name) for name in layers_of(content_encoding)]
@@ -49,8 +51,7 @@ class StreamScan:
         before = [flow.clean for flow in self._flows]
         if chunk:
             self._push(chunk, 0)
-            self._held.append(([flow.size for flow in self._flows], chunk))
-            self.waiting += len(chunk)
+            self._hold(chunk)
         else:
             for decoder in self._decoders:
                 decoder.finish()
@@ -59,6 +60,16 @@ class StreamScan:
                 flow.scan(last=not chunk)
             return self._released(last=not chunk)
         return []
+
+    def _hold(self, chunk: bytes) -> None:
+        where = [flow.size for flow in self._flows]
+        last = self._held[-1][1] if self._held else b""
+        if isinstance(last, bytearray) and len(last) < _JOINED:
+            last += chunk
+            self._held[-1] = where, last
+        else:
+            self._held.append((where, chunk if len(chunk) >= _JOINED else bytearray(chunk)))
+        self.waiting += len(chunk)
 
     def _push(self, data: bytes, number: int) -> None:
         self._flows[number].feed(data)
@@ -74,7 +85,7 @@ class StreamScan:
         ready = 0
         while ready < len(self._held) and (last or all(map(int.__le__, self._held[ready][0], clean))):
             ready += 1
-        chunks = [chunk for _, chunk in self._held[:ready]]
+        chunks = [bytes(chunk) for _, chunk in self._held[:ready]]
         del self._held[:ready]
         self.waiting -= sum(map(len, chunks))
         if last:

@@ -21,13 +21,14 @@ from mitmproxy.proxy.layer import CommandGenerator, Layer
 from mitmproxy.proxy.layers import http as layers
 from mitmproxy.proxy.layers.http import _http2
 from mitmproxy.proxy.layers.http._events import RequestData, ResponseData
-from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
+from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection, SendH2Data
 
 from addons.transports import is_full, layers_of
 
 WINDOW = 65_535  # bytes, what a stream begins with; the protocol's own
 _LARGEST = 4 << 20  # bytes: what the window of a stream grows to while the other side keeps up
 _AHEAD = 256 << 10  # bytes of a stream that may wait for a side before no more is taken for it
+JOINED = 4 << 10  # bytes: pieces that wait are put together up to here, for each takes some 200 bytes more
 _PIECES = 4  # reads of a connection that may wait for one who looks at a WebSocket's messages
 
 
@@ -94,6 +95,14 @@ class WindowedH2(BufferedH2Connection):
     def reset_stream(self, stream_id: int, error_code: int = 0) -> None:
         growth.given -= self._grown.pop(stream_id, 0)
         super().reset_stream(stream_id, error_code)
+
+    def send_data(self, stream_id: int, data: bytes, end_stream: bool = False, pad_length: None = None) -> None:
+        """Send, or put it behind what waits for window."""
+        waiting = self.stream_buffers.get(stream_id)
+        if waiting and not waiting[-1].end_stream and len(waiting[-1].data) + len(data) <= JOINED:
+            waiting[-1] = SendH2Data(waiting[-1].data + data, end_stream)
+        else:
+            super().send_data(stream_id, data, end_stream, pad_length)
 
     def waiting(self, stream_id: int) -> int:
         """Bytes that wait for window of the other end."""

@@ -14,6 +14,7 @@ from mitmproxy.net.http import http1, status_codes
 from addons.request_target import known_length
 
 _MAX_HELD = 16 << 20  # bytes of an answer to an HTTP/1.0 client
+_MOST_HELD = 64 << 20  # bytes of all of them
 _CONTENT_METHODS = ("POST", "PUT", "PATCH")  # whose absent content is said to be empty (RFC 9110, 8.6)
 
 
@@ -51,14 +52,25 @@ class Body:
 class HeldBody(Body):
     """An answer without a length to an HTTP/1.0 client: held, for what ends with the connection always looks whole."""
 
+    total = 0  # bytes that all of them hold
+
     def __init__(self, head: http.Response) -> None:
         super().__init__(None)
         self._head, self._pieces = head, bytearray()
 
+    def __del__(self) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        HeldBody.total -= len(self._pieces)
+        self._pieces = bytearray()
+
     def piece(self, data: bytes) -> bytes:
         self._pieces += data
-        if len(self._pieces) > _MAX_HELD:
-            raise ValueError("too long an answer for an HTTP/1.0 client")
+        HeldBody.total += len(data)
+        if len(self._pieces) > _MAX_HELD or HeldBody.total > _MOST_HELD:
+            self._release()
+            raise ValueError("too long an answer for an HTTP/1.0 client, or too many of them")
         return b""
 
     def end(self, trailers: Sequence[tuple[bytes, bytes]]) -> bytes:  # noqa: ARG002 - HTTP/1.0 has none

@@ -73,6 +73,16 @@ class Stream(layers.HttpStream):
     _request_due: int | None = None
     _response_due: int | None = None
 
+    def handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        """What waits while a hook does is bounded in bytes (addons/flow_windows.py): small pieces are put together."""
+        waiting = self._paused_event_queue
+        if self._paused and waiting and isinstance(event, RequestData | ResponseData):
+            last = waiting[-1]
+            if type(last) is type(event) and len(last.data) < flow_windows.JOINED:
+                waiting[-1] = type(event)(self.stream_id, last.data + event.data)
+                return
+        yield from super().handle_event(event)
+
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         if isinstance(event, RequestData | ResponseData) and not event.data:
             return  # an empty DATA frame; to the function that a stream is given, b"" is the end of a body
@@ -87,6 +97,11 @@ class Stream(layers.HttpStream):
                 yield RequestRoomHook(self.flow)
         elif isinstance(event, RequestEndOfMessage) and self._request_due:
             # The h2 library does not look where trailers end a message (RFC 9113, 8.1.1).
+            self.flow.metadata[ENDED] = True
+            yield from self._end()
+            return
+        elif isinstance(event, RequestProtocolError | ResponseProtocolError) and self._is_answered_early():
+            # mitmproxy would tell no addon, nor an upstream that waits for the rest of the body.
             self.flow.metadata[ENDED] = True
             yield from self._end()
             return
@@ -131,6 +146,8 @@ class Stream(layers.HttpStream):
         self.request_body_buf.clear()
         yield from self.start_request_stream()
         for start in range(0, len(body), _PIECE):
+            if start:  # a look at a MB takes up to a second: others have their turn, and a policy may change
+                yield transports.RoomHook(lambda: True)
             if self.client_state == self.state_stream_request_body:
                 yield from self.client_state(RequestData(self.stream_id, body[start : start + _PIECE]))
         return False
@@ -174,7 +191,7 @@ class Stream(layers.HttpStream):
                 else:
                     reply = yield command
                 if isinstance(command, websocket.WebsocketMessageHook) and command.flow.websocket:
-                    del command.flow.websocket.messages[:-1]  # mitmproxy keeps all, to show them
+                    command.flow.websocket.messages.clear()  # mitmproxy keeps all, to show them
         if self._has_ended():
             yield from self._end()
 
@@ -186,6 +203,9 @@ class Stream(layers.HttpStream):
             if self._has_ended():
                 return
             yield layers.SendHttp(RequestData(self.stream_id, whole.data[start : start + _PIECE]), to)
+
+    def _is_answered_early(self) -> bool:
+        return bool(self.server_state == self.state_done and self.client_state == self.state_stream_request_body)
 
     def _has_ended(self) -> bool:
         made = getattr(self, "flow", None)

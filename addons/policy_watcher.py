@@ -9,10 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
 
 from addons.decision_log import log_decision
 from addons.reload import ReloadingFile
+
+T = TypeVar("T")
 
 
 class PolicyWatcher:
@@ -33,6 +37,8 @@ class PolicyWatcher:
     ) -> None:
         self._part, self._file, self._after, self._prepare = part, file, after, prepare
         self._task: asyncio.Task[None] | None = None
+        # Its own: the loop's threads look at bodies, and whoever sends those would put a change off.
+        self._thread = ThreadPoolExecutor(1, "policy")
 
     def start(self) -> None:
         """Look until `stop`."""
@@ -42,22 +48,26 @@ class PolicyWatcher:
         """Look no more."""
         if self._task is not None:
             self._task.cancel()
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def look(self) -> None:
         """Take a new policy up, or say why it was refused."""
         offer = self._file.offered()
         changed = offer is not None
         if offer is not None:
-            self._file.take(await asyncio.to_thread(self._file.parsed, offer))
+            self._file.take(await self._beside(partial(self._file.parsed, offer)))
             outcome = "live" if not self._file.error else "refused" if self._file.live else "denying"
             log_decision(self._part, event="policy", outcome=outcome, live=self._file.live, error=self._file.error)
         if self._after is not None:
             self._after(changed)
 
+    async def _beside(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
     async def _run(self) -> None:
         try:
             if self._prepare is not None:
-                await asyncio.to_thread(self._prepare)
+                await self._beside(self._prepare)
         except Exception:
             return logging.exception("%s cannot be made ready, so nothing leaves", self._part)
         while True:

@@ -97,21 +97,23 @@ class ProxyAddon(ProxyRole):
         if not decision.allows:
             await self._room.take_refused(flow, decision, length)
             return refuse_large(flow, decision.refusal, length)
+        self._open.add(flow)  # from here on it may wait, and ends when the policy in force refuses it meanwhile
         held = self.held_bytes(decision)
         if (length is None and self.holds_unknown) or (length is not None and length <= held):
             refusal = await self._room.take(flow, length, held)
             if refusal is not None:
+                self._open.remove(flow)
                 return decision.refuse(refusal)
         else:
             refusal = await self.inspect_stream(flow, decision) or self.put_on_record(flow, decision)
             if refusal is not None:
                 flow.request.stream = False
                 self._room.discard(flow)
+                self._open.remove(flow)
                 return decision.refuse(refusal)
         if flow.request.scheme == "https" and not flow.request.is_http2:
             flow.request.authority = ""  # the form for an origin; a proxy behind us sees CONNECT (RFC 9112, 3.2)
         self.rewrite_request(flow, decision)
-        self._open.add(flow)
         return None
 
     @fails_closed
@@ -149,6 +151,8 @@ class ProxyAddon(ProxyRole):
         if refusal is not None:
             refusal = await self.let_through_once(flow, decision, refusal)
             if refusal is None and not decision.allows:
+                refusal = self.refuse_open(flow, decision)  # its body may have taken long, and it was not among them
+            if refusal is None and not decision.allows:
                 decision.allow()
                 self.rewrite_request(flow, decision)
         refusal = (
@@ -165,6 +169,7 @@ class ProxyAddon(ProxyRole):
         log_allowed(flow, self.part, **self.about(decision))
         if flow.response is not None and flow.response.timestamp_end is not None:
             self._open.remove(flow)  # an early answer, which is whole
+            self._room.free(flow)
         else:
             self._open.add(flow)
         return None

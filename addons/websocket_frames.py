@@ -18,9 +18,16 @@ from wsproto.extensions import PerMessageDeflate
 from wsproto.frame_protocol import CloseReason, Opcode, RsvBits
 
 MAX_MESSAGE = 16 << 20  # bytes: a message is held whole before it is looked at
+MOST_HELD = 128 << 20  # bytes of the messages of all sockets of the process
 _MAX_FRAMES = 16 << 10  # of one message; an empty one costs memory too
-_TOO_BIG = 1009  # RFC 6455, 7.4.1
+_TOO_BIG, _LATER = 1009, 1013  # RFC 6455, 7.4.1; IANA's registry: try again later
 _MAX_PINGS = 16  # outstanding
+
+
+class Held:
+    """What the messages of all sockets hold together: some kB on the wire may unpack to MAX_MESSAGE in each."""
+
+    total = 0  # bytes
 
 
 class Connection(WebsocketConnection):
@@ -32,6 +39,15 @@ class Connection(WebsocketConnection):
         self._frames: list[bytearray] = [bytearray()]  # of a message that has not ended
         self._held = 0
 
+    def __del__(self) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        """What was held has gone."""
+        self._frames = [bytearray()]
+        Held.total -= self._held
+        self._held = 0
+
     def events(self) -> Iterator[wsproto.events.Event]:
         """What this side sends: whole messages, and control frames without what they hold. RFC 6455, 5.5."""
         for event in super().events():
@@ -40,11 +56,17 @@ class Connection(WebsocketConnection):
                 data = event.data.encode() if isinstance(event.data, str) else event.data
                 self._frames[-1] += data
                 self._held += len(data)
-                if self._held > MAX_MESSAGE or len(self._frames) > _MAX_FRAMES:
-                    yield wsproto.events.CloseConnection(code=_TOO_BIG)
+                Held.total += len(data)
+                is_long = self._held > MAX_MESSAGE or len(self._frames) > _MAX_FRAMES
+                if is_long or Held.total > MOST_HELD:
+                    self._release()
+                    yield wsproto.events.CloseConnection(code=_TOO_BIG if is_long else _LATER)
                     return
                 if event.message_finished:
-                    yield from self._message(isinstance(event.data, str))
+                    try:
+                        yield from self._message(isinstance(event.data, str))
+                    finally:  # it was looked at and sent, or its socket has ended
+                        self._release()
                 elif event.frame_finished:
                     self._frames.append(bytearray())
             elif isinstance(event, wsproto.events.Ping):
@@ -58,7 +80,7 @@ class Connection(WebsocketConnection):
                 yield event
 
     def _message(self, is_text: bool) -> Iterator[wsproto.events.Event]:
-        frames, self._frames, self._held = self._frames, [bytearray()], 0
+        frames, self._frames = self._frames, [bytearray()]
         for number, frame in enumerate(frames, 1):
             last = number == len(frames)
             if is_text:

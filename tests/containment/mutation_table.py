@@ -180,7 +180,7 @@ MUTATIONS = (
         ("sidecar_images/git_gate/mirror_state.py", r"    except OSError:\n", "    except ZeroDivisionError:\n"),
     ), tests=("tests/unit/test_git_gate_full.py",)),
     Mutation("pipelock-dlp", "a policy's rules are made where requests wait for it", (
-        ("addons/policy_watcher.py", r"await asyncio\.to_thread\(self\._file\.parsed, offer\)", "self._file.parsed(offer)"),
+        ("addons/policy_watcher.py", r"await self\._beside\(partial\(self\._file\.parsed, offer\)\)", "self._file.parsed(offer)"),
     ), tests=("tests/unit/test_starting.py",)),
     Mutation("egress-tokens", "an upload holds back what may begin a token", (
         ("addons/egress_bodies.py", r"        return \[chunk\] if chunk else \[\]\n", "        return [chunk] if chunk and not mask.partial_in(chunk) else []\n"),

@@ -21,6 +21,7 @@ def flow(
         made.request.headers[name.replace("_", "-")] = value
     if body:
         made.request.headers["content-length"] = str(len(body))
+    made.server_conn.peername = None  # nothing has been dialled
     made.client_conn.sni = made.request.host if made.request.scheme == "https" else None
     return made
 

@@ -428,3 +428,13 @@ def test_what_an_owner_is_shown_is_the_finding_itself(dlp: Dlp) -> None:
     assert len(found.place) <= 400
     assert TOKEN not in repr(found)
     assert found == Finding(found.rule, found.where)
+
+
+def test_a_body_in_pieces_of_one_byte_is_held_in_larger_ones(dlp: Dlp) -> None:
+    """A run of base64 is waited for: of its pieces each takes 190 bytes, so 8 MB of them would be 1.5 GB."""
+    body = b"A" * 100_000
+    scan = StreamScan(dlp)
+    assert not any(scan.feed(body[at : at + 1]) for at in range(len(body)))
+    assert len(scan._held) < 50
+    assert scan.waiting == len(body)
+    assert b"".join(scan.feed(b"")) == body

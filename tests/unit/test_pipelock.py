@@ -260,6 +260,22 @@ def once_flow(method: str = "POST", body: bytes = LEAK.encode(), path: str = "/x
     return flow(f"https://open.example.org{path}", method=method, body=body, **headers)
 
 
+def test_what_is_let_through_once_is_judged_by_the_policy_in_force(pipelock: Pipelock, tmp_path: Path) -> None:
+    """Between its head and the end of its body a request takes as long as its sender likes."""
+    first = once_flow(path=f"/?q={LEAK}")
+    assert run(pipelock, first) == "dlp_match"
+    digest = json.loads(first.response.content or b"")["content"]  # type: ignore[union-attr]
+    assert Once(tmp_path / "once").grant(digest, "p-0123456789")
+    second = once_flow(path=f"/?q={LEAK}")
+    go(pipelock, pipelock.requestheaders(second))
+    changed = MANIFEST.model_copy(update={"pipelock": PipelockConfig(allow=["inside.example.org"])})
+    (tmp_path / "pipelock.yaml").write_text(render(changed))
+    assert pipelock._file.poll()
+    go(pipelock, pipelock.request(second))
+    assert second.response is not None
+    assert json.loads(second.response.content or b"")["reason"] == "domain_not_allowed"
+
+
 def test_the_owner_lets_exactly_one_request_through_once(pipelock: Pipelock, tmp_path: Path) -> None:
     first = once_flow()
     assert run(pipelock, first) == "dlp_match"
