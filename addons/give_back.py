@@ -13,6 +13,8 @@ import os
 from pathlib import Path
 
 _EVERY = 2.0  # seconds
+_SELDOM = 64.0
+_WORTH = 4 << 20  # bytes
 _GROWN = 24 << 20  # bytes beyond what the process began with
 _STATM = Path("/proc/self/statm")  # proc(5): pages
 
@@ -29,15 +31,21 @@ class GiveBack:
     async def _look(self) -> None:
         trim = ctypes.CDLL(None).malloc_trim  # malloc_trim(3), of glibc
         first = last = _resident()
+        pause = _EVERY
         while True:
-            await asyncio.sleep(_EVERY)
+            await asyncio.sleep(pause)
             now = _resident()
-            if now - first > _GROWN:
-                if now <= last:  # nothing has come since: what is in circles may go too
-                    gc.collect()
+            if now - first <= _GROWN:
+                last, pause = now, _EVERY
+                continue
+            trim(0)
+            if now <= last:  # nothing has come since: what is in circles may go too
+                gc.collect()
                 trim(0)
-                now = _resident()
-            last = now
+            left = _resident()
+            # Where nothing is to be had, less often: a look at all objects holds everybody up.
+            pause = _EVERY if now > last or now - left > _WORTH else min(2 * pause, _SELDOM)
+            last = left
 
 
 def _resident() -> int:
