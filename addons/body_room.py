@@ -8,7 +8,7 @@ from mitmproxy import http
 
 from addons.dlp_flow import HELD
 from addons.flow_end import DISCARD, HOLD
-from addons.held_budget import PATIENCE, STEP, HeldBudget
+from addons.held_budget import STEP, HeldBudget
 from addons.refusal import Refusal
 from addons.request import Decision
 from addons.transports import unsent
@@ -81,10 +81,10 @@ class BodyRoom:
             await asyncio.sleep(_LOOK)
         self._budget.release(flow.id)
 
-    async def _hold(self, flow: http.HTTPFlow, size: int, patience: float = PATIENCE) -> Refusal | None:
+    async def _hold(self, flow: http.HTTPFlow, size: int, patience: float | None = None) -> Refusal | None:
         if not size or await self._budget.hold(flow.id, size, patience):
             return None
         self.discard(flow)
         held = self._budget.held >> 20
-        message = f"{self._part} holds {held} MB of other requests' bodies and has had no room for {patience:.0f} s."
+        message = f"{self._part} holds {held} MB of other requests' bodies, and has had no room for this one for long."
         return Refusal(self._part, "busy", f"{message} Try again, with fewer uploads at a time.", 503)

@@ -11,7 +11,8 @@ from collections import deque
 
 SMALL = 1 << 20  # bytes: bodies up to here have a pool of their own
 STEP = 256 << 10  # bytes that are held of a body without a length before it counts as a large one
-PATIENCE = 30.0  # seconds that a request waits; clients wait longer for an answer
+PATIENCE = 30.0  # seconds that a small request waits
+PATIENCE_OF_LARGE = 120.0  # seconds: large ones are looked at one after the other, and their clients wait for minutes
 SMALL_POOL = 32 << 20
 LARGE_POOL = 48 << 20  # bytes, at least; a body of the longest kind that is held always fits
 
@@ -63,10 +64,11 @@ class HeldBudget:
         """Bytes."""
         return self._small.used + self._large.used
 
-    async def hold(self, key: str, size: int, patience: float = PATIENCE) -> bool:
+    async def hold(self, key: str, size: int, patience: float | None = None) -> bool:
         """Whether a flow may hold so many bytes more; waits so many seconds for others to end."""
         pool = self._small if size <= SMALL else self._large
-        if not await pool.take(size, patience):
+        usual = PATIENCE if pool is self._small else PATIENCE_OF_LARGE
+        if not await pool.take(size, usual if patience is None else patience):
             return False
         self._held.setdefault(key, []).append((pool, size))
         return True
