@@ -14,6 +14,7 @@ import hpack
 from lab import wire
 
 PATIENCE = 20.0
+_INITIAL_WINDOW_SIZE = b"\0\x04"  # RFC 9113, 6.5.2
 _WINDOW = (1 << 31) - 1 - 65535
 
 
@@ -26,6 +27,8 @@ class Client:
         self.goaway: int | None = None
         self.closed = self.settled = False
         self.error = ""
+        # What the other side takes (RFC 9113, 6.9): of each stream, and of all (0).
+        self.initial, self.windows = 65_535, {0: 65_535}
 
     def start(self) -> None:
         settings = b"\0\x04\x7f\xff\xff\xff"  # INITIAL_WINDOW_SIZE: this client takes all
@@ -64,9 +67,14 @@ class Client:
     def take(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         if kind == wire.SETTINGS and not flags & wire.ACK:
             self.settled = True
+            for at in range(0, len(payload), 6):
+                if payload[at : at + 2] == _INITIAL_WINDOW_SIZE:
+                    self.initial = int.from_bytes(payload[at + 2 : at + 6], "big")
             self.put(wire.frame(wire.SETTINGS, wire.ACK, 0))
         elif kind == wire.PING and not flags & wire.ACK:
             self.put(wire.frame(wire.PING, wire.ACK, 0, payload))
+        elif kind == wire.WINDOW_UPDATE:
+            self.windows[stream] = self.window(stream) + int.from_bytes(payload, "big")
         elif kind == wire.GOAWAY:
             self.goaway = int.from_bytes(payload[4:8], "big")
         elif kind == wire.RST_STREAM:
@@ -85,6 +93,21 @@ class Client:
             self.bodies.setdefault(stream, bytearray()).extend(payload)
             if flags & wire.END_STREAM:
                 self.end(stream)
+
+    def window(self, stream: int) -> int:
+        return self.windows.get(stream, self.initial)
+
+    def fill(self, stream: int, body: bytes, end: bool) -> None:
+        """Send a body as its receiver takes it; no more of it once the stream is over."""
+        until = time.monotonic() + PATIENCE
+        while body and not self.over(stream) and time.monotonic() < until:
+            room = min(self.window(stream), self.window(0), len(body))
+            if room <= 0:
+                self.read(max(0.05, until - time.monotonic()))
+                continue
+            part, body = body[:room], body[room:]
+            self.windows[stream], self.windows[0] = self.window(stream) - room, self.window(0) - room
+            self.put(wire.data(stream, part, end and not body))
 
     def of(self, stream: int) -> dict[str, Any]:
         return self.streams.setdefault(stream, {"complete": False, "interim": []})
@@ -138,7 +161,7 @@ def run(conn: ssl.SSLSocket, steps: list[list[Any]], quiet: float) -> dict[str, 
         elif kind == "data":
             client.put(wire.data(rest[0], rest[1].encode("latin-1"), *rest[2:]))
         elif kind == "fill":
-            client.put(wire.data(rest[0], wire.filler(rest[1]), *rest[2:]))
+            client.fill(rest[0], wire.filler(rest[1]), *rest[2:])
         elif kind == "reset":
             client.put(wire.frame(wire.RST_STREAM, 0, rest[0], (rest[1] if len(rest) > 1 else 8).to_bytes(4, "big")))
         elif kind == "raw":
