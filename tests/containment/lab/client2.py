@@ -97,9 +97,11 @@ class Client:
     def window(self, stream: int) -> int:
         return self.windows.get(stream, self.initial)
 
-    def fill(self, stream: int, body: bytes, end: bool) -> None:
+    def fill(self, stream: int, body: bytes, end: bool = False) -> None:
         """Send a body as its receiver takes it; no more of it once the stream is over."""
         until = time.monotonic() + PATIENCE
+        if not body:
+            self.put(wire.data(stream, b"", end))
         while body and not self.over(stream) and time.monotonic() < until:
             room = min(self.window(stream), self.window(0), len(body))
             if room <= 0:
@@ -159,7 +161,11 @@ def run(conn: ssl.SSLSocket, steps: list[list[Any]], quiet: float) -> dict[str, 
                 client.of(rest[0])["bodiless"] = True
             client.put(wire.headers(*rest))
         elif kind == "data":
-            client.put(wire.data(rest[0], rest[1].encode("latin-1"), *rest[2:]))
+            body = rest[1].encode("latin-1")
+            if len(body) > 1 << 14:
+                client.fill(rest[0], body, *rest[2:])
+            else:
+                client.put(wire.data(rest[0], body, *rest[2:]))
         elif kind == "fill":
             client.fill(rest[0], wire.filler(rest[1]), *rest[2:])
         elif kind == "reset":
