@@ -14,7 +14,7 @@ STEP = 256 << 10  # bytes that are held of a body without a length before it cou
 PATIENCE = 30.0  # seconds that a small request waits
 PATIENCE_OF_LARGE = 120.0  # seconds: large ones are looked at one after the other, and their clients wait for minutes
 SMALL_POOL = 32 << 20
-LARGE_POOL = 48 << 20  # bytes, at least; a body of the longest kind that is held always fits
+LARGE_POOL = 32 << 20  # bytes, at least; a body of the longest kind that is held always fits
 
 
 class _Pool:

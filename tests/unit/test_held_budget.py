@@ -25,14 +25,14 @@ def on_a_loop(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], N
 async def test_what_comes_beyond_waits_and_goes_on_in_order() -> None:
     budget = HeldBudget()
     for number in range(2):
-        assert await budget.hold(f"first {number}", 20 * MB)
+        assert await budget.hold(f"first {number}", 14 * MB)
     done: list[str] = []
 
     async def later(key: str, size: int) -> None:
         assert await budget.hold(key, size)
         done.append(key)
 
-    tasks = [asyncio.create_task(later(*one)) for one in (("a", 30 * MB), ("b", 2 * MB))]
+    tasks = [asyncio.create_task(later(*one)) for one in (("a", 26 * MB), ("b", 2 * MB))]
     await asyncio.sleep(0)
     budget.release("first 0")
     await asyncio.sleep(0.01)
