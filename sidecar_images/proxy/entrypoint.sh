@@ -31,7 +31,7 @@ case $role in
     ;;
 esac
 
-# What a body took is given back when it has gone (mallopt(3)): by itself the C library keeps blocks of up to 32 MB for
-# the next one, once for each thread.
-export MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=1048576 MALLOC_TRIM_THRESHOLD_=8388608
+# A long body's block goes back to the machine when it is freed (mallopt(3)); by itself the C library would keep blocks of
+# up to 32 MB for the next one, once for each thread. Shorter ones are kept: addons/give_back.py sees to them.
+export MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=4194304 MALLOC_TRIM_THRESHOLD_=67108864
 PYTHONPATH=/app exec python /app/proxy.py "$role" "$@" "confdir=$run/mitm"
