@@ -126,23 +126,25 @@ def test_many_large_bodies_at_a_time_wait_and_no_part_ends(sides: Sides) -> None
     assert sides.started() == started
 
 
-def test_twenty_streamed_uploads_and_small_requests_beside_them(sides: Sides) -> None:
+@pytest.mark.parametrize("each", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_streamed_uploads_and_small_requests_beside_them(sides: Sides, each: int) -> None:
     started = sides.started()
+    sides.bottle.agent("rm -f ~/done*")
     sides.bottle.agent(
         "head -c 50M /dev/urandom > ~/random; head -c 50M /dev/urandom | base64 -w 0 | head -c 50M > ~/text"
     )
-    for number, kind in ((n, kind) for n in range(10) for kind in ("random", "text")):
+    for number, kind in ((n, kind) for n in range(each) for kind in ("random", "text")):
         out = f"-o /dev/null -w '%{{http_code}}' https://{READ}/slow/0 > ~/done{number}-{kind}"
-        sides.start(f"curl -s --http1.1 -m 160 -T ~/{kind} {out}")
+        sides.start(f"curl -s --http1.1 -m 550 -T ~/{kind} {out}")
     time.sleep(2)
-    small = f"curl -s -m 20 -o /dev/null -w '%{{http_code}} ' https://{READ}/ok"
+    small = f"curl -s -m 40 -o /dev/null -w '%{{http_code}} ' https://{READ}/ok"
     said = sides.bottle.agent(f"for n in $(seq 20); do {small}; done", timeout=180).split()
     assert said == ["200"] * 20
-    for _ in range(160):
+    for _ in range(500):
         done = sides.bottle.agent("cat ~/done*")
-        if len(done) >= 60:
+        if len(done) >= 6 * each:
             break
         time.sleep(1)
-    assert done == "200" * 20
+    assert done == "200" * (2 * each)
     assert max(sides.memory().values()) < LIMIT, sides.memory()
     assert sides.started() == started
