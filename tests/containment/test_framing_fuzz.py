@@ -66,7 +66,8 @@ def test_random_messages_keep_the_rule(made: Lab) -> None:
     assert crashed == [], f"seed {SEED}"
     # Random messages that are all refused would prove nothing.
     kinds = Counter(bool(batch.outcomes[example.case().id].seen) for example in examples)
-    assert min(kinds[True], kinds[False]) > NUMBER // 30, f"seed {SEED}: {kinds}"
+    # How many are seen hangs on the seed, and on a busy machine on its time too: three in a hundred have been.
+    assert min(kinds[True], kinds[False]) > NUMBER // 100, f"seed {SEED}: {kinds}"
 
 
 def shown(made: Lab, example: fuzz.Example, found: dict[str, list[str]]) -> str:
