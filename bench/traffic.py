@@ -133,19 +133,22 @@ class Path:
 
     def __init__(self, proxy: str) -> None:
         self.proxy = proxy
-        self._context = ssl.create_default_context(cafile=CA)
+        # One for each: connections of both kinds are made at the same time.
+        self._contexts = {spoken: ssl.create_default_context(cafile=CA) for spoken in ("http/1.1", "h2")}
+        for spoken, context in self._contexts.items():
+            context.set_alpn_protocols([spoken])
 
     async def connect(self, protocol: str = "http/1.1") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        self._context.set_alpn_protocols([protocol])
+        context = self._contexts[protocol]
         if not self.proxy:
-            return await asyncio.open_connection(HOST, PORT, ssl=self._context, limit=1 << 20)
+            return await asyncio.open_connection(HOST, PORT, ssl=context, limit=1 << 20)
         host, _, port = self.proxy.partition(":")
         reader, writer = await asyncio.open_connection(host, int(port), limit=1 << 20)
         writer.write(f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\n".encode())
         status, _ = _head(await reader.readuntil(b"\r\n\r\n"))
         if status != "200":
             raise OSError(f"CONNECT was answered {status}")
-        await writer.start_tls(self._context, server_hostname=HOST)
+        await writer.start_tls(context, server_hostname=HOST)
         return reader, writer
 
 
