@@ -8,7 +8,7 @@ stream's window (RFC 9113, 5.2) where it comes by HTTP/2, by not reading its con
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -30,8 +30,6 @@ _LARGEST = 4 << 20  # bytes: what the window of a stream grows to while the othe
 _AHEAD = 256 << 10  # bytes of a stream that may wait for a side before no more is taken for it
 JOINED = 4 << 10  # bytes: pieces that wait are put together up to here, for each takes some 200 bytes more
 _PIECES = 4  # reads of a connection that may wait for one who looks at a WebSocket's messages
-
-
 _RECEIVING = (StreamState.OPEN, StreamState.HALF_CLOSED_LOCAL)
 
 
@@ -226,12 +224,6 @@ def _data(queue: Iterable[events.Event]) -> int:
 
 def _spoken(side: Layer | None) -> Layer | None:
     """The layer that speaks HTTP, below those of TLS and of another proxy."""
-    for found in _below(side):
-        side = found
+    while (below := getattr(side, "child_layer", None)) is not None and not isinstance(side, layers.HttpStream):
+        side = below
     return side
-
-
-def _below(side: Layer | None) -> Iterator[Layer]:
-    while side is not None:
-        yield side
-        side = None if isinstance(side, layers.HttpStream) else getattr(side, "child_layer", None)

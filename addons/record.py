@@ -23,6 +23,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from addons.whole_file import write_whole
+
 SEGMENT = 4 << 20  # bytes after which a new file is begun, and that one `read` gives at most
 SEGMENTS = 32  # files: 128 MB, some 500,000 writes that nobody has read
 LINE = 64 << 10  # bytes
@@ -91,9 +93,7 @@ class Record:
     def _id(self) -> str:
         file = self._folder / "id"
         if not file.exists():
-            beside = self._folder / "id.new"
-            beside.write_text(uuid.uuid4().hex)
-            beside.replace(file)
+            write_whole(file, uuid.uuid4().hex.encode(), 0o644)
         return file.read_text()
 
     def _file(self, number: int) -> Path:

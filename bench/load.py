@@ -16,27 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests/integration")]
+# The client's program finds its neighbour there as it does in its container.
+sys.path[:0] = [str(ROOT), str(ROOT / "tests/integration"), str(ROOT / "bench")]
 
 import world  # noqa: E402
+from load_work import LOADS  # noqa: E402
 
 from bench.chain import LABEL, PYTHON, memory  # noqa: E402
 from bench.traffic import HOST  # noqa: E402
 from components import images  # noqa: E402
-
-LOADS = (
-    "alone",
-    "1 client, kept",
-    "500 clients, kept",
-    "50 clients, fresh",
-    "500 clients, fresh",
-    "HTTP/2, 100 streams",
-    "100 event streams",
-    "20 uploads of 50 MB",
-    "1 GB to a slow reader",
-    "1 GB to a slow upstream",
-    "100 requests without an answer",
-)
 
 
 @dataclass
@@ -104,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=12, help="of each kind of load")
     parser.add_argument("--idle", type=float, default=0, help="seconds of rest before the last look at the memory")
-    parser.add_argument("--load", action="append", choices=LOADS, help="only this; may be given again")
+    parser.add_argument("--load", action="append", choices=list(LOADS), help="only this; may be given again")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, setting(Path(name)) as here:
         print("| load | done | errors | kept p50 / p99, ms | fresh p50 / p99, ms | egress, pipelock, MB | restarts |")

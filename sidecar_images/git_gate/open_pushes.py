@@ -10,6 +10,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from addons.whole_file import write_whole
+
 from . import journal
 from .forward import has, refs_of
 from .mirror import RUN, UpstreamError, locked
@@ -27,12 +29,7 @@ def begin(remote: Remote, commands: Sequence[Command]) -> Path:
     folder().mkdir(mode=0o700, exist_ok=True)
     file = folder() / f"{os.getpid()}-{remote.name}.json"
     moves = [[command.old, command.new, command.ref] for command in commands]
-    beside = file.with_suffix(".new")
-    with beside.open("w") as out:
-        json.dump({"remote": remote.name, "moves": moves}, out)
-        out.flush()
-        os.fsync(out.fileno())
-    beside.replace(file)
+    write_whole(file, json.dumps({"remote": remote.name, "moves": moves}).encode(), 0o644)
     return file
 
 
