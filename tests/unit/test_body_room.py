@@ -113,15 +113,21 @@ def test_others_have_their_turn_while_a_grown_body_is_looked_at(drive: Callable[
     drive(test)
 
 
+async def waiting_for_room(addon: Pipelock, options: Any, length: int) -> tuple[DrivenStream, asyncio.Task[None]]:
+    """A request that waits because others hold all of the small pool."""
+    for number in range(SMALL_POOL // MB):
+        assert await addon._room._budget.hold(str(number), MB)
+    driven = DrivenStream(addon, options)
+    waiting = asyncio.create_task(driven.begin(content_length=str(length)))
+    while not addon._room._budget._small._waiting:
+        assert not waiting.done()
+        await asyncio.sleep(0)
+    return driven, waiting
+
+
 def test_a_policy_that_narrows_ends_what_waits_for_room(drive: Callable[..., None], tmp_path: Path) -> None:
     async def test(addon: Pipelock, options: Any) -> None:
-        for number in range(SMALL_POOL // MB):
-            assert await addon._room._budget.hold(str(number), MB)
-        driven = DrivenStream(addon, options)
-        waiting = asyncio.create_task(driven.begin(content_length="5"))
-        while not addon._room._budget._small._waiting:
-            assert not waiting.done()
-            await asyncio.sleep(0)
+        driven, waiting = await waiting_for_room(addon, options, length=5)
         (tmp_path / "pipelock.yaml").write_text(policy("other.example.org"))
         await addon._watcher.look()
         addon._room._budget.release("0")
@@ -154,13 +160,7 @@ def test_small_pieces_that_wait_are_put_together(drive: Callable[..., None]) -> 
     """Each would take some 200 bytes more: an HTTP/2 stream's first window of them is 13 MB."""
 
     async def test(addon: Pipelock, options: Any) -> None:
-        for number in range(SMALL_POOL // MB):
-            assert await addon._room._budget.hold(str(number), MB)
-        driven = DrivenStream(addon, options)
-        waiting = asyncio.create_task(driven.begin(content_length="50000"))
-        while not addon._room._budget._small._waiting:
-            assert not waiting.done()
-            await asyncio.sleep(0)
+        driven, waiting = await waiting_for_room(addon, options, length=50000)
         body = (WORDS * 2000)[:50_000]
         for byte in body:
             await driven.data(bytes([byte]))

@@ -21,6 +21,7 @@ from urllib.parse import quote
 import brotli
 import pytest
 import zstandard
+from scans import streamed, verdict
 
 from addons.dlp import Dlp, StreamScan
 from addons.dlp_recent import Recent
@@ -36,23 +37,6 @@ KINDS = ["", "text/plain", "application/json", "application/x-www-form-urlencode
 @pytest.fixture(scope="module")
 def dlp() -> Dlp:
     return Dlp(RuleSet())
-
-
-def verdict(dlp: Dlp, body: bytes, kind: str, encoding: str = "") -> Finding | Unscannable | None:
-    try:
-        return dlp.look_at_body(body, kind, encoding)
-    except Unscannable as error:
-        return error
-
-
-def streamed(
-    dlp: Dlp, body: bytes, kind: str = "", encoding: str = "", step: int = 50_000
-) -> Finding | Unscannable | None:
-    scan = StreamScan(dlp, encoding, kind)
-    out = b"".join(b"".join(scan.feed(body[start : start + step])) for start in range(0, len(body), step))
-    out += b"".join(scan.feed(b""))
-    assert scan.verdict is not None or out == body
-    return scan.verdict
 
 
 def zipped(data: bytes, method: int = zipfile.ZIP_DEFLATED, name: str = "a.txt", **more: bytes) -> bytes:

@@ -6,6 +6,7 @@ The token is a published, expired one (therootcompany/base62-token.js); the exam
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import io
 import json
@@ -19,8 +20,10 @@ from urllib.parse import quote
 
 import brotli
 import pytest
+import scans
 import zstandard
 from mnemonic import Mnemonic
+from scans import verdict
 
 from addons.decoders import MAX_PLAIN
 from addons.dlp import Dlp, StreamScan
@@ -41,21 +44,7 @@ def dlp() -> Dlp:
     return Dlp(RuleSet())
 
 
-def verdict(dlp: Dlp, body: bytes, kind: str = "", encoding: str = "") -> Finding | Unscannable | None:
-    try:
-        return dlp.look_at_body(body, kind, encoding)
-    except Unscannable as error:
-        return error
-
-
-def streamed(
-    dlp: Dlp, body: bytes, kind: str = "", encoding: str = "", step: int = 100_000
-) -> Finding | Unscannable | None:
-    scan = StreamScan(dlp, encoding, kind)
-    for start in range(0, len(body), step):
-        scan.feed(body[start : start + step])
-    scan.feed(b"")
-    return scan.verdict
+streamed = functools.partial(scans.streamed, step=100_000)
 
 
 @pytest.mark.parametrize("count", [0, 1, 199, 200, 201, 5000, 150_000])
