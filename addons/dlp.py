@@ -71,6 +71,10 @@ class Dlp:
         found = self._rules.first(data, without=self._without)
         return ((found[1], found[2]), _finding(found[0].id, where, data, found[1], found[2])) if found else None
 
+    def hit_in(self, where: str, data: bytes) -> tuple[tuple[int, int], Finding] | None:
+        """The first finding in a text as it stands, with its first byte and the one behind its last."""
+        return self._rule_in(where, data) or self._phrase_in(where, data)
+
     def _turned_in(self, where: str, data: bytes) -> tuple[bytes, Finding] | None:
         """The secret, and what is said of it, that the text holds backwards or moved by thirteen letters."""
         if where.endswith((PLAIN, WORDS)) or ("base64" in where and is_garbage(data)):
@@ -132,7 +136,7 @@ class Dlp:
         found: dict[bytes, Finding] = {}
         for where, view in views:
             data, steps = view, 0
-            while (hit := self._rule_in(where, data) or self._phrase_in(where, data)) is not None and steps <= limit:
+            while (hit := self.hit_in(where, data)) is not None and steps <= limit:
                 (start, end), finding, steps = hit[0], hit[1], steps + 1
                 found.setdefault(bytes(data[start:end]), finding)
                 data = data[:start] + b"*" * (end - start) + data[end:]
