@@ -110,6 +110,11 @@ class Once:
         """What was bound can be used again, within its hour."""
         rename_whole(self._bound(digest, proposal), self._folder / f"{digest}.{proposal}.granted")
 
+    def decline(self, digest: str) -> None:
+        """Let go of what is held: who waits for a grant of it gets none."""
+        if is_digest(digest):
+            (self._folder / f"{digest}.held").unlink(missing_ok=True)
+
     def take(self, digest: str) -> bool:
         """Use a grant up: True for exactly one caller per grant, and within an hour of it."""
         proposal = self.bind(digest)
@@ -181,6 +186,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if verb == "page":
         print(json.dumps(once.page(digest, int(rest[0]))))
+        return 0
+    if verb == "decline":
+        once.decline(digest)
         return 0
     if verb == "grant" and once.grant(digest, rest[0]):
         return 0

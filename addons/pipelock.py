@@ -25,7 +25,7 @@ from addons.dlp_rules import RuleSet
 from addons.dlp_views import Unscannable
 from addons.hosts import is_ip_literal
 from addons.path_privacy import is_private
-from addons.pipelock_bodies import dlp_refusal, inspect_body, inspect_message, stream_body
+from addons.pipelock_bodies import dlp_refusal, inspect_body, inspect_message, redact_body, stream_body
 from addons.pipelock_once import PipelockOnce
 from addons.proxy import DECISION, ProxyAddon
 from addons.refusal import Refusal
@@ -145,12 +145,17 @@ class Pipelock(ProxyAddon):
     async def inspect_body(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
         if flow.request.stream:
             return None
-        return await inspect_body(_dlp(decision), self._recent, flow, decision)
+        head, dlp = list(decision.edges), _dlp(decision)
+        refusal = await inspect_body(dlp, self._recent, flow, decision)
+        if refusal is None or refusal.reason != "dlp_match" or _reaction(decision) != "redact":
+            return refusal
+        return None if await redact_body(dlp, self._recent, flow, decision, head) else refusal
 
     async def let_through_once(self, flow: http.HTTPFlow, decision: Decision, refusal: Refusal) -> Refusal | None:
         if decision.basis is None:
             return refusal
-        return await self._once.judge(flow, decision, refusal, _dlp(decision))
+        asks = _reaction(decision) == "ask"
+        return await self._once.judge(flow, decision, refusal, _dlp(decision), asks=asks)
 
     async def inspect_end(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
         # A streamed one has its connection already.
@@ -191,7 +196,8 @@ class Pipelock(ProxyAddon):
         return refusal or (loaded.policy.refuse_addresses(host, addresses) if addresses else None)
 
     def about(self, decision: Decision) -> dict[str, object]:
-        return {"once": decision.once} if decision.once else {}
+        once: dict[str, object] = {"once": decision.once} if decision.once else {}
+        return {**once, **({"redacted": list(decision.redacted)} if decision.redacted else {})}
 
     async def inspect_message(self, flow: http.HTTPFlow, message: WebSocketMessage) -> Refusal | None:
         if not message.from_client:
@@ -209,6 +215,11 @@ class Pipelock(ProxyAddon):
         body = {"status": self.state(), "error": self._file.error}
         status = 200 if self.is_ready() else 503
         flow.response = http.Response.make(status, json.dumps(body) + "\n", {"content-type": "application/json"})
+
+
+def _reaction(decision: Decision) -> str:
+    assert decision.request is not None  # noqa: S101 - an allowed one was parsed
+    return str(decision.basis.policy.reaction(decision.request.host))
 
 
 def _dlp(decision: Decision) -> Dlp:

@@ -37,8 +37,11 @@ KNOWN: dict[str, frozenset[str] | None] = {
     "internal": None,
     "trusted_domains": None,
     "logging": frozenset({"format", "output", "include_allowed", "include_blocked"}),
-    "builtin": frozenset({"injected_headers", "disabled_rules", "packs", "hosts", "until"}),
+    "builtin": frozenset({"injected_headers", "disabled_rules", "packs", "hosts", "on_match", "until"}),
 }
+
+
+REACTIONS = ("block", "ask", "redact")  # the strictest first
 
 
 class PolicyError(ValueError):
@@ -52,6 +55,7 @@ class Policy:
     injected_headers: host pattern to the lower-case header names that egress fills in there; every other header of a
     request is looked at. max_body_bytes: larger bodies are scanned as a stream. until: host pattern of the allowlist to
     when it ends, seconds since the epoch. host_rules: host pattern to the ids of the rules that do not count there.
+    on_match: host pattern to what becomes of a request in whose body something is found, one of REACTIONS.
     """
 
     allowlist: tuple[str, ...]
@@ -67,6 +71,7 @@ class Policy:
     digest: str
     packs: tuple[str, ...] = ()
     host_rules: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    on_match: Mapping[str, str] = field(default_factory=dict)
     guard: AddressGuard = field(compare=False, default_factory=AddressGuard)
 
     @classmethod
@@ -111,6 +116,7 @@ class Policy:
                 canonical_pattern(host): frozenset(str(rule) for rule in rules)
                 for host, rules in own.get("hosts", {}).items()
             },
+            on_match={canonical_pattern(host): _reaction(told) for host, told in own.get("on_match", {}).items()},
             guard=AddressGuard(loaded.get("internal", INTERNAL_NETWORKS)),
         )
 
@@ -148,6 +154,11 @@ class Policy:
         """Ids of the rules that do not count for what goes to this host."""
         return frozenset().union(*(r for pattern, r in self.host_rules.items() if host_matches(pattern, host)))
 
+    def reaction(self, host: str) -> str:
+        """What becomes of a request to this host in whose body something is found; the strictest of what is said."""
+        told = [reaction for pattern, reaction in self.on_match.items() if host_matches(pattern, host)]
+        return min(told, key=REACTIONS.index, default=REACTIONS[0])
+
     def unscanned_headers(self, host: str) -> frozenset[str]:
         """Headers that egress has filled in for this host."""
         found = [names for pattern, names in self.injected_headers.items() if host_matches(pattern, host)]
@@ -161,6 +172,12 @@ def refuse(reason: str, message: str, status: int = 403) -> Refusal:
 
 def _pattern(item: str) -> str:
     return canonical_pattern(item) if "." in item else canonical_host(item)
+
+
+def _reaction(told: object) -> str:
+    if told not in REACTIONS:
+        raise ValueError(f"on_match: {', '.join(REACTIONS)}")
+    return str(told)
 
 
 def _check_keys(loaded: dict[str, Any]) -> None:

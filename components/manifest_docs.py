@@ -64,6 +64,7 @@ EXAMPLES: dict[str, str] = {
     "pipelock.dlp.packs": "[payment]",
     "pipelock.dlp.hosts": "{api.example.com: {disabled_rules: [jwt]}}",
     "pipelock.dlp.hosts{}.disabled_rules": "[jwt]",
+    "pipelock.dlp.hosts{}.on_match": "redact",
     "pipelock.dlp.seed_phrases": "true",
     "pipelock.dlp.max_body_mb": "20",
     "git": "[{name: project, upstream: git@git.example.com:acme/project.git, identity_file: ~/.ssh/deploy}]",

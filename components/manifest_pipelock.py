@@ -12,6 +12,9 @@ from components.manifest_fields import Host, Plain, Strict, Until
 DEFAULT_PASSTHROUGH = ["api.anthropic.com"]
 
 
+Reaction = Literal["block", "redact", "ask"]
+
+
 class DlpPattern(Strict):
     """A pattern of the owner's own secrets."""
 
@@ -23,6 +26,12 @@ class DlpHost(Strict):
     """What the DLP engine does otherwise for one host."""
 
     disabled_rules: list[Plain] = Field([], description="Ids of rules that do not count for what goes to this host.")
+    on_match: Reaction | None = Field(
+        None,
+        description="What becomes of a request in whose body something is found (builtin engine). block: it is refused."
+        " redact: it goes with a mask in the place of it. ask: it waits for you. Default: block, but redact for a"
+        " model's conversations.",
+    )
 
 
 class DlpConfig(Strict):

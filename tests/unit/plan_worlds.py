@@ -115,6 +115,8 @@ def a_pipelock(draw: Draw) -> dict[str, Any]:
     maybe(draw, dlp, "patterns", [{"name": draw.choice("mn"), "regex": draw.choice(["tkt_[a-z]{8}", "tkt_[a-z]{80}"])}])
     maybe(draw, dlp, "disabled_rules", some(draw, ["generic-api-key", "aws-access-token"]))
     off = {host: {"disabled_rules": some(draw, ["jwt", "aws-access-token"])} for host in some(draw, EXACT + WILD, 2)}
+    for one in off.values():
+        maybe(draw, one, "on_match", draw.choice(["block", "redact", "ask"]))
     maybe(draw, dlp, "hosts", off)
     maybe(draw, dlp, "packs", some(draw, ["crypto", "payment"]))
     maybe(draw, dlp, "seed_phrases", False)

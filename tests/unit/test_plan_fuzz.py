@@ -231,6 +231,9 @@ def check_rest(one: World, two: World, plus: list[str]) -> bool:
         found |= {("rule", rule): (rule,) for rule in world.policy.disabled_rules if builtin}
         for host, off in world.policy.host_rules.items() if builtin else ():
             found |= {("rule", rule, host): (rule, host) for rule in off - set(world.policy.disabled_rules)}
+        for host, reaction in world.policy.on_match.items() if builtin else ():
+            words = {"redact": "goes with a mask", "ask": "waits for you"}
+            found |= {("on match", host, reaction): (f"{host}: ", words[reaction])} if reaction in words else {}
         wanting = {"crypto", "payment"} - set(world.policy.packs)  # the other engine has none at all
         found |= {("pack", pack): ("no longer held to", f"the pack {pack} ") for pack in wanting}
         found |= {("root", name): (name, sha(FILES[name])) for name in config.upstream_roots}
