@@ -182,3 +182,22 @@ def test_a_models_gateway_that_is_read_masks_by_default(host: str, env: dict[str
 def test_nobody_is_asked_where_no_question_can_be_put() -> None:
     with pytest.raises(ValueError, match="supervise: true"):
         Manifest.model_validate({**MANIFEST.model_dump(exclude_unset=True), "supervise": False})
+
+
+@pytest.mark.parametrize("path", ["/v1/messages?beta=true", "/anthropic/v1/messages", "/v1/chat/completions"])
+def test_a_refusal_reads_as_an_error_of_the_models_api(pipelock: Pipelock, path: str) -> None:
+    """Anthropic, "Errors": {"type": "error", "error": {"type", "message"}}; OpenAI: {"error": {"message", "type"}}."""
+    made = flow(f"https://other.example.org{path}", method="POST", body=said(LEAK), content_type="application/json")
+    assert run(pipelock, made) == "dlp_match"
+    assert made.response is not None and made.response.status_code == 400
+    told = json.loads(made.response.content or b"")
+    assert (told["type"], told["error"]["type"], told["refused_by"]) == ("error", "invalid_request_error", "pipelock")
+    assert "github-pat" in told["error"]["message"] and "every turn" in told["error"]["message"]
+    assert LEAK not in made.response.text  # type: ignore[operator]
+
+
+def test_any_other_refusal_keeps_its_form(pipelock: Pipelock) -> None:
+    made = posted("other.example.org", LEAK)
+    assert run(pipelock, made) == "dlp_match"
+    assert made.response is not None and made.response.status_code == 403
+    assert json.loads(made.response.content or b"")["error"] == "refused"
