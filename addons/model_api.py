@@ -34,5 +34,6 @@ def in_its_form(path: str, told: dict[str, Any]) -> dict[str, Any]:
     if not is_model_call(path):
         return told
     words = f"Refused by {told['refused_by']} of this sandbox ({told['reason']}): {told['message']}"
-    again = _AGAIN if told["reason"] == "dlp_match" else ""
-    return {**told, "type": "error", "error": {"type": "invalid_request_error", "message": words + again}}
+    words += _AGAIN if told["reason"] == "dlp_match" else ""
+    # Claude Code shows the outer message where there is one.
+    return {**told, "message": words, "type": "error", "error": {"type": "invalid_request_error", "message": words}}
