@@ -13,6 +13,7 @@ from ruamel.yaml.error import YAMLError
 
 from addons.egress_core import ALLOWED_PORTS
 from addons.hosts import INTERNAL_NETWORKS, AddressGuard, any_match, canonical_host, canonical_pattern, host_matches
+from addons.inbound import MODES
 from addons.refusal import Refusal
 from addons.targets import is_git_push_request
 from addons.until import ended, parse_until
@@ -37,7 +38,7 @@ KNOWN: dict[str, frozenset[str] | None] = {
     "internal": None,
     "trusted_domains": None,
     "logging": frozenset({"format", "output", "include_allowed", "include_blocked"}),
-    "builtin": frozenset({"injected_headers", "disabled_rules", "packs", "hosts", "on_match", "until"}),
+    "builtin": frozenset({"injected_headers", "disabled_rules", "packs", "hosts", "on_match", "inbound", "until"}),
 }
 
 
@@ -56,6 +57,7 @@ class Policy:
     request is looked at. max_body_bytes: larger bodies are scanned as a stream. until: host pattern of the allowlist to
     when it ends, seconds since the epoch. host_rules: host pattern to the ids of the rules that do not count there.
     on_match: host pattern to what becomes of a request in whose body something is found, one of REACTIONS.
+    inbound: what becomes of an answer that instructs an agent, one of addons/inbound.py's MODES.
     """
 
     allowlist: tuple[str, ...]
@@ -72,6 +74,7 @@ class Policy:
     packs: tuple[str, ...] = ()
     host_rules: Mapping[str, frozenset[str]] = field(default_factory=dict)
     on_match: Mapping[str, str] = field(default_factory=dict)
+    inbound: str = "off"
     guard: AddressGuard = field(compare=False, default_factory=AddressGuard)
 
     @classmethod
@@ -116,7 +119,10 @@ class Policy:
                 canonical_pattern(host): frozenset(str(rule) for rule in rules)
                 for host, rules in own.get("hosts", {}).items()
             },
-            on_match={canonical_pattern(host): _reaction(told) for host, told in own.get("on_match", {}).items()},
+            on_match={
+                canonical_pattern(host): _one_of(REACTIONS, told) for host, told in own.get("on_match", {}).items()
+            },
+            inbound=_one_of(MODES, own.get("inbound", "off")),
             guard=AddressGuard(loaded.get("internal", INTERNAL_NETWORKS)),
         )
 
@@ -174,9 +180,9 @@ def _pattern(item: str) -> str:
     return canonical_pattern(item) if "." in item else canonical_host(item)
 
 
-def _reaction(told: object) -> str:
-    if told not in REACTIONS:
-        raise ValueError(f"on_match: {', '.join(REACTIONS)}")
+def _one_of(words: tuple[str, ...], told: object) -> str:
+    if told not in words:
+        raise ValueError(f"{told}: one of {', '.join(words)}")
     return str(told)
 
 

@@ -67,6 +67,7 @@ EXAMPLES: dict[str, str] = {
     "pipelock.dlp.hosts{}.on_match": "redact",
     "pipelock.dlp.seed_phrases": "true",
     "pipelock.dlp.max_body_mb": "20",
+    "pipelock.inbound": "warn",
     "git": "[{name: project, upstream: git@git.example.com:acme/project.git, identity_file: ~/.ssh/deploy}]",
     "git[].name": "project",
     "git[].upstream": "git@git.example.com:acme/project.git",

@@ -67,6 +67,10 @@ def _allowed(value: object) -> object:
     return {"host": value} if isinstance(value, str) else value
 
 
+def _no_word(value: object) -> object:
+    return "off" if value is False else value  # as YAML 1.1 reads it
+
+
 class PipelockConfig(Strict):
     """The outbound allowlist and DLP."""
 
@@ -84,6 +88,11 @@ class PipelockConfig(Strict):
         [], description="PEM files of CRLs: what they name is refused as an upstream."
     )
     dlp: DlpConfig = Field(DlpConfig(), description="DLP options.")
+    inbound: Annotated[Literal["off", "warn", "block"], BeforeValidator(_no_word)] = Field(
+        "off",
+        description="Look in what comes in for instructions to the agent (builtin engine). warn: a header and a line in"
+        " the log; block: the answer does not come in. It catches the naive only.",
+    )
 
     @model_validator(mode="after")
     def _pinned(self) -> PipelockConfig:
@@ -97,4 +106,6 @@ class PipelockConfig(Strict):
             raise ValueError(
                 "engine upstream has neither packs nor rules for one host; take dlp.packs and dlp.hosts out"
             )
+        if self.engine == "upstream" and self.inbound != "off":
+            raise ValueError("engine upstream looks at answers by its own rules; take inbound out")
         return self

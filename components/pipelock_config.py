@@ -118,6 +118,8 @@ def policy(manifest: Manifest) -> dict[str, Any]:
             rendered["builtin"]["hosts"] = hosts
         if reacting := reactions(manifest):
             rendered["builtin"]["on_match"] = reacting
+        if config.inbound != "off":
+            rendered["builtin"]["inbound"] = config.inbound
         if until := endings(manifest):
             rendered["builtin"]["until"] = until
     return rendered

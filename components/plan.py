@@ -85,6 +85,7 @@ def plan(
             "disabled_rules": list(config.dlp.disabled_rules),
             "host_disabled_rules": {host: list(one.disabled_rules) for host, one in config.dlp.hosts.items()},
             "on_match": reactions(manifest) if config.engine == "builtin" else {},
+            "inbound": config.inbound,
             "packs": list(config.dlp.packs),
             "max_body_mb": config.dlp.max_body_mb,
             "seed_phrases": looks_for_seed_phrases(manifest),

@@ -96,6 +96,11 @@ def _pipelock(plan: Plan, facts: Facts) -> None:
         for host, reaction in pipelock.get("on_match", {}).items():
             if reaction in _REACTIONS:
                 facts.gives["on match", host, reaction] = ("DLP", f"{host}: {_REACTIONS[reaction]}")
+        inbound = pipelock.get("inbound", "off")
+        if inbound != "off":
+            facts.holds["inbound",] = ("DLP", "looks for instructions to the agent in what comes in")
+        if inbound == "block":
+            facts.holds["inbound", "block"] = ("DLP", "lets no answer in that has some")
         for pack in pipelock["packs"]:
             facts.holds["pack", pack] = ("DLP", f"looks for what the pack {pack} finds")
         facts.amounts["stream",] = ("DLP", -pipelock["max_body_mb"], "MB, from which on a body is read in pieces")

@@ -122,6 +122,7 @@ def a_pipelock(draw: Draw) -> dict[str, Any]:
     maybe(draw, dlp, "seed_phrases", False)
     maybe(draw, dlp, "max_body_mb", draw.choice([1, 20, 256]))
     maybe(draw, made, "dlp", dlp, 0.5)
+    maybe(draw, made, "inbound", draw.choice(["warn", "block"]))
     if draw.random() < 0.15:
         made |= {
             "engine": "upstream",
@@ -131,6 +132,7 @@ def a_pipelock(draw: Draw) -> dict[str, Any]:
         made.pop("revocation_lists", None)
         made.get("dlp", {}).pop("packs", None)
         made.get("dlp", {}).pop("hosts", None)
+        made.pop("inbound", None)
     return made
 
 

@@ -251,6 +251,9 @@ def check_rest(one: World, two: World, plus: list[str]) -> bool:
     def holds(world: World) -> dict[tuple[str, ...], tuple[str, ...]]:
         config = world.manifest.pipelock
         found = {("pattern", name, regex): (name, sha(regex)) for name, regex in world.policy.patterns}
+        words = {"warn": "looks for instructions", "block": "lets no answer in"}
+        modes = {"off": (), "warn": ("warn",), "block": ("warn", "block")}[world.policy.inbound]
+        found |= {("inbound", mode): (words[mode],) for mode in modes}
         found |= {("revoked", name): (name, sha(FILES[name])) for name in config.revocation_lists}
         found |= (
             {("runtime", world.manifest.agent.runtime): (world.manifest.agent.runtime,)}
