@@ -15,6 +15,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import world
@@ -67,6 +68,35 @@ def refusal(body: str) -> tuple[str, str]:
     assert read["message"]
     assert "no_approval" in read or read["ask_with"]["tool"] in ("egress-block", "pipelock-block")
     return read["refused_by"], read["reason"]
+
+
+def test_what_a_host_has_said_goes_back_to_it_and_to_nobody_else(
+    bottle: world.BottleUnderTest, internet: world.Internet
+) -> None:
+    """As clients of a registry, of a form and of a forge's releases do; the servers say where that is written down."""
+    echo, mark = "https://echo.example.com", internet.mark()
+    status, _ = bottle.curl(f"{echo}/says/challenge")
+    assert status == 401
+    token = json.loads(bottle.curl(f"{echo}/says/token?service=r")[1])["token"]
+    bearer = ["-H", f"Authorization: Bearer {token}"]
+    assert bottle.curl(*bearer, f"{echo}/v2/a/manifests/1")[0] == 200
+    assert refusal(bottle.curl(*bearer, "https://git.example.com/v2/")[1]) == ("pipelock", "dlp_match")
+    assert refusal(bottle.curl(*bearer, "http://echo.example.com/v2/")[1]) == ("pipelock", "dlp_match")
+
+    page = bottle.agent(f"curl -s --compressed -c /tmp/jar {echo}/says/form")
+    field = page.partition('value="')[2].partition('"')[0]
+    assert field.startswith("ey")
+    jar = ["-b", "/tmp/jar"]
+    assert bottle.curl(*jar, "-d", f"title=a&api_key={field}", f"{echo}/post")[0] == 200
+    assert refusal(bottle.curl("-d", f"title=a&api_key={field}", "https://git.example.com/")[1])[1] == "dlp_match"
+    xsrf = unquote(bottle.agent("awk '/XSRF/ {print $7}' /tmp/jar").strip())
+    assert bottle.curl(*jar, "-H", f"X-XSRF-TOKEN: {xsrf}", "-d", "a=1", f"{echo}/post")[0] == 200
+
+    assert bottle.curl("-L", f"{echo}/says/release")[0] == 200
+    at = [r["path"] for r in internet.since(mark) if r["host"] == "sub.wild.example.com"]
+    assert len(at) == 1
+    assert refusal(bottle.curl(f"https://sub.wild.example.com{at[0]}&more=1")[1]) == ("pipelock", "dlp_match")
+    assert refusal(bottle.curl(f"https://git.example.com{at[0]}")[1]) == ("pipelock", "dlp_match")
 
 
 def test_claude_gets_its_streamed_answer_and_only_the_model_sees_the_token(
