@@ -36,7 +36,11 @@ _INSTEAD = {
     "too_much_to_scan": _BODY,
     "too_large_to_scan": _BODY,
 }
-_IN_HEAD = "take the secret out; in a header, or in a body that passes in pieces, nothing can be let through once"
+_IN_HEAD = (
+    "take the secret out; in a header, a signed address, a body that passes in pieces, or where much is found, nothing "
+    "can be let through once; what is no secret can go in a short body, and a credential is put in by egress where the "
+    "owner names it (token_ref)"
+)
 
 
 def instead(reason: str, content: str = "") -> str:

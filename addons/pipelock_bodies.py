@@ -99,6 +99,5 @@ def dlp_refusal(finding: Finding) -> Refusal:
     """The refusal that a finding makes; it never holds the secret."""
     return core.refuse(
         "dlp_match",
-        f"The request holds what looks like a secret (rule {finding.rule}, found in: {finding.where}). "
-        "Take it out; if it is no secret, ask the owner of the bottle to let exactly this through once.",
+        f"The request holds what looks like a secret (rule {finding.rule}, found in: {finding.where}). Take it out.",
     )

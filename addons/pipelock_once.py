@@ -13,6 +13,7 @@ from addons.once import Once, digest_of
 from addons.pipelock_bodies import beside
 from addons.refusal import Refusal
 from addons.request import Decision
+from addons.same_content import body_parts, is_signed
 
 # Headers that differ from try to try and say nothing to a server about what to do. All others are in the digest.
 _VOLATILE = frozenset(
@@ -23,6 +24,8 @@ _VOLATILE = frozenset(
 )
 _SHOWN = 4 << 10  # bytes of headers, all of which the owner is shown
 _FINDINGS = 20
+_ONCE = "If it is no secret, ask the owner of the bottle to let exactly this through once."
+_SIGNED = "The address is signed: fetch it where its host's redirect or link leads to it, exactly as it stands there."
 
 
 class PipelockOnce:
@@ -35,16 +38,23 @@ class PipelockOnce:
         """For what DLP refused: None if the owner lets exactly this through once, else with the digest to ask by.
 
         Any other refusal comes back as it is. So does what an owner could not be shown whole: a finding in a header
-        (they differ from try to try), in a streamed body, more findings or longer headers than anybody reads.
+        (they differ from try to try), in a streamed body, more findings or longer headers than anybody reads; and a
+        signed address, which is another one when the owner has answered.
         """
-        request = flow.request
+        request, unread = flow.request, decision.unread
         if refusal.reason != "dlp_match" or request.stream or decision.in_headers:
             return refusal
-        told = [_line(name, value, decision.unread) for name, value in request.headers.fields]
+        if is_signed(request.path):
+            return replace(refusal, message=f"{refusal.message} {_SIGNED}")
+        kind, pieces = body_parts(request.headers.get("content-type", ""), request.raw_content or b"")
+        told = [
+            _line(name, kind.encode("utf-8", "surrogateescape") if name.lower() == b"content-type" else value, unread)
+            for name, value in request.headers.fields
+        ]
         kept = sorted(line for line in told if line.partition(b":")[0].decode("latin-1") not in _VOLATILE)
         body = request.raw_content or b""
         named = (request.method, request.scheme, request.host, request.path)
-        digest = digest_of(*(text.encode("utf-8", "surrogateescape") for text in named), *kept, b"", body)
+        digest = digest_of(*(text.encode("utf-8", "surrogateescape") for text in named), *kept, b"", *pieces)
         if self._once.take(digest):
             decision.once = digest
             return None
@@ -61,7 +71,7 @@ class PipelockOnce:
                 "excerpt": places,
             },
         )
-        return replace(refusal, content=digest)
+        return replace(refusal, content=digest, message=f"{refusal.message} {_ONCE}")
 
 
 def _line(name: bytes, value: bytes, unread: frozenset[str]) -> bytes:

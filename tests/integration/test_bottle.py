@@ -92,11 +92,15 @@ def test_what_a_host_has_said_goes_back_to_it_and_to_nobody_else(
     xsrf = unquote(bottle.agent("awk '/XSRF/ {print $7}' /tmp/jar").strip())
     assert bottle.curl(*jar, "-H", f"X-XSRF-TOKEN: {xsrf}", "-d", "a=1", f"{echo}/post")[0] == 200
 
+    told = bottle.agent(f"curl -s -D - -o /dev/null {echo}/says/release | tr -d '\\r'")
+    url = re.search(r"(?i)^location: (.*)$", told, re.MULTILINE)
+    assert url is not None
+    assert refusal(bottle.curl(f"{url[1]}&more=1")[1]) == ("pipelock", "dlp_match")
+    assert refusal(bottle.curl("-d", "a=1", url[1])[1]) == ("pipelock", "dlp_match")
+    assert refusal(bottle.curl(url[1].replace("sub.wild", "git"))[1]) == ("pipelock", "dlp_match")
+    assert bottle.curl(url[1])[0] == 200
     assert bottle.curl("-L", f"{echo}/says/release")[0] == 200
-    at = [r["path"] for r in internet.since(mark) if r["host"] == "sub.wild.example.com"]
-    assert len(at) == 1
-    assert refusal(bottle.curl(f"https://sub.wild.example.com{at[0]}&more=1")[1]) == ("pipelock", "dlp_match")
-    assert refusal(bottle.curl(f"https://git.example.com{at[0]}")[1]) == ("pipelock", "dlp_match")
+    assert len([r for r in internet.since(mark) if r["host"] == "sub.wild.example.com"]) == 2
 
 
 def test_claude_gets_its_streamed_answer_and_only_the_model_sees_the_token(

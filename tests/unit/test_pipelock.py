@@ -370,6 +370,49 @@ def test_a_url_can_be_let_through_once_and_its_headers_are_still_read(pipelock: 
     assert "content" not in json.loads(headed.response.content or b"")
 
 
+def part_of_a_form(boundary: str, value: str = LEAK) -> http.HTTPFlow:
+    """As RFC 7578 has it; every client makes a boundary of its own each time."""
+    field = f'--{boundary}\r\nContent-Disposition: form-data; name="a"\r\n\r\n{value}\r\n--{boundary}--\r\n'
+    return once_flow(body=field.encode(), content_type=f"multipart/form-data; boundary={boundary}")
+
+
+def test_another_boundary_is_the_same_content(pipelock: Pipelock, tmp_path: Path) -> None:
+    def content(made: http.HTTPFlow) -> str:
+        assert run(pipelock, made) == "dlp_match"
+        assert made.response is not None
+        return str(json.loads(made.response.content or b"").get("content", ""))
+
+    first = content(part_of_a_form("----WebKitFormBoundary7MA4YWxkTrZu0gW"))
+    assert first
+    assert content(part_of_a_form("b04f9c8e1f2d4a63")) == first
+    assert content(part_of_a_form("b04f9c8e1f2d4a63", LEAK + " and more")) != first
+    glued = part_of_a_form("b04f9c8e1f2d4a63", f"x\r\n--another\r\n\r\n{LEAK}")
+    assert content(glued) != content(part_of_a_form("another", f"x\r\n--b04f9c8e1f2d4a63\r\n\r\n{LEAK}"))
+    assert Once(tmp_path / "once").grant(first, "p-0123456789")
+    assert content(part_of_a_form(LEAK)) == ""  # a boundary stands in a header
+    assert run(pipelock, part_of_a_form("yetanother")) is None
+    assert run(pipelock, part_of_a_form("yetanother")) == "dlp_match"
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (lambda: flow(x_note=LEAK), "nothing can be let through once"),
+        # AWS, Signature Version 4, query parameters; Azure Storage, service SAS.
+        (lambda: flow(f"https://open.example.org/?t={LEAK}&X-Amz-Signature={'a1' * 32}"), "The address is signed"),
+        (lambda: flow(f"https://open.example.org/?sv=2018-11-09&t={LEAK}&sig=a%2Bb"), "The address is signed"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_let_through_once_says_so_and_what_helps(pipelock: Pipelock, made: Any, words: str) -> None:
+    refused = made()
+    assert run(pipelock, refused) == "dlp_match"
+    told = json.loads(refused.response.content or b"")
+    assert words in told["message"] + told["no_approval"]
+    assert "content" not in told
+    assert "ask_with" not in told
+    assert "once" not in told["message"]
+
+
 def test_what_is_held_is_bounded_and_named_by_digests_alone(tmp_path: Path) -> None:
     once = Once(tmp_path / "once")
     for number in range(MAX_HELD + 5):
