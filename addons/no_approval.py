@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_BODY = "pipelock lets out only what it can read to its end; send it plain, or in smaller parts"
+_BODY = "a credential may be in what pipelock cannot read to its end; send it plain, without a password, or in smaller parts"
 _OWNER = "only the owner can mend that; tell them"
 
 # Reason of a refusal to what helps. A reason that is not here is one that a route, a host or one content can answer.

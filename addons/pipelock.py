@@ -141,7 +141,9 @@ class Pipelock(ProxyAddon):
         refusal = None if flow.request.stream else await self._vet(decision)
         if refusal is None and flow.request.trailers:
             try:
-                match = _dlp(decision).look_at_headers(flow.request.trailers.fields)
+                edges: list[bytes] = []
+                dlp = _dlp(decision)
+                match = dlp.look_at_headers(flow.request.trailers.fields, edges) or self._recent.look(dlp, edges)
                 refusal = dlp_refusal(match) if match else None
             except Unscannable as error:
                 refusal = self.refusal(error.reason, f"The trailers cannot be read, so they do not leave: {error}.")

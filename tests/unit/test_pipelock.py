@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import random
 import socket
+import string
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,12 @@ from mitmproxy import http
 from mitmproxy.proxy import server_hooks
 from mitmproxy.test import taddons, tflow, tutils
 
+from addons.dlp_recent import Recent
 from addons.flow_end import HOLD
 from addons.once import MAX_HELD, Once, digest_of
 from addons.pipelock import Pipelock
+from addons.pipelock_bodies import inspect_body
+from addons.request import Decision, Outcome
 from addons.until import parse_until
 from components.manifest import Manifest
 from components.manifest_pipelock import PipelockConfig
@@ -459,6 +464,41 @@ def test_an_engine_that_fails_lets_nothing_through(
     assert made.response is not None
     assert made.response.status_code == 500
     assert made.response.headers["x-pipelock-block-reason"] == "internal_error"
+
+
+@pytest.mark.parametrize("packed_by", ["file", "encoding"])
+def test_what_unpacks_to_more_than_is_held_is_looked_at_as_a_stream(
+    pipelock: Pipelock, packed_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tar.gz of 70 MB within the size of a body that is held: a larger one passed, for it was streamed."""
+    monkeypatch.setattr("addons.dlp_packed.MAX_PLAIN", 2 << 20)
+    monkeypatch.setattr("addons.dlp_views.most_plain", lambda size: 2 << 20)
+    lines = random.Random(5).choices(string.ascii_lowercase + "\n", k=3 << 20)
+    for leak, verdict in (("", None), (f"\n{LEAK}\n", "dlp_match")):
+        lines[-1000:-999] = leak
+        packed = gzip.compress("".join(lines).encode(), 1)
+        assert len(packed) > 1 << 20
+        headers = {"content_encoding": "gzip"} if packed_by == "encoding" else {}
+        made = flow(method="POST", body=packed, **headers)
+        assert pipelock._file.current is not None
+        dlp = pipelock._file.current.dlp("open.example.org")
+        refusal = asyncio.run(inspect_body(dlp, Recent(), made, Decision(Outcome.ALLOW)))
+        assert (refusal.reason if refusal else None) == verdict
+    made.live = False
+    refusal = asyncio.run(inspect_body(dlp, Recent(), made, Decision(Outcome.ALLOW)))
+    assert refusal is not None
+
+
+def test_a_bomb_is_not_looked_at_longer_than_its_size_is_worth(pipelock: Pipelock) -> None:
+    made = flow("https://open.example.org/x", method="POST", body=gzip.compress(b"\0" * (20 << 20)))
+    assert run(pipelock, made) == "too_large_to_scan"
+
+
+def test_a_secret_is_put_together_from_body_and_trailers(pipelock: Pipelock) -> None:
+    """RFC 9110, 6.5: trailers are fields, and leave with the body."""
+    made = flow("https://open.example.org/x", method="POST", body=LEAK[:20].encode())
+    made.request.trailers = http.Headers([(b"x-rest", LEAK[20:].encode())])
+    assert run(pipelock, made) == "dlp_match"
 
 
 def test_large_bodies_at_the_same_time_are_all_looked_at(pipelock: Pipelock) -> None:
