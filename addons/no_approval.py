@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-_BODY = "a credential may be in what pipelock cannot read to its end; send it plain, without a password, or in smaller parts"
+_BODY = (
+    "a credential may be in what pipelock cannot read to its end; send it plain, with no password, or in smaller parts"
+)
 _OWNER = "only the owner can mend that; tell them"
 
 # Reason of a refusal to what helps. A reason that is not here is one that a route, a host or one content can answer.

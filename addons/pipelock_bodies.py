@@ -10,6 +10,7 @@ from typing import ParamSpec, TypeVar
 from mitmproxy import http
 
 from addons import pipelock_core as core
+from addons.body_pauses import FLUSH
 from addons.dlp import Dlp, Finding, StreamScan
 from addons.dlp_recent import Recent
 from addons.dlp_views import Unscannable
@@ -92,20 +93,28 @@ async def _in_pieces(
 
 
 def stream_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow, decision: Decision) -> None:
-    """Let the body pass in pieces, each once it was looked at; the flow ends at a finding."""
+    """Let the body pass in pieces, each once it was looked at; the flow ends at a finding.
+
+    Where it pauses, what has come is looked at and goes on: the other side may have to answer first.
+    """
     headers = flow.request.headers
     scan = StreamScan(dlp, headers.get("content-encoding", ""), headers.get("content-type", ""))
     ended = False
 
     def stream(chunk: bytes) -> list[bytes]:
-        nonlocal ended
         if ended:
             return []
-        ready = scan.feed(chunk)
+        return judged(scan.feed(chunk), last=not chunk)
+
+    def flush() -> list[bytes]:
+        return [] if ended else judged(scan.flush(), last=False)
+
+    def judged(ready: list[bytes], *, last: bool) -> list[bytes]:
+        nonlocal ended
         if scan.waiting > STEP:
             flow.metadata.setdefault(LONG_WAIT, True)
         verdict = scan.verdict
-        if verdict is None and not chunk:
+        if verdict is None and last:
             try:
                 verdict = recent.look(dlp, [*decision.edges, *scan.edges])
             except Unscannable as error:
@@ -117,6 +126,7 @@ def stream_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow, decision: Decisio
         return []
 
     flow.request.stream = stream
+    flow.metadata[FLUSH] = flush
 
 
 def cut_body(flow: http.HTTPFlow, verdict: Finding | Unscannable) -> None:

@@ -81,7 +81,23 @@ class Handler(BaseHTTPRequestHandler):
         sys.stdout.write(json.dumps(record) + "\n")
         sys.stdout.flush()
 
+    def _talk(self) -> None:
+        """Answers each piece of a body when it has come, as the other side waits for that before it goes on."""
+        self.send_response(200)
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        while (line := self.rfile.readline()) and (size := int(line, 16)):
+            piece = b"heard " + self.rfile.read(size)
+            self.rfile.readline()
+            self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+            self.wfile.flush()
+        self.wfile.write(b"0\r\n\r\n")
+        self.close_connection = True
+
     def handle_any(self) -> None:
+        if self.path == "/talk":
+            self._talk()
+            return
         body, whole = self._read()
         self._record(body, whole)
         if not whole:
