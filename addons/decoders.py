@@ -22,6 +22,10 @@ class DecodeError(ValueError):
     """The bytes are not what their encoding promises, the encoding is not known, or they unpack to too much."""
 
 
+class TooLargeError(DecodeError):
+    """They unpack to too much."""
+
+
 class Decoder(Protocol):
     """Takes chunks in, gives plain bytes out; `finish` raises DecodeError when the stream ended early.
 
@@ -62,7 +66,7 @@ class _Bounded:
         for part in self._parts(chunk):
             self._made += len(part)
             if self._made > max(MAX_PLAIN, MAX_RATIO * self._taken):
-                raise DecodeError("it unpacks to too much to be read")
+                raise TooLargeError("it unpacks to too much to be read")
             if part:
                 yield part
 
@@ -249,6 +253,6 @@ def decode(data: bytes, content_encoding: str, limit: int = MAX_PLAIN) -> bytes:
         out.append(part)
         size += len(part)
         if size > limit:
-            raise DecodeError("the decoded body is too large to be read")
+            raise TooLargeError("the decoded body is too large to be read")
     decoder.finish()
     return b"".join(out)

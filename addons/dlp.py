@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
-from urllib.parse import unquote_to_bytes
 
 from addons.dlp_codes import is_garbage
-from addons.dlp_fields import WORDS, FormFields, ends
+from addons.dlp_fields import WORDS
+from addons.dlp_heads import header_views, url_views
 from addons.dlp_mirror import REVERSED, ROT13, ROT13_LETTERS
-from addons.dlp_packed import Budget
+from addons.dlp_rule import Known
 from addons.dlp_rules import Rule, RuleSet
+from addons.dlp_said import JOINED, Receiver
 from addons.dlp_stream import EDGE, StreamScan
-from addons.dlp_text import PLAIN, View, text_views
+from addons.dlp_text import PLAIN, View
 from addons.dlp_verdict import Finding, Unscannable, place_of
-from addons.dlp_views import body_views, packed_too
+from addons.dlp_views import body_views
 from addons.seed_phrase import find_seed_phrase
 
 __all__ = ["EDGE", "Dlp", "Finding", "StreamScan", "Unscannable"]
 
 _LARGE = 256 << 10  # bytes of a view that is worth another thread: hyperscan and RE2 let others run meanwhile
-_NAME = 8  # bytes of a single field's name, which is none with so many
+_IN_URL = 20  # findings
 _WAITING = 4  # views, so that not all of a long body is held in all its forms
 _POOL = ThreadPoolExecutor(2, "dlp")
 # The readings of a request that carry its content in one piece, so that the next one's can be put behind it.
@@ -36,18 +36,23 @@ _Hit = tuple[tuple[int, int], Finding]  # first byte, byte behind the last
 
 class Dlp:
     """Finds secrets by the rules and, where `seed_phrases` is set, BIP-39 phrases. without: ids of rules that do not
-    count; the same rules serve several engines."""
+    count; the same rules serve several engines. receiver: what it has said itself is none."""
 
-    def __init__(self, rules: RuleSet, *, seed_phrases: bool = True, without: frozenset[str] = frozenset()) -> None:
-        self._rules, self._without = rules, without
+    def __init__(
+        self,
+        rules: RuleSet,
+        *,
+        seed_phrases: bool = True,
+        without: frozenset[str] = frozenset(),
+        receiver: Receiver | None = None,
+    ) -> None:
+        self._rules, self._without, self._receiver = rules, without, receiver
         self._seed_phrases = seed_phrases
 
     def look(self, views: Iterable[View], edges: list[bytes] | None = None) -> Finding | None:
         """The first finding in the views. Passes Unscannable on. edges: gets what another request may go on with."""
         waiting: deque[Future[Finding | None]] = deque()
         for where, data in views:
-            if edges is not None and data and where in _CARRIERS:
-                edges.append(_edge(data))
             beside = len(data) >= _LARGE and not where.endswith(PLAIN)  # phrases take longest of all
             if beside:
                 waiting.append(_POOL.submit(self._beside_rules, where, data))
@@ -55,6 +60,8 @@ class Dlp:
                 return hit[1]
             if not beside and (finding := self._beside_rules(where, data)):
                 return finding
+            if edges is not None and data and where in _CARRIERS:
+                edges.append(_edge(self.unsaid(data)))
             if len(waiting) > _WAITING and (finding := waiting.popleft().result()):
                 return finding
         return next((finding for future in waiting if (finding := future.result()) is not None), None)
@@ -68,12 +75,25 @@ class Dlp:
     def _rule_in(self, where: str, data: bytes) -> _Hit | None:
         if where.endswith(WORDS):
             return None
-        found = self._rules.first(data, without=self._without)
+        known = self._known(where)
+        found = self._rules.first(data, without=self._without, known=known)
+        if found and known and where.endswith(JOINED) and (alone := self.unsaid(data)) is not data:
+            data, found = alone, self._rules.first(alone, without=self._without, known=known)
         return ((found[1], found[2]), _finding(found[0].id, where, data, found[1], found[2])) if found else None
 
     def hit_in(self, where: str, data: bytes) -> tuple[tuple[int, int], Finding] | None:
         """The first finding in a text as it stands, with its first byte and the one behind its last."""
         return self._rule_in(where, data) or self._phrase_in(where, data)
+
+    def _known(self, where: str) -> Known | None:
+        receiver = self._receiver
+        if receiver is None:
+            return None
+        return lambda rule, text, start, end: receiver.knows(rule, where, text, start, end)
+
+    def unsaid(self, text: bytes) -> bytes:
+        """The text without what its receiver has said and was let through: it makes nothing with what is around it."""
+        return self._receiver.without_passed(text) if self._receiver and self._receiver.passed else text
 
     def _turned_in(self, where: str, data: bytes) -> tuple[bytes, Finding] | None:
         """The secret, and what is said of it, that the text holds backwards or moved by thirteen letters."""
@@ -100,16 +120,16 @@ class Dlp:
 
     def look_at_url(self, host: str, path: str, edges: list[bytes] | None = None) -> Finding | None:
         """Host labels, path and query, decoded and joined. What cannot be looked at is a finding too."""
-        return self._look_short("url", packed_too(_url_views(host, path), Budget(len(path))), edges)
+        return self._look_short("url", url_views(host, path), edges)
 
     def look_at_headers(
         self, headers: Sequence[tuple[bytes, bytes]], edges: list[bytes] | None = None
     ) -> Finding | None:
         """Header names and values, cookies split and joined. What cannot be looked at is a finding too."""
+        finding = self._look_short("header", header_views(headers))
         if edges is not None:
-            edges += [_edge(value) for _, value in headers]
-        size = sum(len(value) for _, value in headers)
-        return self._look_short("header", packed_too(_header_views(headers), Budget(size)))
+            edges += [_edge(self.unsaid(value)) for _, value in headers]
+        return finding
 
     def _look_short(self, what: str, views: Iterable[View], edges: list[bytes] | None = None) -> Finding | None:
         try:
@@ -130,9 +150,33 @@ class Dlp:
 
         Raises Unscannable. For the owner, who decides about a request as a whole.
         """
-        views = chain(
-            packed_too(_url_views(host, path), Budget(len(path))), body_views(body, content_type, content_encoding)
+        found = self._every(
+            chain(url_views(host, path), body_views(body, content_type, content_encoding)),
+            limit,
         )
+        return None if found is None else list(found.values())
+
+    def values_in_url(self, host: str, path: str) -> list[bytes]:
+        """The secrets in an address; none where there are more than some, or it cannot be read."""
+        try:
+            found = self._every(url_views(host, path), _IN_URL)
+        except Unscannable:
+            return []
+        return list(found or ())
+
+    def readings(
+        self, host: str, path: str, headers: Sequence[tuple[bytes, bytes]], body: bytes, kind: str, encoding: str
+    ) -> bytes:
+        """All that a request says, in every way in which it is looked at. Raises Unscannable."""
+        views = chain(
+            url_views(host, path),
+            header_views(headers),
+            body_views(body, kind, encoding),
+        )
+        return b"\n".join(data for _, data in views)
+
+    def _every(self, views: Iterable[View], limit: int) -> dict[bytes, Finding] | None:
+        """Each secret once, and what is said of it; None where there are more than `limit`."""
         found: dict[bytes, Finding] = {}
         for where, view in views:
             data, steps = view, 0
@@ -146,7 +190,7 @@ class Dlp:
                 data = _without(data, turned[0])
             if len(found) > limit or steps > limit:
                 return None
-        return list(found.values())
+        return found
 
     def look_across_all(self, texts: Sequence[bytes]) -> Finding | None:
         """What the end of one request and the beginning of another make together, by the precise rules. Each text by
@@ -177,34 +221,3 @@ def _without(data: bytes, secret: bytes) -> bytes:
 def _edge(data: bytes) -> bytes:
     """What of a piece may meet another one."""
     return data if len(data) <= 2 * EDGE else data[:EDGE] + b"\n" + data[-EDGE:]
-
-
-def _url_views(host: str, path: str) -> Iterator[View]:
-    yield from text_views(f"{host}{path}".encode("utf-8", "replace"), "url")
-    labels = host.split(".")[:-2]
-    if labels:
-        yield from text_views("".join(labels).encode(), "host")
-        yield "host", "".join(labels).upper().encode()  # a name is sent in small letters, whatever it says
-    location, _, query = path.partition("?")
-    if query:
-        fields = query.encode("utf-8", "replace")
-        pairs = [pair.partition(b"=") for pair in re.split(rb"[&;]", fields)]
-        quoted = b"\n".join(_decoded(name) + b'="' + _decoded(value) + b'"' for name, _, value in pairs)
-        yield from text_views(quoted, "query")
-        for label, joined in FormFields().feed(fields, last=True):
-            if joined and (not label.endswith("named") or len(pairs) > 1 or len(fields.partition(b"=")[0]) > _NAME):
-                yield from text_views(joined, f"query>{label.partition('>')[2]}")
-    segments = [unquote_to_bytes(segment) for segment in location.split("/")]
-    yield from text_views(b"".join(segments), "path>joined")
-
-
-def _decoded(value: bytes) -> bytes:
-    return unquote_to_bytes(value.replace(b"+", b" "))
-
-
-def _header_views(headers: Sequence[tuple[bytes, bytes]]) -> Iterator[View]:
-    yield from text_views(b"\n".join(name + b": " + value for name, value in headers), "header")
-    cookies = [c.partition(b"=")[2] for name, v in headers if name.lower() == b"cookie" for c in re.split(rb";\s*", v)]
-    if cookies:
-        yield from text_views(b"".join(cookies), "cookie>joined")
-    yield from text_views(b"".join(ends(value) for _, value in headers), "header>joined")

@@ -13,13 +13,15 @@ from addons.decoders import MAX_PLAIN, MAX_RATIO, DecodeError
 from addons.dlp_fields import REACH, Fields, FormFields, JsonStrings, ends, is_form_like, is_json_like
 from addons.dlp_near import OVERLAP
 from addons.dlp_parts import PartFields, is_cut
+from addons.dlp_runs import spans
 from addons.dlp_signs import LENGTHS, beginnings
-from addons.dlp_text import WINDOW, View, text_views
+from addons.dlp_text import WINDOW, View, each_offset, text_views
 from addons.dlp_unpack import Unpacker
 from addons.dlp_verdict import Finding, Unscannable
 from addons.dlp_views import DEPTH, member_views, stream_views
 
 _OPEN = 16  # streams that are unpacked at one time
+_TAIL = 400  # bytes in which a secret may begin that is not all there
 _SCRAP = 4 << 10  # bytes: what breaks off before is mostly what random bytes unpack to
 HELD = 8 << 20  # bytes of a run of base64 that are waited for
 _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-=\r\n\\"
@@ -29,6 +31,7 @@ class Looking(Protocol):
     """What of the engine is needed here."""
 
     def look(self, views: Iterable[View]) -> Finding | None: ...
+    def begun(self, tails: Iterable[bytes]) -> list[bytes]: ...
 
 
 class FoundError(Exception):
@@ -137,6 +140,15 @@ class Flow:
         self._packed = [packed for packed in self._packed if not packed.over]
         if len(self._packed) > _OPEN:
             raise Unscannable("too_much_to_scan", f"more than {_OPEN} archives that are not at their end")
+
+    def may_end_here(self) -> bool:
+        """Whether what came may be passed on before there is more: no vendor's prefix stands at its end, nothing that
+        is packed has begun, and no base64 of such."""
+        if self._packed or self._run > OVERLAP or self._dlp.begun([bytes(self._pending[-_TAIL:])]):
+            return False
+        run = bytes(self._pending[len(self._pending) - self._run :]) if self._run else b""
+        runs = [run[start:end] for start, end in spans(run)]
+        return not any(True for one in runs for part in each_offset(one) for _ in beginnings(part))
 
     @property
     def is_deepest(self) -> bool:

@@ -41,7 +41,7 @@ class Recent:
         now = self._clock()
         self._number += 1
         self._forget(now)
-        pieces = list(dict.fromkeys(piece for edge in edges if (piece := edge.strip())))
+        pieces = list(dict.fromkeys(piece for edge in edges if (piece := dlp.unsaid(edge).strip())))
         last = {piece: self._seen[piece][1] if piece in self._seen else 0 for piece in pieces}
         chains: set[bytes] = set()
         pairs: list[bytes] = []

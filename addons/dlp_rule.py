@@ -17,6 +17,8 @@ _MOST = (
     100_000  # matches of one rule in one text that turn out to be none; a megabyte of ordinary text has room for less
 )
 
+Known = Callable[["Rule", bytes, int, int], bool]  # of the secret that a rule has found in a text, from here to there
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -63,29 +65,34 @@ class Rule:
         span = self.span(text, common)
         return text[span[0] : span[1]] if span else None
 
-    def span(self, text: bytes, common: Sequence[Allowlist], *, turned: bool = False) -> tuple[int, int] | None:
+    def span(
+        self, text: bytes, common: Sequence[Allowlist], *, turned: bool = False, known: Known | None = None
+    ) -> tuple[int, int] | None:
         """Where the first secret of this kind is. Raises Unscannable where too much looks like one and is none.
 
         turned: the text is read otherwise than it stands there, so that within random letters nothing counts.
         After what is none the search goes on within it: what looks like a secret may have a real one begin in it.
+        known: says of a secret that it is none to the receiver; nor is what lies within such a one.
         """
         allowlists = (*self.allowlists, *common)
         needs_line = any(allowlist.target == "line" for allowlist in allowlists)
-        known: set[tuple[bytes, ...]] = set()
-        at = count = 0
+        none: set[tuple[bytes, ...]] = set()
+        at = count = past = 0  # past: where what is known ends
         while match := self.regex.search(text, at):
             start, end = self._secret(match)
             seen = (text[start:end], match.group(), self._line(text, match) if needs_line else b"")
-            if seen not in known:
+            if seen not in none:
                 named = not self.is_generic or is_credential(text, match.start(), start, end)
                 if named and self._counts(text, (start, end), seen, allowlists):
                     if not (
                         (turned or self.doubtful)
                         and is_noise(self.id, text, start, start + self._shortest(text, start, end))
                     ):
-                        return start, end
+                        if end > past and (known is None or not known(self, text, start, end)):
+                            return start, end
+                        past = max(past, end)
                 else:
-                    known.add(seen)
+                    none.add(seen)
             count += 1
             if count > _MOST:
                 raise Unscannable("too_much_to_scan", f"more than {_MOST} places look like a secret ({self.id})")

@@ -18,7 +18,7 @@ from addons.dlp_allow import Allowlist, compile_bytes, shannon_entropy
 from addons.dlp_begun import begun_expression
 from addons.dlp_mirror import Mirror
 from addons.dlp_prefilter import HyperscanPrefilter, KeywordPrefilter, Prefilter
-from addons.dlp_rule import Rule
+from addons.dlp_rule import Known, Rule
 
 __all__ = ["GITLEAKS", "Rule", "RuleSet", "compile_bytes", "shannon_entropy"]
 
@@ -71,11 +71,18 @@ class RuleSet:
         return self._begun.search(text) is not None
 
     def first(
-        self, text: bytes, *, generic: bool = True, without: frozenset[str] = frozenset(), turned: bool = False
+        self,
+        text: bytes,
+        *,
+        generic: bool = True,
+        without: frozenset[str] = frozenset(),
+        turned: bool = False,
+        known: Known | None = None,
     ) -> tuple[Rule, int, int] | None:
         """The first rule that some part of the text satisfies, and which part. Raises Unscannable as Rule.span does.
 
         without: ids of rules that do not count. turned: the text is backwards, or moved by thirteen letters.
+        known: says what its receiver knows.
         """
         lowered: bytes | None = None
         # The generic rules come last, so that a known kind of secret is called by its name.
@@ -87,6 +94,6 @@ class RuleSet:
                 lowered = text.lower() if lowered is None else lowered
                 if not any(keyword in lowered for keyword in rule.keywords):
                     continue
-            if (span := rule.span(text, self._common, turned=turned)) is not None:
+            if (span := rule.span(text, self._common, turned=turned, known=known)) is not None:
                 return rule, *span
         return None

@@ -6,6 +6,8 @@ too much, is refused. JSON and forms within an archive or a part are looked at a
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from addons.decoders import DecodeError, Decoder, decoder_for, layers_of
 from addons.dlp_flow import HELD, Flow, FoundError, Looking
 from addons.dlp_verdict import Finding, Unscannable
@@ -35,10 +37,18 @@ class StreamScan:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The chunks that may go on now; an empty chunk ends the stream."""
+        return self._guarded(lambda: self._feed(chunk))
+
+    def flush(self) -> list[bytes]:
+        """What came and may go on though there is no more of it yet: nothing that ends within what may be a secret,
+        and nothing of what is packed and not at its end."""
+        return self._guarded(self._flush) if self._held and not self._decoders else []
+
+    def _guarded(self, look: Callable[[], list[bytes]]) -> list[bytes]:
         if self.verdict is not None:
             return []
         try:
-            return self._feed(chunk)
+            return look()
         except DecodeError as error:
             self.verdict = Unscannable("unreadable_encoding", str(error))
         except Unscannable as error:
@@ -60,6 +70,15 @@ class StreamScan:
                 flow.scan(last=not chunk)
             return self._released(last=not chunk)
         return []
+
+    def _flush(self) -> list[bytes]:
+        self._flows[-1].scan(last=False)
+        if not self._flows[-1].may_end_here():
+            return []
+        chunks = [bytes(chunk) for _, chunk in self._held]
+        self._held.clear()
+        self.waiting = 0
+        return chunks
 
     def _hold(self, chunk: bytes) -> None:
         where = [flow.size for flow in self._flows]

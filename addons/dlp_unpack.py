@@ -184,7 +184,9 @@ class Unpacker:
         if head[0] > _NEWEST or method not in _UNREAD | _READ or not 0 < name <= _NAME:
             return  # no header, but the letters that begin one, in a program that reads them
         if flags & 1 and not flags & _RESERVED:
-            raise Unscannable("unreadable_encoding", "an encrypted archive")
+            raise Unscannable(
+                "unreadable_encoding", "an encrypted archive, in which nobody sees a credential; send it open"
+            )
         if method in _UNREAD:
             raise Unscannable("unreadable_encoding", f"an archive packed in a way that cannot be read ({method})")
 

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 
-from addons.decoders import DecodeError, decode, layers_of
+from addons.decoders import DecodeError, TooLargeError, decode, layers_of
 from addons.dlp_allow import compile_bytes
 from addons.dlp_fields import WORDS, FormFields, JsonStrings, ends, is_form_like, is_json_like
 from addons.dlp_near import OVERLAP
@@ -37,6 +37,8 @@ def body_views(data: bytes, content_type: str, content_encoding: str = "") -> It
             # What a decoder skips: names and comments in gzip, frames in zstd, metadata in brotli.
             yield from packed_too(text_views(data, "raw"), budget, but_the_first=True)
             data = decode(data, name, most_plain(len(data)))
+    except TooLargeError as error:
+        raise Unscannable("too_large_to_scan", str(error)) from error
     except DecodeError as error:
         raise Unscannable("unreadable_encoding", str(error)) from error
     yield from _readings(data, content_type, DEPTH, budget)

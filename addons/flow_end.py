@@ -27,9 +27,14 @@ class FlowEnd(MessageInjected[None]):
 def end_flow(flow: http.HTTPFlow) -> None:
     """Send nothing more of this flow, in either direction. Safe to call from a hook or a stream function."""
     flow.metadata[ENDED] = True
-    for handler in _handlers(flow.client_conn):
+    tell_layers(FlowEnd(flow, None))
+
+
+def tell_layers(event: FlowEnd) -> None:
+    """Give an event to the layers of its flow's client connection."""
+    for handler in _handlers(event.flow.client_conn):
         # Not at once: this may be called while the layers handle an event.
-        asyncio.get_running_loop().create_task(handler.server_event(FlowEnd(flow, None)))
+        asyncio.get_running_loop().create_task(handler.server_event(event))
 
 
 def end_connection(client: connection.Client) -> None:

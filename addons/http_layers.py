@@ -36,7 +36,8 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook
 from wsproto import extensions
 
-from addons import flow_windows, transports, websocket_frames
+from addons import body_pauses, flow_windows, transports, websocket_frames
+from addons.body_pauses import FLUSH, BodyPause, PauseWatch
 from addons.error_page import error_page
 from addons.flow_end import DISCARD, ENDED, HOLD, LONG_WAIT, FlowEnd
 from addons.http1_framing import FramedClient, FramedServer
@@ -63,10 +64,18 @@ class RequestRoomHook(commands.StartHook):
     flow: http.HTTPFlow
 
 
+@dataclass
+class RequestPauseHook(commands.StartHook):
+    """A body that is held, and whose length is not known, has paused: from now on it may pass in pieces."""
+
+    flow: http.HTTPFlow
+
+
 class Stream(layers.HttpStream):
     """One request and its answer. It ends when it is told to, and holds bodies whose length is not known."""
 
     _is_over = False
+    _pauses: PauseWatch | None = None
     _has_upstream = False
     _discarded = 0
     # Bytes that a body was told to have and has not had yet; None where nothing was told.
@@ -89,12 +98,18 @@ class Stream(layers.HttpStream):
         if isinstance(event, RequestHeaders):
             event.request.has_content = not event.end_stream
             self._request_due = None if event.end_stream else known_length(event.request)
+        elif isinstance(event, BodyPause) and event.flow is getattr(self, "flow", None):
+            yield from self._unless_ended(self._after_pause, events.Event())
+            return
         elif isinstance(event, RequestData):
+            self._note_data()
             if self._request_due is not None:
                 self._request_due -= len(event.data)
             if self.flow.metadata.get(LONG_WAIT):
                 self.flow.metadata[LONG_WAIT] = False
                 yield RequestRoomHook(self.flow)
+        elif isinstance(event, RequestEndOfMessage) and not self._request_due and self._pauses is not None:
+            self._pauses.stop()
         elif isinstance(event, RequestEndOfMessage) and self._request_due:
             # The h2 library does not look where trailers end a message (RFC 9113, 8.1.1).
             self.flow.metadata[ENDED] = True
@@ -140,6 +155,28 @@ class Stream(layers.HttpStream):
         if self.flow.response or not self.flow.request.stream:
             self.flow.metadata[ENDED] = True  # nobody has said that it may pass in pieces
             self.request_body_buf.clear()
+        return (yield from self._go_on_in_pieces())
+
+    def _note_data(self) -> None:
+        """What may be held up is watched for pauses."""
+        waits = HOLD in self.flow.metadata and DISCARD not in self.flow.metadata
+        if waits or FLUSH in self.flow.metadata:
+            self._pauses = self._pauses or PauseWatch(self.flow)
+            self._pauses.note(body_pauses.HELD if waits else body_pauses.IN_PIECES)
+
+    def _after_pause(self, _: events.Event) -> CommandGenerator[None]:
+        if self.client_state == self.state_consume_request_body and self.request_body_buf and not self.flow.response:
+            yield RequestPauseHook(self.flow)
+            if not self.flow.request.stream:
+                return
+            self.flow.metadata.pop(HOLD, None)
+            yield from self._go_on_in_pieces()
+        flush: Callable[[], list[bytes]] | None = self.flow.metadata.get(FLUSH)
+        if flush is not None and self.client_state == self.state_stream_request_body:
+            for piece in flush():
+                yield layers.SendHttp(RequestData(self.stream_id, piece), self.context.server)
+
+    def _go_on_in_pieces(self) -> CommandGenerator[bool]:
         if (yield from self.check_killed(True)) or self._has_ended():
             return True
         body = bytes(self.request_body_buf)
@@ -215,6 +252,8 @@ class Stream(layers.HttpStream):
         if self._is_over:
             return
         self._is_over = True
+        if self._pauses is not None:
+            self._pauses.stop()
         self.client_state = self.server_state = self.state_errored
         self._handle_event = self.state_errored  # type: ignore[method-assign, assignment]
         self.flow.error = flows.Error("ended")

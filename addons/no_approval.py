@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-_BODY = "pipelock lets out only what it can read to its end; send it plain, or in smaller parts"
+_BODY = (
+    "a credential may be in what pipelock cannot read to its end; send it plain, with no password, or in smaller parts"
+)
 _OWNER = "only the owner can mend that; tell them"
 
 # Reason of a refusal to what helps. A reason that is not here is one that a route, a host or one content can answer.
@@ -37,7 +39,11 @@ _INSTEAD = {
     "too_much_to_scan": _BODY,
     "too_large_to_scan": _BODY,
 }
-_IN_HEAD = "take the secret out; in a header, or in a body that passes in pieces, nothing can be let through once"
+_IN_HEAD = (
+    "take the secret out; in a header, a signed address, a body that passes in pieces, or where much is found, nothing "
+    "can be let through once; what is no secret can go in a short body, and a credential is put in by egress where the "
+    "owner names it (token_ref)"
+)
 
 
 def instead(reason: str, content: str = "") -> str:

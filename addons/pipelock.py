@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from functools import lru_cache
 from pathlib import Path
 
 from mitmproxy import http, tls
@@ -17,16 +16,16 @@ from mitmproxy.proxy import server_hooks
 from mitmproxy.websocket import WebSocketMessage
 
 from addons import injection
-from addons import pipelock_core as core
 from addons.decision_log import log_decision
 from addons.dlp import Dlp
 from addons.dlp_recent import Recent
-from addons.dlp_rules import RuleSet
 from addons.dlp_views import Unscannable
 from addons.hosts import is_ip_literal
 from addons.path_privacy import is_private
 from addons.pipelock_bodies import dlp_refusal, inspect_body, inspect_message, redact_body, stream_body
 from addons.pipelock_once import PipelockOnce
+from addons.pipelock_policy import LoadedPolicy
+from addons.pipelock_said import Answers
 from addons.proxy import DECISION, ProxyAddon
 from addons.refusal import Refusal
 from addons.reload import ReloadingFile
@@ -40,29 +39,6 @@ HEALTH_HOST = "_pipelock.local"
 MESSAGES = "messages"  # key of a flow's metadata: a Recent of its own
 
 
-@lru_cache(maxsize=2)
-def _rules(disabled: tuple[str, ...], patterns: tuple[tuple[str, str], ...], packs: tuple[str, ...]) -> RuleSet:
-    # Compiling takes most of a second (of another thread's), and most changes of policy leave the rules as they are.
-    return RuleSet(disabled=disabled, extra=patterns, packs=packs)
-
-
-class LoadedPolicy:
-    """A policy and the DLP engine built from it: they change together."""
-
-    def __init__(self, data: bytes) -> None:
-        self.policy = core.Policy.parse(data)
-        policy = self.policy
-        self._rules = _rules(policy.disabled_rules, policy.patterns, policy.packs)
-        unknown = frozenset().union(*policy.host_rules.values()) - self._rules.ids
-        if unknown:
-            raise ValueError(f"no such rule: {', '.join(sorted(unknown))}")
-
-    def dlp(self, host: str) -> Dlp:
-        """The engine for what goes to this host."""
-        off = self.policy.rules_off(host)
-        return Dlp(self._rules, seed_phrases=self.policy.seed_phrases, without=off)
-
-
 class Pipelock(ProxyAddon):
     """The outbound proxy: allowlist, vetted addresses, DLP."""
 
@@ -73,6 +49,7 @@ class Pipelock(ProxyAddon):
         super().__init__(ReloadingFile(config, LoadedPolicy, run / "status.json"))
         self._once = PipelockOnce(run / "once")
         self._recent = Recent()
+        self._answers = Answers()
         self._names = VettedNames(lambda: self._file.current.policy if self._file.current else None)
 
     def running(self) -> None:
@@ -118,10 +95,14 @@ class Pipelock(ProxyAddon):
         marked = flow.request.headers.pop(injection.MARK_HEADER, "")
         unread = policy.unscanned_headers(request.host) & {marked}
         headers = [(n, v) for n, v in flow.request.headers.fields if n.decode("latin-1").lower() not in unread]
-        decision = Decision(Outcome.ALLOW, request, basis=loaded, unread=unread)
+        receiver = self._answers.receiver(request)
+        decision = Decision(Outcome.ALLOW, request, basis=loaded, unread=unread, receiver=receiver)
+        for name in unread:
+            self._answers.put_in(request, flow.request.headers.get(name, "").encode("utf-8", "surrogateescape"))
         try:
-            dlp = loaded.dlp(request.host)
-            in_url = dlp.look_at_url(request.host, request.path, decision.edges)
+            dlp = _dlp(decision)
+            pointed = self._answers.is_pointed_to(flow, request)
+            in_url = None if pointed else dlp.look_at_url(request.host, request.path, decision.edges)
             in_headers = dlp.look_at_headers(headers, decision.edges)
         except Unscannable as error:
             decision.refuse(self.refusal(error.reason, f"The head cannot be read, so it does not leave: {error}."))
@@ -155,14 +136,19 @@ class Pipelock(ProxyAddon):
         if decision.basis is None:
             return refusal
         asks = _reaction(decision) == "ask"
-        return await self._once.judge(flow, decision, refusal, _dlp(decision), asks=asks)
+        refused_still = await self._once.judge(flow, decision, refusal, _dlp(decision), asks=asks)
+        if refused_still is None and decision.request is not None:
+            self._answers.let_through(decision.request)
+        return refused_still
 
     async def inspect_end(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
         # A streamed one has its connection already.
         refusal = None if flow.request.stream else await self._vet(decision)
         if refusal is None and flow.request.trailers:
             try:
-                match = _dlp(decision).look_at_headers(flow.request.trailers.fields)
+                edges: list[bytes] = []
+                dlp = _dlp(decision)
+                match = dlp.look_at_headers(flow.request.trailers.fields, edges) or self._recent.look(dlp, edges)
                 refusal = dlp_refusal(match) if match else None
             except Unscannable as error:
                 refusal = self.refusal(error.reason, f"The trailers cannot be read, so they do not leave: {error}.")
@@ -209,7 +195,16 @@ class Pipelock(ProxyAddon):
         recent = flow.metadata.setdefault(MESSAGES, Recent())
         decision: Decision | None = flow.metadata.get(DECISION)
         host = decision.request.host if decision and decision.request else ""
-        return await inspect_message(loaded.dlp(host), recent, message.content)
+        receiver = decision.receiver if decision else None
+        return await inspect_message(loaded.dlp(host, receiver), recent, message.content)
+
+    def rewrite_response(self, flow: http.HTTPFlow, response: http.Response) -> None:
+        """Pass it on as it comes, and hear what it says."""
+        decision: Decision = flow.metadata[DECISION]
+        loaded: LoadedPolicy | None = self._file.current
+        response.stream = True
+        if loaded is not None and decision.request is not None and decision.basis is not None:
+            response.stream = self._answers.listen(flow, decision.request, response, loaded)
 
     def introspect(self, flow: http.HTTPFlow) -> None:
         body = {"status": self.state(), "error": self._file.error}
@@ -224,7 +219,7 @@ def _reaction(decision: Decision) -> str:
 
 def _dlp(decision: Decision) -> Dlp:
     assert decision.request is not None  # noqa: S101 - an allowed one was parsed
-    dlp: Dlp = decision.basis.dlp(decision.request.host)
+    dlp: Dlp = decision.basis.dlp(decision.request.host, decision.receiver)
     return dlp
 
 

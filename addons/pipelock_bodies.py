@@ -10,6 +10,7 @@ from typing import ParamSpec, TypeVar
 from mitmproxy import http
 
 from addons import pipelock_core as core
+from addons.body_pauses import FLUSH
 from addons.dlp import Dlp, Finding, StreamScan
 from addons.dlp_recent import Recent
 from addons.dlp_redact import is_bound, redacted
@@ -20,6 +21,7 @@ from addons.refusal import Refusal
 from addons.refuse import cut
 from addons.request import Decision, Outcome
 
+_PIECE = 256 << 10  # bytes
 _IN_THREAD = 64 << 10  # bytes: larger bodies are looked at beside the event loop, so that streams go on
 
 
@@ -39,7 +41,7 @@ async def inspect_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow, decision: 
     """Why a body that is all there may not leave, or None. recent: the requests before it."""
     request = flow.request
     kind, encoding = request.headers.get("content-type", ""), request.headers.get("content-encoding", "")
-    return await _inspect(dlp, recent, request.raw_content or b"", kind, encoding, decision)
+    return await _inspect(dlp, recent, request.raw_content or b"", kind, encoding, decision, lambda: flow.live)
 
 
 async def redact_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow, decision: Decision, edges: list[bytes]) -> bool:
@@ -69,35 +71,72 @@ async def inspect_message(dlp: Dlp, recent: Recent, content: bytes) -> Refusal |
 
 
 async def _inspect(
-    dlp: Dlp, recent: Recent, body: bytes, kind: str, encoding: str, decision: Decision
+    dlp: Dlp,
+    recent: Recent,
+    body: bytes,
+    kind: str,
+    encoding: str,
+    decision: Decision,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> Refusal | None:
     edges = decision.edges
     try:
-        if len(body) > _IN_THREAD or encoding:
-            match = await beside(len(body), dlp.look_at_body, body, kind, encoding, edges)
-        else:
-            match = dlp.look_at_body(body, kind, encoding, edges)
+        match: Finding | None
+        try:
+            if len(body) > _IN_THREAD or encoding:
+                match = await beside(len(body), dlp.look_at_body, body, kind, encoding, edges)
+            else:
+                match = dlp.look_at_body(body, kind, encoding, edges)
+        except Unscannable as error:
+            if error.reason != "too_large_to_scan" or len(body) < SMALL:  # a short one would cost as much as a long one
+                raise
+            match = await _in_pieces(dlp, body, kind, encoding, edges, goes_on)
         match = match or recent.look(dlp, edges)
     except Unscannable as error:
         return core.refuse(error.reason, f"The body cannot be read, so it does not leave: {error}.")
     return dlp_refusal(match) if match else None
 
 
+async def _in_pieces(
+    dlp: Dlp, body: bytes, kind: str, encoding: str, edges: list[bytes], goes_on: Callable[[], bool]
+) -> Finding | None:
+    """What is too much to be held when it is unpacked is looked at as a longer body is: as a stream."""
+    scan = StreamScan(dlp, encoding, kind)
+    for start in range(0, len(body) + _PIECE, _PIECE):
+        await asyncio.to_thread(scan.feed, body[start : start + _PIECE])  # the last one is empty, which is the end
+        if scan.verdict is not None:
+            break
+        if not goes_on():
+            raise Unscannable("too_large_to_scan", "its sender has not waited")
+    if isinstance(scan.verdict, Unscannable):
+        raise scan.verdict
+    edges += scan.edges
+    return scan.verdict
+
+
 def stream_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow, decision: Decision) -> None:
-    """Let the body pass in pieces, each once it was looked at; the flow ends at a finding."""
+    """Let the body pass in pieces, each once it was looked at; the flow ends at a finding.
+
+    Where it pauses, what has come is looked at and goes on: the other side may have to answer first.
+    """
     headers = flow.request.headers
     scan = StreamScan(dlp, headers.get("content-encoding", ""), headers.get("content-type", ""))
     ended = False
 
     def stream(chunk: bytes) -> list[bytes]:
-        nonlocal ended
         if ended:
             return []
-        ready = scan.feed(chunk)
+        return judged(scan.feed(chunk), last=not chunk)
+
+    def flush() -> list[bytes]:
+        return [] if ended else judged(scan.flush(), last=False)
+
+    def judged(ready: list[bytes], *, last: bool) -> list[bytes]:
+        nonlocal ended
         if scan.waiting > STEP:
             flow.metadata.setdefault(LONG_WAIT, True)
         verdict = scan.verdict
-        if verdict is None and not chunk:
+        if verdict is None and last:
             try:
                 verdict = recent.look(dlp, [*decision.edges, *scan.edges])
             except Unscannable as error:
@@ -109,6 +148,7 @@ def stream_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow, decision: Decisio
         return []
 
     flow.request.stream = stream
+    flow.metadata[FLUSH] = flush
 
 
 def cut_body(flow: http.HTTPFlow, verdict: Finding | Unscannable) -> None:
@@ -121,6 +161,5 @@ def dlp_refusal(finding: Finding) -> Refusal:
     """The refusal that a finding makes; it never holds the secret."""
     return core.refuse(
         "dlp_match",
-        f"The request holds what looks like a secret (rule {finding.rule}, found in: {finding.where}). "
-        "Take it out; if it is no secret, ask the owner of the bottle to let exactly this through once.",
+        f"The request holds what looks like a secret (rule {finding.rule}, found in: {finding.where}). Take it out.",
     )

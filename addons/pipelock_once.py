@@ -16,6 +16,7 @@ from addons.once import Once, digest_of
 from addons.pipelock_bodies import beside
 from addons.refusal import Refusal
 from addons.request import Decision
+from addons.same_content import body_parts, is_signed
 
 # Headers that differ from try to try and say nothing to a server about what to do. All others are in the digest.
 _VOLATILE = frozenset(
@@ -28,6 +29,8 @@ _SHOWN = 4 << 10  # bytes of headers, all of which the owner is shown
 _FINDINGS = 20
 ASK_SECONDS, ASKING = 120.0, 8  # a client waits longer for an answer, and each holds its body
 _LOOK = 0.2  # seconds between two looks for the owner's word
+_ONCE = "If it is no secret, ask the owner of the bottle to let exactly this through once."
+_SIGNED = "The address is signed: fetch it where its host's redirect or link leads to it, exactly as it stands there."
 
 
 class PipelockOnce:
@@ -43,18 +46,25 @@ class PipelockOnce:
         """For what DLP refused: None if the owner lets exactly this through once, else with the digest to ask by.
 
         Any other refusal comes back as it is. So does what an owner could not be shown whole: a finding in a header
-        (they differ from try to try), in a streamed body, more findings or longer headers than anybody reads.
+        (they differ from try to try), in a streamed body, more findings or longer headers than anybody reads; and a
+        signed address, which is another one when the owner has answered.
 
         asks: it waits for the owner's word, ASK_SECONDS at most and ASKING requests at a time.
         """
-        request = flow.request
+        request, unread = flow.request, decision.unread
         if refusal.reason != "dlp_match" or request.stream or decision.in_headers:
             return refusal
-        told = [_line(name, value, decision.unread) for name, value in request.headers.fields]
+        if is_signed(request.path):
+            return replace(refusal, message=f"{refusal.message} {_SIGNED}")
+        kind, pieces = body_parts(request.headers.get("content-type", ""), request.raw_content or b"")
+        told = [
+            _line(name, kind.encode("utf-8", "surrogateescape") if name.lower() == b"content-type" else value, unread)
+            for name, value in request.headers.fields
+        ]
         kept = sorted(line for line in told if line.partition(b":")[0].decode("latin-1") not in _VOLATILE)
         body = request.raw_content or b""
         named = (request.method, request.scheme, request.host, request.path)
-        digest = digest_of(*(text.encode("utf-8", "surrogateescape") for text in named), *kept, b"", body)
+        digest = digest_of(*(text.encode("utf-8", "surrogateescape") for text in named), *kept, b"", *pieces)
         if self._once.take(digest):
             decision.once = digest
             return None
@@ -74,7 +84,7 @@ class PipelockOnce:
         if asks and self._asking < ASKING and await self._wait(flow, digest, refusal):
             decision.once = digest
             return None
-        return replace(refusal, content=digest)
+        return replace(refusal, content=digest, message=f"{refusal.message} {_ONCE}")
 
     async def _wait(self, flow: http.HTTPFlow, digest: str, refusal: Refusal) -> bool:
         """Ask the owner, who sees the question where decisions are seen; whether the answer is yes."""

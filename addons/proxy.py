@@ -31,6 +31,7 @@ from addons.request_target import (
     check_fields,
     connect_target,
     has_content,
+    is_two_way,
     known_length,
     parse_request,
 )
@@ -99,7 +100,8 @@ class ProxyAddon(ProxyRole):
             return refuse_large(flow, decision.refusal, length)
         self._open.add(flow)  # from here on it may wait, and ends when the policy in force refuses it meanwhile
         held = self.held_bytes(decision)
-        if (length is None and self.holds_unknown) or (length is not None and length <= held):
+        holds_unknown = self.holds_unknown and not is_two_way(flow.request)
+        if (length is None and holds_unknown) or (length is not None and length <= held):
             refusal = await self._room.take(flow, length, held)
             if refusal is not None:
                 self._open.remove(flow)
@@ -130,6 +132,17 @@ class ProxyAddon(ProxyRole):
             decision.refuse(refusal)
             return cut(flow, refusal)
         return None
+
+    @fails_closed
+    async def request_pause(self, flow: http.HTTPFlow) -> None:
+        """A body without a length pauses: the other side may have to speak first, so it passes in pieces now."""
+        decision: Decision = flow.metadata[DECISION]
+        if not decision.allows or not self.holds_unknown:
+            return
+        refusal = await self.inspect_stream(flow, decision) or self.put_on_record(flow, decision)
+        if refusal is not None:
+            decision.refuse(refusal)
+            cut(flow, refusal)
 
     @fails_closed
     async def request_room(self, flow: http.HTTPFlow) -> None:

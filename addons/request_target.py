@@ -94,6 +94,11 @@ def has_content(request: http.Request) -> bool:
     return bool(getattr(request, "has_content", True))
 
 
+def is_two_way(request: http.Request) -> bool:
+    """Whether both sides may talk at once: the messages of a call by gRPC (PROTOCOL-HTTP2: content-type)."""
+    return str(request.headers.get("content-type", "")).lower().startswith("application/grpc")
+
+
 def known_length(message: http.Message) -> int | None:
     """The declared body length in bytes; None where the end is known only when it comes."""
     if "transfer-encoding" in message.headers:

@@ -188,6 +188,17 @@ MUTATIONS = (
     Mutation("egress-tokens", "what is open goes on when its route is gone", (
         ("addons/proxy.py", r"        self\._open\.end_refused\(\n", "        (lambda *_: None)(\n"),
     ), tests=("tests/integration/test_bottle.py", "-k", "open_ends")),
+    Mutation("pipelock-dlp", "what one host has said passes to all", (
+        ("addons/dlp_said.py", r'origin\.encode\(\) \+ b"\\0" \+ value', "value"),
+        ("addons/dlp_said.py", r"kept, digest = self\._values\.get\(origin\), ", "kept, digest = next(iter(self._values.values()), None), "),
+    ), rows="said-", tests=("tests/unit/test_dlp_said.py",)),
+    Mutation("pipelock-dlp", "an address is followed that the agent has a part in", (
+        ("addons/pipelock_said.py", r"target\.host\.encode\(\) not in sent and not any\(piece in sent for piece in pieces\)", "True"),
+    ), rows="said-redirect-by-name", tests=("tests/unit/test_dlp_said.py",)),
+    Mutation("pipelock-dlp", "what is said back to a host goes on to another by its redirect", (
+        ("addons/dlp_said.py", r'or self\._digest\("", value\) in self\._sent\n', "\n"),
+        ("addons/dlp_said.py", r"or self\.has_said\(origin, value\)\n", "\n"),
+    ), rows="said-redirect-of-its-own", tests=("tests/unit/test_dlp_said.py",)),
     Mutation("pipelock-dlp", "a header is not read because its name is one that egress fills in", (
         ("addons/pipelock.py", r"policy\.unscanned_headers\(request\.host\) & \{marked\}", "policy.unscanned_headers(request.host) | {marked}"),
     ), rows="dlp-injected"),
@@ -198,7 +209,7 @@ MUTATIONS = (
         ("addons/pipelock_core.py", r"if any_match\(self\.trusted, host\) or all\(", "if True or all("),
     )),
     Mutation("pipelock-dlp", "nothing is looked at", (
-        ("addons/dlp.py", r"found = self\._rules\.first\(data, without=self\._without\)", "found = None"),
+        ("addons/dlp.py", r"found = self\._rules\.first\(data, without=self\._without, known=known\)", "found = None"),
         ("addons/pipelock_bodies.py", r"return core\.refuse\(error\.reason, f\"The body", "return None if True else core.refuse(error.reason, f\"The body"),
     )),
     Mutation("drift", "what is changed by hand in a sidecar stays", (

@@ -5,18 +5,23 @@ Writes one JSON line a request to standard output: what arrived outside is what 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gzip
 import hashlib
 import json
 import re
+import secrets
 import socket
 import ssl
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import quote
 
+Fields = Sequence[tuple[str, str]]
 ANSWER = "pong from the fake model"
 GATES: dict[str, threading.Event] = {}
 LOCK = threading.Lock()
@@ -80,7 +85,23 @@ class Handler(BaseHTTPRequestHandler):
         sys.stdout.write(json.dumps(record) + "\n")
         sys.stdout.flush()
 
+    def _talk(self) -> None:
+        """Answers each piece of a body when it has come, as the other side waits for that before it goes on."""
+        self.send_response(200)
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        while (line := self.rfile.readline()) and (size := int(line, 16)):
+            piece = b"heard " + self.rfile.read(size)
+            self.rfile.readline()
+            self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+            self.wfile.flush()
+        self.wfile.write(b"0\r\n\r\n")
+        self.close_connection = True
+
     def handle_any(self) -> None:
+        if self.path == "/talk":
+            self._talk()
+            return
         body, whole = self._read()
         self._record(body, whole)
         if not whole:
@@ -103,6 +124,8 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200, b"x" * int(path.rpartition("/")[2]), "application/octet-stream")
         elif path == "/gzip":
             self._send(200, gzip.compress(self._echo(body)), encoding="gzip")
+        elif path.startswith("/says/"):
+            self._says(path.rpartition("/")[2])
         elif path == "/redirect":
             self.send_response(302)
             self.send_header("location", "https://undeclared.example.com/")
@@ -117,18 +140,44 @@ class Handler(BaseHTTPRequestHandler):
         seen = {"host": self.headers.get("host"), "path": self.path, "method": self.command, "length": len(body)}
         return json.dumps({**seen, "headers": [[k.lower(), v] for k, v in self.headers.items()]}).encode()
 
-    def _send(self, status: int, body: bytes, kind: str = "application/json", encoding: str = "") -> None:
+    def _send(
+        self, status: int, body: bytes, kind: str = "application/json", encoding: str = "", fields: Fields = ()
+    ) -> None:
         self.send_response(status)
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
         for name, value in self.headers.items():
             if name.lower().startswith("x-"):
                 self.send_header(f"seen-{name}", value)
+        for name, value in fields:
+            self.send_header(name, value)
         if encoding:
             self.send_header("content-encoding", encoding)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def _says(self, how: str) -> None:
+        """What servers say that their clients say back. Another token each time, of no account anywhere."""
+        claims = {"iss": "auth.example.com", "aud": "registry.example.com", "jti": secrets.token_urlsafe(24)}
+        parts = [json.dumps({"alg": "ES256", "typ": "JWT"}), json.dumps(claims), secrets.token_urlsafe(48)]
+        token = ".".join(base64.urlsafe_b64encode(part.encode()).decode().rstrip("=") for part in parts)
+        host = self.headers.get("host")
+        if how == "challenge":  # CNCF Distribution: token authentication specification
+            self._send(
+                401, b"{}", fields=[("www-authenticate", f'Bearer realm="https://{host}/says/token",service="r"')]
+            )
+        elif how == "token":
+            self._send(200, json.dumps({"token": token, "expires_in": 300}).encode())
+        elif how == "form":  # Laravel's documents: CSRF protection, the field and the cookie
+            xsrf = base64.b64encode(json.dumps({"iv": secrets.token_urlsafe(12), "value": token}).encode()).decode()
+            page = f'<form method="post"><input type="hidden" name="api_key" value="{token}"></form>'
+            cookie = f"XSRF-TOKEN={quote(xsrf, safe='')}; path=/; secure"
+            self._send(200, gzip.compress(page.encode()), "text/html", "gzip", [("set-cookie", cookie)])
+        else:  # a forge's release: DataDog/documentation, pull request 24206
+            signed = f"X-Amz-Credential=AKIAQRSTUVWXYZ234567%2F20240718%2Fus-east-1%2Fs3%2Faws4_request&jwt={token}"
+            to = f"https://sub.wild.example.com/production-release-asset/47203045?{signed}&X-Amz-SignedHeaders=host"
+            self._send(302, b"", "text/html", fields=[("location", to)])
 
     def _start_events(self) -> None:
         self.send_response(200)

@@ -15,6 +15,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import world
@@ -67,6 +68,51 @@ def refusal(body: str) -> tuple[str, str]:
     assert read["message"]
     assert "no_approval" in read or read["ask_with"]["tool"] in ("egress-block", "pipelock-block")
     return read["refused_by"], read["reason"]
+
+
+def test_what_a_host_has_said_goes_back_to_it_and_to_nobody_else(
+    bottle: world.BottleUnderTest, internet: world.Internet
+) -> None:
+    """As clients of a registry, of a form and of a forge's releases do; the servers say where that is written down."""
+    echo, mark = "https://echo.example.com", internet.mark()
+    status, _ = bottle.curl(f"{echo}/says/challenge")
+    assert status == 401
+    token = json.loads(bottle.curl(f"{echo}/says/token?service=r")[1])["token"]
+    bearer = ["-H", f"Authorization: Bearer {token}"]
+    assert bottle.curl(*bearer, f"{echo}/v2/a/manifests/1")[0] == 200
+    assert refusal(bottle.curl(*bearer, "https://git.example.com/v2/")[1]) == ("pipelock", "dlp_match")
+    assert refusal(bottle.curl(*bearer, "http://echo.example.com/v2/")[1]) == ("pipelock", "dlp_match")
+
+    page = bottle.agent(f"curl -s --compressed -c /tmp/jar {echo}/says/form")
+    field = page.partition('value="')[2].partition('"')[0]
+    assert field.startswith("ey")
+    jar = ["-b", "/tmp/jar"]
+    assert bottle.curl(*jar, "-d", f"title=a&api_key={field}", f"{echo}/post")[0] == 200
+    assert refusal(bottle.curl("-d", f"title=a&api_key={field}", "https://git.example.com/")[1])[1] == "dlp_match"
+    xsrf = unquote(bottle.agent("awk '/XSRF/ {print $7}' /tmp/jar").strip())
+    assert bottle.curl(*jar, "-H", f"X-XSRF-TOKEN: {xsrf}", "-d", "a=1", f"{echo}/post")[0] == 200
+
+    told = bottle.agent(f"curl -s -D - -o /dev/null {echo}/says/release | tr -d '\\r'")
+    url = re.search(r"(?i)^location: (.*)$", told, re.MULTILINE)
+    assert url is not None
+    assert refusal(bottle.curl(f"{url[1]}&more=1")[1]) == ("pipelock", "dlp_match")
+    assert refusal(bottle.curl("-d", "a=1", url[1])[1]) == ("pipelock", "dlp_match")
+    assert refusal(bottle.curl(url[1].replace("sub.wild", "git"))[1]) == ("pipelock", "dlp_match")
+    assert bottle.curl(url[1])[0] == 200
+    assert bottle.curl("-L", f"{echo}/says/release")[0] == 200
+    assert len([r for r in internet.since(mark) if r["host"] == "sub.wild.example.com"]) == 2
+
+
+def test_both_sides_of_a_request_may_talk_in_turns(bottle: world.BottleUnderTest) -> None:
+    """Each word is sent when the one before it was answered: neither a length nor an end is waited for."""
+    said = f"one 'it is' {LEAK[:20]} {LEAK[20:]} three"
+    out = bottle.agent(
+        "coproc C { curl -sN -m 60 -X POST -H 'Expect:' -T . https://echo.example.com/talk; }\n"
+        f'for word in {said}; do echo "$word" >&${{C[1]}}; IFS= read -r -t 15 line <&${{C[0]}} || break; echo "$line"; done'
+    )
+    assert out.splitlines()[:2] == ["heard one", "heard it is"]
+    assert "three" not in out
+    assert LEAK[20:] not in out
 
 
 def test_claude_gets_its_streamed_answer_and_only_the_model_sees_the_token(

@@ -28,6 +28,7 @@ if not hasattr(_events, "ErrorCode"):  # the layers are written for a newer mitm
 
     _events.ErrorCode = ErrorCode  # type: ignore[attr-defined]
 
+from addons.body_pauses import BodyPause
 from addons.http_layers import Stream
 
 
@@ -58,6 +59,10 @@ class DrivenStream:
 
     async def data(self, data: bytes) -> None:
         await self.feed(RequestData(1, data))
+
+    async def pause(self) -> None:
+        """Nothing comes for a while."""
+        await self.feed(BodyPause(self.stream.flow, None))
 
     async def end(self) -> None:
         await self.feed(RequestEndOfMessage(1))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import random
 import socket
+import string
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,12 @@ from mitmproxy import http
 from mitmproxy.proxy import server_hooks
 from mitmproxy.test import taddons, tflow, tutils
 
+from addons.dlp_recent import Recent
 from addons.flow_end import HOLD
 from addons.once import MAX_HELD, Once, digest_of
 from addons.pipelock import Pipelock
+from addons.pipelock_bodies import inspect_body
+from addons.request import Decision, Outcome
 from addons.until import parse_until
 from components.manifest import Manifest
 from components.manifest_pipelock import PipelockConfig
@@ -370,6 +375,49 @@ def test_a_url_can_be_let_through_once_and_its_headers_are_still_read(pipelock: 
     assert "content" not in json.loads(headed.response.content or b"")
 
 
+def part_of_a_form(boundary: str, value: str = LEAK) -> http.HTTPFlow:
+    """As RFC 7578 has it; every client makes a boundary of its own each time."""
+    field = f'--{boundary}\r\nContent-Disposition: form-data; name="a"\r\n\r\n{value}\r\n--{boundary}--\r\n'
+    return once_flow(body=field.encode(), content_type=f"multipart/form-data; boundary={boundary}")
+
+
+def test_another_boundary_is_the_same_content(pipelock: Pipelock, tmp_path: Path) -> None:
+    def content(made: http.HTTPFlow) -> str:
+        assert run(pipelock, made) == "dlp_match"
+        assert made.response is not None
+        return str(json.loads(made.response.content or b"").get("content", ""))
+
+    first = content(part_of_a_form("----WebKitFormBoundary7MA4YWxkTrZu0gW"))
+    assert first
+    assert content(part_of_a_form("b04f9c8e1f2d4a63")) == first
+    assert content(part_of_a_form("b04f9c8e1f2d4a63", LEAK + " and more")) != first
+    glued = part_of_a_form("b04f9c8e1f2d4a63", f"x\r\n--another\r\n\r\n{LEAK}")
+    assert content(glued) != content(part_of_a_form("another", f"x\r\n--b04f9c8e1f2d4a63\r\n\r\n{LEAK}"))
+    assert Once(tmp_path / "once").grant(first, "p-0123456789")
+    assert content(part_of_a_form(LEAK)) == ""  # a boundary stands in a header
+    assert run(pipelock, part_of_a_form("yetanother")) is None
+    assert run(pipelock, part_of_a_form("yetanother")) == "dlp_match"
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (lambda: flow(x_note=LEAK), "nothing can be let through once"),
+        # AWS, Signature Version 4, query parameters; Azure Storage, service SAS.
+        (lambda: flow(f"https://open.example.org/?t={LEAK}&X-Amz-Signature={'a1' * 32}"), "The address is signed"),
+        (lambda: flow(f"https://open.example.org/?sv=2018-11-09&t={LEAK}&sig=a%2Bb"), "The address is signed"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_let_through_once_says_so_and_what_helps(pipelock: Pipelock, made: Any, words: str) -> None:
+    refused = made()
+    assert run(pipelock, refused) == "dlp_match"
+    told = json.loads(refused.response.content or b"")
+    assert words in told["message"] + told["no_approval"]
+    assert "content" not in told
+    assert "ask_with" not in told
+    assert "once" not in told["message"]
+
+
 def test_what_is_held_is_bounded_and_named_by_digests_alone(tmp_path: Path) -> None:
     once = Once(tmp_path / "once")
     for number in range(MAX_HELD + 5):
@@ -416,6 +464,41 @@ def test_an_engine_that_fails_lets_nothing_through(
     assert made.response is not None
     assert made.response.status_code == 500
     assert made.response.headers["x-pipelock-block-reason"] == "internal_error"
+
+
+@pytest.mark.parametrize("packed_by", ["file", "encoding"])
+def test_what_unpacks_to_more_than_is_held_is_looked_at_as_a_stream(
+    pipelock: Pipelock, packed_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tar.gz of 70 MB within the size of a body that is held: a larger one passed, for it was streamed."""
+    monkeypatch.setattr("addons.dlp_packed.MAX_PLAIN", 2 << 20)
+    monkeypatch.setattr("addons.dlp_views.most_plain", lambda size: 2 << 20)
+    lines = random.Random(5).choices(string.ascii_lowercase + "\n", k=3 << 20)
+    for leak, verdict in (("", None), (f"\n{LEAK}\n", "dlp_match")):
+        lines[-1000:-999] = leak
+        packed = gzip.compress("".join(lines).encode(), 1)
+        assert len(packed) > 1 << 20
+        headers = {"content_encoding": "gzip"} if packed_by == "encoding" else {}
+        made = flow(method="POST", body=packed, **headers)
+        assert pipelock._file.current is not None
+        dlp = pipelock._file.current.dlp("open.example.org")
+        refusal = asyncio.run(inspect_body(dlp, Recent(), made, Decision(Outcome.ALLOW)))
+        assert (refusal.reason if refusal else None) == verdict
+    made.live = False
+    refusal = asyncio.run(inspect_body(dlp, Recent(), made, Decision(Outcome.ALLOW)))
+    assert refusal is not None
+
+
+def test_a_bomb_is_not_looked_at_longer_than_its_size_is_worth(pipelock: Pipelock) -> None:
+    made = flow("https://open.example.org/x", method="POST", body=gzip.compress(b"\0" * (20 << 20)))
+    assert run(pipelock, made) == "too_large_to_scan"
+
+
+def test_a_secret_is_put_together_from_body_and_trailers(pipelock: Pipelock) -> None:
+    """RFC 9110, 6.5: trailers are fields, and leave with the body."""
+    made = flow("https://open.example.org/x", method="POST", body=LEAK[:20].encode())
+    made.request.trailers = http.Headers([(b"x-rest", LEAK[20:].encode())])
+    assert run(pipelock, made) == "dlp_match"
 
 
 def test_large_bodies_at_the_same_time_are_all_looked_at(pipelock: Pipelock) -> None:

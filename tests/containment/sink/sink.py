@@ -69,7 +69,27 @@ def converse(conn: socket.socket, kind: str, port: int) -> None:
         conn.close()
 
 
+def said(path: bytes) -> bytes:
+    """Says what it was told in a way that nobody reads on the way: each letter is the one before it."""
+    kind, _, told = path.partition(b"?")[0].removeprefix(b"/said-").partition(b"/")
+    before = bytes.maketrans(b"BCDEFGHIJKLMNOPQRSTUVWXYZAbcdefghijklmnopqrstuvwxyza1234567890",
+                             b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")  # fmt: skip
+    word = told.translate(before)
+    if kind == b"point":
+        return (
+            b"HTTP/1.1 302 Found\r\nLocation: https://b.wild.example.com/?x=" + word + b"\r\nContent-Length: 0\r\n\r\n"
+        )
+    body, cookie = (
+        b'{"token": "' + word + b'"}',
+        b"Set-Cookie: s=" + word + b"; Path=/\r\n" if kind == b"cookie" else b"",
+    )
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" + cookie
+    return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
 def answer(path: bytes, whole: bytes, head_only: bool) -> bytes:
+    if path.startswith(b"/said-"):
+        return said(path)
     if b"/redirect" in path:
         return (
             b"HTTP/1.1 302 Found\r\nLocation: https://undeclared.example.com/" + path + b"\r\nContent-Length: 0\r\n\r\n"

@@ -1,0 +1,161 @@
+"""What an answer says that may come back: values and addresses, from its headers and its text as it passes. Pure.
+
+Only what stands there as a whole value: of a header, a cookie, a string of JSON, an attribute of HTML, an element of
+XML, a field of a form. Running text says nothing, nor does what is no text, or is beyond the limit.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import unquote_to_bytes
+
+from addons.decoders import DecodeError, Decoder, decoder_for
+from addons.dlp_said import values_in
+
+LIMIT = 256 << 10  # bytes of a body, as it is without its encoding
+_WORK = 4 * LIMIT  # bytes: what is looked at again, because it was not complete, counts too
+_LONGEST = 8 << 10  # bytes of one value
+_MOST_URLS = 256
+_JSON = re.compile(rb'"((?:[^"\\\s]|\\[^\s]){12,8192})(?=")')
+_HTML = re.compile(rb"""["']([^"'\\\s<>]{12,8192})(?=["'])""")
+_XML = re.compile(rb">([^<>\s]{12,8192})(?=<)")
+_FORM = re.compile(rb"=([^&=\s]{12,8192})(?=&|\Z)")
+_URL = re.compile(rb"https?://[^\s\"'<>]+\Z", re.IGNORECASE)
+_LINKED = re.compile(rb"<([^<>\s]{1,8192})>")  # RFC 8288
+_POINTERS = (b"location", b"content-location")
+_COOKIE = b"set-cookie"
+
+
+@dataclass
+class Heard:
+    """values: what may be said back. urls: absolute ones of the body. headers: addresses in headers, as they stand."""
+
+    values: set[bytes] = field(default_factory=set)
+    urls: list[str] = field(default_factory=list)
+
+    def add(self, text: bytes, *, url: bool = False) -> None:
+        """A whole value, which may be an address."""
+        if url or _URL.match(text):
+            if len(self.urls) < _MOST_URLS and len(text) <= _LONGEST:
+                self.urls.append(text.decode("utf-8", "replace"))
+            return
+        for written in {text, unquote_to_bytes(text)} if b"%" in text else (text,):
+            found = values_in(written)
+            self.values |= found
+            for value in found:
+                if value.startswith(b"ey"):
+                    self.values |= _claims(value)
+
+
+def _claims(token: bytes) -> set[bytes]:
+    """The values within a JSON Web Token: DLP reads what is in base64."""
+    found: set[bytes] = set()
+    for part in token.split(b".")[:2]:
+        try:
+            found |= values_in(base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4)))
+        except (binascii.Error, ValueError):
+            continue
+    return found
+
+
+def heard_in_head(fields: Iterable[tuple[bytes, bytes]]) -> Heard:
+    """What headers say."""
+    heard = Heard()
+    for name, value in fields:
+        lowered = name.lower()
+        if lowered in _POINTERS:
+            heard.add(value.strip(), url=True)
+        elif lowered == b"link":
+            for target in _LINKED.findall(value):
+                heard.add(target, url=True)
+        elif lowered == _COOKIE:
+            heard.add(value.partition(b";")[0].partition(b"=")[2].strip(b' "'))
+        elif len(value) <= _LONGEST and b" " not in value.strip():
+            heard.add(value.strip())
+    return heard
+
+
+def _from_json(text: bytes) -> bytes:
+    if b"\\" not in text:
+        return text
+    try:
+        return str(json.loads(b'"' + text + b'"')).encode("utf-8", "replace")
+    except ValueError:
+        return b""
+
+
+def _from_html(text: bytes) -> bytes:
+    return html.unescape(text.decode("utf-8", "replace")).encode() if b"&" in text else text
+
+
+Way = tuple[re.Pattern[bytes], Callable[[bytes], bytes], bytes]  # a value, how it is read, what it may begin with
+
+_OF_JSON: Sequence[Way] = [(_JSON, _from_json, b'"')]
+_OF_HTML: Sequence[Way] = [(_HTML, _from_html, b"\"'")]
+_OF_XML: Sequence[Way] = [(_XML, _from_html, b">"), (_HTML, _from_html, b"\"'")]
+_OF_FORM: Sequence[Way] = [(_FORM, bytes, b"=")]
+
+
+def _ways(content_type: str) -> Sequence[Way]:
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind.endswith("html") or kind == "application/xhtml+xml":
+        return _OF_HTML
+    if kind.endswith(("json", "json-seq")) or kind == "text/event-stream":
+        return _OF_JSON
+    if kind.endswith(("/xml", "+xml")):
+        return _OF_XML
+    return _OF_FORM if kind == "application/x-www-form-urlencoded" else ()
+
+
+class Ears:
+    """Listens to a body of one type. After `LIMIT` bytes, or where it cannot be read, it hears nothing more."""
+
+    def __init__(self, content_type: str, content_encoding: str) -> None:
+        self._ways = _ways(content_type)
+        self._left, self._work, self._carry = LIMIT, _WORK, b""
+        self._decoder: Decoder | None = None
+        try:
+            self._decoder = decoder_for(content_encoding) if self._ways else None
+        except DecodeError:
+            self._ways = ()
+
+    @property
+    def listens(self) -> bool:
+        """Whether more can be heard."""
+        return bool(self._ways)
+
+    def feed(self, chunk: bytes, last: bool = False) -> Heard:
+        """What the next bytes complete."""
+        heard = Heard()
+        if self._decoder is None or not self._ways:
+            return heard
+        try:
+            for part in self._decoder.feed_parts(chunk):
+                self._take(part[: self._left], heard, last=False)
+                if not self._ways:
+                    return heard
+        except DecodeError:
+            self._ways = ()
+        if last:
+            self._take(b"", heard, last=True)
+        return heard
+
+    def _take(self, plain: bytes, heard: Heard, last: bool) -> None:
+        text = self._carry + plain
+        self._left -= len(plain)
+        self._work -= len(text)
+        begin = len(text)
+        for pattern, read, starts in self._ways:
+            for match in pattern.finditer(text):
+                if pattern is not _FORM or last or match.end() < len(text):
+                    heard.add(read(match.group(1)))
+            begin = min(begin, max(text.rfind(starts[n : n + 1]) for n in range(len(starts))) % (len(text) + 1))
+        self._carry = text[begin:] if len(text) - begin <= _LONGEST else b""
+        if self._left <= 0 or self._work <= 0 or last:
+            self._ways, self._carry = (), b""

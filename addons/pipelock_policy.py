@@ -1,0 +1,41 @@
+"""What pipelock has read of its file, ready to judge by: the policy, and the DLP rules that it asks for. Pure."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from addons import pipelock_core as core
+from addons.dlp import Dlp
+from addons.dlp_rules import RuleSet
+from addons.dlp_said import Receiver
+
+
+@lru_cache(maxsize=2)
+def _rules(disabled: tuple[str, ...], patterns: tuple[tuple[str, str], ...], packs: tuple[str, ...]) -> RuleSet:
+    # Compiling takes most of a second (of another thread's), and most changes of policy leave the rules as they are.
+    return RuleSet(disabled=disabled, extra=patterns, packs=packs)
+
+
+class LoadedPolicy:
+    """A policy and the DLP engine built from it: they change together."""
+
+    def __init__(self, data: bytes) -> None:
+        self.policy = core.Policy.parse(data)
+        policy = self.policy
+        self._rules = _rules(policy.disabled_rules, policy.patterns, policy.packs)
+        unknown = frozenset().union(*policy.host_rules.values()) - self._rules.ids
+        if unknown:
+            raise ValueError(f"no such rule: {', '.join(sorted(unknown))}")
+
+    def dlp(self, host: str, receiver: Receiver | None = None) -> Dlp:
+        """The engine for what goes to this host. receiver: with what the host has said."""
+        off = self.policy.rules_off(host)
+        return Dlp(self._rules, seed_phrases=self.policy.seed_phrases, without=off, receiver=receiver)
+
+    def leads_to(self, scheme: str, host: str, port: int) -> bool:
+        """Whether a host may be reached, and what goes there is read."""
+        return self.policy.refuse_target(scheme, host, port) is None and not self.policy.passes_through(host)
+
+    def leaves_out(self, host: str) -> bool:
+        """Whether some rules do not count for what goes to this host."""
+        return bool(self.policy.rules_off(host))

@@ -1,0 +1,163 @@
+"""What answers say, noted as they pass; and which requests may say it back. The policy is in addons/dlp_said.py."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import Protocol
+from urllib.parse import unquote_to_bytes, urljoin, urlsplit
+
+from mitmproxy import http
+
+from addons.dlp import Dlp
+from addons.dlp_heard import Ears, Heard, heard_in_head
+from addons.dlp_said import Receiver, Said, values_in
+from addons.dlp_verdict import Unscannable
+from addons.egress_core import ALLOWED_PORTS
+from addons.hosts import canonical_host
+from addons.request import Request
+from addons.request_target import has_content
+
+_READS = ("GET", "HEAD")
+_LOOKED_AT = 32  # addresses of other hosts in one answer
+_HELD = 256 << 10  # bytes of a request that is compared with what its answer points to
+_PIECE = 8  # letters of a value that were sent: it may come from there
+
+
+class Policy(Protocol):
+    """What of the policy is needed here."""
+
+    def leads_to(self, scheme: str, host: str, port: int) -> bool: ...
+    def dlp(self, host: str) -> Dlp: ...
+    def leaves_out(self, host: str) -> bool: ...
+
+
+class Answers:
+    """Hears the answers of all hosts."""
+
+    def __init__(self, said: Said | None = None) -> None:
+        self._said = said or Said()
+
+    def receiver(self, request: Request) -> Receiver:
+        """Who a request goes to, with what it knows."""
+        return Receiver(self._said, _origin(request), request.method in _READS)
+
+    def is_pointed_to(self, flow: http.HTTPFlow, request: Request) -> bool:
+        """Whether a host has pointed to exactly this address, and the request only fetches it."""
+        fetches = request.method in _READS and not has_content(flow.request)
+        return fetches and self._said.is_pointed_to(_origin(request), request.path)
+
+    def put_in(self, request: Request, credential: bytes) -> None:
+        """Note what egress has put into a header."""
+        pair = credential.partition(b" ")[2]
+        try:
+            decoded = base64.b64decode(pair, validate=True)
+        except binascii.Error:
+            decoded = b""
+        for value in (credential, decoded):
+            self._said.put_in(_origin(request), value)
+
+    def let_through(self, request: Request) -> None:
+        """Note that the owner has let a secret go to a host."""
+        self._said.let_through(_origin(request))
+
+    def listen(
+        self, flow: http.HTTPFlow, request: Request, response: http.Response, policy: Policy
+    ) -> bool | Callable[[bytes], Iterable[bytes]]:
+        """Hear what the head says; how the body is to be passed on, each piece as it comes."""
+        answer = _Answer(self._said, flow, request, policy)
+        answer.take(heard_in_head(response.headers.fields), in_head=True)
+        ears = Ears(response.headers.get("content-type", ""), response.headers.get("content-encoding", ""))
+        if not ears.listens or request.method == "HEAD" or response.status_code < 200:
+            return True
+
+        def stream(chunk: bytes) -> Iterable[bytes]:
+            if ears.listens:
+                answer.take(ears.feed(chunk, last=not chunk))
+            return [chunk] if chunk else []
+
+        return stream
+
+
+class _Answer:
+    """One answer, and the request that it answers."""
+
+    def __init__(self, said: Said, flow: http.HTTPFlow, request: Request, policy: Policy) -> None:
+        self._said, self._flow, self._request, self._policy = said, flow, request, policy
+        self._origin = _origin(request)
+        self._left = _LOOKED_AT
+
+    def take(self, heard: Heard, *, in_head: bool = False) -> None:
+        """Note what was heard. in_head: where every address is looked at, for there are few."""
+        others: list[Request] = []
+        for url in dict.fromkeys(heard.urls):
+            target = _target(self._request, url)
+            if target is None:
+                continue
+            if _origin(target) == self._origin:
+                values = _values_of(target.path)
+                heard.values |= values
+                if not any(self._said.is_put_in(self._origin, value) for value in values):
+                    self._said.point(self._origin, target.path)
+            elif in_head or "?" in target.path:
+                others.append(target)
+        self._said.hear(self._origin, heard.values)
+        for target in others:
+            if self._may_point(target):
+                self._said.point(_origin(target), target.path)
+
+    def _may_point(self, target: Request) -> bool:
+        """Whether a host may point to another one with what DLP finds in the address: the agent has no part in it."""
+        policy = self._policy
+        if target.scheme != "https" or not policy.leads_to(target.scheme, target.host, target.port):
+            return False
+        if policy.leaves_out(self._request.host) or self._left <= 0:
+            return False  # what leads there, as an exception, is not to go on to others
+        self._left -= 1
+        values = policy.dlp(target.host).values_in_url(target.host, target.path)
+        if not values or not all(self._said.may_be_told_on(self._origin, value) for value in values):
+            return False
+        pieces = {value[at : at + _PIECE].lower() for value in values for at in range(max(1, len(value) - _PIECE + 1))}
+        sent = self._sent
+        return sent is not None and target.host.encode() not in sent and not any(piece in sent for piece in pieces)
+
+    @cached_property
+    def _sent(self) -> bytes | None:
+        return _sent(self._flow, self._request, self._policy.dlp(self._request.host))
+
+
+def _sent(flow: http.HTTPFlow, request: Request, dlp: Dlp) -> bytes | None:
+    """All that a request says, in every reading, in small letters; None where that cannot be told."""
+    made = flow.request
+    body = made.raw_content
+    if made.stream or made.timestamp_end is None or body is None or len(body) > _HELD or made.trailers:
+        return None
+    kind, encoding = made.headers.get("content-type", ""), made.headers.get("content-encoding", "")
+    try:
+        return dlp.readings(request.host, request.path, made.headers.fields, body, kind, encoding).lower()
+    except Unscannable:
+        return None
+
+
+def _values_of(path: str) -> set[bytes]:
+    text = path.replace("=", "&").encode("utf-8", "replace")
+    return values_in(text) | values_in(unquote_to_bytes(text))
+
+
+def _origin(request: Request) -> str:
+    return f"{request.scheme}://{request.host}"
+
+
+def _target(request: Request, url: str) -> Request | None:
+    """What an address of an answer leads to, or None."""
+    try:
+        parts = urlsplit(urljoin(f"{request.scheme}://{request.host}{request.path}", url))
+        port = parts.port or ALLOWED_PORTS.get(parts.scheme, 0)
+        if parts.username is not None or parts.scheme not in ALLOWED_PORTS or port != ALLOWED_PORTS[parts.scheme]:
+            return None
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return Request(parts.scheme, canonical_host(parts.hostname or ""), port, "GET", path)
+    except ValueError:
+        return None
