@@ -23,6 +23,7 @@ from addons.dlp_views import Unscannable
 from addons.hosts import is_ip_literal
 from addons.path_privacy import is_private
 from addons.pipelock_bodies import dlp_refusal, inspect_body, inspect_message, redact_body, stream_body
+from addons.pipelock_inbound import Inbound
 from addons.pipelock_once import PipelockOnce
 from addons.pipelock_policy import LoadedPolicy
 from addons.pipelock_said import Answers
@@ -36,6 +37,7 @@ from addons.vetted_names import VettedNames
 PIPELOCK_CONFIG = Path(os.environ.get("PIPELOCK_CONFIG", "/etc/pipelock/pipelock.yaml"))
 RUN = Path(os.environ.get("CLAUDE_BOTTLE_RUN", "/run/claude-bottle"))
 HEALTH_HOST = "_pipelock.local"
+HEARS = "hears"  # key of a flow's metadata: who hears its answer
 MESSAGES = "messages"  # key of a flow's metadata: a Recent of its own
 
 
@@ -50,6 +52,7 @@ class Pipelock(ProxyAddon):
         self._once = PipelockOnce(run / "once")
         self._recent = Recent()
         self._answers = Answers()
+        self._inbound = Inbound()
         self._names = VettedNames(lambda: self._file.current.policy if self._file.current else None)
 
     def running(self) -> None:
@@ -204,7 +207,16 @@ class Pipelock(ProxyAddon):
         loaded: LoadedPolicy | None = self._file.current
         response.stream = True
         if loaded is not None and decision.request is not None and decision.basis is not None:
-            response.stream = self._answers.listen(flow, decision.request, response, loaded)
+            heard = self._answers.listen(flow, decision.request, response, loaded)
+            response.stream = self._inbound.begin(flow, response, loaded.policy.inbound, heard)
+            flow.metadata[HEARS] = heard
+
+    def inspect_answer(self, flow: http.HTTPFlow) -> None:
+        heard = flow.metadata.pop(HEARS, True)
+        self._inbound.finish(flow, lambda data: [heard(data), heard(b"")] if callable(heard) else None)
+
+    def forget(self, flow: http.HTTPFlow) -> None:
+        self._inbound.forget(flow)
 
     def introspect(self, flow: http.HTTPFlow) -> None:
         body = {"status": self.state(), "error": self._file.error}

@@ -39,7 +39,8 @@ class Decision:
     (egress: its route). once: digest of a content that its owner let through one time, or "". logged: whether the log
     has it. number: of its line in the record, or 0. unread: names of the headers that are the owner's and that nobody
     inspects. in_headers: whether the finding that refuses it is in a header. edges: pieces of the request that another
-    one may go on with. redacted: ids of the rules whose findings were masked in the body. receiver: what the host knows.
+    one may go on with. redacted: ids of the rules whose findings were masked in the body. receiver: what the host of
+    the request knows.
     """
 
     outcome: Outcome
