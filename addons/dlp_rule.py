@@ -35,6 +35,7 @@ class Rule:
     has_keyword: bool = False  # whatever it matches holds a keyword
     doubtful: bool = False  # random base64 has its shape now and then
     check: Callable[[bytes], bool] | None = None  # of the secret's own checksum
+    strict: bool = False  # nothing is exempt: neither what a list names nor what looks made up
 
     @property
     def is_generic(self) -> bool:
@@ -74,7 +75,7 @@ class Rule:
         After what is none the search goes on within it: what looks like a secret may have a real one begin in it.
         known: says of a secret that it is none to the receiver; nor is what lies within such a one.
         """
-        allowlists = (*self.allowlists, *common)
+        allowlists = () if self.strict else (*self.allowlists, *common)
         needs_line = any(allowlist.target == "line" for allowlist in allowlists)
         none: set[tuple[bytes, ...]] = set()
         at = count = past = 0  # past: where what is known ends

@@ -41,9 +41,10 @@ class DlpConfig(Strict):
     disabled_rules: list[Plain] = Field(
         [], description="Ids of rules to leave out, gitleaks' or the project's (builtin engine)."
     )
-    packs: list[Literal["crypto", "payment"]] = Field(
+    packs: list[Literal["crypto", "payment", "placeholders"]] = Field(
         [],
-        description="What to look for beside credentials: wallet keys and addresses; cards and IBANs (builtin engine).",
+        description="What to look for beside credentials: wallet keys and addresses; cards and IBANs;"
+        " examples of vendors' documents (builtin engine).",
     )
     hosts: dict[Host, DlpHost] = Field(
         {}, description="Host, or *. and a name, to what is otherwise for it alone (builtin engine)."

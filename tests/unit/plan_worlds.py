@@ -118,7 +118,7 @@ def a_pipelock(draw: Draw) -> dict[str, Any]:
     for one in off.values():
         maybe(draw, one, "on_match", draw.choice(["block", "redact", "ask"]))
     maybe(draw, dlp, "hosts", off)
-    maybe(draw, dlp, "packs", some(draw, ["crypto", "payment"]))
+    maybe(draw, dlp, "packs", some(draw, ["crypto", "payment", "placeholders"]))
     maybe(draw, dlp, "seed_phrases", False)
     maybe(draw, dlp, "max_body_mb", draw.choice([1, 20, 256]))
     maybe(draw, made, "dlp", dlp, 0.5)

@@ -234,7 +234,7 @@ def check_rest(one: World, two: World, plus: list[str]) -> bool:
         for host, reaction in world.policy.on_match.items() if builtin else ():
             words = {"redact": "goes with a mask", "ask": "waits for you"}
             found |= {("on match", host, reaction): (f"{host}: ", words[reaction])} if reaction in words else {}
-        wanting = {"crypto", "payment"} - set(world.policy.packs)  # the other engine has none at all
+        wanting = {"crypto", "payment", "placeholders"} - set(world.policy.packs)  # the other engine has none at all
         found |= {("pack", pack): ("no longer held to", f"the pack {pack} ") for pack in wanting}
         found |= {("root", name): (name, sha(FILES[name])) for name in config.upstream_roots}
         found |= {("apt", one): (one,) for one in agent.apt}
