@@ -3,6 +3,7 @@ agree on. Linear. Pure."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ _MOST = (
     100_000  # matches of one rule in one text that turn out to be none; a megabyte of ordinary text has room for less
 )
 
+_DIGIT = re.compile(rb"[0-9]").search
 Known = Callable[["Rule", bytes, int, int], bool]  # of the secret that a rule has found in a text, from here to there
 
 
@@ -83,7 +85,7 @@ class Rule:
             start, end = self._secret(match)
             seen = (text[start:end], match.group(), self._line(text, match) if needs_line else b"")
             if seen not in none:
-                named = not self.is_generic or is_credential(text, match.start(), start, end)
+                named = self._is_named(text, match.start(), start, end, turned)
                 if named and self._counts(text, (start, end), seen, allowlists):
                     if not (
                         (turned or self.doubtful)
@@ -99,6 +101,13 @@ class Rule:
                 raise Unscannable("too_much_to_scan", f"more than {_MOST} places look like a secret ({self.id})")
             at = max(start, match.start()) + 1
         return None
+
+    def _is_named(self, text: bytes, first: int, start: int, end: int, turned: bool) -> bool:
+        """Whether what stands before a secret, from `first` on, may name one."""
+        if self.is_generic:
+            return is_credential(text, first, start, end)
+        # Turned round, any word is a run of letters: `System` holds the name of a vendor.
+        return not turned or _DIGIT(text, start, end) is not None
 
     def _counts(
         self, text: bytes, span: tuple[int, int], seen: tuple[bytes, ...], allowlists: Sequence[Allowlist]

@@ -117,7 +117,7 @@ def run(bottle: world.BottleUnderTest, program: dict[str, Any]) -> Row:
     """One program, in a folder of its own."""
     before = {role: len(bottle.decisions(role)) for role in ("egress", "pipelock")}
     script = base64.b64encode(f"set -e\n{program['run']}\n".encode()).decode()
-    shell = f"cd $(mktemp -d) && echo {script} | base64 -d > s && timeout 170 bash s; echo; echo exit $?"
+    shell = f"cd $(mktemp -d) && echo {script} | base64 -d > s && timeout 170 bash s; code=$?; echo; echo exit $code"
     said = bottle.agent(shell, timeout=200).rstrip()
     told = {role: bottle.decisions(role)[before[role] :] for role in before}
     decided = [one for one in told["egress"] if one.get("decision") in ("allowed", "refused", "unfinished")]

@@ -32,7 +32,7 @@ server {{
 _PROXY = """location / {{ proxy_pass http://127.0.0.1:{port}; proxy_http_version 1.1; proxy_set_header Host $host;
   proxy_set_header X-Forwarded-Proto https; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $upgrade;
   proxy_request_buffering off; proxy_buffering off; proxy_read_timeout 600s; }}"""
-_GIT = """location / {{ include fastcgi_params; fastcgi_param SCRIPT_FILENAME /usr/lib/git-core/git-http-backend;
+_GIT = """location / {{ include /etc/nginx/fastcgi_params; fastcgi_param SCRIPT_FILENAME /usr/lib/git-core/git-http-backend;
   fastcgi_param GIT_HTTP_EXPORT_ALL ""; fastcgi_param GIT_PROJECT_ROOT /srv/git; fastcgi_param PATH_INFO $uri;
   fastcgi_pass unix:/tmp/fcgi; }}"""
 

@@ -179,3 +179,30 @@ def test_what_an_upload_is_cut_into_is_put_together(dlp: Dlp) -> None:
     trailer = b"1\r\na\r\n0\r\nx-note:" + secret + b"\r\n\r\n"
     assert dlp.look_at_body(trailer, "text/plain", "aws-chunked") is not None
     assert dlp.look_at_body(b"1\r\na\r\n0\r\nx-amz-checksum-crc32:DUoRhQ==\r\n\r\n", "", "aws-chunked") is None
+
+
+# Lines of files that are public: go.sum of google.golang.org/grpc v1.85.0, MODULE.bazel.lock of grpc-gateway 2.30.0 (two
+# digests beside one another), semconv of OpenTelemetry for Go (read backwards it has the name of a shop in it).
+PUBLIC = {
+    "a digest in go.sum": "github.com/go-logr/stdr v1.2.2 h1:hSWxHoqTgW2S2qGc0LTAI563KZ5YKYRhT3MFKZMbjag=",
+    "subresource integrity": 'integrity="sha384-oqVuAfXRKap7fdgcCY5uykM6+LTAI563KZ5YKYRhT3MFKZMbjag9kLQ8UXYcBlk6"',
+    "digests in JSON": json.dumps(
+        ["0a" * 10 + "4b1d" + "c9fdbdd29231986cd19c9fdbdd292319864b1d12", "plan9_amd64", "go1.25.0"]
+    ),
+    "constants": '// Stability: development\n\t// used\nSystemPagingStateUsed = SystemPagingStateKey.String("used")',
+}
+
+
+@pytest.mark.parametrize("text", PUBLIC.values(), ids=PUBLIC)
+def test_lines_of_public_files_hold_no_secret(dlp: Dlp, text: str) -> None:
+    for kind in ("text/plain", "application/json"):
+        assert dlp.look_at_body(text.encode(), kind, "") is None
+
+
+def test_what_looks_like_a_digest_hides_no_secret(dlp: Dlp) -> None:
+    """Only of a digest's own length, and never what a prefix makes certain."""
+    key = "LTAI" + "4G8hX2kPq7RwZ9sTnB3v"
+    for text in (f"h1:{key}", f"h1:aaaa{key}bbbb=", f"key={key}", f"sha256-{key}"):
+        assert dlp.look_at_body(text.encode(), "text/plain", "") is not None, text
+    sure = "h1:" + ("LTAI5t" + "8hX2kPq7RwZ9sTnB3v" + "c" * 43)[:43] + "="
+    assert dlp.look_at_body(sure.encode(), "text/plain", "") is not None
