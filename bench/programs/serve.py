@@ -1,4 +1,4 @@
-# ruff: noqa: E501, S108, S606 - a container of its own, and answers that are data
+# ruff: noqa: E501, S108 - a container of its own, and answers that are data
 """The servers of bench/dlp_traffic.py's programs, all in one container: nginx on 443, by name, and these behind it.
 
 Emulators as their makers ship them (moto, azurite, Debian's registry, Django); small ones where there is none. Usage:
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 PORTS = {"s3": 5000, "blob": 10000, "registry": 5001, "form": 5002, "socket": 5003, "ws": 5004, "mcp": 5006}
+HOSTS = {"s3": "localhost:5000"}  # moto takes the first label of any other name for a bucket
 OTHERS, GRPC = 5009, 5005
 
 _SERVER = """
@@ -29,7 +30,7 @@ server {{
   client_max_body_size 0; {location}
 }}
 """
-_PROXY = """location / {{ proxy_pass http://127.0.0.1:{port}; proxy_http_version 1.1; proxy_set_header Host $host;
+_PROXY = """location / {{ proxy_pass http://127.0.0.1:{port}; proxy_http_version 1.1; proxy_set_header Host {host};
   proxy_set_header X-Forwarded-Proto https; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $upgrade;
   proxy_request_buffering off; proxy_buffering off; proxy_read_timeout 600s; }}"""
 _GIT = """location / {{ include /etc/nginx/fastcgi_params; fastcgi_param SCRIPT_FILENAME /usr/lib/git-core/git-http-backend;
@@ -40,7 +41,12 @@ _GIT = """location / {{ include /etc/nginx/fastcgi_params; fastcgi_param SCRIPT_
 def nginx(pem: str) -> str:
     names = {**PORTS, "*": OTHERS}
     blocks = [
-        _SERVER.format(name=name, pem=pem, http2=" http2" if name == "*" else "", location=_PROXY.format(port=port))
+        _SERVER.format(
+            name=name,
+            pem=pem,
+            http2=" http2" if name == "*" else "",
+            location=_PROXY.format(port=port, host=HOSTS.get(name, "$host")),
+        )
         for name, port in names.items()
     ]
     blocks.append(_SERVER.format(name="git", pem=pem, http2="", location=_GIT.format()))
@@ -256,7 +262,7 @@ def main() -> None:
     server = ThreadingHTTPServer(("127.0.0.1", OTHERS), Others)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     time.sleep(4)
-    os.execvp("nginx", ["nginx", "-c", "/tmp/nginx.conf", "-g", "daemon off; user root;"])
+    subprocess.run(["nginx", "-c", "/tmp/nginx.conf", "-g", "daemon off; user root;"], check=True)
 
 
 PARTS = {"socketio": socketio, "echo": lambda: asyncio.run(echo()), "grpc": grpc_server, "mcp": mcp_server}

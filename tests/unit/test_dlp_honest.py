@@ -171,6 +171,18 @@ def test_a_signature_names_its_key_and_the_key_is_found_elsewhere(dlp: Dlp) -> N
     assert dlp.look_at_body(f"{key}/20130524 {scope}".encode(), "text/plain", "") is not None
 
 
+def test_a_signature_of_azure_is_none_and_the_key_is_one(dlp: Dlp) -> None:
+    """Microsoft, Authorize with Shared Key: Authorization: SharedKey account:signature, HMAC-SHA256 in base64."""
+    for seed in range(50):
+        signature = base64.b64encode(random.Random(seed).randbytes(32)).decode()
+        assert dlp.look_at_headers([(b"authorization", f"SharedKey devstoreaccount1:{signature}".encode())]) is None
+    key = base64.b64encode(random.Random(0).randbytes(64)).decode()
+    assert (
+        dlp.look_at_body(f"DefaultEndpointsProtocol=https;AccountName=a;AccountKey={key}".encode(), "", "") is not None
+    )
+    assert dlp.look_at_headers([(b"x-note", f"SharedKey devstoreaccount1:{key}".encode())]) is not None
+
+
 def test_what_an_upload_is_cut_into_is_put_together(dlp: Dlp) -> None:
     secret = b"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"
     for cut in (3, 20, 39):
