@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 PORTS = {"s3": 5000, "blob": 10000, "registry": 5001, "form": 5002, "socket": 5003, "ws": 5004, "mcp": 5006}
-HOSTS = {"s3": "localhost:5000"}  # moto takes the first label of any other name for a bucket
+# moto takes the first label of any other name for a bucket, azurite for an account.
+HOSTS = {"s3": "localhost:5000", "blob": "127.0.0.1:10000"}
 OTHERS, GRPC = 5009, 5005
 
 _SERVER = """

@@ -171,6 +171,23 @@ def test_a_signature_names_its_key_and_the_key_is_found_elsewhere(dlp: Dlp) -> N
     assert dlp.look_at_body(f"{key}/20130524 {scope}".encode(), "text/plain", "") is not None
 
 
+def test_values_of_headers_behind_one_another_have_no_names(dlp: Dlp) -> None:
+    """The headers of PyGithub 2 for `get_issues`."""
+    headers = {
+        "Host": "forge.example.com",
+        "User-Agent": "PyGithub/Python",
+        "Accept-Encoding": "gzip, deflate",
+        "Accept": "*/*",
+        "Connection": "keep-alive",
+        "Authorization": "token placeholder",
+        "X-GitHub-Api-Version": "2022-11-28",
+        "Cookie": "session=Uu9qY2hIb3c3V0dFUnN1b2R2N3p4cTFqS2xNbk9wUXJTdFV2V3hZejAxMjM0NTY3ODk",
+    }
+    pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    assert dlp.look_at_headers(pairs) is None
+    assert dlp.look_at_headers([*pairs, (b"x-a", b"api_key: Zx81kQp0aLw93mNbV7cYtR2e")]) is not None
+
+
 def test_a_signature_of_azure_is_none_and_the_key_is_one(dlp: Dlp) -> None:
     """Microsoft, Authorize with Shared Key: Authorization: SharedKey account:signature, HMAC-SHA256 in base64."""
     for seed in range(50):
