@@ -3,7 +3,7 @@ N ?= 20
 PYTHON ?= python3
 RUN = $(PYTHON) -m toolchain run --
 
-.PHONY: help up down forget repair plan pull dashboard test unit lint integration containment dlp doctor update audit setup docs bench load fleet bench-git
+.PHONY: help up down forget repair plan pull dashboard test unit lint integration containment dlp doctor update audit setup docs bench load fleet bench-git dlp-traffic
 help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -93,6 +93,9 @@ bench-git: ## clone and push through git-gate against direct, side by side
 dlp: ## what the DLP engine finds and what it takes for a secret, by rule family: writes docs/dlp.md; gitleaks beside betterleaks
 	@$(RUN) python3 bench/dlp_table.py
 	@$(RUN) python3 bench/dlp_scanners.py
+
+dlp-traffic: ## what DLP makes of real programs' traffic: builds an image of them (some minutes), writes docs/dlp-traffic.md
+	@$(RUN) python3 bench/dlp_traffic.py --write $(if $(REGISTRIES),--registries $(REGISTRIES))
 
 docs: ## write what is generated from the manifest's model: its JSON Schema and docs/manifest.md
 	@$(RUN) python3 -m components.manifest schema > stacks/manifest.schema.json
