@@ -6,6 +6,7 @@ A timer for each body that may be held up, which tells the layer of its flow onc
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 
 from mitmproxy import http
@@ -42,7 +43,8 @@ class PauseWatch:
             self._timer.cancel()
 
     def _arm(self, seconds: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._look, seconds, self._came)
+        with contextlib.suppress(RuntimeError):  # layers may be driven without a loop, where no time passes
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._look, seconds, self._came)
 
     def _look(self, seconds: float, came: int) -> None:
         self._timer = None
