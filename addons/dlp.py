@@ -29,6 +29,9 @@ _POOL = ThreadPoolExecutor(2, "dlp")
 # The readings of a request that carry its content in one piece, so that the next one's can be put behind it.
 _CARRIERS = ("text", "json>values", "form>joined", "parts>joined", "query>joined", "path>joined")
 
+# Values behind one another, without their names: a word and what stands behind it are of two fields there.
+_NAMELESS = ("header>joined", "cookie>joined", "path>joined")
+
 _TURNED = {REVERSED: "turned", ROT13: "rot13"}  # what a view is called that was turned so before
 
 _Hit = tuple[tuple[int, int], Finding]  # first byte, byte behind the last
@@ -75,11 +78,15 @@ class Dlp:
     def _rule_in(self, where: str, data: bytes) -> _Hit | None:
         if where.endswith(WORDS):
             return None
-        known = self._known(where)
-        found = self._rules.first(data, without=self._without, known=known)
+        known, named = self._known(where), where not in _NAMELESS
+        found = self._rules.first(data, generic=named, without=self._without, known=known)
         if found and known and where.endswith(JOINED) and (alone := self.unsaid(data)) is not data:
-            data, found = alone, self._rules.first(alone, without=self._without, known=known)
+            data, found = alone, self._rules.first(alone, generic=named, without=self._without, known=known)
         return ((found[1], found[2]), _finding(found[0].id, where, data, found[1], found[2])) if found else None
+
+    def hit_in(self, where: str, data: bytes) -> tuple[tuple[int, int], Finding] | None:
+        """The first finding in a text as it stands, with its first byte and the one behind its last."""
+        return self._rule_in(where, data) or self._phrase_in(where, data)
 
     def _known(self, where: str) -> Known | None:
         receiver = self._receiver
@@ -176,7 +183,7 @@ class Dlp:
         found: dict[bytes, Finding] = {}
         for where, view in views:
             data, steps = view, 0
-            while (hit := self._rule_in(where, data) or self._phrase_in(where, data)) is not None and steps <= limit:
+            while (hit := self.hit_in(where, data)) is not None and steps <= limit:
                 (start, end), finding, steps = hit[0], hit[1], steps + 1
                 found.setdefault(bytes(data[start:end]), finding)
                 data = data[:start] + b"*" * (end - start) + data[end:]

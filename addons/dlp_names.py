@@ -37,8 +37,15 @@ _UUID = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _PARTS = re.compile(rb"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+){2,}")
 
 
+# A signature in a header, made with the key and never the key (Microsoft, Authorize with Shared Key; HMAC-SHA256).
+_SHARED_KEY = re.compile(rb"\bSharedKey(?:Lite)?\s+[a-z0-9]{3,24}:\Z")
+_HMAC = re.compile(rb"[A-Za-z0-9+/]{43}=(?![A-Za-z0-9+/=])")
+
+
 def is_credential(text: bytes, start: int, value: int, end: int) -> bool:
     """Whether a finding of the generic rule is one. It begins at `start`, and the value at `value`."""
+    if _SHARED_KEY.search(text[max(0, value - 60) : value]) and _HMAC.match(text, value):
+        return False
     match = _BETWEEN.match(text[start:value])
     if match is None:
         return True

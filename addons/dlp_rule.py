@@ -3,6 +3,7 @@ agree on. Linear. Pure."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ _MOST = (
     100_000  # matches of one rule in one text that turn out to be none; a megabyte of ordinary text has room for less
 )
 
+_DIGIT = re.compile(rb"[0-9]").search
 Known = Callable[["Rule", bytes, int, int], bool]  # of the secret that a rule has found in a text, from here to there
 
 
@@ -35,6 +37,7 @@ class Rule:
     has_keyword: bool = False  # whatever it matches holds a keyword
     doubtful: bool = False  # random base64 has its shape now and then
     check: Callable[[bytes], bool] | None = None  # of the secret's own checksum
+    strict: bool = False  # nothing is exempt: neither what a list names nor what looks made up
 
     @property
     def is_generic(self) -> bool:
@@ -74,7 +77,7 @@ class Rule:
         After what is none the search goes on within it: what looks like a secret may have a real one begin in it.
         known: says of a secret that it is none to the receiver; nor is what lies within such a one.
         """
-        allowlists = (*self.allowlists, *common)
+        allowlists = () if self.strict else (*self.allowlists, *common)
         needs_line = any(allowlist.target == "line" for allowlist in allowlists)
         none: set[tuple[bytes, ...]] = set()
         at = count = past = 0  # past: where what is known ends
@@ -82,7 +85,7 @@ class Rule:
             start, end = self._secret(match)
             seen = (text[start:end], match.group(), self._line(text, match) if needs_line else b"")
             if seen not in none:
-                named = not self.is_generic or is_credential(text, match.start(), start, end)
+                named = self._is_named(text, match.start(), start, end, turned)
                 if named and self._counts(text, (start, end), seen, allowlists):
                     if not (
                         (turned or self.doubtful)
@@ -98,6 +101,13 @@ class Rule:
                 raise Unscannable("too_much_to_scan", f"more than {_MOST} places look like a secret ({self.id})")
             at = max(start, match.start()) + 1
         return None
+
+    def _is_named(self, text: bytes, first: int, start: int, end: int, turned: bool) -> bool:
+        """Whether what stands before a secret, from `first` on, may name one."""
+        if self.is_generic:
+            return is_credential(text, first, start, end)
+        # Turned round, any word is a run of letters: `System` holds the name of a vendor.
+        return not turned or _DIGIT(text, start, end) is not None
 
     def _counts(
         self, text: bytes, span: tuple[int, int], seen: tuple[bytes, ...], allowlists: Sequence[Allowlist]

@@ -60,6 +60,12 @@ _SIDE, _ENOUGH = 48, 16  # letters on each side that are looked at, and that are
 _LETTERS = re.compile(rb"[A-Za-z0-9+/_=-]*")
 _UPPER = re.compile(rb"[A-Z0-9]*")
 _HEX = re.compile(rb"[0-9a-f]+")  # its prefix, 4b1d, is in one digest of three thousand
+# Digests in the forms in which lock files and pages have them (Go Modules Reference, go.sum files; W3C, Subresource
+# Integrity; npm, package-lock.json): of a known length, so that nothing more hides in one.
+_DIGEST = re.compile(
+    rb"(?:h1:|sha256[-:])[A-Za-z0-9+/]{43}=|sha384[-:][A-Za-z0-9+/]{64}|sha512[-:][A-Za-z0-9+/]{86}==|sha1[-:][A-Za-z0-9+/]{27}="
+)
+_DIGEST_LENGTHS = (32, 40, 56, 64, 96, 128)  # in hexadecimal: MD5, and the SHA family
 _BREAKS = re.compile(rb"\\[rn]|[\r\n]")
 
 
@@ -68,6 +74,13 @@ def _sides(text: bytes, start: int, end: int, letters: re.Pattern[bytes]) -> lis
     before = _BREAKS.sub(b"", text[max(0, start - 2 * _SIDE) : start])[::-1]
     behind = _BREAKS.sub(b"", text[end : end + 2 * _SIDE])
     return [match.group()[:_SIDE] if (match := letters.match(side)) else b"" for side in (before, behind)]
+
+
+def _hex_around(text: bytes, at: int) -> int:
+    """How many digits of hexadecimal stand in a row around this place."""
+    before = _HEX.match(text[max(0, at - 128) : at][::-1])
+    behind = _HEX.match(text[at : at + 128])
+    return (before.end() if before else 0) + (behind.end() if behind else 0)
 
 
 def _is_random(side: bytes) -> bool:
@@ -155,11 +168,20 @@ def is_noise(rule: str, text: bytes, start: int, end: int) -> bool:
         if any(len(side) < 2 * _ENOUGH for side in sides):
             return False
         return any(48 <= byte <= 57 for side in sides for byte in side) or text[start:end].isalpha()
-    if rule == "clickhouse-cloud-api-secret-key" and _HEX.fullmatch(text[start:end]):
-        return _HEX.match(text[end : end + 1]) is not None or _HEX.match(text[max(0, start - 1) : start]) is not None
+    if rule == "clickhouse-cloud-api-secret-key":
+        if _HEX.fullmatch(text[start:end]):
+            return (
+                _HEX.match(text[end : end + 1]) is not None or _HEX.match(text[max(0, start - 1) : start]) is not None
+            )
+        if _hex_around(text, start) in _DIGEST_LENGTHS:  # what comes behind it is another field
+            return True
     sure = IN_NOISE.get(rule, _never)  # one of the project's own has nothing more that would decide
     if sure(text[start:end]):
         return False
+    if any(
+        match.start() < start and end <= match.end() for match in _DIGEST.finditer(text, max(0, start - 100), end + 100)
+    ):
+        return True
     sides = _sides(text, start, end, _LETTERS)
     if any(len(side) < _ENOUGH for side in sides):
         # Nor is it one at the end of a file full of zeros.

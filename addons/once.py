@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from addons.whole_file import write_whole
+from addons.whole_file import rename_whole, write_whole
 
 MAX_HELD, MAX_BYTES = 30, 64 << 20
 HELD_SECONDS, GRANT_SECONDS = 24 * 3600, 3600
@@ -95,7 +95,7 @@ class Once:
             if not _younger(file, GRANT_SECONDS):
                 continue
             try:
-                file.rename(self._bound(digest, proposal))
+                rename_whole(file, self._bound(digest, proposal))
             except FileNotFoundError:
                 continue  # another one was faster
             return proposal
@@ -103,12 +103,17 @@ class Once:
 
     def spend(self, digest: str, proposal: str) -> None:
         """What was bound is used up."""
-        self._bound(digest, proposal).rename(self._used(proposal))
+        rename_whole(self._bound(digest, proposal), self._used(proposal))
         (self._folder / f"{digest}.held").unlink(missing_ok=True)
 
     def release(self, digest: str, proposal: str) -> None:
         """What was bound can be used again, within its hour."""
-        self._bound(digest, proposal).rename(self._folder / f"{digest}.{proposal}.granted")
+        rename_whole(self._bound(digest, proposal), self._folder / f"{digest}.{proposal}.granted")
+
+    def decline(self, digest: str) -> None:
+        """Let go of what is held: who waits for a grant of it gets none."""
+        if is_digest(digest):
+            (self._folder / f"{digest}.held").unlink(missing_ok=True)
 
     def take(self, digest: str) -> bool:
         """Use a grant up: True for exactly one caller per grant, and within an hour of it."""
@@ -181,6 +186,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if verb == "page":
         print(json.dumps(once.page(digest, int(rest[0]))))
+        return 0
+    if verb == "decline":
+        once.decline(digest)
         return 0
     if verb == "grant" and once.grant(digest, rest[0]):
         return 0

@@ -22,7 +22,8 @@ from addons.dlp_recent import Recent
 from addons.dlp_views import Unscannable
 from addons.hosts import is_ip_literal
 from addons.path_privacy import is_private
-from addons.pipelock_bodies import dlp_refusal, inspect_body, inspect_message, stream_body
+from addons.pipelock_bodies import dlp_refusal, inspect_body, inspect_message, redact_body, stream_body
+from addons.pipelock_inbound import Inbound
 from addons.pipelock_once import PipelockOnce
 from addons.pipelock_policy import LoadedPolicy
 from addons.pipelock_said import Answers
@@ -36,6 +37,7 @@ from addons.vetted_names import VettedNames
 PIPELOCK_CONFIG = Path(os.environ.get("PIPELOCK_CONFIG", "/etc/pipelock/pipelock.yaml"))
 RUN = Path(os.environ.get("CLAUDE_BOTTLE_RUN", "/run/claude-bottle"))
 HEALTH_HOST = "_pipelock.local"
+HEARS = "hears"  # key of a flow's metadata: who hears its answer
 MESSAGES = "messages"  # key of a flow's metadata: a Recent of its own
 
 
@@ -50,6 +52,7 @@ class Pipelock(ProxyAddon):
         self._once = PipelockOnce(run / "once")
         self._recent = Recent()
         self._answers = Answers()
+        self._inbound = Inbound()
         self._names = VettedNames(lambda: self._file.current.policy if self._file.current else None)
 
     def running(self) -> None:
@@ -126,12 +129,17 @@ class Pipelock(ProxyAddon):
     async def inspect_body(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
         if flow.request.stream:
             return None
-        return await inspect_body(_dlp(decision), self._recent, flow, decision)
+        head, dlp = list(decision.edges), _dlp(decision)
+        refusal = await inspect_body(dlp, self._recent, flow, decision)
+        if refusal is None or refusal.reason != "dlp_match" or _reaction(decision) != "redact":
+            return refusal
+        return None if await redact_body(dlp, self._recent, flow, decision, head) else refusal
 
     async def let_through_once(self, flow: http.HTTPFlow, decision: Decision, refusal: Refusal) -> Refusal | None:
         if decision.basis is None:
             return refusal
-        refused_still = await self._once.judge(flow, decision, refusal, _dlp(decision))
+        asks = _reaction(decision) == "ask"
+        refused_still = await self._once.judge(flow, decision, refusal, _dlp(decision), asks=asks)
         if refused_still is None and decision.request is not None:
             self._answers.let_through(decision.request)
         return refused_still
@@ -177,7 +185,8 @@ class Pipelock(ProxyAddon):
         return refusal or (loaded.policy.refuse_addresses(host, addresses) if addresses else None)
 
     def about(self, decision: Decision) -> dict[str, object]:
-        return {"once": decision.once} if decision.once else {}
+        once: dict[str, object] = {"once": decision.once} if decision.once else {}
+        return {**once, **({"redacted": list(decision.redacted)} if decision.redacted else {})}
 
     async def inspect_message(self, flow: http.HTTPFlow, message: WebSocketMessage) -> Refusal | None:
         if not message.from_client:
@@ -198,12 +207,26 @@ class Pipelock(ProxyAddon):
         loaded: LoadedPolicy | None = self._file.current
         response.stream = True
         if loaded is not None and decision.request is not None and decision.basis is not None:
-            response.stream = self._answers.listen(flow, decision.request, response, loaded)
+            heard = self._answers.listen(flow, decision.request, response, loaded)
+            response.stream = self._inbound.begin(flow, response, loaded.policy.inbound, heard)
+            flow.metadata[HEARS] = heard
+
+    def inspect_answer(self, flow: http.HTTPFlow) -> None:
+        heard = flow.metadata.pop(HEARS, True)
+        self._inbound.finish(flow, lambda data: [heard(data), heard(b"")] if callable(heard) else None)
+
+    def forget(self, flow: http.HTTPFlow) -> None:
+        self._inbound.forget(flow)
 
     def introspect(self, flow: http.HTTPFlow) -> None:
         body = {"status": self.state(), "error": self._file.error}
         status = 200 if self.is_ready() else 503
         flow.response = http.Response.make(status, json.dumps(body) + "\n", {"content-type": "application/json"})
+
+
+def _reaction(decision: Decision) -> str:
+    assert decision.request is not None  # noqa: S101 - an allowed one was parsed
+    return str(decision.basis.policy.reaction(decision.request.host))
 
 
 def _dlp(decision: Decision) -> Dlp:

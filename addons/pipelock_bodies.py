@@ -13,6 +13,7 @@ from addons import pipelock_core as core
 from addons.body_pauses import FLUSH
 from addons.dlp import Dlp, Finding, StreamScan
 from addons.dlp_recent import Recent
+from addons.dlp_redact import is_bound, redacted
 from addons.dlp_views import Unscannable
 from addons.flow_end import LONG_WAIT
 from addons.held_budget import SMALL, STEP
@@ -41,6 +42,27 @@ async def inspect_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow, decision: 
     request = flow.request
     kind, encoding = request.headers.get("content-type", ""), request.headers.get("content-encoding", "")
     return await _inspect(dlp, recent, request.raw_content or b"", kind, encoding, decision, lambda: flow.live)
+
+
+async def redact_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow, decision: Decision, edges: list[bytes]) -> bool:
+    """Put a mask in the place of each finding in a body that is all there; False where that is not possible whole.
+
+    edges: of the head, which leaves as it is.
+    """
+    request = flow.request
+    body, kind = request.raw_content or b"", request.headers.get("content-type", "")
+    if is_bound({name.lower(): value for name, value in request.headers.items()}):
+        return False
+    made = await beside(len(body), redacted, dlp, body, kind, request.headers.get("content-encoding", ""))
+    if made is None:
+        return False
+    decision.edges = edges  # what another request may go on with is what leaves
+    if await _inspect(dlp, recent, made.body, kind, "", decision) is not None:
+        return False
+    request.headers.pop("content-encoding", None)
+    request.content = made.body
+    decision.redacted = tuple(sorted({finding.rule for finding in made.findings}))
+    return True
 
 
 async def inspect_message(dlp: Dlp, recent: Recent, content: bytes) -> Refusal | None:

@@ -13,6 +13,7 @@ from ruamel.yaml.error import YAMLError
 
 from addons.egress_core import ALLOWED_PORTS
 from addons.hosts import INTERNAL_NETWORKS, AddressGuard, any_match, canonical_host, canonical_pattern, host_matches
+from addons.inbound import MODES
 from addons.refusal import Refusal
 from addons.targets import is_git_push_request
 from addons.until import ended, parse_until
@@ -37,8 +38,11 @@ KNOWN: dict[str, frozenset[str] | None] = {
     "internal": None,
     "trusted_domains": None,
     "logging": frozenset({"format", "output", "include_allowed", "include_blocked"}),
-    "builtin": frozenset({"injected_headers", "disabled_rules", "packs", "hosts", "until"}),
+    "builtin": frozenset({"injected_headers", "disabled_rules", "packs", "hosts", "on_match", "inbound", "until"}),
 }
+
+
+REACTIONS = ("block", "ask", "redact")  # the strictest first
 
 
 class PolicyError(ValueError):
@@ -52,6 +56,8 @@ class Policy:
     injected_headers: host pattern to the lower-case header names that egress fills in there; every other header of a
     request is looked at. max_body_bytes: larger bodies are scanned as a stream. until: host pattern of the allowlist to
     when it ends, seconds since the epoch. host_rules: host pattern to the ids of the rules that do not count there.
+    on_match: host pattern to what becomes of a request in whose body something is found, one of REACTIONS.
+    inbound: what becomes of an answer that instructs an agent, one of addons/inbound.py's MODES.
     """
 
     allowlist: tuple[str, ...]
@@ -67,6 +73,8 @@ class Policy:
     digest: str
     packs: tuple[str, ...] = ()
     host_rules: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    on_match: Mapping[str, str] = field(default_factory=dict)
+    inbound: str = "off"
     guard: AddressGuard = field(compare=False, default_factory=AddressGuard)
 
     @classmethod
@@ -111,6 +119,10 @@ class Policy:
                 canonical_pattern(host): frozenset(str(rule) for rule in rules)
                 for host, rules in own.get("hosts", {}).items()
             },
+            on_match={
+                canonical_pattern(host): _one_of(REACTIONS, told) for host, told in own.get("on_match", {}).items()
+            },
+            inbound=_one_of(MODES, own.get("inbound", "off")),
             guard=AddressGuard(loaded.get("internal", INTERNAL_NETWORKS)),
         )
 
@@ -148,6 +160,11 @@ class Policy:
         """Ids of the rules that do not count for what goes to this host."""
         return frozenset().union(*(r for pattern, r in self.host_rules.items() if host_matches(pattern, host)))
 
+    def reaction(self, host: str) -> str:
+        """What becomes of a request to this host in whose body something is found; the strictest of what is said."""
+        told = [reaction for pattern, reaction in self.on_match.items() if host_matches(pattern, host)]
+        return min(told, key=REACTIONS.index, default=REACTIONS[0])
+
     def unscanned_headers(self, host: str) -> frozenset[str]:
         """Headers that egress has filled in for this host."""
         found = [names for pattern, names in self.injected_headers.items() if host_matches(pattern, host)]
@@ -161,6 +178,12 @@ def refuse(reason: str, message: str, status: int = 403) -> Refusal:
 
 def _pattern(item: str) -> str:
     return canonical_pattern(item) if "." in item else canonical_host(item)
+
+
+def _one_of(words: tuple[str, ...], told: object) -> str:
+    if told not in words:
+        raise ValueError(f"{told}: one of {', '.join(words)}")
+    return str(told)
 
 
 def _check_keys(loaded: dict[str, Any]) -> None:

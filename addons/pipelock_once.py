@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import replace
 from pathlib import Path
 
 from mitmproxy import http
 
+from addons.decision_log import log_decision, where
 from addons.dlp import Dlp
 from addons.dlp_verdict import Unscannable
 from addons.once import Once, digest_of
@@ -24,6 +27,8 @@ _VOLATILE = frozenset(
 )
 _SHOWN = 4 << 10  # bytes of headers, all of which the owner is shown
 _FINDINGS = 20
+ASK_SECONDS, ASKING = 120.0, 8  # a client waits longer for an answer, and each holds its body
+_LOOK = 0.2  # seconds between two looks for the owner's word
 _ONCE = "If it is no secret, ask the owner of the bottle to let exactly this through once."
 _SIGNED = "The address is signed: fetch it where its host's redirect or link leads to it, exactly as it stands there."
 
@@ -33,13 +38,18 @@ class PipelockOnce:
 
     def __init__(self, folder: Path) -> None:
         self._once = Once(folder)
+        self._asking = 0
 
-    async def judge(self, flow: http.HTTPFlow, decision: Decision, refusal: Refusal, dlp: Dlp) -> Refusal | None:
+    async def judge(
+        self, flow: http.HTTPFlow, decision: Decision, refusal: Refusal, dlp: Dlp, *, asks: bool = False
+    ) -> Refusal | None:
         """For what DLP refused: None if the owner lets exactly this through once, else with the digest to ask by.
 
         Any other refusal comes back as it is. So does what an owner could not be shown whole: a finding in a header
         (they differ from try to try), in a streamed body, more findings or longer headers than anybody reads; and a
         signed address, which is another one when the owner has answered.
+
+        asks: it waits for the owner's word, ASK_SECONDS at most and ASKING requests at a time.
         """
         request, unread = flow.request, decision.unread
         if refusal.reason != "dlp_match" or request.stream or decision.in_headers:
@@ -71,7 +81,24 @@ class PipelockOnce:
                 "excerpt": places,
             },
         )
+        if asks and self._asking < ASKING and await self._wait(flow, digest, refusal):
+            decision.once = digest
+            return None
         return replace(refusal, content=digest, message=f"{refusal.message} {_ONCE}")
+
+    async def _wait(self, flow: http.HTTPFlow, digest: str, refusal: Refusal) -> bool:
+        """Ask the owner, who sees the question where decisions are seen; whether the answer is yes."""
+        log_decision("pipelock", decision="asking", content=digest, reason=refusal.reason, **where(flow))
+        self._asking += 1
+        try:
+            until = time.monotonic() + ASK_SECONDS
+            while time.monotonic() < until and flow.live and not flow.error and self._once.held(digest) is not None:
+                if self._once.take(digest):
+                    return True
+                await asyncio.sleep(_LOOK)
+            return False
+        finally:
+            self._asking -= 1
 
 
 def _line(name: bytes, value: bytes, unread: frozenset[str]) -> bytes:

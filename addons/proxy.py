@@ -198,11 +198,14 @@ class ProxyAddon(ProxyRole):
         decision = flow.metadata.get(DECISION)
         if flow.response is not None and flow.response.trailers and decision is not None and decision.allows:
             self.rewrite_trailers(flow, flow.response.trailers)
+        if flow.response is not None and not flow.response.stream and decision is not None and decision.allows:
+            self.inspect_answer(flow)
         if flow.websocket is None and flow.request.timestamp_end is not None:
             self._open.remove(flow)
             self._room.free(flow)
 
     def error(self, flow: http.HTTPFlow) -> None:
+        self.forget(flow)
         self._room.free(flow)
         self._open.remove(flow)
         self._note_unfinished(flow)

@@ -70,6 +70,12 @@ class ProxyRole:
     def rewrite_trailers(self, flow: http.HTTPFlow, trailers: http.Headers) -> None:
         """Change the trailers of an answer."""
 
+    def inspect_answer(self, flow: http.HTTPFlow) -> None:
+        """Look at an answer that was held whole (`rewrite_response` has set `stream` to False); it may be replaced."""
+
+    def forget(self, flow: http.HTTPFlow) -> None:
+        """A flow is over before its answer was whole."""
+
     def refuse_open(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
         """Why a request that was allowed may not go on, by the policy in force now."""
         raise NotImplementedError

@@ -23,7 +23,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from addons.whole_file import write_whole
+from addons.whole_file import sync_folder, write_whole
 
 SEGMENT = 4 << 20  # bytes after which a new file is begun, and that one `read` gives at most
 SEGMENTS = 32  # files: 128 MB, some 500,000 writes that nobody has read
@@ -41,8 +41,11 @@ class Record:
         self._folder, self._segments, self._segment = folder, segments, segment
         self._known: tuple[Path, int, int] | None = None  # where the last line of this process ended
 
-    def append(self, told: Mapping[str, Any]) -> int:
-        """Write one line and return its number. Raises RecordFullError, after which nothing of it is there."""
+    def append(self, told: Mapping[str, Any], *, sync: bool = False) -> int:
+        """Write one line and return its number. Raises RecordFullError, after which nothing of it is there.
+
+        sync: it is on disk when this returns; else when it has been read, or the kernel has written it.
+        """
         try:
             with self._locked():
                 last, number, size = self._where()
@@ -53,7 +56,7 @@ class Record:
                     if len(self._files()) >= self._segments:
                         raise RecordFullError("the record is full")
                     last, size = self._file(number), 0
-                _write(last, size, line)
+                _write(last, size, line, sync)
                 self._known = last, number + 1, size + len(line)
                 return number
         except OSError as error:
@@ -73,6 +76,10 @@ class Record:
                 if known and _first(after) <= number:
                     file.unlink()
             files = self._files()
+            # A number that has been read is never given again: what is told here outlives a machine that stops.
+            for file in files:
+                _sync(file)
+            sync_folder(self._folder)
             first = _first(files[0]) if files else following
         start = max(number, first) if known else first
         yield json.dumps({"id": own, "first": first, "next": following}).encode() + b"\n"
@@ -134,18 +141,27 @@ def _size(file: Path) -> int:
         return 0
 
 
+def _sync(file: Path) -> None:
+    with file.open("rb") as lines:
+        os.fsync(lines.fileno())
+
+
 def _first(file: Path) -> int:
     return int(file.stem)
 
 
-def _write(file: Path, size: int, line: bytes) -> None:
+def _write(file: Path, size: int, line: bytes, sync: bool) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         if os.write(descriptor, line) != len(line):  # the disk is full
             os.ftruncate(descriptor, size)
             raise RecordFullError("the record cannot be written: the disk is full")
+        if sync:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    if sync and not size:
+        sync_folder(file.parent)
 
 
 def main(argv: list[str]) -> int:

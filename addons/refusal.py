@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from addons.model_api import in_its_form
 from addons.no_approval import instead
 
 # The supervise tool with which the agent asks its owner to change what this part decided.
@@ -47,7 +48,7 @@ class Refusal:
             **({"content": self.content} if self.content else {}),
             **({"forge": self.forge} if self.forge else {}),
         }
-        return json.dumps(fields, indent=2).encode() + b"\n"
+        return json.dumps(in_its_form(path, fields), indent=2).encode() + b"\n"
 
     def _ask_with(self) -> dict[str, object]:
         return {"ask_with": {"server": "supervise", "tool": ASK_WITH[self.by]}}

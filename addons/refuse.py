@@ -6,6 +6,7 @@ from mitmproxy import http, tcp, udp
 
 from addons.decision_log import log_decision, log_refusal
 from addons.flow_end import end_flow
+from addons.model_api import status_of
 from addons.refusal import Refusal
 
 REASON_HEADER = "x-pipelock-block-reason"  # the name the upstream pipelock uses (its block-reason guide, v2.4)
@@ -18,7 +19,7 @@ def answer(flow: http.HTTPFlow, refusal: Refusal) -> None:
     body = refusal.body(method=flow.request.method, host=flow.request.host, path=flow.request.path)
     if refusal.reason == "git_push":
         headers["content-type"], body = "text/plain", f"{refusal.by}: {refusal.message}\n".encode()
-    flow.response = http.Response.make(refusal.status, body, headers)
+    flow.response = http.Response.make(status_of(flow.request.path, refusal.status), body, headers)
     log_refusal(flow, refusal)
 
 

@@ -39,7 +39,8 @@ class Decision:
     (egress: its route). once: digest of a content that its owner let through one time, or "". logged: whether the log
     has it. number: of its line in the record, or 0. unread: names of the headers that are the owner's and that nobody
     inspects. in_headers: whether the finding that refuses it is in a header. edges: pieces of the request that another
-    one may go on with. receiver: what the host of the request knows.
+    one may go on with. redacted: ids of the rules whose findings were masked in the body. receiver: what the host of
+    the request knows.
     """
 
     outcome: Outcome
@@ -52,6 +53,7 @@ class Decision:
     unread: frozenset[str] = frozenset()
     in_headers: bool = False
     edges: list[bytes] = field(default_factory=list)
+    redacted: tuple[str, ...] = ()
     receiver: Any = None
 
     @property

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from hashlib import sha256
+from itertools import pairwise
 from typing import Any
 
 from mnemonic import Mnemonic
@@ -14,6 +15,7 @@ from addons.dlp_allow import compile_bytes
 from addons.dlp_verdict import Unscannable
 
 _WORD = re.compile(rb"[a-z]+")
+_PLAIN = re.compile(rb"[\s,]+")
 _LENGTHS = (12, 15, 18, 21, 24)
 _BITS = 11  # of a word: the list has 2,048
 _MOST = 50_000  # words in rows, in one text: a quarter of a second. A book has some 50 such rows of 13
@@ -48,7 +50,9 @@ def find_seed_phrase(text: bytes) -> tuple[int, int] | None:
     for match in row_of_words.finditer(text):
         words = list(_WORD.finditer(match.group().lower()))
         for first, last in _phrases([numbers[word.group()] for word in words[: _MOST - count]]):
-            return match.start() + words[first].start(), match.start() + words[last].end()
+            found = words[first : last + 1]
+            if _is_written(match.group(), found) or _is_drawn([numbers[word.group()] for word in found]):
+                return match.start() + words[first].start(), match.start() + words[last].end()
         count += len(words)
         if count > _MOST:
             raise Unscannable("too_much_to_scan", "more words of seed phrases in rows than any text has")
@@ -74,3 +78,18 @@ def _phrases(row: Sequence[int]) -> Iterator[tuple[int, int]]:
             seen.add(value)
             if sha256((value >> check).to_bytes(size, "big")).digest()[0] >> (8 - check) == value & ((1 << check) - 1):
                 yield last + 1 - length, last
+
+
+def _is_written(text: bytes, words: Sequence[re.Match[bytes]]) -> bool:
+    """Whether they stand beside one another as a person writes a phrase down."""
+    return all(_PLAIN.fullmatch(text, one.end(), other.start()) for one, other in pairwise(words))
+
+
+def _is_drawn(words: Sequence[int]) -> bool:
+    """Whether words with anything between them may have been drawn at random, as BIP-39 has it.
+
+    The same words again and again, or in the order of the alphabet, are a program or a table: of drawn phrases one in a
+    hundred million has so few different ones, one in a hundred thousand so few that come before the last.
+    """
+    different, rising = len(set(words)), sum(a < b for a, b in pairwise(words))
+    return 4 * different >= 3 * len(words) and rising < len(words) - 2

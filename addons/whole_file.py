@@ -26,8 +26,19 @@ def write_whole(file: Path, data: bytes, mode: int = 0o600, still: Callable[[], 
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    folder = os.open(file.parent, os.O_RDONLY)
+    sync_folder(file.parent)
+
+
+def rename_whole(file: Path, target: Path) -> None:
+    """Rename within a folder; the new name is on disk when this returns. Raises OSError."""
+    file.rename(target)
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring to disk which names a folder has: a synced file may be lost without its name (fsync(2))."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)

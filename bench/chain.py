@@ -66,18 +66,25 @@ def _start(name: str, network: str, files: dict[str, bytes], *argv: str, alias: 
 
 
 @contextlib.contextmanager
-def setting(folder: Path, others: dict[str, str], more_roots: bytes) -> Iterator[Setting]:
-    """Bring all of it up; takes it away again. others: name to container:port of more to compare."""
+def setting(
+    folder: Path, others: dict[str, str], more_roots: bytes, programs: dict[str, bytes] | None = None
+) -> Iterator[Setting]:
+    """Bring all of it up; takes it away again. others: name to container:port of more to compare.
+
+    programs: more files of client and server, by path; `bench/server.py` among them is the server then.
+    """
     world.built("egress")
     outside = "claude-bottle-bench-outside"
     server, client, one, two = (f"claude-bottle-bench-{n}" for n in ("server", "client", "bare-1", "bare-2"))
     ca = world._certificate("claude-bottle bench root")
     leaf, key = world._certificate(HOST, issuer=ca, names=[HOST])
     program = (Path(__file__).with_name("traffic.py")).read_bytes()
-    files = {"bench/traffic.py": program, "bench/ca.pem": world._pem(ca[0])}
+    files = {"bench/traffic.py": program, "bench/ca.pem": world._pem(ca[0]), **(programs or {})}
+    serve = ["server.py", "/bench/server.pem"] if "bench/server.py" in files else ["traffic.py", "serve"]
     # The bare proxies make certificates with the run's own CA, so that every client trusts one root.
     bare = {
         "bare/stream.py": STREAM,
+        "bare/mitmdump.py": (Path(__file__).with_name("bare.py")).read_bytes(),
         "bare/mitmproxy-ca.pem": world._key_pem(ca[1]) + world._pem(ca[0]),
         "bare/ca.pem": world._pem(ca[0]),
     }
@@ -85,7 +92,7 @@ def setting(folder: Path, others: dict[str, str], more_roots: bytes) -> Iterator
     common = [
         "sh",
         "-c",
-        'touch /bare/stream.py; exec mitmdump "$@"',
+        f'touch /bare/stream.py; exec {PYTHON} /bare/mitmdump.py "$@"',
         "sh",
         "-q",
         "--set",
@@ -99,7 +106,7 @@ def setting(folder: Path, others: dict[str, str], more_roots: bytes) -> Iterator
     try:
         world.outside_network(outside, *LABEL)
         serving = {**files, "bench/server.pem": world._key_pem(key) + world._pem(leaf)}
-        _start(server, outside, serving, PYTHON, "-u", "/bench/traffic.py", "serve", alias=HOST)
+        _start(server, outside, serving, PYTHON, "-u", f"/bench/{serve[0]}", serve[1], alias=HOST)
         _start(one, outside, bare, *common, "--mode", "regular", "--listen-port", "8080")
         _start(two, outside, bare, *common, "--mode", f"upstream:http://{one}:8080", "--listen-port", "8080")
         _start(client, outside, files, "sleep", "86400")
@@ -140,8 +147,10 @@ def setting(folder: Path, others: dict[str, str], more_roots: bytes) -> Iterator
 
 def memory(container: str) -> float:
     """Resident megabytes (1e6) of all processes of a container."""
-    script = "cat /proc/[0-9]*/status 2>/dev/null | grep VmRSS"
-    lines = world.docker("exec", container, "sh", "-c", script).splitlines()
+    script = "cat /proc/[0-9]*/status 2>/dev/null | grep VmRSS || true"
+    lines: list[str] = []
+    while not lines:  # on a busy machine one look may come between two processes
+        lines = world.docker("exec", container, "sh", "-c", script).splitlines()
     return sum(int(line.split()[1]) for line in lines) * 1024 / 1e6
 
 

@@ -206,6 +206,12 @@ class Manifest(Strict):
     supervise: bool = Field(True, description="Whether the agent can ask you for what was refused (MCP tools).")
     network: NetworkConfig = NetworkConfig()
 
+    @model_validator(mode="after")
+    def _who_is_asked(self) -> Manifest:
+        if not self.supervise and any(one.on_match == "ask" for one in self.pipelock.dlp.hosts.values()):
+            raise ValueError("pipelock.dlp.hosts: on_match: ask needs supervise: true, which puts the question to you")
+        return self
+
     @property
     def routed(self) -> bool:
         """Whether there is an egress: where the file has the key, with or without a route that has not ended."""

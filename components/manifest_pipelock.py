@@ -12,6 +12,9 @@ from components.manifest_fields import Host, Plain, Strict, Until
 DEFAULT_PASSTHROUGH = ["api.anthropic.com"]
 
 
+Reaction = Literal["block", "redact", "ask"]
+
+
 class DlpPattern(Strict):
     """A pattern of the owner's own secrets."""
 
@@ -23,6 +26,12 @@ class DlpHost(Strict):
     """What the DLP engine does otherwise for one host."""
 
     disabled_rules: list[Plain] = Field([], description="Ids of rules that do not count for what goes to this host.")
+    on_match: Reaction | None = Field(
+        None,
+        description="What becomes of a request in whose body something is found (builtin engine). block: it is refused."
+        " redact: it goes with a mask in the place of it. ask: it waits for you. Default: block, but redact for a"
+        " model's conversations.",
+    )
 
 
 class DlpConfig(Strict):
@@ -32,9 +41,10 @@ class DlpConfig(Strict):
     disabled_rules: list[Plain] = Field(
         [], description="Ids of rules to leave out, gitleaks' or the project's (builtin engine)."
     )
-    packs: list[Literal["crypto", "payment"]] = Field(
+    packs: list[Literal["crypto", "payment", "placeholders"]] = Field(
         [],
-        description="What to look for beside credentials: wallet keys and addresses; cards and IBANs (builtin engine).",
+        description="What to look for beside credentials: wallet keys and addresses; cards and IBANs;"
+        " examples of vendors' documents (builtin engine).",
     )
     hosts: dict[Host, DlpHost] = Field(
         {}, description="Host, or *. and a name, to what is otherwise for it alone (builtin engine)."
@@ -58,6 +68,10 @@ def _allowed(value: object) -> object:
     return {"host": value} if isinstance(value, str) else value
 
 
+def _no_word(value: object) -> object:
+    return "off" if value is False else value  # as YAML 1.1 reads it
+
+
 class PipelockConfig(Strict):
     """The outbound allowlist and DLP."""
 
@@ -75,6 +89,11 @@ class PipelockConfig(Strict):
         [], description="PEM files of CRLs: what they name is refused as an upstream."
     )
     dlp: DlpConfig = Field(DlpConfig(), description="DLP options.")
+    inbound: Annotated[Literal["off", "warn", "block"], BeforeValidator(_no_word)] = Field(
+        "off",
+        description="Look in what comes in for instructions to the agent (builtin engine). warn: a header and a line in"
+        " the log; block: the answer does not come in. It catches the naive only.",
+    )
 
     @model_validator(mode="after")
     def _pinned(self) -> PipelockConfig:
@@ -88,4 +107,6 @@ class PipelockConfig(Strict):
             raise ValueError(
                 "engine upstream has neither packs nor rules for one host; take dlp.packs and dlp.hosts out"
             )
+        if self.engine == "upstream" and self.inbound != "off":
+            raise ValueError("engine upstream looks at answers by its own rules; take inbound out")
         return self

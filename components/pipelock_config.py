@@ -12,10 +12,11 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from addons.held_budget import LARGE_POOL, SMALL_POOL
-from addons.hosts import INTERNAL_NETWORKS, any_match
+from addons.hosts import INTERNAL_NETWORKS, any_match, host_matches
 from addons.injection import CREDENTIAL_HEADERS, auth_header
 from components.manifest import EgressConfig, EgressRoute, Manifest
 from components.manifest_pipelock import AllowedHost
+from components.model_gateways import is_model_gateway
 
 EGRESS_HOSTNAME = "egress"
 PIPELOCK_PORT = 8888
@@ -115,9 +116,27 @@ def policy(manifest: Manifest) -> dict[str, Any]:
             rendered["builtin"]["packs"] = sorted(set(config.dlp.packs))
         if hosts := {host: sorted(set(one.disabled_rules)) for host, one in config.dlp.hosts.items()}:
             rendered["builtin"]["hosts"] = hosts
+        if reacting := reactions(manifest):
+            rendered["builtin"]["on_match"] = reacting
+        if config.inbound != "off":
+            rendered["builtin"]["inbound"] = config.inbound
         if until := endings(manifest):
             rendered["builtin"]["until"] = until
     return rendered
+
+
+def reactions(manifest: Manifest) -> dict[str, str]:
+    """Host to what becomes of a request in whose body something is found; those that are not there are refused.
+
+    An example token in a conversation would end it, because its text is sent again with every turn.
+    """
+    config, given = manifest.pipelock, manifest.pipelock.dlp.hosts
+    found = {host: str(one.on_match) for host, one in given.items() if one.on_match}
+    for host in allowlist(manifest):
+        told = any(one.on_match and host_matches(pattern, host) for pattern, one in given.items())
+        if not told and is_model_gateway(host, manifest.env) and not any_match(config.passthrough, host):
+            found[host] = "redact"
+    return found
 
 
 def looks_for_seed_phrases(manifest: Manifest) -> bool:

@@ -15,7 +15,7 @@ from components.egress_plan import CLAUDE_TOKEN, EgressPlan
 from components.git_remotes import GateRemote
 from components.manifest import Manifest
 from components.naming import docker_name
-from components.pipelock_config import allowlist, endings, looks_for_seed_phrases
+from components.pipelock_config import allowlist, endings, looks_for_seed_phrases, reactions
 
 SCHEMA = 2
 
@@ -84,6 +84,8 @@ def plan(
             "dlp_patterns": [{"name": one.name, "sha256": sha256(one.regex)} for one in config.dlp.patterns],
             "disabled_rules": list(config.dlp.disabled_rules),
             "host_disabled_rules": {host: list(one.disabled_rules) for host, one in config.dlp.hosts.items()},
+            "on_match": reactions(manifest) if config.engine == "builtin" else {},
+            "inbound": config.inbound,
             "packs": list(config.dlp.packs),
             "max_body_mb": config.dlp.max_body_mb,
             "seed_phrases": looks_for_seed_phrases(manifest),

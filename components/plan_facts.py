@@ -71,6 +71,13 @@ def _network(outside: str) -> str:
     return "a network of its own" if outside == "own" else f"the Docker network {outside}"
 
 
+# What becomes of a request in whose body something is found; refused is what is said of none.
+_REACTIONS = {
+    "redact": "a request in whose body DLP finds something goes with a mask in its place",
+    "ask": "a request in whose body DLP finds something waits for you",
+}
+
+
 def _pipelock(plan: Plan, facts: Facts) -> None:
     pipelock = plan["pipelock"]
     facts.gives["engine", pipelock["engine"]] = ("DLP", f"what leaves is read by the engine {pipelock['engine']}")
@@ -86,6 +93,14 @@ def _pipelock(plan: Plan, facts: Facts) -> None:
             for rule in sorted(set(rules) - set(pipelock["disabled_rules"])):
                 words = f"{host}: may get what the rule {rule} finds"
                 facts.gives["rule off", rule, host] = ("DLP", words)
+        for host, reaction in pipelock.get("on_match", {}).items():
+            if reaction in _REACTIONS:
+                facts.gives["on match", host, reaction] = ("DLP", f"{host}: {_REACTIONS[reaction]}")
+        inbound = pipelock.get("inbound", "off")
+        if inbound != "off":
+            facts.holds["inbound",] = ("DLP", "looks for instructions to the agent in what comes in")
+        if inbound == "block":
+            facts.holds["inbound", "block"] = ("DLP", "lets no answer in that has some")
         for pack in pipelock["packs"]:
             facts.holds["pack", pack] = ("DLP", f"looks for what the pack {pack} finds")
         facts.amounts["stream",] = ("DLP", -pipelock["max_body_mb"], "MB, from which on a body is read in pieces")

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from pathlib import Path
 
+from addons.whole_file import write_whole
 from components.errors import BottleError, Finding
 from components.stale_lock import PROJECT, local_backend, state_file
 
@@ -54,16 +54,14 @@ def restore(stack: str) -> Path | None:
             f"{file} is no state that can be read, and no earlier one is: pulumi stack init {stack} makes a new one"
             f" (after `mv {file} {file}.broken` where it is there); repair then takes away what the old one left"
         )
-    beside = file.with_name(f".{file.name}.restored")
-    try:
-        shutil.copyfile(good, beside)
-        with beside.open("rb") as written:
-            os.fsync(written.fileno())
+
+    def keep_broken() -> None:
         if file.exists():
             file.rename(file.with_name(f"{file.name}.broken-{int(time.time())}"))
-        beside.replace(file)
+
+    try:
+        write_whole(file, good.read_bytes(), still=keep_broken)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise BottleError(f"{good} cannot be put in the place of {file}: {error.strerror}; make room first") from None
     return good
 

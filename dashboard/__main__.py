@@ -23,6 +23,7 @@ from components.errors import BottleError, printable
 from components.naming import docker_name
 from dashboard.apply import Apply
 from dashboard.approval import Approval, WaitingError
+from dashboard.asking import TOOL
 from dashboard.audit import Audit, summary
 from dashboard.collect import collect
 from dashboard.held import HeldContent
@@ -53,7 +54,7 @@ def show(approval: Approval, proposal: Proposal, page: int = 1) -> str:
     """Everything about one proposal, with one page of the content that it is about."""
     parts = [
         line(approval, proposal),
-        f"asked with {printable(proposal.tool)}; the agent says:",
+        "a request waits:" if proposal.tool == TOOL else f"asked with {printable(proposal.tool)}; the agent says:",
         quoted(proposal.words),
         "",
     ]

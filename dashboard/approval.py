@@ -172,6 +172,9 @@ class Approval:
             if not self.audit.has(REJECTED, identity, proposal.created):
                 self.audit.append({**event, "change": proposal.change})
             self.inbox.decide(identity, REJECTED, reply)
+            if proposal.change.get("path") == "pipelock.once":
+                with contextlib.suppress(BottleError):  # it is not held any more, or its part is gone
+                    self.inbox.decline("pipelock", str(proposal.change["value"]))
 
     def go_on(self) -> str | None:
         """Finish the approval that was cut off, if there is one; its id."""

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from addons.whole_file import write_whole
+from addons.whole_file import rename_whole, sync_folder, write_whole
 from components.errors import BottleError
 
 _BLOCK = 65_536  # bytes that are read at a time, from the end backwards
@@ -48,7 +48,7 @@ class AuditFiles:
     def seal(self, number: int) -> None:
         """Put the current file, whose last line says so, among the sealed ones."""
         self.current.chmod(0o400)
-        self.current.rename(self.current.with_name(f"{self.current.name}.{number:06d}"))
+        rename_whole(self.current, self.current.with_name(f"{self.current.name}.{number:06d}"))
 
     @contextlib.contextmanager
     def locked(self, what: str = "lock") -> Iterator[None]:
@@ -71,6 +71,8 @@ class AuditFiles:
             log.write(lines)
             log.flush()
             os.fsync(log.fileno())
+        if not size:
+            sync_folder(self._folder)
 
     def snapshot(self) -> tuple[dict[str, Any] | None, Iterator[bytes]]:
         """The head, and every whole line, as they are at one moment; what is written later is not in it."""

@@ -54,6 +54,9 @@ def events_of(stack: str, part: str, lines: list[bytes], identity: str, followin
             gap = {"record": identity, "from": following, "to": "its end"}
             yield {"event": "gap", "part": part, **gap, "read": {"record": head["id"], "next": 1}}
         following = 1
+    if head["next"] < following:  # an older copy of the volume in its place
+        gap = {"record": head["id"], "from": head["next"], "to": following - 1}
+        yield {"event": "gap", "part": part, **gap, "read": {"record": head["id"], "next": head["next"]}}
     if head["first"] > following:
         gap = {"record": head["id"], "from": following, "to": head["first"] - 1}
         yield {"event": "gap", "part": part, **gap, "read": {"record": head["id"], "next": head["first"]}}

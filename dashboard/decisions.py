@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from addons.once import is_digest
 from components.errors import printable
 
 _TEXT, _RULE = 300, 120
@@ -42,7 +43,8 @@ class Decision:
 class Line:
     """A line of a part's log. at: the engine's time of it. run, number: its place in one run of the part's process.
 
-    decision: None for other words. on_record: it is in the part's record as well, whole.
+    decision: None for other words. on_record: it is in the part's record as well, whole. asks: digest of a content that
+    waits at the part for the owner's word.
     """
 
     part: str
@@ -51,6 +53,7 @@ class Line:
     number: int = 0
     decision: Decision | None = None
     on_record: bool = False
+    asks: str = ""
 
 
 def read_line(stack: str, line: str) -> Line | None:
@@ -68,6 +71,7 @@ def read_line(stack: str, line: str) -> Line | None:
         number=number if isinstance(number, int) else 0,
         decision=decision.cut if decision else None,
         on_record="record" in told,
+        asks=str(told["content"]) if told.get("decision") == "asking" and is_digest(told.get("content")) else "",
     )
 
 
@@ -94,15 +98,20 @@ def _time(told: object, otherwise: str) -> str:
     return told[:30] if isinstance(told, str) and told else otherwise
 
 
+_VERDICTS = {"allowed": "allowed", "refused": "refused", "unfinished": "allowed", "asking": "asked"}
+
+
 def _proxy(told: Mapping[str, Any]) -> tuple[str, str, str, str] | None:
-    if told.get("decision") not in ("allowed", "refused", "unfinished"):
+    verdict = _VERDICTS.get(str(told.get("decision")))
+    if verdict is None:
         return None
-    verdict = "refused" if told["decision"] == "refused" else "allowed"
     rule = told.get("reason") or ("passthrough" if told.get("passthrough") else told.get("route") or "allowlist")
     if told.get("once"):
         rule = "let through once by the owner"
     if told["decision"] == "unfinished":
         rule = f"{rule}, not sent to its end"
+    if told.get("redacted"):
+        rule = f"{rule}, masked in its body: {told['redacted']}"
     if told.get("injected"):
         rule = f"{rule}, token put in"
     what = f"{told.get('method', 'CONNECT')} {told.get('host', '')}"

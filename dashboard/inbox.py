@@ -46,6 +46,14 @@ class Inbox:
         """Tell the agent, who waits, what happens."""
         self._supervise("note", json.dumps({"id": identity, "note": note}))
 
+    def file(self, told: dict[str, Any]) -> None:
+        """Put a question of a part among the proposals: tool, change, words, request. Raises BottleError."""
+        self._supervise("file", json.dumps(told))
+
+    def decline(self, part: str, digest: str) -> None:
+        """Let go of what a part holds: who waits there for a grant goes on without. Raises BottleError."""
+        self._once(part, "decline", digest)
+
     def replay(self, request: dict[str, Any]) -> dict[str, Any]:
         """Send a refused request again, as the agent would: `status` and perhaps `reason`, or `error`."""
         told: dict[str, Any] = json.loads(self._supervise("replay", json.dumps(request)))

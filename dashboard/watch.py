@@ -12,6 +12,7 @@ from typing import Any
 from components.engine import Engine, EngineError, Running
 from components.engine_address import engine_of, environment
 from components.errors import BottleError
+from dashboard.asking import file_question
 from dashboard.audit import Audit, AuditFull
 from dashboard.collect import PARTS as RECORDING
 from dashboard.collect import collect
@@ -42,6 +43,7 @@ class Watch:
         self._full: dict[str, str] = {}  # stacks whose audit log has its size
         self._low: list[str] = []  # disks of engines that are nearly full
         self._ask = asyncio.Event()
+        self._questions: list[tuple[str, Line]] = []  # of requests that wait at pipelock
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -158,7 +160,9 @@ class Watch:
             return
         self.decisions.append(decision.to_json())
         self._news.publish("decision", decision.to_json())
-        if decision.part == "supervise":
+        if line.asks:
+            self._questions.append((part.stack, line))
+        if decision.part == "supervise" or line.asks:
             self.look_again()
 
     async def _ask_all(self) -> None:
@@ -195,6 +199,9 @@ class Watch:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ask.wait(), _PROPOSALS)
         self._ask.clear()
+        questions, self._questions = self._questions, []
+        for stack, line in questions:
+            await asyncio.to_thread(file_question, stack, self._project, line)
         for stack, bottle in list(self.bottles.items()):
             if not has_supervise(bottle):
                 continue

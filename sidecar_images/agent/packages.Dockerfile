@@ -20,7 +20,9 @@ USER 0
 ARG APT=""
 ARG NPM=""
 # A name that no package has would be taken for a pattern (apt-get(8), install), and select what nobody asked for.
-RUN apt-get -o Acquire::Retries=5 update && apt-cache pkgnames > /tmp/names \
+# Pages are left out (base/dpkg.cfg), but a package that registers alternatives, as every JRE does, links to them.
+RUN mkdir -p /usr/share/man/man1 /usr/share/man/man5 /usr/share/man/man7 /usr/share/man/man8 \
+ && apt-get -o Acquire::Retries=5 update && apt-cache pkgnames > /tmp/names \
  && for name in $APT; do grep -qxF "${name%%=*}" /tmp/names \
       || { echo "agent.apt: Debian has no package $name" >&2; exit 1; }; done && rm /tmp/names \
  && apt-get -o Acquire::Retries=5 install -y --no-install-recommends -- ${NPM:+nodejs} $APT \

@@ -58,7 +58,7 @@ def keep(event: str, remote: str, verdict: str, **more: Any) -> None:
     """One verdict for the record, all of it, and for the log. Raises NotWritten."""
     for told in records(event, remote, verdict, **more):
         try:
-            number = Record(RECORD).append(told)
+            number = Record(RECORD).append(told, sync=True)
         except RecordFullError as error:
             raise NotWritten(str(error)) from None
         _log({**told, "record": number})

@@ -137,6 +137,8 @@ def _first(remote: Remote) -> None:
         part.replace(there)
     new.rmdir()
     _limit(remote)
+    # Git syncs objects and refs, and not its other files; without them a machine that stops leaves no repository.
+    subprocess.run(["sync", "-f", str(remote.mirror)], check=False)
 
 
 def _limit(remote: Remote) -> None:
@@ -155,10 +157,21 @@ def _limit(remote: Remote) -> None:
 
 
 def prepare(remote: Remote) -> None:
-    """An empty repository, where there is none yet: the daemon serves only what is there when it is asked."""
+    """An empty repository, where there is none yet: the daemon serves only what is there when it is asked.
+
+    One that is none any more, as after a machine that stopped, is made anew, for all of it is the upstream's.
+    """
     with locked(remote):
         pass  # the file of the lock is there before the disk is full
-    if not (remote.mirror / "HEAD").exists():
+    try:
+        git(
+            "-C",
+            str(remote.mirror),
+            "rev-parse",
+            "--git-dir",
+            env={"GIT_CEILING_DIRECTORIES": str(remote.mirror.parent)},
+        )
+    except (UpstreamError, OSError):
         shutil.rmtree(remote.mirror, ignore_errors=True)
         git("init", "-q", "--bare", "--template=", str(remote.mirror))
     _limit(remote)

@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from addons.whole_file import write_whole
+
 from .remotes import Remote
 
 SCRATCH = Path("/tmp")  # noqa: S108 - memory, and this container's own: there is room where the engine's disk is full
@@ -30,10 +32,8 @@ def read(remote: Remote) -> State:
 def keep(remote: Remote, state: State) -> None:
     """Keep it beside the mirror or, where the disk is full, in memory until it is not."""
     kept, beside = _files(remote)
-    new = kept.with_name("gate.json.new")
     try:
-        new.write_text(json.dumps(state))
-        new.replace(kept)
+        write_whole(kept, json.dumps(state).encode(), 0o644)
     except OSError:
         with contextlib.suppress(OSError):  # whoever comes next asks the upstream anew
             beside.write_text(json.dumps(state))

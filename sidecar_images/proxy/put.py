@@ -29,12 +29,14 @@ def _validator(kind: str) -> tuple[Path, Callable[[bytes], object]]:
 
 def put(kind: str, data: bytes) -> str:
     """Install the content; returns the digest that is live. Raises ValueError when it is refused or not taken up."""
+    from addons.whole_file import write_whole
+
     target, parse = _validator(kind)
     parse(data)
     digest = hashlib.sha256(data).hexdigest()
     old = target.read_bytes() if target.exists() else None
     try:
-        _replace(target, data)
+        write_whole(target, data, 0o644)
     except OSError as error:
         raise ValueError(f"{target} cannot be written: {error.strerror}; the old one stays") from None
     until = time.monotonic() + WAIT
@@ -47,17 +49,10 @@ def put(kind: str, data: bytes) -> str:
             return digest
         if status.get("offered") == digest and status.get("error"):
             if old is not None:
-                _replace(target, old)
+                write_whole(target, old, 0o644)
             raise ValueError(status["error"])
         time.sleep(0.05)
     raise ValueError(f"the proxy did not take the new policy up within {WAIT:.0f} s; see its log")
-
-
-def _replace(target: Path, data: bytes) -> None:
-    temporary = target.with_suffix(".new")
-    temporary.write_bytes(data)
-    temporary.chmod(0o644)
-    temporary.replace(target)
 
 
 if __name__ == "__main__":

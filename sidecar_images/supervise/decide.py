@@ -1,4 +1,4 @@
-"""The owner's side, reached by `docker exec` alone: `list`; `decide`, `note` and `replay` with JSON on stdin."""
+"""The owner's side, reached by `docker exec` alone: `list`; `decide`, `file`, `note`, `replay` with JSON on stdin."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sys
 
-from .proposals import Proposals
+from .proposals import FullError, LimitError, Proposals
 from .replay import replay
 
 
@@ -22,6 +22,13 @@ def main() -> int:
         return 0
     if sys.argv[1] == "note":
         store.note(told["id"], told["note"])
+        return 0
+    if sys.argv[1] == "file":
+        try:
+            print(store.add(told["tool"], told["change"], told["words"], told["request"]).id)
+        except (LimitError, FullError) as error:
+            print(error, file=sys.stderr)
+            return 1
         return 0
     if store.decide(told["id"], told["verdict"], told["reply"], told.get("note", "")):
         print(json.dumps({"part": "supervise", "event": told["verdict"], "id": told["id"]}))

@@ -67,7 +67,8 @@ class Proposals:
     def _open(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self._file, timeout=10, isolation_level="IMMEDIATE")) as db, db:
             db.row_factory = sqlite3.Row
-            db.execute("pragma synchronous = full")
+            # Full leaves the name of the journal behind where the machine stops, and so undoes what was answered.
+            db.execute("pragma synchronous = extra")
             yield db
 
     def add(self, tool: str, change: dict[str, Any], words: str, request: dict[str, Any]) -> Proposal:

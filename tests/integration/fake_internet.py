@@ -32,6 +32,9 @@ def gate(name: str) -> threading.Event:
         return GATES.setdefault(name, threading.Event())
 
 
+_MARKS = re.compile(rb"MARK-[a-z0-9-]+|ghp_[A-Za-z0-9]{36}|\[REDACTED [a-z0-9-]+\]")
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 60
@@ -75,7 +78,8 @@ class Handler(BaseHTTPRequestHandler):
             "sha256": hashlib.sha256(body).hexdigest(),
             "whole": whole,
             # Words like MARK-prompt, wherever they are: what of the bottle has got into a long request.
-            "marks": sorted({found.decode() for found in re.findall(rb"MARK-[a-z0-9-]+", body)}),
+            # And what became of a token of GitHub's in it.
+            "marks": sorted({found.decode() for found in _MARKS.findall(body)}),
             "end": body[-4000:].decode("latin-1"),
         }
         sys.stdout.write(json.dumps(record) + "\n")

@@ -115,11 +115,14 @@ def a_pipelock(draw: Draw) -> dict[str, Any]:
     maybe(draw, dlp, "patterns", [{"name": draw.choice("mn"), "regex": draw.choice(["tkt_[a-z]{8}", "tkt_[a-z]{80}"])}])
     maybe(draw, dlp, "disabled_rules", some(draw, ["generic-api-key", "aws-access-token"]))
     off = {host: {"disabled_rules": some(draw, ["jwt", "aws-access-token"])} for host in some(draw, EXACT + WILD, 2)}
+    for one in off.values():
+        maybe(draw, one, "on_match", draw.choice(["block", "redact", "ask"]))
     maybe(draw, dlp, "hosts", off)
-    maybe(draw, dlp, "packs", some(draw, ["crypto", "payment"]))
+    maybe(draw, dlp, "packs", some(draw, ["crypto", "payment", "placeholders"]))
     maybe(draw, dlp, "seed_phrases", False)
     maybe(draw, dlp, "max_body_mb", draw.choice([1, 20, 256]))
     maybe(draw, made, "dlp", dlp, 0.5)
+    maybe(draw, made, "inbound", draw.choice(["warn", "block"]))
     if draw.random() < 0.15:
         made |= {
             "engine": "upstream",
@@ -129,6 +132,7 @@ def a_pipelock(draw: Draw) -> dict[str, Any]:
         made.pop("revocation_lists", None)
         made.get("dlp", {}).pop("packs", None)
         made.get("dlp", {}).pop("hosts", None)
+        made.pop("inbound", None)
     return made
 
 

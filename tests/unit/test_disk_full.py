@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from addons import whole_file
 from addons.reload import ReloadingFile
 from dashboard.audit import Audit
 from sidecar_images.proxy import put
@@ -23,7 +24,7 @@ def test_a_policy_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monk
     target = tmp_path / "routes.json"
     target.write_text("old")
     monkeypatch.setattr(put, "_validator", lambda _: (target, lambda data: data))
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(whole_file.os, "fsync", full)
     with pytest.raises(ValueError, match="No space left"):
         put.put("routes", b"new")
     assert target.read_text() == "old"

@@ -347,5 +347,10 @@ def test_seed_phrases_and_entropy() -> None:
     assert has_seed_phrase(f"my words: {PHRASE}.".encode())
     assert has_seed_phrase(("abandon " * 11 + "about").encode())
     assert not has_seed_phrase(("abandon " * 12).encode())
+    # Anything may stand between words that were drawn; words of a program are in every file of it.
+    for between in ("', '", '":\n\t"', " - ", "_1_"):
+        assert has_seed_phrase(between.join(Mnemonic("english").generate().split()).encode())
+    assert not has_seed_phrase(b"".join(b'"%d": %s,\n' % (n, b"true" if n % 3 else b"false") for n in range(999)))
+    assert not has_seed_phrase(b"".join(b'"%s": 1,\n' % word.encode() for word in Mnemonic("english").wordlist[::9]))
     assert shannon_entropy(b"aaaa") == 0
     assert shannon_entropy(b"abcd") == 2

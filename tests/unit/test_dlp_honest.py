@@ -171,6 +171,35 @@ def test_a_signature_names_its_key_and_the_key_is_found_elsewhere(dlp: Dlp) -> N
     assert dlp.look_at_body(f"{key}/20130524 {scope}".encode(), "text/plain", "") is not None
 
 
+def test_values_of_headers_behind_one_another_have_no_names(dlp: Dlp) -> None:
+    """The headers of PyGithub 2 for `get_issues`."""
+    headers = {
+        "Host": "forge.example.com",
+        "User-Agent": "PyGithub/Python",
+        "Accept-Encoding": "gzip, deflate",
+        "Accept": "*/*",
+        "Connection": "keep-alive",
+        "Authorization": "token placeholder",
+        "X-GitHub-Api-Version": "2022-11-28",
+        "Cookie": "session=Uu9qY2hIb3c3V0dFUnN1b2R2N3p4cTFqS2xNbk9wUXJTdFV2V3hZejAxMjM0NTY3ODk",
+    }
+    pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    assert dlp.look_at_headers(pairs) is None
+    assert dlp.look_at_headers([*pairs, (b"x-a", b"api_key: Zx81kQp0aLw93mNbV7cYtR2e")]) is not None
+
+
+def test_a_signature_of_azure_is_none_and_the_key_is_one(dlp: Dlp) -> None:
+    """Microsoft, Authorize with Shared Key: Authorization: SharedKey account:signature, HMAC-SHA256 in base64."""
+    for seed in range(50):
+        signature = base64.b64encode(random.Random(seed).randbytes(32)).decode()
+        assert dlp.look_at_headers([(b"authorization", f"SharedKey devstoreaccount1:{signature}".encode())]) is None
+    key = base64.b64encode(random.Random(0).randbytes(64)).decode()
+    assert (
+        dlp.look_at_body(f"DefaultEndpointsProtocol=https;AccountName=a;AccountKey={key}".encode(), "", "") is not None
+    )
+    assert dlp.look_at_headers([(b"x-note", f"SharedKey devstoreaccount1:{key}".encode())]) is not None
+
+
 def test_what_an_upload_is_cut_into_is_put_together(dlp: Dlp) -> None:
     secret = b"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"
     for cut in (3, 20, 39):
@@ -179,3 +208,30 @@ def test_what_an_upload_is_cut_into_is_put_together(dlp: Dlp) -> None:
     trailer = b"1\r\na\r\n0\r\nx-note:" + secret + b"\r\n\r\n"
     assert dlp.look_at_body(trailer, "text/plain", "aws-chunked") is not None
     assert dlp.look_at_body(b"1\r\na\r\n0\r\nx-amz-checksum-crc32:DUoRhQ==\r\n\r\n", "", "aws-chunked") is None
+
+
+# Lines of files that are public: go.sum of google.golang.org/grpc v1.85.0, MODULE.bazel.lock of grpc-gateway 2.30.0 (two
+# digests beside one another), semconv of OpenTelemetry for Go (read backwards it has the name of a shop in it).
+PUBLIC = {
+    "a digest in go.sum": "github.com/go-logr/stdr v1.2.2 h1:hSWxHoqTgW2S2qGc0LTAI563KZ5YKYRhT3MFKZMbjag=",
+    "subresource integrity": 'integrity="sha384-oqVuAfXRKap7fdgcCY5uykM6+LTAI563KZ5YKYRhT3MFKZMbjag9kLQ8UXYcBlk6"',
+    "digests in JSON": json.dumps(
+        ["0a" * 10 + "4b1d" + "c9fdbdd29231986cd19c9fdbdd292319864b1d12", "plan9_amd64", "go1.25.0"]
+    ),
+    "constants": '// Stability: development\n\t// used\nSystemPagingStateUsed = SystemPagingStateKey.String("used")',
+}
+
+
+@pytest.mark.parametrize("text", PUBLIC.values(), ids=PUBLIC)
+def test_lines_of_public_files_hold_no_secret(dlp: Dlp, text: str) -> None:
+    for kind in ("text/plain", "application/json"):
+        assert dlp.look_at_body(text.encode(), kind, "") is None
+
+
+def test_what_looks_like_a_digest_hides_no_secret(dlp: Dlp) -> None:
+    """Only of a digest's own length, and never what a prefix makes certain."""
+    key = "LTAI" + "4G8hX2kPq7RwZ9sTnB3v"
+    for text in (f"h1:{key}", f"h1:aaaa{key}bbbb=", f"key={key}", f"sha256-{key}"):
+        assert dlp.look_at_body(text.encode(), "text/plain", "") is not None, text
+    sure = "h1:" + ("LTAI5t" + "8hX2kPq7RwZ9sTnB3v" + "c" * 43)[:43] + "="
+    assert dlp.look_at_body(sure.encode(), "text/plain", "") is not None

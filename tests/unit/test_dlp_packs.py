@@ -140,3 +140,16 @@ def test_a_policy_names_only_rules_that_there_are(tmp_path: Path) -> None:
     addon = Pipelock(tmp_path / "pipelock.yaml", tmp_path)
     addon._file.poll()
     assert "no such rule" in str(addon._file.error)
+
+
+# As they stand in the vendors' documents: AWS, "Managing access keys"; GitHub, "Authenticating to the REST API" and its
+# secret scanning; Slack, "Tokens"; SendGrid, "API keys".
+PLACEHOLDERS = ["AKIAIOSFODNN7EXAMPLE", "ghp_" + "x" * 36, "xoxb-" + "0" * 12 + "-" + "0" * 12 + "-" + "x" * 24]
+
+
+@pytest.mark.parametrize("text", PLACEHOLDERS)
+def test_examples_of_documents_are_findings_where_that_is_asked_for(text: str) -> None:
+    body = f"use {text} as the key".encode()
+    assert Dlp(RuleSet()).look_at_body(body, "text/plain", "") is None
+    assert Dlp(RuleSet(packs=["placeholders"])).look_at_body(body, "text/plain", "") is not None
+    assert Dlp(RuleSet(packs=["placeholders"])).look_at_body(b"use the key of the project", "text/plain", "") is None

@@ -231,7 +231,10 @@ def check_rest(one: World, two: World, plus: list[str]) -> bool:
         found |= {("rule", rule): (rule,) for rule in world.policy.disabled_rules if builtin}
         for host, off in world.policy.host_rules.items() if builtin else ():
             found |= {("rule", rule, host): (rule, host) for rule in off - set(world.policy.disabled_rules)}
-        wanting = {"crypto", "payment"} - set(world.policy.packs)  # the other engine has none at all
+        for host, reaction in world.policy.on_match.items() if builtin else ():
+            words = {"redact": "goes with a mask", "ask": "waits for you"}
+            found |= {("on match", host, reaction): (f"{host}: ", words[reaction])} if reaction in words else {}
+        wanting = {"crypto", "payment", "placeholders"} - set(world.policy.packs)  # the other engine has none at all
         found |= {("pack", pack): ("no longer held to", f"the pack {pack} ") for pack in wanting}
         found |= {("root", name): (name, sha(FILES[name])) for name in config.upstream_roots}
         found |= {("apt", one): (one,) for one in agent.apt}
@@ -248,6 +251,9 @@ def check_rest(one: World, two: World, plus: list[str]) -> bool:
     def holds(world: World) -> dict[tuple[str, ...], tuple[str, ...]]:
         config = world.manifest.pipelock
         found = {("pattern", name, regex): (name, sha(regex)) for name, regex in world.policy.patterns}
+        words = {"warn": "looks for instructions", "block": "lets no answer in"}
+        modes = {"off": (), "warn": ("warn",), "block": ("warn", "block")}[world.policy.inbound]
+        found |= {("inbound", mode): (words[mode],) for mode in modes}
         found |= {("revoked", name): (name, sha(FILES[name])) for name in config.revocation_lists}
         found |= (
             {("runtime", world.manifest.agent.runtime): (world.manifest.agent.runtime,)}

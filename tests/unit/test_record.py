@@ -171,10 +171,22 @@ def test_what_is_missing_is_a_record(part: Record) -> None:
     (gap,) = (record for record in Audit("s").records() if record["event"] == "gap")
     assert gap["from"] == 61
     assert numbers() == [*range(1, 61), *range(gap["to"] + 1, 121)]
+    last = max(part._folder.glob("*.jsonl"))
+    kept, read = last.read_bytes(), numbers()
+    writes(part, 3)
+    collect.collect("s", Path())
+    last.write_bytes(kept)  # an older copy of it
+    part._known = None
+    collect.collect("s", Path())
+    older = [record for record in Audit("s").records() if record["event"] == "gap"][1]
+    assert (older["from"], older["to"]) == (121, 123)
+    writes(part, 1)
+    collect.collect("s", Path())
+    assert numbers() == [*read, 121, 122, 123, 121]
     (part._folder / "id").unlink()  # another record in its place, as after destroy and up
     collect.collect("s", Path())
-    ended = [record for record in Audit("s").records() if record["event"] == "gap"][1]
-    assert (ended["from"], ended["to"]) == (121, "its end")
+    ended = [record for record in Audit("s").records() if record["event"] == "gap"][2]
+    assert (ended["from"], ended["to"]) == (122, "its end")
 
 
 def test_a_long_log_is_sealed_and_goes_on(part: Record, monkeypatch: pytest.MonkeyPatch) -> None:

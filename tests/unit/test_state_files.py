@@ -80,10 +80,10 @@ def test_where_there_is_no_room_what_is_there_stays(root: Path, monkeypatch: pyt
     put(root, "{", CURRENT)
     put(root, state(2), BACKUPS[0])
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(state_files.shutil, "copyfile", full)
+    monkeypatch.setattr(state_files, "write_whole", full)
     with pytest.raises(BottleError, match="make room first"):
         restore("s")
     assert (root / CURRENT).read_text() == "{"

@@ -1,0 +1,60 @@
+"""Instructions to an agent in what comes in: by the rules of inbound_rules.toml, as a hint and no more. Pure.
+
+It catches the naive: who knows the rules writes around them, and nothing that was let in is safe because nothing was
+found. What comes in is looked at up to LIMIT and never changed.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from addons.dlp_allow import compile_bytes
+from addons.dlp_fold import folded
+from addons.dlp_text import unescaped
+
+LIMIT = 1 << 20  # bytes of one answer
+OVERLAP = 4 << 10  # bytes that two pieces of an answer share
+MODES = ("off", "warn", "block")
+_RULES = Path(__file__).parent / "inbound_rules.toml"
+_KINDS = re.compile(r"text/|application/(?:[a-z0-9.+-]*\+)?(?:json|xml|xhtml|javascript|x-ndjson|jsonl|yaml|toml)\b")
+_TAGS = re.compile(rb"</?[A-Za-z][^<>]{0,400}>")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One kind of instruction. expression: over small letters and single spaces."""
+
+    id: str
+    expression: Any
+
+
+@cache
+def rules() -> tuple[Rule, ...]:
+    """Those of the file, in its order."""
+    told = tomllib.loads(_RULES.read_text(encoding="utf-8"))["rule"]
+    return tuple(Rule(one["id"], compile_bytes(one["expression"])) for one in told)
+
+
+def is_text(content_type: str) -> bool:
+    """Whether an answer of this type is looked at."""
+    return _KINDS.match(content_type.strip().lower()) is not None
+
+
+def instructions_in(data: bytes) -> list[str]:
+    """Ids of the rules that find something in a piece of an answer; as it stands, and as a person would read it."""
+    plain = html.unescape(data.decode("utf-8", "replace")).encode() if b"&" in data else data
+    plain = unescaped(plain) if b"\\" in plain else plain
+    readings = {_flat(data), _flat(plain), _flat(_TAGS.sub(b" ", plain))}
+    if not data.isascii():
+        readings |= {_flat(part) for part in folded(plain)}
+    return [rule.id for rule in rules() if any(rule.expression.search(reading) for reading in readings)]
+
+
+def _flat(data: bytes) -> bytes:
+    return " ".join(data.decode("utf-8", "replace").split()).lower().encode()

@@ -1,0 +1,117 @@
+"""Answers that instruct an agent: told to it by a header, or kept out. The rules are in addons/inbound.py.
+
+A short answer of text is held until it was looked at, so that a header can still be added. A longer one, one without a
+length and an event stream are looked at as they pass: there a finding is in the log alone, or ends the stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from mitmproxy import http
+
+from addons.decision_log import log_decision, where
+from addons.decoders import DecodeError, decoder_for, is_identity
+from addons.inbound import LIMIT, OVERLAP, instructions_in, is_text
+from addons.refusal import Refusal
+from addons.refuse import answer, cut
+
+HEADER = "x-claude-bottle-inbound"
+HELD = "inbound"  # key of a flow's metadata: the mode by which its answer is held
+_MOST_HELD = 32  # answers, of LIMIT bytes each
+
+Stream = bool | Callable[[bytes], Iterable[bytes]]
+
+
+class Inbound:
+    """Of one proxy."""
+
+    def __init__(self) -> None:
+        self._held = 0
+
+    def begin(self, flow: http.HTTPFlow, response: http.Response, mode: str, passing: Stream) -> Stream:
+        """How the body is passed on. passing: how it would be without this."""
+        response.headers.pop(HEADER, None)  # what says so is this proxy
+        if mode == "off" or not is_text(response.headers.get("content-type", "")):
+            return passing
+        length = response.headers.get("content-length", "")
+        if length.isdecimal() and int(length) <= LIMIT and self._held < _MOST_HELD and flow.request.method != "HEAD":
+            self._held += 1
+            flow.metadata[HELD] = mode
+            return False
+        return self._watched(flow, response, mode, passing)
+
+    def finish(self, flow: http.HTTPFlow, passing: Callable[[bytes], object]) -> None:
+        """Look at an answer that was held. passing: who hears it as it passes on."""
+        mode, response = self.forget(flow), flow.response
+        if not mode or response is None or response.raw_content is None:
+            return
+        found = instructions_in(_Plain(response).of(response.raw_content))
+        if found:
+            log_decision("pipelock", event="inbound", rules=found, action=mode, **where(flow))
+            if mode == "block":
+                answer(flow, refusal(found))
+                return
+            response.headers[HEADER] = ", ".join(found)
+        passing(response.raw_content)
+
+    def forget(self, flow: http.HTTPFlow) -> str:
+        """What is held of a flow is not held any more; the mode, or "" where nothing was."""
+        mode = str(flow.metadata.pop(HELD, ""))
+        self._held -= bool(mode)
+        return mode
+
+    def _watched(self, flow: http.HTTPFlow, response: http.Response, mode: str, passing: Stream) -> Stream:
+        plain, tail, over = _Plain(response), b"", False
+
+        def stream(chunk: bytes) -> Iterable[bytes]:
+            nonlocal tail, over
+            out = passing(chunk) if callable(passing) else [chunk]
+            if over:
+                return [] if mode == "block" else out
+            text = plain.of(chunk)
+            found = instructions_in(tail + text) if text else []
+            tail = (tail + text)[-OVERLAP:]
+            if not found:
+                return out
+            over = True
+            log_decision("pipelock", event="inbound", rules=found, action=mode, streamed=True, **where(flow))
+            if mode == "block":
+                cut(flow, refusal(found))
+                return []
+            return out
+
+        return stream
+
+
+class _Plain:
+    """An answer's body, unpacked, as far as it is looked at: what is broken or too much is left to the client."""
+
+    def __init__(self, response: http.Response) -> None:
+        encoding = response.headers.get("content-encoding", "")
+        self._left = LIMIT
+        try:
+            self._decoder = None if is_identity(encoding) else decoder_for(encoding)
+        except DecodeError:
+            self._decoder, self._left = None, 0
+
+    def of(self, chunk: bytes) -> bytes:
+        found = []
+        try:
+            for part in [chunk] if self._decoder is None or not chunk else self._decoder.feed_parts(chunk):
+                if self._left <= 0:
+                    break
+                found.append(part[: self._left])
+                self._left -= len(part)
+        except DecodeError:
+            self._left = 0
+        return b"".join(found)
+
+
+def refusal(found: list[str]) -> Refusal:
+    """What the agent reads in the place of an answer that is kept out."""
+    return Refusal(
+        "pipelock",
+        "inbound_instructions",
+        f"The answer holds what reads as instructions to an agent ({', '.join(found)}), so it does not come in.",
+    )

@@ -1,0 +1,23 @@
+"""Requests that wait at pipelock for the owner's word (`on_match: ask`), put among the proposals that a page shows."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from components.errors import BottleError
+from dashboard.decisions import Line
+from dashboard.inbox import Inbox
+
+TOOL = "on_match: ask"  # in the place of the tool of an agent that asks
+WORDS = "(pipelock asks by itself: something was found in a request to this host, which waits for two minutes)"
+
+
+def file_question(stack: str, project: Path, line: Line) -> None:
+    """One more proposal, if this line of pipelock's log is such a question and nobody has put it there yet."""
+    change = {"path": "pipelock.once", "value": line.asks}
+    told = {"tool": TOOL, "change": change, "words": WORDS, "request": {}}
+    try:
+        Inbox(stack, project).file(told)
+    except BottleError as error:  # too many wait: the request is refused when its time is over
+        logging.warning("%s: %s", stack, error)

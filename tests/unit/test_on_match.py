@@ -1,0 +1,203 @@
+"""What becomes of a request in whose body something is found, by host: refused, masked, or put to the owner.
+
+Hosts and variables of models' gateways: the APIs' references, named in components/model_gateways.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flows import flow
+from mitmproxy import http
+from mitmproxy.test import taddons
+
+from addons import pipelock_once
+from addons.once import Once
+from addons.pipelock import Pipelock
+from components.manifest import Manifest
+from components.pipelock_config import reactions, render
+from dashboard.decisions import read_line
+
+LEAK = "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"
+MANIFEST = Manifest.model_validate(
+    {
+        "pipelock": {
+            "allow": [
+                "masks.example.org",
+                "asks.example.org",
+                "other.example.org",
+                "api.openai.com",
+                "*.wide.example.org",
+            ],
+            "dlp": {
+                "hosts": {
+                    "masks.example.org": {"on_match": "redact"},
+                    "asks.example.org": {"on_match": "ask"},
+                    "*.wide.example.org": {"on_match": "redact"},
+                    "strict.wide.example.org": {"on_match": "block"},
+                }
+            },
+        }
+    }
+)
+
+
+@pytest.fixture
+def pipelock(tmp_path: Path) -> Pipelock:
+    (tmp_path / "pipelock.yaml").write_text(render(MANIFEST))
+    addon = Pipelock(tmp_path / "pipelock.yaml", tmp_path)
+    addon._file.poll()
+    assert addon._file.error is None
+
+    async def lookup(host: str, port: int, **_: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("203.0.113.5", port))]
+
+    addon._names.lookup = lookup
+    return addon
+
+
+def run(addon: Pipelock, made: http.HTTPFlow, beside: Callable[[], Any] | None = None) -> str | None:
+    async def both() -> None:
+        await addon.requestheaders(made)
+        await asyncio.gather(addon.request(made), *([beside()] if beside else []))
+
+    with taddons.context(addon):
+        asyncio.run(both())
+    return json.loads(made.response.content or b"")["reason"] if made.response else None
+
+
+def said(text: str) -> bytes:
+    return json.dumps({"messages": [{"role": "user", "content": text}]}).encode()
+
+
+def posted(host: str, text: str, **headers: str) -> http.HTTPFlow:
+    more = {"content_type": "application/json", **headers}
+    return flow(f"https://{host}/v1", method="POST", body=said(text), **more)
+
+
+@pytest.mark.parametrize("host", ["masks.example.org", "api.openai.com", "a.wide.example.org"])
+def test_a_mask_takes_the_place_of_what_was_found(
+    pipelock: Pipelock, host: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = posted(host, f"is {LEAK} a token?")
+    assert run(pipelock, made) is None
+    body = made.request.get_content()
+    assert body is not None and json.loads(body)["messages"][0]["content"] == "is [REDACTED github-pat] a token?"
+    assert made.request.headers["content-length"] == str(len(body))
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (line["decision"], line["redacted"]) == ("allowed", ["github-pat"])
+    shown = read_line("s", "2026-01-01T00:00:00Z " + json.dumps(line))
+    assert shown and shown.decision and "masked in its body" in shown.decision.rule
+
+
+@pytest.mark.parametrize("host", ["other.example.org", "strict.wide.example.org"])
+def test_elsewhere_it_is_refused(pipelock: Pipelock, host: str) -> None:
+    assert run(pipelock, posted(host, LEAK)) == "dlp_match"
+
+
+def test_what_is_in_the_head_or_over_two_requests_is_refused_there_too(pipelock: Pipelock) -> None:
+    host = "masks.example.org"
+    assert run(pipelock, flow(f"https://{host}/?q={LEAK}", method="POST", body=said("x"))) == "dlp_match"
+    assert run(pipelock, posted(host, "x", x_note=LEAK)) == "dlp_match"
+    assert run(pipelock, posted(host, LEAK[:20])) is None
+    assert run(pipelock, posted(host, LEAK[20:])) == "dlp_match"
+
+
+def test_a_masked_body_is_what_the_next_request_goes_on_with(pipelock: Pipelock) -> None:
+    assert run(pipelock, posted("masks.example.org", f"{LEAK} {LEAK[:20]}")) is None
+    assert run(pipelock, posted("other.example.org", LEAK[20:])) == "dlp_match"
+
+
+def test_a_signed_body_stays_as_it_is_and_is_refused(pipelock: Pipelock) -> None:
+    signed = posted("masks.example.org", LEAK, authorization="AWS4-HMAC-SHA256 Credential=x, Signature=y")
+    assert run(pipelock, signed) == "dlp_match"
+
+
+def answer(folder: Path, how: Callable[[Once, str], object]) -> Callable[[], Any]:
+    """The owner's word, once the question is there."""
+
+    async def later() -> None:
+        once = Once(folder / "once")
+        for _ in range(100):
+            for file in (folder / "once").glob("*.held"):
+                how(once, file.name.removesuffix(".held"))
+                return
+            await asyncio.sleep(0.02)
+
+    return later
+
+
+def test_a_request_waits_for_a_yes(pipelock: Pipelock, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = posted("asks.example.org", LEAK)
+    assert run(pipelock, made, answer(tmp_path, lambda once, digest: once.grant(digest, "p-0123456789"))) is None
+    assert made.request.content == said(LEAK)
+    asked, allowed = capsys.readouterr().out.splitlines()
+    line = read_line("s", f"2026-01-01T00:00:00Z {asked}")
+    assert line and line.asks == json.loads(allowed)["once"] and line.decision and line.decision.verdict == "asked"
+    assert run(pipelock, posted("other.example.org", LEAK)) == "dlp_match"
+
+
+def test_a_no_ends_the_waiting(pipelock: Pipelock, tmp_path: Path) -> None:
+    no = answer(tmp_path, lambda once, digest: once.decline(digest))
+    assert run(pipelock, posted("asks.example.org", LEAK), no) == "dlp_match"
+
+
+def test_no_answer_is_a_no(pipelock: Pipelock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipelock_once, "ASK_SECONDS", 0.3)
+    assert run(pipelock, posted("asks.example.org", LEAK)) == "dlp_match"
+
+
+def test_more_than_some_do_not_wait(pipelock: Pipelock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipelock_once, "ASKING", 0)
+    assert run(pipelock, posted("asks.example.org", LEAK)) == "dlp_match"
+
+
+@pytest.mark.parametrize(
+    ("host", "env", "reads"),
+    [
+        ("api.openai.com", {}, True),
+        ("api.anthropic.com", {}, False),  # on passthrough by default
+        ("europe-west4-aiplatform.googleapis.com", {}, True),
+        ("bedrock-runtime.eu-central-1.amazonaws.com", {}, True),
+        ("acme.openai.azure.com", {}, True),
+        ("llm.corp.example.com", {"ANTHROPIC_BASE_URL": "https://llm.corp.example.com/anthropic"}, True),
+        ("llm.corp.example.com", {}, False),
+        ("api.github.com", {}, False),
+    ],
+)
+def test_a_models_gateway_that_is_read_masks_by_default(host: str, env: dict[str, str], reads: bool) -> None:
+    manifest = Manifest.model_validate({"env": env, "egress": {"routes": [{"host": host}]}})
+    assert reactions(manifest) == ({host: "redact"} if reads else {})
+    told = {"dlp": {"hosts": {host: {"on_match": "block"}}}}
+    manifest = Manifest.model_validate({"env": env, "egress": {"routes": [{"host": host}]}, "pipelock": told})
+    assert reactions(manifest) == {host: "block"}
+
+
+def test_nobody_is_asked_where_no_question_can_be_put() -> None:
+    with pytest.raises(ValueError, match="supervise: true"):
+        Manifest.model_validate({**MANIFEST.model_dump(exclude_unset=True), "supervise": False})
+
+
+@pytest.mark.parametrize("path", ["/v1/messages?beta=true", "/anthropic/v1/messages", "/v1/chat/completions"])
+def test_a_refusal_reads_as_an_error_of_the_models_api(pipelock: Pipelock, path: str) -> None:
+    """Anthropic, "Errors": {"type": "error", "error": {"type", "message"}}; OpenAI: {"error": {"message", "type"}}."""
+    made = flow(f"https://other.example.org{path}", method="POST", body=said(LEAK), content_type="application/json")
+    assert run(pipelock, made) == "dlp_match"
+    assert made.response is not None and made.response.status_code == 400
+    told = json.loads(made.response.content or b"")
+    assert (told["type"], told["error"]["type"], told["refused_by"]) == ("error", "invalid_request_error", "pipelock")
+    assert "github-pat" in told["error"]["message"] and "every turn" in told["error"]["message"]
+    assert LEAK not in made.response.text  # type: ignore[operator]
+
+
+def test_any_other_refusal_keeps_its_form(pipelock: Pipelock) -> None:
+    made = posted("other.example.org", LEAK)
+    assert run(pipelock, made) == "dlp_match"
+    assert made.response is not None and made.response.status_code == 403
+    assert json.loads(made.response.content or b"")["error"] == "refused"
