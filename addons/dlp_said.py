@@ -41,12 +41,14 @@ class Named(Protocol):
 
 
 def values_in(text: bytes) -> set[bytes]:
-    """What of a text may be a credential: its runs of letters with a digit among them, and the parts of a path."""
+    """What of a text may be a credential: its runs of letters with a digit among them, and the long parts of a path."""
     found: set[bytes] = set()
     for run in _RUN.findall(text):
-        for value in {run, *run.split(b"/")} if b"/" in run else (run,):
-            if len(value) >= _SHORTEST and _DIGIT.search(value):
-                found.add(value)
+        parts = [run]
+        if b"/" in run:  # of base64 some part is long, of most paths none
+            parts = [part for part in run.split(b"/") if len(part) >= _SHORTEST]
+            parts += [run] if parts else []
+        found.update(part for part in parts if _DIGIT.search(part))
     return found
 
 

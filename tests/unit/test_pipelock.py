@@ -253,6 +253,20 @@ def test_messages_of_a_websocket_are_read(pipelock: Pipelock) -> None:
         assert talk.websocket.messages[-1].dropped is dropped
 
 
+def test_a_secret_over_two_messages_ends_the_websocket(pipelock: Pipelock, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[Any] = []
+    monkeypatch.setattr("addons.refuse.end_flow", ended.append)
+    talk = tflow.twebsocketflow()
+    assert talk.websocket is not None
+    message = talk.websocket.messages[-1]
+    said = ((True, LEAK[:20], False), (False, LEAK, False), (True, "", False), (True, LEAK[20:], True))
+    for from_client, content, dropped in said:
+        message.from_client, message.content = from_client, content.encode()
+        now(pipelock.websocket_message(talk))
+        assert message.dropped is dropped
+    assert ended == [talk]
+
+
 def test_responses_are_streamed(pipelock: Pipelock) -> None:
     made = flow()
     assert run(pipelock, made) is None

@@ -18,7 +18,7 @@ from flows import flow
 from mitmproxy import http
 from mitmproxy.test import taddons
 
-from addons import egress, pipelock, token_masks
+from addons import egress, pipelock_policy, token_masks
 from addons.egress import Egress
 from addons.egress_core import RouteTable
 from addons.pipelock import Pipelock
@@ -88,13 +88,13 @@ def made_egress(folder: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> Eg
 
 def made_pipelock(folder: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> Pipelock:
     (folder / "pipelock.yaml").write_text(POLICY)
-    real = pipelock._rules
+    real = pipelock_policy._rules
 
     def slowly(*args: Any) -> Any:
         gate.wait()
         return real(*args)
 
-    monkeypatch.setattr(pipelock, "_rules", slowly)
+    monkeypatch.setattr(pipelock_policy, "_rules", slowly)
     return Pipelock(folder / "pipelock.yaml", folder)
 
 
