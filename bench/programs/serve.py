@@ -188,8 +188,8 @@ def socketio() -> None:
 
     server = made.AsyncServer(async_mode="asgi", cors_allowed_origins="*")
 
-    @server.event  # type: ignore[misc]
-    async def message(sid: str, data: Any) -> None:
+    @server.on("say")  # type: ignore[misc]
+    async def say(sid: str, data: Any) -> None:
         await server.emit("answer", data, to=sid)
 
     uvicorn.run(made.ASGIApp(server), host="127.0.0.1", port=PORTS["socket"], log_level="error")
