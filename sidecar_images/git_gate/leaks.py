@@ -12,22 +12,23 @@ import os
 import re
 import shutil
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import addons
 
+from .known import OWN_RULE, own_rule
 from .plain import PREFIX, SEAL, line_of, pieces
 from .remotes import ETC, Remote
-from .work import ScanError, Work
+from .work import ScanError, TooMuch, Work
 
 # A tmpfs of 64 MB that every container has: nothing of a push reaches the disk, and a full one is an error, so a no.
 SCRATCH = Path("/dev/shm")  # noqa: S108 - in a container of its own
 _BATCH = 6 << 20  # bytes in SCRATCH at a time; pushes to several mirrors share it
 _FILE = 4096  # bytes that a file takes at least
-_ENOUGH = 1_000  # findings that are kept; one is enough for a no
+_FOUND = 16 << 20  # bytes of findings that are kept: of those that are no news too, so beyond it nobody knows
 _RULE = "git-gate-seen"
 _SEALED = f"""
 [[rules]]
@@ -45,11 +46,15 @@ _NAMED = re.compile(r"(?i)(\.(?:php|tf|hcl|ya?ml|p12|pfx)|nuget\.config)\Z")
 
 @dataclass(frozen=True)
 class Finding:
-    """In which text, by its number, at which of its lines, by which rule."""
+    """In which text, by its number, at which of its lines, by which rule. What was found is for comparing it, and is
+    never shown: secret, and match, all that the rule matched."""
 
     text: int
     line: int
+    last_line: int
     rule: str
+    secret: str = field(repr=False)
+    match: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -76,11 +81,11 @@ def with_own(rules: str) -> str:
 class Gitleaks:
     """Collects texts and looks at them. A context: its files are gone at the end, however that comes."""
 
-    def __init__(self, remote: Remote, work: Work) -> None:
-        self._remote, self._work = remote, work
+    def __init__(self, remote: Remote, work: Work, own: Sequence[str] = ()) -> None:
+        self._remote, self._work, self._own = remote, work, own
         self._folder = SCRATCH / f"scan-{os.getpid()}"
         self._waiting: dict[str, _File] = {}
-        self._size = self._count = 0
+        self._size = self._count = self._kept = 0
         self._ready: list[Finding] = []
 
     def __enter__(self) -> Gitleaks:
@@ -88,19 +93,21 @@ class Gitleaks:
         shutil.rmtree(self._folder, ignore_errors=True)
         (self._folder / "files").mkdir(parents=True, mode=0o700)
         rules = (ETC / f"{self._remote.name}.rules.toml").read_text() if self._remote.rules else _DEFAULT
-        (self._folder / "rules.toml").write_text(f"{with_own(rules)}\n{_SEALED}")
+        (self._folder / "rules.toml").write_text(f"{with_own(rules)}\n{own_rule(self._own)}{_SEALED}")
         return self
 
     def __exit__(self, *_: object) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def add(self, text: int, content: bytes, name: str = "") -> None:
-        """One more text to look at, under its number. name: of the file that it is, for rules that go by names."""
+    def add(self, text: int, content: bytes, name: str = "", before: int = 0) -> None:
+        """One more text to look at, under its number. name: of the file that it is, for rules that go by names. before:
+        lines of the file that stand before this part of it."""
         named = _NAMED.search(name)
-        for before, piece in pieces(content) if content else [(0, PREFIX + SEAL + b"\n")] if named else ():
-            self._write(piece, _File(text, before, must=True), ".txt")
+        for lines, piece in pieces(content) if content else [(0, PREFIX + SEAL + b"\n")] if named else ():
+            file = _File(text, before + lines, must=True)
+            self._write(piece, file, ".txt")
             if named:
-                self._write(piece, _File(text, before, must=False), f"-{named[1]}" if named[1][0] != "." else named[1])
+                self._write(piece, replace(file, must=False), f"-{named[1]}" if named[1][0] != "." else named[1])
 
     def findings(self) -> Iterator[Finding]:
         """Everything that was found in the texts so far. Raises ScanError, TooMuch."""
@@ -127,9 +134,12 @@ class Gitleaks:
             if found["RuleID"] == _RULE:
                 seen.add(name)
             else:
-                line = line_of(int(found["StartLine"]), file.before)
-                self._ready.append(Finding(file.text, line, str(found["RuleID"])))
-        del self._ready[_ENOUGH:]
+                lines = [line_of(int(found[key]), file.before) for key in ("StartLine", "EndLine")]
+                about = (str(found[key]) for key in ("RuleID", "Secret", "Match"))
+                self._ready.append(Finding(file.text, *lines, *about))
+                self._kept += _FILE // 8 + len(found["Secret"]) + len(found["Match"])
+                if self._kept > _FOUND:
+                    raise TooMuch("too much in this push looks like a secret to be compared; push it in parts")
         unseen = [name for name, file in self._waiting.items() if file.must and name not in seen]
         if unseen:
             raise ScanError(f"gitleaks did not look at {len(unseen)} of {len(self._waiting)} pieces")
@@ -138,7 +148,7 @@ class Gitleaks:
         self._waiting, self._size = {}, 0
 
     def _run(self) -> list[dict[str, Any]]:
-        argv = ["gitleaks", "dir", str(self._folder / "files"), "--no-banner", "--log-level", "error", "--redact"]
+        argv = ["gitleaks", "dir", str(self._folder / "files"), "--no-banner", "--log-level", "error"]
         # Nothing in the pushed text may switch a rule off: no inline allow, no ignore file, no config of its own.
         argv += ["--config", str(self._folder / "rules.toml"), "--ignore-gitleaks-allow", "--max-decode-depth", "3"]
         argv += ["--gitleaks-ignore-path", "/nonexistent", "--exit-code", "0"]
