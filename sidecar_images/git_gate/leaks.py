@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import addons
+from addons.dlp_names import is_credential
 
 from .known import OWN_RULE, own_rule
 from .plain import PREFIX, SEAL, line_of, pieces
@@ -37,6 +38,7 @@ description = "what git-gate puts at the end of every file"
 regex = '''%\\[ seen by git-gate \\]%'''
 keywords = ["seen by git-gate"]
 """
+_WEAK = "generic-api-key"  # goes by a name and by letters that look random: here too only where it names a credential
 _DEFAULT = "[extend]\nuseDefault = true\n"
 _OWN = Path(addons.__file__).parent / "own_rules.toml"  # what pipelock looks for beside gitleaks' rules
 # Rules of gitleaks 8.30 that look only at files of certain names (config/gitleaks.toml, `path =`). A file has one of
@@ -78,6 +80,13 @@ def with_own(rules: str) -> str:
     return "\n".join([rules, *chosen])
 
 
+def _named(match: str, secret: str) -> bool:
+    """Whether what stands before a value names a credential."""
+    text, value = match.encode(errors="surrogateescape"), secret.encode(errors="surrogateescape")
+    at = text.rfind(value)
+    return at < 0 or is_credential(text, 0, at, at + len(value))
+
+
 class Gitleaks:
     """Collects texts and looks at them. A context: its files are gone at the end, however that comes."""
 
@@ -87,12 +96,14 @@ class Gitleaks:
         self._waiting: dict[str, _File] = {}
         self._size = self._count = self._kept = 0
         self._ready: list[Finding] = []
+        self._weak = False
 
     def __enter__(self) -> Gitleaks:
         clear(dead_only=True)
         shutil.rmtree(self._folder, ignore_errors=True)
         (self._folder / "files").mkdir(parents=True, mode=0o700)
         rules = (ETC / f"{self._remote.name}.rules.toml").read_text() if self._remote.rules else _DEFAULT
+        self._weak = _WEAK not in {rule.get("id") for rule in tomllib.loads(rules).get("rules", ())}
         (self._folder / "rules.toml").write_text(f"{with_own(rules)}\n{own_rule(self._own)}{_SEALED}")
         return self
 
@@ -133,7 +144,7 @@ class Gitleaks:
             file = self._waiting[name]
             if found["RuleID"] == _RULE:
                 seen.add(name)
-            else:
+            elif not (self._weak and found["RuleID"] == _WEAK and not _named(found["Match"], found["Secret"])):
                 lines = [line_of(int(found[key]), file.before) for key in ("StartLine", "EndLine")]
                 about = (str(found[key]) for key in ("RuleID", "Secret", "Match"))
                 self._ready.append(Finding(file.text, *lines, *about))
