@@ -1,10 +1,10 @@
-"""git-gate's scan on real histories: what of them it refuses, how fast it is, and whether it finds what is planted there.
+"""git-gate's scan on real histories: what of them it refuses, how fast it is, whether it finds what is planted there.
 
     python -m bench.git_histories REPO... [--last 500] [--plants 500]
 
-REPO is any repository on this machine; it is read only. Each of its last commits is looked at as a push of its own to an
-upstream that has its parents, and all of them as one push. The scan is the module that runs in the gate, with the same
-gitleaks. Secrets are planted by bench/git_plants.py.
+REPO is any repository on this machine; it is read only. Each of its last commits is looked at as a push of its own to
+an upstream that has its parents, and all of them as one push. The scan is the module that runs in the gate, with the
+same gitleaks. Secrets are planted by bench/git_plants.py.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ class Told:
     def row(self) -> str:
         rules = ", ".join(f"{rule} {count}" for rule, count in self.rules.most_common()) or "none"
         whole = f"{self.found} {self.whole}".strip()
-        return f"| {self.name} | {self.commits} | {self.refused} | {rules} | {whole} | {self.speed:.0f} | {self.processor:.1f} |"
+        figures = (self.name, self.commits, self.refused, rules, whole, f"{self.speed:.0f}", f"{self.processor:.1f}")
+        return "".join(f"| {figure} " for figure in figures) + "|"
 
 
 def reasons(said: scan.Looked | str) -> list[tuple[str, str]]:
@@ -131,7 +132,7 @@ def histories(sources: Sequence[Path]) -> Iterator[list[History]]:
         tools.mkdir()
         (tools / "gitleaks").symlink_to(built("gitleaks 8.30.1"))
         os.environ["PATH"] = f"{tools}:{os.environ['PATH']}"
-        with tempfile.TemporaryDirectory(dir="/dev/shm") as scratch:  # noqa: S108 - as in the gate
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as scratch:
             leaks.SCRATCH = Path(scratch)
             yield [History(source, Path(name) / f"{number}.git") for number, source in enumerate(sources)]
 

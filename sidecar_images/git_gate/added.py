@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from .plain import OVERLAP
 
-# Bytes around what is new. The rules of gitleaks 8.30 match runs that are shorter than this, but for private keys, which
-# begin and end with five dashes; around these, and where the owner has rules of its own, it is as much as pieces overlap.
+# Bytes around what is new. The rules of gitleaks 8.30 match runs that are shorter than this, but for private keys,
+# which begin and end with five dashes; around these, and where the owner has rules of its own, it is as much as pieces
+# overlap.
 NEAR, FAR = 800, OVERLAP
-_LARGEST = 1 << 20  # bytes of a version that is compared; the lines of a larger one would fill the memory
+COMPARED = 1 << 20  # bytes of a version that is compared; the lines of a larger one would fill the memory
 _ALIKE = 4  # lines in a row that are looked up in the old version
 _DASHES = b"-----"
 
@@ -19,7 +20,7 @@ _DASHES = b"-----"
 def added(old: bytes, new: bytes, near: int = NEAR) -> list[tuple[int, int]]:
     """Parts of `new`, from where to where. Every run of its bytes that is no longer than `near` stands within one of
     them, or in `old`; the same goes for longer runs, up to FAR, that have five dashes in them."""
-    if len(old) > _LARGEST or len(new) > _LARGEST:
+    if len(old) > COMPARED or len(new) > COMPARED:
         return [(0, len(new))]
     parts: list[tuple[int, int]] = []
     done = 0

@@ -1,7 +1,7 @@
 """What is no news to an upstream: values that its history holds. And what always counts: the gate's own credentials.
 
-Only what the mirror's refs reach is the upstream's: they move when the upstream was fetched from, or has taken a push. What
-a push brings is in the object database too while it is looked at, and is reached by none of them.
+Only what the mirror's refs reach is the upstream's: they move when the upstream was fetched from, or has taken a push.
+What a push brings is in the object database too while it is looked at, and is reached by none of them.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def needle(secret: str, match: str) -> bytes:
 
 
 def own_credentials(etc: Path = ETC) -> list[str]:
-    """The tokens that the gate holds, of all its remotes, and the lines of its keys: but for the first of each, which is
-    the same for all keys of a kind."""
+    """The tokens that the gate holds, of all its remotes, and the lines of its keys: but for the first of each, which
+    is the same for all keys of a kind."""
     tokens = [file.read_text().strip() for file in sorted(etc.glob("*.token"))]
     lines = [line.strip() for file in sorted(etc.glob("*.key")) for line in file.read_text().splitlines()[2:]]
     return [*filter(None, tokens), *(line for line in lines if len(line) >= _KEY_LINE)]
@@ -85,9 +85,9 @@ class Views:
         self._last: tuple[str, list[bytes]] = ("", [])
 
     def had_before(self, one: Object, found: Finding) -> bool:
-        """Whether what was found stands in the base of this object: as it is, unpacked, or, where gitleaks had to decode
-        it, in the same lines."""
-        if one.base is None:
+        """Whether what was found stands in the base of this object, if the upstream has that: as it is, unpacked, or,
+        where gitleaks had to decode it, in the same lines."""
+        if one.base is None or one.base.commit:
             return False
         if self._last[0] != one.base.name:
             self._last = (one.base.name, self._of(one.base))

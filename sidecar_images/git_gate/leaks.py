@@ -20,7 +20,7 @@ from typing import Any
 import addons
 from addons.dlp_names import is_credential
 
-from .known import OWN_RULE, own_rule
+from .known import own_rule
 from .plain import PREFIX, SEAL, line_of, pieces
 from .remotes import ETC, Remote
 from .work import ScanError, TooMuch, Work
@@ -145,9 +145,9 @@ class Gitleaks:
             if found["RuleID"] == _RULE:
                 seen.add(name)
             elif not (self._weak and found["RuleID"] == _WEAK and not _named(found["Match"], found["Secret"])):
-                lines = [line_of(int(found[key]), file.before) for key in ("StartLine", "EndLine")]
+                first, last = (line_of(int(found[key]), file.before) for key in ("StartLine", "EndLine"))
                 about = (str(found[key]) for key in ("RuleID", "Secret", "Match"))
-                self._ready.append(Finding(file.text, *lines, *about))
+                self._ready.append(Finding(file.text, first, last, *about))
                 self._kept += _FILE // 8 + len(found["Secret"]) + len(found["Match"])
                 if self._kept > _FOUND:
                     raise TooMuch("too much in this push looks like a secret to be compared; push it in parts")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import IO
 
+from .added import COMPARED
 from .remotes import Remote
 from .work import OBJECTS, ScanError, TooMuch, Work, unpacked_mb
 
@@ -17,8 +18,8 @@ KNOWN = ("--not", "--glob=refs/*")
 
 @dataclass(frozen=True)
 class Object:
-    """path: where it was first seen; empty for commits, tags and root trees. commit: the first one that has it. base:
-    what that commit's first parent has in its place, if it is no larger than what may be read."""
+    """path: where it was first seen; empty for commits, tags and root trees. commit: the first new one that has it;
+    empty where it is the upstream's. base: what that commit's first parent has in its place, if it may be read."""
 
     name: str
     kind: str
@@ -81,7 +82,7 @@ def _in_order(work: Work, remote: Remote, tips: list[str], new: dict[str, Object
 
 
 def _first_seen(work: Work, tips: list[str], new: Mapping[str, Object]) -> Iterator[tuple[str, str, str, str]]:
-    """(commit, object, what its first parent has there, path) for each new object in a tree, parents before children."""
+    """(commit, object, what its first parent has there, path) for each new object in a tree, parents first."""
     argv = ["git", "log", "--topo-order", "--reverse", "--raw", "-z", "-r", "-t", "--root", "--no-abbrev"]
     argv += ["--no-renames", "--diff-merges=first-parent", "--no-mailmap", "--no-show-signature", "--format=%H %T"]
     seen: set[str] = set()
@@ -135,12 +136,11 @@ def _listed(work: Work, tips: list[str]) -> dict[str, str]:
 
 
 def versions(work: Work, objects: Iterable[Object]) -> Iterator[tuple[Object, bytes, bytes | None]]:
-    """Each object with its content and, if it has a base, the content of that. Raises ScanError, TooMuch."""
-    wanted = list(objects)
-    both = [each for one in wanted for each in ([one.base, one] if one.base else [one])]
-    read = contents(work, both)
-    for one in wanted:
-        old = next(read)[1] if one.base else None
+    """Each object with its content and, if it has a base to compare it with, the content of that. Raises ScanError."""
+    wanted = [(one, one.base if one.base and max(one.size, one.base.size) <= COMPARED else None) for one in objects]
+    read = contents(work, (each for one, base in wanted for each in (base, one) if each))
+    for one, base in wanted:
+        old = next(read)[1] if base else None
         yield one, next(read)[1], old
 
 

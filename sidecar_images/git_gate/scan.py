@@ -61,8 +61,8 @@ class _Text:
 def look(
     remote: Remote, new: Iterable[str], refs: Iterable[str], options: Iterable[str] = (), work: Work | None = None
 ) -> Looked:
-    """Look at everything that `new` brings: each object that the mirror does not have, and in a version of a file what its
-    old version does not have. Raises ScanError."""
+    """Look at everything that `new` brings: each object that the mirror does not have, and in a version of a file what
+    its old version does not have. Raises ScanError."""
     work, told, own = work or Work(), Looked(), own_credentials()
     bounds = Bounds(unpacked_mb(remote) << 20, check=work.left)
     texts: list[_Text] = []
@@ -116,7 +116,7 @@ def look(
 
 
 def _news(work: Work, own: Sequence[str], texts: Sequence[_Text], findings: Iterable[Finding]) -> list[Secret]:
-    """Each finding once, at the first commit that brings it; but for those that are no news to the upstream."""
+    """Each finding once, at the first commit that brings it, and each line once; but for what is no news upstream."""
     first: dict[tuple[str, str, bytes], Finding] = {}
     for one in findings:
         first.setdefault((texts[one.text].place, one.rule, needle(one.secret, one.match)), one)
@@ -128,12 +128,13 @@ def _news(work: Work, own: Sequence[str], texts: Sequence[_Text], findings: Iter
         if key in always or about is None or not views.had_before(about, one):
             asked[key] = one
     had = upstream_has(work, {key[2] for key in asked if key not in always})
-    told = []
+    told: dict[tuple[str, int, str], Secret] = {}
     for key, one in asked.items():
         if key in always or key[2] not in had:
             about = texts[one.text].object_at(one.line)
-            told.append(Secret(key[0], one.line, one.rule, about.commit if about else ""))
-    return told
+            commit = about.commit if about else ""
+            told.setdefault((key[0], one.line, commit), Secret(key[0], one.line, one.rule, commit))
+    return list(told.values())
 
 
 def _place(one: Object) -> str:
