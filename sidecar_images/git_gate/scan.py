@@ -118,7 +118,7 @@ def look(
 def _news(work: Work, own: Sequence[str], texts: Sequence[_Text], findings: Iterable[Finding]) -> list[Secret]:
     """Each finding once, at the first commit that brings it, and each line once; but for what is no news upstream."""
     first: dict[tuple[str, str, bytes], Finding] = {}
-    for one in findings:
+    for one in sorted(findings, key=lambda one: (one.text, one.line)):  # gitleaks has no order, texts come by commit
         first.setdefault((texts[one.text].place, one.rule, needle(one.secret, one.match)), one)
     always = {key for key, one in first.items() if any(credential in one.match for credential in own)}
     views = Views(work)

@@ -158,6 +158,17 @@ def test_rules_of_the_owner_see_as_much_as_of_a_whole_file(
         assert near <= part.index(b"new\n") <= near + len(LINES[0])
 
 
+@pytest.mark.parametrize("chunk", [1, 7, 64, 4096])
+def test_the_search_reads_objects_in_chunks_and_every_kind_of_them(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr(known, "_CHUNK", chunk)
+    upstream(repository, {"a.py": file(LEAK), "a-name-that-is-looked-for": b""}, f"a message with {OTHER}")
+    repository.git("tag", "-a", "v1", "-m", "the-words-of-a-tag-upstream")
+    there = {LEAK.encode(), OTHER.encode(), b"a-name-that-is-looked-for", b"the-words-of-a-tag-upstream", b"line 7 of"}
+    assert known.upstream_has(work.Work(), [*there, b"not there"]) == there
+
+
 def test_a_search_that_takes_too_long_knows_nothing(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     upstream(repository, {"a.py": LEAK.encode()})
     tip = repository.commit({"b.py": f"{LEAK}\n".encode()})
