@@ -205,7 +205,7 @@ def test_what_the_upstream_has_is_no_news(bottle: world.BottleUnderTest, forge: 
     for _ in range(2):  # what was refused once is not known by that
         said = push(bottle, url, f"{add}; git commit -qam later")
         commit = next(word for word in said.split() if len(word) == 40)
-        assert said.count("secret: ") == 1, said
+        assert said.count("remote: secret: ") == 1, said
         assert f"secret: config, line 102, commit {commit[:12]}: REDACTED (rule github-pat)" in said
         assert said.endswith("REFUSED"), said
     said = push(bottle, URLS["ssh"], f"echo 'key = \"{old}\"' > config; git add -A; git commit -qm x")
