@@ -7,6 +7,7 @@ What a push brings is in the object database too while it is looked at, and is r
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 import time
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from .objects import Object
 from .plain import readable
-from .remotes import ETC
+from .remotes import ETC, Remote
 from .unpack import Bounds, CannotUnpack, unpacked
 from .work import TooMuch, Work
 
@@ -47,6 +48,12 @@ def own_rule(own: Iterable[str]) -> str:
     """A rule of gitleaks that finds them, also where they are encoded."""
     given = [re.escape(text).replace("'", "\\x27") for text in own]
     return f"[[rules]]\nid = \"{OWN_RULE}\"\nregex = '''{'|'.join(given)}'''\n" if given else ""
+
+
+def digest_of(remote: Remote, found: bytes) -> str:
+    """How an owner names a value that is no secret for this upstream. It is in a manifest and in messages: slow, so
+    that no short value is guessed from it, and of no use for another upstream."""
+    return hashlib.scrypt(found, salt=remote.upstream.encode(), n=1 << 14, r=8, p=1, dklen=16).hex()
 
 
 def upstream_has(work: Work, needles: Iterable[bytes]) -> set[bytes]:

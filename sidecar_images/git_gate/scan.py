@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from .added import FAR, NEAR, added
-from .known import OWN_RULE, Views, needle, own_credentials, upstream_has
+from .known import OWN_RULE, Views, digest_of, needle, own_credentials, upstream_has
 from .leaks import Finding, Gitleaks
 from .objects import KNOWN, Object, new_objects, too_large, versions
 from .plain import readable
@@ -17,6 +18,7 @@ from .work import ScanError, TooMuch, Work, unpacked_mb
 
 __all__ = ["KNOWN", "Looked", "ScanError", "Secret", "TooMuch", "look", "tree_names"]
 
+_DIGESTS = 100  # values that an owner can exempt in one push
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
@@ -28,6 +30,7 @@ class Secret:
     line: int
     rule: str
     commit: str = ""
+    digests: tuple[str, ...] = ()  # by which the owner may say that it is none; the gate's own credentials have none
 
     def __str__(self) -> str:
         where = f", commit {self.commit[:12]}" if self.commit else ""
@@ -111,11 +114,13 @@ def look(
         add(_Text("the name of a ref"), "\n".join(refs).encode())
         add(_Text("a push option"), "\n".join(options).encode())
         found += gitleaks.findings()
-    told.secrets = _news(work, own, texts, found)
+    told.secrets = _news(work, remote, own, texts, found)
     return told
 
 
-def _news(work: Work, own: Sequence[str], texts: Sequence[_Text], findings: Iterable[Finding]) -> list[Secret]:
+def _news(
+    work: Work, remote: Remote, own: Sequence[str], texts: Sequence[_Text], findings: Iterable[Finding]
+) -> list[Secret]:
     """Each finding once, at the first commit that brings it, and each line once; but for what is no news upstream."""
     first: dict[tuple[str, str, bytes], Finding] = {}
     for one in sorted(findings, key=lambda one: (one.text, one.line)):  # gitleaks has no order, texts come by commit
@@ -128,12 +133,19 @@ def _news(work: Work, own: Sequence[str], texts: Sequence[_Text], findings: Iter
         if key in always or about is None or not views.had_before(about, one):
             asked[key] = one
     had = upstream_has(work, {key[2] for key in asked if key not in always})
+    news = {key: one for key, one in asked.items() if key in always or key[2] not in had}
+    # The first ones, for a digest takes its time; what has none is told, and is no exception.
+    values = dict.fromkeys(key[2] for key in news if key not in always)
+    digests = {value: digest_of(remote, value) for value in islice(values, _DIGESTS)}
     told: dict[tuple[str, int, str], Secret] = {}
-    for key, one in asked.items():
-        if key in always or key[2] not in had:
-            about = texts[one.text].object_at(one.line)
-            commit = about.commit if about else ""
-            told.setdefault((key[0], one.line, commit), Secret(key[0], one.line, one.rule, commit))
+    for key, one in news.items():
+        digest = "" if key in always else digests.get(key[2], "")
+        if digest in remote.known_findings:
+            continue
+        about = texts[one.text].object_at(one.line)
+        commit = about.commit if about else ""
+        secret = told.setdefault((key[0], one.line, commit), Secret(key[0], one.line, one.rule, commit))
+        told[key[0], one.line, commit] = replace(secret, digests=(*secret.digests, *filter(None, (digest,))))
     return list(told.values())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from gate_repository import LEAK, SSH, Repository, repository
 
 from sidecar_images.git_gate import known, leaks, scan, work
 from sidecar_images.git_gate.added import FAR, NEAR, added
+from sidecar_images.git_gate.advice import how_to_remove
 from sidecar_images.git_gate.remotes import Remote
 
 __all__ = ["repository"]
@@ -216,6 +218,22 @@ def test_a_digest_of_go_sum_is_no_secret_and_a_key_of_that_shape_is() -> None:
     assert leaks._named('api_key := "float32-slice"', "float32-slice")
     for match, counts in ((f"oauth2 v0.21.0 {digest}", False), (f"api_key = {digest[3:]}", True)):
         assert leaks._named(match, digest[3:]) is counts
+
+
+def test_the_owner_exempts_exactly_a_value_for_one_upstream(repository: Repository, tmp_path: Path) -> None:
+    tip = repository.commit({"a.py": f"key = {LEAK}\nurl = postgres://a:postgres@db.example.com\n".encode()})
+    secrets = scan.look(SSH, [tip], []).secrets
+    (first,), (second,) = (secret.digests for secret in secrets)
+    assert "ask the owner" in " ".join(told := how_to_remove(work.Work(), secrets, [tip]))
+    assert told[-2:] == [f"- {first}  # a.py, line 1", f"- {second}  # a.py, line 2"]
+    assert LEAK not in repr(told)
+    both = replace(SSH, known_findings=(first, second))
+    assert len(scan.look(replace(SSH, known_findings=(second,)), [tip], []).secrets) == 1
+    assert scan.look(both, [tip], []).secrets == []
+    assert len(scan.look(replace(both, upstream="ssh://git@git.example.com/b/p.git"), [tip], []).secrets) == 2
+    assert scan.look(both, [repository.commit({"b.py": OTHER.encode()})], []).secrets
+    (tmp_path / "etc/p.token").write_text(LEAK)
+    assert [secret.digests for secret in scan.look(both, [tip], []).secrets] == [()]
 
 
 @pytest.mark.parametrize("near", [20, 200, NEAR])
