@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from .plain import OVERLAP
 
-# Bytes around what is new. The rules of gitleaks 8.30 match runs that are shorter than this, but for private keys,
-# which begin and end with five dashes; around these, and where the owner has rules of its own, it is as much as pieces
-# overlap.
-NEAR, FAR = 800, OVERLAP
+# Bytes and lines around what is new. What gitleaks' rules and the project's match over more than one line is shorter,
+# or (commands of curl) in fewer lines, but for private keys, which begin and end with five dashes; around these, and
+# where the owner has rules of its own, it is as much as pieces overlap.
+NEAR, LINES, FAR = 1_000, 6, OVERLAP
 COMPARED = 1 << 20  # bytes of a version that is compared; the lines of a larger one would fill the memory
 _ALIKE = 4  # lines in a row that are looked up in the old version
 _DASHES = b"-----"
@@ -19,7 +19,7 @@ _DASHES = b"-----"
 
 def added(old: bytes, new: bytes, near: int = NEAR) -> list[tuple[int, int]]:
     """Parts of `new`, from where to where. Every run of its bytes that is no longer than `near` stands within one of
-    them, or in `old`; the same goes for longer runs, up to FAR, that have five dashes in them."""
+    them, or in `old`; the same goes for longer runs, up to FAR, that have five dashes or fewer than LINES line ends."""
     if len(old) > COMPARED or len(new) > COMPARED:
         return [(0, len(new))]
     parts: list[tuple[int, int]] = []
@@ -28,7 +28,8 @@ def added(old: bytes, new: bytes, near: int = NEAR) -> list[tuple[int, int]]:
     for start, end in [*copies, (len(new), len(new))]:
         if start > done or 0 < start < len(new):
             wide = FAR if _DASHES in new[max(done - FAR, 0) : start + FAR] else near
-            first, last = _line_start(new, max(done - wide, 0)), _line_end(new, min(start + wide, len(new)))
+            first = _line_start(new, min(max(done - wide, 0), _lines_before(new, done)))
+            last = _line_end(new, max(min(start + wide, len(new)), _lines_after(new, start)))
             if parts and first <= parts[-1][1]:
                 parts[-1] = (parts[-1][0], max(last, parts[-1][1]))
             else:
@@ -60,6 +61,21 @@ def _copies(old: bytes, new: bytes) -> list[tuple[int, int]]:
         found.append((begun, place))
         last = source + 1
     return found
+
+
+def _lines_before(text: bytes, at: int) -> int:
+    """Where so many lines before begin, if that is not far."""
+    floor = max(at - FAR, 0)
+    for _ in range(LINES):
+        at = max(text.rfind(b"\n", floor, at), floor)
+    return at
+
+
+def _lines_after(text: bytes, at: int) -> int:
+    ceiling = min(at + FAR, len(text))
+    for _ in range(LINES):
+        at = text.find(b"\n", at, ceiling) + 1 or ceiling
+    return at
 
 
 def _line_start(text: bytes, at: int) -> int:

@@ -190,7 +190,7 @@ MUTATIONS = (
         ("sidecar_images/git_gate/known.py", r"secret if len\(secret\) >= _LONG else match", "secret"),
     ), tests=("tests/unit/test_git_gate_news.py",)),
     Mutation("git-gate", "nothing around what is new is looked at", (
-        ("sidecar_images/git_gate/added.py", r"NEAR, FAR = 800, OVERLAP", "NEAR, FAR = 1, 1"),
+        ("sidecar_images/git_gate/added.py", r"NEAR, LINES, FAR = 1_000, 6, OVERLAP", "NEAR, LINES, FAR = 1, 0, 1"),
     ), tests=("tests/unit/test_git_gate_news.py",)),
     Mutation("git-gate", "nothing is served where the disk is full", (
         ("sidecar_images/git_gate/mirror_state.py", r"    except OSError:\n", "    except ZeroDivisionError:\n"),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+import re
+import re._parser as re_parser  # type: ignore[import-not-found]
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +13,15 @@ import pytest
 from gate_repository import LEAK, SSH, Repository, repository
 
 from sidecar_images.git_gate import known, leaks, scan, work
-from sidecar_images.git_gate.added import FAR, NEAR, added
+from sidecar_images.git_gate.added import FAR, LINES, NEAR, added
 from sidecar_images.git_gate.advice import how_to_remove
 from sidecar_images.git_gate.remotes import Remote
 
 __all__ = ["repository"]
 
+ADDONS = Path(leaks.addons.__file__).parent
 OTHER = "ghp_" + "Z9y8X7w6V5u4T3s2R1q0P9o8N7m6L5k4J3h2"
-LINES = [f"line {number} of a file that is somewhat longer than what stands around a change\n" for number in range(200)]
+ROWS = [f"line {number} of a file that is somewhat longer than what stands around a change\n" for number in range(200)]
 PEM = [
     "-----BEGIN RSA PRIVATE KEY-----\n",
     *(f"{n:03}{'Ab3+' * 15}\n" for n in range(70)),
@@ -26,7 +30,7 @@ PEM = [
 
 
 def file(*lines: str, at: int = 100) -> bytes:
-    return "".join([*LINES[:at], *lines, *LINES[at:]]).encode()
+    return "".join([*ROWS[:at], *lines, *ROWS[at:]]).encode()
 
 
 def upstream(repository: Repository, files: dict[str, bytes], message: str = "upstream's") -> None:
@@ -157,7 +161,7 @@ def test_rules_of_the_owner_see_as_much_as_of_a_whole_file(
         seen.clear()
         told(repository, tip, remote)
         (part,) = (one for one in seen if b"new\n" in one)
-        assert near <= part.index(b"new\n") <= near + len(LINES[0])
+        assert near <= part.index(b"new\n") <= near + 2 * len(ROWS[0])
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 64, 4096])
@@ -252,13 +256,44 @@ def test_every_run_of_a_new_version_is_old_or_in_a_part(near: int) -> None:
         for at in range(0, len(new), 5):
             run = new[at : at + near]
             assert run in old or any(start <= at and at + len(run) <= end for start, end in parts)
+            lines = b"".join(new[at : at + FAR].splitlines(keepends=True)[: LINES - 1])
             far = new[at : at + FAR // 4]
-            assert (
-                b"-----" not in far or far in old or any(start <= at and at + len(far) <= end for start, end in parts)
-            )
+            for run in (lines, far if b"-----" in far else b""):
+                assert run in old or any(start <= at and at + len(run) <= end for start, end in parts)
 
 
 def test_a_small_change_of_a_large_file_is_a_small_part() -> None:
     old = "".join(f"{number} and more of it\n" for number in range(20_000)).encode()
     new = old.replace(b"\n777 and", b"\n777 or").replace(b"\n9999 and more", b"\n9999 and less\nand more")
     assert sum(end - start for start, end in added(old, new)) < 5 * NEAR
+
+
+# A rule that may match over line ends, and longer than NEAR: what bounds it instead.
+BOUNDED_OTHERWISE = {
+    "private-key": "five dashes", "private-key-begun": "five dashes", "curl-auth-header": "LINES", "curl-auth-user": "LINES",
+    # One value, in which no line end may stand, with little before it: it is a line.
+    "facebook-page-access-token": "", "flyio-access-token": "", "generic-api-key": "", "jwt": "", "jwt-base64": "",
+    "connection-string": "", "kubeconfig-credential": "", "yandex-access-token": "",
+    # The value is long, what stands before it is not.
+    "docker-config-auth": "", "kubernetes-secret-yaml": "", "netrc-password": "",
+    # `\\s*` at one place, as long as somebody likes.
+    "freemius-secret-key": "", "nuget-config-password": "",
+}  # fmt: skip
+
+
+def test_no_rule_matches_over_more_lines_than_are_looked_at() -> None:
+    """By the rules' own expressions, as Python's parser of them gives their width."""
+    found = set()
+    for name in ("gitleaks/gitleaks.toml", "own_rules.toml"):
+        for rule in tomllib.loads((ADDONS / name).read_text())["rules"]:
+            text = (
+                re.sub(r"(?<=.)\(\?i\)", "", rule.get("regex", ""))
+                .replace("[[:alnum:]]", "[a-z]")
+                .replace(r"\z", r"\Z")
+            )
+            parsed = re_parser.parse(text)
+            if parsed.getwidth()[1] > NEAR and any(
+                part in text for part in (r"\s", r"\S", r"\n", "[^", "(?s", r"\W", r"\D")
+            ):
+                found.add(rule["id"])
+    assert found <= set(BOUNDED_OTHERWISE), found - set(BOUNDED_OTHERWISE)
