@@ -176,6 +176,22 @@ MUTATIONS = (
     Mutation("supervise", "calls wait without a limit", (
         ("sidecar_images/supervise/waiting.py", r"if self\.open >= CALLS:", "if False:"),
     ), tests=("tests/unit/test_waiting.py",)),
+    Mutation("git-gate", "what a refused push brought is known", (
+        ("sidecar_images/git_gate/known.py", r'"rev-list", "--objects", "--no-object-names", "--glob=refs/\*"',
+         '"cat-file", "--batch-all-objects", "--batch-check=%(objectname)"'),
+    ), tests=("tests/unit/test_git_gate_news.py",)),
+    Mutation("git-gate", "what this push brought is known", (
+        ("sidecar_images/git_gate/known.py", r" or one\.base\.commit:", ":"),
+    ), tests=("tests/unit/test_git_gate_news.py",)),
+    Mutation("git-gate", "a credential of the bottle may be known", (
+        ("sidecar_images/git_gate/scan.py", r"always = \{.*\}", "always: set[tuple[str, str, bytes]] = set()"),
+    ), tests=("tests/unit/test_git_gate_news.py",)),
+    Mutation("git-gate", "a short value is known by itself", (
+        ("sidecar_images/git_gate/known.py", r"secret if len\(secret\) >= _LONG else match", "secret"),
+    ), tests=("tests/unit/test_git_gate_news.py",)),
+    Mutation("git-gate", "nothing around what is new is looked at", (
+        ("sidecar_images/git_gate/added.py", r"NEAR, LINES, FAR = 1_000, 6, OVERLAP", "NEAR, LINES, FAR = 1, 0, 1"),
+    ), tests=("tests/unit/test_git_gate_news.py",)),
     Mutation("git-gate", "nothing is served where the disk is full", (
         ("sidecar_images/git_gate/mirror_state.py", r"    except OSError:\n", "    except ZeroDivisionError:\n"),
     ), tests=("tests/unit/test_git_gate_full.py",)),
