@@ -264,4 +264,24 @@ MUTATIONS = (
         ("components/container.py", r'capabilities=docker\.ContainerCapabilitiesArgs\(drops=\["ALL"\]\)', 'capabilities=docker.ContainerCapabilitiesArgs(adds=["CAP_SYS_ADMIN", "CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_MKNOD"])'),
         ("components/container.py", r'security_opts=\["no-new-privileges:true"\]', 'security_opts=["seccomp=unconfined"]'),
     )),
+    Mutation("on-match", "a masked body leaves without a second look", (
+        ("addons/dlp_redact.py", r"not found or dlp\.look_at_body\(data, content_type, \"\"\):", "not found:"),
+        ("addons/pipelock_bodies.py", r"if await _inspect\(dlp, recent, made\.body, kind, \"\", decision\) is not None:", "if False:"),
+    ), tests=("tests/unit/test_dlp_redact.py", "tests/unit/test_on_match.py")),
+    Mutation("on-match", "a body that its sender has signed is masked", (
+        ("addons/pipelock_bodies.py", r"if is_bound\(", "if not is_bound("),
+    ), tests=("tests/unit/test_on_match.py",)),
+    Mutation("on-match", "a request that waits goes without an answer", (
+        ("addons/pipelock_once.py", r"                if self\._once\.take\(digest\):", "                if True:"),
+    ), tests=("tests/unit/test_on_match.py",)),
+    Mutation("on-match", "the laxest word for a host counts", (
+        ("addons/pipelock_core.py", r"return min\(told, key=REACTIONS\.index", "return max(told, key=REACTIONS.index"),
+    ), tests=("tests/unit/test_on_match.py",)),
+    Mutation("inbound", "what an answer says of itself is believed", (
+        ("addons/pipelock_inbound.py", r"response\.headers\.pop\(HEADER, None\)", "None"),
+    ), tests=("tests/unit/test_inbound.py",)),
+    Mutation("power-loss", "git's objects and SQLite's journal are not synced", (
+        ("sidecar_images/git_gate/gitconfig", r"\tfsync = committed,reference", "\t; nothing"),
+        ("sidecar_images/supervise/proposals.py", r"synchronous = extra", "synchronous = full"),
+    ), tests=("tests/integration/test_power_loss.py",)),
 )  # fmt: skip
