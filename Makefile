@@ -100,6 +100,7 @@ dlp: ## what the DLP engine finds and what it takes for a secret, by rule family
 dlp-traffic: ## what DLP makes of real programs' traffic: builds an image of them (some minutes), writes docs/dlp-traffic.md
 	@$(RUN) python3 bench/dlp_traffic.py --write $(if $(REGISTRIES),--registries $(REGISTRIES))
 
-docs: ## write what is generated from the manifest's model: its JSON Schema and docs/manifest.md
+docs: ## write what is generated: the manifest's JSON Schema, docs/manifest.md, docs/programs.md
 	@$(RUN) python3 -m components.manifest schema > stacks/manifest.schema.json
 	@$(RUN) python3 -m components.manifest docs > docs/manifest.md
+	@$(RUN) python3 -m components.manifest programs > docs/programs.md

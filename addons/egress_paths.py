@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
 from addons.refusal import Refusal
-from addons.targets import checked_path
+from addons.targets import path_readings
 
 
 class Routed(Protocol):
@@ -34,20 +34,25 @@ def by_path(routes: list[R], path: str) -> tuple[list[R], ...] | Refusal:
     host = routes[0].host
     if not any(route.paths for route in routes):
         return (routes,)
-    plain = checked_path(path)
-    if plain is None:
+    readings = path_readings(path)
+    if not readings:
         # It may be any path for some server, so only what the host allows everywhere can pass.
         if all(route.paths for route in routes):
             return unclear_path(host)
         prefixes = dict.fromkeys(prefix for route in routes for prefix in route.paths or ("",))
         return _distinct(most_specific(routes, prefix, fold) for prefix in prefixes for fold in (False, True))
-    found = most_specific(routes, plain)
-    if not found:
+    found = [most_specific(routes, plain) for plain in readings]
+    if not any(found):
         return Refusal("egress", "path_not_declared", f"This path of {host} is not among the declared ones.")
     # A longer prefix may allow less than a shorter one. So the path must come to the same for a server that merges
     # slashes (nginx, merge_slashes), cuts parameters off (Tomcat), or minds neither case nor last dots (IIS).
-    merged = re.sub("//+", "/", "/".join(segment.partition(";")[0].rstrip(". ") for segment in plain.split("/")))
-    return _distinct([found, most_specific(routes, merged, fold=True)])
+    # An encoded slash within or right after a prefix is not below it for who takes it for a letter: `/projects/1%2F2`
+    # is project 2 of the group 1, and not below project 1.
+    return _distinct([*found, *(most_specific(routes, _merged(plain), fold=True) for plain in readings)])
+
+
+def _merged(plain: str) -> str:
+    return re.sub("//+", "/", "/".join(segment.partition(";")[0].rstrip(". ") for segment in plain.split("/")))
 
 
 def _distinct(readings: Iterable[list[R]]) -> tuple[list[R], ...]:

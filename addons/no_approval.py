@@ -12,7 +12,7 @@ _INSTEAD = {
     "git_push": "push to the git-gate remote, git://git-gate/<name>.git",
     "port_not_allowed": "use https on port 443, or http on port 80",
     "tls_required": "use https",
-    "ambiguous_path": "write the path in the one form that every server reads alike: no encoded slash, no dot segment",
+    "ambiguous_path": "write the path as every server reads it: no dot segment, no encoded slash in its declared part",
     "ambiguous_request": "leave that header, parameter or field out; only the owner can name a header in allow_headers",
     "other_credential": "leave that parameter out; egress puts the owner's credential in",
     "host_mismatch": "send the same name in CONNECT, SNI and Host",

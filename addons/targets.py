@@ -6,6 +6,7 @@ import posixpath
 import re
 from urllib.parse import unquote
 
+_ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
 _NOT_IN_TARGET = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -48,6 +49,23 @@ def checked_path(path: str) -> str | None:
     if any(name and not name.strip(". ") for name in names):
         return None
     return plain
+
+
+def path_readings(path: str) -> tuple[str, ...]:
+    """Each way in which servers read a path; none where it cannot be told.
+
+    As checked_path, but for encoded slashes. They are slashes to some servers and letters of a name to others: there
+    is a reading for each. npm asks for `/@scope%2Fname`, GitLab's clients for `/projects/group%2Fproject`. What comes
+    of decoding is looked at as if it had been written so: dot segments and a second layer (`%252F`) stay refused.
+    """
+    plain = checked_path(path)
+    if plain is not None:
+        return (plain,)
+    raw = path.partition("?")[0]
+    decoded = checked_path(_ENCODED_SLASH.sub("/", raw))
+    if decoded is None or check_target(path) is not None:
+        return ()
+    return decoded, unquote(_ENCODED_SLASH.sub("%252F", raw))
 
 
 def is_git_push_request(path: str) -> bool:

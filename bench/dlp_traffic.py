@@ -71,10 +71,20 @@ class Row:
         return f"| {self.name} | {'yes' if self.ok else 'no'} | {self.requests} | {told} |"
 
 
+def there() -> str | None:
+    """The image of the programs and their servers, where it is there."""
+    made = tag()
+    return made if world.docker("image", "inspect", "--format", "{{.Id}}", made, check=False).strip() else None
+
+
+def tag() -> str:
+    return f"claude-bottle/bench-programs:{digest(FOLDER / 'Dockerfile', FOLDER, exact_modes=False)[:16]}"
+
+
 def image() -> str:
     """The image of the programs and their servers; built where it is not there."""
-    made = f"claude-bottle/bench-programs:{digest(FOLDER / 'Dockerfile', FOLDER, exact_modes=False)[:16]}"
-    if not world.docker("image", "inspect", "--format", "{{.Id}}", made, check=False).strip():
+    made = tag()
+    if there() is None:
         print("building the image of the programs, some minutes", file=sys.stderr)
         args = {"BASE": images.tag("agent"), "EXTRA_ROOTS": images.build_args().get("EXTRA_ROOTS", "")}
         options = [word for item in args.items() for word in ("--build-arg", "=".join(item))]

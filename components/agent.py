@@ -9,6 +9,7 @@ import pulumi
 import pulumi_command as command
 import pulumi_docker as docker
 
+from components.agent_env import program_env
 from components.agent_files import WORKSPACE
 from components.container import ContainerArgs, hardened_container, megabytes
 from components.copies import WorkspaceCopy
@@ -24,7 +25,8 @@ from components.volume import named_volume
 HOME = "/home/node"
 CA_NAME = "claude-bottle-mitm-ca.crt"
 CA_FILE = f"/usr/local/share/ca-certificates/{CA_NAME}"
-CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+# MB of /dev/shm, which browsers keep pages in: with Docker's 64 they crash. What is used counts as the agent's memory.
+SHARED_MEMORY = 1024
 PLACEHOLDER = "placeholder-the-real-one-is-put-in-by-egress"
 
 
@@ -33,13 +35,8 @@ def agent_env(proxy: str, literal: Mapping[str, str], *, claude: bool, supervise
 
     supervise: show its tools to the model at once.
     """
-    url, local = f"http://{proxy}", "localhost,127.0.0.1,::1,git-gate,supervise"
     env = {
-        **{key: url for name in ("HTTP_PROXY", "HTTPS_PROXY") for key in (name, name.lower())},
-        **dict.fromkeys(("NO_PROXY", "no_proxy"), local),
-        # Programs differ in where they look for roots; all of these name the bundle that the agent's CA is put in.
-        **dict.fromkeys(("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), CA_BUNDLE),
-        **dict.fromkeys(("CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT"), CA_BUNDLE),
+        **program_env(proxy),
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "DISABLE_AUTOUPDATER": "1",
     }
@@ -108,6 +105,7 @@ class Agent(pulumi.ComponentResource):
                     *workspace_mounts(args.workspace),
                 ],
                 dns=[args.dns],
+                shm=SHARED_MEMORY,
             ),
             pulumi.ResourceOptions(parent=self, depends_on=ready),
         )

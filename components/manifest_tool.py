@@ -1,4 +1,4 @@
-"""The command line of the manifest: `python -m components.manifest schema|docs|convert`."""
+"""The command line of the manifest: `python -m components.manifest schema|docs|programs|convert`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from components.agent_env import programs_page
 from components.errors import BottleError
 from components.legacy_convert import convert
 from components.manifest import Manifest
@@ -51,6 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("schema", help="print the JSON Schema of a stack file")
     commands.add_parser("docs", help="print docs/manifest.md")
+    commands.add_parser("programs", help="print docs/programs.md")
     old = commands.add_parser("convert", help="turn a JSON file of the original tool into stack files")
     old.add_argument("file", type=Path, help='a JSON object with "bottles" and "agents"')
     old.add_argument("--out", type=Path, default=Path("stacks"), help="where to write (default: stacks)")
@@ -60,6 +62,8 @@ def main(argv: list[str] | None = None) -> int:
             print(json.dumps(stack_file_schema(), indent=2))
         elif args.command == "docs":
             print(manifest_page(), end="")
+        elif args.command == "programs":
+            print(programs_page(), end="")
         else:
             _convert(args.file, args.out)
     except BottleError as error:

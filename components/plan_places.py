@@ -25,7 +25,7 @@ OTHER_METHOD = "any other method"
 DISGUISES = frozenset(["PUT", "PATCH", "DELETE"])  # as addons/egress_checks.py: who has them all may name one in a form
 _OVER = 0.0
 _NAME = "zz9"  # for a host below a wildcard, and a path that no rule names
-UNCLEAR = f"/{_NAME}%2F{_NAME}"  # a path that servers may read as any
+UNCLEAR = f"/{_NAME}%5C{_NAME}"  # a path that servers may read as any
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,20 @@ import pulumi_command as command
 import pulumi_docker as docker
 
 from components.agent import CA_FILE, CA_NAME
+from components.agent_env import CA_BUNDLE, JAVA_STORE
 from components.container_command import container_command
 from components.copies import Copies
 
 
-def _in_agent(user: str, script: str, otherwise: str) -> str:
+def _in_agent(user: str, script: str, otherwise: str, *, fails: bool = True) -> str:
     """A shell command that runs a script in the agent. Its words do not reach the owner's terminal, and it ends.
+
+    fails: without it, the bottle is up all the same.
 
     The agent may have put a pipe in a file's place, and root there another program in any program's.
     """
     run = f"timeout 90 docker exec -i -u {user} \"$CONTAINER\" timeout -k 1 60 sh -eu -c '{script}' >/dev/null 2>&1"
-    return f'{run} || {{ echo "{otherwise}" >&2; exit 1; }}'
+    return f'{run} || {{ echo "{otherwise}" >&2; {"exit 1" if fails else ":"}; }}'
 
 
 # A second run with the same certificate changes nothing.
@@ -34,9 +37,43 @@ _INSTALL_CA = _in_agent(
     printf "%s\\n" "$new" > {CA_FILE}
     update-ca-certificates --fresh
   fi
-  grep -qF "$(printf "%s" "$new" | sed -n 2p)" /etc/ssl/certs/ca-certificates.crt
+  grep -qF "$(printf "%s" "$new" | sed -n 2p)" {CA_BUNDLE}
 """,
     "the CA could not be installed in $CONTAINER; is update-ca-certificates there?",
+)
+# Programs that read no bundle. Neither fails the bottle: most have no such program, and some no openssl.
+# Java: a store without a password, which every JDK reads; Debian's own is made by update-ca-certificates, and left.
+# Chromium: a managed policy (CACertificates: each a certificate in base64). Browsers of other makes read the database.
+_TRUST_ELSEWHERE = _in_agent(
+    "0",
+    f"""
+  umask 022
+  if [ ! -e /etc/ca-certificates/update.d/jks-keystore ]; then
+    mkdir -p {JAVA_STORE.rpartition("/")[0]}
+    openssl pkcs12 -export -nokeys -in {CA_BUNDLE} -out {JAVA_STORE}.new -jdktrust anyExtendedKeyUsage \\
+      -certpbe NONE -keypbe NONE -nomac -passout pass: && chmod 644 {JAVA_STORE}.new \\
+      && mv {JAVA_STORE}.new {JAVA_STORE} || rm -f {JAVA_STORE}.new
+  fi
+  der=$(grep -v CERTIFICATE {CA_FILE} | tr -d "\\n")
+  for folder in /etc/chromium /etc/opt/chrome /etc/opt/chrome_for_testing; do
+    mkdir -p $folder/policies/managed
+    printf "{{\\"CACertificates\\": [\\"%s\\"]}}\\n" "$der" > $folder/policies/managed/claude-bottle.json
+  done
+""",
+    "warning: Java or browsers in $CONTAINER may not trust the CA",
+    fails=False,
+)
+_TRUST_NSS = _in_agent(
+    "node",
+    f"""
+  command -v certutil >/dev/null || exit 0
+  cd /home/node; umask 077; db=sql:.pki/nssdb
+  [ -e .pki/nssdb/cert9.db ] || {{ mkdir -p .pki/nssdb; certutil -N -d $db --empty-password; }}
+  certutil -D -d $db -n {CA_NAME} || true
+  certutil -A -d $db -t C,, -n {CA_NAME} -i {CA_FILE}
+""",
+    "warning: the NSS database of node in $CONTAINER could not be written",
+    fails=False,
 )
 # Claude Code reads every file of this folder when a session starts, however it is started; CLAUDE.md is the agent's.
 _PUT_PROMPT = _in_agent(
@@ -100,7 +137,9 @@ class Provisioning(pulumi.ComponentResource):
         super().__init__("claude-bottle:provisioning:Provisioning", name, {}, opts)
         self._name, self._args, self.last = name, args, None
         said = f'\necho "installed {CA_NAME}, SHA-256 $FINGERPRINT"'
-        self._step("ca", _INSTALL_CA + said, args.ca, {"FINGERPRINT": args.sha256})
+        self._step(
+            "ca", f"{_INSTALL_CA}\n{_TRUST_ELSEWHERE}\n{_TRUST_NSS}{said}", args.ca, {"FINGERPRINT": args.sha256}
+        )
         self._step("prompt", _PUT_PROMPT, args.copies.prompt, {})
         skills = [{"name": skill.name, "source": skill.source, "digest": skill.digest} for skill in args.copies.skills]
         self._step(

@@ -58,6 +58,9 @@ MUTATIONS = (
     Mutation("egress-paths", "of a path's two readings one is enough", (
         ("addons/egress_core.py", r"if len\(routes\) < len\(verdicts\) or", "if not routes or"),
     ), tests=("tests/unit/test_egress_core.py", "-k", "two_ways or route_match")),
+    Mutation("egress-paths", "an encoded slash is taken for nothing but a slash", (
+        ("addons/targets.py", r"return decoded, unquote\([^\n]*", "return (decoded,)"),
+    ), tests=("tests/unit/test_egress_core.py", "-k", "encoded_slash")),
     Mutation("approval", "a yes leaves out what it shadows", (
         ("components/smallest_edit.py", r"kept = \[\] if in_place else .*", "kept = []"),
     ), tests=("tests/unit/test_approval.py", "tests/unit/test_smallest_edit.py", "-k", "takes_nothing_away or yes_writes or always")),

@@ -1,0 +1,181 @@
+"""Which program reads its proxy and its roots from where: the table that the agent's environment is made from. Pure.
+
+docs/programs.md is written from it (`make docs`), and tests/integration/test_programs.py runs what it says was tried.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+# Where Debian's ca-certificates-java keeps its own; made where no JDK of Debian's did (components/provisioning.py).
+JAVA_STORE = "/etc/ssl/certs/java/cacerts"
+_LOCAL = ("localhost", "127.0.0.1", "::1", "git-gate", "supervise")
+_JAVA_LOCAL = ("localhost", "127.*", "[::1]", "git-gate", "supervise")
+
+# Variable to value. {url}, {host}, {port}: of the proxy.
+VARIABLES: dict[str, str] = {
+    **dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), "{url}"),
+    **dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(_LOCAL)),
+    **dict.fromkeys(("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"), CA_BUNDLE),
+    **dict.fromkeys(("GIT_SSL_CAINFO", "PIP_CERT", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"), CA_BUNDLE),
+    **dict.fromkeys(("NIX_SSL_CERT_FILE", "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", "DENO_CERT"), CA_BUNDLE),
+    "NODE_USE_ENV_PROXY": "1",
+    "DENO_TLS_CA_STORE": "system",
+    "YARN_HTTP_PROXY": "{url}",
+    "YARN_HTTPS_PROXY": "{url}",
+    "JAVA_TOOL_OPTIONS": " ".join(
+        [
+            *(f"-D{scheme}.proxyHost={{host}} -D{scheme}.proxyPort={{port}}" for scheme in ("http", "https")),
+            f"-Dhttp.nonProxyHosts={'|'.join(_JAVA_LOCAL)}",  # of both schemes
+            f"-Djavax.net.ssl.trustStore={JAVA_STORE}",
+        ]
+    ),
+}
+_PROXY = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_LOWER = ("http_proxy", "https_proxy", "no_proxy")  # curl and what is made of it read HTTP_PROXY in small letters only
+
+
+@dataclass(frozen=True)
+class Program:
+    """reads: variables of VARIABLES. source: where its makers say so. tried: the version that was run; empty: none."""
+
+    name: str
+    reads: tuple[str, ...]
+    source: str
+    tried: str = ""
+    note: str = ""
+
+
+PROGRAMS = (
+    Program("curl", (*_LOWER, "CURL_CA_BUNDLE"), "https://curl.se/docs/manpage.html", "8.14"),
+    Program("git", (*_LOWER, "GIT_SSL_CAINFO"), "https://git-scm.com/docs/git-config", "2.47"),
+    Program(
+        "Python: requests",
+        (*_PROXY, "REQUESTS_CA_BUNDLE"),
+        "https://requests.readthedocs.io/en/latest/user/advanced/",
+        "2.x",
+    ),
+    Program(
+        "Python: urllib, httpx",
+        (*_PROXY, "SSL_CERT_FILE"),
+        "https://www.python-httpx.org/environment_variables/",
+        "3.13, 0.28",
+    ),
+    Program("pip", (*_PROXY, "PIP_CERT"), "https://pip.pypa.io/en/stable/topics/https-certificates/", "25.1"),
+    Program(
+        "uv", (*_PROXY, "SSL_CERT_FILE"), "https://docs.astral.sh/uv/concepts/authentication/certificates/", "0.13"
+    ),
+    Program(
+        "gRPC: Python, C++, Node",
+        (*_LOWER, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"),
+        "https://grpc.github.io/grpc/core/md_doc_environment_variables.html",
+        "grpcio 1.x",
+    ),
+    Program(
+        "aws, boto3",
+        (*_PROXY, "REQUESTS_CA_BUNDLE"),
+        "https://github.com/boto/botocore/blob/develop/botocore/endpoint.py",
+        "2.23",
+        "Not AWS_CA_BUNDLE, which it reads first: rclone fails where that is set.",
+    ),
+    Program(
+        "rclone, gh, Go", (*_PROXY, "SSL_CERT_FILE"), "https://pkg.go.dev/crypto/x509#SystemCertPool", "1.60, 2.46"
+    ),
+    Program(
+        "gcloud",
+        (*_PROXY, "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE"),
+        "https://docs.cloud.google.com/sdk/docs/proxy-settings",
+        note="Not CLOUDSDK_PROXY_*: they make it ignore NO_PROXY.",
+    ),
+    Program(
+        "Node.js",
+        (*_PROXY, "NODE_USE_ENV_PROXY", "NODE_EXTRA_CA_CERTS"),
+        "https://nodejs.org/api/cli.html#node_use_env_proxy1",
+        "20.19, roots alone",
+        "`fetch` and `http` use the proxy from 22.21 and 24.5 on; Debian 13 has 20, whose own use none.",
+    ),
+    Program("npm", (*_PROXY, "NODE_EXTRA_CA_CERTS"), "https://docs.npmjs.com/cli/v11/using-npm/config#proxy", "9.2"),
+    Program(
+        "Yarn 2 to 4",
+        ("YARN_HTTP_PROXY", "YARN_HTTPS_PROXY", "NODE_EXTRA_CA_CERTS"),
+        "https://yarnpkg.com/configuration/yarnrc#httpProxy",
+        note="It stops at a YARN_ variable that it does not know, as YARN_NO_PROXY.",
+    ),
+    Program(
+        "Deno",
+        (*_PROXY, "DENO_CERT", "DENO_TLS_CA_STORE"),
+        "https://docs.deno.com/runtime/reference/env_variables/",
+    ),
+    Program(
+        "Java: Maven, Gradle, sbt",
+        ("JAVA_TOOL_OPTIONS",),
+        "https://docs.oracle.com/en/java/javase/21/core/java-networking.html",
+        "OpenJDK 21",
+        "Any JDK: the roots are in one PKCS12 store. Each JVM tells of the variable on standard error.",
+    ),
+    Program(
+        "cargo", (*_LOWER, "SSL_CERT_FILE"), "https://doc.rust-lang.org/cargo/reference/config.html#httpcainfo", "1.85"
+    ),
+    Program(
+        "Ruby", (*_LOWER, "SSL_CERT_FILE"), "https://docs.openssl.org/3.5/man3/SSL_CTX_load_verify_locations/", "3.3"
+    ),
+    Program(
+        "PHP, Composer",
+        (*_LOWER, "SSL_CERT_FILE"),
+        "https://getcomposer.org/doc/03-cli.md#http-proxy-or-http-proxy",
+        "8.4, roots alone",
+        "PHP's own streams use no proxy that they are not told of; its curl and Composer do.",
+    ),
+    Program("Nix", (*_LOWER, "NIX_SSL_CERT_FILE"), "https://nix.dev/manual/nix/stable/installation/env-variables"),
+    Program(
+        "Chromium, Chrome, Playwright",
+        _PROXY,
+        "https://chromeenterprise.google/policies/#CACertificates",
+        "Debian's 156",
+        "It trusts by a policy file and, where there is `certutil` (libnss3-tools), by the NSS database of `node`. "
+        "It needs `--no-sandbox`, as Playwright starts it: the bottle is its sandbox.",
+    ),
+)
+
+
+def program_env(proxy: str) -> dict[str, str]:
+    """What every program needs in its environment to reach the proxy, and to trust it. proxy: host:port."""
+    host, _, port = proxy.rpartition(":")
+    return {name: value.format(url=f"http://{proxy}", host=host, port=port) for name, value in VARIABLES.items()}
+
+
+def programs_page() -> str:
+    """docs/programs.md."""
+    rows = [
+        f"| {one.name} | {', '.join(f'`{name}`' for name in one.reads)} | {one.tried or 'not run'} "
+        f"| {one.note} | [its makers]({one.source}) |"
+        for one in PROGRAMS
+    ]
+    values = [f"| `{name}` | `{_cell(value)}` |" for name, value in VARIABLES.items()]
+    return "\n".join([_HEAD, *rows, _MIDDLE, *values, ""])
+
+
+def _cell(value: str) -> str:
+    return value.replace("|", "\\|")
+
+
+_HEAD = """# Programs, and what they read
+
+Written by `make docs` from `components/agent_env.py`, from which the agent's environment is made. What `env` of the
+manifest sets goes before it, but for the seven names of proxy and roots that cannot be set there (`HTTPS_PROXY` and
+the like).
+
+There is no name server: a program that looks a name up, and does not ask its proxy, fails. It hears so after a second
+or two, for each resolver of a bottle waits a second and asks once; Docker 20.10's own never answers.
+
+What was tried runs in `tests/integration/test_programs.py`, in a bottle with nothing set besides.
+
+| program | reads | tried | note | source |
+|---|---|---|---|---|"""
+_MIDDLE = """
+## The variables
+`{url}`, `{host}` and `{port}` are the proxy's.
+
+| variable | value |
+|---|---|"""
