@@ -18,6 +18,7 @@ _MOST = (
     100_000  # matches of one rule in one text that turn out to be none; a megabyte of ordinary text has room for less
 )
 
+_BY_A_WORD = r"(?i)[\w.-]{0,50}?(?:"  # how gitleaks' rules begin that want a vendor's name before any letters
 _DIGIT = re.compile(rb"[0-9]").search
 Known = Callable[["Rule", bytes, int, int], bool]  # of the secret that a rule has found in a text, from here to there
 
@@ -106,8 +107,8 @@ class Rule:
         """Whether what stands before a secret, from `first` on, may name one."""
         if self.is_generic:
             return is_credential(text, first, start, end)
-        # Turned round, any word is a run of letters: `System` holds the name of a vendor.
-        return not turned or _DIGIT(text, start, end) is not None
+        # Turned round, any word is a run of letters: `System` holds the name of a vendor, by which alone such a rule goes.
+        return not turned or not self.pattern.startswith(_BY_A_WORD) or _DIGIT(text, start, end) is not None
 
     def _counts(
         self, text: bytes, span: tuple[int, int], seen: tuple[bytes, ...], allowlists: Sequence[Allowlist]
