@@ -1,0 +1,1 @@
+"""The `bottle` command: a thin layer over what the rooms beside this package do."""
