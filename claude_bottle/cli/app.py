@@ -78,6 +78,6 @@ def _root() -> None:
 
 def main() -> None:
     """Entry point, also of the console scripts."""
-    if not any(name.endswith("_COMPLETE") for name in os.environ):
+    if "_BOTTLE_COMPLETE" not in os.environ:  # as typer asks for the words of a completion
         enter_checkout()
     app(prog_name="bottle")

@@ -42,7 +42,7 @@ def init(
     file = STACKS / f"Pulumi.{name}.yaml"
     if file.exists():
         raise BottleError(f"{file} is there already, and stays as it is; bottle up {name}")
-    if (use, repo, workspace, model) == (None, None, None, None) and sys.stdin.isatty():
+    if (use, repo, workspace, model) == (None, None, None, None) and _can_ask():
         use, repo, workspace, model = _ask()
     folder = given_path(workspace).resolve() if workspace else None
     has_git = folder is not None and (folder / ".git").is_dir()
@@ -50,6 +50,10 @@ def init(
     _write(file, _checked(name, wishes))
     say(f"{file} is yours to edit; then: bottle plan {name}, bottle up {name}")
     return DONE
+
+
+def _can_ask() -> bool:
+    return sys.stdin.isatty()
 
 
 def _ask() -> tuple[str, str, str, bool]:

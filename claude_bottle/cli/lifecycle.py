@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from claude_bottle.cli.common import DONE, FAILED, NOTHING, Json, create_stack, print_json, pulumi, say, use_shell
-from claude_bottle.cli.names import FileName, Name, PastName, UpName
+from claude_bottle.cli.names import STACKS, FileName, Name, PastName, UpName
 
 app = typer.Typer()
 
@@ -20,9 +20,9 @@ def up(name: UpName) -> int:
     from components.errors import BottleError
     from components.stack_size import too_large
     from toolchain.__main__ import setup_missing
-    from toolchain.stack_file import STACKS, provide
+    from toolchain.stack_file import provide
 
-    provide(name)
+    provide(name, STACKS)
     if wrong := too_large((STACKS / f"Pulumi.{name}.yaml").read_text()):
         raise BottleError(f"stacks/Pulumi.{name}.yaml: {wrong}")
     setup_missing()

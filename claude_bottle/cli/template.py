@@ -23,7 +23,7 @@ MODEL_TOKEN, GIT_TOKEN = "CLAUDE_CODE_OAUTH_TOKEN", "GIT_TOKEN"
 class Wishes:
     """What a person has answered. use: a key of TOOLS or "". repo: a git URL or "". workspace: a folder or "".
 
-    has_git: whether that folder has a `.git` to take along. model: whether Claude Code is to reach its model, with the owner's token.
+    has_git: whether that folder has a `.git` to take along. model: whether Claude Code is to reach its model.
     """
 
     use: str = ""
