@@ -9,7 +9,6 @@ from pathlib import Path
 
 from toolchain.pulumi_cli import find_cli, pulumi_home
 from toolchain.python_env import VENV
-from toolchain.shell import ROOT
 
 STATE = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "claude-bottle"
 PASSPHRASE = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "claude-bottle" / "passphrase"
@@ -60,7 +59,6 @@ def environment() -> dict[str, str]:
     if not os.environ.get("PULUMI_CONFIG_PASSPHRASE") and not os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
         found["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(PASSPHRASE)
     cli = find_cli()
-    # The checkout's own folder, for its `bottle`; last, so that it stands for nothing else.
-    parts = [str(VENV / "bin"), *([str(cli.parent)] if cli else []), os.environ.get("PATH", ""), str(ROOT)]
+    parts = [str(VENV / "bin"), *([str(cli.parent)] if cli else []), os.environ.get("PATH", "")]
     found["PATH"] = os.pathsep.join(dict.fromkeys(os.pathsep.join(parts).split(os.pathsep)))
     return found

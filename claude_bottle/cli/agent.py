@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from claude_bottle.cli.common import DONE, given_path, say
+from claude_bottle.cli.common import DONE, NOTHING, given_path, say
 from claude_bottle.cli.names import Name
 
 app = typer.Typer()
@@ -102,4 +102,4 @@ def logs(
     wanted = [part] if part else parts
     if not wanted:
         say(f"{name} is not up")
-    return part_logs.show(name, wanted, follow=follow, tail=tail) if wanted else 3
+    return part_logs.show(name, wanted, follow=follow, tail=tail) if wanted else NOTHING

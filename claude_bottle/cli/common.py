@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-ROOT = Path(__file__).resolve().parents[2]
+from claude_bottle import ROOT
 
 # Exit codes. `exec` ends with the code of the command that it ran.
 DONE, FAILED, USAGE, NOTHING = 0, 1, 2, 3
@@ -24,14 +24,10 @@ _called_from = Path()
 
 
 def enter_checkout() -> None:
-    """Work in the checkout with its shell's variables, wherever the command was called. Raises SystemExit."""
+    """Work in the checkout with its shell's variables, wherever the command was called."""
     global _called_from
-    if not (ROOT / "Pulumi.yaml").is_file():
-        sys.exit("bottle works from a checkout of claude-bottle: run ./bottle there, or `pip install -e` that folder")
     _called_from = Path.cwd()
     os.chdir(ROOT)
-    if str(ROOT) not in sys.path:
-        sys.path.insert(0, str(ROOT))
     use_shell()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold tokens
 
@@ -66,9 +62,17 @@ def pulumi(stack: str, *argv: str) -> None:
 
     if shutil.which("pulumi") is None:
         raise BottleError("pulumi is not there; make setup (or bottle up) gets it, bottle doctor says what is missing")
-    done = subprocess.run(["pulumi", *argv, "--stack", stack], check=False)
-    if done.returncode != 0:
+    if _wait(subprocess.Popen(["pulumi", *argv, "--stack", stack])) != 0:
         raise BottleError(f"pulumi {argv[0]} of {stack} failed, see above")
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Its exit code. Pulumi gets a Ctrl-C of its own and comes to an end; killed, it would leave its lock."""
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
 
 
 def create_stack(stack: str) -> None:

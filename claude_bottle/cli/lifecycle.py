@@ -35,7 +35,7 @@ def up(name: UpName) -> int:
 
 @app.command(epilog="Example: bottle plan demo --json")
 def plan(name: FileName, as_json: Json = False) -> int:
-    """Show what the bottle can reach, and what the next up would change; nothing is changed."""
+    """Show what the bottle can reach, and what the next up would change."""
     from rich.console import Console
 
     from components import plan_table

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from claude_bottle import ROOT
 from components.errors import BottleError
 from components.stale_lock import PROJECT, local_backend
 from components.state import state_folder
@@ -84,8 +85,7 @@ def _any_past(ctx: typer.Context, name: str) -> str:
 
 def complete(incomplete: str) -> list[str]:
     """For the shell."""
-    root = Path(__file__).resolve().parents[2]  # a completion does not enter the checkout
-    found = stack_names(root / STACKS) | stack_names(root / STACKS / "examples")
+    found = stack_names(ROOT / STACKS) | stack_names(ROOT / STACKS / "examples")  # a completion does not enter it
     return sorted(name for name in found if name.startswith(incomplete))
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,6 +175,43 @@ def test_it_works_from_any_folder_without_activate(tmp_path: Path) -> None:
     words = {"_BOTTLE_COMPLETE": "complete_bash", "COMP_WORDS": "bottle up dem", "COMP_CWORD": "2"}
     done = subprocess.run([str(ROOT / "bottle")], env={**env, **words}, capture_output=True, text=True, check=False)
     assert "demo" in done.stdout.split()
+
+
+def test_nothing_below_knows_the_command_and_it_starts_without_what_it_calls() -> None:
+    below = [
+        file
+        for room in ("addons", "components", "dashboard", "sidecar_images", "toolchain")
+        for file in (ROOT / room).rglob("*.py")
+    ]
+    assert below
+    assert [file for file in below if re.search(r"^\s*(from|import) claude_bottle", file.read_text(), re.M)] == []
+    program = "import sys, claude_bottle.cli.app; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"pulumi", "pydantic", "starlette", "ruamel.yaml"} & set(done.stdout.split())
+
+
+def test_activate_gives_the_command_and_no_folder(tmp_path: Path) -> None:
+    script = 'cd /; . "$0/activate"; type -t bottle; case ":$PATH:" in *":$0:"*) echo on the path ;; esac; bottle check no-such'
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)}
+    done = subprocess.run(["bash", "-c", script, str(ROOT)], env=env, capture_output=True, text=True, check=False)
+    assert (done.stdout.split(), done.stderr[:9]) == (["function"], "no bottle")
+
+
+def test_ctrl_c_lets_pulumi_come_to_its_end(place: Place) -> None:
+    """Killed, it would leave its lock and what it had begun: `subprocess.run` kills a quarter of a second after it."""
+    place.fake(
+        "pulumi", {"*": 'trap "sleep 1; echo ended >> $CALLS; exit 1" INT; echo ready; while :; do sleep 0.1; done'}
+    )
+    program = "from claude_bottle.cli.common import pulumi; pulumi('demo', 'up')"
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], env=env, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate()
+    assert place.calls[-1] == "ended"
 
 
 # --- listings
