@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -212,6 +213,25 @@ def test_ctrl_c_lets_pulumi_come_to_its_end(place: Place) -> None:
     os.killpg(process.pid, signal.SIGINT)
     process.communicate()
     assert place.calls[-1] == "ended"
+
+
+def commands_of_readme() -> list[list[str]]:
+    text = (ROOT / "README.md").read_text()
+    spans = re.findall(r"(?m)(?:^|`)(bottle [a-z][^`\n#]*)", text)
+    return [shlex.split(span) for span in spans]
+
+
+def test_what_the_readme_says_is_there() -> None:
+    found = commands_of_readme()
+    assert {argv[1] for argv in found} == set(VERBS.split()) - {"repair", "forget"}, "those two are beside `down` there"
+    for argv in found:
+        command, rest = typer.main.get_command(app), argv[1:]
+        while rest and rest[0] in getattr(command, "commands", {}):
+            command, rest = command.commands[rest[0]], rest[1:]
+        assert command.name == (argv[2] if argv[1] in ("ask", "audit") else argv[1])
+        options = {opt for param in command.params for opt in param.opts}
+        own = rest[: rest.index("--")] if "--" in rest else rest
+        assert {word for word in own if word.startswith("-")} <= options, argv
 
 
 # --- listings
