@@ -56,25 +56,6 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2))
 
 
-def pulumi(stack: str, *argv: str) -> None:
-    """Run a verb of Pulumi's on this stack, with its own progress. Raises BottleError when it fails."""
-    from components.errors import BottleError
-
-    if shutil.which("pulumi") is None:
-        raise BottleError("pulumi is not there; make setup (or bottle up) gets it, bottle doctor says what is missing")
-    if _wait(subprocess.Popen(["pulumi", *argv, "--stack", stack])) != 0:
-        raise BottleError(f"pulumi {argv[0]} of {stack} failed, see above")
-
-
-def _wait(process: subprocess.Popen[bytes]) -> int:
-    """Its exit code. Pulumi gets a Ctrl-C of its own and comes to an end; killed, it would leave its lock."""
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            continue
-
-
 def create_stack(stack: str) -> None:
     """Pulumi's side of a bottle that has its stack file and was never up. Raises BottleError."""
     from components.errors import BottleError

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from claude_bottle.cli.common import DONE, FAILED, NOTHING, Json, create_stack, print_json, pulumi, say, use_shell
+from claude_bottle.cli.common import DONE, FAILED, NOTHING, Json, create_stack, print_json, say, use_shell
 from claude_bottle.cli.names import STACKS, FileName, Name, PastName, UpName
 
 app = typer.Typer()
@@ -18,6 +18,7 @@ app = typer.Typer()
 def up(name: UpName) -> int:
     """Bring a bottle up, or make its running parts what its stack file says now."""
     from components.errors import BottleError
+    from components.run_pulumi import run_pulumi
     from components.stack_size import too_large
     from toolchain.__main__ import setup_missing
     from toolchain.stack_file import provide
@@ -28,7 +29,7 @@ def up(name: UpName) -> int:
     setup_missing()
     use_shell()
     create_stack(name)
-    pulumi(name, "up", "--yes", "--skip-preview", "--suppress-outputs")
+    run_pulumi(name, "up", "--yes", "--skip-preview", "--suppress-outputs")
     say(f"{name} is up: bottle attach {name}")
     return DONE
 
@@ -61,6 +62,7 @@ def down(
     """Take a bottle away, its home too; stops where work was not pulled."""
     from components import past_states, unpulled
     from components.engine_address import engine_of
+    from components.run_pulumi import run_pulumi
     from dashboard.__main__ import main as dashboard
 
     if not _has_resources(name):
@@ -71,7 +73,7 @@ def down(
         return FAILED
     if dashboard(["audit", "last", "-s", name]) != 0 and not force:
         return FAILED
-    pulumi(name, "destroy", "--yes", "--skip-preview")
+    run_pulumi(name, "destroy", "--yes", "--skip-preview")
     return past_states.main([name, *(["--delete"] if forget_too else [])])
 
 

@@ -203,7 +203,7 @@ def test_ctrl_c_lets_pulumi_come_to_its_end(place: Place) -> None:
     place.fake(
         "pulumi", {"*": 'trap "sleep 1; echo ended >> $CALLS; exit 1" INT; echo ready; while :; do sleep 0.1; done'}
     )
-    program = "from claude_bottle.cli.common import pulumi; pulumi('demo', 'up')"
+    program = "from components.run_pulumi import run_pulumi; run_pulumi('demo', 'up')"
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [sys.executable, "-c", program], env=env, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -520,10 +520,11 @@ def test_init_takes_a_folder(place: Place) -> None:
 
 
 def test_init_asks_where_somebody_can_answer(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = ("python", "", "", False)
-    monkeypatch.setattr("claude_bottle.cli.files._ask", lambda: asked)
     monkeypatch.setattr("claude_bottle.cli.files._can_ask", lambda: True)
-    assert place.run("init", "one").exit_code == 0
-    assert "python3-venv" in (place.folder / "stacks/Pulumi.one.yaml").read_text()
-    assert place.run("init", "two", "--model").exit_code == 0
-    assert "python3-venv" not in (place.folder / "stacks/Pulumi.two.yaml").read_text(), "a flag, and nothing is asked"
+    done = place.run("init", "one", text="python\nhttps://git.example.com/acme/project.git\n\nn\n")
+    assert done.exit_code == 0, done.output
+    told = yaml.safe_load((place.folder / "stacks/Pulumi.one.yaml").read_text())["config"]["claude-bottle:bottle"]
+    assert (told["agent"]["apt"][0], told["git"][0]["name"], told["egress"]["routes"]) == ("python3", "project", [])
+    assert place.run("init", "two", text="cobol\n").exit_code == 2
+    assert not (place.folder / "stacks/Pulumi.two.yaml").exists()
+    assert place.run("init", "two", "--model").exit_code == 0, "a flag, and nothing is asked"
