@@ -3,7 +3,7 @@ N ?= 20
 PYTHON ?= python3
 RUN = $(PYTHON) -m toolchain run --
 
-.PHONY: help up down forget repair plan pull dashboard test unit lint integration containment dlp doctor update audit setup docs bench load fleet bench-git dlp-traffic
+.PHONY: help up down forget repair plan pull dashboard test unit lint integration containment dlp doctor update audit setup docs bench load fleet bench-git dlp-traffic histories
 help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -89,6 +89,9 @@ fleet: ## bring N (20) small bottles up, measure what each costs, take them away
 
 bench-git: ## clone and push through git-gate against direct, side by side
 	@$(RUN) python3 bench/git_gate.py
+
+histories: ## what git-gate refuses of the last commits of REPOS (repositories on this machine), how fast, and what it misses
+	@$(RUN) python3 -m bench.git_histories $(REPOS)
 
 dlp: ## what the DLP engine finds and what it takes for a secret, by rule family: writes docs/dlp.md; gitleaks beside betterleaks
 	@$(RUN) python3 bench/dlp_table.py

@@ -34,7 +34,7 @@ _BETWEEN = re.compile(
 )
 _IN_A_PHRASE = re.compile(r"[A-Za-z][A-Za-z_-]*[0-9]{0,3}|[0-9]{1,3}")
 _UUID = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_PARTS = re.compile(rb"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+){2,}")
+_PARTS = re.compile(rb"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+){2,}|[a-z]+[0-9]{0,2}[._-][a-z]+[0-9]{0,2}")
 
 
 # A signature in a header, made with the key and never the key (Microsoft, Authorize with Shared Key; HMAC-SHA256).

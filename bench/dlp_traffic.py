@@ -123,8 +123,9 @@ def run(bottle: world.BottleUnderTest, program: dict[str, Any]) -> Row:
     decided = [one for one in told["egress"] if one.get("decision") in ("allowed", "refused", "unfinished")]
     alarms: Counter[str] = Counter()
     for one in (*told["egress"], *told["pipelock"]):
-        # What egress says of pipelock's refusal is said by pipelock already.
-        if one.get("decision") == "refused" or one.get("redacted"):
+        # A browser asks for hosts of its maker's, which nobody has declared.
+        refused = one.get("decision") == "refused" and one.get("reason") != "host_not_declared"
+        if refused or one.get("redacted"):
             alarms[f"{one['part']} {one.get('reason') or one.get('redacted')}"] += 1
     return Row(program["name"], said.endswith("exit 0"), len(decided), alarms, said)
 

@@ -26,7 +26,8 @@ class ContainerArgs:
 
     networks: (network name, alias) pairs; the container is on these only. memory: MB; there is no swap beyond it.
     cpu_shares: how much of a busy machine it gets beside others, whose default is 1024.
-    files: path to (content, mode); written as `owner` before the start, so a change means a new container.
+    files: path to (content, mode); written before the start, so a change means a new container. They are root's and of
+    `group`: who runs there can read its own, and neither write to it nor make it writable.
     healthcheck: a command; nothing here waits for it.
     mended: why this container took the place of one that was changed by hand; a new reason makes a new container.
     """
@@ -41,7 +42,7 @@ class ContainerArgs:
     env: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     command: Sequence[str] | None = None
     files: Mapping[str, tuple[pulumi.Input[str], str]] = field(default_factory=dict)
-    owner: int = 0
+    group: int = 0
     mounts: Sequence[docker.ContainerMountArgs] = ()
     healthcheck: Sequence[str] | None = None
     mended: str | None = None
@@ -61,8 +62,8 @@ def megabytes(size: str) -> int:
 def scratch(role: str) -> list[docker.ContainerMountArgs]:
     """What anybody in a sidecar may write to is in memory and has a size, so that it takes nothing of the disk.
 
-    The root is not read-only, because the engine puts no files into such a one; all else there is the image's, or a
-    folder of the sidecar's own.
+    The root is not mounted read-only, because the engine puts no files into such a one; all else there is root's, but
+    for the state of the sidecar in /run.
     """
     if role == "agent":
         return []
@@ -105,9 +106,7 @@ def hardened_container(name: str, args: ContainerArgs, opts: pulumi.ResourceOpti
         log_opts={"max-size": "10m", "max-file": "3"},
         labels=[docker.ContainerLabelArgs(label=label, value=value) for label, value in sorted(marks.items())],
         uploads=[
-            docker.ContainerUploadArgs(
-                file=path, content=content, permissions=mode, owner=str(args.owner), group=str(args.owner)
-            )
+            docker.ContainerUploadArgs(file=path, content=content, permissions=mode, owner="0", group=str(args.group))
             for path, (content, mode) in args.files.items()
         ],
         mounts=[*args.mounts, *scratch(args.role)] or None,

@@ -73,12 +73,12 @@ class Egress(pulumi.ComponentResource):
                 },
                 # Files, not variables: `docker inspect` shows variables to whoever may ask the engine.
                 files={
-                    "/etc/claude-bottle/mitmproxy-ca.pem": (args.authority.key_and_cert, "0400"),
+                    "/etc/claude-bottle/mitmproxy-ca.pem": (args.authority.key_and_cert, "0440"),
                     "/etc/claude-bottle/upstream-ca.pem": (args.trusted, "0444"),
                     **({_REVOKED: (args.revoked, "0444")} if args.revoked else {}),
-                    "/etc/claude-bottle/tokens.json": (pulumi.Output.secret(pulumi.Output.json_dumps(slots)), "0400"),
+                    "/etc/claude-bottle/tokens.json": (pulumi.Output.secret(pulumi.Output.json_dumps(slots)), "0440"),
                 },
-                owner=SIDECAR_UID,
+                group=SIDECAR_UID,
                 mounts=[docker.ContainerMountArgs(type="volume", target=RECORD, source=record.name)],
                 command=["egress"],
                 healthcheck=SIDECARS["egress"].check,

@@ -60,7 +60,7 @@ class GitGate(pulumi.ComponentResource):
                 # Docker's own name server knows an alias by network: the daemon listens there and not outside.
                 env={"GATE_ADDRESS_NAME": pulumi.Output.concat(GIT_GATE_HOSTNAME, ".", args.agent_network)},
                 files=self._files(args),
-                owner=SIDECAR_UID,
+                group=SIDECAR_UID,
                 mounts=[
                     docker.ContainerMountArgs(type="volume", target="/srv/git", source=mirrors.name),
                     docker.ContainerMountArgs(type="volume", target=RECORD, source=record.name),
@@ -79,7 +79,7 @@ class GitGate(pulumi.ComponentResource):
         files: dict[str, tuple[pulumi.Input[str], str]] = {f"{_ETC}/remotes.json": (remotes_file(args.remotes), "0444")}
         for remote in args.remotes:
             kind = "key" if remote.upstream.scheme == "ssh" else "token"
-            files[f"{_ETC}/{remote.name}.{kind}"] = (pulumi.Output.secret(remote.secret), "0400")
+            files[f"{_ETC}/{remote.name}.{kind}"] = (pulumi.Output.secret(remote.secret), "0440")
             if kind == "key":
                 files[f"{_ETC}/{remote.name}.known_hosts"] = (f"{remote.config.known_hosts}\n", "0444")
             if remote.rules:

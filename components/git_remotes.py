@@ -35,7 +35,7 @@ class GateRemote:
         return {"name": self.name, "upstream": self.upstream.url, **policy, "rules": bool(self.rules)}
 
 
-POLICY_KEYS = ("branches", "force", "deletes", "max_push_mb", "max_blob_mb", "push_options", "review")
+POLICY_KEYS = ("branches", "force", "deletes", "max_push_mb", "max_blob_mb", "push_options", "review", "known_findings")
 
 
 def remotes_file(remotes: Sequence[GateRemote]) -> str:

@@ -15,6 +15,7 @@ from components.manifest_fields import (
     AptPackage,
     Argument,
     AuthScheme,
+    FindingDigest,
     ForgeCapability,
     GitUrl,
     HeaderName,
@@ -169,6 +170,9 @@ class GitRemote(Strict):
         [], description="What may be sent with git push -o: exactly that, or NAME=* for any value; by default nothing."
     )
     review: bool = Field(False, description="Refuse every push until you have approved exactly that one.")
+    known_findings: list[FindingDigest] = Field(
+        [], max_length=500, description="Values that are no secrets here, by the digests that a refused push is told."
+    )
     rules: Plain | None = Field(None, description="gitleaks rules of your own (TOML), in place of the default ones.")
 
     @model_validator(mode="after")

@@ -81,6 +81,7 @@ EXAMPLES: dict[str, str] = {
     "git[].max_blob_mb": "20",
     "git[].push_options": "[ci.skip, merge_request.title=*]",
     "git[].review": "false",
+    "git[].known_findings": "[9f86d081884c7d659a2feaa0c55ad015]",
     "git[].rules": "gitleaks.toml",
     "supervise": "false",
     "network": "{outside: my-network}",

@@ -27,6 +27,7 @@ _NPM = re.compile(r"(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*(@[A-Za-z0-9][A
 _REF_GLOB = re.compile(r"[A-Za-z0-9_*?\[\]][A-Za-z0-9._/*?\[\]-]{0,199}\Z")
 # Printable ASCII; a star only as all of the value.
 _PUSH_OPTION = re.compile(r"[!-)+-~][ -)+-~]{0,199}(?:=\*)?\Z")
+_FINDING = re.compile(r"[0-9a-f]{32}\Z")
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 # The reserved names point the agent at its proxy and its CA: a literal value would take it round them.
 RESERVED_ENV = frozenset(
@@ -129,6 +130,12 @@ def _ref_glob(value: str) -> str:
     return value
 
 
+def _finding(value: str) -> str:
+    if not _FINDING.match(value):
+        raise ValueError("not a digest of a finding: 32 digits of hex, as a refused push tells them")
+    return value
+
+
 def _push_option(value: str) -> str:
     if not _PUSH_OPTION.match(value):
         raise ValueError("write an option as it is pushed (ci.skip, topic=main), or NAME=* for any value")
@@ -164,6 +171,7 @@ Memory = Annotated[str, AfterValidator(_memory)]
 AptPackage = Annotated[str, AfterValidator(_apt)]
 NpmPackage = Annotated[str, AfterValidator(_npm)]
 GitUrl = Annotated[str, AfterValidator(_upstream)]
+FindingDigest = Annotated[str, AfterValidator(_finding)]
 PushOption = Annotated[str, AfterValidator(_push_option)]
 RefGlob = Annotated[str, AfterValidator(_ref_glob)]
 Skill = Annotated[str, AfterValidator(_skill)]

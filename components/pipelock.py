@@ -51,10 +51,10 @@ class Pipelock(pulumi.ComponentResource):
         super().__init__("claude-bottle:pipelock:Pipelock", name, {}, opts)
         config = args.manifest.pipelock
         builtin = args.image is not None
-        owner = SIDECAR_UID if builtin else 0
+        group = SIDECAR_UID if builtin else 0
         check = SIDECARS["pipelock"].check if builtin else ("/pipelock", "healthcheck")
         # In the container of the upstream engine nothing else runs, and its user is the image's own affair.
-        key_mode = "0400" if builtin else "0444"
+        key_mode = "0440" if builtin else "0444"
         files: dict[str, tuple[pulumi.Input[str], str]] = {
             "/etc/pipelock/ca.pem": (args.authority.cert, "0444"),
             "/etc/pipelock/ca-key.pem": (args.authority.key, key_mode),
@@ -77,7 +77,7 @@ class Pipelock(pulumi.ComponentResource):
                 memory=pipelock_memory(config.dlp.max_body_mb),
                 files=files,
                 env={"REVOCATION_LISTS": _REVOKED} if args.revoked and builtin else {},
-                owner=owner,
+                group=group,
                 command=["pipelock"] if builtin else ["run", "--config", "/etc/pipelock/pipelock.yaml"],
                 healthcheck=check,
                 mended=args.drift.mended,

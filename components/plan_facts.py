@@ -134,6 +134,8 @@ def _git(plan: Plan, facts: Facts) -> None:
                 say(f"{word} allowed", word)
         for option in remote["push_options"]:
             say(f"push option {option}", "option", option)
+        for digest in remote.get("known_findings", ()):
+            say(f"the value {digest} is no secret there", "finding", digest)
         say(f"with {remote['credential']}", "credential", remote["credential"])
         if remote["known_hosts_sha256"]:
             key = remote["known_hosts_sha256"]

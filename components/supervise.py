@@ -57,7 +57,7 @@ class Supervise(pulumi.ComponentResource):
                 memory=256,
                 env={"BOTTLE_PROXY": f"http://{args.proxy}"},
                 files={"/etc/supervise/ca.pem": (args.ca, "0444")},
-                owner=SIDECAR_UID,
+                group=SIDECAR_UID,
                 mounts=[docker.ContainerMountArgs(type="volume", target=STORE, source=proposals.name)],
                 healthcheck=_HEALTHY,
                 mended=args.drift.mended,

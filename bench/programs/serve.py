@@ -50,6 +50,8 @@ def nginx(pem: str) -> str:
         )
         for name, port in names.items()
     ]
+    known = f"location /.well-known/ {{ proxy_pass http://127.0.0.1:{OTHERS}; proxy_set_header Host $host; }}"
+    blocks = [block.replace("client_max", f"{known} client_max") if "mcp." in block else block for block in blocks]
     blocks.append(_SERVER.format(name="git", pem=pem, http2="", location=_GIT.format()))
     grpc = f"location / {{ grpc_pass grpc://127.0.0.1:{GRPC}; grpc_read_timeout 600s; }}"
     blocks.append(_SERVER.format(name="grpc", pem=pem, http2=" http2", location=grpc))
@@ -132,6 +134,8 @@ def answer(host: str, method: str, path: str) -> Any:
             return {"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": []}
         return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "v1", "resources": [
             {"name": "pods", "namespaced": True, "kind": "Pod", "verbs": ["list", "get"]}], "groups": [], "versions": ["v1"]}  # fmt: skip
+    if path.startswith("/.well-known/oauth-protected-resource"):  # RFC 9728
+        return {"resource": f"https://{host}/mcp", "authorization_servers": ["https://mcp-auth.example.com"]}
     if host.startswith("gcs"):
         return {"kind": "storage#object", "name": "o", "bucket": "b", "generation": "1", "items": [], "size": "5"}
     if "embeddings" in path:
@@ -184,8 +188,8 @@ def socketio() -> None:
 
     server = made.AsyncServer(async_mode="asgi", cors_allowed_origins="*")
 
-    @server.event  # type: ignore[misc]
-    async def message(sid: str, data: Any) -> None:
+    @server.on("say")  # type: ignore[misc]
+    async def say(sid: str, data: Any) -> None:
         await server.emit("answer", data, to=sid)
 
     uvicorn.run(made.ASGIApp(server), host="127.0.0.1", port=PORTS["socket"], log_level="error")

@@ -8,6 +8,8 @@ from .objects import KNOWN
 from .scan import Secret
 from .work import Work
 
+_SHOWN = 20
+
 
 def how_to_remove(work: Work, secrets: Sequence[Secret], tips: Sequence[str]) -> list[str]:
     """Lines for the client. Every commit that is made anew begins at the parent of the first one with a secret."""
@@ -31,5 +33,9 @@ def how_to_remove(work: Work, secrets: Sequence[Secret], tips: Sequence[str]) ->
         told.append("a tag: git tag -d NAME, then make it again without the secret")
     if any(not secret.commit and not secret.place.startswith("the tag") for secret in secrets):
         told.append("the name of a ref, or a push option: choose another one")
-    told += ["then push again", "if it is no secret, ask the owner for a rule that exempts it (git[].rules)"]
+    told += ["then push again"]
+    if digests := {digest: secret for secret in reversed(secrets) for digest in secret.digests}:
+        told.append("if it is no secret, ask the owner to say so for this repository, in git[].known_findings:")
+        lines = [f"- {digest}  # {one.place}, line {one.line}" for digest, one in reversed(digests.items())]
+        told += [*lines[:_SHOWN], *([f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else [])]
     return told

@@ -12,22 +12,24 @@ import os
 import re
 import shutil
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import addons
+from addons.dlp_names import is_credential
 
+from .known import own_rule
 from .plain import PREFIX, SEAL, line_of, pieces
 from .remotes import ETC, Remote
-from .work import ScanError, Work
+from .work import ScanError, TooMuch, Work
 
 # A tmpfs of 64 MB that every container has: nothing of a push reaches the disk, and a full one is an error, so a no.
 SCRATCH = Path("/dev/shm")  # noqa: S108 - in a container of its own
 _BATCH = 6 << 20  # bytes in SCRATCH at a time; pushes to several mirrors share it
 _FILE = 4096  # bytes that a file takes at least
-_ENOUGH = 1_000  # findings that are kept; one is enough for a no
+_FOUND = 16 << 20  # bytes of findings that are kept: of those that are no news too, so beyond it nobody knows
 _RULE = "git-gate-seen"
 _SEALED = f"""
 [[rules]]
@@ -36,6 +38,7 @@ description = "what git-gate puts at the end of every file"
 regex = '''%\\[ seen by git-gate \\]%'''
 keywords = ["seen by git-gate"]
 """
+_WEAK = "generic-api-key"  # goes by a name and by letters that look random: here too only where it names a credential
 _DEFAULT = "[extend]\nuseDefault = true\n"
 _OWN = Path(addons.__file__).parent / "own_rules.toml"  # what pipelock looks for beside gitleaks' rules
 # Rules of gitleaks 8.30 that look only at files of certain names (config/gitleaks.toml, `path =`). A file has one of
@@ -45,11 +48,15 @@ _NAMED = re.compile(r"(?i)(\.(?:php|tf|hcl|ya?ml|p12|pfx)|nuget\.config)\Z")
 
 @dataclass(frozen=True)
 class Finding:
-    """In which text, by its number, at which of its lines, by which rule."""
+    """In which text, by its number, at which of its lines, by which rule. What was found is for comparing it, and is
+    never shown: secret, and match, all that the rule matched."""
 
     text: int
     line: int
+    last_line: int
     rule: str
+    secret: str = field(repr=False)
+    match: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -73,34 +80,45 @@ def with_own(rules: str) -> str:
     return "\n".join([rules, *chosen])
 
 
+def _named(match: str, secret: str) -> bool:
+    """Whether what stands before a value names a credential."""
+    text, value = match.encode(errors="surrogateescape"), secret.encode(errors="surrogateescape")
+    at = text.rfind(value)
+    return at < 0 or is_credential(text, 0, at, at + len(value))
+
+
 class Gitleaks:
     """Collects texts and looks at them. A context: its files are gone at the end, however that comes."""
 
-    def __init__(self, remote: Remote, work: Work) -> None:
-        self._remote, self._work = remote, work
+    def __init__(self, remote: Remote, work: Work, own: Sequence[str] = ()) -> None:
+        self._remote, self._work, self._own = remote, work, own
         self._folder = SCRATCH / f"scan-{os.getpid()}"
         self._waiting: dict[str, _File] = {}
-        self._size = self._count = 0
+        self._size = self._count = self._kept = 0
         self._ready: list[Finding] = []
+        self._weak = False
 
     def __enter__(self) -> Gitleaks:
         clear(dead_only=True)
         shutil.rmtree(self._folder, ignore_errors=True)
         (self._folder / "files").mkdir(parents=True, mode=0o700)
         rules = (ETC / f"{self._remote.name}.rules.toml").read_text() if self._remote.rules else _DEFAULT
-        (self._folder / "rules.toml").write_text(f"{with_own(rules)}\n{_SEALED}")
+        self._weak = _WEAK not in {rule.get("id") for rule in tomllib.loads(rules).get("rules", ())}
+        (self._folder / "rules.toml").write_text(f"{with_own(rules)}\n{own_rule(self._own)}{_SEALED}")
         return self
 
     def __exit__(self, *_: object) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def add(self, text: int, content: bytes, name: str = "") -> None:
-        """One more text to look at, under its number. name: of the file that it is, for rules that go by names."""
+    def add(self, text: int, content: bytes, name: str = "", before: int = 0) -> None:
+        """One more text to look at, under its number. name: of the file that it is, for rules that go by names. before:
+        lines of the file that stand before this part of it."""
         named = _NAMED.search(name)
-        for before, piece in pieces(content) if content else [(0, PREFIX + SEAL + b"\n")] if named else ():
-            self._write(piece, _File(text, before, must=True), ".txt")
+        for lines, piece in pieces(content) if content else [(0, PREFIX + SEAL + b"\n")] if named else ():
+            file = _File(text, before + lines, must=True)
+            self._write(piece, file, ".txt")
             if named:
-                self._write(piece, _File(text, before, must=False), f"-{named[1]}" if named[1][0] != "." else named[1])
+                self._write(piece, replace(file, must=False), f"-{named[1]}" if named[1][0] != "." else named[1])
 
     def findings(self) -> Iterator[Finding]:
         """Everything that was found in the texts so far. Raises ScanError, TooMuch."""
@@ -126,10 +144,13 @@ class Gitleaks:
             file = self._waiting[name]
             if found["RuleID"] == _RULE:
                 seen.add(name)
-            else:
-                line = line_of(int(found["StartLine"]), file.before)
-                self._ready.append(Finding(file.text, line, str(found["RuleID"])))
-        del self._ready[_ENOUGH:]
+            elif not (self._weak and found["RuleID"] == _WEAK and not _named(found["Match"], found["Secret"])):
+                first, last = (line_of(int(found[key]), file.before) for key in ("StartLine", "EndLine"))
+                about = (str(found[key]) for key in ("RuleID", "Secret", "Match"))
+                self._ready.append(Finding(file.text, first, last, *about))
+                self._kept += _FILE // 8 + len(found["Secret"]) + len(found["Match"])
+                if self._kept > _FOUND:
+                    raise TooMuch("too much in this push looks like a secret to be compared; push it in parts")
         unseen = [name for name, file in self._waiting.items() if file.must and name not in seen]
         if unseen:
             raise ScanError(f"gitleaks did not look at {len(unseen)} of {len(self._waiting)} pieces")
@@ -138,7 +159,7 @@ class Gitleaks:
         self._waiting, self._size = {}, 0
 
     def _run(self) -> list[dict[str, Any]]:
-        argv = ["gitleaks", "dir", str(self._folder / "files"), "--no-banner", "--log-level", "error", "--redact"]
+        argv = ["gitleaks", "dir", str(self._folder / "files"), "--no-banner", "--log-level", "error"]
         # Nothing in the pushed text may switch a rule off: no inline allow, no ignore file, no config of its own.
         argv += ["--config", str(self._folder / "rules.toml"), "--ignore-gitleaks-allow", "--max-decode-depth", "3"]
         argv += ["--gitleaks-ignore-path", "/nonexistent", "--exit-code", "0"]

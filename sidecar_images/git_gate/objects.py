@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import IO
 
+from .added import COMPARED
 from .remotes import Remote
 from .work import OBJECTS, ScanError, TooMuch, Work, unpacked_mb
 
@@ -16,12 +18,15 @@ KNOWN = ("--not", "--glob=refs/*")
 
 @dataclass(frozen=True)
 class Object:
-    """path: where it was first seen; empty for commits, tags and root trees."""
+    """path: where it was first seen; empty for commits, tags and root trees. commit: the first new one that has it;
+    empty where it is the upstream's. base: what that commit's first parent has in its place, if it may be read."""
 
     name: str
     kind: str
     size: int
     path: str
+    commit: str = ""
+    base: Object | None = None
 
 
 def new_objects(work: Work, remote: Remote, tips: Iterable[str]) -> list[Object]:
@@ -30,6 +35,14 @@ def new_objects(work: Work, remote: Remote, tips: Iterable[str]) -> list[Object]
     if not wanted:
         return []
     paths = _listed(work, wanted)
+    found = _checked(work, paths)
+    limit = unpacked_mb(remote)
+    if (size := sum(one.size for one in found if not too_large(remote, one))) > limit << 20:
+        raise TooMuch(f"too large: {size >> 20} MB in all when unpacked, {limit} MB are allowed; push it in parts")
+    return _in_order(work, remote, wanted, {one.name: one for one in found})
+
+
+def _checked(work: Work, paths: Mapping[str, str]) -> list[Object]:
     asked = "".join(f"{name}\n" for name in paths).encode()
     told = work.git("cat-file", "--batch-check=%(objectname) %(objecttype) %(objectsize)", stdin=asked)
     found = []
@@ -38,10 +51,68 @@ def new_objects(work: Work, remote: Remote, tips: Iterable[str]) -> list[Object]
         if len(words) != 3 or words[0] != name or words[1] == "missing":
             raise ScanError(f"object {name} cannot be read")
         found.append(Object(name, words[1], int(words[2]), path))
-    limit = unpacked_mb(remote)
-    if (size := sum(one.size for one in found if not too_large(remote, one))) > limit << 20:
-        raise TooMuch(f"too large: {size >> 20} MB in all when unpacked, {limit} MB are allowed; push it in parts")
     return found
+
+
+def _in_order(work: Work, remote: Remote, tips: list[str], new: dict[str, Object]) -> list[Object]:
+    """The same objects, those of the first commits first, and each after its base.
+
+    A base is what the upstream has, or one that stands before it here, at the same path: for the names of files decide
+    which rules look at them.
+    """
+    rows, bases = [], {}
+    placed: dict[str, Object] = {}
+    for commit, name, old, path in _first_seen(work, tips, new):
+        one = replace(new[name], commit=commit)
+        before = placed.get(old)
+        if one.kind == "blob" and path == one.path and old.strip("0"):
+            if before is not None and before.path == path:
+                rows.append((one.name, old))
+            elif old not in new:
+                rows.append((one.name, old))
+                bases[old] = path
+        placed[name] = one
+    known = {one.name: one for one in _checked(work, bases)}
+    for name, old in rows:
+        base = known.get(old) or placed[old]
+        if base.kind == "blob" and not too_large(remote, base):
+            placed[name] = replace(placed[name], base=base)
+    others = (one for name, one in new.items() if name not in placed)
+    return [*placed.values(), *(replace(one, commit=one.name) if one.kind == "commit" else one for one in others)]
+
+
+def _first_seen(work: Work, tips: list[str], new: Mapping[str, Object]) -> Iterator[tuple[str, str, str, str]]:
+    """(commit, object, what its first parent has there, path) for each new object in a tree, parents first."""
+    argv = ["git", "log", "--topo-order", "--reverse", "--raw", "-z", "-r", "-t", "--root", "--no-abbrev"]
+    argv += ["--no-renames", "--diff-merges=first-parent", "--no-mailmap", "--no-show-signature", "--format=%H %T"]
+    seen: set[str] = set()
+    with work.reading([*argv, *tips, *KNOWN]) as log:
+        parts = _parts(log.stdout)
+        commit = ""
+        for part in parts:
+            words = part.decode(errors="replace").split()
+            if not words:
+                continue
+            if part.lstrip(b"\n").startswith(b":"):
+                path = next(parts, b"")[-_PATH:].decode(errors="replace")
+                old, name = words[2], words[3]
+            else:
+                commit, name, old, path = words[0], words[1], "", ""
+            if name in new and name not in seen:
+                seen.add(name)
+                yield commit, name, old, path
+    work.left()
+    if log.returncode != 0:
+        raise ScanError("git log: the commits of this push cannot be listed")
+
+
+def _parts(stream: IO[bytes] | None) -> Iterator[bytes]:
+    """What stands between zeros."""
+    left = b""
+    while stream is not None and (data := stream.read(1 << 16)):
+        *whole, left = (left + data).split(b"\0")
+        yield from whole
+    yield left
 
 
 def too_large(remote: Remote, one: Object) -> bool:
@@ -62,6 +133,15 @@ def _listed(work: Work, tips: list[str]) -> dict[str, str]:
     if lister.returncode != 0:
         raise ScanError("git rev-list: the objects of this push cannot be listed")
     return found
+
+
+def versions(work: Work, objects: Iterable[Object]) -> Iterator[tuple[Object, bytes, bytes | None]]:
+    """Each object with its content and, if it has a base to compare it with, the content of that. Raises ScanError."""
+    wanted = [(one, one.base if one.base and max(one.size, one.base.size) <= COMPARED else None) for one in objects]
+    read = contents(work, (each for one, base in wanted for each in (base, one) if each))
+    for one, base in wanted:
+        old = next(read)[1] if base else None
+        yield one, next(read)[1], old
 
 
 def contents(work: Work, objects: Iterable[Object]) -> Iterator[tuple[Object, bytes]]:

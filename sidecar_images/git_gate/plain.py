@@ -18,7 +18,7 @@ PREFIX = (b"#" * 63 + b"\n") * _LINES
 SEAL = b"%[ seen by git-gate ]%"
 LONGEST = 32_000  # bytes of a piece with prefix and seal
 _BODY = LONGEST - len(PREFIX) - len(SEAL) - 2
-_OVERLAP = 6_000  # a private key of 4096 bits in base64 of base64 is shorter
+OVERLAP = 6_000  # a private key of 4096 bits in base64 of base64 is shorter
 # Where a run of such characters is cut, the cut is at a multiple of 64 from the run's start: what is decoded from there
 # on (hex by 2 characters, base64 by 4, three times over by 64) is the same as in the whole run.
 _ALIGN = 64
@@ -55,7 +55,7 @@ def pieces(text: bytes) -> Iterator[tuple[int, bytes]]:
         yield lines, b"".join((PREFIX, text[start:end], b"\n", SEAL, b"\n"))
         if end == len(text):
             return
-        following = end - _OVERLAP
+        following = end - OVERLAP
         broken = text[start:following].translate(_RUN).rfind(b" ")
         run = start + broken + 1 if broken >= 0 else run
         following -= (following - run) % _ALIGN

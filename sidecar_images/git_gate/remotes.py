@@ -30,6 +30,7 @@ class Remote:
     max_blob_mb: int = 20
     push_options: tuple[str, ...] = ()
     review: bool = False
+    known_findings: tuple[str, ...] = ()
     rules: bool = False
 
     @property
@@ -70,7 +71,7 @@ def read_remotes(etc: Path = ETC) -> list[Remote]:
 
 
 def _tuples(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(entry[key]) for key in ("branches", "push_options") if key in entry}
+    return {key: tuple(entry[key]) for key in ("branches", "push_options", "known_findings") if key in entry}
 
 
 def remote_of(folder: Path, etc: Path = ETC) -> Remote:

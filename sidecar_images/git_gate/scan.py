@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
-from .leaks import Gitleaks
-from .objects import KNOWN, Object, contents, new_objects, too_large
+from .added import FAR, NEAR, added
+from .known import OWN_RULE, Views, digest_of, needle, own_credentials, upstream_has
+from .leaks import Finding, Gitleaks
+from .objects import KNOWN, Object, new_objects, too_large, versions
 from .plain import readable
 from .remotes import Remote
 from .unpack import Bounds, CannotUnpack, unpacked
@@ -14,8 +18,8 @@ from .work import ScanError, TooMuch, Work, unpacked_mb
 
 __all__ = ["KNOWN", "Looked", "ScanError", "Secret", "TooMuch", "look", "tree_names"]
 
+_DIGESTS = 100  # values that an owner can exempt in one push
 _LFS = b"version https://git-lfs.github.com/spec/"
-_NAMED = 20  # secrets whose commit is looked for
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Secret:
     line: int
     rule: str
     commit: str = ""
+    digests: tuple[str, ...] = ()  # by which the owner may say that it is none; the gate's own credentials have none
 
     def __str__(self) -> str:
         where = f", commit {self.commit[:12]}" if self.commit else ""
@@ -45,63 +50,103 @@ class Looked:
     objects: int = 0
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Text:
     """A text that gitleaks gets. place: for a person. objects: the one of each line, or of all where there is one."""
 
     place: str
-    objects: Sequence[str] = ()
+    objects: Sequence[Object] = ()
 
-    def object_at(self, line: int) -> str:
-        return self.objects[min(line, len(self.objects)) - 1] if self.objects else ""
+    def object_at(self, line: int) -> Object | None:
+        return self.objects[min(line, len(self.objects)) - 1] if self.objects else None
 
 
 def look(
     remote: Remote, new: Iterable[str], refs: Iterable[str], options: Iterable[str] = (), work: Work | None = None
 ) -> Looked:
-    """Look at every object that is reachable from `new` and not from what the mirror has. Raises ScanError."""
-    work, tips, told = work or Work(), list(new), Looked()
+    """Look at everything that `new` brings: each object that the mirror does not have, and in a version of a file what
+    its old version does not have. Raises ScanError."""
+    work, told, own = work or Work(), Looked(), own_credentials()
     bounds = Bounds(unpacked_mb(remote) << 20, check=work.left)
     texts: list[_Text] = []
-    with Gitleaks(remote, work) as gitleaks:
+    found: list[Finding] = []
+    seen: set[bytes] = set()
+    with Gitleaks(remote, work, own) as gitleaks:
 
-        def add(text: _Text, content: bytes, name: str = "") -> None:
+        def add(text: _Text, content: bytes, name: str = "", parts: Sequence[tuple[int, int]] | None = None) -> None:
             texts.append(text)
-            gitleaks.add(len(texts) - 1, content, name)
+            for credential in own:
+                if (at := content.find(credential.encode())) >= 0:
+                    line = content.count(b"\n", 0, at) + 1
+                    found.append(Finding(len(texts) - 1, line, line, OWN_RULE, credential, credential))
+            lines = last = 0
+            for start, end in [(0, len(content))] if parts is None else parts:
+                lines += content.count(b"\n", last, start)
+                gitleaks.add(len(texts) - 1, content[start:end], name, lines)
+                last = start
 
-        names: dict[str, str] = {}
+        names: dict[str, Object] = {}
         small = []
-        for one in new_objects(work, remote, tips):
+        for one in new_objects(work, remote, new):
             told.objects += 1
             told.commits += one.kind == "commit"
             if too_large(remote, one):
                 told.too_large.append(f"{_place(one)}: {one.size >> 20} MB, {remote.max_blob_mb} MB are allowed")
             else:
                 small.append(one)
-        for one, data in contents(work, small):
+        for one, data, old in versions(work, small):
             if one.kind == "tree":
-                # Older trees come later: the name is of the first commit that has it.
-                names.update((name, one.name) for name in tree_names(data, len(one.name) // 2))
+                for name in tree_names(data, len(one.name) // 2):
+                    names.setdefault(name, one)
                 continue
             if one.kind == "blob" and data.startswith(_LFS):
                 told.lfs.append(one.path)
-            text = _Text(_place(one), (one.name,))
-            add(text, readable(data), one.path)
-            if inside := b"\n".join(_inside(one, data, bounds, told)):
+            text = _Text(_place(one), (one,))
+            content = readable(data)
+            near = FAR if remote.rules else NEAR
+            add(text, content, one.path, None if old is None else added(readable(old), content, near))
+            inside = b"\n".join(_inside(one, data, bounds, told))
+            if inside and (digest := hashlib.sha256(inside).digest()) not in seen:
+                seen.add(digest)
                 add(_Text(f"{text.place}, unpacked", text.objects), inside)
         lines = {" ".join(name.splitlines()): tree for name, tree in names.items()}
         add(_Text("the name of a file", list(lines.values())), "\n".join(lines).encode())
         add(_Text("the name of a ref"), "\n".join(refs).encode())
         add(_Text("a push option"), "\n".join(options).encode())
-        known: dict[tuple[str, str, str], Secret] = {}
-        for found in gitleaks.findings():
-            text = texts[found.text]
-            name = text.object_at(found.line)
-            known.setdefault((text.place, found.rule, name), Secret(text.place, found.line, found.rule, name))
-    for number, secret in enumerate(known.values()):
-        commit = _commit_of(work, secret.commit, tips) if secret.commit and number < _NAMED else ""
-        told.secrets.append(Secret(secret.place, secret.line, secret.rule, commit))
+        found += gitleaks.findings()
+    told.secrets = _news(work, remote, own, texts, found)
     return told
+
+
+def _news(
+    work: Work, remote: Remote, own: Sequence[str], texts: Sequence[_Text], findings: Iterable[Finding]
+) -> list[Secret]:
+    """Each finding once, at the first commit that brings it, and each line once; but for what is no news upstream."""
+    first: dict[tuple[str, str, bytes], Finding] = {}
+    for one in sorted(findings, key=lambda one: (one.text, one.line)):  # gitleaks has no order, texts come by commit
+        first.setdefault((texts[one.text].place, one.rule, needle(one.secret, one.match)), one)
+    always = {key for key, one in first.items() if any(credential in one.match for credential in own)}
+    views = Views(work)
+    asked = {}
+    for key, one in first.items():
+        about = texts[one.text].object_at(one.line)
+        if key in always or about is None or not views.had_before(about, one):
+            asked[key] = one
+    had = upstream_has(work, {key[2] for key in asked if key not in always})
+    news = {key: one for key, one in asked.items() if key in always or key[2] not in had}
+    # The first ones, for a digest takes its time; what has none is told, and is no exception.
+    values = dict.fromkeys(key[2] for key in news if key not in always)
+    digests = {value: digest_of(remote, value) for value in islice(values, _DIGESTS)}
+    told: dict[tuple[str, int, str], Secret] = {}
+    for key, one in news.items():
+        digest = "" if key in always else digests.get(key[2], "")
+        if digest in remote.known_findings:
+            continue
+        about = texts[one.text].object_at(one.line)
+        commit = about.commit if about else ""
+        secret = told.setdefault((key[0], one.line, commit), Secret(key[0], one.line, one.rule, commit))
+        told[key[0], one.line, commit] = replace(secret, digests=(*secret.digests, *filter(None, (digest,))))
+    return list(told.values())
 
 
 def _place(one: Object) -> str:
@@ -126,22 +171,3 @@ def tree_names(data: bytes, hash_length: int) -> Iterator[str]:
         end = data.index(b"\0", at)
         yield data[at:end].partition(b" ")[2].decode(errors="replace")
         at = end + 1 + hash_length
-
-
-def _commit_of(work: Work, name: str, tips: list[str]) -> str:
-    """The first new commit that has this object."""
-    kind = work.git("cat-file", "-t", name).strip()
-    if kind != b"blob" and kind != b"tree":
-        return name if kind == b"commit" else ""
-    argv = ["log", "-m", "-t", "--format=%H", "--no-mailmap", "--topo-order", f"--find-object={name}"]
-    found = work.git(*argv, *tips, *KNOWN).split()
-    if found:
-        return found[-1].decode()
-    # A root tree is in no difference: the commit that has it is listed with it.
-    for line in work.git(
-        "log", "--format=%H %T", "--no-mailmap", "--topo-order", "--reverse", *tips, *KNOWN
-    ).splitlines():
-        commit, _, tree = line.decode().partition(" ")
-        if tree == name:
-            return commit
-    return ""

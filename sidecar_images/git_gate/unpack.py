@@ -27,10 +27,12 @@ _RATIO, _RATIO_FROM = (
 )  # deflate cannot do better than 1032 to 1; what is small may be as dense as it likes
 _ONE = 128 << 20  # bytes of one stream; it is held in memory
 _MEMORY = 128 << 20  # bytes that a decoder of xz or lzma may use
+_DICTIONARY, _PLAINLY = 64 << 20, 4096  # bytes; random ones rarely decode to so much before they are wrong
 _CHUNK, _PART = 64 << 10, 1 << 20  # bytes that a decoder gets, and gives, at once
 _BROKEN = (zlib.error, OSError, lzma.LZMAError, EOFError)
 _LEAST = 16  # bytes; less than that hides no secret, and any two bytes may look like the head of a stream
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{40,}={0,2}(?:[ \t]*\r?\n[ \t]*[A-Za-z0-9+/_-]+={0,2})*")
+_LETTERS, _SEED = bytes(97 if (chr(c).isalnum() and c < 128) or c in b"+/_-" else 32 for c in range(256)), b"a" * 40
 _LONG = 100  # characters of base64 or hex from which on it is decoded here; gitleaks decodes what is shorter
 _SPACE = b" \t\r\n"
 
@@ -177,11 +179,19 @@ def _opened(kind: str, head: bytes, make: Callable[[], Any], *, strong: bool = T
 
 
 def _lzma_alone(data: bytes, at: int, bounds: Bounds) -> Found | None:
-    """.lzma has no real signature: its header (LZMA SDK, lzma.txt) must have a size that can be, or none."""
+    """.lzma has no real signature: its header (LZMA SDK, lzma.txt) must have a size that can be, or none, and the first
+    byte of its range coder, 0. One that needs too much memory is decoded with less, to see whether it is one at all."""
     size = int.from_bytes(data[at + 5 : at + 13], "little")
-    if len(data) < at + 14 or (size >= 1 << 40 and size != (1 << 64) - 1):
+    if len(data) < at + 14 or data[at + 13] or (size >= 1 << 40 and size != (1 << 64) - 1):
         return None
-    return _decode(lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_MEMORY), data, at, bounds)
+    make = lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_MEMORY)  # noqa: E731
+    if int.from_bytes(data[at + 1 : at + 5], "little") <= _DICTIONARY:
+        return _decode(make, data, at, bounds)
+    head = data[at : at + 1] + _DICTIONARY.to_bytes(4, "little") + data[at + 5 : at + 13]
+    found = _decode(make, head + data[at + 13 : at + 13 + _CHUNK], 0, bounds)
+    if len(found.content) >= _PLAINLY:
+        raise CannotUnpack("it needs more memory to be unpacked than git-gate has")
+    return found
 
 
 # What APPNOTE.TXT 6.3.10 (PKWARE), 4.4.5, names as methods. 0 is stored; 12 and 95 have a signature of their own.
@@ -208,9 +218,20 @@ def _zip_member(data: bytes, at: int, bounds: Bounds) -> Found | None:
     return found if found.whole or method == 8 else None
 
 
+def _runs(data: bytes) -> Iterator[re.Match[bytes]]:
+    """The matches of _BASE64. Where one may begin is found by plain search, ten times as fast as by the pattern."""
+    classes = data.translate(_LETTERS)
+    at = classes.find(_SEED)
+    while at >= 0:
+        found = _BASE64.match(data, at)
+        assert found is not None  # noqa: S101 - the seed is its beginning
+        yield found
+        at = classes.find(_SEED, found.end())
+
+
 def _encoded(data: bytes, bounds: Bounds) -> Iterator[Found]:
     """Long base64 or hex, also over many lines, from each place where it may begin."""
-    for run in _BASE64.finditer(data):
+    for run in _runs(data):
         text = run.group().translate(None, _SPACE)
         if len(text) < _LONG:
             continue

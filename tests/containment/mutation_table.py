@@ -176,6 +176,22 @@ MUTATIONS = (
     Mutation("supervise", "calls wait without a limit", (
         ("sidecar_images/supervise/waiting.py", r"if self\.open >= CALLS:", "if False:"),
     ), tests=("tests/unit/test_waiting.py",)),
+    Mutation("git-gate", "what a refused push brought is known", (
+        ("sidecar_images/git_gate/known.py", r'"rev-list", "--objects", "--no-object-names", "--glob=refs/\*"',
+         '"cat-file", "--batch-all-objects", "--batch-check=%(objectname)"'),
+    ), tests=("tests/unit/test_git_gate_news.py",)),
+    Mutation("git-gate", "what this push brought is known", (
+        ("sidecar_images/git_gate/known.py", r" or one\.base\.commit:", ":"),
+    ), tests=("tests/unit/test_git_gate_news.py",)),
+    Mutation("git-gate", "a credential of the bottle may be known", (
+        ("sidecar_images/git_gate/scan.py", r"always = \{.*\}", "always: set[tuple[str, str, bytes]] = set()"),
+    ), tests=("tests/unit/test_git_gate_news.py",)),
+    Mutation("git-gate", "a short value is known by itself", (
+        ("sidecar_images/git_gate/known.py", r"secret if len\(secret\) >= _LONG else match", "secret"),
+    ), tests=("tests/unit/test_git_gate_news.py",)),
+    Mutation("git-gate", "nothing around what is new is looked at", (
+        ("sidecar_images/git_gate/added.py", r"NEAR, LINES, FAR = 1_000, 6, OVERLAP", "NEAR, LINES, FAR = 1, 0, 1"),
+    ), tests=("tests/unit/test_git_gate_news.py",)),
     Mutation("git-gate", "nothing is served where the disk is full", (
         ("sidecar_images/git_gate/mirror_state.py", r"    except OSError:\n", "    except ZeroDivisionError:\n"),
     ), tests=("tests/unit/test_git_gate_full.py",)),
@@ -193,7 +209,7 @@ MUTATIONS = (
         ("addons/dlp_said.py", r"kept, digest = self\._values\.get\(origin\), ", "kept, digest = next(iter(self._values.values()), None), "),
     ), rows="said-", tests=("tests/unit/test_dlp_said.py",)),
     Mutation("pipelock-dlp", "an address is followed that the agent has a part in", (
-        ("addons/pipelock_said.py", r"target\.host\.encode\(\) not in sent and not any\(piece in sent for piece in pieces\)", "True"),
+        ("addons/pipelock_said.py", r"target\.host\.encode\(\) not in sent and all\(map\(self\._is_new, values\)\)", "True"),
     ), rows="said-redirect-by-name", tests=("tests/unit/test_dlp_said.py",)),
     Mutation("pipelock-dlp", "what is said back to a host goes on to another by its redirect", (
         ("addons/dlp_said.py", r'or self\._digest\("", value\) in self\._sent\n', "\n"),
@@ -248,4 +264,24 @@ MUTATIONS = (
         ("components/container.py", r'capabilities=docker\.ContainerCapabilitiesArgs\(drops=\["ALL"\]\)', 'capabilities=docker.ContainerCapabilitiesArgs(adds=["CAP_SYS_ADMIN", "CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_MKNOD"])'),
         ("components/container.py", r'security_opts=\["no-new-privileges:true"\]', 'security_opts=["seccomp=unconfined"]'),
     )),
+    Mutation("on-match", "a masked body leaves without a second look", (
+        ("addons/dlp_redact.py", r"not found or dlp\.look_at_body\(data, content_type, \"\"\):", "not found:"),
+        ("addons/pipelock_bodies.py", r"if await _inspect\(dlp, recent, made\.body, kind, \"\", decision\) is not None:", "if False:"),
+    ), tests=("tests/unit/test_dlp_redact.py", "tests/unit/test_on_match.py")),
+    Mutation("on-match", "a body that its sender has signed is masked", (
+        ("addons/pipelock_bodies.py", r"if is_bound\(", "if not is_bound("),
+    ), tests=("tests/unit/test_on_match.py",)),
+    Mutation("on-match", "a request that waits goes without an answer", (
+        ("addons/pipelock_once.py", r"                if self\._once\.take\(digest\):", "                if True:"),
+    ), tests=("tests/unit/test_on_match.py",)),
+    Mutation("on-match", "the laxest word for a host counts", (
+        ("addons/pipelock_core.py", r"return min\(told, key=REACTIONS\.index", "return max(told, key=REACTIONS.index"),
+    ), tests=("tests/unit/test_on_match.py",)),
+    Mutation("inbound", "what an answer says of itself is believed", (
+        ("addons/pipelock_inbound.py", r"response\.headers\.pop\(HEADER, None\)", "None"),
+    ), tests=("tests/unit/test_inbound.py",)),
+    Mutation("power-loss", "git's objects and SQLite's journal are not synced", (
+        ("sidecar_images/git_gate/gitconfig", r"\tfsync = committed,reference", "\t; nothing"),
+        ("sidecar_images/supervise/proposals.py", r"synchronous = extra", "synchronous = full"),
+    ), tests=("tests/integration/test_power_loss.py",)),
 )  # fmt: skip

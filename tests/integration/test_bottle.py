@@ -521,6 +521,10 @@ def test_what_a_sidecar_can_take_of_the_disk_has_a_size(bottle: world.BottleUnde
         said = world.docker("exec", part, "sh", "-c", f"for d in $({look}); do df -P $d | tail -1; done").splitlines()
         on_root = {line.split()[5] for line in said if line.split()[0] == "overlay"}
         assert not on_root, (part, said)
+        # Nor is there a file that it could add to, or make one: an owner changes the mode (chmod(2)).
+        look_at = "find / -xdev -type f \\( -writable -o -user nobody \\)"
+        mine = world.docker("exec", part, "sh", "-c", f"{look_at} {others} 2>/dev/null || true").split()
+        assert mine == [], (part, mine)
         filled = world.docker(
             "exec", part, "sh", "-c", "head -c 20m /dev/zero > /var/tmp/x; stat -c %s /var/tmp/x; rm /var/tmp/x"
         )

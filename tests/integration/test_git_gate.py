@@ -61,6 +61,7 @@ def bottle(
                 "max_blob_mb": 1,
                 **ssh,
             },
+            {"name": "old", "upstream": f"git@{HOST}:/srv/acme/old.git", **ssh},
             {"name": "lib", "upstream": f"ssh://git@{HOST}:22/srv/acme/lib", **ssh},
             {"name": "review", "upstream": f"git@{HOST}:/srv/acme/review", "review": True, **ssh},
         ],
@@ -183,6 +184,33 @@ def test_the_advice_is_followed(bottle: world.BottleUnderTest) -> None:
     assert f"git reset --soft {clean[:12]}" in said
     assert "--root" not in said
     assert said.endswith("PUSHED"), said
+
+
+def test_what_the_upstream_has_is_no_news(bottle: world.BottleUnderTest, forge: Forge) -> None:
+    """An old key in base64 and in plain text, in a file that is edited and in another one; and a new one beside them."""
+    old, new = (
+        f"ghp_{body}" for body in ("Q5r6S7t8A1b2C3d4E5f6G7h8J9k0L1m2N3p4", "m2N3p4Q5r6S7t8A1b2C3d4E5f6G7h8J9k0L1")
+    )
+    forge.repository("old")
+    forge.run(
+        f"cd $(mktemp -d); git clone -q /srv/acme/old.git .; git config user.name O; git config user.email o@example.com;"
+        f" (seq 100; echo 'key = \"{old}\"'; echo 'the key {old} it is' | base64 -w0; seq 100) > config;"
+        " git add -A; git commit -qm old; git push -q origin HEAD:main"
+    )
+    url = f"git@{HOST}:/srv/acme/old.git"
+    edit = f"sed -i 's/^100$/hundred/; s/^1$/one/' config; echo 'token: \"{old}\"' > b.yml; git add -A; git commit -qm edit"
+    said = push(bottle, url, edit)
+    assert said.endswith("PUSHED"), said
+    add = f"sed -i 's/^key.*/&\\nkey2 = \"{new}\"/' config; git commit -qam new; git rev-parse HEAD; sed -i 's/^2$/two/' config"
+    for _ in range(2):  # what was refused once is not known by that
+        said = push(bottle, url, f"{add}; git commit -qam later")
+        commit = next(word for word in said.split() if len(word) == 40)
+        assert said.count("remote: secret: ") == 1, said
+        assert f"secret: config, line 102, commit {commit[:12]}: REDACTED (rule github-pat)" in said
+        assert said.endswith("REFUSED"), said
+    said = push(bottle, URLS["ssh"], f"echo 'key = \"{old}\"' > config; git add -A; git commit -qm x")
+    assert said.endswith("REFUSED"), said
+    assert old not in gate(bottle, "sh", "-c", "cat /var/lib/claude-bottle/record/*; ls /dev/shm")
 
 
 FIRST_BYTES = {

@@ -95,6 +95,7 @@ def a_remote(draw: Draw) -> dict[str, Any]:
     maybe(draw, made, "max_push_mb", draw.choice([10, 100, 200]))
     maybe(draw, made, "max_blob_mb", draw.choice([10, 20]))
     maybe(draw, made, "push_options", some(draw, OPTIONS))
+    maybe(draw, made, "known_findings", some(draw, [letter * 32 for letter in "abc"]))
     maybe(draw, made, "review", True)
     maybe(draw, made, "rules", draw.choice(["one.toml", "two.toml"]))
     return made
@@ -266,7 +267,7 @@ class World:
         self.table, self.policy = RouteTable.parse(made.table.encode()), Policy.parse(render(self.manifest).encode())
         self.refs = {slot: ref for ref, slot in made.slots.items()}
         told = json.loads(remotes_file(remotes_of(self.manifest)))["remotes"]
-        tuples = ("branches", "push_options")
+        tuples = ("branches", "push_options", "known_findings")
         self.gate = {e["upstream"]: Remote(**{**e, **{k: tuple(e[k]) for k in tuples}}) for e in told}
 
     def facts(self, asked: Asked, headers: set[str]) -> frozenset[tuple[str, ...]]:

@@ -107,6 +107,7 @@ def test_what_cannot_be_masked_whole_is_refused(dlp: Dlp) -> None:
     half = len(GITHUB) // 2
     for body, kind in (
         (conversation(GITHUB[:half], GITHUB[half:]), JSON),  # over two values
+        (conversation(AWS, GITHUB[:half], GITHUB[half:]), JSON),  # beside one that can be masked
         (json.dumps({GITHUB: 1}).encode(), JSON),  # a name
         (f"key={GITHUB}".encode(), "application/x-www-form-urlencoded"),
         (GITHUB.encode(), "application/octet-stream"),

@@ -1,0 +1,115 @@
+"""What is no news to an upstream: values that its history holds. And what always counts: the gate's own credentials.
+
+Only what the mirror's refs reach is the upstream's: they move when the upstream was fetched from, or has taken a push.
+What a push brings is in the object database too while it is looked at, and is reached by none of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .objects import Object
+from .plain import readable
+from .remotes import ETC, Remote
+from .unpack import Bounds, CannotUnpack, unpacked
+from .work import TooMuch, Work
+
+if TYPE_CHECKING:
+    from .leaks import Finding
+
+SECONDS = 30  # for the search; what was not found by then is new
+_CHUNK = 4 << 20
+_LONG = 20  # characters from which on a value says what it is; of a shorter one, all that a rule matched must be known
+_KEY_LINE = 40  # characters of a line of a key
+_UNPACKED = 128 << 20  # bytes of an old version that are unpacked
+OWN_RULE = "git-gate-own-credential"
+
+
+def needle(secret: str, match: str) -> bytes:
+    """What the upstream must have for a finding to be no news. A password like "postgres" is in many places."""
+    return (secret if len(secret) >= _LONG else match).encode(errors="surrogateescape")
+
+
+def own_credentials(etc: Path = ETC) -> list[str]:
+    """The tokens that the gate holds, of all its remotes, and the lines of its keys: but for the first of each, which
+    is the same for all keys of a kind."""
+    tokens = [file.read_text().strip() for file in sorted(etc.glob("*.token"))]
+    lines = [line.strip() for file in sorted(etc.glob("*.key")) for line in file.read_text().splitlines()[2:]]
+    return [*filter(None, tokens), *(line for line in lines if len(line) >= _KEY_LINE)]
+
+
+def own_rule(own: Iterable[str]) -> str:
+    """A rule of gitleaks that finds them, also where they are encoded."""
+    given = [re.escape(text).replace("'", "\\x27") for text in own]
+    return f"[[rules]]\nid = \"{OWN_RULE}\"\nregex = '''{'|'.join(given)}'''\n" if given else ""
+
+
+def digest_of(remote: Remote, found: bytes) -> str:
+    """How an owner names a value that is no secret for this upstream. It is in a manifest and in messages: slow, so
+    that no short value is guessed from it, and of no use for another upstream."""
+    return hashlib.scrypt(found, salt=remote.upstream.encode(), n=1 << 14, r=8, p=1, dklen=16).hex()
+
+
+def upstream_has(work: Work, needles: Iterable[bytes]) -> set[bytes]:
+    """Those that stand in any object that the upstream has, of any kind, newest first. Raises TooMuch, ScanError."""
+    left, found = {one for one in needles if one}, set[bytes]()
+    if not left:
+        return found
+    search = Work(until=min(work.until, time.monotonic() + SECONDS))
+    overlap = max(map(len, left)) - 1
+    try:
+        with (
+            search.reading(["git", "rev-list", "--objects", "--no-object-names", "--glob=refs/*"]) as lister,
+            search.reading(["git", "cat-file", "--batch", "--buffer"], lister.stdout or 0) as reader,
+        ):
+            assert reader.stdout is not None  # noqa: S101 - it is a pipe
+            while left and len(head := reader.stdout.readline().split()) == 3:
+                size, before = int(head[2]) + 1, b""
+                while size > 0 and (data := reader.stdout.read(min(size, _CHUNK))):
+                    size -= len(data)
+                    text = before + data
+                    found |= (hits := {one for one in left if one in text})
+                    left -= hits
+                    before = text[-overlap:] if overlap else b""
+            lister.kill()
+            reader.kill()
+    except TooMuch:
+        work.left()
+    return found
+
+
+class Views:
+    """The old versions of files, in the forms in which the new ones are looked at."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._last: tuple[str, list[bytes]] = ("", [])
+
+    def had_before(self, one: Object, found: Finding) -> bool:
+        """Whether what was found stands in the base of this object, if the upstream has that: as it is, unpacked, or,
+        where gitleaks had to decode it, in the same lines."""
+        if one.base is None or one.base.commit:
+            return False
+        if self._last[0] != one.base.name:
+            self._last = (one.base.name, self._of(one.base))
+        views = self._last[1]
+        if any(needle(found.secret, found.match) in view for view in views):
+            return True
+        text = readable(self._work.git("cat-file", "blob", one.name))
+        if found.secret.encode(errors="surrogateescape") in text:
+            return False
+        lines = b"\n".join(text.split(b"\n")[found.line - 1 : found.last_line])
+        return len(lines) >= _LONG and b"\n" + lines + b"\n" in b"\n" + views[0] + b"\n"
+
+    def _of(self, base: Object) -> list[bytes]:
+        data = self._work.git("cat-file", "blob", base.name)
+        views = [readable(data)]
+        with contextlib.suppress(CannotUnpack):
+            views += unpacked(data, Bounds(_UNPACKED, check=self._work.left))
+        return views
