@@ -114,7 +114,8 @@ class Dlp:
         return self._rules.first(text, generic=False, without=self._without)
 
     def _phrase_in(self, where: str, data: bytes) -> _Hit | None:
-        span = find_seed_phrase(data) if self._wants_phrases(where) else None
+        as_written = not where.endswith(WORDS)  # a list of what stands somewhere in a document
+        span = find_seed_phrase(data, as_written=as_written) if self._wants_phrases(where) else None
         return (span, Finding("bip39-seed-phrase", where, place_of(data, *span))) if span else None
 
     def _wants_phrases(self, where: str) -> bool:

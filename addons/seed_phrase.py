@@ -40,10 +40,11 @@ def _one_of(words: Sequence[str]) -> str:
     return f"(?:{choices}){'?' if '' in words else ''}" if choices else ""
 
 
-def find_seed_phrase(text: bytes) -> tuple[int, int] | None:
+def find_seed_phrase(text: bytes, *, as_written: bool = True) -> tuple[int, int] | None:
     """Where some run of words that is a valid phrase begins and ends, whatever stands between the words.
 
-    Raises Unscannable where there are so many words in rows that it would take long.
+    as_written: what stands between them is what their writer has put there. Raises Unscannable where there are so many
+    words in rows that it would take long.
     """
     numbers, row_of_words = _language()
     count = 0
@@ -51,7 +52,9 @@ def find_seed_phrase(text: bytes) -> tuple[int, int] | None:
         words = list(_WORD.finditer(match.group().lower()))
         for first, last in _phrases([numbers[word.group()] for word in words[: _MOST - count]]):
             found = words[first : last + 1]
-            if _is_written(match.group(), found) or _is_drawn([numbers[word.group()] for word in found]):
+            if (as_written and _is_written(match.group(), found)) or _is_drawn(
+                [numbers[word.group()] for word in found]
+            ):
                 return match.start() + words[first].start(), match.start() + words[last].end()
         count += len(words)
         if count > _MOST:
@@ -81,7 +84,9 @@ def _phrases(row: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def _is_written(text: bytes, words: Sequence[re.Match[bytes]]) -> bool:
-    """Whether they stand beside one another as a person writes a phrase down."""
+    """Whether they stand beside one another as a person writes a phrase down. One word again and again is none."""
+    if len({word.group() for word in words}) == 1:
+        return False
     return all(_PLAIN.fullmatch(text, one.end(), other.start()) for one, other in pairwise(words))
 
 

@@ -12,7 +12,6 @@ import pulumi_docker as docker
 from components.drift import LABEL_MENDED
 from components.naming import docker_name, labels
 
-SIDECAR_UID = 65534  # nobody, whom the sidecar images run as
 RECORD = "/var/lib/claude-bottle/record"  # where a sidecar keeps what it has let out (addons/record.py)
 
 _SCRATCH = 16 << 20  # bytes of each
@@ -26,8 +25,8 @@ class ContainerArgs:
 
     networks: (network name, alias) pairs; the container is on these only. memory: MB; there is no swap beyond it.
     cpu_shares: how much of a busy machine it gets beside others, whose default is 1024.
-    files: path to (content, mode); written before the start, so a change means a new container. They are root's and of
-    `group`: who runs there can read its own, and neither write to it nor make it writable.
+    files: path to content; written before the start, so a change means a new container. They are root's, so that who
+    runs there can neither write to one nor make it writable; and for all to read, of whom there is but one.
     healthcheck: a command; nothing here waits for it.
     mended: why this container took the place of one that was changed by hand; a new reason makes a new container.
     """
@@ -41,8 +40,7 @@ class ContainerArgs:
     cpu_shares: int = 1024
     env: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     command: Sequence[str] | None = None
-    files: Mapping[str, tuple[pulumi.Input[str], str]] = field(default_factory=dict)
-    group: int = 0
+    files: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     mounts: Sequence[docker.ContainerMountArgs] = ()
     healthcheck: Sequence[str] | None = None
     mended: str | None = None
@@ -105,9 +103,10 @@ def hardened_container(name: str, args: ContainerArgs, opts: pulumi.ResourceOpti
         log_driver="json-file",
         log_opts={"max-size": "10m", "max-file": "3"},
         labels=[docker.ContainerLabelArgs(label=label, value=value) for label, value in sorted(marks.items())],
+        # With an owner given, the engine gives them all to the image's user, whoever that owner is (CopyUIDGID).
         uploads=[
-            docker.ContainerUploadArgs(file=path, content=content, permissions=mode, owner="0", group=str(args.group))
-            for path, (content, mode) in args.files.items()
+            docker.ContainerUploadArgs(file=path, content=content, permissions="0444")
+            for path, content in args.files.items()
         ],
         mounts=[*args.mounts, *scratch(args.role)] or None,
         healthcheck=docker.ContainerHealthcheckArgs(

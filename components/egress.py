@@ -9,7 +9,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components.authorities import Authority
-from components.container import RECORD, SIDECAR_UID, ContainerArgs, hardened_container
+from components.container import RECORD, ContainerArgs, hardened_container
 from components.drift import Drift
 from components.egress_plan import EgressPlan
 from components.live import SIDECARS
@@ -73,12 +73,11 @@ class Egress(pulumi.ComponentResource):
                 },
                 # Files, not variables: `docker inspect` shows variables to whoever may ask the engine.
                 files={
-                    "/etc/claude-bottle/mitmproxy-ca.pem": (args.authority.key_and_cert, "0440"),
-                    "/etc/claude-bottle/upstream-ca.pem": (args.trusted, "0444"),
-                    **({_REVOKED: (args.revoked, "0444")} if args.revoked else {}),
-                    "/etc/claude-bottle/tokens.json": (pulumi.Output.secret(pulumi.Output.json_dumps(slots)), "0440"),
+                    "/etc/claude-bottle/mitmproxy-ca.pem": args.authority.key_and_cert,
+                    "/etc/claude-bottle/upstream-ca.pem": args.trusted,
+                    **({_REVOKED: args.revoked} if args.revoked else {}),
+                    "/etc/claude-bottle/tokens.json": pulumi.Output.secret(pulumi.Output.json_dumps(slots)),
                 },
-                group=SIDECAR_UID,
                 mounts=[docker.ContainerMountArgs(type="volume", target=RECORD, source=record.name)],
                 command=["egress"],
                 healthcheck=SIDECARS["egress"].check,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_docker as docker
 
-from components.container import RECORD, SIDECAR_UID, ContainerArgs, hardened_container
+from components.container import RECORD, ContainerArgs, hardened_container
 from components.container_command import ReadyArgs, ready_command
 from components.drift import Drift
 from components.git_remotes import GateRemote, remotes_file
@@ -60,7 +60,6 @@ class GitGate(pulumi.ComponentResource):
                 # Docker's own name server knows an alias by network: the daemon listens there and not outside.
                 env={"GATE_ADDRESS_NAME": pulumi.Output.concat(GIT_GATE_HOSTNAME, ".", args.agent_network)},
                 files=self._files(args),
-                group=SIDECAR_UID,
                 mounts=[
                     docker.ContainerMountArgs(type="volume", target="/srv/git", source=mirrors.name),
                     docker.ContainerMountArgs(type="volume", target=RECORD, source=record.name),
@@ -75,15 +74,15 @@ class GitGate(pulumi.ComponentResource):
         self.register_outputs({"container": self.container.name})
 
     @staticmethod
-    def _files(args: GitGateArgs) -> dict[str, tuple[pulumi.Input[str], str]]:
-        files: dict[str, tuple[pulumi.Input[str], str]] = {f"{_ETC}/remotes.json": (remotes_file(args.remotes), "0444")}
+    def _files(args: GitGateArgs) -> dict[str, pulumi.Input[str]]:
+        files: dict[str, pulumi.Input[str]] = {f"{_ETC}/remotes.json": remotes_file(args.remotes)}
         for remote in args.remotes:
             kind = "key" if remote.upstream.scheme == "ssh" else "token"
-            files[f"{_ETC}/{remote.name}.{kind}"] = (pulumi.Output.secret(remote.secret), "0440")
+            files[f"{_ETC}/{remote.name}.{kind}"] = pulumi.Output.secret(remote.secret)
             if kind == "key":
-                files[f"{_ETC}/{remote.name}.known_hosts"] = (f"{remote.config.known_hosts}\n", "0444")
+                files[f"{_ETC}/{remote.name}.known_hosts"] = f"{remote.config.known_hosts}\n"
             if remote.rules:
-                files[f"{_ETC}/{remote.name}.rules.toml"] = (remote.rules, "0444")
+                files[f"{_ETC}/{remote.name}.rules.toml"] = remote.rules
         if args.roots:
-            files[f"{_ETC}/upstream-roots.pem"] = (args.roots, "0444")
+            files[f"{_ETC}/upstream-roots.pem"] = args.roots
         return files

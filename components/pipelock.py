@@ -8,7 +8,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components.authorities import Authority
-from components.container import SIDECAR_UID, ContainerArgs, hardened_container
+from components.container import ContainerArgs, hardened_container
 from components.container_command import ReadyArgs, ready_command
 from components.drift import Drift
 from components.live import SIDECARS
@@ -51,20 +51,17 @@ class Pipelock(pulumi.ComponentResource):
         super().__init__("claude-bottle:pipelock:Pipelock", name, {}, opts)
         config = args.manifest.pipelock
         builtin = args.image is not None
-        group = SIDECAR_UID if builtin else 0
         check = SIDECARS["pipelock"].check if builtin else ("/pipelock", "healthcheck")
-        # In the container of the upstream engine nothing else runs, and its user is the image's own affair.
-        key_mode = "0440" if builtin else "0444"
-        files: dict[str, tuple[pulumi.Input[str], str]] = {
-            "/etc/pipelock/ca.pem": (args.authority.cert, "0444"),
-            "/etc/pipelock/ca-key.pem": (args.authority.key, key_mode),
+        files: dict[str, pulumi.Input[str]] = {
+            "/etc/pipelock/ca.pem": args.authority.cert,
+            "/etc/pipelock/ca-key.pem": args.authority.key,
         }
         if args.upstream_roots:
-            files["/etc/pipelock/upstream-roots.pem"] = (args.upstream_roots, "0444")
+            files["/etc/pipelock/upstream-roots.pem"] = args.upstream_roots
         if args.revoked:
-            files[_REVOKED] = (args.revoked, "0444")
+            files[_REVOKED] = args.revoked
         if not builtin:
-            files["/etc/pipelock/pipelock.yaml"] = (render(args.manifest), "0444")
+            files["/etc/pipelock/pipelock.yaml"] = render(args.manifest)
         self.container_name = docker_name("pipelock", args.stack)
         self.networks = [(args.inner, PIPELOCK_HOSTNAME), (args.outside, f"{PIPELOCK_HOSTNAME}-{args.stack}")]
         self.container = hardened_container(
@@ -77,7 +74,6 @@ class Pipelock(pulumi.ComponentResource):
                 memory=pipelock_memory(config.dlp.max_body_mb),
                 files=files,
                 env={"REVOCATION_LISTS": _REVOKED} if args.revoked and builtin else {},
-                group=group,
                 command=["pipelock"] if builtin else ["run", "--config", "/etc/pipelock/pipelock.yaml"],
                 healthcheck=check,
                 mended=args.drift.mended,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_docker as docker
 
-from components.container import SIDECAR_UID, ContainerArgs, hardened_container
+from components.container import ContainerArgs, hardened_container
 from components.container_command import ReadyArgs, ready_command
 from components.drift import Drift
 from components.live import SIDECARS
@@ -56,8 +56,7 @@ class Supervise(pulumi.ComponentResource):
                 networks=self.networks,
                 memory=256,
                 env={"BOTTLE_PROXY": f"http://{args.proxy}"},
-                files={"/etc/supervise/ca.pem": (args.ca, "0444")},
-                group=SIDECAR_UID,
+                files={"/etc/supervise/ca.pem": args.ca},
                 mounts=[docker.ContainerMountArgs(type="volume", target=STORE, source=proposals.name)],
                 healthcheck=_HEALTHY,
                 mended=args.drift.mended,

@@ -253,7 +253,7 @@ def test_git_credentials_are_secret_files_of_the_gate_alone(tmp_path: Path) -> N
     assert is_secret(upload(recorder, "git-gate", "/etc/git-gate/q.token"))
     assert networks(recorder, "git-gate") == {"agent", "outside"}
     modes = {u["file"]: u["permissions"] for u in recorder.container("git-gate").inputs["uploads"]}
-    assert modes["/etc/git-gate/p.key"] == modes["/etc/git-gate/q.token"] == "0440"
+    assert modes["/etc/git-gate/p.key"] == modes["/etc/git-gate/q.token"] == "0444"
     assert outputs["plan"]["git_remotes"][0]["served_as"] == "git://git-gate/p.git"
     assert outputs["plan"]["git_gate"]["mirrors_volume"] == "claude-bottle-mirrors-unit"
     assert "insteadOf = git@git.example.com:a/p" in recorder.command("-provision-git").inputs["stdin"]

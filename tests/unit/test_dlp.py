@@ -347,6 +347,7 @@ def test_seed_phrases_and_entropy() -> None:
     assert has_seed_phrase(f"my words: {PHRASE}.".encode())
     assert has_seed_phrase(("abandon " * 11 + "about").encode())
     assert not has_seed_phrase(("abandon " * 12).encode())
+    assert not has_seed_phrase(("include " * 24).encode())
     # Anything may stand between words that were drawn; words of a program are in every file of it.
     for between in ("', '", '":\n\t"', " - ", "_1_"):
         assert has_seed_phrase(between.join(Mnemonic("english").generate().split()).encode())
