@@ -8,8 +8,8 @@ help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 up: ## set up what is missing, then bring up STACK (demo) and show what it does
-	@$(PYTHON) -m toolchain setup
 	@$(PYTHON) -m toolchain stack $(STACK)
+	@$(PYTHON) -m toolchain setup
 	@$(RUN) python3 -m components.stack_size $(STACK)
 	@$(RUN) pulumi stack select --create $(STACK)
 	@$(RUN) pulumi up --yes --skip-preview --stack $(STACK)

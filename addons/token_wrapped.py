@@ -9,7 +9,10 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import compress
 
-from addons.dlp_scanner import ONCE, Scanner
+try:
+    from addons.dlp_scanner import ONCE, Scanner
+except ImportError:  # on the owner's machine, where only a manifest is looked at
+    Scanner = None  # type: ignore[assignment,misc]
 
 LINE = 40  # letters in a row: a line of base64 (PEM wraps at 64, MIME at 76, git forges at 60), hardly a line of text
 
@@ -18,8 +21,8 @@ LINE = 40  # letters in a row: a line of base64 (PEM wraps at 64, MIME at 76, gi
 # the first of which is fast on everything.
 _LETTER = rb"[A-Za-z0-9+/_=%.-]"
 _WIDE = rb"(?:[!-~]\x00{1,3}){8}"
-_PERHAPS = Scanner([(0, rb"%b{%d}" % (_LETTER, LINE)), (1, _WIDE)], ONCE)
-_WRAPPED = Scanner([(0, rb"%b{%d}[\r\n\\]" % (_LETTER, LINE)), (1, _WIDE)], ONCE)
+_PERHAPS, _WRAPPED = (rb"%b{%d}" % (_LETTER, LINE), rb"%b{%d}[\r\n\\]" % (_LETTER, LINE))
+_STEPS = [Scanner([(0, step), (1, _WIDE)], ONCE) for step in (_PERHAPS, _WRAPPED)] if Scanner is not None else []
 _BETWEEN = b"\0 \t\n\r\v\f"
 _KEPT = bytes(byte not in _BETWEEN for byte in range(256))
 _FEW = 16
@@ -37,8 +40,8 @@ def squeeze(data: bytes) -> bytes:
 
 
 def views(data: bytes) -> list[bytes]:
-    """The bytes, and without what may stand between letters where that is the case."""
-    for scanner in (_PERHAPS, _WRAPPED) if data else ():
+    """The bytes, and without what may stand between letters where that is the case; without hyperscan, always."""
+    for scanner in _STEPS if data else ():
         seen: list[int] = []
         scanner.scan(data, lambda number, *_, seen=seen: seen.append(number))
         if not seen:

@@ -14,6 +14,7 @@ import argparse
 import os
 import re
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,12 +45,12 @@ def describe(stack: str, files: list[Path]) -> str:
     )
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="make forget STACK=…", description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("stack", help="name of the stack")
     parser.add_argument("--delete", action="store_true", help="delete them")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     try:
         files = past_states(args.stack)
         if args.delete and any(not is_stale(lock) for lock in locks(args.stack)):
@@ -61,7 +62,10 @@ def main() -> int:
         print(f"nothing is kept of the past of {args.stack}")
         return 0
     if not args.delete:
-        print(f"Pulumi keeps {describe(args.stack, files)}; make forget STACK={args.stack} deletes them")
+        print(
+            f"Pulumi keeps {describe(args.stack, files)};"
+            f" bottle forget {args.stack} (make forget STACK={args.stack}) deletes them"
+        )
         return 0
     told = describe(args.stack, files)
     for file in files:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from addons.until import ended, parse_until
-from components.errors import one_line, printable
+from components.errors import BottleError, one_line, printable
 from components.plan_diff import changes, secrets_changed
 from components.plan_facts import Facts
 from components.plan_places import Ground, Plan, rights
@@ -149,26 +149,41 @@ def show(preview: Mapping[str, Any], console: Console) -> bool:
     return True
 
 
-def main() -> int:
-    """Entry point."""
-    parser = argparse.ArgumentParser(prog="python -m components.plan_table", description=__doc__)
-    parser.add_argument("stack", help="name of the stack")
-    stack = parser.parse_args().stack
+def as_json(preview: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The same for programs: the plan, what an `up` would change, what was changed by hand; None without a plan."""
+    old, new = plans(preview)
+    if new is None:
+        return None
+    told = [*changes(old, new), *secrets_changed(preview.get("steps", []))]
+    return {"stack": new["stack"], "plan": new, "changes": told, "drift": list(drifts(preview))}
+
+
+def read_preview(stack: str) -> dict[str, Any]:
+    """What `pulumi preview --json` prints. Raises BottleError with what is in the way."""
     file = Path("stacks") / f"Pulumi.{stack}.yaml"
     if wrong := too_large(file.read_text()) if file.is_file() else None:
-        print(f"{file}: {wrong}", file=sys.stderr)
-        return 1
+        raise BottleError(f"{file}: {wrong}")
     done = subprocess.run(
         ["pulumi", "preview", "--json", "--stack", stack], capture_output=True, text=True, check=False
     )
     try:
-        preview = json.loads(done.stdout)
+        preview: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
-        print(printable(done.stderr or done.stdout), file=sys.stderr)
-        return 1
+        raise BottleError(done.stderr or done.stdout) from None
     if done.returncode != 0:  # the plan of what runs now would say nothing of this file
         said = [str(told.get("message", "")).rstrip() for told in preview.get("diagnostics", [])]
-        print(printable("\n".join(filter(None, said)) or done.stderr), file=sys.stderr)
+        raise BottleError("\n".join(filter(None, said)) or done.stderr)
+    return preview
+
+
+def main() -> int:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="python -m components.plan_table", description=__doc__)
+    parser.add_argument("stack", help="name of the stack")
+    try:
+        preview = read_preview(parser.parse_args().stack)
+    except BottleError as error:
+        print(printable(str(error)), file=sys.stderr)
         return 1
     return 0 if show(preview, Console(highlight=False, width=None if sys.stdout.isatty() else 120)) else 1
 

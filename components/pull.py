@@ -150,7 +150,8 @@ def _told(conflicts: list[str]) -> str:
     shown = "".join(f"\n  {one_line(path)}" for path in conflicts[:20]) + ("\n  …" if len(conflicts) > 20 else "")
     return (
         f"{len(conflicts)} files have changed here and in the bottle; nothing was written:{shown}\n"
-        "TO=folder puts the agent's version into a new folder to compare; FORCE=1 lets the agent's version win"
+        "--to folder (make: TO=folder) puts the agent's version into a new folder to compare;"
+        " --force (FORCE=1) lets the agent's version win"
     )
 
 
@@ -181,6 +182,15 @@ def stack_outputs(stack: str) -> dict[str, Any]:
     return outputs
 
 
+def pull(stack: str, **options: Any) -> list[str]:
+    """Bring the work of a stack's agent here; lines that say what was done. options: as of Pull. Raises BottleError."""
+    os.environ.update(engine_of(stack))
+    outputs = stack_outputs(stack)
+    if "plan" not in outputs:
+        raise BottleError(f"{stack} is not up")
+    return Pull(outputs["plan"], outputs["agent_container"], **options).run()
+
+
 def main() -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="make pull STACK=…", description=__doc__)
@@ -194,15 +204,9 @@ def main() -> int:
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would change")
     args = parser.parse_args()
-    os.environ.update(engine_of(args.stack))
+    options = {"to": args.to, "force": args.force, "dry_run": args.dry_run, "run_files": not args.no_run_files}
     try:
-        outputs = stack_outputs(args.stack)
-        if "plan" not in outputs:
-            raise BottleError(f"{args.stack} is not up")
-        pull = Pull(
-            outputs["plan"], outputs["agent_container"], args.to, args.force, args.dry_run, not args.no_run_files
-        )
-        print(printable("\n".join(pull.run())))
+        print(printable("\n".join(pull(args.stack, **options))))
     except (BottleError, OSError) as error:
         print(printable(str(error)), file=sys.stderr)
         return 1

@@ -19,6 +19,7 @@ from components.engine_address import engine_of
 from components.errors import BottleError
 from components.machine import ids_in_state
 from components.preflight import ADOPT_VOLUMES
+from components.run_pulumi import run_pulumi
 from components.stale_lock import all_stale, locks, remove_broken, state_file
 from components.state_files import VERSION, problem, restore
 
@@ -31,9 +32,10 @@ def say(text: str) -> None:
 
 def pulumi(stack: str, *argv: str, env: dict[str, str] | None = None) -> None:
     """Run with its own progress. Raises BottleError when it fails."""
-    done = subprocess.run(["pulumi", *argv, "--stack", stack], env={**os.environ, **(env or {})}, check=False)
-    if done.returncode != 0:
-        raise BottleError(f"pulumi {argv[0]} failed, see above; put that right, then run repair again")
+    try:
+        run_pulumi(stack, *argv, env=env)
+    except BottleError as error:
+        raise BottleError(f"{error}; put that right, then run repair again") from None
 
 
 def check_state(stack: str) -> None:

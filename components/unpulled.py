@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,9 @@ def _has(root: Path, commit: str) -> bool:
     return subprocess.run(argv, capture_output=True, check=False, env=child_env()).returncode == 0
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: 1 where something would be lost, or nobody can say."""
-    stack = sys.argv[1]
+    [stack] = sys.argv[1:] if argv is None else argv
     os.environ.update(engine_of(stack))
     try:
         outputs = stack_outputs(stack)
@@ -64,7 +64,11 @@ def main() -> int:
     more = [f"… and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
     text = "\n".join(f"  {line}" for line in [*lines[:_SHOWN], *more])
     print(printable(f"only the bottle {stack} has this, and down would delete it:\n{text}"), file=sys.stderr)
-    print(f"make pull STACK={stack} brings it here; make down STACK={stack} FORCE=1 deletes it", file=sys.stderr)
+    print(
+        f"bottle pull {stack} brings it here (make pull STACK={stack});"
+        f" bottle down {stack} --force deletes it (make down STACK={stack} FORCE=1)",
+        file=sys.stderr,
+    )
     return 1
 
 

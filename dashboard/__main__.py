@@ -124,25 +124,31 @@ def approve(approval: Approval, args: argparse.Namespace) -> None:
         raise BottleError(f"{error}\nto apply it too: approve {args.id} --others") from None
 
 
-def resume(stack: str, project: Path) -> None:
-    """Bring the agent up where it is not, and print how to go on."""
+def resume(stack: str, project: Path) -> str:
+    """Bring the agent up where it is not; the command that goes on. Raises BottleError."""
     if not is_running(stack, project):
         print(f"the agent of {stack} is not running; pulumi up", file=sys.stderr)
         Apply(stack, project).up(lambda text: print(text, file=sys.stderr))
-    print(resume_command(stack, project))
+    return resume_command(stack, project)
+
+
+def take_over(stack: str, project: Path) -> None:
+    """Bring the audit log up to date before it is read; where a part does not answer, say so and no more."""
+    try:
+        collect(stack, project)
+    except BottleError as error:
+        print(f"only what was taken over before is shown: {printable(str(error))}", file=sys.stderr)
 
 
 def audit(args: argparse.Namespace, project: Path) -> None:
-    log = Audit(args.stack)
+    log, taken = Audit(args.stack), 0
     if args.what == "last":  # nothing more leaves the bottle, so that nothing more is put on record
         agent, env = docker_name("agent", args.stack), environment(args.stack, project)
         subprocess.run(["docker", "stop", "-t", "2", agent], env=env, check=False, capture_output=True, timeout=60)
-    try:
+    if args.what in ("collect", "last"):
         taken = collect(args.stack, project)
-    except BottleError as error:
-        if args.what in ("collect", "last"):
-            raise
-        print(f"only what was taken over before is shown: {printable(str(error))}", file=sys.stderr)
+    else:
+        take_over(args.stack, project)
     if args.what in ("collect", "last"):
         print(f"{taken} records of {args.stack} taken over into {log.file}")
     elif args.what == "show":
@@ -201,7 +207,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return serve(project, args.port)
         stack_name(args.stack)
         if args.command == "resume":
-            resume(args.stack, project)
+            print(resume(args.stack, project))
         elif args.command == "audit":
             audit(args, project)
         else:

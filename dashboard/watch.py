@@ -9,8 +9,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from components.engine import Engine, EngineError, Running
-from components.engine_address import engine_of, environment
+from components.engine import Running
+from components.engine_address import environment
 from components.errors import BottleError
 from dashboard.asking import file_question
 from dashboard.audit import Audit, AuditFull
@@ -18,6 +18,7 @@ from dashboard.collect import PARTS as RECORDING
 from dashboard.collect import collect
 from dashboard.decisions import Line, read_line
 from dashboard.disk import look_at_disk
+from dashboard.engines import declared, engines, running_bottles
 from dashboard.from_logs import for_audit, is_new, move, since_of
 from dashboard.news import News
 from dashboard.shown import PARTS, by_stack, has_supervise, proposals
@@ -90,36 +91,18 @@ class Watch:
 
     def _running(self) -> tuple[list[Running], str]:
         """All parts on all engines that a stack names, and what is wrong with an engine."""
-        engines, problems = self._engines()
-        running: list[Running] = []
-        for host, engine in engines.items():
-            try:
-                running += engine.bottles()
-            except EngineError as error:
-                problems.append(f"Docker{f' at {host}' if host else ''} does not answer: {error}")
+        running, problems = running_bottles(self._project)
         return running, "; ".join(problems)
-
-    def _engines(self) -> tuple[dict[str, Engine], list[str]]:
-        """By address, all that a stack names; and why one is not known."""
-        engines, problems = {"": Engine()}, []
-        for stack in self._declared():
-            try:
-                variables = engine_of(stack, self._project)
-            except BottleError as error:
-                problems.append(f"{stack}: {error}")
-            else:
-                engines[variables.get("DOCKER_HOST", "")] = Engine(variables)
-        return engines, problems
 
     async def _look_at_disks(self) -> None:
         low = []
-        for engine in (await asyncio.to_thread(self._engines))[0].values():
+        for engine in (await asyncio.to_thread(engines, self._project))[0].values():
             with contextlib.suppress(BottleError):  # an engine that does not answer is told by the other look
                 low.append((await asyncio.to_thread(look_at_disk, engine, self._declared())).words)
         self._low = low
 
     def _declared(self) -> set[str]:
-        return {file.name[7:-5] for file in (self._project / "stacks").glob("Pulumi.*.yaml")}
+        return declared(self._project)
 
     async def _read(self, part: Running) -> None:
         """The log of one container, from where the audit log of its bottle ends."""

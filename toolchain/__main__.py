@@ -33,6 +33,13 @@ def setup(dev: bool) -> None:
         ensure(step)
 
 
+def setup_missing() -> None:
+    """The same for a bottle, without a word of what is there. Raises SetupError."""
+    for step in steps(dev=False):
+        if step.look() is None:
+            ensure(step)
+
+
 def doctor() -> int:
     """Print what is there and what is missing; 1 if something is."""
     missing = 0

@@ -86,11 +86,12 @@ def main() -> None:
         print(f"  {trial.what:<38} {verdict:<20} {reason}")
     print(f"""
 Try next:
-  source ./activate && pulumi preview -s {stack}     what a change would do (now: nothing)
+  ./bottle plan {stack}                              what it can reach, what a change would do (now: nothing)
+  ./bottle --help                                    every other verb, from any folder of the checkout
   docker exec {container} claude --version
   {found["attach"]}
 
-make down STACK={stack} takes it away again. The everyday bottle: export CLAUDE_CODE_OAUTH_TOKEN=…; make up STACK=claude
+./bottle down {stack} takes it away again. The everyday bottle: export CLAUDE_CODE_OAUTH_TOKEN=…; make up STACK=claude
 """)
 
 

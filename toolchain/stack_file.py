@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from toolchain.shell import SetupError, say
@@ -12,16 +14,35 @@ STACKS = Path(__file__).resolve().parents[1] / "stacks"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}\Z")
 
 
+def stack_names(folder: Path) -> set[str]:
+    """The stacks that have a file in this folder."""
+    return {path.name[len("Pulumi.") : -len(".yaml")] for path in folder.glob("Pulumi.*.yaml")}
+
+
+def is_stack_name(text: str) -> bool:
+    """Whether a stack can have this name."""
+    return bool(_NAME.match(text)) and text[0].isalnum()
+
+
+def no_bottle(stack: str, known: Collection[str]) -> str:
+    """What a person is told who names a bottle that is not there: the nearest one, else all, and how to make one."""
+    near = difflib.get_close_matches(stack, sorted(known), n=1, cutoff=0.5)
+    others = f" (there are: {', '.join(sorted(known)[:20])})" if known else ""
+    hint = f"; did you mean `{near[0]}`? " if near else f"{others}; "
+    return f"no bottle `{stack}`{hint}bottle init {stack} makes one"
+
+
 def provide(stack: str, stacks: Path = STACKS) -> None:
     """Copy the example of this name to `stacks/`, where there is no file of that stack yet. Raises SetupError."""
-    if not _NAME.match(stack):
+    if not is_stack_name(stack):
         raise SetupError(f"{stack!r} is no name of a stack: letters, digits, `_`, `.`, `-`")
     file = stacks / f"Pulumi.{stack}.yaml"
     example = stacks / "examples" / file.name
     if file.exists():
         return
     if not example.exists():
-        names = ", ".join(sorted(path.name.split(".")[1] for path in example.parent.glob("Pulumi.*.yaml")))
-        raise SetupError(f"there is no {file.relative_to(stacks.parent)}: write one, or copy an example ({names})")
+        examples = stack_names(example.parent)
+        known = examples | stack_names(stacks)
+        raise SetupError(f"{no_bottle(stack, known)}, or copy an example ({', '.join(sorted(examples))})")
     shutil.copyfile(example, file)
     say(f"stacks/{file.name} is yours to edit, a copy of stacks/examples/{file.name}")

@@ -1,0 +1,5 @@
+"""`python -m claude_bottle` is `bottle`."""
+
+from claude_bottle.cli.app import main
+
+main()

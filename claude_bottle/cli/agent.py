@@ -1,0 +1,105 @@
+"""Inside a bottle: its shell, its agent, its work, its logs."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from claude_bottle.cli.common import DONE, NOTHING, given_path, say
+from claude_bottle.cli.names import Name
+
+app = typer.Typer()
+
+
+def _docker_exec(name: str, argv: list[str], *, terminal: bool) -> None:
+    """Become `docker exec` in the agent, as its own user. Raises BottleError where the agent does not run."""
+    from components.engine_address import environment
+    from components.errors import BottleError
+    from components.naming import docker_name
+    from dashboard.resume import is_running
+
+    if not is_running(name):
+        raise BottleError(f"{name} is not up; bottle up {name}")
+    how = "-it" if terminal else "-i"
+    become(["docker", "exec", how, "-u", "node", docker_name("agent", name), *argv], environment(name))
+
+
+def become(argv: list[str], env: dict[str, str]) -> None:
+    """Run this in our place, so that its exit code and its signals are ours."""
+    os.execvpe(argv[0], argv, env)  # noqa: S606 - no shell is what is wanted
+
+
+@app.command(epilog="Example: bottle attach demo")
+def attach(name: Name) -> None:
+    """Start Claude Code in the bottle, on this terminal."""
+    _docker_exec(name, ["claude"], terminal=True)
+
+
+@app.command("exec", epilog="Example: bottle exec demo -- git status")
+def exec_(
+    name: Name,
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND…", help="What to run; its exit code is ours.")],
+) -> None:
+    """Run a command in the bottle, as its agent's user."""
+    _docker_exec(name, command, terminal=sys.stdin.isatty() and sys.stdout.isatty())
+
+
+@app.command(epilog="Example: bottle resume demo")
+def resume(
+    name: Name,
+    show: Annotated[bool, typer.Option("--print", help="Print the command instead of running it.")] = False,
+) -> int:
+    """Go on with the agent's conversation where it was; brings the bottle up where it is not."""
+    from components.child_env import child_env
+    from dashboard.__main__ import resume as command_of
+
+    command = command_of(name, Path.cwd())
+    if show or not sys.stdout.isatty():
+        print(command)
+        return DONE
+    become(["env", *shlex.split(command)], child_env())
+    return DONE
+
+
+@app.command(epilog="Example: bottle pull demo --dry-run")
+def pull(
+    name: Name,
+    to: Annotated[Path | None, typer.Option(help="Write to this new folder, and leave the workspace alone.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="The agent's version wins where both sides changed.")] = False,
+    run_files: Annotated[
+        bool, typer.Option("--run-files/--no-run-files", help="What editors, shells and build tools run by themselves.")
+    ] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+) -> int:
+    """Bring the agent's work back to the workspace; never over changes of your own."""
+    from components.errors import printable
+    from components.pull import pull as bring
+
+    target = given_path(to) if to else None
+    print(printable("\n".join(bring(name, to=target, force=force, dry_run=dry_run, run_files=run_files))))
+    return DONE
+
+
+@app.command(epilog="Example: bottle logs demo egress --follow")
+def logs(
+    name: Name,
+    part: Annotated[str, typer.Argument(help="agent, egress, pipelock, git-gate or supervise; default: all.")] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    tail: Annotated[int, typer.Option(min=0, help="How many lines of each part.")] = 100,
+) -> int:
+    """Show what the parts of a bottle have logged."""
+    from claude_bottle.cli import part_logs
+    from components.errors import BottleError
+
+    parts = part_logs.parts_of(name)
+    if part and part not in parts:
+        raise BottleError(f"{name} has no running part `{part}`; there are: {', '.join(parts) or 'none'}")
+    wanted = [part] if part else parts
+    if not wanted:
+        say(f"{name} is not up")
+    return part_logs.show(name, wanted, follow=follow, tail=tail) if wanted else NOTHING

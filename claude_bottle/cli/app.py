@@ -1,0 +1,83 @@
+"""The `bottle` command, put together: one list of verbs, one way in which a refusal is told."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+try:
+    import typer
+    from typer.core import TyperGroup
+except ImportError:  # an environment that is older than the checkout
+    sys.exit("the Python environment of this checkout is not that of its lock: make setup")
+
+from claude_bottle.cli import agent, ask, audit, files, lifecycle, machine
+from claude_bottle.cli.common import DONE, FAILED, USAGE, enter_checkout, say
+from claude_bottle.cli.names import UnknownBottleError
+
+HELP = """Sandboxes for coding agents that cannot leak a credential: one stack file, one bottle.
+
+Exit codes: 0 done; 1 refused or failed; 2 wrong usage, such as a name that no bottle has; 3 nothing to do.
+`exec` ends with the code of the command it ran.
+"""
+ORDER = (
+    "init up plan check attach exec resume pull logs ask audit fleet dashboard down repair forget convert doctor update"
+)
+
+
+class Verbs(TyperGroup):
+    """Lists the verbs in the order of their use, and tells a refusal in one place, without a traceback."""
+
+    def list_commands(self, _: Any) -> list[str]:
+        order = ORDER.split()
+        return sorted(self.commands, key=order.index)
+
+    def invoke(self, ctx: Any) -> Any:
+        from components.errors import BottleError
+        from toolchain.shell import SetupError
+
+        try:
+            code = super().invoke(ctx)
+        except SetupError as error:
+            say(f"set-up stopped: {error}")
+            code = FAILED
+        except BottleError as error:
+            say(str(error))
+            code = USAGE if isinstance(error, UnknownBottleError) else FAILED
+        except BrokenPipeError:  # whoever read has enough; no second error when the rest is flushed
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = DONE
+        except (OSError, subprocess.SubprocessError) as error:
+            say(str(error))
+            code = FAILED
+        except KeyboardInterrupt:
+            code = 130
+        raise typer.Exit(code if isinstance(code, int) else DONE)
+
+
+app = typer.Typer(
+    cls=Verbs,
+    help=HELP,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # they would print local variables, which may hold a token
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for verbs in (files.app, lifecycle.app, agent.app, machine.app):
+    app.add_typer(verbs)
+app.add_typer(ask.app, name="ask")
+app.add_typer(audit.app, name="audit")
+
+
+@app.callback()
+def _root() -> None:
+    """Only there so that the help is the command's, whatever the number of verbs."""
+
+
+def main() -> None:
+    """Entry point, also of the console scripts."""
+    if "_BOTTLE_COMPLETE" not in os.environ:  # as typer asks for the words of a completion
+        enter_checkout()
+    app(prog_name="bottle")

@@ -1,0 +1,72 @@
+"""What every verb shares: the checkout, exit codes, Pulumi, and how a listing is printed for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from claude_bottle import ROOT
+
+# Exit codes. `exec` ends with the code of the command that it ran.
+DONE, FAILED, USAGE, NOTHING = 0, 1, 2, 3
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+_called_from = Path()
+
+
+def enter_checkout() -> None:
+    """Work in the checkout with its shell's variables, wherever the command was called."""
+    global _called_from
+    _called_from = Path.cwd()
+    os.chdir(ROOT)
+    use_shell()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold tokens
+
+
+def use_shell() -> None:
+    """Take over the variables of the checkout's shell; again after a set-up, which may have brought Pulumi."""
+    from toolchain.workspace import environment
+
+    os.environ.update(environment())
+
+
+def given_path(path: Path | str) -> Path:
+    """A path as the person who typed it means it: relative to the folder they are in."""
+    return _called_from / Path(path).expanduser()
+
+
+def say(text: str) -> None:
+    """Words for a person, beside what a program reads."""
+    from components.errors import printable
+
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+def print_json(value: Any) -> None:
+    """All but ASCII is escaped, so nothing in it draws on a terminal."""
+    print(json.dumps(value, indent=2))
+
+
+def create_stack(stack: str) -> None:
+    """Pulumi's side of a bottle that has its stack file and was never up. Raises BottleError."""
+    from components.errors import BottleError
+    from components.stale_lock import state_file
+
+    file = state_file(stack)
+    if file is not None and file.exists():
+        return
+    if shutil.which("pulumi") is None:
+        raise BottleError("pulumi is not there; bottle up gets it")
+    argv = ["pulumi", "stack", "select", "--create", stack, "--non-interactive"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BottleError(f"{stack}: {(done.stderr or done.stdout).strip()}")

@@ -1,0 +1,130 @@
+"""Stack files: a new one, one of the original tool, and what is wrong with them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from claude_bottle.cli.common import DONE, FAILED, Json, given_path, print_json, say
+from claude_bottle.cli.names import STACKS, UnknownBottleError, complete, declared, look_up
+from claude_bottle.cli.template import TOOLS, Wishes, stack_file
+
+app = typer.Typer()
+
+
+def _use(value: str | None) -> str | None:
+    if value and value not in TOOLS:
+        raise typer.BadParameter(f"{value!r} is none of {', '.join(TOOLS)}")
+    return value
+
+
+@app.command(epilog="Example: bottle init demo --use python --repo https://git.example.com/acme/project.git")
+def init(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the new bottle.")],
+    use: Annotated[str | None, typer.Option(help=f"Tools to have in it: {', '.join(TOOLS)}.", callback=_use)] = None,
+    repo: Annotated[str | None, typer.Option(metavar="URL", help="A repository to fetch from and push to.")] = None,
+    workspace: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="A folder of yours to work on a copy of.")
+    ] = None,
+    model: Annotated[
+        bool | None, typer.Option("--model/--no-model", help="Whether Claude Code reaches its model, with your token.")
+    ] = None,
+) -> int:
+    """Write the stack file of a new bottle, with comments; asks where no option is given."""
+    from components.errors import BottleError
+    from toolchain.stack_file import is_stack_name
+
+    if not is_stack_name(name):
+        raise UnknownBottleError(f"{name[:60]!r} is not a name of a bottle: letters, digits, `_`, `.`, `-`")
+    file = STACKS / f"Pulumi.{name}.yaml"
+    if file.exists():
+        raise BottleError(f"{file} is there already, and stays as it is; bottle up {name}")
+    if (use, repo, workspace, model) == (None, None, None, None) and _can_ask():
+        use, repo, workspace, model = _ask()
+    folder = given_path(workspace).resolve() if workspace else None
+    has_git = folder is not None and (folder / ".git").is_dir()
+    wishes = Wishes(use or "", repo or "", str(folder or ""), has_git, model is not False)
+    _write(file, _checked(name, wishes))
+    say(f"{file} is yours to edit; then: bottle plan {name}, bottle up {name}")
+    return DONE
+
+
+def _can_ask() -> bool:
+    return sys.stdin.isatty()
+
+
+def _ask() -> tuple[str, str, str, bool]:
+    use = typer.prompt(f"Tools in it ({', '.join(TOOLS)}; empty: none)", default="", show_default=False)
+    if use and use not in TOOLS:
+        raise typer.BadParameter(f"{use!r} is none of {', '.join(TOOLS)}")
+    repo = typer.prompt("Repository to fetch from and push to (a git URL; empty: none)", default="", show_default=False)
+    folder = typer.prompt("Folder to work on a copy of (empty: none)", default="", show_default=False)
+    return use, repo, folder, typer.confirm("Does Claude Code reach its model, with your token?", default=True)
+
+
+def _checked(name: str, wishes: Wishes) -> str:
+    """The text of the file. Raises BottleError where the manifest's own check finds something wrong with it."""
+    from claude_bottle.cli.stack_check import findings
+    from components.errors import BottleError
+
+    try:
+        text = stack_file(name, wishes)
+    except ValueError as error:
+        raise BottleError(f"--repo: {error}") from None
+    if wrong := findings(text, STACKS, ask_for_tokens=False):
+        raise BottleError("nothing was written:\n" + "\n".join(f"  {line}" for line in wrong))
+    return text
+
+
+def _write(file: Path, text: str) -> None:
+    """A new file, never over one. Raises BottleError."""
+    from components.errors import BottleError
+
+    try:
+        with file.open("x", encoding="utf-8") as new:
+            new.write(text)
+    except FileExistsError:
+        raise BottleError(f"{file} is there already, and stays as it is") from None
+
+
+@app.command(epilog="Example: bottle convert old.json --out stacks")
+def convert(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON with `bottles` and `agents`.")],
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where to write; default: stacks.")] = None,
+) -> int:
+    """Turn a file of the original command-line tool into stack files, never over one that is there."""
+    from components.manifest_tool import main
+
+    target = given_path(out) if out else STACKS
+    return main(["convert", "--out", str(target), "--", str(given_path(file))])
+
+
+@app.command(epilog="Example: bottle check demo")
+def check(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…", autocompletion=complete)] = None,
+    as_json: Json = False,
+) -> int:
+    """Check stack files (default: all) without the engine and without Pulumi; 1 where something is wrong."""
+    from claude_bottle.cli.stack_check import findings
+
+    wanted = names or sorted(declared())
+    for name in wanted:
+        look_up(name, declared())
+    found = {name: findings((STACKS / f"Pulumi.{name}.yaml").read_text(encoding="utf-8"), STACKS) for name in wanted}
+    if as_json:
+        print_json([{"stack": name, "findings": wrong} for name, wrong in found.items()])
+    else:
+        _tell(found)
+    return FAILED if any(found.values()) else DONE
+
+
+def _tell(found: dict[str, list[str]]) -> None:
+    from components.errors import printable
+
+    for name, wrong in found.items():
+        print(f"{name}: {f'{len(wrong)} to put right' if wrong else 'in order'}")
+        for line in wrong:
+            print(printable(f"  {line}"))

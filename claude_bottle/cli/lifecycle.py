@@ -1,0 +1,110 @@
+"""A bottle's life: what would be, up, down, and what puts it right."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from claude_bottle.cli.common import DONE, FAILED, NOTHING, Json, create_stack, print_json, say, use_shell
+from claude_bottle.cli.names import STACKS, FileName, Name, PastName, UpName
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: bottle up demo")
+def up(name: UpName) -> int:
+    """Bring a bottle up, or make its running parts what its stack file says now."""
+    from components.errors import BottleError
+    from components.run_pulumi import run_pulumi
+    from components.stack_size import too_large
+    from toolchain.__main__ import setup_missing
+    from toolchain.stack_file import provide
+
+    provide(name, STACKS)
+    if wrong := too_large((STACKS / f"Pulumi.{name}.yaml").read_text()):
+        raise BottleError(f"stacks/Pulumi.{name}.yaml: {wrong}")
+    setup_missing()
+    use_shell()
+    create_stack(name)
+    run_pulumi(name, "up", "--yes", "--skip-preview", "--suppress-outputs")
+    say(f"{name} is up: bottle attach {name}")
+    return DONE
+
+
+@app.command(epilog="Example: bottle plan demo --json")
+def plan(name: FileName, as_json: Json = False) -> int:
+    """Show what the bottle can reach, and what the next up would change."""
+    from rich.console import Console
+
+    from components import plan_table
+
+    create_stack(name)
+    preview = plan_table.read_preview(name)
+    if as_json:
+        told = plan_table.as_json(preview)
+        print_json(told)
+        return FAILED if told is None else DONE
+    wide = None if sys.stdout.isatty() else 120
+    return DONE if plan_table.show(preview, Console(highlight=False, width=wide)) else FAILED
+
+
+@app.command(epilog="Example: bottle down demo")
+def down(
+    name: Name,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even where work was not pulled, or a record is lost.")
+    ] = False,
+    forget_too: Annotated[bool, typer.Option("--forget", help="Delete Pulumi's earlier states of it as well.")] = False,
+) -> int:
+    """Take a bottle away, its home too; stops where work was not pulled."""
+    from components import past_states, unpulled
+    from components.engine_address import engine_of
+    from components.run_pulumi import run_pulumi
+    from dashboard.__main__ import main as dashboard
+
+    if not _has_resources(name):
+        say(f"{name} is not up")
+        return NOTHING
+    os.environ.update(engine_of(name))
+    if not force and unpulled.main([name]) != 0:
+        return FAILED
+    if dashboard(["audit", "last", "-s", name]) != 0 and not force:
+        return FAILED
+    run_pulumi(name, "destroy", "--yes", "--skip-preview")
+    return past_states.main([name, *(["--delete"] if forget_too else [])])
+
+
+def _has_resources(name: str) -> bool:
+    """Whether Pulumi's state has anything of it. Raises EngineError when Pulumi cannot tell."""
+    from components.machine import resources_in_state
+    from components.stale_lock import state_file
+
+    file = state_file(name)
+    return (file is None or file.exists()) and bool(resources_in_state(name))
+
+
+@app.command(epilog="Example: bottle forget demo")
+def forget(name: PastName) -> int:
+    """Delete the earlier states and logs that Pulumi keeps of a bottle, after a rotation or a down."""
+    from components import past_states
+
+    kept = bool(past_states.past_states(name))
+    code = past_states.main([name, "--delete"])
+    return code if kept or code else NOTHING
+
+
+@app.command(epilog="Example: bottle repair demo")
+def repair(
+    name: Name,
+    take_down: Annotated[bool, typer.Option("--down", help="End with the bottle gone instead.")] = False,
+) -> int:
+    """Bring a bottle to a correct state after a kill of pulumi, the engine or the machine."""
+    from components import repair as mend
+    from dashboard.__main__ import main as dashboard
+
+    if take_down:
+        dashboard(["audit", "last", "-s", name])  # as far as its parts still answer
+    return mend.main([name, *(["--down"] if take_down else [])])

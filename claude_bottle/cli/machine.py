@@ -1,0 +1,94 @@
+"""This machine and all bottles on it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from claude_bottle.cli.common import DONE, FAILED, Json, print_json, say
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: bottle doctor --json")
+def doctor(as_json: Json = False) -> int:
+    """Say what this machine has, what is missing or old, and how to get it."""
+    from toolchain import __main__ as toolchain
+    from toolchain.step import examine
+
+    if not as_json:
+        return toolchain.doctor()
+    reports = examine(toolchain.steps(dev=False))
+    missing = [report for report in reports if report.found is None]
+    with contextlib.redirect_stdout(sys.stderr):
+        old = [] if missing else toolchain.upkeep()
+    told = [{"name": report.name, "found": report.found, "how": report.how} for report in reports]
+    print_json({"parts": told, "missing": len(missing), "old": old})
+    return FAILED if missing else DONE
+
+
+@app.command(epilog="Example: bottle dashboard --port 0")
+def dashboard(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of loopback; 0: a free one.")] = 7690,
+) -> int:
+    """Serve the owner's page on loopback, and print the address to open."""
+    from dashboard.__main__ import main
+
+    return main(["serve", f"--port={port}"])
+
+
+@app.command(epilog="Example: bottle fleet --json")
+def fleet(as_json: Json = False) -> int:
+    """List every bottle of the checkout and of its engines, with the health of its parts."""
+    from dashboard.engines import declared, running_bottles
+    from dashboard.shown import by_stack
+
+    project = Path.cwd()
+    running, problems = running_bottles(project)
+    found = by_stack(running, declared(project), project)
+    for problem in problems:
+        say(problem)
+    if as_json:
+        print_json({"bottles": [_with_engine(bottle) for bottle in found.values()], "problems": problems})
+    else:
+        _table([_with_engine(bottle) for bottle in found.values()])
+    return FAILED if problems else DONE
+
+
+def _with_engine(bottle: dict[str, Any]) -> dict[str, Any]:
+    from components.engine_address import engine_of
+    from components.errors import BottleError
+
+    try:
+        return {**bottle, "engine": engine_of(bottle["stack"]).get("DOCKER_HOST", "")}
+    except BottleError:
+        return {**bottle, "engine": None}
+
+
+def _table(bottles: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from components.errors import one_line
+
+    table = Table("bottle", "parts", "engine")
+    for bottle in bottles:
+        parts = ", ".join(f"{part['role']} {part['health']}" for part in bottle["parts"]) or "not up"
+        name = bottle["stack"] if bottle["declared"] else f"{bottle['stack']} (no stack file here)"
+        table.add_row(*(Text(one_line(word)) for word in (name, parts, bottle["engine"] or "this machine's")))
+    Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(table)
+
+
+@app.command(epilog="Example: bottle update")
+def update(
+    back: Annotated[bool, typer.Option("--back", help="Take the last update back.")] = False,
+) -> int:
+    """Pin newer versions of what the images are made of, build them, and show what changed."""
+    from toolchain import update as newer
+
+    return newer.back() if back else newer.update()

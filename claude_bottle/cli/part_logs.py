@@ -1,0 +1,65 @@
+"""The logs of a bottle's parts as the engine keeps them, each line with the part that wrote it."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Iterable, Sequence
+from typing import IO
+
+from components.engine import Engine
+from components.engine_address import engine_of, environment
+from components.errors import one_line
+from components.naming import docker_name
+from dashboard.shown import PARTS
+
+
+def parts_of(stack: str) -> list[str]:
+    """The parts that have a container, in the order of the picture."""
+    there = {part.role for part in Engine(engine_of(stack)).bottles() if part.stack == stack}
+    return [role for role in PARTS if role in there]
+
+
+def merged(logs: Iterable[tuple[str, str]]) -> list[str]:
+    """Lines of several parts, given as part and text with the engine's times in front, by time."""
+    lines = [(line.partition(" "), part) for part, text in logs for line in text.splitlines() if line]
+    return [_line(part, when, said) for (when, _, said), part in sorted(lines, key=lambda line: line[0][0])]
+
+
+def _line(part: str, when: str, said: str) -> str:
+    return one_line(f"{when[:19]}  {part:<9}  {said}")  # an agent chooses what it asks for, and that is logged
+
+
+def show(stack: str, parts: Sequence[str], *, follow: bool, tail: int) -> int:
+    """Print them; 1 where the engine could not give one."""
+    env = environment(stack)
+    running = [(part, _log_of(stack, part, env, follow=follow, tail=tail)) for part in parts]
+    try:
+        if follow:
+            readers = [threading.Thread(target=_copy, args=(part, process.stdout)) for part, process in running]
+            for reader in readers:
+                reader.start()
+            for reader in readers:
+                reader.join()
+        else:
+            for line in merged([(part, process.communicate()[0]) for part, process in running]):
+                print(line)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        for _, process in running:
+            process.terminate()
+    return max(process.wait() for _, process in running) and 1
+
+
+def _log_of(stack: str, part: str, env: dict[str, str], *, follow: bool, tail: int) -> subprocess.Popen[str]:
+    options = ["--timestamps", "--tail", str(tail), *(["--follow"] if follow else [])]
+    argv = ["docker", "logs", *options, docker_name(part, stack)]
+    pipe, same = subprocess.PIPE, subprocess.STDOUT
+    return subprocess.Popen(argv, stdout=pipe, stderr=same, text=True, errors="replace", env=env)
+
+
+def _copy(part: str, lines: IO[str] | None) -> None:
+    for line in lines or ():
+        when, _, said = line.rstrip("\n").partition(" ")
+        print(_line(part, when, said), flush=True)

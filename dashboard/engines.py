@@ -1,0 +1,39 @@
+"""Every engine that a stack of the project names, and the bottles on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from components.engine import Engine, EngineError, Running
+from components.engine_address import engine_of
+from components.errors import BottleError
+
+
+def declared(project: Path) -> set[str]:
+    """The stacks that have a file in the project."""
+    return {file.name[len("Pulumi.") : -len(".yaml")] for file in (project / "stacks").glob("Pulumi.*.yaml")}
+
+
+def engines(project: Path) -> tuple[dict[str, Engine], list[str]]:
+    """By address, all that a stack names; and why one is not known."""
+    found, problems = {"": Engine()}, []
+    for stack in sorted(declared(project)):
+        try:
+            variables = engine_of(stack, project)
+        except BottleError as error:
+            problems.append(f"{stack}: {error}")
+        else:
+            found[variables.get("DOCKER_HOST", "")] = Engine(variables)
+    return found, problems
+
+
+def running_bottles(project: Path) -> tuple[list[Running], list[str]]:
+    """All parts of all bottles there, and what is wrong with an engine."""
+    found, problems = engines(project)
+    running: list[Running] = []
+    for host, engine in found.items():
+        try:
+            running += engine.bottles()
+        except EngineError as error:
+            problems.append(f"Docker{f' at {host}' if host else ''} does not answer: {error}")
+    return running, problems

@@ -1,0 +1,85 @@
+"""A bottle's day by the `bottle` command alone: in a fresh copy of the checkout, from a folder of it, without activate."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import world
+
+pytestmark = pytest.mark.docker
+LEFT_OUT = (".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "Pulumi.[!y]*.yaml")
+
+
+@dataclass
+class Copy:
+    folder: Path
+    env: dict[str, str]
+    name: str
+
+    def bottle(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        command = [str(self.folder / "bottle"), *argv]
+        inside = self.folder / "docs"
+        return subprocess.run(
+            command, cwd=inside, env=self.env, capture_output=True, text=True, timeout=900, check=False
+        )
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
+    if not (world.ROOT / ".venv").exists():
+        pytest.skip("no environment of the checkout")
+    folder = tmp_path_factory.mktemp("copy")
+    shutil.copytree(world.ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True)
+    shutil.copytree(world.ROOT / "stacks/examples", folder / "stacks/examples", dirs_exist_ok=True)
+    (folder / ".venv").symlink_to((world.ROOT / ".venv").resolve())
+    own = {key: str(folder / "home" / key) for key in ("XDG_STATE_HOME", "XDG_CONFIG_HOME")}
+    kept = {key: value for key, value in os.environ.items() if key.startswith("DOCKER_")}
+    env = {
+        "HOME": os.environ["HOME"],
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        **kept,
+        **own,
+    }
+    made = Copy(folder, env, f"t{secrets.token_hex(4)}")
+    try:
+        yield made
+    finally:
+        made.bottle("down", made.name, "--force")
+        world.leftovers(made.name, remove=True)
+
+
+def test_a_day_by_one_command(copy: Copy) -> None:
+    name = copy.name
+    assert copy.bottle("up", name).returncode == 2, "no file, no bottle"
+    done = copy.bottle("init", name, "--no-model")
+    assert done.returncode == 0, done.stderr
+    assert copy.bottle("check", name).returncode == 0
+    done = copy.bottle("exec", name, "--", "true")
+    assert (done.returncode, done.stderr.strip()) == (1, f"{name} is not up; bottle up {name}")
+    done = copy.bottle("up", name)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert copy.bottle("exec", name, "--", "true").returncode == 0
+    assert copy.bottle("exec", name, "--", "sh", "-c", "exit 7").returncode == 7
+    assert copy.bottle("exec", name, "--", "id", "-un").stdout.strip() == "node"
+    done = copy.bottle("ask", "list", name, "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, [])
+    told = json.loads(copy.bottle("plan", name, "--json").stdout)
+    assert (told["stack"], told["changes"], told["drift"]) == (name, [], [])
+    [found] = [b for b in json.loads(copy.bottle("fleet", "--json").stdout)["bottles"] if b["stack"] == name]
+    assert {part["role"]: part["health"] for part in found["parts"]}["egress"] == "healthy"
+    copy.bottle("exec", name, "--", "curl", "-s", "https://undeclared.example.com/")
+    assert "host_not_declared" in copy.bottle("logs", name, "egress").stdout
+    done = copy.bottle("down", name)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert world.leftovers(name) == []
+    assert copy.bottle("down", name).returncode == 3
+    assert copy.bottle("audit", "verify", name).returncode == 0
+    assert copy.bottle("forget", name).returncode == 0
