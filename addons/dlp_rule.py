@@ -107,7 +107,7 @@ class Rule:
         """Whether what stands before a secret, from `first` on, may name one."""
         if self.is_generic:
             return is_credential(text, first, start, end)
-        # Turned round, any word is a run of letters: `System` holds the name of a vendor, by which alone such a rule goes.
+        # Turned round, any word is a run of letters: `System` holds a vendor's name, by which alone such a rule goes.
         return not turned or not self.pattern.startswith(_BY_A_WORD) or _DIGIT(text, start, end) is not None
 
     def _counts(
