@@ -19,7 +19,6 @@ from typing import Protocol
 VALUE_SECONDS, URL_SECONDS = 8 * 3600.0, 3600.0
 _HOSTS, _OF_HOST, _ALL = 256, 4096, 1 << 16  # values, of 250 bytes with all that keeps them
 _URLS, _SENT = 4096, 4096
-_ISSUERS = 4  # of one host
 _SHORTEST, _LONGEST = 12, 4096  # letters; no rule finds a secret in less
 _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.~+/%-"
 _RUN = re.compile(rb"[A-Za-z0-9_.~+/%-]{12,4096}={0,2}")
@@ -64,7 +63,6 @@ class Said:
         self._sent: Stamps = OrderedDict()  # values that were said back
         self._own: set[bytes] = set()
         self._let_through: set[str] = set()
-        self._issuers: OrderedDict[str, OrderedDict[str, float]] = OrderedDict()  # by who has named them
 
     def _digest(self, origin: str, value: bytes) -> bytes:
         return blake2b(origin.encode() + b"\0" + value, key=self._key, digest_size=16).digest()
@@ -95,30 +93,6 @@ class Said:
         _keep(kept, digest, self._clock(), _OF_HOST)
         self._values.move_to_end(origin)
         return True
-
-    def name_issuer(self, origin: str, issuer: str) -> None:
-        """Note that a host has its tokens made by another one (RFC 6750, 3: realm; RFC 9728: authorization_servers)."""
-        named = self._issuers.setdefault(origin, OrderedDict())
-        named[issuer] = self._clock()
-        named.move_to_end(issuer)
-        while len(named) > _ISSUERS:
-            named.popitem(last=False)
-        while len(self._issuers) > _HOSTS:
-            self._issuers.popitem(last=False)
-
-    def is_issuer(self, origin: str) -> bool:
-        """Whether a host has named this one."""
-        return any(origin in named for named in self._issuers.values())
-
-    def issue(self, issuer: str, values: Iterable[bytes]) -> None:
-        """Note what an issuer has made: nothing of it was in the request that it answers."""
-        self.hear(_by(issuer), (value for value in values if not self.is_put_in(issuer, value)))
-
-    def was_issued_for(self, origin: str, value: bytes) -> bool:
-        """Whether one that makes this host's tokens has made this one."""
-        named, now = self._issuers.get(origin), self._clock()
-        fresh = [issuer for issuer, stamp in (named or {}).items() if now - stamp < VALUE_SECONDS]
-        return any(self.has_said(_by(issuer), value) for issuer in fresh)
 
     def put_in(self, origin: str, credential: bytes) -> None:
         """Note what egress has put in for a host: never is it said back."""
@@ -182,28 +156,18 @@ class Receiver:
         run = text[first:last]
         before, behind = text[first:start].rpartition(b"/")[2], text[end:last].partition(b"/")[0]
         for value in (text[start:end], run, before + text[start:end] + behind):
-            if _SHORTEST <= len(value) <= _LONGEST + 2 and self._has(rule, begins, value):
+            if _SHORTEST <= len(value) <= _LONGEST + 2 and self._said.has_said(self._origin, value):
                 self.passed.add(value)
                 self._said.say_back(value)
                 self._said.say_back(text[start:end])
                 return True
         return False
 
-    def _has(self, rule: Named, begins: str, value: bytes) -> bool:
-        if self._said.has_said(self._origin, value):
-            return True
-        # A token of another host's making goes where tokens go, and is one.
-        return begins == "header" and rule.id == "jwt" and self._said.was_issued_for(self._origin, value)
-
     def without_passed(self, text: bytes) -> bytes:
         """A text with line ends for what was let through: it makes nothing together with its neighbours."""
         for value in self.passed:
             text = text.replace(value, b"\n")
         return text
-
-
-def _by(issuer: str) -> str:
-    return f"made by {issuer}"
 
 
 def _run_around(text: bytes, start: int, end: int) -> tuple[int, int]:

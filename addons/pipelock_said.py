@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Protocol
@@ -24,11 +23,6 @@ from addons.request_target import has_content
 _READS = ("GET", "HEAD")
 _LOOKED_AT = 32  # addresses of other hosts in one answer
 _HELD = 256 << 10  # bytes of a request that is compared with what its answer points to
-# RFC 6750, 3, as registries use it (Distribution, Token Authentication Specification); RFC 9728, 3.
-_REALM, _METADATA = (
-    re.compile(r'\bBearer\b[^"]*\brealm="(https://[^"\s]{1,2000})"'),
-    "/.well-known/oauth-protected-resource",
-)
 _PIECE = 8  # letters of a value that were sent: it may come from there
 
 
@@ -75,7 +69,6 @@ class Answers:
         """Hear what the head says; how the body is to be passed on, each piece as it comes."""
         answer = _Answer(self._said, flow, request, policy)
         answer.take(heard_in_head(response.headers.fields), in_head=True)
-        answer.take_issuers(_REALM.findall(response.headers.get("www-authenticate", "")))
         ears = Ears(response.headers.get("content-type", ""), response.headers.get("content-encoding", ""))
         if not ears.listens or request.method == "HEAD" or response.status_code < 200:
             return True
@@ -111,27 +104,9 @@ class _Answer:
             elif in_head or "?" in target.path:
                 others.append(target)
         self._said.hear(self._origin, heard.values)
-        if self._said.is_issuer(self._origin):
-            self._said.issue(self._origin, filter(self._is_new, heard.values))
-        if _METADATA in self._request.path:
-            self.take_issuers(heard.urls)
         for target in others:
             if self._may_point(target):
                 self._said.point(_origin(target), target.path)
-
-    def take_issuers(self, urls: Iterable[str]) -> None:
-        """Note who makes this host's tokens, as it says itself."""
-        for url in urls:
-            target = _target(self._request, url)
-            if target is None or target.scheme != "https" or self._request.scheme != "https":
-                continue
-            if self._policy.leads_to(target.scheme, target.host, target.port):
-                self._said.name_issuer(self._origin, _origin(target))
-
-    def _is_new(self, value: bytes) -> bool:
-        """Whether nothing of a value was in the request."""
-        sent = self._sent
-        return sent is not None and not any(piece in sent for piece in _pieces(value))
 
     def _may_point(self, target: Request) -> bool:
         """Whether a host may point to another one with what DLP finds in the address: the agent has no part in it."""
@@ -144,8 +119,9 @@ class _Answer:
         values = policy.dlp(target.host).values_in_url(target.host, target.path)
         if not values or not all(self._said.may_be_told_on(self._origin, value) for value in values):
             return False
+        pieces = {value[at : at + _PIECE].lower() for value in values for at in range(max(1, len(value) - _PIECE + 1))}
         sent = self._sent
-        return sent is not None and target.host.encode() not in sent and all(map(self._is_new, values))
+        return sent is not None and target.host.encode() not in sent and not any(piece in sent for piece in pieces)
 
     @cached_property
     def _sent(self) -> bytes | None:
@@ -163,10 +139,6 @@ def _sent(flow: http.HTTPFlow, request: Request, dlp: Dlp) -> bytes | None:
         return dlp.readings(request.host, request.path, made.headers.fields, body, kind, encoding).lower()
     except Unscannable:
         return None
-
-
-def _pieces(value: bytes) -> set[bytes]:
-    return {value[at : at + _PIECE].lower() for at in range(max(1, len(value) - _PIECE + 1))}
 
 
 def _values_of(path: str) -> set[bytes]:

@@ -137,39 +137,6 @@ def test_a_token_of_a_registry_goes_back_to_it_and_to_nobody_else(pipelock: Pipe
     assert refused(pipelock, f"{A}/v2/", authorization=f"Bearer {jwt()}") == "dlp_match"
 
 
-@pytest.mark.parametrize("by", ["realm", "metadata"])
-def test_a_token_of_another_hosts_making_goes_to_who_has_named_it(pipelock: Pipelock, by: str) -> None:
-    """CNCF Distribution, token authentication: the realm is another host; RFC 9728, 3.2: authorization_servers."""
-    token, made = jwt(), f"{A}/v2/"
-    if by == "realm":
-        told(pipelock, ask(pipelock, made), status=401, www_authenticate=f'Bearer realm="{B}/token",service="a"')
-    else:
-        known = json.dumps({"resource": A, "authorization_servers": [f"{B}/oauth"]}).encode()
-        told(
-            pipelock, ask(pipelock, f"{A}/.well-known/oauth-protected-resource"), known, content_type="application/json"
-        )
-    say(pipelock, token, B)
-    assert refused(pipelock, made, authorization=f"Bearer {token}") is None
-    assert refused(pipelock, made, "POST", json.dumps({"note": token}).encode()) == "dlp_match"
-    assert refused(pipelock, f"{made}?t={token}") == "dlp_match"
-    assert refused(pipelock, made, authorization=f"Bearer {jwt()}") == "dlp_match"
-    assert refused(pipelock, "https://lax.example.org/", authorization=f"Bearer {token}") == "dlp_match"
-
-
-def test_what_another_host_says_is_no_token_unless_it_was_named_and_made_it(pipelock: Pipelock) -> None:
-    token, secret = jwt(), pat()
-    say(pipelock, token, B)
-    assert refused(pipelock, f"{A}/v2/", authorization=f"Bearer {token}") == "dlp_match"  # nobody named it
-    told(pipelock, ask(pipelock, f"{A}/v2/"), status=401, www_authenticate=f'Bearer realm="{B}/token"')
-    say(pipelock, secret, B)
-    assert refused(pipelock, f"{A}/v2/", authorization=f"Bearer {secret}") == "dlp_match"  # of a vendor's shape
-    echoed = jwt()
-    answer = ask(pipelock, f"{B}/echo", "POST", json.dumps({"half": echoed[10:40]}).encode())
-    told(pipelock, answer, json.dumps({"token": echoed}).encode(), content_type="application/json")
-    assert refused(pipelock, f"{A}/v2/", authorization=f"Bearer {echoed}") == "dlp_match"  # the agent had a part in it
-    assert refused(pipelock, f"{B}/x", authorization=f"Bearer {secret}") is None  # but to who said it
-
-
 def test_cookies_go_back(pipelock: Pipelock) -> None:
     """RFC 6265: the cookie is sent as it was set. XSRF-TOKEN: Laravel's and Angular's documents, sent back in a header
     too, percent signs undone."""
