@@ -80,7 +80,7 @@ class Dlp:
             return None
         known, named = self._known(where), where not in _NAMELESS
         found = self._rules.first(data, generic=named, without=self._without, known=known)
-        if found and known and where.endswith(JOINED) and (alone := self.unsaid(data)) is not data:
+        if found and known and where.endswith(JOINED) and (alone := self.unsaid(data, found[0].is_generic)) is not data:
             data, found = alone, self._rules.first(alone, generic=named, without=self._without, known=known)
         return ((found[1], found[2]), _finding(found[0].id, where, data, found[1], found[2])) if found else None
 
@@ -94,9 +94,11 @@ class Dlp:
             return None
         return lambda rule, text, start, end: receiver.knows(rule, where, text, start, end)
 
-    def unsaid(self, text: bytes) -> bytes:
+    def unsaid(self, text: bytes, generic: bool = False) -> bytes:
         """The text without what its receiver has said and was let through: it makes nothing with what is around it."""
-        return self._receiver.without_passed(text) if self._receiver and self._receiver.passed else text
+        return (
+            self._receiver.without_passed(text, generic=generic) if self._receiver and self._receiver.passed else text
+        )
 
     def _turned_in(self, where: str, data: bytes) -> tuple[bytes, Finding] | None:
         """The secret, and what is said of it, that the text holds backwards or moved by thirteen letters."""

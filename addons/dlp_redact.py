@@ -18,6 +18,8 @@ from addons.dlp_packed import most_plain
 from addons.dlp_text import text_views
 from addons.dlp_verdict import Finding, Unscannable
 
+_SECRET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_.~-"
+_NO_END = "private-key-begun"
 MOST = 100  # masks in one body; more is a list of secrets and no conversation
 _TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?', re.DOTALL)
 # What must not be cut in two: an escape, two that are one letter, a letter of UTF-8.
@@ -70,7 +72,11 @@ def _redacted(dlp: Dlp, data: bytes, content_type: str) -> Redacted | None:
     found: list[Finding] = []
     while (hit := dlp.hit_in("text", data)) is not None:
         (start, end), finding = hit
-        place = _in_string(data, start, end) if strings else _of_letters(data, start, end)
+        place = (
+            _in_string(data, start, end, finding.rule)
+            if strings
+            else _wide(data, 0, len(data), start, end, finding.rule)
+        )
         if place is None or len(found) == MOST:
             return None
         found.append(finding)
@@ -118,13 +124,28 @@ def _strings(data: bytes) -> Iterator[_String]:
         yield _String(token.start(1), token.end(1), token[2] is not None)
 
 
-def _in_string(data: bytes, start: int, end: int) -> tuple[int, int] | None:
+def _in_string(data: bytes, start: int, end: int, rule: str) -> tuple[int, int] | None:
     """Where to mask, so that the string stays one; None where it is not in one value alone."""
     for string in _strings(data):
         if string.end > start:
-            inside = string.start <= start and end <= string.end and not string.is_key
-            return _of_escapes(data, string.start, start, end) if inside else None
+            if string.is_key or not (string.start <= start and end <= string.end):
+                return None
+            start, end = _wide(data, string.start, string.end, start, end, rule)
+            return _of_escapes(data, string.start, start, end)
     return None
+
+
+def _wide(data: bytes, first: int, last: int, start: int, end: int, rule: str) -> tuple[int, int]:
+    """The span widened to all letters of a secret beside it, between first and last: a rule matches the least of one.
+
+    The beginning of a key has no end: the whole rest goes.
+    """
+    if rule == _NO_END:
+        return start, last
+    before, behind = data[first:start], data[end:last]
+    start -= len(before) - len(before.rstrip(_SECRET))
+    beside = behind[: len(behind) - len(behind.lstrip(_SECRET))]
+    return _of_letters(data, start, end + len(beside.rstrip(b".")))  # which ends a sentence
 
 
 def _of_letters(data: bytes, start: int, end: int) -> tuple[int, int]:

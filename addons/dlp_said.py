@@ -63,6 +63,7 @@ class Said:
         self._sent: Stamps = OrderedDict()  # values that were said back
         self._own: set[bytes] = set()
         self._let_through: set[str] = set()
+        self._told_back: set[str] = set()  # what it was told it may keep, and put into an address at any time
 
     def _digest(self, origin: str, value: bytes) -> bytes:
         return blake2b(origin.encode() + b"\0" + value, key=self._key, digest_size=16).digest()
@@ -107,6 +108,10 @@ class Said:
         """Note that a value was let through because its receiver had said it."""
         _keep(self._sent, self._digest("", value), self._clock(), _SENT)
 
+    def tell_to_keep(self, origin: str) -> None:
+        """Note that a host was told something back that it may keep."""
+        self._told_back.add(origin)
+
     def let_through(self, origin: str) -> None:
         """Note that a host has got a secret because the owner let it through."""
         self._let_through.add(origin)
@@ -121,6 +126,7 @@ class Said:
         return not (
             len(self._sent) >= _SENT
             or origin in self._let_through
+            or origin in self._told_back
             or self._digest("", value) in self._sent
             or self.is_put_in(origin, value)
             or self.has_said(origin, value)
@@ -143,6 +149,7 @@ class Receiver:
     def __init__(self, said: Said, origin: str, reads: bool) -> None:
         self._said, self._origin, self._reads = said, origin, reads
         self.passed: set[bytes] = set()
+        self.whole: set[bytes] = set()  # of these, what a precise rule has found
 
     def knows(self, rule: Named, where: str, text: bytes, start: int, end: int) -> bool:
         """Whether what a rule has found in a view lies within a value that the host has said."""
@@ -158,14 +165,19 @@ class Receiver:
         for value in (text[start:end], run, before + text[start:end] + behind):
             if _SHORTEST <= len(value) <= _LONGEST + 2 and self._said.has_said(self._origin, value):
                 self.passed.add(value)
+                if not rule.is_generic:
+                    self.whole.add(value)
                 self._said.say_back(value)
                 self._said.say_back(text[start:end])
+                if not is_read:
+                    self._said.tell_to_keep(self._origin)
                 return True
         return False
 
-    def without_passed(self, text: bytes) -> bytes:
-        """A text with line ends for what was let through: it makes nothing together with its neighbours."""
-        for value in self.passed:
+    def without_passed(self, text: bytes, *, generic: bool = False) -> bytes:
+        """A text with line ends for what was let through as a secret of a known shape: it makes nothing together with
+        its neighbours. generic: for what was let through by its name alone, too; a piece of a secret can be such."""
+        for value in self.passed if generic else self.whole:
             text = text.replace(value, b"\n")
         return text
 

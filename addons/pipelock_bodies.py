@@ -16,6 +16,7 @@ from addons.dlp_recent import Recent
 from addons.dlp_redact import is_bound, redacted
 from addons.dlp_views import Unscannable
 from addons.flow_end import LONG_WAIT
+from addons.forge_body import reads_body
 from addons.held_budget import SMALL, STEP
 from addons.refusal import Refusal
 from addons.refuse import cut
@@ -52,6 +53,8 @@ async def redact_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow, decision: D
     request = flow.request
     body, kind = request.raw_content or b"", request.headers.get("content-type", "")
     if is_bound({name.lower(): value for name, value in request.headers.items()}):
+        return False
+    if reads_body(request.method, request.path):  # egress has judged this body: another one may ask for more
         return False
     made = await beside(len(body), redacted, dlp, body, kind, request.headers.get("content-encoding", ""))
     if made is None:

@@ -115,5 +115,6 @@ def _places(dlp: Dlp, request: http.Request) -> str:
         found = dlp.every_in_request(request.host, request.path, body, kind, encoding, _FINDINGS)
     except Unscannable:
         return ""
-    told = [f"[{one.rule}, {one.where}]\n{one.place.decode(errors='replace')}" for one in found or ()]
+    # Each place is one line: what the agent has written makes no headings.
+    told = [f"[{one.rule}, {one.where}]\n{' '.join(one.place.decode(errors='replace').split())}" for one in found or ()]
     return "\n\n".join(told)

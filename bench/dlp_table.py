@@ -166,8 +166,8 @@ secret as before, and so is one that is longer, or another one beside it. A valu
 by GET or HEAD and with no body. Where it leads to another host, that one must be allowed too, and the agent must have no part in
 it: nothing of the secret, in pieces of eight letters, and not the other host's name stood in the request, in any reading; the secret
 was never said back to anybody, nor said before by this host as its own; no rule is off for this host, and its owner has let nothing
-through to it. A login at one host for another one (the token service of Docker Hub for its registry, a cookie for a whole
-domain, an upload by a signed address) is not known so: name the rule for that host, `dlp.hosts: {registry-1.docker.io: {disabled_rules: [jwt]}}`.
+through to it. A login at one host for another one (a token service for its registry, a cookie for a whole
+domain, an upload by a signed address) is not known so: name the rule for that host, `dlp.hosts: {registry.example.com: {disabled_rules: [jwt]}}`.
 
 What is refused because it cannot be looked at: encrypted archives, 7-Zip, RAR, LZ4, Lzip and Snappy, ways to pack that zip
 has and nobody uses, encodings and archives nested deeper than four, more than 64 MB and a hundred times its size (8

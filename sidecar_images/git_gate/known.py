@@ -91,9 +91,10 @@ class Views:
         self._work = work
         self._last: tuple[str, list[bytes]] = ("", [])
 
-    def had_before(self, one: Object, found: Finding) -> bool:
+    def had_before(self, one: Object, found: Finding, *, packed: bool) -> bool:
         """Whether what was found stands in the base of this object, if the upstream has that: as it is, unpacked, or,
-        where gitleaks had to decode it, in the same lines."""
+        where gitleaks had to decode it, in the same lines. packed: it was found in what is unpacked from the file, and
+        has lines of its own."""
         if one.base is None or one.base.commit:
             return False
         if self._last[0] != one.base.name:
@@ -101,6 +102,8 @@ class Views:
         views = self._last[1]
         if any(needle(found.secret, found.match) in view for view in views):
             return True
+        if packed:
+            return False
         text = readable(self._work.git("cat-file", "blob", one.name))
         if found.secret.encode(errors="surrogateescape") in text:
             return False

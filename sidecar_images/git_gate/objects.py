@@ -16,6 +16,9 @@ _PATH = 1_000  # bytes of a path that are kept: a tree as deep as there are obje
 KNOWN = ("--not", "--glob=refs/*")
 
 
+_FILES = (":100644", ":100755", ":120000")  # the modes of files and links (gitformat-index(5))
+
+
 @dataclass(frozen=True)
 class Object:
     """path: where it was first seen; empty for commits, tags and root trees. commit: the first new one that has it;
@@ -95,7 +98,8 @@ def _first_seen(work: Work, tips: list[str], new: Mapping[str, Object]) -> Itera
                 continue
             if part.lstrip(b"\n").startswith(b":"):
                 path = next(parts, b"")[-_PATH:].decode(errors="replace")
-                old, name = words[2], words[3]
+                # What a submodule's entry names is no file of the upstream's: it may be any object that came along.
+                old, name = words[2] if words[0] in _FILES else "", words[3]
             else:
                 commit, name, old, path = words[0], words[1], "", ""
             if name in new and name not in seen:

@@ -52,10 +52,12 @@ class Looked:
 
 @dataclass(frozen=True)
 class _Text:
-    """A text that gitleaks gets. place: for a person. objects: the one of each line, or of all where there is one."""
+    """A text that gitleaks gets. place: for a person. objects: the one of each line, or of all where there is one.
+    packed: it is what was unpacked from one."""
 
     place: str
     objects: Sequence[Object] = ()
+    packed: bool = False
 
     def object_at(self, line: int) -> Object | None:
         return self.objects[min(line, len(self.objects)) - 1] if self.objects else None
@@ -108,7 +110,7 @@ def look(
             inside = b"\n".join(_inside(one, data, bounds, told))
             if inside and (digest := hashlib.sha256(inside).digest()) not in seen:
                 seen.add(digest)
-                add(_Text(f"{text.place}, unpacked", text.objects), inside)
+                add(_Text(f"{text.place}, unpacked", text.objects, packed=True), inside)
         lines = {" ".join(name.splitlines()): tree for name, tree in names.items()}
         add(_Text("the name of a file", list(lines.values())), "\n".join(lines).encode())
         add(_Text("the name of a ref"), "\n".join(refs).encode())
@@ -129,8 +131,9 @@ def _news(
     views = Views(work)
     asked = {}
     for key, one in first.items():
-        about = texts[one.text].object_at(one.line)
-        if key in always or about is None or not views.had_before(about, one):
+        text = texts[one.text]
+        about = text.object_at(one.line)
+        if key in always or about is None or not views.had_before(about, one, packed=text.packed):
             asked[key] = one
     had = upstream_has(work, {key[2] for key in asked if key not in always})
     news = {key: one for key, one in asked.items() if key in always or key[2] not in had}

@@ -212,7 +212,7 @@ MUTATIONS = (
         ("addons/dlp_said.py", r"kept, digest = self\._values\.get\(origin\), ", "kept, digest = next(iter(self._values.values()), None), "),
     ), rows="said-", tests=("tests/unit/test_dlp_said.py",)),
     Mutation("pipelock-dlp", "an address is followed that the agent has a part in", (
-        ("addons/pipelock_said.py", r"target\.host\.encode\(\) not in sent and all\(map\(self\._is_new, values\)\)", "True"),
+        ("addons/pipelock_said.py", r"target\.host\.encode\(\) not in sent and not any\(piece in sent for piece in pieces\)", "True"),
     ), rows="said-redirect-by-name", tests=("tests/unit/test_dlp_said.py",)),
     Mutation("pipelock-dlp", "what is said back to a host goes on to another by its redirect", (
         ("addons/dlp_said.py", r'or self\._digest\("", value\) in self\._sent\n', "\n"),

@@ -118,6 +118,33 @@ def test_what_cannot_be_masked_whole_is_refused(dlp: Dlp) -> None:
         assert redacted(dlp, body, kind, "gzip" if body[:1] == b"\x1f" else "") is None, kind
 
 
+@pytest.mark.parametrize("lines", [1, 5, 25])
+def test_the_beginning_of_a_key_has_no_end(dlp: Dlp, lines: int) -> None:
+    """What `head` shows of a private key (RFC 7468): the rest of the value goes with it."""
+    rows = [base64.b64encode(random.Random(n).randbytes(48)).decode() for n in range(lines)]
+    made = redacted(dlp, conversation("\n".join(["see", "-----BEGIN RSA PRIVATE KEY-----", *rows])), JSON, "")
+    assert made is None or not any(row in made.body.decode() for row in rows)
+    text = "\n".join(["see", "-----BEGIN RSA PRIVATE KEY-----", *rows]).encode()
+    made = redacted(dlp, text, "text/plain", "")
+    assert made is None or not any(row.encode() in made.body for row in rows)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "hvs." + base64.urlsafe_b64encode(random.Random(1).randbytes(135)).decode(),
+        GITHUB + "tail0tail1",
+        "glpat-" + "aB3dE5fG7hK1mN2pQ4rS" + ".01.0a1b2c3d4",
+    ],
+)
+def test_a_mask_takes_the_letters_beside_it_too(dlp: Dlp, secret: str) -> None:
+    """Vault's and GitLab's tokens may be longer than the least that a rule wants (their documents)."""
+    made = redacted(dlp, conversation(f"is {secret} one?"), JSON, "")
+    assert (
+        made is not None and texts(made.body)[0].startswith("is [REDACTED ") and texts(made.body)[0].endswith("] one?")
+    )
+
+
 def test_a_body_that_the_receiver_has_a_digest_of_stays_as_it_is() -> None:
     for name, value in (
         ("content-md5", "x"),

@@ -137,6 +137,29 @@ def test_a_token_of_a_registry_goes_back_to_it_and_to_nobody_else(pipelock: Pipe
     assert refused(pipelock, f"{A}/v2/", authorization=f"Bearer {jwt()}") == "dlp_match"
 
 
+def test_a_piece_that_a_host_has_said_hides_nothing_around_it(pipelock: Pipelock) -> None:
+    secret = pat()
+    first, middle, last = secret[:10], secret[10:26], secret[26:]
+    say(pipelock, middle)
+    for fields in (f"a={first}&token={middle}&c={last}", f"token={middle}&a={first}&b={middle}&c={last}"):
+        pipelock._recent = Recent()
+        assert refused(pipelock, f"{A}/x?{fields}") == "dlp_match"
+        pipelock._recent = Recent()
+        body = json.dumps(dict(pair.split("=") for pair in fields.split("&"))).encode()
+        assert refused(pipelock, f"{A}/x", "POST", body, content_type="application/json") == "dlp_match"
+
+
+def test_what_a_host_was_told_to_keep_it_may_tell_at_any_time(pipelock: Pipelock) -> None:
+    token, clock = jwt(), [0.0]
+    pipelock._answers = Answers(Said(lambda: clock[0]))
+    say(pipelock, token)
+    to = f"{B}/?k={token}"
+    assert refused(pipelock, f"{A}/shorten", "POST", json.dumps({"token": token}).encode()) is None
+    clock[0] = VALUE_SECONDS + 1
+    told(pipelock, ask(pipelock, f"{A}/s/1"), status=302, location=to)
+    assert refused(pipelock, to) == "dlp_match"
+
+
 def test_cookies_go_back(pipelock: Pipelock) -> None:
     """RFC 6265: the cookie is sent as it was set. XSRF-TOKEN: Laravel's and Angular's documents, sent back in a header
     too, percent signs undone."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import random
 import re
 import re._parser as re_parser  # type: ignore[import-not-found]
 import tomllib
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -298,3 +300,31 @@ def test_no_rule_matches_over_more_lines_than_are_looked_at() -> None:
             ):
                 found.add(rule["id"])
     assert found <= set(BOUNDED_OTHERWISE), found - set(BOUNDED_OTHERWISE)
+
+
+def test_what_a_submodules_entry_names_is_nobodys_old_version(repository: Repository) -> None:
+    """gitformat-index(5): mode 160000 names a commit of another repository; nothing looks at what it is here."""
+    upstream(repository, {"b.py": file()})
+    hidden = repository.git("hash-object", "-w", "--stdin", stdin=file(f"key = {LEAK}\n"))
+    shown = repository.git("hash-object", "-w", "--stdin", stdin=file(f"key = {LEAK}\n") + b"one more\n")
+    for mode, name in (("160000", hidden), ("100644", shown)):
+        repository.git("rm", "-q", "--cached", "--ignore-unmatch", "a.py")
+        repository.git("update-index", "--add", "--cacheinfo", f"{mode},{name},a.py")
+        repository.git("commit", "-q", "-m", mode)
+    tip = repository.git("rev-parse", "HEAD")
+    assert told(repository, tip) == refused("a.py", 101, tip)
+
+
+def test_a_line_of_what_is_unpacked_is_no_line_of_the_file(repository: Repository) -> None:
+    """PKWARE, APPNOTE 4.3: a member may be stored as it is, so that its lines are lines of the archive."""
+
+    def archive(content: bytes) -> bytes:
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as made:
+            made.writestr(zipfile.ZipInfo("a"), "a line of the first member, which is stored\n" * 40)
+            made.writestr("b", content, zipfile.ZIP_DEFLATED)
+        return out.getvalue()
+
+    upstream(repository, {"d.zip": archive(b"harmless\n" * 50)})
+    tip = repository.commit({"d.zip": archive(f"key = {LEAK}\n".encode() * 3)})
+    assert len(told(repository, tip)) == 1

@@ -119,6 +119,13 @@ def test_a_signed_body_stays_as_it_is_and_is_refused(pipelock: Pipelock) -> None
     assert run(pipelock, signed) == "dlp_match"
 
 
+def test_what_a_forge_is_asked_by_its_body_is_not_changed_behind_egress(pipelock: Pipelock) -> None:
+    """GraphQL, 2.9.4: a block string ends with three quotes; a mask that takes one makes other code of what follows."""
+    for path in ("/graphql", "/api/v4/projects/1/issues/2/notes"):
+        made = flow(f"https://masks.example.org{path}", method="POST", body=said(LEAK), content_type="application/json")
+        assert run(pipelock, made) == "dlp_match", path
+
+
 def answer(folder: Path, how: Callable[[Once, str], object]) -> Callable[[], Any]:
     """The owner's word, once the question is there."""
 
