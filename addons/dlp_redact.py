@@ -19,6 +19,8 @@ from addons.dlp_text import text_views
 from addons.dlp_verdict import Finding, Unscannable
 
 _SECRET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_.~-"
+# What stands beside the id of a key and has no shape of its own: 40 letters (AWS, "Managing access keys"), no SHA-1.
+_SECRET_KEY = re.compile(rb"(?<![A-Za-z0-9/+=])(?![0-9a-f]{40})[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
 _NO_END = "private-key-begun"
 MOST = 100  # masks in one body; more is a list of secrets and no conversation
 _TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?', re.DOTALL)
@@ -81,6 +83,8 @@ def _redacted(dlp: Dlp, data: bytes, content_type: str) -> Redacted | None:
             return None
         found.append(finding)
         data = data[: place[0]] + mask(finding) + data[place[1] :]
+    if any(finding.rule == "aws-access-token" for finding in found):
+        data = _SECRET_KEY.sub(b"[REDACTED aws-secret-access-key]", data)
     if strings and dlp.look_at_body(data, content_type, ""):
         for start, end, finding in reversed(list(_encoded(dlp, data))):
             found.append(finding)

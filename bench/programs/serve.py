@@ -50,7 +50,9 @@ def nginx(pem: str) -> str:
         )
         for name, port in names.items()
     ]
-    known = f"location /.well-known/ {{ proxy_pass http://127.0.0.1:{OTHERS}; proxy_set_header Host $host; }}"
+    known = (
+        f"location ~ ^/(\\.well-known|token) {{ proxy_pass http://127.0.0.1:{OTHERS}; proxy_set_header Host $host; }}"
+    )
     blocks = [block.replace("client_max", f"{known} client_max") if "mcp." in block else block for block in blocks]
     blocks.append(_SERVER.format(name="git", pem=pem, http2="", location=_GIT.format()))
     grpc = f"location / {{ grpc_pass grpc://127.0.0.1:{GRPC}; grpc_read_timeout 600s; }}"
@@ -135,7 +137,7 @@ def answer(host: str, method: str, path: str) -> Any:
         return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "v1", "resources": [
             {"name": "pods", "namespaced": True, "kind": "Pod", "verbs": ["list", "get"]}], "groups": [], "versions": ["v1"]}  # fmt: skip
     if path.startswith("/.well-known/oauth-protected-resource"):  # RFC 9728
-        return {"resource": f"https://{host}/mcp", "authorization_servers": ["https://mcp-auth.example.com"]}
+        return {"resource": f"https://{host}/mcp", "authorization_servers": [f"https://{host}"]}
     if host.startswith("gcs"):
         return {"kind": "storage#object", "name": "o", "bucket": "b", "generation": "1", "items": [], "size": "5"}
     if "embeddings" in path:
