@@ -63,7 +63,7 @@ class Said:
         self._sent: Stamps = OrderedDict()  # values that were said back
         self._own: set[bytes] = set()
         self._let_through: set[str] = set()
-        self._told_back: set[str] = set()  # what it was told it may keep, and put into an address at any time
+        self._kept: set[bytes] = set()  # what a host was told that may keep it, and put it into an address at any time
 
     def _digest(self, origin: str, value: bytes) -> bytes:
         return blake2b(origin.encode() + b"\0" + value, key=self._key, digest_size=16).digest()
@@ -108,9 +108,10 @@ class Said:
         """Note that a value was let through because its receiver had said it."""
         _keep(self._sent, self._digest("", value), self._clock(), _SENT)
 
-    def tell_to_keep(self, origin: str) -> None:
-        """Note that a host was told something back that it may keep."""
-        self._told_back.add(origin)
+    def tell_to_keep(self, value: bytes) -> None:
+        """Note that a host was told this back where it may keep it."""
+        if len(self._kept) < _SENT:
+            self._kept.add(self._digest("", value))
 
     def let_through(self, origin: str) -> None:
         """Note that a host has got a secret because the owner let it through."""
@@ -126,7 +127,8 @@ class Said:
         return not (
             len(self._sent) >= _SENT
             or origin in self._let_through
-            or origin in self._told_back
+            or len(self._kept) >= _SENT
+            or self._digest("", value) in self._kept
             or self._digest("", value) in self._sent
             or self.is_put_in(origin, value)
             or self.has_said(origin, value)
@@ -170,7 +172,8 @@ class Receiver:
                 self._said.say_back(value)
                 self._said.say_back(text[start:end])
                 if not is_read:
-                    self._said.tell_to_keep(self._origin)
+                    self._said.tell_to_keep(value)
+                    self._said.tell_to_keep(text[start:end])
                 return True
         return False
 
