@@ -110,7 +110,7 @@ printf 'POST /talk HTTP/1.1\\r\\nHost: echo.example.com\\r\\nTransfer-Encoding: 
 while read -r word; do
   printf '%x\\r\\n%s\\r\\n' ${#word} "$word" >&${C[1]}
   line=
-  until [[ $line == heard* ]]; do IFS= read -r -t 12 line <&${C[0]} || { echo nothing; exit; }; done
+  until [[ $line == heard* ]]; do IFS= read -r -t 40 line <&${C[0]} || { echo nothing; exit; }; done
   echo "$line" | tr -d '\\r'
 done
 """
@@ -121,7 +121,7 @@ def test_both_sides_of_a_request_may_talk_in_turns(bottle: world.BottleUnderTest
 
     def talk(*words: str) -> list[str]:
         script = f"cat > /tmp/talk <<'END'\n{TALK}END\nbash /tmp/talk <<'END'\n" + "\n".join(words) + "\nEND"
-        return [line[:100] for line in bottle.agent(script).splitlines()]
+        return [line[:100] for line in bottle.agent(script, timeout=150).splitlines()]
 
     assert talk("one", "it is", "three") == ["heard one", "heard it is", "heard three"]
     assert talk("one", LEAK[:20], f"{LEAK[20:]} it is", "three") == ["heard one", "nothing"]
