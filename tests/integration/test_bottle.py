@@ -106,11 +106,13 @@ def test_what_a_host_has_said_goes_back_to_it_and_to_nobody_else(
 # Sends a word when the one before it was answered, and tells what it hears.
 TALK = """
 coproc C { openssl s_client -quiet -proxy egress:8080 -connect echo.example.com:443 -servername echo.example.com 2>&1; }
-printf 'POST /talk HTTP/1.1\\r\\nHost: echo.example.com\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n' >&${C[1]}
+trap "" PIPE
+exec 3<&${C[0]} 4>&${C[1]} 2>/dev/null  # bash forgets the coprocess when it ends
+printf 'POST /talk HTTP/1.1\\r\\nHost: echo.example.com\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n' >&4
 while read -r word; do
-  printf '%x\\r\\n%s\\r\\n' ${#word} "$word" >&${C[1]}
+  printf '%x\\r\\n%s\\r\\n' ${#word} "$word" >&4
   line=
-  until [[ $line == heard* ]]; do IFS= read -r -t 40 line <&${C[0]} || { echo nothing; exit; }; done
+  until [[ $line == heard* ]]; do IFS= read -r -t 40 line <&3 || { echo nothing; exit; }; done
   echo "$line" | tr -d '\\r'
 done
 """
