@@ -182,7 +182,7 @@ def websocket(message: str, path: str = "/", **where: Any) -> bytes:
 
 
 def sh(command: str) -> bytes:
-    done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=20, check=False)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=45, check=False)
     return done.stdout + done.stderr
 
 

@@ -138,7 +138,7 @@ def test_streamed_uploads_and_small_requests_beside_them(sides: Sides, each: int
         sides.start(f"curl -s --http1.1 -m 550 -T ~/{kind} {out}")
     time.sleep(2)
     small = f"curl -s -m 40 -o /dev/null -w '%{{http_code}} ' https://{READ}/ok"
-    said = sides.bottle.agent(f"for n in $(seq 20); do {small}; done", timeout=180).split()
+    said = sides.bottle.agent(f"for n in $(seq 20); do {small}; done", timeout=600).split()
     assert said == ["200"] * 20
     for _ in range(500):
         done = sides.bottle.agent("cat ~/done*")
