@@ -34,7 +34,7 @@ _COOKIE = b"set-cookie"
 
 @dataclass
 class Heard:
-    """values: what may be said back. urls: absolute ones of the body. headers: addresses in headers, as they stand."""
+    """values: what may be said back. urls: addresses, absolute ones where they stand in a body."""
 
     values: set[bytes] = field(default_factory=set)
     urls: list[str] = field(default_factory=list)

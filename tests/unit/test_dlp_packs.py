@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flows import flow
+from loaded import loaded_pipelock
 from mitmproxy import http
 from mitmproxy.test import taddons
 
@@ -87,16 +87,7 @@ LEAK = "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"
 
 @pytest.fixture
 def pipelock(tmp_path: Path) -> Pipelock:
-    (tmp_path / "pipelock.yaml").write_text(render(MANIFEST))
-    addon = Pipelock(tmp_path / "pipelock.yaml", tmp_path)
-    addon._file.poll()
-    assert addon._file.error is None
-
-    async def lookup(host: str, port: int, **_: Any) -> list[Any]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("203.0.113.5", port))]
-
-    addon._names.lookup = lookup
-    return addon
+    return loaded_pipelock(tmp_path, MANIFEST)
 
 
 def run(addon: Pipelock, made: http.HTTPFlow) -> str | None:

@@ -7,12 +7,12 @@ import base64
 import gzip
 import json
 import random
-import socket
 import string
 from typing import Any
 
 import pytest
 from flows import flow
+from loaded import loaded_pipelock
 from mitmproxy import http
 from mitmproxy.test import taddons
 
@@ -22,7 +22,6 @@ from addons.dlp_said import _ALL, _OF_HOST, _SENT, URL_SECONDS, VALUE_SECONDS, S
 from addons.pipelock import Pipelock
 from addons.pipelock_said import Answers
 from components.manifest import Manifest
-from components.pipelock_config import render
 
 RNG = random.Random(22)
 A, B = "https://a.example.org", "https://b.example.org"
@@ -59,16 +58,7 @@ def pat() -> str:
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Pipelock:
     folder = tmp_path_factory.mktemp("pipelock")
-    (folder / "pipelock.yaml").write_text(render(MANIFEST))
-    addon = Pipelock(folder / "pipelock.yaml", folder)
-    addon._file.poll()
-    assert addon._file.error is None
-
-    async def lookup(host: str, port: int, **_: Any) -> list[Any]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("203.0.113.5", port))]
-
-    addon._names.lookup = lookup
-    return addon
+    return loaded_pipelock(folder, MANIFEST)
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flows import flow
+from loaded import loaded_pipelock
 from mitmproxy import http
 from mitmproxy.test import taddons
 
@@ -18,7 +18,6 @@ from addons.inbound import instructions_in, is_text
 from addons.pipelock import Pipelock
 from addons.pipelock_inbound import HEADER
 from components.manifest import Manifest
-from components.pipelock_config import render
 
 # promptfoo, plugins/indirect-prompt-injection; OWASP LLM01, scenarios; deadbits/vigil-llm; Invariant Labs, "Tool
 # poisoning attacks"; custom-plugin-ai-red-teaming, prompt-hacking; the model cards of Llama and ChatML.
@@ -100,16 +99,7 @@ POLICY = Manifest.model_validate({"pipelock": {"allow": ["pages.example.org"]}})
 
 def addon(tmp_path: Path, mode: str) -> Pipelock:
     made = POLICY.model_copy(update={"pipelock": POLICY.pipelock.model_copy(update={"inbound": mode})})
-    (tmp_path / "pipelock.yaml").write_text(render(made))
-    pipelock = Pipelock(tmp_path / "pipelock.yaml", tmp_path)
-    pipelock._file.poll()
-    assert pipelock._file.error is None
-
-    async def lookup(host: str, port: int, **_: Any) -> list[Any]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("203.0.113.5", port))]
-
-    pipelock._names.lookup = lookup
-    return pipelock
+    return loaded_pipelock(tmp_path, made)
 
 
 def fetched(pipelock: Pipelock, body: bytes, *, length: bool = True, **headers: str) -> tuple[http.HTTPFlow, bytes]:

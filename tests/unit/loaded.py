@@ -1,0 +1,24 @@
+"""A pipelock with the policy of a manifest, whose every host is at one outside address."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+from addons.pipelock import Pipelock
+from components.manifest import Manifest
+from components.pipelock_config import render
+
+
+def loaded_pipelock(folder: Path, manifest: Manifest) -> Pipelock:
+    (folder / "pipelock.yaml").write_text(render(manifest))
+    addon = Pipelock(folder / "pipelock.yaml", folder)
+    addon._file.poll()
+    assert addon._file.error is None
+
+    async def lookup(host: str, port: int, **_: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("203.0.113.5", port))]
+
+    addon._names.lookup = lookup
+    return addon
