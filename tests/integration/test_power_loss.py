@@ -133,7 +133,8 @@ def edited(file: StackFile, number: int) -> None:
 
 
 def restore(folder: Path, number: int) -> None:
-    file = folder / "state.json"
+    """A state of its own each round: what damages it is not synced, so the one before would be lost with it."""
+    file = folder / f"state-{number}.json"
     file.write_text("{")
     good = folder / f"good-{number}"
     good.write_text(json.dumps({"version": 3, "checkpoint": {"number": number}}))
@@ -142,6 +143,13 @@ def restore(folder: Path, number: int) -> None:
         patch.setattr(state_files, "candidates", lambda _: [good])
         assert state_files.restore("s") == good
     good.unlink()
+
+
+def restored(folder: Path) -> int:
+    number = 0
+    while state_files.problem(folder / f"state-{number + 1}.json") is None:
+        number += 1
+    return number
 
 
 def of_state(at: Path, work: Callable[[], object]) -> int:
@@ -259,7 +267,7 @@ WRITERS: dict[str, Writer] = {
         lambda d: len(Proposals(d / "db").all()),
     ),
     "policies": (put_policy, number_of_policy),
-    "state": (restore, lambda d: int(json.loads((d / "state.json").read_text())["checkpoint"]["number"])),
+    "state": (restore, restored),
     "mirror's state": (
         lambda d, n: mirror_state.keep(_Remote(d), {"fetched": "x" * n, "error": None}),  # type: ignore[arg-type]
         lambda d: len(mirror_state.read(_Remote(d))["fetched"]),  # type: ignore[arg-type]
