@@ -47,7 +47,7 @@ lint: ## ruff and mypy
 	@$(RUN) mypy
 
 unit: ## tests without Docker
-	@$(RUN) python3 -m pytest tests/unit -q -n 2
+	@$(RUN) python3 -m pytest tests/arch tests/unit -q -n 2
 
 integration: ## tests with Docker, Pulumi and the real Claude Code; the attacks from inside among them
 	@$(RUN) python3 -m pytest tests/integration tests/containment -v -n 3 --dist loadfile \
@@ -101,6 +101,6 @@ dlp-traffic: ## what DLP makes of real programs' traffic: builds an image of the
 	@$(RUN) python3 bench/dlp_traffic.py --write $(if $(REGISTRIES),--registries $(REGISTRIES))
 
 docs: ## write what is generated: the manifest's JSON Schema, docs/manifest.md, docs/programs.md
-	@$(RUN) python3 -m components.manifest schema > stacks/manifest.schema.json
-	@$(RUN) python3 -m components.manifest docs > docs/manifest.md
-	@$(RUN) python3 -m components.manifest programs > docs/programs.md
+	@$(RUN) python3 -m components.manifest_tool schema > stacks/manifest.schema.json
+	@$(RUN) python3 -m components.manifest_tool docs > docs/manifest.md
+	@$(RUN) python3 -m components.manifest_tool programs > docs/programs.md

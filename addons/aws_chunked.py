@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from addons.decoders import DecodeError, cut
+from addons.decoder import DecodeError, cut
 
 _LINE = re.compile(rb"([0-9A-Fa-f]{1,12})(?:;[!-~ ]{0,500})?\r\n")
 _LONGEST, _TRAILERS = 600, 16 << 10  # bytes of a line, and of all that stands behind the last piece

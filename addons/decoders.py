@@ -8,34 +8,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import brotli
 import zstandard
 
-STEP = 1 << 20  # bytes that one part may have
-MAX_PLAIN = 64 << 20  # bytes: what a decoder makes in all where its user names no other limit ...
-MAX_RATIO = 100  # ... and of a long stream, for each byte that went in (text comes to ten, a page of logs to thirty)
-
-
-class DecodeError(ValueError):
-    """The bytes are not what their encoding promises, the encoding is not known, or they unpack to too much."""
-
-
-class TooLargeError(DecodeError):
-    """They unpack to too much."""
-
-
-class Decoder(Protocol):
-    """Takes chunks in, gives plain bytes out; `finish` raises DecodeError when the stream ended early.
-
-    `feed_parts` gives what a chunk makes in parts of at most STEP bytes, each made when it is asked for; `feed` gives
-    it at once. Both raise DecodeError where all that was made is more than MAX_PLAIN and MAX_RATIO allow.
-    """
-
-    def feed(self, chunk: bytes) -> bytes: ...
-    def feed_parts(self, chunk: bytes) -> Iterator[bytes]: ...
-    def finish(self) -> None: ...
+from addons.aws_chunked import AwsChunked
+from addons.decoder import MAX_PLAIN, MAX_RATIO, STEP, DecodeError, Decoder, TooLargeError, cut
 
 
 class _Identity:
@@ -171,15 +150,6 @@ class _Zstd(_Bounded):
         return bool(self._inner.eof)
 
 
-def cut(data: bytes) -> Iterator[bytes]:
-    """In parts of a STEP."""
-    if len(data) <= STEP:
-        yield data
-        return
-    for start in range(0, len(data), STEP):
-        yield data[start : start + STEP]
-
-
 class _Chain:
     def __init__(self, inner: list[Decoder]) -> None:
         self._inner = inner
@@ -203,8 +173,6 @@ class _Chain:
 
 
 def _aws_chunked() -> Decoder:
-    from addons.aws_chunked import AwsChunked  # which has its errors from here
-
     return AwsChunked()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from addons.decoders import MAX_PLAIN, MAX_RATIO, DecodeError
+from addons.decoder import MAX_PLAIN, MAX_RATIO, DecodeError
 from addons.dlp_fields import REACH, Fields, FormFields, JsonStrings, ends, is_form_like, is_json_like
 from addons.dlp_near import OVERLAP
 from addons.dlp_parts import PartFields, is_cut

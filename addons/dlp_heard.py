@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
-from addons.decoders import DecodeError, Decoder, decoder_for
+from addons.decoder import DecodeError, Decoder
+from addons.decoders import decoder_for
 from addons.dlp_said import values_in
 
 LIMIT = 256 << 10  # bytes of a body, as it is without its encoding

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from addons.decoders import MAX_PLAIN, MAX_RATIO, DecodeError
+from addons.decoder import MAX_PLAIN, MAX_RATIO, DecodeError
 from addons.dlp_signs import beginnings
 from addons.dlp_text import WINDOW, each_offset
 from addons.dlp_unpack import Unpacker

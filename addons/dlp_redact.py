@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from addons.decoders import DecodeError, decode, is_identity
+from addons.decoder import DecodeError
+from addons.decoders import decode, is_identity
 from addons.dlp import Dlp
 from addons.dlp_packed import most_plain
 from addons.dlp_text import text_views

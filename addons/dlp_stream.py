@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from addons.decoders import DecodeError, Decoder, decoder_for, layers_of
+from addons.decoder import DecodeError, Decoder
+from addons.decoders import decoder_for, layers_of
 from addons.dlp_flow import HELD, Flow, FoundError, Looking
 from addons.dlp_verdict import Finding, Unscannable
 

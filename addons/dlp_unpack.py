@@ -13,7 +13,7 @@ from typing import Any
 
 import zstandard
 
-from addons.decoders import STEP, DecodeError, cut
+from addons.decoder import STEP, DecodeError, cut
 from addons.dlp_signs import cannot_be_read
 from addons.dlp_verdict import Unscannable
 

@@ -10,7 +10,8 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 
-from addons.decoders import DecodeError, TooLargeError, decode, layers_of
+from addons.decoder import DecodeError, TooLargeError
+from addons.decoders import decode, layers_of
 from addons.dlp_allow import compile_bytes
 from addons.dlp_fields import WORDS, FormFields, JsonStrings, ends, is_form_like, is_json_like
 from addons.dlp_near import OVERLAP

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from mitmproxy import http
 
 from addons.decision_log import log_refusal
-from addons.decoders import DecodeError, Decoder, decoder_for, is_identity
+from addons.decoder import DecodeError, Decoder
+from addons.decoders import decoder_for, is_identity
 from addons.flow_end import end_flow
 from addons.reflection import MaskedStream, TokenMask, UploadWatch
 from addons.refusal import Refusal

@@ -6,7 +6,8 @@ from mitmproxy import http
 
 from addons import forge_api, forge_body
 from addons import request_rules as rules
-from addons.decoders import DecodeError, decode, is_identity
+from addons.decoder import DecodeError
+from addons.decoders import decode, is_identity
 from addons.egress_core import Route, refuse_forge
 from addons.refusal import Refusal
 

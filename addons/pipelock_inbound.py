@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from mitmproxy import http
 
 from addons.decision_log import log_decision, where
-from addons.decoders import DecodeError, decoder_for, is_identity
+from addons.decoder import DecodeError
+from addons.decoders import decoder_for, is_identity
 from addons.inbound import LIMIT, OVERLAP, instructions_in, is_text
 from addons.refusal import Refusal
 from addons.refuse import answer, cut

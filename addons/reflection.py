@@ -12,7 +12,7 @@ import string
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
-from addons.decoders import DecodeError, Decoder
+from addons.decoder import DecodeError, Decoder
 from addons.token_runs import RunScanner
 from addons.token_secrets import secrets_of
 from addons.token_spellings import spellings

@@ -1,11 +1,10 @@
 """The manifest: the stack config object `claude-bottle:bottle` as a strict typed model. Pure, parsed before anything.
 
-`python -m components.manifest --help` for its JSON Schema, its documentation and the conversion of old files.
+`python -m components.manifest_tool --help` for its JSON Schema, its documentation and the conversion of old files.
 """
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -220,9 +219,3 @@ class Manifest(Strict):
     def routed(self) -> bool:
         """Whether there is an egress: where the file has the key, with or without a route that has not ended."""
         return "egress" in self.model_fields_set
-
-
-if __name__ == "__main__":
-    from components.manifest_tool import main
-
-    sys.exit(main())

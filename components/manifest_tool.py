@@ -1,4 +1,4 @@
-"""The command line of the manifest: `python -m components.manifest schema|docs|programs|convert`."""
+"""The command line of the manifest: `python -m components.manifest_tool schema|docs|programs|convert`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _convert(file: Path, out: Path) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point."""
-    parser = argparse.ArgumentParser(prog="python -m components.manifest", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m components.manifest_tool", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("schema", help="print the JSON Schema of a stack file")
     commands.add_parser("docs", help="print docs/manifest.md")
@@ -70,3 +70,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

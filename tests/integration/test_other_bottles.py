@@ -248,7 +248,7 @@ def test_a_converted_file_of_the_original_tool_comes_up(internet: world.Internet
     with world.bottle(tmp_path / "p", {}, {"ECHO_KEY": token}, {"root.pem": internet.ca}) as bottle:
         (tmp_path / "old.json").write_text(json.dumps(old))
         done = bottle.run(
-            "python3", "-m", "components.manifest", "convert", str(tmp_path / "old.json"), "--out", str(tmp_path)
+            "python3", "-m", "components.manifest_tool", "convert", str(tmp_path / "old.json"), "--out", str(tmp_path)
         )
         assert done.returncode == 0, done.stderr
         converted = world.yaml.safe_load((tmp_path / "Pulumi.impl.yaml").read_text())["config"]["claude-bottle:bottle"]

@@ -13,7 +13,8 @@ import brotli
 import pytest
 import zstandard
 
-from addons.decoders import DecodeError, decode, decoder_for, is_identity
+from addons.decoder import DecodeError
+from addons.decoders import decode, decoder_for, is_identity
 from addons.reflection import MaskedStream, TokenMask
 
 TEXT = b"some text that is long enough to be worth packing " * 400

@@ -11,7 +11,8 @@ import brotli
 import pytest
 import zstandard
 
-from addons.decoders import MAX_PLAIN, STEP, DecodeError, decode, decoder_for, is_identity
+from addons.decoder import MAX_PLAIN, STEP, DecodeError
+from addons.decoders import decode, decoder_for, is_identity
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,

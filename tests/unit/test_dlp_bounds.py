@@ -25,7 +25,7 @@ import zstandard
 from mnemonic import Mnemonic
 from scans import verdict
 
-from addons.decoders import MAX_PLAIN
+from addons.decoder import MAX_PLAIN
 from addons.dlp import Dlp, StreamScan
 from addons.dlp_recent import Recent
 from addons.dlp_rules import RuleSet

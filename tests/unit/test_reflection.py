@@ -16,7 +16,8 @@ from urllib.parse import quote
 import pytest
 
 from addons import token_blocks, token_runs, token_whole
-from addons.decoders import DecodeError, decoder_for
+from addons.decoder import DecodeError
+from addons.decoders import decoder_for
 from addons.dlp_scanner import Scanner
 from addons.reflection import PART, MaskedStream, TokenMask, UploadWatch
 
