@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
+from components.component_types import is_of
 from components.drift import Drift, drift_of, put_of
 from components.engine import Engine, EngineError, Part
 from components.live import SIDECARS, Look, look
@@ -60,10 +61,17 @@ class Machine(Engine):
                 return dict(plan) if isinstance(plan, dict) else {}
         return {}
 
+    def bottles_name(self) -> str | None:
+        """The name that the bottle in the state was brought up with; None where there is none. Raises EngineError."""
+        names = (
+            str(resource["urn"]) for resource in self._state.result() if is_of("Bottle", str(resource.get("type")))
+        )
+        return next((urn.rpartition("::")[2] for urn in names), None)
+
     def last_checkout(self) -> dict[str, str]:
         """Who brought the bottle up last (components/checkout.py); empty where nobody did. Raises EngineError."""
         for resource in self._state.result():
-            if resource.get("type") == "claude-bottle:bottle:Bottle":
+            if is_of("Bottle", str(resource.get("type"))):
                 said = (resource.get("outputs") or {}).get("checkout")
                 return {key: str(value) for key, value in said.items()} if isinstance(said, dict) else {}
         return {}

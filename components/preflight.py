@@ -90,6 +90,20 @@ def other_workspace(last: Mapping[str, Any], workspace: WorkspaceCopy | None, st
         yield Finding("workspace.path", workspace.source, message)
 
 
+def renamed(before: str | None, stack: str) -> Iterator[Finding]:
+    """A stack that got another name: its volumes have the old one, and an `up` would delete them for new ones.
+
+    before: the name that its bottle was brought up with.
+    """
+    if before is not None and before != stack:
+        message = (
+            f"was renamed from {before}, after which the agent's home, mirrors and proposals are called: an up would"
+            f" delete them. Take the name back: pulumi stack rename {before} -s {stack}. A bottle under another name is"
+            " a new stack: copy the stack file"
+        )
+        yield Finding("stack", stack, message)
+
+
 def _set_id(workspace: WorkspaceCopy, info: dict[str, object]) -> Iterator[Finding]:
     """Root in the agent is root on the owner's disk where the engine has no user namespace: a set-id file stays one."""
     options = str(info.get("SecurityOptions"))

@@ -15,7 +15,7 @@ from components.engine import EngineError
 from components.errors import NOT_SHOWN, Finding, ManifestError
 from components.machine import Machine
 from components.manifest import Manifest
-from components.preflight import available_memory, machine_findings, other_workspace
+from components.preflight import available_memory, machine_findings, other_workspace, renamed
 from components.state_files import room
 from components.validation import Examined, examine
 
@@ -31,6 +31,7 @@ def read_manifest(config: pulumi.Config, stack: str, base: Path, machine: Machin
         findings += machine_findings(
             stack, found.readable, machine, machine.known_ids, available_memory(), found.copies.workspace
         )
+        findings += renamed(machine.bottles_name(), stack)
         findings += other_workspace(machine.last_plan(), found.copies.workspace, stack)
         if not os.environ.get(TAKE_OVER):
             last = machine.last_checkout()

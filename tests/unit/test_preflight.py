@@ -17,7 +17,7 @@ from components.live import SIDECARS
 from components.machine import Machine, ids_in_state
 from components.manifest import Manifest
 from components.pipelock_config import pipelock_memory
-from components.preflight import machine_findings, other_workspace
+from components.preflight import machine_findings, other_workspace, renamed
 from components.subnets import Taken
 
 GOOD = {"ServerVersion": "20.10.24+dfsg1", "OSType": "linux", "MemoryLimit": True, "MemTotal": 24 << 30}
@@ -246,3 +246,10 @@ def test_the_state_says_who_brought_a_bottle_up(tmp_path: Path, monkeypatch: pyt
     assert Machine("s").last_checkout() == {"host": "one", "folder": "/a"}
     del bottle["outputs"]
     assert Machine("s").last_checkout() == {}
+
+
+def test_a_renamed_stack_deletes_no_home() -> None:
+    """`pulumi stack rename` changes the stack's part of each URN, and no resource's name."""
+    (finding,) = renamed("old", "new")
+    assert "pulumi stack rename old -s new" in finding.message
+    assert not [*renamed("old", "old"), *renamed(None, "new")]
