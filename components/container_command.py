@@ -53,7 +53,7 @@ if [ $ready = no ]; then
   docker logs --tail 5 "$CONTAINER" 2>&1 | tr -d '\\000-\\010\\013-\\037\\177' >&2
   exit 1
 fi
-[ -z "$LOOK" ] || docker exec -i "$CONTAINER" KEEP "$LOOK" < components/live_probe.py
+[ -z "$LOOK" ] || docker exec -i "$CONTAINER" KEEP "$LOOK" < "${CLAUDE_BOTTLE_ROOT:-.}/components/live_probe.py"
 """
 
 

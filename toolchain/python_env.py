@@ -1,4 +1,4 @@
-"""The Python environment of the checkout: .venv, from the locks with hashes."""
+"""The Python environment: .venv of the checkout, from the locks with hashes; else that of the installation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 
 from toolchain.shell import ROOT, apt_install, run
 
-VENV = ROOT / ".venv"
+# An installation is no checkout: it runs in the environment that it was installed into.
+INSTALLED = not (ROOT / "pyproject.toml").is_file()
+VENV = Path(sys.prefix) if INSTALLED else ROOT / ".venv"
 
 
 class PythonEnv:
@@ -19,6 +21,9 @@ class PythonEnv:
     how = "python3 -m venv .venv && .venv/bin/pip install --require-hashes -r requirements-dev.lock"
 
     def __init__(self, dev: bool) -> None:
+        if INSTALLED:
+            self.why = "what was installed with claude-bottle"
+            return
         self._lock = ROOT / ("requirements-dev.lock" if dev else "requirements.lock")
         self._marks = [VENV / ".requirements-dev.lock"] + ([] if dev else [VENV / ".requirements.lock"])
         self.why = f"pulumi, its SDKs and pydantic, from {self._lock.name}"
@@ -27,6 +32,8 @@ class PythonEnv:
         return hashlib.sha256((ROOT / name).read_bytes() + sys.version.encode()).hexdigest()
 
     def look(self) -> str | None:
+        if INSTALLED:
+            return f"{VENV}, as claude-bottle was installed"
         # What the tests need contains what a bottle needs, so either mark will do for a bottle.
         for mark in self._marks:
             if mark.is_file() and mark.read_text() == self._digest(mark.name[1:]) and (VENV / "bin/python3").exists():

@@ -19,6 +19,12 @@ def stack_names(folder: Path) -> set[str]:
     return {path.name[len("Pulumi.") : -len(".yaml")] for path in folder.glob("Pulumi.*.yaml")}
 
 
+def examples_of(stacks: Path) -> Path:
+    """The folder of the examples: of this project where it has one, else of the installation."""
+    own = stacks / "examples"
+    return own if own.is_dir() else STACKS / "examples"
+
+
 def is_stack_name(text: str) -> bool:
     """Whether a stack can have this name."""
     return bool(_NAME.match(text)) and text[0].isalnum()
@@ -37,7 +43,7 @@ def provide(stack: str, stacks: Path = STACKS) -> None:
     if not is_stack_name(stack):
         raise SetupError(f"{stack!r} is no name of a stack: letters, digits, `_`, `.`, `-`")
     file = stacks / f"Pulumi.{stack}.yaml"
-    example = stacks / "examples" / file.name
+    example = examples_of(stacks) / file.name
     if file.exists():
         return
     if not example.exists():
@@ -45,4 +51,4 @@ def provide(stack: str, stacks: Path = STACKS) -> None:
         known = examples | stack_names(stacks)
         raise SetupError(f"{no_bottle(stack, known)}, or copy an example ({', '.join(sorted(examples))})")
     shutil.copyfile(example, file)
-    say(f"stacks/{file.name} is yours to edit, a copy of stacks/examples/{file.name}")
+    say(f"stacks/{file.name} is yours to edit, a copy of the example {file.name}")

@@ -8,7 +8,8 @@ import secrets
 from pathlib import Path
 
 from toolchain.pulumi_cli import find_cli, pulumi_home
-from toolchain.python_env import VENV
+from toolchain.python_env import INSTALLED, VENV
+from toolchain.shell import ROOT
 
 STATE = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "claude-bottle"
 PASSPHRASE = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "claude-bottle" / "passphrase"
@@ -54,6 +55,10 @@ def environment() -> dict[str, str]:
     # The set-up installs plugins by digest; one that the CLI fetched by itself would be checked by nobody.
     found = {"PULUMI_SKIP_UPDATE_CHECK": "true", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true"}
     found["VIRTUAL_ENV"] = str(VENV)
+    if INSTALLED:  # the project is another folder than that of the rooms, which are run as programs too
+        paths = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+        found["CLAUDE_BOTTLE_ROOT"] = str(ROOT)
+        found["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
     if logged_in_elsewhere() is None:
         found["PULUMI_BACKEND_URL"] = f"file://{STATE}"
     if not os.environ.get("PULUMI_CONFIG_PASSPHRASE") and not os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):

@@ -14,7 +14,7 @@ except ImportError:  # an environment that is older than the checkout
     sys.exit("the Python environment of this checkout is not that of its lock: make setup")
 
 from claude_bottle.cli import agent, ask, audit, files, lifecycle, machine
-from claude_bottle.cli.common import DONE, FAILED, USAGE, enter_checkout, say
+from claude_bottle.cli.common import DONE, FAILED, USAGE, enter_project, say
 from claude_bottle.cli.names import UnknownBottleError
 
 HELP = """Sandboxes for coding agents that cannot leak a credential: one stack file, one bottle.
@@ -79,5 +79,5 @@ def _root() -> None:
 def main() -> None:
     """Entry point, also of the console scripts."""
     if "_BOTTLE_COMPLETE" not in os.environ:  # as typer asks for the words of a completion
-        enter_checkout()
+        enter_project()
     app(prog_name="bottle")

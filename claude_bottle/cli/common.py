@@ -1,4 +1,4 @@
-"""What every verb shares: the checkout, exit codes, Pulumi, and how a listing is printed for programs."""
+"""What every verb shares: the project, exit codes, Pulumi, and how a listing is printed for programs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from claude_bottle import ROOT
+from claude_bottle.project import project_folder
 
 # Exit codes. `exec` ends with the code of the command that it ran.
 DONE, FAILED, USAGE, NOTHING = 0, 1, 2, 3
@@ -23,11 +23,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 _called_from = Path()
 
 
-def enter_checkout() -> None:
-    """Work in the checkout with its shell's variables, wherever the command was called."""
+def enter_project() -> None:
+    """Work in the project with its shell's variables, wherever the command was called (claude_bottle/project.py)."""
     global _called_from
     _called_from = Path.cwd()
-    os.chdir(ROOT)
+    os.chdir(project_folder(_called_from))
     use_shell()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold tokens
 

@@ -11,6 +11,7 @@ import typer
 from claude_bottle.cli.common import DONE, FAILED, Json, given_path, print_json, say
 from claude_bottle.cli.names import STACKS, UnknownBottleError, complete, declared, look_up
 from claude_bottle.cli.template import TOOLS, Wishes, stack_file
+from claude_bottle.project import provide_project
 
 app = typer.Typer()
 
@@ -47,7 +48,9 @@ def init(
     folder = given_path(workspace).resolve() if workspace else None
     has_git = folder is not None and (folder / ".git").is_dir()
     wishes = Wishes(use or "", repo or "", str(folder or ""), has_git, model is not False)
-    _write(file, _checked(name, wishes))
+    text = _checked(name, wishes)
+    provide_project()
+    _write(file, text)
     say(f"{file} is yours to edit; then: bottle plan {name}, bottle up {name}")
     return DONE
 

@@ -10,6 +10,7 @@ import typer
 
 from claude_bottle.cli.common import DONE, FAILED, NOTHING, Json, create_stack, print_json, say, use_shell
 from claude_bottle.cli.names import STACKS, FileName, Name, PastName, UpName
+from claude_bottle.project import provide_project
 
 app = typer.Typer()
 
@@ -23,6 +24,7 @@ def up(name: UpName) -> int:
     from toolchain.__main__ import setup_missing
     from toolchain.stack_file import provide
 
+    provide_project()
     provide(name, STACKS)
     if wrong := too_large((STACKS / f"Pulumi.{name}.yaml").read_text()):
         raise BottleError(f"stacks/Pulumi.{name}.yaml: {wrong}")

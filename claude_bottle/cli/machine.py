@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from claude_bottle import INSTALLED
 from claude_bottle.cli.common import DONE, FAILED, Json, print_json, say
 
 app = typer.Typer()
@@ -89,6 +90,9 @@ def update(
     back: Annotated[bool, typer.Option("--back", help="Take the last update back.")] = False,
 ) -> int:
     """Pin newer versions of what the images are made of, build them, and show what changed."""
+    from components.errors import BottleError
     from toolchain import update as newer
 
+    if INSTALLED:
+        raise BottleError("the versions are those of this release: uv tool upgrade (or pipx upgrade) claude-bottle")
     return newer.back() if back else newer.update()

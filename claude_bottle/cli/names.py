@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from claude_bottle import ROOT
+from claude_bottle.project import project_folder
 from components.errors import BottleError
 from components.stale_lock import PROJECT, local_backend
 from components.state import state_folder
 from toolchain.shell import quiet
-from toolchain.stack_file import is_stack_name, no_bottle, stack_names
+from toolchain.stack_file import examples_of, is_stack_name, no_bottle, stack_names
 
 STACKS = Path("stacks")
 
@@ -30,7 +30,7 @@ def declared() -> set[str]:
 
 def examples() -> set[str]:
     """Bottles of which `up` makes a file of one's own."""
-    return stack_names(STACKS / "examples")
+    return stack_names(examples_of(STACKS))
 
 
 def in_state() -> set[str]:
@@ -85,7 +85,8 @@ def _any_past(ctx: typer.Context, name: str) -> str:
 
 def complete(incomplete: str) -> list[str]:
     """For the shell."""
-    found = stack_names(ROOT / STACKS) | stack_names(ROOT / STACKS / "examples")  # a completion does not enter it
+    stacks = project_folder(Path.cwd()) / STACKS  # a completion does not enter it
+    found = stack_names(stacks) | stack_names(examples_of(stacks))
     return sorted(name for name in found if name.startswith(incomplete))
 
 

@@ -1,4 +1,4 @@
-"""A bottle's day by the `bottle` command alone: in a fresh copy of the checkout, from a folder of it, without activate."""
+"""A bottle's day by the `bottle` command alone: of a checkout without activate, and of an installed wheel."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import world
+from installed import build, install
 
 pytestmark = pytest.mark.docker
 LEFT_OUT = (".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "Pulumi.[!y]*.yaml")
@@ -20,27 +21,35 @@ LEFT_OUT = (".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "Pulumi.[
 
 @dataclass
 class Copy:
+    """command: the `bottle` to call. folder: where it is called."""
+
+    command: Path
     folder: Path
     env: dict[str, str]
     name: str
 
     def bottle(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        command = [str(self.folder / "bottle"), *argv]
-        inside = self.folder / "docs"
+        command = [str(self.command), *argv]
         return subprocess.run(
-            command, cwd=inside, env=self.env, capture_output=True, text=True, timeout=900, check=False
+            command, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=900, check=False
         )
 
 
-@pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
+@pytest.fixture(scope="module", params=["checkout", "wheel"])
+def copy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
+    """Of a checkout, called from a folder below it; of an installed wheel, called from an empty folder."""
     if not (world.ROOT / ".venv").exists():
         pytest.skip("no environment of the checkout")
     folder = tmp_path_factory.mktemp("copy")
-    shutil.copytree(world.ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True)
-    shutil.copytree(world.ROOT / "stacks/examples", folder / "stacks/examples", dirs_exist_ok=True)
-    (folder / ".venv").symlink_to((world.ROOT / ".venv").resolve())
     own = {key: str(folder / "home" / key) for key in ("XDG_STATE_HOME", "XDG_CONFIG_HOME")}
+    if request.param == "wheel":
+        command = install(build(tmp_path_factory.mktemp("wheel")), tmp_path_factory.mktemp("env"))
+    else:
+        shutil.copytree(world.ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True)
+        shutil.copytree(world.ROOT / "stacks/examples", folder / "stacks/examples", dirs_exist_ok=True)
+        (folder / ".venv").symlink_to((world.ROOT / ".venv").resolve())
+        command = folder / "bottle"
+    (inside := folder / "docs").mkdir(exist_ok=True)
     kept = {key: value for key, value in os.environ.items() if key.startswith("DOCKER_")}
     env = {
         "HOME": os.environ["HOME"],
@@ -48,7 +57,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
         **kept,
         **own,
     }
-    made = Copy(folder, env, f"t{secrets.token_hex(4)}")
+    made = Copy(command, inside, env, f"t{secrets.token_hex(4)}")
     try:
         yield made
     finally:

@@ -81,7 +81,7 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     made = Place(tmp_path)
-    (tmp_path / "stacks").mkdir()
+    (tmp_path / "stacks/examples").mkdir(parents=True)
     (tmp_path / "bin").mkdir()
     (tmp_path / "stacks/Pulumi.demo.yaml").write_text(STACK)
     monkeypatch.chdir(tmp_path)
@@ -347,7 +347,7 @@ def test_up_makes_the_stack_once_and_says_how_to_go_in(place: Place) -> None:
 
 
 def test_up_takes_an_example_as_make_does(place: Place) -> None:
-    shutil.copytree(ROOT / "stacks/examples", place.folder / "stacks/examples")
+    shutil.copytree(ROOT / "stacks/examples", place.folder / "stacks/examples", dirs_exist_ok=True)
     assert place.run("up", "offline").exit_code == 0
     assert (place.folder / "stacks/Pulumi.offline.yaml").is_file()
 
