@@ -11,6 +11,7 @@ import pulumi_docker as docker
 
 from components.agent_env import program_env
 from components.agent_files import WORKSPACE
+from components.component_types import formerly, token
 from components.container import ContainerArgs, hardened_container, megabytes
 from components.copies import WorkspaceCopy
 from components.egress_plan import CLAUDE_TOKEN
@@ -79,7 +80,7 @@ class Agent(pulumi.ComponentResource):
     attach: str
 
     def __init__(self, name: str, args: AgentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("claude-bottle:agent:Agent", name, {}, opts)
+        super().__init__(token("Agent"), name, {}, formerly(opts, "agent:Agent"))
         self.container_name = docker_name("agent", args.stack)
         self.home = docker_name("home", args.stack)
         home = named_volume(f"{name}-home", "home", args.stack, self)

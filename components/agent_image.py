@@ -12,6 +12,7 @@ import pulumi_docker as docker
 
 from components.base_image import ROOT
 from components.build_context import digest
+from components.component_types import formerly, token
 from components.images import extra_roots, tag
 from components.manifest import AgentConfig
 
@@ -58,7 +59,9 @@ class AgentImage(pulumi.ComponentResource):
     id: pulumi.Output[str]
 
     def __init__(self, name: str, args: AgentImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("claude-bottle:agent_image:AgentImage", name, {}, opts)
+        super().__init__(
+            token("AgentImage"), name, {}, formerly(opts, "agent_image:AgentImage", name.removesuffix("-image"))
+        )
         config, under = args.config, base_name(args.config, args.base)
         child = pulumi.ResourceOptions(parent=self)
         if args.own is not None:

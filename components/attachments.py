@@ -12,6 +12,7 @@ import pulumi
 import pulumi_command as command
 import pulumi_docker as docker
 
+from components.component_types import formerly, token
 from components.local_command import local_command
 from components.naming import docker_name
 from components.provider_engine import provider_engine
@@ -55,7 +56,7 @@ class Attachments(pulumi.ComponentResource):
     mended: command.local.Command
 
     def __init__(self, name: str, args: AttachmentsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("claude-bottle:attachments:Attachments", name, {}, opts)
+        super().__init__(token("Attachments"), name, {}, formerly(opts, "attachments:Attachments"))
         lines = [
             pulumi.Output.concat(container, " ", network, " ", alias)
             for container, joined in args.wanted.items()

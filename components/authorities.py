@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_tls as tls
 
+from components.component_types import formerly, token
+
 _YEAR_HOURS = 365 * 24
 _RENEW_HOURS = 60 * 24
 
@@ -54,7 +56,7 @@ class Authorities(pulumi.ComponentResource):
     pipelock: Authority
 
     def __init__(self, name: str, args: AuthoritiesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("claude-bottle:authorities:Authorities", name, {}, opts)
+        super().__init__(token("Authorities"), name, {}, formerly(opts, "authorities:Authorities"))
         self.pipelock = self._authority(f"{name}-pipelock", f"claude-bottle {args.stack} pipelock")
         self.egress = (
             self._authority(f"{name}-egress", f"claude-bottle {args.stack} egress") if args.has_egress else None

@@ -14,6 +14,7 @@ from components.agent import Agent, AgentArgs
 from components.agent_image import AgentImage, AgentImageArgs, image_name
 from components.attachments import Attachments, AttachmentsArgs
 from components.authorities import Authorities, AuthoritiesArgs
+from components.component_types import formerly, token
 from components.copies import Copies
 from components.drift import Drift
 from components.egress import EGRESS_PORT, Egress, EgressArgs
@@ -68,7 +69,7 @@ class Bottle(pulumi.ComponentResource):
         images_named = self._image_names(manifest, args.base)
         planned = plan(stack, manifest, egress_plan, args.copies, args.remotes, images_named, files)
         # An input too: `pulumi preview --json` shows the inputs of what changes, and no new output of a stack.
-        super().__init__("claude-bottle:bottle:Bottle", name, {"plan": planned}, opts)
+        super().__init__(token("Bottle"), name, {"plan": planned}, formerly(opts, "bottle:Bottle"))
         child = pulumi.ResourceOptions(parent=self)
         drift = {role: args.drifts.get(role, Drift()) for role in SIDECARS}
         routed = manifest.routed
@@ -147,7 +148,9 @@ class Bottle(pulumi.ComponentResource):
                 ),
                 child,
             )
-        image = AgentImage(f"{name}-agent", AgentImageArgs(manifest.agent, images.ids.get("agent"), args.base), child)
+        image = AgentImage(
+            f"{name}-agent-image", AgentImageArgs(manifest.agent, images.ids.get("agent"), args.base), child
+        )
         agent = Agent(
             f"{name}-agent",
             AgentArgs(

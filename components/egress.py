@@ -9,6 +9,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components.authorities import Authority
+from components.component_types import formerly, token
 from components.container import RECORD, ContainerArgs, hardened_container
 from components.drift import Drift
 from components.egress_plan import EgressPlan
@@ -52,7 +53,7 @@ class Egress(pulumi.ComponentResource):
     ready: pulumi.Resource
 
     def __init__(self, name: str, args: EgressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("claude-bottle:egress:Egress", name, {}, opts)
+        super().__init__(token("Egress"), name, {}, formerly(opts, "egress:Egress"))
         slots = {slot: args.tokens[ref] for ref, slot in args.plan.slots.items()}
         self.container_name = docker_name("egress", args.stack)
         self.networks = [(args.agent_network, EGRESS_HOSTNAME), (args.chain_network, EGRESS_HOSTNAME)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_docker as docker
 
+from components.component_types import formerly, token
 from components.container import RECORD, ContainerArgs, hardened_container
 from components.container_command import ReadyArgs, ready_command
 from components.drift import Drift
@@ -44,7 +45,7 @@ class GitGate(pulumi.ComponentResource):
     ready: pulumi.Resource
 
     def __init__(self, name: str, args: GitGateArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("claude-bottle:git_gate:GitGate", name, {}, opts)
+        super().__init__(token("GitGate"), name, {}, formerly(opts, "git_gate:GitGate"))
         self.container_name = docker_name("git-gate", args.stack)
         mirrors = named_volume(f"{name}-mirrors", "mirrors", args.stack, self)
         record = named_volume(f"{name}-record", "git-gate-record", args.stack, self)

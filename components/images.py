@@ -14,6 +14,7 @@ import pulumi_docker as docker
 
 from components.base_image import ROOT, BaseLock
 from components.build_context import digest
+from components.component_types import formerly, token
 
 # Container role to image, where they differ.
 _SHARED = {"egress": "proxy", "pipelock": "proxy"}
@@ -72,7 +73,7 @@ class Images(pulumi.ComponentResource):
     ids: dict[str, pulumi.Output[str]]
 
     def __init__(self, name: str, args: ImagesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("claude-bottle:images:Images", name, {}, opts)
+        super().__init__(token("Images"), name, {}, formerly(opts, "images:Images"))
         images = dict.fromkeys(image_of(role) for role in args.roles)
         # Not asked of an engine that was given the finished images and has no base.
         wanted = {BaseLock.read().tag} & args.there or {tag(image) for image in images} - args.there

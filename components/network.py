@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
+from components.component_types import formerly, token
 from components.naming import docker_name, labels
 from components.subnets import Taken, choose, first_address
 
@@ -38,8 +39,8 @@ class BottleNetwork(pulumi.ComponentResource):
     outside: pulumi.Output[str]
 
     def __init__(self, name: str, args: BottleNetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("claude-bottle:network:BottleNetwork", name, {}, opts)
-        self._stack, self._taken = args.stack, list(args.taken)
+        super().__init__(token("BottleNetwork"), name, {}, formerly(opts, "network:BottleNetwork"))
+        self._name, self._stack, self._taken = name, args.stack, list(args.taken)
         self.agent = self._network("agent", internal=True)
         self.chain = self._network("chain", internal=True) if args.has_egress else None
         if args.outside is not None:
@@ -54,9 +55,10 @@ class BottleNetwork(pulumi.ComponentResource):
         options = _NO_HOST if internal else {}
         subnet = choose(self._stack, role, json.dumps([internal, options, known]), self._taken)
         self._taken.append(Taken(subnet, self._stack, role))
-        # Named by the engine with a random ending: a replacement is made beside the old one, which still has members.
+        # Named by Pulumi, with a random ending (Pulumi.yaml): a replacement is made beside the old one, which
+        # still has members.
         return docker.Network(
-            docker_name(role, self._stack),
+            f"{self._name}-{kind}",
             driver="bridge",
             internal=internal,
             ipv6=False,
@@ -64,5 +66,5 @@ class BottleNetwork(pulumi.ComponentResource):
             # The gateway that the engine takes anyway, and tells of once it was restarted: left out, it would be drift.
             ipam_configs=[docker.NetworkIpamConfigArgs(subnet=subnet, gateway=first_address(subnet))],
             labels=[docker.NetworkLabelArgs(label=label, value=value) for label, value in known],
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=formerly(pulumi.ResourceOptions(parent=self), name=docker_name(role, self._stack)),
         ).name

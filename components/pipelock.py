@@ -8,6 +8,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components.authorities import Authority
+from components.component_types import formerly, token
 from components.container import ContainerArgs, hardened_container
 from components.container_command import ReadyArgs, ready_command
 from components.drift import Drift
@@ -48,7 +49,7 @@ class Pipelock(pulumi.ComponentResource):
     ready: pulumi.Resource
 
     def __init__(self, name: str, args: PipelockArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("claude-bottle:pipelock:Pipelock", name, {}, opts)
+        super().__init__(token("Pipelock"), name, {}, formerly(opts, "pipelock:Pipelock"))
         config = args.manifest.pipelock
         builtin = args.image is not None
         check = SIDECARS["pipelock"].check if builtin else ("/pipelock", "healthcheck")

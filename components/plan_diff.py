@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from components.component_types import is_of
 from components.plan import SCHEMA
 from components.plan_facts import Facts, differences
 from components.plan_places import Ground, Place, Plan, Right, rights
@@ -27,7 +28,6 @@ _BY_FACTS = {
 }  # fmt: skip
 _GIT_FACTS = {"branches", "force", "deletes", "push_options", "max_push_mb", "max_blob_mb", "review", "rules",
               "known_findings", "known_hosts_sha256", "rules_sha256", "credential"}  # fmt: skip
-SECRETS = "claude-bottle:secrets:SecretDigests"
 _DIGEST = re.compile(r"[0-9a-f]{16,64}\Z")
 
 
@@ -58,7 +58,7 @@ def changes(old: Plan | None, new: Plan) -> Iterator[str]:
 def secrets_changed(steps: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """A line for each secret whose value is another than the one in use, from the steps of a preview."""
     for step in steps:
-        if f"{SECRETS}::" not in step["urn"]:
+        if not is_of("SecretDigests", step["urn"]):
             continue
         was, now = (
             ((step.get(f"{age}State") or {}).get("inputs") or {}).get("digests") or {} for age in ("old", "new")

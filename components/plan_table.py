@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from addons.until import ended, parse_until
+from components.component_types import is_of
 from components.errors import BottleError, one_line, printable
 from components.plan_diff import changes, secrets_changed
 from components.plan_facts import Facts
@@ -22,7 +23,6 @@ from components.plan_places import Ground, Plan, rights
 from components.plan_words import OWN, REACH, lines, when
 from components.stack_size import too_large
 
-BOTTLE = "claude-bottle:bottle:Bottle"
 HEADINGS = (REACH, "ended", "no route", "not read", "internal", OWN, "injected", "DLP", "trusted roots", "network",
             "git", "copied in", "mounted", "supervise", "agent")  # fmt: skip
 
@@ -30,7 +30,7 @@ HEADINGS = (REACH, "ended", "no route", "not read", "internal", OWN, "injected",
 def plans(preview: Mapping[str, Any]) -> tuple[Plan | None, Plan | None]:
     """The plan of the running bottle and the planned one, from the object that `pulumi preview --json` prints."""
     for step in preview.get("steps", []):
-        if f"{BOTTLE}::" in step["urn"] and step["op"] != "refresh":
+        if is_of("Bottle", step["urn"]) and step["op"] != "refresh":
             old, new = (step.get(f"{age}State", {}).get("inputs", {}).get("plan") for age in ("old", "new"))
             return old, new
     for step in preview.get("steps", []):  # an unchanged bottle is not among the steps, but its outputs are

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
+from components.component_types import formerly, token
 from components.container_command import ReadyArgs, ready_command
 from components.drift import Drift
 from components.live import SIDECARS
@@ -32,7 +33,7 @@ class PolicyPush(pulumi.ComponentResource):
     the content is live, and answers."""
 
     def __init__(self, name: str, args: PolicyPushArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("claude-bottle:policy_push:PolicyPush", name, {}, opts)
+        super().__init__(token("PolicyPush"), name, {}, formerly(opts, "policy_push:PolicyPush"))
         put = ready_command(
             f"{name}-put",
             ReadyArgs(

@@ -12,6 +12,7 @@ import pulumi_docker as docker
 
 from components.agent import CA_FILE, CA_NAME
 from components.agent_env import CA_BUNDLE, JAVA_STORE
+from components.component_types import formerly, token
 from components.container_command import container_command
 from components.copies import Copies
 
@@ -134,7 +135,7 @@ class Provisioning(pulumi.ComponentResource):
     last: command.local.Command | None
 
     def __init__(self, name: str, args: ProvisioningArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("claude-bottle:provisioning:Provisioning", name, {}, opts)
+        super().__init__(token("Provisioning"), name, {}, formerly(opts, "provisioning:Provisioning"))
         self._name, self._args, self.last = name, args, None
         said = f'\necho "installed {CA_NAME}, SHA-256 $FINGERPRINT"'
         self._step(

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 import pulumi
 
+from components.component_types import formerly, token
+
 _WHAT = b"claude-bottle: the value of a secret\0"
 
 
@@ -30,7 +32,7 @@ class SecretDigests(pulumi.ComponentResource):
             digests[secret] = pulumi.Output.unsecret(
                 pulumi.Output.all(key, secret, value).apply(lambda of: digest(*of))
             )
-        super().__init__("claude-bottle:secrets:SecretDigests", name, {"digests": digests}, opts)
+        super().__init__(token("SecretDigests"), name, {"digests": digests}, formerly(opts, "secrets:SecretDigests"))
         self.register_outputs({})
 
 

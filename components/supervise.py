@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_docker as docker
 
+from components.component_types import formerly, token
 from components.container import ContainerArgs, hardened_container
 from components.container_command import ReadyArgs, ready_command
 from components.drift import Drift
@@ -43,7 +44,7 @@ class Supervise(pulumi.ComponentResource):
     ready: pulumi.Resource
 
     def __init__(self, name: str, args: SuperviseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("claude-bottle:supervise:Supervise", name, {}, opts)
+        super().__init__(token("Supervise"), name, {}, formerly(opts, "supervise:Supervise"))
         self.container_name = docker_name("supervise", args.stack)
         proposals = named_volume(f"{name}-proposals", "proposals", args.stack, self)
         self.networks = [(args.agent_network, SUPERVISE_HOSTNAME)]

@@ -11,6 +11,7 @@ from typing import Any
 
 from pulumi import automation as auto
 
+from components.component_types import is_of
 from components.errors import BottleError
 from components.plan_diff import changes, secrets_changed
 from components.stale_lock import all_stale, remove_broken
@@ -58,7 +59,7 @@ class Apply:
             old, new = ((age.inputs or {}).get("plan") if age else None for age in (step.old, step.new))
             states = {f"{age}State": {"inputs": at.inputs} for age, at in (("old", step.old), ("new", step.new)) if at}
             seen.append({"urn": step.urn, **states})
-            if "claude-bottle:bottle:Bottle::" in step.urn and new and step.op.value != "refresh":
+            if is_of("Bottle", step.urn) and new and step.op.value != "refresh":
                 plans.append((old, new))
             if step.op.value in _SHOWN and step.type.startswith(("docker:", "command:", "tls:")):
                 steps.append(f"{step.op.value} {step.type.rpartition(':')[2]} {step.urn.rpartition('::')[2]}")

@@ -287,8 +287,8 @@ def _arena(
 ) -> Arena:
     label = f"label=claude-bottle.stack={bottle.name}"
     listed = world.docker("network", "ls", "--filter", label, "--format", "{{.Name}}").split()
-    agent_net = next(name for name in listed if "agent-network" in name)
-    chain = next(name for name in listed if "chain-network" in name)
+    agent_net = next(name for name in listed if "network-agent" in name)
+    chain = next(name for name in listed if "network-chain" in name)
     pipelock, gate = (f"claude-bottle-{role}-{bottle.name}" for role in ("pipelock", "git-gate"))
     address = _address(sink, outside)
     number = int(ipaddress.ip_address(address))

@@ -134,7 +134,7 @@ def test_a_preview_holds_the_change_in_the_plan_and_no_secret(
     bottle.write(edited)
     done = bottle.run("pulumi", "preview", "--json", "--stack", bottle.name)
     told = json.loads(done.stdout)
-    (step,) = (s for s in told["steps"] if "claude-bottle:bottle:Bottle::" in s["urn"] and s["op"] == "update")
+    (step,) = (s for s in told["steps"] if "claude-bottle:index:Bottle::" in s["urn"] and s["op"] == "update")
     hosts = [[r["host"] for r in step[age]["inputs"]["plan"]["egress"]["routes"]] for age in ("oldState", "newState")]
     assert hosts[1] == [*hosts[0], "new.example.com"]
     keys = json.loads(bottle.run("pulumi", "stack", "export", "--show-secrets", "--stack", bottle.name).stdout)

@@ -497,7 +497,7 @@ def test_the_agent_cannot_read_the_key_or_change_the_gate(bottle: world.BottleUn
     networks = json.loads(world.docker("inspect", f"claude-bottle-git-gate-{bottle.name}"))[0]["NetworkSettings"][
         "Networks"
     ]
-    outside = next(n["IPAddress"] for name, n in networks.items() if "-agent-network-" not in name)
+    outside = next(n["IPAddress"] for name, n in networks.items() if "-network-agent-" not in name)
     with pytest.raises(AssertionError):
         forge.run(f"timeout 3 bash -c 'exec 3<>/dev/tcp/{outside}/9418'")
 

@@ -26,7 +26,7 @@ def _containers(recorder: Recorder) -> list[Registered]:
 
 
 def _networks(container: Registered) -> set[str]:
-    return {n["name"].split("-network")[0].removeprefix("claude-bottle-") for n in container.inputs["networksAdvanced"]}
+    return {n["name"].rpartition("-network-")[2] for n in container.inputs["networksAdvanced"]}
 
 
 def only_pipelock_and_gate_are_outside(recorder: Recorder, _: dict[str, Any]) -> Iterator[str]:

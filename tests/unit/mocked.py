@@ -17,12 +17,16 @@ from components.git_remotes import GateRemote
 from components.manifest import Manifest
 
 SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d"
+_STACK = "pulumi:pulumi:Stack"
 PEM = "-----BEGIN CERTIFICATE-----\nYWJj\n-----END CERTIFICATE-----\n"
 
 
 @dataclass
 class Registered:
-    """One resource: inputs as the engine would get them, and the options that matter."""
+    """One resource: inputs as the engine would get them, and the options that matter.
+
+    formerly: type and name of each alias, as far as it names them.
+    """
 
     typ: str
     name: str
@@ -30,6 +34,8 @@ class Registered:
     dependencies: list[str]
     delete_before_replace: bool
     parent: str
+    urn: str
+    formerly: list[tuple[str, str]]
 
 
 @dataclass
@@ -62,7 +68,17 @@ class Recorder(mocks.Mocks):
         return next(r for r in self.all(":Command") if r.name.endswith(ending))
 
 
+def urn(parent: str, type_: str, name: str) -> str:
+    """As the engine makes it (Pulumi: Resource names, URNs): with the types of all parents but the stack."""
+    above = parent.split("::")[2] if parent else _STACK
+    chain = type_ if above == _STACK else f"{above}${type_}"
+    return f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{chain}::{name}"
+
+
 class _Monitor(mocks.MockMonitor):
+    def make_urn(self, parent: str, type_: str, name: str) -> str:
+        return urn(parent, type_, name)
+
     def RegisterResource(self, request: Any) -> Any:
         from google.protobuf import json_format
 
@@ -75,6 +91,8 @@ class _Monitor(mocks.MockMonitor):
                 list(request.dependencies),
                 request.deleteBeforeReplace,
                 request.parent,
+                self.make_urn(request.parent, request.type, request.name),
+                [(alias.spec.type or request.type, alias.spec.name or request.name) for alias in request.aliases],
             )
         )
         return super().RegisterResource(request)

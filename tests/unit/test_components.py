@@ -43,7 +43,7 @@ def bare() -> tuple[Recorder, dict[str, Any]]:
 
 def networks(recorder: Recorder, role: str) -> set[str]:
     joined = recorder.container(role).inputs["networksAdvanced"]
-    return {network["name"].split("-network")[0].removeprefix("claude-bottle-") for network in joined}
+    return {network["name"].rpartition("-network-")[2] for network in joined}
 
 
 def upload(recorder: Recorder, role: str, path: str) -> Any:
@@ -61,7 +61,7 @@ def test_only_pipelock_touches_the_outside(routed: Any, bare: Any) -> None:
 
 
 def test_the_inner_networks_are_internal_and_without_the_host(routed: Any) -> None:
-    made = {n.name.split("-network")[0].removeprefix("claude-bottle-"): n.inputs for n in routed[0].all(":Network")}
+    made = {n.name.rpartition("-network-")[2]: n.inputs for n in routed[0].all(":Network")}
     assert set(made) == {"agent", "chain", "outside"}
     for inner in ("agent", "chain"):
         assert made[inner]["internal"] is True

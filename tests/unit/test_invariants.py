@@ -16,7 +16,8 @@ from invariants import ALL, broken
 from mocked import Recorder, compose
 from pydantic import ValidationError
 
-from addons.decoders import DecodeError, decode
+from addons.decoder import DecodeError
+from addons.decoders import decode
 from addons.dlp import Dlp
 from addons.dlp_rules import RuleSet
 from addons.dlp_views import Unscannable, body_views
@@ -82,7 +83,7 @@ def manifests(draw: st.DrawFn) -> dict[str, Any]:
         st.dictionaries(st.from_regex(r"[A-Z][A-Z_]{0,8}", fullmatch=True), st.text(max_size=10), max_size=3)
     )
     if draw(st.booleans()):
-        made["network"] = {"outside": "claude-bottle-outside-network-own"}
+        made["network"] = {"outside": "own-network-outside"}
     return made
 
 
@@ -124,7 +125,7 @@ def test_the_example_stacks_keep_the_invariants(file: Path) -> None:
     [
         (lambda c: c.inputs.update(privileged=True), "everything_is_hardened"),
         (lambda c: c.inputs.update(capabilities={"drops": ["ALL"], "adds": ["NET_RAW"]}), "everything_is_hardened"),
-        (lambda c: c.inputs["networksAdvanced"].append({"name": "claude-bottle-outside-network-x"}), "only_pipelock"),
+        (lambda c: c.inputs["networksAdvanced"].append({"name": "x-network-outside"}), "only_pipelock"),
         (lambda c: c.inputs.update(image="debian:latest"), "images_by_digest"),
         (lambda c: c.inputs.update(dns=[]), "names_do_not_resolve"),
         (lambda c: c.inputs.update(mounts=[{"type": "bind", "source": "/var/run/docker.sock"}]), "no_docker_socket"),
