@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import contextlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from addons.hosts import host_matches
@@ -21,6 +20,7 @@ from components.errors import BottleError
 from components.manifest import AgentConfig
 from components.stack_size import too_large
 from dashboard.route_edit import ROUTES, edit_of, holds_place, make
+from dashboard.yaml_splice import SpliceError, Style, spliced
 
 BOTTLE = "claude-bottle:bottle"
 
@@ -102,29 +102,41 @@ def _is_over(until: object) -> bool:
 
 
 def _edited(text: str, edit: Callable[[Any], None]) -> str:
+    bottle_of(text)
+    before = _load(text)
+    meant = _apart(before)
+    edit(meant["config"][BOTTLE])
+    if meant == before:
+        return text
+    for write in (_spliced, _written_anew):
+        with contextlib.suppress(SpliceError, YAMLError, ValueError):
+            if _load(after := write(text, before, meant, edit)) == meant:
+                return after
+    raise BottleError(
+        "the edit would change more than it is for: the stack file says one thing in two places (YAML anchors,"
+        " aliases or merge keys); write it out in both, then approve again"
+    )
+
+
+def _load(text: str) -> Any:
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def _spliced(text: str, before: Any, meant: Any, _: Callable[[Any], None]) -> str:
+    return spliced(text, before, meant, Style(_indent(text), _offset(text)))
+
+
+def _written_anew(text: str, _: Any, __: Any, edit: Callable[[Any], None]) -> str:
+    """The whole file, with its comments and its order: where no place for the edit can be told, as with merge keys."""
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
     mapping, offset = _indent(text), _offset(text)
     yaml.indent(mapping=mapping, sequence=offset + 2, offset=offset)
-    try:
-        told = yaml.load(text)
-        bottle = told["config"][BOTTLE]
-        meant = _apart(YAML(typ="safe", pure=True).load(text))
-    except (LookupError, TypeError, YAMLError, ValueError):
-        raise BottleError(f"the stack file has no {BOTTLE}, or is not YAML") from None
-    as_it_was = copy.deepcopy(bottle)
-    edit(bottle)
-    if bottle == as_it_was:
-        return text
+    document = yaml.load(text)
+    edit(document["config"][BOTTLE])
     out = io.StringIO()
-    yaml.dump(told, out)
-    edit(meant["config"][BOTTLE])
-    if YAML(typ="safe", pure=True).load(out.getvalue()) != meant:
-        raise BottleError(
-            "the edit would change more than it is for: the stack file says one thing in two places (YAML anchors,"
-            " aliases or merge keys); write it out in both, then approve again"
-        )
+    yaml.dump(document, out)
     return out.getvalue()
 
 
@@ -140,7 +152,7 @@ def _make(bottle: Any, change: Change) -> None:
     place = bottle
     for key in way:
         if place.get(key) is None:
-            place[key] = CommentedMap()
+            place[key] = {}
         place = place[key]
     if change.path not in APPENDS:
         if change.owner or not _has_more(place, last, change.value):

@@ -291,7 +291,7 @@ def test_what_stops_a_preview_is_shown() -> None:
 
 def test_what_was_changed_by_hand_is_told() -> None:
     plan_ = make(ONE)
-    step = {"urn": "a::claude-bottle:bottle:Bottle::s", "op": "update"}
+    step = {"urn": "urn:pulumi:s::claude-bottle::claude-bottle:bottle:Bottle::s", "op": "update"}
     state = {"inputs": {"plan": plan_}}
     told = {"severity": "warning", "message": "<{%reset%}>drift: egress has other routes<{%reset%}>\n"}
     preview = {"steps": [{**step, "oldState": state, "newState": state}], "diagnostics": [told, {"message": "else"}]}

@@ -110,7 +110,7 @@ def test_supervise_is_on_the_agents_network_alone_and_holds_nothing() -> None:
     recorder, outputs = compose({"supervise": True, "pipelock": {"allow": ["a.example.com"]}})
     container = recorder.container("supervise")
     assert [n["aliases"] for n in container.inputs["networksAdvanced"]] == [["supervise"]]
-    assert "agent-network" in container.inputs["networksAdvanced"][0]["name"]
+    assert "network-agent" in container.inputs["networksAdvanced"][0]["name"]
     assert [item["file"] for item in container.inputs["uploads"]] == ["/etc/supervise/ca.pem"]
     assert outputs["plan"]["supervise"]["image"].startswith("claude-bottle/supervise:")
     absent, _ = compose({"supervise": False, "pipelock": {"allow": ["a.example.com"]}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from pathlib import Path
@@ -169,7 +170,7 @@ def test_a_stack_file_that_is_not_valid_is_named() -> None:
 def test_the_edit_keeps_comments_and_adds_what_it_says() -> None:
     same = changed(OWNERS, named(bottle_of(OWNERS), post("/repos/acme/project")))
     assert [line for line in same.splitlines() if line not in OWNERS.splitlines()] == [
-        "          methods: [GET, POST] # reading"
+        "          methods: [GET, POST]   # reading"
     ]
     deeper = changed(OWNERS, named(bottle_of(OWNERS), post()))
     assert set(OWNERS.splitlines()) <= set(deeper.splitlines())
@@ -240,3 +241,36 @@ def test_try_again_is_said_only_where_it_helps(verdict: str, note: str, said: st
     told = answer(Proposal("p-0000000001", 0.0, "egress-block", ROUTE, "w", {}, verdict, "", None, note))
     assert said in told
     assert unsaid not in told
+
+
+AS_PEOPLE_WRITE = """\
+config:
+    docker:host:   "unix:///x"   # in a column
+    claude-bottle:bottle:
+        agent: {apt: [jq,   make], memory: "2g"}
+        egress:
+            routes:
+            - host: a.example.com
+              methods: [GET,HEAD]   # read only
+
+            # the last one
+        env:
+            FOLDED: >-
+              some text
+              more
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "taken", "added"),
+    [
+        (Change("agent.memory", "8g"), ['        agent: {apt: [jq,   make], memory: "2g"}'], ["        agent: {apt: [jq,   make], memory: 8g}"]),
+        (Change("egress.routes", {"host": "b.example.com"}), [], ["            - host: b.example.com"]),
+        (Change("pipelock.allow", "c.example.com"), [], ["        pipelock:", "            allow:", "            - c.example.com"]),
+    ],
+)  # fmt: skip
+def test_an_approval_changes_no_line_that_it_is_not_about(change: Change, taken: list[str], added: list[str]) -> None:
+    after = changed(AS_PEOPLE_WRITE, change)
+    lines = [line for line in difflib.ndiff(AS_PEOPLE_WRITE.splitlines(), after.splitlines()) if line[0] in "-+"]
+    assert [line[2:] for line in lines if line[0] == "-"] == taken
+    assert [line[2:] for line in lines if line[0] == "+"] == added
