@@ -11,7 +11,9 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import re2
 
@@ -27,6 +29,23 @@ GITLEAKS = Path(__file__).parent / "gitleaks" / "gitleaks.toml"
 OWN = Path(__file__).parent / "own_rules.toml"  # git-gate reads it too
 # A pack of rules that have its name; or the examples of vendors' documents, which the rules exempt otherwise.
 PACKS = ("crypto", "payment", "placeholders")
+
+
+@cache
+def rule_ids() -> frozenset[str]:
+    """The ids of all rules that there are, gitleaks' and the project's."""
+    files = (GITLEAKS, OWN)
+    return frozenset(rule["id"] for file in files for rule in tomllib.loads(file.read_text(encoding="utf-8"))["rules"])
+
+
+def compile_pattern(pattern: str) -> Any:
+    """An expression of the owner's. Raises ValueError where it is not RE2."""
+    try:
+        return compile_bytes(pattern)
+    except (re2.error, UnicodeEncodeError) as error:
+        why = error.args[0] if error.args else error
+        why = why.decode(errors="replace") if isinstance(why, bytes) else why
+        raise ValueError(f"{pattern!r} is not an RE2 expression: {why}") from error
 
 
 class RuleSet:
@@ -57,10 +76,7 @@ class RuleSet:
             self.rules = [r if r.is_generic else replace(r, entropy=0.0, strict=True) for r in self.rules]
         patterns = list(extra)
         for name, pattern in patterns:
-            try:
-                self.rules.append(Rule(name, pattern, compile_bytes(pattern)))
-            except (re2.error, UnicodeEncodeError) as error:
-                raise ValueError(f"{pattern!r} is not an RE2 expression: {error}") from error
+            self.rules.append(Rule(name, pattern, compile_pattern(pattern)))
         self._begun = begun_expression(self.rules)
         self.mirror = Mirror((rule for rule in self.rules if not rule.is_generic), always=bool(patterns), fast=fast)
         self._prefilter: Prefilter = HyperscanPrefilter(self.rules) if fast else KeywordPrefilter(self.rules)

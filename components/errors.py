@@ -26,7 +26,7 @@ class Finding:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    text = str(value).lower() if isinstance(value, bool) else repr(value)  # as YAML has it
     return text if len(text) <= 80 else text[:77] + "..."
 
 

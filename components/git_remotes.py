@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from components.child_env import child_env
 from components.errors import NOT_SHOWN, Finding
 from components.git_upstream import Upstream
 from components.manifest import GitRemote
+from components.manifest_checks import no_secret
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,15 @@ def remotes_file(remotes: Sequence[GateRemote]) -> str:
 
 @dataclass
 class RemoteReader:
-    """Reads what `git[]` names. find_token: value of a named secret, or None; base: the folder of the stack file."""
+    """Reads what `git[]` names. find_token: value of a named secret, or None; base: the folder of the stack file.
+
+    stack, secrets: its name, and the names of its secrets.
+    """
 
     base: Path
     find_token: Callable[[str], str | None]
+    stack: str = ""
+    secrets: Collection[str] = ()
     findings: list[Finding] = field(default_factory=list)
 
     def read(self, remotes: Sequence[GitRemote]) -> list[GateRemote]:
@@ -99,8 +105,7 @@ class RemoteReader:
             return ""
         token = self.find_token(config.token_ref) or ""
         if not token:
-            how = f"pulumi config set --secret {config.token_ref}, or export {config.token_ref} in this shell"
-            self._say(path, config.token_ref, f"no such secret; {how}")
+            self._say(path, config.token_ref, no_secret(config.token_ref, self.stack, self.secrets))
         elif not token.isascii() or not token.isprintable():
             self._say(path, config.token_ref, "this secret is not a token: printable ASCII characters, no line end")
         return token

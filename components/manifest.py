@@ -21,10 +21,13 @@ from components.manifest_fields import (
     Host,
     Memory,
     Method,
+    NetworkName,
     NpmPackage,
     Plain,
     PushOption,
     RefGlob,
+    RemoteName,
+    Runtime,
     Skill,
     Strict,
     TokenRef,
@@ -50,16 +53,12 @@ class AgentConfig(Strict):
     )
     memory: Memory = Field("4g", description="Memory limit; there is no swap beyond it.")
     cpus: float = Field(2.0, gt=0, le=256, description="CPU limit, in cores.")
-    runtime: str | None = Field(
-        None,
-        pattern=r"^[a-z][a-z0-9._-]{0,40}$",
-        description="Runtime of the engine to run it in (gVisor: runsc).",
-    )
+    runtime: Runtime | None = Field(None, description="Runtime of the engine to run it in (gVisor: runsc).")
 
     @model_validator(mode="after")
     def _one_source(self) -> AgentConfig:
         if self.image and self.dockerfile:
-            raise ValueError("give image or dockerfile, not both")
+            raise ValueError("write image or dockerfile, not both")
         return self
 
 
@@ -94,9 +93,11 @@ class EgressRoute(Strict):
     @model_validator(mode="after")
     def _credential(self) -> EgressRoute:
         if self.auth_scheme and not self.token_ref:
-            raise ValueError("auth_scheme needs a token_ref")
+            raise ValueError("auth_scheme needs a token_ref; write token_ref: GITHUB_TOKEN, or take auth_scheme out")
         if self.token_ref and self.host.startswith("*."):
-            raise ValueError("a token goes to an exact host only, for anyone may own a name below a wildcard")
+            raise ValueError(
+                "a token goes to an exact host only (host: api.example.com), for others may own a name below *."
+            )
         return self
 
     @property
@@ -120,7 +121,7 @@ class PromptConfig(Strict):
     @model_validator(mode="after")
     def _one_source(self) -> PromptConfig:
         if (self.text is None) == (self.file is None):
-            raise ValueError("give text or file")
+            raise ValueError("write either text or file")
         return self
 
 
@@ -147,7 +148,7 @@ def _prompt(value: object) -> object:
 class GitRemote(Strict):
     """A repository that the agent may fetch from and push to, through git-gate."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="Served as git://git-gate/<name>.git.")
+    name: RemoteName = Field(description="Served as git://git-gate/<name>.git.")
     upstream: GitUrl = Field(description="ssh://git@host/path.git, git@host:path.git or https://host/path.git.")
     identity_file: Plain | None = Field(None, description="ssh: the private key to push with; only git-gate gets it.")
     token_ref: TokenRef | None = Field(
@@ -184,10 +185,8 @@ class GitRemote(Strict):
 class NetworkConfig(Strict):
     """The way to the outside."""
 
-    outside: str | None = Field(
-        None,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$",
-        description="Existing Docker network to use; default: one of the bottle's own.",
+    outside: NetworkName | None = Field(
+        None, description="Existing Docker network to use; default: one of the bottle's own."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from addons.egress_core import DEFAULT_METHODS
 from addons.forge_api import CAPABILITIES
@@ -14,13 +14,22 @@ from addons.injection import auth_header
 from addons.targets import checked_path
 from addons.until import parse_until
 from components.git_upstream import Upstream
+from components.host_words import host_mistake
+from components.nearest import did_you_mean
 
 # A part between underscores that is long and mixed is no word: so are the tokens of GitHub, Stripe, npm, AWS and others
 # that have no other characters than a name may have.
 _TOKEN_VALUE = re.compile(r"(?:.*_)?(?=[^_]*[0-9])(?=[^_]*[A-Za-z])[^_]{16,}(?:_.*)?\Z")
 _TOKEN_REF = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_METHOD = re.compile(r"[A-Z]{1,20}\Z")
+# RFC 9110, 16.1.1, and RFC 7237, which filled the IANA HTTP Method Registry: without CONNECT, which is a tunnel, and
+# TRACE, which echoes credentials. No client sends PRI, of which RFC 9113, 3.4, makes the first line of HTTP/2.
+METHODS = (
+    *("ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "COPY", "DELETE", "GET", "HEAD", "LABEL", "LINK"),
+    *("LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MKREDIRECTREF", "MKWORKSPACE", "MOVE", "OPTIONS"),
+    *("ORDERPATCH", "PATCH", "POST", "PROPFIND", "PROPPATCH", "PUT", "REBIND", "REPORT", "SEARCH", "UNBIND"),
+    *("UNCHECKOUT", "UNLINK", "UNLOCK", "UPDATE", "UPDATEREDIRECTREF", "VERSION-CONTROL"),
+)
 # Debian policy, 5.6.1; apt-get(8): a name with `-` behind it is one to remove.
 _APT = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](=[A-Za-z0-9.+:~-]+)?\Z")
 _NPM = re.compile(r"(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*(@[A-Za-z0-9][A-Za-z0-9.+-]*)?\Z")
@@ -28,11 +37,20 @@ _REF_GLOB = re.compile(r"[A-Za-z0-9_*?\[\]][A-Za-z0-9._/*?\[\]-]{0,199}\Z")
 # Printable ASCII; a star only as all of the value.
 _PUSH_OPTION = re.compile(r"[!-)+-~][ -)+-~]{0,199}(?:=\*)?\Z")
 _FINDING = re.compile(r"[0-9a-f]{32}\Z")
+_RUNTIME = r"^[a-z][a-z0-9._-]{0,40}$"
+_NETWORK = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
+_REMOTE = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+_PATTERN_NAME = r"^[A-Za-z0-9 _.-]{1,60}$"
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 # The reserved names point the agent at its proxy and its CA: a literal value would take it round them.
 RESERVED_ENV = frozenset(
     ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"]
 )
+# By these the image finds its own programs, and the agent its home, skills and settings.
+IMAGES_ENV = {
+    "PATH": "take it out, or add a folder to it in agent.dockerfile (ENV PATH=/opt/tool/bin:$PATH)",
+    "HOME": "take it out, for the volume with the agent's home is there",
+}
 
 
 class Strict(BaseModel):
@@ -50,20 +68,26 @@ def _host(value: str) -> str:
     try:
         return canonical_pattern(value)
     except ValueError as error:
+        if (mistake := host_mistake(value)) is not None:
+            raise ValueError(mistake) from None
         raise ValueError(
             f"{error}; write an exact name (api.example.com) or a leading wildcard (*.example.com)"
         ) from None
 
 
 def _path(value: str) -> str:
+    if glob := re.search(r"[*?{]", value):
+        above = value[: glob.start()].rpartition("/")[0] or "/"
+        instead = f"{above} (it covers all paths below it)" if above.startswith("/") else "/repos/acme"
+        raise ValueError(f"a path is a prefix of whole segments, not a glob; write {instead}")
     if checked_path(value) != value:
         raise ValueError("write a plain absolute path prefix (/repos/acme), without dot segments or percent encoding")
     return value
 
 
 def _method(value: str) -> str:
-    if not _METHOD.match(value.upper()) or value.upper() in ("CONNECT", "TRACE"):
-        raise ValueError(f"not a method that a route can allow; usual ones: {', '.join(DEFAULT_METHODS)}")
+    if value.upper() not in METHODS:
+        raise ValueError(f"not a method of HTTP that a route can allow; usual ones: {', '.join(DEFAULT_METHODS)}")
     return value.upper()
 
 
@@ -71,7 +95,7 @@ def _token_ref(value: str) -> str:
     if not _TOKEN_REF.match(value):
         raise ValueError("write the name of a secret (GITHUB_TOKEN), never its value")
     if _TOKEN_VALUE.match(value):
-        how = "pulumi config set --secret GITHUB_TOKEN, then token_ref: GITHUB_TOKEN"
+        how = "pulumi config set --secret GITHUB_TOKEN -s STACK, then token_ref: GITHUB_TOKEN"
         raise ValueError(f"looks like a secret itself, and has to be its name; take it out of the file, then {how}")
     return value
 
@@ -90,7 +114,8 @@ def _header(value: str) -> str:
 
 def _forge(value: str) -> str:
     if value not in CAPABILITIES:
-        raise ValueError(f"write one of {', '.join(CAPABILITIES)}")
+        near = did_you_mean(value, CAPABILITIES)
+        raise ValueError(f"write one or more of {', '.join(CAPABILITIES)}{near}")
     return value
 
 
@@ -154,7 +179,34 @@ def _argument(value: str) -> str:
 
 
 def _until(value: str) -> str:
-    parse_until(value)
+    try:
+        parse_until(value)
+    except ValueError:  # without quotes YAML reads a time, and Pulumi writes it otherwise
+        raise ValueError('write a UTC time, in quotes: "2026-01-31T12:00:00Z"') from None
+    return value
+
+
+def _runtime(value: str) -> str:
+    if not re.fullmatch(_RUNTIME, value):
+        raise ValueError("write the name of a runtime of the engine (runsc): small letters, digits, `.`, `_`, `-`")
+    return value
+
+
+def _network(value: str) -> str:
+    if not re.fullmatch(_NETWORK, value):
+        raise ValueError("write the name of a Docker network (my-network): letters, digits, `.`, `_`, `-`")
+    return value
+
+
+def _remote(value: str) -> str:
+    if not re.fullmatch(_REMOTE, value):
+        raise ValueError("write a short name (project): small letters, digits, `.`, `_`, `-`, 63 at most")
+    return value
+
+
+def _pattern_name(value: str) -> str:
+    if not re.fullmatch(_PATTERN_NAME, value):
+        raise ValueError("write a short name (ticket): letters, digits, blanks, `.`, `_`, `-`, 60 at most")
     return value
 
 
@@ -176,3 +228,8 @@ PushOption = Annotated[str, AfterValidator(_push_option)]
 RefGlob = Annotated[str, AfterValidator(_ref_glob)]
 Skill = Annotated[str, AfterValidator(_skill)]
 Until = Annotated[str, AfterValidator(_until)]
+# The pattern is for editors, which read the JSON Schema.
+Runtime = Annotated[str, AfterValidator(_runtime), Field(json_schema_extra={"pattern": _RUNTIME})]
+NetworkName = Annotated[str, AfterValidator(_network), Field(json_schema_extra={"pattern": _NETWORK})]
+RemoteName = Annotated[str, AfterValidator(_remote), Field(json_schema_extra={"pattern": _REMOTE})]
+PatternName = Annotated[str, AfterValidator(_pattern_name), Field(json_schema_extra={"pattern": _PATTERN_NAME})]

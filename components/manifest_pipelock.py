@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from components.manifest_fields import Host, Plain, Strict, Until
+from components.manifest_fields import Host, PatternName, Plain, Strict, Until
 
 DEFAULT_PASSTHROUGH = ["api.anthropic.com"]
 
@@ -18,7 +18,7 @@ Reaction = Literal["block", "redact", "ask"]
 class DlpPattern(Strict):
     """A pattern of the owner's own secrets."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9 _.-]{1,60}$", description="Shown in refusals.")
+    name: PatternName = Field(description="Shown in refusals.")
     regex: str = Field(min_length=4, description="RE2 expression.")
 
 
@@ -98,9 +98,9 @@ class PipelockConfig(Strict):
     @model_validator(mode="after")
     def _pinned(self) -> PipelockConfig:
         if self.engine == "upstream" and not re.search(r"@sha256:[0-9a-f]{64}\Z", self.image or ""):
-            raise ValueError("engine upstream needs an image pinned by digest (name:tag@sha256:…)")
+            raise ValueError("engine upstream needs an image pinned by digest; write image: name:tag@sha256:…")
         if self.engine == "builtin" and self.image:
-            raise ValueError("image belongs to engine upstream")
+            raise ValueError("image belongs to engine upstream; take it out, or write engine: upstream")
         if self.engine == "upstream" and any(item.until for item in self.allow):
             raise ValueError("engine upstream cannot end what it allows by itself; take until out")
         if self.engine == "upstream" and (self.dlp.packs or self.dlp.hosts):

@@ -13,6 +13,7 @@ from components.copies import WorkspaceCopy
 from components.engine import Engine, EngineError, Part
 from components.errors import NOT_SHOWN, Finding
 from components.manifest import Manifest
+from components.nearest import did_you_mean
 from components.pipelock_config import pipelock_memory
 
 # The engine that everything here was tried on; older ones lack options that the networks need.
@@ -44,9 +45,10 @@ def machine_findings(
                 "engine", NOT_SHOWN, f"Docker cannot be reached: {error}; start it (make setup), or set DOCKER_HOST"
             )
         ]
-    findings = [*_engine(info), *_runtime(manifest, info), *_memory(manifest, info, available_mb, running=bool(parts))]
+    findings = [*_engine(info), *_runtime(manifest, info), *_outside(manifest, engine)]
+    findings += [*_memory(manifest, info, available_mb, running=bool(parts))]
     if parts:
-        findings += _orphans(parts, known_ids())
+        findings += _orphans(parts, known_ids(), stack)
     if is_far() and manifest.workspace is not None and manifest.workspace.mode == "mount":
         message = "the folder is on this machine, the engine on another; use `mode: copy` and make pull"
         findings.append(Finding("workspace.mode", "mount", message))
@@ -72,6 +74,20 @@ def _runtime(manifest: Manifest, info: dict[str, object]) -> Iterator[Finding]:
         yield Finding(
             "agent.runtime", wanted, f"this engine has only {', '.join(sorted(there))}; install it there first"
         )
+
+
+def _outside(manifest: Manifest, engine: Engine) -> Iterator[Finding]:
+    wanted = manifest.network.outside
+    if not wanted:
+        return
+    try:
+        names = sorted(str(network.get("Name")) for network in engine.networks)
+    except EngineError as error:
+        yield Finding("network.outside", wanted, f"whether this engine has it cannot be seen: {error}")
+        return
+    if wanted not in names:
+        near = did_you_mean(wanted, names) or "; take the key out for a network of the bottle's own"
+        yield Finding("network.outside", wanted, f"no such network on this engine (docker network ls){near}")
 
 
 def other_workspace(last: Mapping[str, Any], workspace: WorkspaceCopy | None, stack: str) -> Iterator[Finding]:
@@ -131,12 +147,12 @@ def _memory(manifest: Manifest, info: dict[str, object], available: int | None, 
         yield Finding("engine", NOT_SHOWN, message)
 
 
-def _orphans(parts: list[Part], known: set[str]) -> Iterator[Finding]:
+def _orphans(parts: list[Part], known: set[str], stack: str) -> Iterator[Finding]:
     for part in parts:
         if part.id not in known and not (part.kind == "volume" and os.environ.get(ADOPT_VOLUMES)):
             message = (
-                "was made by something else than this stack's state (another checkout or login, a killed run);"
-                f" look at it, then: make repair STACK=…, or {part.removal}"
+                "is not in this stack's state (another checkout or login made it, or a run that was killed);"
+                f" inspect it, then make repair STACK={stack}, or {part.removal}"
             )
             yield Finding(f"engine.{part.kind}", part.name, message)
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 
 import pulumi
 from pulumi.runtime.config import CONFIG, is_config_secret
 
 from components.checkout import TAKE_OVER, here, other_checkout
+from components.config_keys import config_findings, mistyped_bottle
 from components.egress_plan import assign_slots
 from components.engine import EngineError
 from components.errors import NOT_SHOWN, Finding, ManifestError
 from components.machine import Machine
 from components.manifest import Manifest
+from components.manifest_secrets import token_names
 from components.preflight import available_memory, machine_findings, other_workspace, renamed
 from components.state_files import room
 from components.validation import Examined, examine
@@ -25,12 +27,18 @@ def read_manifest(config: pulumi.Config, stack: str, base: Path, machine: Machin
 
     Raises ManifestError with everything that is in the way, of the file and of the machine, in one go.
     """
-    found = examine(config.get_object("bottle"), lambda ref: find_token(config, ref), base, _secrets())
-    findings = [*found.findings, *_in_the_wrong_place(config)]
+    raw = _raw(config)
+    found = examine(raw, lambda ref: find_token(config, ref), base, _secrets(), stack)
+    keys = {key: is_config_secret(key) for key in CONFIG.get()}
+    findings = [*config_findings(keys, stack, token_names(raw) if isinstance(raw, Mapping) else ())]
+    if not mistyped_bottle(keys):  # which is one mistake, and not two
+        findings += found.findings
+    wrong = {finding.path for finding in findings}
     try:
-        findings += machine_findings(
+        seen = machine_findings(
             stack, found.readable, machine, machine.known_ids, available_memory(), found.copies.workspace
         )
+        findings += [finding for finding in seen if finding.path not in wrong]
         findings += renamed(machine.bottles_name(), stack)
         findings += other_workspace(machine.last_plan(), found.copies.workspace, stack)
         if not os.environ.get(TAKE_OVER):
@@ -46,19 +54,12 @@ def read_manifest(config: pulumi.Config, stack: str, base: Path, machine: Machin
     return found
 
 
-def _in_the_wrong_place(config: pulumi.Config) -> Iterator[Finding]:
-    """Secrets that Pulumi's config has where they are, or end up, in clear."""
-    if is_config_secret(f"{config.name}:bottle"):
-        message = (
-            "a value in it is encrypted (`secure:`), and would be in clear in the state and with the agent; take it out"
-            " (pulumi config rm --path), then pulumi config set --secret NAME, and name it with token_ref"
-        )
-        yield Finding(f"{config.name}:bottle", NOT_SHOWN, message)
-    for key in sorted(CONFIG.get()):
-        project, _, name = key.partition(":")
-        if project == config.name and name != "bottle" and not is_config_secret(key):
-            message = f"is in the stack file in plain text; pulumi config set --secret {name}, and make a new one"
-            yield Finding(key, NOT_SHOWN, message)
+def _raw(config: pulumi.Config) -> object:
+    """The bottle as the stack's config has it; a text as such."""
+    try:
+        return config.get_object("bottle")
+    except pulumi.ConfigTypeError:
+        return config.get("bottle")
 
 
 def _secrets() -> dict[str, str]:

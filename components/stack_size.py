@@ -1,4 +1,4 @@
-"""Whether a stack's config is small enough for Pulumi, which gives all of it to its program as one variable.
+"""Whether a stack's config can be read, and is small enough for Pulumi, which gives all of it to its program at once.
 
 Linux takes 128 KB for one (execve(2), MAX_ARG_STRLEN), and says `argument list too long` for more, late and of nothing.
 
@@ -12,25 +12,32 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
+from components.stack_text import StackTextError, read_config
 
 MOST = (128 << 10) - len("PULUMI_CONFIG=") - 1  # bytes
 
 
 def config_size(config: dict[str, Any]) -> int:
     """Bytes of the variable: JSON, in which each value that is no text is JSON again."""
-    values = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+    values = {key: value if isinstance(value, str) else json.dumps(value, default=str) for key, value in config.items()}
     return len(json.dumps(values))
 
 
-def too_large(text: str) -> str | None:
-    """Why a stack file with this text cannot be brought up; None where it can, or is no stack file at all."""
+def cannot_go_up(text: str) -> str | None:
+    """Why a stack file with this text never gets as far as the program; None where it does."""
     try:
-        told = yaml.safe_load(text)
-    except yaml.YAMLError:
+        read_config(text)
+    except StackTextError as error:
+        return str(error)
+    return too_large(text)
+
+
+def too_large(text: str) -> str | None:
+    """Why a stack file with this text is too much; None where it is not, or is no stack file at all."""
+    try:
+        size = config_size(dict(read_config(text)))
+    except StackTextError:
         return None
-    config = told.get("config") if isinstance(told, dict) else None
-    size = config_size(config) if isinstance(config, dict) else 0
     if size <= MOST:
         return None
     return (
@@ -42,7 +49,7 @@ def too_large(text: str) -> str | None:
 def main() -> int:
     """Entry point."""
     file = Path("stacks") / f"Pulumi.{sys.argv[1]}.yaml"
-    wrong = too_large(file.read_text()) if file.is_file() else None
+    wrong = cannot_go_up(file.read_text()) if file.is_file() else None
     if wrong:
         print(f"{file}: {wrong}", file=sys.stderr)
     return 1 if wrong else 0

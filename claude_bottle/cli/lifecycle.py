@@ -20,13 +20,13 @@ def up(name: UpName) -> int:
     """Bring a bottle up, or make its running parts what its stack file says now."""
     from components.errors import BottleError
     from components.run_pulumi import run_pulumi
-    from components.stack_size import too_large
+    from components.stack_size import cannot_go_up
     from toolchain.__main__ import setup_missing
     from toolchain.stack_file import provide
 
     provide_project()
     provide(name, STACKS)
-    if wrong := too_large((STACKS / f"Pulumi.{name}.yaml").read_text()):
+    if wrong := cannot_go_up((STACKS / f"Pulumi.{name}.yaml").read_text()):
         raise BottleError(f"stacks/Pulumi.{name}.yaml: {wrong}")
     setup_missing()
     use_shell()

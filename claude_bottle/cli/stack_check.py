@@ -8,31 +8,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from components.config_keys import PROJECT, config_findings, mistyped_bottle
 from components.engine_address import engine_variables
 from components.errors import BottleError
+from components.manifest_secrets import token_names
+from components.manifest_words import BOTTLE
 from components.stack_size import too_large
+from components.stack_text import StackTextError, read_config
 from components.validation import examine
 
-PROJECT = "claude-bottle"
 
-
-def findings(text: str, base: Path, *, ask_for_tokens: bool = True) -> list[str]:
+def findings(text: str, base: Path, *, stack: str = "", ask_for_tokens: bool = True) -> list[str]:
     """A line for each thing; empty where all is in order.
 
-    base: the folder of the file. ask_for_tokens: whether a token that is nowhere counts. The value of an encrypted
-    secret is not looked at.
+    base: the folder of the file. stack: its name. ask_for_tokens: whether a token that is nowhere counts. The value of
+    an encrypted secret is not looked at.
     """
     try:
-        told = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        return [f"not YAML{where}: {getattr(error, 'problem', None) or 'it cannot be read'}"]
-    config = told.get("config") if isinstance(told, Mapping) else None
-    if not isinstance(config, Mapping):
-        return ["config: write a mapping with claude-bottle:bottle in it"]
+        config = read_config(text)
+    except StackTextError as error:
+        return [str(error)]
     found = [wrong] if (wrong := too_large(text)) else []
     try:
         engine_variables(config)
@@ -46,7 +41,11 @@ def findings(text: str, base: Path, *, ask_for_tokens: bool = True) -> list[str]
             return stands_for
         return os.environ.get(ref)
 
-    return found + [str(one) for one in examine(config.get(f"{PROJECT}:bottle"), token, base).findings]
+    raw = config.get(BOTTLE)
+    keys = {str(key): _is_secret(key, value) for key, value in config.items()}
+    wrong_keys = config_findings(keys, stack, token_names(raw) if isinstance(raw, Mapping) else ())
+    seen = [] if mistyped_bottle(keys) else examine(raw, token, base, dict.fromkeys(encrypted, ""), stack).findings
+    return found + [str(one) for one in (*wrong_keys, *seen)]
 
 
 def _is_secret(key: object, value: Any) -> bool:

@@ -227,7 +227,7 @@ def accepted(raw: dict[str, Any]) -> Manifest | None:
     names = [(remote["name"], remote["upstream"]) for remote in raw.get("git", [])]
     if any(len({name[at] for name in names}) < len(names) for at in (0, 1)):
         return None
-    with patch("components.validation.RuleSet"), patch("components.validation.secrets_in", lambda *_: ()):
+    with patch("components.manifest_checks.RuleSet"), patch("components.validation.secrets_in", lambda *_: ()):
         found = examine({**without, "pipelock": pipelock} if pipelock else without, lambda _: TOKENS)
     if found.findings or found.manifest is None:
         return None

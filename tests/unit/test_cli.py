@@ -317,9 +317,9 @@ def test_check_for_programs(place: Place) -> None:
             "config: {claude-bottle:bottle: {egress: {routes: [{host: a.example.com, token_ref: A_TOKEN}]}}}",
             "no such secret",
         ),
-        ("config:\n\t- x", "not YAML, line 2"),
+        ("config:\n\t- x", "line 2: a tab"),
         ("config: {docker:host: nowhere, claude-bottle:bottle: {}}", "not an engine's address"),
-        ("", "write a mapping"),
+        ("", "config: is missing"),
     ):
         bad.write_text(text)
         done = place.run("check", "--json")

@@ -29,6 +29,7 @@ class FakeEngine(Engine):
 
     def __init__(self, info: Any = None, parts: Any = (), images: Any = ()) -> None:
         self.__dict__["info"] = {**GOOD, **(info or {})}
+        self.__dict__["networks"] = [{"Name": "bridge"}, {"Name": "corp-net"}]
         self._parts, self._images = list(parts), dict(images)
 
     def parts(self, stack: str) -> list[Part]:
@@ -70,6 +71,16 @@ def test_a_body_that_the_machine_cannot_hold_is_refused() -> None:
     assert told.startswith("pipelock.dlp.max_body_mb")
     assert pipelock_memory(256) > 256 * 3.5
     assert check(FakeEngine(), **large) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("corpnet", "did you mean corp-net?"), ("elsewhere", "take the key out"), ("corp-net", None), (None, None)],
+)
+def test_a_network_of_the_owners_is_there(name: str | None, words: str | None) -> None:
+    told = check(FakeEngine(), network={"outside": name})
+    assert [line.partition(":")[0] for line in told] == (["network.outside"] if words else [])
+    assert not words or (words in told[0] and "no such network on this engine" in told[0])
 
 
 def test_an_engine_that_does_not_answer() -> None:

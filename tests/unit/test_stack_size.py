@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.stack_size import MOST, too_large
+from components.stack_size import MOST, cannot_go_up, too_large
+from components.stack_text import read_config
 
 
 def text(routes: int) -> str:
@@ -25,6 +26,34 @@ def test_many_routes(routes: int, fits: bool) -> None:
 
 def test_what_is_no_stack_file_is_somebody_elses_to_tell() -> None:
     assert [too_large(one) for one in ("", "{", "a", "config: 1", "config: {a: b}")] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("config:\n\tclaude-bottle:bottle: {}\n", "line 2: a tab"),
+        ("config:\n  claude-bottle:bottle:\n    agent:\n\t  memory: 2g\n", "line 4: a tab"),
+        ("config:\n  claude-bottle:bottle: {agent: {memory: 2g}\n", "line 3: not YAML"),
+        ("a: 'b\n", "not YAML"),
+        ("config: {a:b: 2026-99-99T00:00:00Z}\n", "in quotes"),
+        ("\x00", "save it as UTF-8 text"),
+        ("", "config: is missing; write config:, and claude-bottle:bottle: {} below it"),
+        ("- config\n", "config: is missing"),
+        ("config:\n", "config: is empty"),
+        ("config: [bottle]\n", "config: is not a mapping"),
+    ],
+)
+def test_what_pulumi_would_tell_in_words_of_its_own_is_told_first(written: str, words: str) -> None:
+    said = cannot_go_up(written)
+    assert said is not None
+    assert words in said
+    assert "\n" not in said
+
+
+def test_a_key_without_a_namespace_is_the_projects() -> None:
+    """As Pulumi reads it: a preview of `config: {bottle: {}}` is one of a bottle."""
+    assert read_config("config: {bottle: {}, docker:host: x}") == {"claude-bottle:bottle": {}, "docker:host": "x"}
+    assert cannot_go_up("config: {bottle: {until: 2026-01-31T12:00:00Z}}") is None
 
 
 def test_the_limit_is_the_kernels() -> None:

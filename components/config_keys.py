@@ -1,0 +1,60 @@
+"""What a stack's config holds beside the bottle: secrets, and keys that nobody reads. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from components.errors import NOT_SHOWN, Finding
+from components.manifest import Manifest
+from components.manifest_fields import is_token_name
+from components.manifest_words import BOTTLE
+from components.nearest import nearest
+
+PROJECT = "claude-bottle"
+
+
+def config_findings(config: Mapping[str, bool], stack: str, named: Collection[str] = ()) -> list[Finding]:
+    """Keys that are wrong, or secrets in the wrong place.
+
+    config: full key to whether its value is encrypted. named: names of secrets that the bottle has.
+    An encrypted secret that nothing names is kept for a route to come, and is none of these.
+    """
+    return list(_findings(config, f" -s {stack}" if stack else "", named))
+
+
+def _findings(config: Mapping[str, bool], where: str, named: Collection[str]) -> Iterator[Finding]:
+    if config.get(BOTTLE):
+        message = (
+            "a value in it is encrypted (`secure:`), and would be in clear in the state and with the agent; take it"
+            f" out of the file, then pulumi config set --secret NAME{where}, and name it with token_ref"
+        )
+        yield Finding(BOTTLE, NOT_SHOWN, message)
+    for key in sorted(config):
+        project, _, name = key.partition(":")
+        if project != PROJECT or key == BOTTLE:
+            continue
+        first = name.partition(".")[0].partition("[")[0]
+        if name not in named and (first in Manifest.model_fields or nearest(name, ["bottle"], 0.8)):
+            yield Finding(key, NOT_SHOWN, _misplaced(name, first))
+        elif not config[key]:
+            if name in named or is_token_name(name):
+                message = f"is in plain text in the file; make a new one, and pulumi config set --secret {name}{where}"
+            else:
+                message = f"unknown key; take it out, for nothing but {BOTTLE} and secrets is read"
+            yield Finding(key, NOT_SHOWN, message)
+        elif name not in named and not is_token_name(name.upper()):
+            yield Finding(key, NOT_SHOWN, f"no bottle can name this secret; pulumi config rm {key}{where}")
+
+
+def _misplaced(name: str, first: str) -> str:
+    if first in Manifest.model_fields:
+        way = name.partition("[")[0]
+        inner = way.replace(".", ": {") + ": …" + "}" * way.count(".")
+        return f"is no key of its own; write it under {BOTTLE}: {{{inner}}}"
+    return f"unknown key; did you mean {BOTTLE}?"
+
+
+def mistyped_bottle(config: Collection[str]) -> bool:
+    """Whether the bottle is there under a name that is nearly its own."""
+    names = [key.partition(":")[2] for key in config if key.startswith(f"{PROJECT}:")]
+    return BOTTLE not in config and any(nearest(name, ["bottle"], 0.8) for name in names)

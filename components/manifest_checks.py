@@ -1,0 +1,130 @@
+"""What the model by itself cannot see: routes in conflict, secrets by name, files, DLP rules. It only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+
+from addons.dlp_rules import RuleSet, compile_pattern, rule_ids
+from addons.hosts import any_match
+from addons.injection import MIN_TOKEN_LENGTH
+from addons.until import ended, parse_until
+from components.errors import NOT_SHOWN, Finding
+from components.manifest import EgressRoute
+from components.manifest_fields import ENV_NAME, IMAGES_ENV, RESERVED_ENV
+from components.manifest_pipelock import DEFAULT_PASSTHROUGH, PipelockConfig
+from components.nearest import did_you_mean
+
+
+def no_secret(name: str, stack: str, secrets: Collection[str]) -> str:
+    """What to do about a secret that is nowhere. stack: "" where it has no name. secrets: names of the stack's."""
+    where = f" -s {stack}" if stack else ""
+    return (
+        f"no such secret{did_you_mean(name, secrets).replace('?', ', else') or ';'}"
+        f" pulumi config set --secret {name}{where}, or export {name} in this shell"
+    )
+
+
+def conflicts(routes: list[tuple[int, EgressRoute]]) -> Iterator[Finding]:
+    """Routes for the same requests."""
+    seen: dict[tuple[str, str, str], list[tuple[int, EgressRoute]]] = {}
+    for index, route in routes:
+        if route.until and ended(parse_until(route.until)):
+            continue  # it lets nothing through any more
+        claimed = [seen.setdefault((route.host, p, m), []) for p in route.path or ["/"] for m in route.methods]
+        others = [claim for there in claimed for claim in there if claim[0] != index]
+        for there in claimed:
+            there.append((index, route))
+        clash = next(((other, old) for other, old in others if not _adds_capabilities(old, route)), None)
+        if clash is not None:
+            other, old = clash
+            path = next((p for p in route.path or ["/"] if p in (old.path or ["/"])), "/")
+            message = f"conflicts with egress.routes[{other}]: same host, path {path} and method; keep one of them"
+            yield Finding(f"egress.routes[{index}]", route.host, message)
+
+
+def _adds_capabilities(one: EgressRoute, other: EgressRoute) -> bool:
+    """Whether two routes of the same requests only name other capabilities, as one does that ends before the other."""
+    alike = [(r.token_ref, r.scheme, sorted(r.allow_headers), r.allow_ranges) for r in (one, other)]
+    return alike[0] == alike[1] and set(one.forge) != set(other.forge)
+
+
+def tokens(
+    routes: list[tuple[int, EgressRoute]], find: Callable[[str], str | None], stack: str, secrets: Collection[str]
+) -> Iterator[Finding]:
+    """Secrets that a route names, and that are none or cannot be a token."""
+    for index, route in routes:
+        if route.token_ref is None:
+            continue
+        path, token = f"egress.routes[{index}].token_ref", find(route.token_ref)
+        if not token:
+            yield Finding(path, route.token_ref, no_secret(route.token_ref, stack, secrets))
+        elif len(token) < MIN_TOKEN_LENGTH or not token.isascii() or not token.isprintable():
+            message = f"this secret is not a token: at least {MIN_TOKEN_LENGTH} printable ASCII characters, no line end"
+            yield Finding(path, route.token_ref, message)
+
+
+def environment(env: object, refs: Collection[str]) -> Iterator[Finding]:
+    """Names that the agent's environment cannot have. refs: names of secrets."""
+    if not isinstance(env, Mapping):
+        return
+    for name in env:
+        path = f"env.{name}"
+        if not isinstance(name, str) or not ENV_NAME.match(name):
+            yield Finding(path, NOT_SHOWN, "not the name of an environment variable; write letters, digits and `_`")
+        elif name.upper() in RESERVED_ENV:
+            yield Finding(path, NOT_SHOWN, "is set by the bottle and cannot be changed; take it out")
+        elif name.upper() in IMAGES_ENV:
+            yield Finding(path, NOT_SHOWN, f"is set by the agent's image; {IMAGES_ENV[name.upper()]}")
+        elif name in refs:
+            yield Finding(path, NOT_SHOWN, "is the name of a secret that the agent must not have; name it otherwise")
+
+
+def pipelock(config: PipelockConfig, reachable: list[str] | None, base: Path) -> Iterator[Finding]:
+    """reachable: hosts of the routes and of pipelock.allow; None where not all of them can be read."""
+    neither = "neither a route's host nor in pipelock.allow"
+    for index, host in enumerate(config.passthrough):
+        if reachable is None or host in DEFAULT_PASSTHROUGH or host in reachable or any_match(reachable, host):
+            continue
+        yield Finding(
+            f"pipelock.passthrough[{index}]", host, f"is {neither}; add it to one of them, or take it out here"
+        )
+    for index, name in enumerate(config.upstream_roots):
+        file = base / name
+        if not file.is_file() or "-----BEGIN CERTIFICATE-----" not in file.read_text(errors="replace"):
+            yield Finding(f"pipelock.upstream_roots[{index}]", name, "not a readable PEM file with certificates")
+    for index, name in enumerate(config.revocation_lists):
+        file, path = base / name, f"pipelock.revocation_lists[{index}]"
+        if config.engine == "upstream":
+            yield Finding(path, name, "the upstream engine reads no revocation lists; use engine builtin")
+        elif not file.is_file() or "-----BEGIN X509 CRL-----" not in file.read_text(errors="replace"):
+            yield Finding(path, name, "not a readable PEM file with lists (openssl crl -inform der -in FILE)")
+    yield from _dlp(config)
+
+
+def _dlp(config: PipelockConfig) -> Iterator[Finding]:
+    off = {"pipelock.dlp.disabled_rules": config.dlp.disabled_rules}
+    off |= {f"pipelock.dlp.hosts.{host}.disabled_rules": one.disabled_rules for host, one in config.dlp.hosts.items()}
+    wrong = False
+    for path, names in off.items():
+        for index, name in enumerate(names):
+            if name not in rule_ids():
+                wrong = True
+                how = did_you_mean(name, rule_ids()) or "; write the id that a refusal has told (generic-api-key)"
+                yield Finding(f"{path}[{index}]", name, f"no such rule{how}")
+    for index, pattern in enumerate(config.dlp.patterns):
+        try:
+            compile_pattern(pattern.regex)
+        except ValueError as error:
+            wrong = True
+            yield Finding(
+                f"pipelock.dlp.patterns[{index}].regex",
+                NOT_SHOWN,
+                f"{error}; write it in RE2's syntax",
+            )
+    if wrong or not config.dlp.patterns:
+        return
+    try:
+        RuleSet(extra=[(one.name, one.regex) for one in config.dlp.patterns], fast=False)
+    except ValueError as error:
+        yield Finding("pipelock.dlp.patterns", NOT_SHOWN, str(error))

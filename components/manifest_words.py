@@ -1,0 +1,197 @@
+"""What is wrong with a value of the manifest, in one sentence with what to write: made from the model. Pure.
+
+A check of the project's own (components/manifest_fields.py) has its own sentence. Everything else that the model
+refuses, a wrong kind of value above all, is said here from the key's type, its bounds and its example.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic.fields import FieldInfo
+
+from components.errors import NOT_SHOWN, Finding
+from components.manifest import Manifest
+from components.manifest_examples import EXAMPLES
+from components.nearest import did_you_mean, nearest
+
+BOTTLE = "claude-bottle:bottle"
+_NAME_OF_A_KEY = "[key]"  # pydantic's last part of a place, where the name is wrong and not the value
+
+
+@dataclass(frozen=True)
+class Place:
+    """What may stand at one place of the manifest.
+
+    shown: its path, as in `egress.routes[1].host`. key: the same as EXAMPLES has it, or "". kind: its type. bounds: of
+    its value. example: in YAML. optional: whether it may be left out.
+    """
+
+    shown: str
+    key: str
+    kind: Any
+    bounds: tuple[Any, ...] = ()
+    example: str = ""
+    optional: bool = False
+
+
+def findings(error: ValidationError) -> list[Finding]:
+    """Everything that the model has refused, each mistake once."""
+    return [finding(item) for item in news(error)]
+
+
+def news(error: ValidationError) -> list[dict[str, Any]]:
+    """pydantic's errors without what follows from another: a key is missing where its name is mistyped."""
+    items: list[dict[str, Any]] = [dict(item) for item in error.errors(include_url=False)]
+    mistyped: list[tuple[Any, ...]] = [item["loc"] for item in items if item["type"] == "extra_forbidden"]
+    meant = {(*loc[:-1], nearest(loc[-1], _accepted(loc))) for loc in mistyped}
+    return [item for item in items if item["type"] != "missing" or item["loc"] not in meant]
+
+
+def finding(item: Mapping[str, Any]) -> Finding:
+    """One of pydantic's errors in the manifest's words."""
+    kind, value = item["type"], item.get("input")
+    place = locate(item["loc"])
+    hidden = place.shown.endswith("token_ref") or place.shown.startswith("env")
+    if hidden or not isinstance(value, str | int | float) or kind in ("missing", "extra_forbidden"):
+        shown = NOT_SHOWN
+    else:
+        shown = value
+    if kind == "value_error":
+        message = str(item["msg"]).removeprefix("Value error, ")
+    elif kind in ("extra_forbidden", "invalid_key"):
+        shown, message = NOT_SHOWN, _unknown(item["loc"])
+    elif kind == "missing":
+        message = f"is required; write {place.shown.rpartition('.')[2]}: {place.example}"
+    elif item["loc"][-1:] == (_NAME_OF_A_KEY,):
+        shown, message = NOT_SHOWN, "a name is text; write it in quotes"
+    else:
+        message = wanted(place, value)
+    return Finding(place.shown or BOTTLE, shown, message)
+
+
+def wanted(place: Place, value: object) -> str:
+    """What to write at a place instead of this value."""
+    kinds = _kinds(place.kind, place.bounds)
+    message = f"write {_listed([words for _, words in kinds])}"
+    names = [str(name) for kind, _ in kinds if get_origin(kind) is Literal for name in get_args(kind)]
+    if names:
+        message += did_you_mean(value, names)
+    elif all(kind is str for kind, _ in kinds) and not isinstance(value, str | list | Mapping | None):
+        message += f', in quotes: "{place.example.strip(chr(34))}"'
+    elif place.example and not any(kind in (bool, int, float) for kind, _ in kinds):
+        message += f": {place.example}"
+    if value is None:
+        return f"is empty; {message}{', or leave it out' if place.optional else ''}"
+    return message
+
+
+def locate(loc: tuple[Any, ...]) -> Place:
+    """What the model has at one of pydantic's places."""
+    place = Place("", "", Manifest)
+    for part in loc:
+        if part == _NAME_OF_A_KEY:
+            break
+        place = _within(place, part)
+    return place
+
+
+def _within(place: Place, part: Any) -> Place:
+    kind = _core(place.kind)
+    many = get_origin(kind)
+    example = place.example
+    if many is list:
+        inner = example[1:-1] if example.startswith("[{") else example[1:-1].split(", ")[0]
+        return Place(f"{place.shown}[{part}]", f"{place.key}[]", get_args(kind)[0], (), inner)
+    shown = f"{place.shown}.{part}" if place.shown else str(part)
+    if many is dict:
+        last = example[1:-1].split(", ")[-1]
+        return Place(shown, f"{place.key}{{}}", get_args(kind)[1], (), last.partition(": ")[2])
+    field: FieldInfo | None = kind.model_fields.get(part) if _is_model(kind) else None
+    if field is None:
+        return Place(shown, "", Any)
+    key = f"{place.key}.{part}" if place.key else str(part)
+    return Place(shown, key, field.annotation, tuple(field.metadata), EXAMPLES[key], not field.is_required())
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _core(kind: Any) -> Any:
+    """The type within `Annotated` and within `… | None`."""
+    while True:
+        if get_origin(kind) is Annotated:
+            kind = get_args(kind)[0]
+        elif get_origin(kind) in (Union, types.UnionType):
+            kind = next(part for part in get_args(kind) if part is not type(None))
+        else:
+            return kind
+
+
+def _kinds(kind: Any, bounds: tuple[Any, ...]) -> list[tuple[Any, str]]:
+    """Every type that is accepted, with its name in the manifest's words."""
+    if get_origin(kind) is Annotated:
+        kind, *more = get_args(kind)
+        bounds = (*bounds, *more)
+    for bound in bounds:
+        if isinstance(bound, BeforeValidator) and isinstance(bound.json_schema_input_type, types.UnionType):
+            return _kinds(bound.json_schema_input_type, ())
+    if get_origin(kind) in (Union, types.UnionType):
+        return [one for part in get_args(kind) if part is not type(None) for one in _kinds(part, bounds)]
+    return [(kind, _in_words(kind, bounds))]
+
+
+def _in_words(kind: Any, bounds: tuple[Any, ...]) -> str:
+    if get_origin(kind) is Literal:
+        return _listed([str(name) for name in get_args(kind)])
+    if get_origin(kind) is list:
+        return "a list" + _length(bounds, "entry", "entries")
+    if kind is str:
+        return "text" + _length(bounds, "character", "characters")
+    if kind is bool:
+        return "true or false"
+    if kind in (int, float):
+        return ("a whole number" if kind is int else "a number") + _range(bounds)
+    return "a mapping"
+
+
+def _bound(bounds: tuple[Any, ...], name: str) -> Any:
+    return next((value for bound in bounds if (value := getattr(bound, name, None)) is not None), None)
+
+
+def _length(bounds: tuple[Any, ...], one: str, many: str) -> str:
+    least, most = _bound(bounds, "min_length"), _bound(bounds, "max_length")
+    parts = [f"at least {least} {one if least == 1 else many}"] if least and (least > 1 or one == "entry") else []
+    parts += [f"at most {most} {many}"] if most else []
+    return f" of {' and '.join(parts)}" if parts else ""
+
+
+def _range(bounds: tuple[Any, ...]) -> str:
+    above, least, most = (_bound(bounds, name) for name in ("gt", "ge", "le"))
+    if above is not None:
+        return f" above {above:g}, {most:g} at most"
+    return f" from {least:g} to {most:g}" if most is not None else ""
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:-1]) + (" or " if len(names) > 1 else "") + names[-1]
+
+
+def _accepted(loc: tuple[Any, ...]) -> list[str]:
+    """The keys that stand beside one."""
+    return list(_core(locate(loc[:-1]).kind).model_fields)
+
+
+def _unknown(loc: tuple[Any, ...]) -> str:
+    """What is said of a key that the model does not have: the nearest one, or where it belongs, and all."""
+    name, accepted = str(loc[-1]), _accepted(loc)
+    elsewhere = [key for key in EXAMPLES if key.rpartition(".")[2] == name]
+    hint = did_you_mean(name, accepted)
+    if not hint and len(elsewhere) == 1:
+        hint = f"; write it under {elsewhere[0].rpartition('.')[0] or BOTTLE}"
+    return f"unknown key{hint}{'' if hint.endswith('?') else ';'} accepted here: {', '.join(accepted)}"

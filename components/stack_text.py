@@ -1,0 +1,46 @@
+"""A stack file as a person has written it: whether it is YAML and has a config, said with what to write. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from components.config_keys import PROJECT
+from components.errors import BottleError
+from components.manifest_words import BOTTLE
+
+
+class StackTextError(BottleError):
+    """The file is not one that can be read; the message says where, and what to write."""
+
+
+def read_config(text: str) -> Mapping[str, Any]:
+    """What stands under `config`, with full keys. Raises StackTextError."""
+    try:
+        told = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise StackTextError(_not_yaml(text, error)) from None
+    except ValueError as error:  # of a date that is none
+        raise StackTextError(f"not YAML: {error}; put what looks like a date in quotes") from None
+    config = told.get("config") if isinstance(told, Mapping) else None
+    if not isinstance(config, Mapping):
+        what = "is empty" if isinstance(told, Mapping) and "config" in told and config is None else "is missing"
+        if config is not None:
+            what = "is not a mapping"
+        raise StackTextError(f"config: {what}; write config:, and {BOTTLE}: {{}} below it, two blanks further in")
+    # A key without a namespace has the project's (Pulumi's docs, concepts/config, "Configuration options").
+    return {key if ":" in str(key) else f"{PROJECT}:{key}": value for key, value in config.items()}
+
+
+def _not_yaml(text: str, error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return "not YAML: it cannot be read; save it as UTF-8 text"
+    lines = text.splitlines()
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    if "\t" in line[: mark.column + 1]:
+        return f"line {mark.line + 1}: a tab; YAML is indented with blanks: write two for each level"
+    problem = getattr(error, "problem", None) or "it cannot be read"
+    return f"line {mark.line + 1}: not YAML: {problem}; look at this line and the one before it"
