@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from components.errors import BottleError
+from components.stack_names import UnknownBottleError, must_be_remembered
 from components.stale_lock import PROJECT, is_stale, local_backend, locks
 
 
@@ -52,12 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--delete", action="store_true", help="delete them")
     args = parser.parse_args(argv)
     try:
-        files = past_states(args.stack)
+        files = past_states(must_be_remembered(args.stack))
         if args.delete and any(not is_stale(lock) for lock in locks(args.stack)):
             raise BottleError(f"a pulumi is at work on {args.stack}; wait for it, then try again")
     except BottleError as error:
         print(error, file=sys.stderr)
-        return 1 if args.delete else 0
+        return 1 if args.delete or isinstance(error, UnknownBottleError) else 0
     if not files:
         print(f"nothing is kept of the past of {args.stack}")
         return 0

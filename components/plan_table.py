@@ -21,7 +21,8 @@ from components.plan_diff import changes, secrets_changed
 from components.plan_facts import Facts
 from components.plan_places import Ground, Plan, rights
 from components.plan_words import OWN, REACH, lines, when
-from components.stack_size import too_large
+from components.stack_names import must_be_known
+from components.stack_size import cannot_go_up
 
 HEADINGS = (REACH, "ended", "no route", "not read", "internal", OWN, "injected", "DLP", "trusted roots", "network",
             "git", "copied in", "mounted", "supervise", "agent")  # fmt: skip
@@ -161,7 +162,7 @@ def as_json(preview: Mapping[str, Any]) -> dict[str, Any] | None:
 def read_preview(stack: str) -> dict[str, Any]:
     """What `pulumi preview --json` prints. Raises BottleError with what is in the way."""
     file = Path("stacks") / f"Pulumi.{stack}.yaml"
-    if wrong := too_large(file.read_text()) if file.is_file() else None:
+    if wrong := cannot_go_up(file.read_text()) if file.is_file() else None:
         raise BottleError(f"{file}: {wrong}")
     done = subprocess.run(
         ["pulumi", "preview", "--json", "--stack", stack], capture_output=True, text=True, check=False
@@ -181,7 +182,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m components.plan_table", description=__doc__)
     parser.add_argument("stack", help="name of the stack")
     try:
-        preview = read_preview(parser.parse_args().stack)
+        preview = read_preview(must_be_known(parser.parse_args().stack))
     except BottleError as error:
         print(printable(str(error)), file=sys.stderr)
         return 1

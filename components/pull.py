@@ -27,6 +27,7 @@ from components.host_folder import items, workspace_files
 from components.incoming import left_out
 from components.placing import Placing
 from components.run_files import run_by
+from components.stack_names import must_be_known
 from components.three_way import Changes, new_base, three_way
 
 _BUNDLE = "git rev-parse -q --verify HEAD >/dev/null || exit 0; git bundle create -q - --branches"
@@ -206,7 +207,7 @@ def main() -> int:
     args = parser.parse_args()
     options = {"to": args.to, "force": args.force, "dry_run": args.dry_run, "run_files": not args.no_run_files}
     try:
-        print(printable("\n".join(pull(args.stack, **options))))
+        print(printable("\n".join(pull(must_be_known(args.stack), **options))))
     except (BottleError, OSError) as error:
         print(printable(str(error)), file=sys.stderr)
         return 1

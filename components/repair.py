@@ -20,6 +20,7 @@ from components.errors import BottleError
 from components.machine import ids_in_state
 from components.preflight import ADOPT_VOLUMES
 from components.run_pulumi import run_pulumi
+from components.stack_names import must_be_known
 from components.stale_lock import all_stale, locks, remove_broken, state_file
 from components.state_files import VERSION, problem, restore
 
@@ -97,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--down", action="store_true", help="end with destroy, where an up was not wanted any more")
     args = parser.parse_args(argv)
     try:
-        repair(args.stack, down=args.down)
+        repair(must_be_known(args.stack), down=args.down)
     except BottleError as error:
         print(f"repair: {error}", file=sys.stderr)
         return 1

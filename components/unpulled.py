@@ -14,6 +14,7 @@ from components.child_env import child_env
 from components.engine_address import engine_of
 from components.errors import BottleError, printable
 from components.pull import Pull, stack_outputs
+from components.stack_names import must_be_remembered
 
 _FORMAT = "%(objectname) %(refname:short)"
 _HEADS = f"cd {WORKSPACE}; git for-each-ref --format='{_FORMAT}' refs/heads 2>/dev/null | head -c 100000"
@@ -48,6 +49,11 @@ def _has(root: Path, commit: str) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: 1 where something would be lost, or nobody can say."""
     [stack] = sys.argv[1:] if argv is None else argv
+    try:
+        must_be_remembered(stack)
+    except BottleError as error:
+        print(error, file=sys.stderr)
+        return 1
     os.environ.update(engine_of(stack))
     try:
         outputs = stack_outputs(stack)

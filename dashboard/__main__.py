@@ -21,6 +21,7 @@ from components.change import Change
 from components.engine_address import environment
 from components.errors import BottleError, printable
 from components.naming import docker_name
+from components.stack_names import must_be_known, must_be_remembered
 from dashboard.apply import Apply
 from dashboard.approval import Approval, WaitingError
 from dashboard.asking import TOOL
@@ -96,7 +97,9 @@ def content(held: HeldContent, page: int, identity: str) -> str:
 
 
 def edited(change: Change) -> Any:
-    """The change as the owner's editor gives it back."""
+    """The change as the owner's editor gives it back. Raises BottleError, also where there is no terminal."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise BottleError("--edit needs a terminal; give the change with --change FILE (YAML: path, value)")
     with tempfile.NamedTemporaryFile("w+", suffix=".yaml") as file:
         file.write(as_yaml(change))
         file.flush()
@@ -206,6 +209,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             return serve(project, args.port)
         stack_name(args.stack)
+        (must_be_remembered if args.command == "audit" else must_be_known)(args.stack)
         if args.command == "resume":
             print(resume(args.stack, project))
         elif args.command == "audit":

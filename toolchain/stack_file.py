@@ -2,40 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 import shutil
-from collections.abc import Collection
 from pathlib import Path
 
+from components.stack_names import examples_of, is_stack_name, no_bottle, stack_names
 from toolchain.shell import SetupError, say
 
 STACKS = Path(__file__).resolve().parents[1] / "stacks"
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}\Z")
-
-
-def stack_names(folder: Path) -> set[str]:
-    """The stacks that have a file in this folder."""
-    return {path.name[len("Pulumi.") : -len(".yaml")] for path in folder.glob("Pulumi.*.yaml")}
-
-
-def examples_of(stacks: Path) -> Path:
-    """The folder of the examples: of this project where it has one, else of the installation."""
-    own = stacks / "examples"
-    return own if own.is_dir() else STACKS / "examples"
-
-
-def is_stack_name(text: str) -> bool:
-    """Whether a stack can have this name."""
-    return bool(_NAME.match(text)) and text[0].isalnum()
-
-
-def no_bottle(stack: str, known: Collection[str]) -> str:
-    """What a person is told who names a bottle that is not there: the nearest one, else all, and how to make one."""
-    near = difflib.get_close_matches(stack, sorted(known), n=1, cutoff=0.5)
-    others = f" (there are: {', '.join(sorted(known)[:20])})" if known else ""
-    hint = f"; did you mean `{near[0]}`? " if near else f"{others}; "
-    return f"no bottle `{stack}`{hint}bottle init {stack} makes one"
 
 
 def provide(stack: str, stacks: Path = STACKS) -> None:

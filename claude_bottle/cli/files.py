@@ -36,7 +36,7 @@ def init(
 ) -> int:
     """Write the stack file of a new bottle, with comments; asks where no option is given."""
     from components.errors import BottleError
-    from toolchain.stack_file import is_stack_name
+    from components.stack_names import is_stack_name
 
     if not is_stack_name(name):
         raise UnknownBottleError(f"{name[:60]!r} is not a name of a bottle: letters, digits, `_`, `.`, `-`")
@@ -77,7 +77,7 @@ def _checked(name: str, wishes: Wishes) -> str:
         text = stack_file(name, wishes)
     except ValueError as error:
         raise BottleError(f"--repo: {error}") from None
-    if wrong := findings(text, STACKS, ask_for_tokens=False):
+    if wrong := findings(text, STACKS, stack=name, ask_for_tokens=False):
         raise BottleError("nothing was written:\n" + "\n".join(f"  {line}" for line in wrong))
     return text
 
@@ -116,12 +116,16 @@ def check(
     wanted = names or sorted(declared())
     for name in wanted:
         look_up(name, declared())
-    found = {name: findings((STACKS / f"Pulumi.{name}.yaml").read_text(encoding="utf-8"), STACKS) for name in wanted}
+    found = {name: findings(_text(name), STACKS, stack=name) for name in wanted}
     if as_json:
         print_json([{"stack": name, "findings": wrong} for name, wrong in found.items()])
     else:
         _tell(found)
     return FAILED if any(found.values()) else DONE
+
+
+def _text(name: str) -> str:
+    return (STACKS / f"Pulumi.{name}.yaml").read_text(encoding="utf-8", errors="replace")
 
 
 def _tell(found: dict[str, list[str]]) -> None:

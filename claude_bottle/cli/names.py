@@ -1,62 +1,26 @@
-"""Names of bottles, looked up before anything is made: one that nobody knows is an error with the nearest one."""
+"""Arguments that name a bottle: each is looked up before anything is done."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from claude_bottle.project import project_folder
-from components.errors import BottleError
-from components.stale_lock import PROJECT, local_backend
-from components.state import state_folder
-from toolchain.shell import quiet
-from toolchain.stack_file import examples_of, is_stack_name, no_bottle, stack_names
+from components.stack_names import (
+    STACKS,
+    UnknownBottleError,
+    declared,
+    examples,
+    examples_of,
+    look_up,
+    must_be_known,
+    must_be_remembered,
+    stack_names,
+)
 
-STACKS = Path("stacks")
-
-
-class UnknownBottleError(BottleError):
-    """Wrong usage: nothing was looked at but names."""
-
-
-def declared() -> set[str]:
-    """Bottles that have a stack file here."""
-    return stack_names(STACKS)
-
-
-def examples() -> set[str]:
-    """Bottles of which `up` makes a file of one's own."""
-    return stack_names(examples_of(STACKS))
-
-
-def in_state() -> set[str]:
-    """Bottles that Pulumi knows, with or without a file here."""
-    root = local_backend()
-    if root is not None:
-        return {file.stem for file in (root / "stacks" / PROJECT).glob("*.json")}
-    told = quiet("pulumi", "stack", "ls", "--json", "--project", PROJECT)
-    return {str(stack["name"]).rpartition("/")[2] for stack in json.loads(told or "[]")}
-
-
-def with_a_past() -> set[str]:
-    """Bottles of which something is kept although they may be gone: earlier states, an audit log."""
-    root = local_backend()
-    folders = [root / kind / PROJECT for kind in ("backups", "history")] if root is not None else []
-    kept = {path.name for folder in folders if folder.is_dir() for path in folder.iterdir()}
-    logs = {path.name.partition(".jsonl")[0] for path in state_folder("audit").glob("*.jsonl*")}
-    return kept | logs
-
-
-def look_up(name: str, known: Collection[str], *more: Collection[str]) -> None:
-    """Raises UnknownBottleError for a name that is none, or is not among these."""
-    if not is_stack_name(name):
-        raise UnknownBottleError(f"{name[:60]!r} is not a name of a bottle: letters, digits, `_`, `.`, `-`")
-    if not any(name in names for names in (known, *more)):
-        raise UnknownBottleError(no_bottle(name, {*known, *(each for names in more for each in names)}))
+__all__ = ["STACKS", "FileName", "Name", "PastName", "UnknownBottleError", "UpName", "complete", "declared", "look_up"]
 
 
 def _with_file(ctx: typer.Context, name: str) -> str:
@@ -72,15 +36,11 @@ def _with_file_or_example(ctx: typer.Context, name: str) -> str:
 
 
 def _any(ctx: typer.Context, name: str) -> str:
-    if not ctx.resilient_parsing and name not in declared():
-        look_up(name, declared(), in_state())
-    return name
+    return name if ctx.resilient_parsing else must_be_known(name)
 
 
 def _any_past(ctx: typer.Context, name: str) -> str:
-    if not ctx.resilient_parsing and name not in declared():
-        look_up(name, declared(), in_state(), with_a_past())
-    return name
+    return name if ctx.resilient_parsing else must_be_remembered(name)
 
 
 def complete(incomplete: str) -> list[str]:

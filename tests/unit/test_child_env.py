@@ -96,5 +96,6 @@ def test_every_child_is_given_its_variables() -> None:
             if owner in ("subprocess", "asyncio") and "env" not in {word.arg for word in node.keywords}:
                 without.append(f"{file.name}: {ast.unparse(node.args[0])}" if node.args else file.name)
     pulumi = ["pull.py: shown", "plan_table.py: ['pulumi', 'preview', '--json', '--stack', stack]"]
+    pulumi += ["stack_names.py: ['pulumi', 'stack', 'ls', '--json', '--project', PROJECT]"]
     editor = ["__main__.py: [*shlex.split(editor), file.name]"]  # the owner's own
     assert sorted(without) == sorted(pulumi + editor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from components.change import Change
 from components.engine import Running
 from components.errors import BottleError
 from dashboard import resume, server
-from dashboard.__main__ import main
+from dashboard.__main__ import edited, main
 from dashboard.audit import Audit
 from dashboard.decisions import Line, read_line
 from dashboard.from_logs import for_audit, since_of
@@ -303,17 +304,30 @@ def test_replay_sends_only_what_is_safe(monkeypatch: pytest.MonkeyPatch) -> None
     assert "error" in replay({"method": "GET", "host": "a.example.com\r\nX: y", "path": "/"})
 
 
+def test_an_editor_needs_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """vi(1) would wait for keys that nobody can type; EDITOR can name any program, so none is started."""
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.setattr("subprocess.run", lambda *args, **kwargs: pytest.fail("an editor was started"))
+    with pytest.raises(BottleError, match="--edit needs a terminal; give the change with --change FILE"):
+        edited(Change("agent.memory", "8g"))
+
+
 def test_the_terminal_says_what_is_wrong(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}")
+    (tmp_path / "stacks").mkdir()
+    (tmp_path / "stacks/Pulumi.s.yaml").touch()
     assert main(["list", "-s", "nothing"]) == 1
-    assert "no such stack file" in capsys.readouterr().err
+    assert "no bottle `nothing` (there are: s); bottle init nothing makes one" in capsys.readouterr().err
     assert main(["approve", "p-1", "-s", "../x"]) == 1
     assert "not the name of a stack" in capsys.readouterr().err
     assert main(["audit", "verify", "-s", "s"]) == 0
     assert "0 records, the chain holds" in capsys.readouterr().out
+    assert main(["audit", "verify", "-s", "ss"]) == 1
+    assert "no bottle `ss`; did you mean `s`?" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["--help"])
     assert "resume" in capsys.readouterr().out
