@@ -14,7 +14,9 @@ from pydantic import ValidationError
 
 from addons.forge_api import CAPABILITIES
 from addons.once import is_digest
+from components.errors import Finding
 from components.manifest import Manifest
+from components.manifest_words import findings
 
 # What an agent may ask for at all: ways out, and what it is made of. Nothing that names a secret or a file of the host.
 APPENDS = ("egress.routes", "pipelock.allow", "agent.apt", "agent.npm")
@@ -77,9 +79,12 @@ class Change:
         try:
             Manifest.model_validate(self.on({}))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ChangeError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+            raise ChangeError("; ".join(str(self._within(one)) for one in findings(error))) from None
+
+    def _within(self, one: Finding) -> Finding:
+        """A finding with its path from this change on: whoever asks knows no index."""
+        path = one.path.replace(f"{self.path}[0]", "", 1).lstrip(".") if self.path in APPENDS else one.path
+        return replace(one, path=path or self.path)
 
     @property
     def grants(self) -> str | None:

@@ -20,9 +20,10 @@ from pydantic import Field
 from components.change import Change, ChangeError
 
 from .answers import answer
+from .arguments import wrong_arguments
 from .proposals import PENDING, FullError, LimitError, Proposal, Proposals
 from .waiting import Connection, Waiting
-from .wishes import WishError, host_wish, route_wish
+from .wishes import WishError, capability_wish, host_wish, route_wish
 
 PORT = 9100
 _WAIT = float(os.environ.get("SUPERVISE_WAIT_SECONDS", "600"))
@@ -33,7 +34,21 @@ Refused = Annotated[
 ]
 Again = Annotated[str, Field(description="The id of an earlier call that was still pending, to wait for it again.")]
 
-server = FastMCP(
+
+class Server(FastMCP):  # type: ignore[misc]  # the SDK is in the image only
+    """The SDK leaves out what a tool has no argument for, and says nothing: an agent would wait for something else."""
+
+    async def call_tool(self, name: str, arguments: dict[str, Any]) -> Any:
+        tool = self._tool_manager.get_tool(name)
+        if tool is None:
+            names = ", ".join(sorted(one.name for one in self._tool_manager.list_tools()))
+            raise ToolError(f"Unknown tool: {name[:60]}; there are: {names}")
+        if wrong := wrong_arguments(name, arguments, tool.parameters):
+            raise ToolError(wrong)
+        return await super().call_tool(name, arguments)
+
+
+server = Server(
     "supervise",
     instructions="Asks the owner of this bottle for what was refused. Waiting for an answer costs nothing.",
     host="0.0.0.0",  # noqa: S104 - the container is on the agent's network only
@@ -99,14 +114,9 @@ async def capability_block(
     proposal_id: Again = "",
 ) -> str:
     """Ask the owner for a package, memory, cpus, or one reviewed push. A new container may follow. Waits."""
-    told: object = value
-    if capability == "cpus":
-        try:
-            told = float(value)
-        except ValueError:
-            raise ToolError("cpus: a number of cores") from None
-    asked = {"path": "git.review" if capability == "push" else f"agent.{capability}", "value": told}
-    return await _ask(context, "capability-block", lambda: asked, justification, proposal_id, {})
+    return await _ask(
+        context, "capability-block", lambda: capability_wish(capability, value), justification, proposal_id, {}
+    )
 
 
 @server.tool(name="list-egress-routes")

@@ -14,6 +14,14 @@ from addons.hosts import canonical_host, canonical_pattern, host_matches
 from addons.no_approval import instead
 from addons.refusal import Refusal
 
+# What capability-block asks for, and with which value.
+CAPABILITIES = {
+    "apt": "the name of a Debian package (jq)",
+    "npm": "the name of an npm package (typescript)",
+    "memory": "megabytes or gigabytes (8g)",
+    "cpus": "a number of cores (4)",
+    "push": "the digest that the refused push was told (sha256:…)",
+}
 _CUT = 300  # letters of a path in a refusal (addons/refusal.py)
 
 
@@ -26,6 +34,7 @@ def route_wish(
 ) -> dict[str, Any]:
     """A change of egress.routes. Raises WishError where the route would not let the refused request through."""
     may_be_approved(request)
+    _names_a_host(host, request)
     asked_with = request.get("method", "GET")
     if path is None:
         path = [_prefix(request["path"])] if request.get("path") and not host else []
@@ -45,9 +54,27 @@ def host_wish(request: Mapping[str, str], host: str, content: str, has_egress: b
     if content:
         return {"path": "pipelock.once", "value": content}
     may_be_approved(request)
+    _names_a_host(host, request)
     if has_egress:
         raise WishError("what this bottle sends goes by the routes of egress first; ask for a route with egress-block")
     return {"path": "pipelock.allow", "value": host or request.get("host", "")}
+
+
+def capability_wish(capability: str, value: str) -> dict[str, Any]:
+    """A package, a limit, or one reviewed push. Raises WishError where the names or the number are wrong."""
+    if capability not in CAPABILITIES:
+        raise WishError(
+            f"capability: write one of {', '.join(CAPABILITIES)}; for a host or a path ask with egress-block"
+        )
+    if not value:
+        raise WishError(f"value is required: {CAPABILITIES[capability]}")
+    asked: object = value
+    if capability == "cpus":
+        try:
+            asked = float(value)
+        except ValueError:
+            raise WishError(f"value: {CAPABILITIES['cpus']}") from None
+    return {"path": "git.review" if capability == "push" else f"agent.{capability}", "value": asked}
 
 
 def may_be_approved(request: Mapping[str, str]) -> None:
@@ -55,6 +82,11 @@ def may_be_approved(request: Mapping[str, str]) -> None:
     way = instead(request.get("reason", ""), request.get("content", ""))
     if way:
         raise WishError(f"no approval lets this through ({request['reason']}): {way}")
+
+
+def _names_a_host(host: str, request: Mapping[str, str]) -> None:
+    if not (host or request.get("host")):
+        raise WishError("give refused, which is the JSON body of the refusal, or host, as api.example.com")
 
 
 def _prefix(path: str) -> str:

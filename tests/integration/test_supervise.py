@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import mistakes
 import pytest
 import world
 
@@ -141,11 +142,19 @@ def test_a_rejection_comes_with_the_owners_words(bottle: world.BottleUnderTest) 
 @pytest.mark.parametrize(
     ("tool", "told", "words"),
     [
-        ("egress-block", {"host": "https://x.example.com"}, "exact name"),
+        ("egress-block", {"host": "https://x.example.com/y"}, "write x.example.com, and path: [/y]"),
+        ("egress-block", {"host": "x.example.com:443"}, "no port"),
+        ("egress-block", {"hots": "x.example.com"}, "hots is unknown (did you mean host?)"),
+        ("egress-block", {}, "give refused"),
+        ("egress-block", {"justification": None}, "justification is not text"),
+        ("egress-block", {"host": "x.example.com", "methods": "GET"}, "methods is not a list of text"),
+        ("egress-block", {"host": "x.example.com", "methods": ["FETCH"]}, "not a method"),
+        ("egress-block", {"host": "x.example.com", "path": ["/is-*"]}, "not a glob"),
+        ("list-egress-routes", {}, "justification is unknown; its arguments: none"),
         ("egress-block", {"host": "*"}, "host"),
         ("egress-block", {"host": "a.example.com", "path": ["/a/../b"]}, "dot segments"),
         ("egress-block", {"host": "a.example.com", "methods": ["CONNECT"]}, "not a method"),
-        ("capability-block", {"capability": "dockerfile", "value": "/x"}, "can be asked for"),
+        ("capability-block", {"capability": "dockerfile", "value": "/x"}, "write one of apt, npm"),
         ("capability-block", {"capability": "apt", "value": "a; rm -rf /"}, "Debian package"),
         ("capability-block", {"capability": "memory", "value": "lots"}, "megabytes"),
         ("egress-block", {"host": "x.example.com\n    trusted: [y]"}, "host"),
@@ -163,6 +172,22 @@ def test_what_cannot_be_asked_for_goes_back_at_once(
     assert words in said, said
     assert '"isError":true' in said
     assert bottle.dashboard("list").stdout == before
+
+
+def test_the_tools_are_those_that_the_page_of_messages_is_made_with(bottle: world.BottleUnderTest) -> None:
+    show = "import asyncio, json; from supervise.server import server; tools = asyncio.run(server.list_tools()); "
+    show += "print(json.dumps({tool.name: tool.inputSchema for tool in tools}))"
+    argv = ["docker", "exec", f"claude-bottle-supervise-{bottle.name}", "python3", "-c", show]
+    tools = json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
+    assert {name: list(schema["properties"]) for name, schema in tools.items()} == {
+        name: list(arguments) for name, arguments in mistakes.TOOLS.items()
+    }
+    for name, schema in tools.items():
+        assert schema.get("required", []) == mistakes.schema(name)["required"]
+        for argument, said in schema["properties"].items():
+            kinds = {one["type"] for one in said.get("anyOf", [said])}
+            known = mistakes.TOOLS[name][argument]
+            assert kinds == {one["type"] for one in known.get("anyOf", [known])}, argument
 
 
 def test_the_agent_cannot_approve_itself(bottle: world.BottleUnderTest) -> None:

@@ -13,7 +13,7 @@ from asked import FILE, ROUTE
 
 from addons.no_approval import instead
 from addons.refusal import Refusal
-from components.change import Change
+from components.change import Change, ChangeError
 from components.errors import BottleError
 from dashboard.outcome import notes, why_refused
 from dashboard.route_edit import named
@@ -21,7 +21,7 @@ from dashboard.stack_file import bottle_of, changed
 from dashboard.terms import gain
 from sidecar_images.supervise.answers import answer
 from sidecar_images.supervise.proposals import APPROVED, PENDING, STILL_REFUSED, Proposal
-from sidecar_images.supervise.wishes import WishError, host_wish, route_wish
+from sidecar_images.supervise.wishes import WishError, capability_wish, host_wish, route_wish
 
 ROOT = Path(__file__).parents[2]
 REFUSED = {
@@ -128,6 +128,55 @@ def test_every_reason_of_a_proxy_is_known() -> None:
     found = {reason for file in (ROOT / "addons").glob("*.py") for reason in pattern.findall(file.read_text())}
     assert len(found) > 25
     assert {reason for reason in found if not instead(reason)} <= asked | never_told
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (("disk", "8g"), "capability: write one of apt, npm, memory, cpus, push"),
+        (("", ""), "capability: write one of"),
+        (("apt", ""), "value is required: the name of a Debian package"),
+        (("cpus", "two"), "value: a number of cores"),
+    ],
+)
+def test_what_a_capability_needs_is_named(asked: tuple[str, str], words: str) -> None:
+    with pytest.raises(WishError, match=re.escape(words)):
+        capability_wish(*asked)
+
+
+def test_capabilities_are_changes() -> None:
+    for asked, path, value in (
+        (("apt", "jq"), "agent.apt", "jq"),
+        (("cpus", "4"), "agent.cpus", 4.0),
+        (("push", "sha256:" + "a" * 64), "git.review", "sha256:" + "a" * 64),
+    ):
+        wish = capability_wish(*asked)
+        assert wish == {"path": path, "value": value}
+        assert Change.read(wish).path == path
+
+
+def test_a_wish_without_a_host_says_what_to_give() -> None:
+    for ask in (lambda: value({}), lambda: host_wish({}, "", "", has_egress=False)):
+        with pytest.raises(WishError, match="give refused, which is the JSON body of the refusal, or host"):
+            ask()
+
+
+@pytest.mark.parametrize(
+    ("route", "said"),
+    [
+        ({"host": "api.github.com:443"}, "host: 'api.github.com:443': a host name has no port, for it is that of http or https; write api.github.com"),
+        ({"host": "https://api.github.com/x"}, "host: 'https://api.github.com/x': a URL is not a host name; write api.github.com, and path: [/x] for no more than that"),
+        ({"host": "a.example.com", "path": "/x"}, "path: '/x': write a list: [/repos/acme]"),
+        ({"host": "a.example.com", "methods": ["FETCH"], "path": ["/a*"]}, "path[0]: '/a*': a path is a prefix of whole segments, not a glob; write / (it covers all paths below it);"
+         " methods[0]: 'FETCH': not a method of HTTP that a route can allow; usual ones: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+    ],
+)  # fmt: skip
+def test_the_agent_is_answered_in_the_owners_words(route: dict[str, Any], said: str) -> None:
+    with pytest.raises(ChangeError) as error:
+        Change.read({"path": "egress.routes", "value": route})
+    assert str(error.value) == said
+    with pytest.raises(ChangeError, match=r"\Ahost: 'a b': not a host name"):
+        Change.read({"path": "pipelock.allow", "value": "a b"})
 
 
 def test_a_host_is_asked_for_where_pipelock_decides() -> None:
