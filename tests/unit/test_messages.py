@@ -1,0 +1,125 @@
+"""docs/messages.md is what the code answers, and each answer is one that a newcomer can act on."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mistakes import ROOT, SECTIONS, Mistake, page, project
+from test_manifest_words import FOREIGN
+
+from components.stack_names import must_be_known, must_be_remembered
+
+ALL = [pytest.param(one, id=one.written[:60]) for mistakes in SECTIONS.values() for one in mistakes]
+
+
+def test_the_stored_page_is_what_the_code_answers() -> None:
+    assert (ROOT / "docs/messages.md").read_text() == page(), "run: make docs"
+    assert len(ALL) > 100
+
+
+@pytest.mark.parametrize("mistake", ALL)
+def test_an_answer_is_one_line_for_each_mistake_in_our_words(mistake: Mistake) -> None:
+    lines = mistake.answer().splitlines()
+    assert len(lines) == mistake.lines, lines
+    for line in lines:
+        assert not FOREIGN.search(line), line
+        assert "Traceback" not in line
+        assert len(line) < 400
+
+
+def test_the_page_is_linked() -> None:
+    assert "docs/messages.md" in (ROOT / "README.md").read_text()
+
+
+COMMANDS = {
+    "pulumi": r"pulumi config set --secret [A-Z_]+ -s \w+",
+    "make": r"make repair STACK=\w+|make setup",
+    "docker": r"docker network ls|docker volume rm [\w-]+",
+}
+
+
+def test_commands_in_answers_name_their_stack() -> None:
+    text = "\n".join(one.answer() for mistakes in SECTIONS.values() for one in mistakes)
+    for program, known in COMMANDS.items():
+        for match in re.finditer(rf"\b{program} (?:config|network|volume|repair|setup)\b[^,;)\n]*", text):
+            assert re.match(known, match[0]), match[0]
+    assert "STACK=…" not in text
+    assert "-s STACK" not in text
+
+
+def test_a_secret_is_set_by_the_command_as_it_is_printed(tmp_path: Path) -> None:
+    """It is run as it stands; the value is what a person types."""
+    (command,) = {
+        match[0]
+        for mistakes in SECTIONS.values()
+        for one in mistakes
+        for match in re.finditer(COMMANDS["pulumi"], one.answer())
+        if "ACME" in match[0]
+    }
+    (tmp_path / "Pulumi.yaml").write_text((ROOT / "Pulumi.yaml").read_text())
+    (tmp_path / "stacks").mkdir()
+    env = {
+        **os.environ,
+        "PULUMI_BACKEND_URL": f"file://{tmp_path}",
+        "PULUMI_CONFIG_PASSPHRASE": "x",
+    }
+    env.pop("PULUMI_CONFIG_PASSPHRASE_FILE", None)
+    for line in ("pulumi stack init demo --non-interactive", command):
+        done = subprocess.run(
+            ["sh", "-c", line], input="a-token-of-some-length", cwd=tmp_path, env=env, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    assert "claude-bottle:ACME_TOKEN:" in (tmp_path / "stacks/Pulumi.demo.yaml").read_text()
+
+
+MODULES = [
+    (["components.plan_table", "{}"], "plan"),
+    (["components.pull", "{}"], "pull"),
+    (["components.repair", "{}"], "repair"),
+    (["components.unpulled", "{}"], "down"),
+    (["components.past_states", "{}"], "past"),
+    (["components.past_states", "{}", "--delete"], "forget"),
+    *((["dashboard", verb, "-s", "{}"], verb) for verb in ("list", "resume")),
+    *((["dashboard", verb, "-s", "{}", "p-1"], verb) for verb in ("show", "preview", "approve", "reject")),
+    *((["dashboard", "audit", what, "-s", "{}"], f"audit {what}") for what in ("collect", "last", "verify", "show")),
+]
+
+
+def files(folder: Path) -> list[Path]:
+    """Every file; the folder of the audit logs is made by a look at it."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("argv", [pytest.param(argv, id=name) for argv, name in MODULES])
+def test_a_mistyped_stack_is_an_error_with_the_nearest_and_makes_nothing(argv: list[str]) -> None:
+    with project() as folder:
+        before = files(folder)
+        command = [sys.executable, "-m", *(word.format("dmo") for word in argv)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+        assert done.returncode == 1
+        assert "no bottle `dmo`; did you mean `demo`?" in done.stderr
+        assert files(folder) == before
+
+
+def test_make_up_of_a_mistyped_stack_stops_at_the_name() -> None:
+    done = subprocess.run(["make", "up", "STACK=no-such-stack"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "no bottle `no-such-stack`" in done.stderr
+    assert "set-up:" not in done.stderr
+    assert not (ROOT / "stacks/Pulumi.no-such-stack.yaml").exists()
+
+
+def test_a_bottle_that_is_gone_is_known_by_what_is_kept_of_it() -> None:
+    with project() as folder:
+        log = folder / "state/claude-bottle/audit/old.jsonl"
+        log.parent.mkdir(parents=True)
+        log.write_text("")
+        assert must_be_remembered("old") == "old"
+        with pytest.raises(Exception, match="no bottle `old`"):
+            must_be_known("old")
