@@ -56,6 +56,10 @@ class AgentFiles:
             file.seek(0)
             return self._run(script, file)
 
+    def feed(self, script: str, stdin: IO[bytes]) -> None:
+        """Run a script whose input may be large. Raises BottleError with its last words."""
+        self._run(script, stdin, _ARCHIVE_SECONDS)
+
     def run_into(self, script: str, out: IO[bytes]) -> None:
         """The same for what may be large: its output goes into a file."""
         argv = self._argv(script, _ARCHIVE_SECONDS)

@@ -10,6 +10,7 @@ import io
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -27,17 +28,25 @@ _REF = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64}) refs/heads/([^\0 ]+)\n\Z")
 
 def bring(root: Path, bundle: IO[bytes], remote: str) -> list[str]:
     """Put its branches at refs/remotes/<remote>/; those that git did not take. Raises BottleError, nothing changed."""
-    branches = _header(bundle)
-    os.lseek(bundle.fileno(), bundle.tell(), os.SEEK_SET)
-    argv = [*_git(root), "index-pack", "--strict", "--threads=1", "--fix-thin", "--stdin"]
-    env = child_env({"GIT_ALLOC_LIMIT": _ALLOC})
-    run_bounded(argv, "git index-pack", stdin=bundle, out=io.BytesIO(), seconds=_SECONDS, env=env)
     left = []
-    for name, commit in branches.items():
+    for name, commit in unpack(root, bundle).items():
         argv = [*_git(root), "update-ref", "--no-deref", f"refs/remotes/{remote}/{name}", commit]
         if subprocess.run(argv, capture_output=True, check=False, env=child_env()).returncode != 0:
             left.append(name)
     return left
+
+
+def unpack(root: Path, bundle: IO[bytes], env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Put its objects into the repository; its branches, with their commits. Raises BottleError, nothing changed.
+
+    env: variables for git, such as those of a place for objects that is not the repository's.
+    """
+    branches = _header(bundle)
+    os.lseek(bundle.fileno(), bundle.tell(), os.SEEK_SET)
+    argv = [*_git(root), "index-pack", "--strict", "--threads=1", "--fix-thin", "--stdin"]
+    variables = child_env({"GIT_ALLOC_LIMIT": _ALLOC, **(env or {})})
+    run_bounded(argv, "git index-pack", stdin=bundle, out=io.BytesIO(), seconds=_SECONDS, env=variables)
+    return branches
 
 
 def _git(root: Path) -> list[str]:

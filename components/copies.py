@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ from components.git_folder import git_problems
 from components.git_mounts import GitPlaces, git_places
 from components.host_folder import AGENT_UID, Item, all_files, digest, items, problems, workspace_files
 from components.manifest import Manifest, WorkspaceConfig
+from components.owner_branches import heads
 
 ROOT = Path(__file__).resolve().parent.parent
 _MAX_PROMPT = 256 * 1024
@@ -32,7 +35,8 @@ class SkillCopy:
 class WorkspaceCopy:
     """A workspace of the host; files and digest are of a copy only, git and nosuid of a mount.
 
-    nosuid: the file system that it is on honours no set-id bits.
+    branches: a digest of the branches and their commits, of a copy with its `.git`. nosuid: the file system that it is
+    on honours no set-id bits.
     """
 
     source: str
@@ -40,6 +44,7 @@ class WorkspaceCopy:
     copy_git: bool = False
     files: int = 0
     digest: str = ""
+    branches: str = ""
     git: GitPlaces = field(default_factory=GitPlaces)
     nosuid: bool = False
 
@@ -143,7 +148,15 @@ class Reader:
             for wrong in self._git_problems(folder):
                 self._say("workspace.copy_git", True, wrong)
         found = self._items(path, config.path, folder, names, links_stay_inside=False)
-        return WorkspaceCopy(str(folder), config.mode, config.copy_git, len(found), digest(found))
+        branches = self._branches(folder) if config.copy_git else ""
+        return WorkspaceCopy(str(folder), config.mode, config.copy_git, len(found), digest(found), branches)
+
+    @staticmethod
+    def _branches(folder: Path) -> str:
+        try:
+            return hashlib.sha256(json.dumps(heads(folder), sort_keys=True).encode()).hexdigest()
+        except OSError:
+            return ""  # as a finding says
 
     def _git_problems(self, folder: Path) -> list[str]:
         wrong = list(git_problems(folder))

@@ -8,15 +8,15 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 from components.agent_files import WORKSPACE, AgentFiles, BaseRecord
+from components.copied_git import CopiedGit
 from components.errors import BottleError, one_line, printable
-from components.git_folder import git_configs, git_files
 from components.host_folder import all_files, digest, items, problems, workspace_files, write_tar
-from components.three_way import new_base, three_way
+from components.three_way import new_base, three_way, without
 
 _SKILLS = "/home/node/.claude/skills"
 _NEW = f"{_SKILLS}/.claude-bottle-new"
@@ -58,25 +58,24 @@ def workspace(plan: dict[str, Any]) -> str:
     record, identity = BaseRecord(plan["stack"]), agent.home_identity()
     base, source = record.read(identity), {item.path: item.mark for item in found}
     agent.run(f"mkdir -p {WORKSPACE}")
+    git = CopiedGit(agent, root) if plan["copy_git"] else None
+    merged = git.bring() if git else ""
     there = agent.workspace_marks({*base, *source})
-    changes = three_way(base, source, there)
+    apart: set[str] = set()
+    if git:
+        base |= git.same_there(there)
+        apart = git.apart(base, source)
+    changes = three_way(without(base, apart), without(source, apart), there)
     if changes.copy:
         agent.extract(WORKSPACE, lambda out: write_tar(out, root, changes.copy))
     if changes.delete:
         gone = "\0".join(changes.delete).encode(errors="surrogateescape")
         agent.run(f"cd {WORKSPACE} && xargs -0 -r rm -f --", gone)
-    record.write(identity, new_base(base, source, there, changes))
-    said = f"workspace: {len(changes.copy)} files copied, {len(changes.delete)} removed"
-    if plan["copy_git"] and agent.run(f"test -e {WORKSPACE}/.git && echo yes || true").strip() != b"yes":
-        agent.run(f"rm -rf {WORKSPACE}/.git-new")
-        agent.extract(f"{WORKSPACE}/.git-new", lambda out: write_tar(out, root / ".git", git_files(root)))
-        with tempfile.TemporaryDirectory() as folder:
-            made = Path(folder)
-            left = git_configs(root, made)
-            agent.extract(f"{WORKSPACE}/.git-new", lambda out: write_tar(out, made, all_files(made)))
-        agent.run(f"cd {WORKSPACE} && mkdir -p .git-new/refs .git-new/objects && mv .git-new .git")
-        agent.run(f"cd {WORKSPACE} && git update-index -q --refresh || true")
-        said += ", .git copied" + (f" without these keys of its config: {', '.join(left)}" if left else "")
+    kept = replace(changes, conflicts=[*changes.conflicts, *sorted(apart)])
+    record.write(identity, new_base(base, source, there, kept))
+    said = f"workspace: {len(changes.copy)} files copied, {len(changes.delete)} removed{merged}"
+    if git:
+        said += git.copy()
     if changes.conflicts:
         shown = ", ".join(map(one_line, changes.conflicts[:5])) + (", …" if len(changes.conflicts) > 5 else "")
         said += f"; the agent's version was kept where both have changed: {shown}"

@@ -119,5 +119,8 @@ def _files(names: Sequence[str], contents: Mapping[str, str]) -> list[dict[str, 
 def _workspace(workspace: WorkspaceCopy | None) -> dict[str, Any] | None:
     if workspace is None:
         return None
-    said = {"source": workspace.source, "mode": workspace.mode, "copy_git": workspace.copy_git}
-    return {**said, **({"files": workspace.files, "sha256": workspace.digest} if workspace.mode == "copy" else {})}
+    said: dict[str, Any] = {"source": workspace.source, "mode": workspace.mode, "copy_git": workspace.copy_git}
+    if workspace.mode == "copy":
+        said |= {"files": workspace.files, "sha256": workspace.digest}
+        said |= {"branches_sha256": workspace.branches} if workspace.copy_git else {}
+    return said

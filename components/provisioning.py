@@ -154,6 +154,7 @@ class Provisioning(pulumi.ComponentResource):
                 "source": workspace.source,
                 "digest": workspace.digest,
                 "copy_git": workspace.copy_git,
+                **({"branches": workspace.branches} if workspace.copy_git else {}),
             }
             self._step("workspace", _COPY, json.dumps(plan), {"KIND": "workspace"})
         self._step("git", _PUT_GIT, args.git_config, {})

@@ -1,7 +1,8 @@
 """`python -m components.pull STACK`: brings what the agent has done in its workspace copy back to the host.
 
-Files that changed in the bottle only are carried over; where both sides changed, nothing is written at all. Commits
-arrive as refs/remotes/bottle-STACK/*. Nothing below a `.git` is written by the agent's word: hooks and config stay.
+Commits arrive as refs/remotes/bottle-STACK/*. As files comes what the agent has not committed, where it changed in the
+bottle only; where both sides changed, nothing is written at all. Nothing below a `.git` is written by the agent's word:
+hooks and config stay.
 """
 
 from __future__ import annotations
@@ -12,15 +13,14 @@ import os
 import subprocess
 import sys
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from components.agent_files import WORKSPACE, AgentFiles, BaseRecord
-from components.bundle import bring
+from components.agent_commits import fetched
+from components.agent_files import AgentFiles, BaseRecord
 from components.engine_address import engine_of
 from components.errors import BottleError, one_line, printable
 from components.host_folder import items, workspace_files
@@ -28,9 +28,7 @@ from components.incoming import left_out
 from components.placing import Placing
 from components.run_files import run_by
 from components.stack_names import must_be_known
-from components.three_way import Changes, new_base, three_way
-
-_BUNDLE = "git rev-parse -q --verify HEAD >/dev/null || exit 0; git bundle create -q - --branches"
+from components.three_way import Changes, new_base, three_way, without
 
 Note = Callable[[str, str | None], None]
 
@@ -65,29 +63,39 @@ class Pull:
         identity = agent.home_identity()
         base = {} if self.to else record.read(identity)
         target = {} if self.to else {item.path: item.mark for item in items(root, workspace_files(root))}
-        names = {*agent.list_workspace(), *base}
-        source = agent.workspace_marks(names)
-        changes = three_way(base, source, self._with_ignored(root, source, target))
-        if changes.conflicts and self.force:
-            changes.copy += [path for path in changes.conflicts if path in source]
-            changes.delete += [path for path in changes.conflicts if path not in source]
-            changes.conflicts = []
-        if changes.conflicts:
-            raise BottleError(_told(changes.conflicts))
-        left = self._left_out(root, source, changes)
-        placing = Placing(root)
-        if obstacles := list(placing.obstacles(changes.copy, changes.delete)):
-            raise BottleError("nothing was written:\n" + "\n".join(f"  {one_line(line)}" for line in obstacles[:20]))
-        lines = list(_lines(changes, target, left))
-        if self.dry_run:
-            lines.append(f"{len(changes.copy) + len(changes.delete)} files would change in {root}")
-            return list(map(one_line, lines))
-        note = (lambda *_: None) if self.to else partial(record.add, identity)
-        lines += self._write(agent, placing, root, changes, source, note)
-        if not self.to:
-            record.write(identity, new_base(base, source, target, changes))
-        lines.append(f"{len(changes.copy) + len(changes.delete)} files changed in {root}")
-        return list(map(one_line, [*lines, *self._commits(agent, root)]))
+        source = agent.workspace_marks({*agent.list_workspace(), *base})
+        with fetched(agent, root) as commits:
+            base |= commits.same_here(target)
+            committed, again = commits.files_alone(base, source)
+            apart = committed | again.keys()
+            here = self._with_ignored(root, source, target)
+            changes = three_way(without(base, apart), without(source, apart), here)
+            if changes.conflicts and self.force:
+                changes.copy += [path for path in changes.conflicts if path in source]
+                changes.delete += [path for path in changes.conflicts if path not in source]
+                changes.conflicts = []
+            if changes.conflicts:
+                raise BottleError(_told(changes.conflicts))
+            left = {path: why for path, why in again.items() if source.get(path) != here.get(path)}
+            left |= self._left_out(root, source, changes)
+            placing = Placing(root)
+            if obstacles := [f"\n  {one_line(o)}" for o in placing.obstacles(changes.copy, changes.delete)]:
+                raise BottleError(f"nothing was written:{''.join(obstacles[:20])}")
+            lines = list(_lines(changes, target, left))
+            if self.dry_run:
+                lines.append(f"{len(changes.copy) + len(changes.delete)} files would change in {root}")
+                return list(map(one_line, [*lines, *commits.to_merge(self._remote)]))
+            note = (lambda *_: None) if self.to else partial(record.add, identity)
+            lines += self._write(agent, placing, root, changes, source, note)
+            if not self.to:
+                changes.conflicts = sorted(apart)  # what they had in common stays so, until a commit says otherwise
+                record.write(identity, new_base(base, source, target, changes))
+            lines.append(f"{len(changes.copy) + len(changes.delete)} files changed in {root}")
+            return list(map(one_line, [*lines, *commits.keep(self._remote)]))
+
+    @property
+    def _remote(self) -> str:
+        return f"bottle-{self.plan['stack']}"
 
     def _left_out(self, root: Path, source: Mapping[str, str], changes: Changes) -> dict[str, str]:
         """What is not brought back, and why; it is taken out of the changes."""
@@ -128,23 +136,6 @@ class Pull:
         return [f"left  {name}: a link that leaves the workspace" for name in out] + [
             f"left  {name}: it changed while it was read; pull again" for name in sorted(missing)
         ]
-
-    def _commits(self, agent: AgentFiles, root: Path) -> list[str]:
-        """Take the agent's branches from a bundle, which carries objects and refs and nothing that git would run."""
-        if not (root / ".git").exists():
-            return []
-        remote = f"bottle-{self.plan['stack']}"
-        with tempfile.TemporaryFile(suffix=".bundle") as file:
-            try:
-                agent.run_into(f"cd {WORKSPACE}; {_BUNDLE}", file)
-                if not file.tell():
-                    return []
-                file.seek(0)
-                left = bring(root, file, remote)
-            except BottleError as error:
-                return [f"commits were not fetched: {error}"]
-        lines = [f"commits: git log {remote}/main (its branches are under refs/remotes/{remote}/)"]
-        return lines + [f"left  branch {name}: git takes no ref of this name here" for name in left]
 
 
 def _told(conflicts: list[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 
@@ -44,3 +44,8 @@ def new_base(
     common = {path: mark for path, mark in base.items() if path in changes.conflicts or source.get(path) == mark}
     common |= {path: source[path] for path in changes.copy}
     return common | {path: mark for path, mark in source.items() if target.get(path) == mark}
+
+
+def without(marks: Mapping[str, str], paths: Collection[str]) -> dict[str, str]:
+    """The marks of other paths alone: these travel another way."""
+    return {path: mark for path, mark in marks.items() if path not in paths}

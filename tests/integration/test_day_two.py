@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import secrets
 import subprocess
 from collections.abc import Iterator
@@ -178,10 +179,12 @@ def test_work_comes_back_and_nothing_of_the_owner_is_overwritten(bottle: world.B
     config = (project / ".git/config").read_text()
     status, said = pull(bottle, "--dry-run")
     assert status == 0, said
-    assert "edit  code.py" in said
-    assert (project / "code.py").read_text() == "one"
+    assert re.search(f"commits: [0-9]+ on bottle-{bottle.name}/main", said)
+    assert f"bottle-{bottle.name}" not in git(project, "for-each-ref")
     status, said = pull(bottle)
     assert status == 0, said
+    assert (project / "code.py").read_text() == "one"
+    git(project, "merge", "-q", f"bottle-{bottle.name}/main")
     assert (project / "code.py").read_text() == "two\n"
     assert (project / "lib/made.py").read_text() == "new\n"
     assert not (project / "out").is_symlink()

@@ -452,7 +452,7 @@ def test_commits_come_and_what_attacks_their_reader_does_not(agent: Agent, tmp_p
     git(agent.root, "add", "-A")
     git(agent.root, "commit", "-q", "-m", "honest")
     git(agent.root, "branch", "topic/one")
-    assert "commits: git log bottle-s/main" in pulled(tmp_path)
+    assert "git merge bottle-s/main" in pulled(tmp_path)
     log = ["git", "-C", str(host), "log", "--format=%s", "refs/remotes/bottle-s/topic/one"]
     assert subprocess.run(log, capture_output=True, text=True, check=True).stdout == "honest\n"
     before = sorted(path.name for path in (host / ".git/objects/pack").iterdir())

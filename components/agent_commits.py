@@ -1,0 +1,104 @@
+"""The agent's commits on their way to the owner: looked at where they are not in the repository yet, then brought."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from components.agent_files import WORKSPACE, AgentFiles
+from components.bundle import bring, unpack
+from components.errors import BottleError
+from components.git_sides import NOWHERE, OwnersGit, Side, agents_side, by_commits
+
+_BUNDLE = "git rev-parse -q --verify HEAD >/dev/null || exit 0; git bundle create -q - --branches"
+
+
+@dataclass
+class AgentCommits:
+    """What the agent has committed, and what of it is left to be brought as files.
+
+    file: its branches as a bundle, empty without any. owner, agent: the two sides; without a commit where files alone
+    travel. wrong: why the commits cannot be had.
+    """
+
+    root: Path
+    file: IO[bytes]
+    git: OwnersGit
+    branches: dict[str, str] = field(default_factory=dict)
+    owner: Side = NOWHERE
+    agent: Side = NOWHERE
+    wrong: str = ""
+    _pending: frozenset[str] = frozenset()
+
+    def files_alone(self, base: Mapping[str, str], source: Mapping[str, str]) -> tuple[set[str], dict[str, str]]:
+        """Paths that commits bring; those that commits bring and the agent has changed again since, with the reason."""
+        if not self.agent.head:
+            return set(), {}
+        committed = by_commits(self.agent, self.owner, base, source)
+        why = "the agent has committed it and changed it again: merge its commits, then pull again"
+        return committed, dict.fromkeys(sorted(self._pending & self.agent.dirty - committed), why)
+
+    def same_here(self, target: Mapping[str, str]) -> dict[str, str]:
+        """Files of the owner that are as the agent's last commit has them: what the agent did next is newer."""
+        if not self.agent.head:
+            return {}
+        other = self.git.names("diff", "-z", "--name-only", "--no-renames", "--no-ext-diff", self.agent.head)
+        return {path: mark for path, mark in target.items() if path in self.agent.tracked and path not in other}
+
+    def keep(self, remote: str) -> list[str]:
+        """Put the branches at refs/remotes/<remote>/; lines that say what there is to merge."""
+        if self.wrong or not self.branches:
+            return self.to_merge(remote)
+        self.file.seek(0)
+        try:
+            left = bring(self.root, self.file, remote)
+        except BottleError as error:
+            return [f"commits were not fetched: {error}"]
+        lines = [f"left  branch {name}: git takes no ref of this name here" for name in left]
+        return lines + self.to_merge(remote, left)
+
+    def to_merge(self, remote: str, left: Collection[str] = ()) -> list[str]:
+        """A line for each branch that has commits which no branch here has; that of the agent's files first."""
+        if self.wrong:
+            return [f"commits were not fetched: {self.wrong}"]
+        lines: list[str] = []
+        said: list[str] = []
+        for name in sorted(self.branches.keys() - set(left), key=lambda name: (name != self.agent.branch, name)):
+            tip = self.branches[name]
+            new = self.git.ask("rev-list", "--count", tip, "--not", *said, "HEAD", "--branches") or "some"
+            if new != "0":
+                said.append(tip)
+                lines.append(f"commits: {new} on {remote}/{name}; git merge {remote}/{name} takes them over")
+        return lines
+
+
+@contextlib.contextmanager
+def fetched(agent: AgentFiles, root: Path) -> Iterator[AgentCommits]:
+    """The agent's commits, their objects in a folder of their own while the block runs; none without a `.git`."""
+    with tempfile.TemporaryFile(suffix=".bundle") as file, tempfile.TemporaryDirectory() as folder:
+        made = AgentCommits(root, file, OwnersGit(root))
+        if (root / ".git").exists():
+            try:
+                _fetch(made, agent, Path(folder))
+            except (BottleError, OSError) as error:
+                made.wrong, made.agent = str(error), NOWHERE
+        yield made
+
+
+def _fetch(made: AgentCommits, agent: AgentFiles, folder: Path) -> None:
+    agent.run_into(f"cd {WORKSPACE}; {_BUNDLE}", made.file)
+    if not made.file.tell():
+        return
+    made.file.seek(0)
+    own = made.root / made.git("rev-parse", "--git-path", "objects").strip()
+    env = {"GIT_OBJECT_DIRECTORY": str(folder), "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(own.resolve())}
+    made.git = OwnersGit(made.root, env)
+    made.branches = unpack(made.root, made.file, env)
+    made.owner, side = made.git.side(), agents_side(agent)
+    pending = made.git.brought_by(side.head, made.owner.head) if side.head and made.owner.head else None
+    if pending is not None:
+        made.agent, made._pending = side, pending

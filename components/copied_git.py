@@ -1,0 +1,78 @@
+"""The agent's `.git` of a copied workspace: made of the owner's once, then kept up with the owner's branches.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from components.agent_files import WORKSPACE, AgentFiles
+from components.errors import BottleError
+from components.git_folder import git_configs, git_files
+from components.git_sides import NOWHERE, OwnersGit, Side, agents_difference, agents_side, by_commits
+from components.host_folder import all_files, write_tar
+from components.owner_branches import OwnerBranches
+
+
+class CopiedGit:
+    """One `up`: `bring` first, then the files that are not `apart`, then `copy`."""
+
+    def __init__(self, agent: AgentFiles, root: Path) -> None:
+        self._agent, self._root = agent, root
+        self._branches = OwnerBranches(root, agent)
+        self._is_there = agent.run(f"test -e {WORKSPACE}/.git && echo yes || true").strip() == b"yes"
+        self._owner, self._theirs = NOWHERE, NOWHERE
+        self._pending: frozenset[str] = frozenset()
+
+    def bring(self) -> str:
+        """The owner's branches, where the agent has a repository already; what there is to say of it."""
+        if not self._is_there:
+            return ""
+        try:
+            self._branches.send()
+            left = self._branches.advance(agents_side(self._agent))
+            owner, theirs = OwnersGit(self._root).side(), agents_side(self._agent)
+            self._pending = self._brought_by(owner, theirs)
+        except (BottleError, OSError) as error:
+            return f"; commits were not brought: {error}"
+        self._owner, self._theirs = owner, theirs
+        return f"; {left}" if left else ""
+
+    def _brought_by(self, owner: Side, theirs: Side) -> frozenset[str]:
+        """What the owner's commits change that the agent has not merged."""
+        git = OwnersGit(self._root)
+        if not owner.head or not theirs.head or not git.has(theirs.head):
+            return frozenset()
+        return git.brought_by(owner.head, theirs.head) or frozenset()
+
+    def same_there(self, there: Mapping[str, str]) -> dict[str, str]:
+        """Files of the agent that are as the owner's last commit has them: what the owner did next is newer."""
+        if not self._owner.head:
+            return {}
+        other = agents_difference(self._agent, self._owner.head)
+        return {path: mark for path, mark in there.items() if path in self._theirs.tracked and path not in other}
+
+    def apart(self, base: Mapping[str, str], source: Mapping[str, str]) -> set[str]:
+        """What the owner's commits bring, and what was changed again since: as a file it would be in a merge's way."""
+        if not self._owner.head or not self._theirs.head:
+            return set()
+        return by_commits(self._owner, self._theirs, base, source) | (self._pending & self._owner.dirty)
+
+    def copy(self) -> str:
+        """Make the agent's `.git`, where it has none; what there is to say of it."""
+        if self._is_there:
+            return ""
+        agent, root = self._agent, self._root
+        agent.run(f"rm -rf {WORKSPACE}/.git-new")
+        agent.extract(f"{WORKSPACE}/.git-new", lambda out: write_tar(out, root / ".git", git_files(root)))
+        with tempfile.TemporaryDirectory() as folder:
+            made = Path(folder)
+            left = git_configs(root, made)
+            agent.extract(f"{WORKSPACE}/.git-new", lambda out: write_tar(out, made, all_files(made)))
+        agent.run(f"cd {WORKSPACE} && mkdir -p .git-new/refs .git-new/objects && mv .git-new .git")
+        agent.run(f"cd {WORKSPACE} && git update-index -q --refresh || true")
+        self._branches.send()
+        return ", .git copied" + (f" without these keys of its config: {', '.join(left)}" if left else "")
