@@ -108,6 +108,9 @@ class Egress(ProxyAddon):
         if mask and (mask.found_in(head) or mask.found_in(unquote_to_bytes(head))):
             message = "The URL or a header holds a credential of this bottle."
             return refused(self.refusal("token_in_request", message), request)
+        verdict = checks.with_credential(flow.request, table, verdict)
+        if isinstance(verdict, Refusal):
+            return refused(verdict, request)
         if verdict.slot and verdict.slot not in self._known().tokens:
             message = f"No credential is configured for {request.host}; ask the bottle's owner to set it."
             return refused(self.refusal("token_missing", message, 502), request)
@@ -140,14 +143,15 @@ class Egress(ProxyAddon):
         return refusal
 
     def rewrite_request(self, flow: http.HTTPFlow, decision: Decision) -> None:
-        """Take the agent's credentials out and put the owner's in."""
+        """Take the agent's credentials out and put the owner's in, or neither where the request may bring its own."""
         route: core.Route = decision.basis
         headers = flow.request.headers
         # On a host with an injected credential this holds for all of its paths: none is a way round it.
         injected = self._file.current.injected_headers(route.host) if self._file.current else frozenset()
-        own = frozenset([injection.MARK_HEADER]) | injected
+        replaced = frozenset() if route.own_credentials else injected
+        own = frozenset([injection.MARK_HEADER]) | replaced
         headers.fields = tuple(
-            rules.strip_head(headers.fields, has_token=bool(injected), injected=own, allowed=route.allow_headers)
+            rules.strip_head(headers.fields, has_token=bool(replaced), injected=own, allowed=route.allow_headers)
         )
         if route.slot and route.auth_scheme:
             name = injection.auth_header(route.auth_scheme)
@@ -164,7 +168,8 @@ class Egress(ProxyAddon):
 
     def about(self, decision: Decision) -> dict[str, object]:
         number = {"record": decision.number} if decision.number else {}
-        return {"route": decision.basis.host, "injected": bool(decision.basis.slot), **number}
+        own = {"own_credential": True} if decision.basis.own_credentials else {}
+        return {"route": decision.basis.host, "injected": bool(decision.basis.slot), **own, **number}
 
     def put_on_record(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
         return egress_record.put_on_record(self._record, flow, decision, self.about(decision))
@@ -199,6 +204,8 @@ class Egress(ProxyAddon):
             return verdict
         if route.slot and (verdict.slot, verdict.auth_scheme) != (route.slot, route.auth_scheme):
             return self.refusal("credential_ended", "The credential of this request was taken out of its route.")
+        if route.own_credentials and not verdict.own_credentials:
+            return self.refusal("credential_ended", "The route lets no credential of your own through any more.")
         return checks.refuse_open(flow.request, route, verdict, bool(table.injected_headers(request.host)))
 
     async def inspect_message(self, flow: http.HTTPFlow, message: WebSocketMessage) -> Refusal | None:

@@ -14,7 +14,9 @@ _INSTEAD = {
     "tls_required": "use https",
     "ambiguous_path": "write the path as every server reads it: no dot segment, no encoded slash in its declared part",
     "ambiguous_request": "leave that header, parameter or field out; only the owner can name a header in allow_headers",
-    "other_credential": "leave that parameter out; egress puts the owner's credential in",
+    "other_credential": "leave it out; egress injects the owner's credential. Only the owner can name own_credentials: "
+    "pass on the route",
+    "misplaced_placeholder": "leave it out there; only the owner can name a placeholder on another route",
     "host_mismatch": "send the same name in CONNECT, SNI and Host",
     "bad_host": "use the host's name",
     "token_in_request": "take the credential out; egress puts it in by itself",

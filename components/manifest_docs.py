@@ -41,6 +41,8 @@ EXAMPLES: dict[str, str] = {
     "egress.routes[].methods": "[GET, POST]",
     "egress.routes[].auth_scheme": "bearer",
     "egress.routes[].token_ref": "GITHUB_TOKEN",
+    "egress.routes[].placeholder": "[GH_TOKEN]",
+    "egress.routes[].own_credentials": "pass",
     "egress.routes[].description": "the project's repository",
     "egress.routes[].until": '"2026-01-31T12:00:00Z"',
     "egress.routes[].allow_headers": "[X-HTTP-Method-Override]",

@@ -76,6 +76,12 @@ def _token_ref(value: str) -> str:
     return value
 
 
+def _env_name(value: str) -> str:
+    if not ENV_NAME.match(value) or len(value) > 100:
+        raise ValueError("write the name of an environment variable (GH_TOKEN)")
+    return value
+
+
 def _auth_scheme(value: str) -> str:
     if not auth_header(value):
         raise ValueError("write bearer, basic or header:<Name>")
@@ -163,6 +169,7 @@ Plain = Annotated[str, AfterValidator(_plain)]  # names and words that are shown
 Argument = Annotated[str, AfterValidator(_argument)]  # of a command, which may have lines
 UrlPath = Annotated[str, AfterValidator(_path)]
 Method = Annotated[str, AfterValidator(_method)]
+EnvName = Annotated[str, AfterValidator(_env_name)]
 TokenRef = Annotated[str, AfterValidator(_token_ref)]
 AuthScheme = Annotated[str, AfterValidator(_auth_scheme)]
 ForgeCapability = Annotated[str, AfterValidator(_forge)]

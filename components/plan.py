@@ -61,6 +61,8 @@ def plan(
                     "methods": list(route.methods),
                     "auth_scheme": route.scheme,
                     "token_ref": route.token_ref,
+                    **({"placeholder": sorted(set(route.placeholder))} if route.placeholder else {}),
+                    **({"own_credentials": "pass"} if route.own_credentials == "pass" else {}),
                     "description": route.description,
                     **({"until": route.until} if route.until else {}),
                     **({"allow_headers": list(route.allow_headers)} if route.allow_headers else {}),

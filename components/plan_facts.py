@@ -47,6 +47,10 @@ def _agent(plan: Plan, facts: Facts) -> None:
     if agent["claude_placeholder"]:
         words = "a placeholder for Claude Code, so that it believes it is signed in"
         facts.gives["placeholder",] = ("injected", words)
+    for route in plan["egress"]["routes"]:
+        for name in route.get("placeholder", ()):
+            words = f"{name}: a placeholder in the agent's environment, for {route['token_ref']} at {route['host']}"
+            facts.gives["placeholder", name, route["token_ref"], route["host"]] = ("injected", words)
     for skill in plan["skills"]:
         facts.gives["skill", skill["name"], skill["source"]] = (
             "copied in",

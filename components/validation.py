@@ -14,6 +14,7 @@ from addons.dlp_rules import RuleSet
 from addons.hosts import any_match
 from addons.injection import MIN_TOKEN_LENGTH
 from addons.until import ended, parse_until
+from components.agent_env import OWN_ENV
 from components.copies import Copies, Reader
 from components.errors import NOT_SHOWN, Finding, ManifestError
 from components.git_remotes import GateRemote, RemoteReader
@@ -65,6 +66,7 @@ def examine(
     findings += _conflicts(routes)
     findings += _tokens(routes, find_token)
     findings += _env(cleaned.get("env"), refs)
+    findings += _placeholders(routes, cleaned.get("env"))
     if readable.agent.dockerfile and not (base / readable.agent.dockerfile).is_file():
         findings.append(Finding("agent.dockerfile", readable.agent.dockerfile, "no such file beside the stack file"))
     if readable.pipelock != PipelockConfig():
@@ -166,7 +168,10 @@ def _conflicts(routes: list[tuple[int, EgressRoute]]) -> Iterator[Finding]:
 
 def _adds_capabilities(one: EgressRoute, other: EgressRoute) -> bool:
     """Whether two routes of the same requests only name other capabilities, as one does that ends before the other."""
-    alike = [(r.token_ref, r.scheme, sorted(r.allow_headers), r.allow_ranges) for r in (one, other)]
+    alike = [
+        (r.token_ref, r.scheme, sorted(r.allow_headers), r.allow_ranges, sorted(r.placeholder), r.own_credentials)
+        for r in (one, other)
+    ]
     return alike[0] == alike[1] and set(one.forge) != set(other.forge)
 
 
@@ -194,6 +199,16 @@ def _env(env: object, refs: Collection[str]) -> Iterator[Finding]:
             yield Finding(path, NOT_SHOWN, "is set by the bottle and cannot be changed")
         elif name in refs:
             yield Finding(path, NOT_SHOWN, "is the name of a secret that the agent must not have; name it otherwise")
+
+
+def _placeholders(routes: list[tuple[int, EgressRoute]], env: object) -> Iterator[Finding]:
+    for index, route in routes:
+        for at, name in enumerate(route.placeholder):
+            path = f"egress.routes[{index}].placeholder[{at}]"
+            if name.upper() in OWN_ENV:
+                yield Finding(path, name, "is set by the bottle and cannot be changed")
+            elif isinstance(env, Mapping) and name in env:
+                yield Finding(path, name, f"is in env too; take env.{name} out")
 
 
 def _pipelock(config: PipelockConfig, route_hosts: list[str], base: Path) -> Iterator[Finding]:

@@ -64,7 +64,20 @@ MANIFEST: dict[str, Any] = {
     "egress": {
         "routes": [
             {"host": "declared.example.com", "path": ["/open"], "methods": ["GET", "POST"]},
-            {"host": "keyed.example.com", "path": ["/a"], "token_ref": "KEY_A", "auth_scheme": "header:X-Key"},
+            {
+                "host": "keyed.example.com",
+                "path": ["/a"],
+                "token_ref": "KEY_A",
+                "auth_scheme": "header:X-Key",
+                "placeholder": "ARENA_KEY",
+            },
+            {
+                "host": "keyed.example.com",
+                "path": ["/own"],
+                "token_ref": "KEY_A",
+                "auth_scheme": "header:X-Key",
+                "own_credentials": "pass",
+            },
             {"host": "keyed.example.com", "path": ["/b"], "token_ref": "KEY_B"},
             {"host": "*.wild.example.com"},
         ]

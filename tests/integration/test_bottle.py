@@ -162,28 +162,30 @@ def test_tokens_are_readable_in_egress_only(bottle: world.BottleUnderTest) -> No
         assert not any(token in line for line in bottle.log)
 
 
-def test_the_owners_credential_replaces_what_the_agent_sends(
+def test_the_owners_credential_replaces_a_placeholder_and_nothing_else(
     bottle: world.BottleUnderTest, internet: world.Internet
 ) -> None:
     mark = internet.mark()
     sent = [
         "-H",
-        "X-Echo-Key: mine",
-        "-H",
-        "Authorization: Bearer mine",
+        "X-Echo-Key: placeholder",
         "-H",
         "Cookie: a=mine",
-        "-H",
-        "X-Api-Key: mine",
     ]
     status, body = bottle.curl(*sent, "https://keyed.example.com/whoami")
     assert status == 200
     seen = dict(internet.since(mark)[-1]["headers"])
     assert seen["x-echo-key"] == KEY
-    assert not {"authorization", "cookie", "x-api-key"} & set(seen)
+    assert "cookie" not in seen
     # The upstream echoes its headers: the agent sees a mask of the same length.
     assert KEY not in body
     assert "*" * len(KEY) in body
+    for header in ("X-Echo-Key: mine", "Authorization: Bearer mine", "X-Api-Key: mine"):
+        status, body = bottle.curl("-H", header, "https://keyed.example.com/whoami")
+        assert (status, json.loads(body)["reason"]) == (403, "other_credential")
+    stray = "Authorization: Bearer placeholder-CLAUDE_CODE_OAUTH_TOKEN-for-egress"
+    status, body = bottle.curl("-H", stray, "https://echo.example.com/")
+    assert (status, json.loads(body)["reason"]) == (403, "misplaced_placeholder")
 
 
 @pytest.mark.parametrize("path", ["/gzip", "/sse/open"])

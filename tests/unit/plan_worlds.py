@@ -74,6 +74,8 @@ def a_route(draw: Draw) -> dict[str, Any]:
     if not made["host"].startswith("*.") and draw.random() < 0.5:
         made["token_ref"] = draw.choice(["READ_TOKEN", "ADMIN_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"])
         maybe(draw, made, "auth_scheme", draw.choice(["bearer", "basic", "header:X-Key"]))
+        maybe(draw, made, "placeholder", some(draw, ["GH_TOKEN", "KEY"]))
+    maybe(draw, made, "own_credentials", "pass", 0.15)
     maybe(draw, made, "until", draw.choice([PAST, LATER, LATEST]))
     maybe(draw, made, "allow_headers", [draw.choice(["x-http-method-override", "x-forwarded-for"])], 0.2)
     maybe(draw, made, "allow_ranges", True, 0.15)
@@ -187,6 +189,8 @@ def mutated(draw: Draw, raw: dict[str, Any]) -> dict[str, Any]:
                     "methods",
                     "token_ref",
                     "auth_scheme",
+                    "placeholder",
+                    "own_credentials",
                     "until",
                     "allow_headers",
                     "allow_ranges",
@@ -281,7 +285,7 @@ class World:
         if not self.manifest.routed and is_git_push_request(asked.path):
             return frozenset([("push",)])
         if not self.manifest.routed:
-            found: set[tuple[str, ...]] = {("pass", ""), ("free",), ("ranges",), ("disguise",)}
+            found: set[tuple[str, ...]] = {("pass", ""), ("free",), ("ranges",), ("disguise",), ("brings",)}
             return of_host | found | {("header", name) for name in headers} | {("forge", one) for one in CAPABILITIES}
         verdict = self.table.decide(scheme="https", host=asked.host, port=443, method=asked.method, path=asked.path)
         if not isinstance(verdict, Route):
@@ -289,6 +293,7 @@ class World:
         found = {("pass", f"{verdict.auth_scheme} {self.refs[verdict.slot]}" if verdict.slot else "")}
         found |= {("header", name) for name in verdict.allow_headers} | {("forge", one) for one in verdict.forge}
         found |= {("ranges",)} if verdict.allow_ranges else set()
+        found |= {("brings",)} if verdict.own_credentials else set()
         found |= {("disguise",)} if set(verdict.methods) >= {"PUT", "PATCH", "DELETE"} else set()
         return of_host | found
 
