@@ -22,7 +22,7 @@ from addons import egress_checks as checks
 from addons import egress_core as core
 from addons import egress_record, injection
 from addons import request_rules as rules
-from addons.decoders import ACCEPTED_ENCODINGS
+from addons.decoders import readable_part
 from addons.next_hop import NextHop
 from addons.proxy import DECISION, ProxyAddon
 from addons.record import Record
@@ -162,7 +162,7 @@ class Egress(ProxyAddon):
         if injected:
             # What comes back is masked: it must be packed in a way that is known, and whole, for slices hide a token.
             if "accept-encoding" in headers:
-                headers["accept-encoding"] = ACCEPTED_ENCODINGS
+                headers["accept-encoding"] = readable_part(headers["accept-encoding"])
             if not route.allow_ranges:
                 headers.fields = tuple(field for field in headers.fields if not _RANGE.search(field[0]))
 

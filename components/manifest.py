@@ -102,7 +102,8 @@ class EgressRoute(Strict):
     )
     allow_ranges: bool = Field(
         False,
-        description="Let Range through where a token is put in: its slices can hold parts of an echoed token.",
+        description="Let Range through where a token is put in: its slices can hold parts of an echoed token, or all of"
+        " it where the answer is packed.",
     )
 
     forge: list[ForgeCapability] = Field(
