@@ -13,6 +13,7 @@ from ruamel.yaml.error import YAMLError
 
 from addons.egress_core import ALLOWED_PORTS
 from addons.hosts import INTERNAL_NETWORKS, AddressGuard, any_match, canonical_host, canonical_pattern, host_matches
+from addons.idle import IDLE_SECONDS, checked_idle
 from addons.inbound import MODES
 from addons.refusal import Refusal
 from addons.targets import is_git_push_request
@@ -57,7 +58,8 @@ class Policy:
     request is looked at. max_body_bytes: larger bodies are scanned as a stream. until: host pattern of the allowlist to
     when it ends, seconds since the epoch. host_rules: host pattern to the ids of the rules that do not count there.
     on_match: host pattern to what becomes of a request in whose body something is found, one of REACTIONS.
-    inbound: what becomes of an answer that instructs an agent, one of addons/inbound.py's MODES.
+    inbound: what becomes of an answer that instructs an agent, one of addons/inbound.py's MODES. idle_seconds: how long
+    a connection may be silent; a new value is for new connections.
     """
 
     allowlist: tuple[str, ...]
@@ -75,6 +77,7 @@ class Policy:
     host_rules: Mapping[str, frozenset[str]] = field(default_factory=dict)
     on_match: Mapping[str, str] = field(default_factory=dict)
     inbound: str = "off"
+    idle_seconds: float = IDLE_SECONDS
     guard: AddressGuard = field(compare=False, default_factory=AddressGuard)
 
     @classmethod
@@ -122,6 +125,7 @@ class Policy:
             on_match={
                 canonical_pattern(host): _one_of(REACTIONS, told) for host, told in own.get("on_match", {}).items()
             },
+            idle_seconds=checked_idle(loaded.get("forward_proxy", {}).get("idle_timeout_seconds", IDLE_SECONDS)),
             inbound=_one_of(MODES, own.get("inbound", "off")),
             guard=AddressGuard(loaded.get("internal", INTERNAL_NETWORKS)),
         )
