@@ -9,6 +9,8 @@ import ipaddress
 import re
 from collections.abc import Iterable
 
+from addons.a_labels import PREFIX, is_a_label
+
 # RFC 1123 labels; the underscore is in use for the introspection hosts and for some real service names.
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
 # inet_aton(3) takes one to four parts, each decimal, octal or hexadecimal: 127.1, 0x7f000001, 2130706433, 0177.0.0.1.
@@ -52,7 +54,8 @@ def canonical_host(host: str) -> str:
     """Return the name in lower case; no port, no trailing dot.
 
     Raises ValueError for anything that is not a plain ASCII host name: IP literals in every notation, user info, ports,
-    empty or over-long labels, non-ASCII text (write the punycode form), control characters, a trailing dot.
+    empty or over-long labels, non-ASCII text (write the punycode form), labels that only look like punycode, control
+    characters, a trailing dot.
     """
     if not host.isascii():
         try:
@@ -68,6 +71,8 @@ def canonical_host(host: str) -> str:
     for label in name.split("."):
         if not _LABEL.match(label):
             raise ValueError("not a host name")
+        if label.startswith(PREFIX) and not is_a_label(label):
+            raise ValueError("a label that begins with xn-- and stands for no name in other letters (RFC 5891)")
     return name
 
 

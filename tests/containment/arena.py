@@ -40,6 +40,7 @@ NAMES = (
     "a.wild",
     "b.wild",
     "keyed.wild",
+    "xn--bcher-kva.wild",
     "evilwild",
     "wild",
     "dns",

@@ -42,6 +42,7 @@ MANIFEST: dict[str, Any] = {
             {"host": "git.example.com"},
             {"host": "plain.example.com", "path": ["/allowed"], "methods": ["GET"]},
             {"host": "*.wild.example.com"},
+            {"host": "xn--bcher-kva.example.com"},
         ]
     },
     "pipelock": {"upstream_roots": ["test-root.pem"], "dlp": {"max_body_mb": 4}},
@@ -140,6 +141,16 @@ def test_claude_gets_its_streamed_answer_and_only_the_model_sees_the_token(
     assert asked
     assert all(dict(r["headers"])["authorization"] == f"Bearer {CLAUDE}" for r in asked)
     assert json.loads(asked[-1]["end"] if asked[-1]["length"] < 4000 else "{}").get("stream", True)
+
+
+def test_a_name_in_other_letters_works_as_declared(bottle: world.BottleUnderTest, internet: world.Internet) -> None:
+    mark = internet.mark()
+    for version in ("--http1.1", "--http2"):
+        assert bottle.curl(version, "https://xn--bcher-kva.example.com/")[0] == 200
+    assert bottle.curl("http://xn--bcher-kva.example.com/")[0] == 200
+    assert {dict(r["headers"])["host"] for r in internet.since(mark)} == {"xn--bcher-kva.example.com"}
+    log = world.docker("logs", f"claude-bottle-egress-{bottle.name}")
+    assert '"host": "xn--bcher-kva.example.com"' in log
 
 
 def test_tokens_are_readable_in_egress_only(bottle: world.BottleUnderTest) -> None:
