@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from addons.egress_core import ALLOWED_PORTS
+from addons.exempt import FAKE_IP, Network, checked_exempt, holds, is_fake
 from addons.hosts import INTERNAL_NETWORKS, AddressGuard, any_match, canonical_host, canonical_pattern, host_matches
 from addons.idle import IDLE_SECONDS, checked_idle
 from addons.inbound import MODES
@@ -39,7 +40,9 @@ KNOWN: dict[str, frozenset[str] | None] = {
     "internal": None,
     "trusted_domains": None,
     "logging": frozenset({"format", "output", "include_allowed", "include_blocked"}),
-    "builtin": frozenset({"injected_headers", "disabled_rules", "packs", "hosts", "on_match", "inbound", "until"}),
+    "builtin": frozenset(
+        {"injected_headers", "disabled_rules", "packs", "hosts", "on_match", "inbound", "until", "internal_exempt"}
+    ),
 }
 
 
@@ -81,8 +84,11 @@ class Policy:
     guard: AddressGuard = field(compare=False, default_factory=AddressGuard)
 
     @classmethod
-    def parse(cls, data: bytes) -> Policy:
-        """Read the file; raises PolicyError unless every key is known and the policy is an enforcing one."""
+    def parse(cls, data: bytes, own: Callable[[], Iterable[Network]] = tuple) -> Policy:
+        """Read the file; raises PolicyError unless every key is known and the policy is an enforcing one.
+
+        own: the networks of the bottle.
+        """
         try:
             loaded = YAML(typ="safe", pure=True).load(io.BytesIO(data))
         except (YAMLError, ValueError, LookupError) as error:  # a bare `+_` is a number to ruamel, until it is read
@@ -93,12 +99,12 @@ class Policy:
         if (loaded.get("mode"), loaded.get("enforce")) != ("strict", True):
             raise PolicyError("mode must be strict and enforce true: nothing else enforces the allowlist")
         try:
-            return cls._from(loaded, hashlib.sha256(data).hexdigest())
+            return cls._from(loaded, hashlib.sha256(data).hexdigest(), own)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise PolicyError(f"{type(error).__name__}: {error}") from error
 
     @classmethod
-    def _from(cls, loaded: dict[str, Any], digest: str) -> Policy:
+    def _from(cls, loaded: dict[str, Any], digest: str, own_networks: Callable[[], Iterable[Network]]) -> Policy:
         bodies, own = loaded["request_body_scanning"], loaded.get("builtin", {})
         if not (bodies["enabled"] and bodies["scan_headers"] and bodies["action"] == "block"):
             raise PolicyError("request_body_scanning must be enabled, scan headers and block")
@@ -127,7 +133,11 @@ class Policy:
             },
             idle_seconds=checked_idle(loaded.get("forward_proxy", {}).get("idle_timeout_seconds", IDLE_SECONDS)),
             inbound=_one_of(MODES, own.get("inbound", "off")),
-            guard=AddressGuard(loaded.get("internal", INTERNAL_NETWORKS)),
+            guard=AddressGuard(
+                loaded.get("internal", INTERNAL_NETWORKS),
+                [checked_exempt(str(network)) for network in own.get("internal_exempt", [])],
+                own_networks,
+            ),
         )
 
     def refuse_target(self, scheme: str, host: str, port: int) -> Refusal | None:
@@ -154,7 +164,13 @@ class Policy:
             return refuse("unresolvable", f"{host} cannot be resolved.", 502)
         if any_match(self.trusted, host) or all(self.guard.allows(address) for address in addresses):
             return None
-        return refuse("ssrf_private_ip", f"{host} resolves to an internal address.")
+        message = f"{host} resolves to an internal address."
+        if any(is_fake(address) and not holds(self.guard.exempt, address) for address in addresses):
+            message += (
+                f" A proxy in fake-ip mode (Clash, Surge, sing-box) answers every name with addresses of {FAKE_IP}; the"
+                f" bottle's owner lets them through by pipelock.internal_exempt: [{FAKE_IP}]."
+            )
+        return refuse("ssrf_private_ip", message)
 
     def passes_through(self, host: str) -> bool:
         """True for hosts whose TLS is spliced, not read."""

@@ -95,6 +95,7 @@ class Bottle(pulumi.ComponentResource):
                 authority=authorities.pipelock,
                 upstream_roots=upstream_roots,
                 revoked=revoked,
+                own_networks=network.subnets,
                 drift=drift["pipelock"],
             ),
             child,

@@ -56,6 +56,7 @@ EXAMPLES: dict[str, str] = {
     "pipelock.allow[].until": '"2026-01-31T12:00:00Z"',
     "pipelock.passthrough": "[api.anthropic.com]",
     "pipelock.trusted": "[git.corp.example.com]",
+    "pipelock.internal_exempt": "[198.18.0.0/15]",
     "pipelock.upstream_roots": "[corp-root.pem]",
     "pipelock.revocation_lists": "[corp-root.crl.pem]",
     "pipelock.dlp": "{seed_phrases: true}",

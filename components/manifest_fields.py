@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from addons.egress_core import DEFAULT_METHODS
+from addons.exempt import checked_exempt
 from addons.forge_api import CAPABILITIES
 from addons.hosts import canonical_pattern
 from addons.injection import auth_header
@@ -182,4 +183,5 @@ FindingDigest = Annotated[str, AfterValidator(_finding)]
 PushOption = Annotated[str, AfterValidator(_push_option)]
 RefGlob = Annotated[str, AfterValidator(_ref_glob)]
 Skill = Annotated[str, AfterValidator(_skill)]
+InnerNetwork = Annotated[str, AfterValidator(checked_exempt)]
 Until = Annotated[str, AfterValidator(_until)]

@@ -119,6 +119,8 @@ def policy(manifest: Manifest) -> dict[str, Any]:
             rendered["builtin"]["hosts"] = hosts
         if reacting := reactions(manifest):
             rendered["builtin"]["on_match"] = reacting
+        if config.internal_exempt:
+            rendered["builtin"]["internal_exempt"] = sorted(set(config.internal_exempt))
         if config.inbound != "off":
             rendered["builtin"]["inbound"] = config.inbound
         if until := endings(manifest):

@@ -112,6 +112,7 @@ def a_pipelock(draw: Draw) -> dict[str, Any]:
     maybe(draw, made, "allow", allowed, 0.8)
     maybe(draw, made, "passthrough", some(draw, EXACT + WILD), 0.5)
     maybe(draw, made, "trusted", some(draw, EXACT + WILD))
+    maybe(draw, made, "internal_exempt", some(draw, ["198.18.0.0/15", "198.18.0.0/16", "10.0.0.0/8", "fc00::/18"]))
     maybe(draw, made, "upstream_roots", some(draw, list(FILES)))
     maybe(draw, made, "revocation_lists", some(draw, list(FILES)))
     dlp: dict[str, Any] = {}
@@ -136,6 +137,7 @@ def a_pipelock(draw: Draw) -> dict[str, Any]:
         made.get("dlp", {}).pop("packs", None)
         made.get("dlp", {}).pop("hosts", None)
         made.pop("inbound", None)
+        made.pop("internal_exempt", None)
     return made
 
 
@@ -315,7 +317,7 @@ class World:
             found.add(("own",))
         if self.policy.passes_through(host):
             found.add(("unread",))
-        if self.policy.refuse_addresses(host, ["10.0.0.1"]) is None:
+        if self.policy.refuse_addresses(host, ["127.0.0.1"]) is None:
             found.add(("internal",))
         return frozenset(found)
 
