@@ -99,7 +99,8 @@ def mask_response(flow: http.HTTPFlow, response: http.Response, mask: TokenMask)
     asked, kind = flow.request.headers.get("accept-encoding", ""), response.headers.get("content-type", "")
     if goes_as_served(asked, encoding, kind):
         response.headers.pop("content-length", None)  # which tells how well it packs
-        if response.status_code == 206:  # a slice: the owner lets them through, and nobody can unpack it
+        # A slice that was asked for, which the owner lets through (allow_ranges): nobody can unpack it.
+        if response.status_code == 206 and "range" in flow.request.headers:
             response.stream = _masking(flow, MaskedStream(mask), mask)
             return None
         packed = _PackedFile(mask)

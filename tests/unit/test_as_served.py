@@ -139,6 +139,15 @@ def test_a_resumed_download_of_a_packed_file(egress: Egress) -> None:
     assert b"".join(passed(response, TARBALL[1000:])) == TARBALL[1000:]
 
 
+def test_a_slice_that_nobody_asked_for_is_looked_into(egress: Egress, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[Any] = []
+    monkeypatch.setattr("addons.egress_bodies.end_flow", ended.append)
+    made = asked(egress, range="bytes=0-")  # taken out here, because the route has no allow_ranges
+    response = answered(egress, made, 206, content_encoding="gzip", content_type="application/x-tar")
+    assert b"".join(passed(response, gzip.compress(b"x " + TOKEN.encode()))) == b""
+    assert ended == [made]
+
+
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "text/html", ""])
 def test_pages_go_on_plain_and_masked(egress: Egress, kind: str) -> None:
     response = answered(egress, asked(egress), content_encoding="gzip", content_type=kind)

@@ -25,6 +25,12 @@ eth0\t000012C6\t00000000\t0001\t0\t0\t0\tF0FFFFFF\t0\t0\t0
 eth1\t400013C6\t00000000\t0001\t0\t0\t0\tF0FFFFFF\t0\t0\t0
 tun0\t00000000\t00000000\t0001\t0\t0\t0\t00000000\t0\t0\t0
 """
+# Of the same machine, with a network of Docker that has IPv6: loopback, that network, link-local, a default route.
+ROUTES_6 = """00000000000000000000000000000001 80 00000000000000000000000000000000 00 00000000000000000000000000000000 00000000 00000002 00000000 80200001       lo
+fc000000000000010000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0
+fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0
+00000000000000000000000000000000 00 00000000000000000000000000000000 00 fc000000000000010000000000000001 00000400 00000001 00000000 00000003     eth0
+"""
 OWN = [ipaddress.ip_network(one) for one in ("198.18.0.0/28", "198.19.0.64/28")]
 
 
@@ -82,6 +88,7 @@ def test_who_does_not_know_its_networks_exempts_nothing() -> None:
 def test_own_networks_are_read_of_the_kernel_at_each_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert on_link(ROUTES) == OWN
     monkeypatch.setattr(module, "ROUTES", tmp_path / "route")
+    monkeypatch.setattr(module, "ROUTES_6", tmp_path / "ipv6_route")
     monkeypatch.setenv("CLAUDE_BOTTLE_NETWORKS", "198.18.7.0/28")
     policy = LoadedPolicy(config("198.18.0.0/15")).policy
     assert reason(policy, "198.18.0.3") == "ssrf_private_ip"  # there is no file yet
@@ -90,6 +97,11 @@ def test_own_networks_are_read_of_the_kernel_at_each_look(tmp_path: Path, monkey
     (tmp_path / "route").write_text(ROUTES)
     assert reason(policy, "198.18.0.3") == reason(policy, "198.18.7.2") == "ssrf_private_ip"
     assert own_networks() == [*OWN, ipaddress.ip_network("198.18.7.0/28")]
+    inner = LoadedPolicy(config("fc00::/18")).policy
+    assert reason(inner, "fc00:0:0:1::2") is None
+    (tmp_path / "ipv6_route").write_text(ROUTES_6)
+    assert reason(inner, "fc00:0:0:1::2") == "ssrf_private_ip"
+    assert reason(inner, "fc00:0:0:2::2") is None
 
 
 @pytest.mark.parametrize(
