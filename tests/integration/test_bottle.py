@@ -41,8 +41,8 @@ MANIFEST: dict[str, Any] = {
             {"host": "echo.example.com"},
             {"host": "git.example.com"},
             {"host": "plain.example.com", "path": ["/allowed"], "methods": ["GET"]},
-            {"host": "*.wild.example.com"},
             {"host": "xn--bcher-kva.example.com"},
+            {"host": "*.wild.example.com"},
         ]
     },
     "pipelock": {"upstream_roots": ["test-root.pem"], "dlp": {"max_body_mb": 4}},
