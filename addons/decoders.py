@@ -6,6 +6,7 @@ decompression bomb costs what the limit says, in time and in memory.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -190,6 +191,31 @@ _DECODERS: dict[str, Callable[[], Decoder]] = {
 # What a proxy may offer to an upstream, so that every answer can be read.
 ACCEPTED_ENCODINGS = "gzip, deflate, br, zstd"
 _MAX_LAYERS = 3
+
+
+def readable_part(accept_encoding: str) -> str:
+    """Of what a client accepts, the encodings that can be read: never one that it did not name (RFC 9110, 12.5.3).
+
+    `*` stands for those of ACCEPTED_ENCODINGS. Where none is left the answer has to come plain.
+    """
+    kept: list[str] = []
+    for item in filter(None, map(str.strip, accept_encoding.split(","))):
+        name, semicolon, weight = item.partition(";")
+        if name.strip() == "*" and not _NEVER.fullmatch(weight):
+            named = accepted_names(accept_encoding)
+            kept += [f"{one}{semicolon}{weight}" for one in ACCEPTED_ENCODINGS.split(", ") if one not in named]
+        elif name.strip().lower() in _OFFERED:
+            kept.append(item)
+    return ", ".join(kept) or "identity"
+
+
+def accepted_names(accept_encoding: str) -> frozenset[str]:
+    """The lower-case names in an Accept-Encoding value, refused ones (q=0) among them."""
+    return frozenset(item.partition(";")[0].strip().lower() for item in accept_encoding.split(",")) - {""}
+
+
+_OFFERED = frozenset([*ACCEPTED_ENCODINGS.split(", "), "x-gzip", "identity"])
+_NEVER = re.compile(r"\s*q\s*=\s*0(?:\.0*)?\s*")
 
 
 def layers_of(content_encoding: str) -> list[str]:

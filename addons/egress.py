@@ -22,7 +22,7 @@ from addons import egress_checks as checks
 from addons import egress_core as core
 from addons import egress_record, injection
 from addons import request_rules as rules
-from addons.decoders import ACCEPTED_ENCODINGS
+from addons.decoders import readable_part
 from addons.next_hop import NextHop
 from addons.proxy import DECISION, ProxyAddon
 from addons.record import Record
@@ -108,6 +108,9 @@ class Egress(ProxyAddon):
         if mask and (mask.found_in(head) or mask.found_in(unquote_to_bytes(head))):
             message = "The URL or a header holds a credential of this bottle."
             return refused(self.refusal("token_in_request", message), request)
+        verdict = checks.with_credential(flow.request, table, verdict)
+        if isinstance(verdict, Refusal):
+            return refused(verdict, request)
         if verdict.slot and verdict.slot not in self._known().tokens:
             message = f"No credential is configured for {request.host}; ask the bottle's owner to set it."
             return refused(self.refusal("token_missing", message, 502), request)
@@ -140,14 +143,15 @@ class Egress(ProxyAddon):
         return refusal
 
     def rewrite_request(self, flow: http.HTTPFlow, decision: Decision) -> None:
-        """Take the agent's credentials out and put the owner's in."""
+        """Take the agent's credentials out and put the owner's in, or neither where the request may bring its own."""
         route: core.Route = decision.basis
         headers = flow.request.headers
         # On a host with an injected credential this holds for all of its paths: none is a way round it.
         injected = self._file.current.injected_headers(route.host) if self._file.current else frozenset()
-        own = frozenset([injection.MARK_HEADER]) | injected
+        replaced = frozenset() if route.own_credentials else injected
+        own = frozenset([injection.MARK_HEADER]) | replaced
         headers.fields = tuple(
-            rules.strip_head(headers.fields, has_token=bool(injected), injected=own, allowed=route.allow_headers)
+            rules.strip_head(headers.fields, has_token=bool(replaced), injected=own, allowed=route.allow_headers)
         )
         if route.slot and route.auth_scheme:
             name = injection.auth_header(route.auth_scheme)
@@ -158,13 +162,14 @@ class Egress(ProxyAddon):
         if injected:
             # What comes back is masked: it must be packed in a way that is known, and whole, for slices hide a token.
             if "accept-encoding" in headers:
-                headers["accept-encoding"] = ACCEPTED_ENCODINGS
+                headers["accept-encoding"] = readable_part(headers["accept-encoding"])
             if not route.allow_ranges:
                 headers.fields = tuple(field for field in headers.fields if not _RANGE.search(field[0]))
 
     def about(self, decision: Decision) -> dict[str, object]:
         number = {"record": decision.number} if decision.number else {}
-        return {"route": decision.basis.host, "injected": bool(decision.basis.slot), **number}
+        own = {"own_credential": True} if decision.basis.own_credentials else {}
+        return {"route": decision.basis.host, "injected": bool(decision.basis.slot), **own, **number}
 
     def put_on_record(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
         return egress_record.put_on_record(self._record, flow, decision, self.about(decision))
@@ -199,6 +204,8 @@ class Egress(ProxyAddon):
             return verdict
         if route.slot and (verdict.slot, verdict.auth_scheme) != (route.slot, route.auth_scheme):
             return self.refusal("credential_ended", "The credential of this request was taken out of its route.")
+        if route.own_credentials and not verdict.own_credentials:
+            return self.refusal("credential_ended", "The route lets no credential of your own through any more.")
         return checks.refuse_open(flow.request, route, verdict, bool(table.injected_headers(request.host)))
 
     async def inspect_message(self, flow: http.HTTPFlow, message: WebSocketMessage) -> Refusal | None:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 
 from mitmproxy import http
 
+from addons.as_served import HoldsTokenError, ServedStream, goes_as_served
 from addons.decision_log import log_refusal
 from addons.decoder import DecodeError, Decoder
-from addons.decoders import decoder_for, is_identity
+from addons.decoders import accepted_names, decoder_for, is_identity
 from addons.flow_end import end_flow
 from addons.reflection import MaskedStream, TokenMask, UploadWatch
 from addons.refusal import Refusal
@@ -75,20 +76,37 @@ def watch_upload(flow: http.HTTPFlow, mask: TokenMask, form: FormOverrideScan | 
 
 
 def mask_response(flow: http.HTTPFlow, response: http.Response, mask: TokenMask) -> None:
-    """Stream the response, never holding it whole, with the tokens of its host masked; packed ones go on plain."""
+    """Stream the response, never holding it whole, with the tokens of its host masked; packed ones go on plain.
+
+    A packed file that the client did not ask to have packed goes on as it came (addons/as_served.py).
+    """
     if not mask:
         response.stream = True
         return None
     response.headers.fields = tuple(mask.mask_fields(response.headers.fields))
     response.reason = mask.mask(response.reason.encode("latin-1", "replace")).decode("latin-1")
+    encoding = response.headers.get("content-encoding", "")
+    if flow.request.method == "HEAD" and is_identity(encoding) and _asks_plain(flow.request):
+        response.stream = True  # the length of a plain body, which a GET tells as well
+        return None
     if flow.request.method == "HEAD" or response.status_code == 304:
         # The length of what is not sent tells how well it packs, so whether it repeats what the request held.
         for name in ("content-length", "content-encoding"):
             response.headers.pop(name, None)
         response.stream = True
         return None
-    encoding = response.headers.get("content-encoding", "")
     decoder: Decoder | None = None
+    asked, kind = flow.request.headers.get("accept-encoding", ""), response.headers.get("content-type", "")
+    if goes_as_served(asked, encoding, kind):
+        response.headers.pop("content-length", None)  # which tells how well it packs
+        # A slice that was asked for, which the owner lets through (allow_ranges): nobody can unpack it.
+        if response.status_code == 206 and "range" in flow.request.headers:
+            response.stream = _masking(flow, MaskedStream(mask), mask)
+            return None
+        packed = _PackedFile(mask)
+        served = ServedStream(mask, _Metered(decoder_for(encoding)), packed.feed)
+        response.stream = _ending(flow, served.feed, served.finish)
+        return None
     if not is_identity(encoding):
         try:
             decoder = _Metered(decoder_for(encoding))
@@ -102,24 +120,38 @@ def mask_response(flow: http.HTTPFlow, response: http.Response, mask: TokenMask)
 
 
 def _masking(flow: http.HTTPFlow, masked: MaskedStream, mask: TokenMask) -> Stream:
-    inside, ended = _PackedFile(mask), False
+    inside = _PackedFile(mask)
+
+    def checked(pieces: list[bytes]) -> list[bytes]:
+        if any(inside.feed(piece) for piece in pieces):
+            raise HoldsTokenError("a token in a compressed file")
+        return pieces
+
+    return _ending(flow, lambda chunk: checked(masked.feed(chunk)), lambda: checked(masked.finish()))
+
+
+def _ending(flow: http.HTTPFlow, feed: Stream, finish: Callable[[], list[bytes]]) -> Stream:
+    """A stream that ends the flow where the answer cannot be read, or holds a token that cannot be masked."""
+    ended = False
 
     def stream(chunk: bytes) -> list[bytes]:
         nonlocal ended
         if ended:
             return []
         try:
-            pieces = masked.feed(chunk) if chunk else masked.finish()
-            if any(inside.feed(piece) for piece in pieces):
+            return feed(chunk) if chunk else finish()
+        except DecodeError as error:
+            if isinstance(error, HoldsTokenError):
                 log_refusal(flow, Refusal("egress", "token_in_response", "The answer holds a credential.", 502))
-                raise DecodeError("a token in a compressed file")
-        except DecodeError:
             ended = True
             end_flow(flow)
             return []
-        return pieces
 
     return stream
+
+
+def _asks_plain(request: http.Request) -> bool:
+    return accepted_names(request.headers.get("accept-encoding", "")) <= {"identity"}
 
 
 class _TooMuch(DecodeError):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mitmproxy import http
 
-from addons import forge_api, forge_body
+from addons import forge_api, forge_body, placeholders
 from addons import request_rules as rules
 from addons.decoder import DecodeError
 from addons.decoders import decode, is_identity
-from addons.egress_core import Route, refuse_forge
+from addons.egress_core import Route, RouteTable, refuse_forge
 from addons.refusal import Refusal
 
 _MAX_READ = 4 << 20  # bytes of a call to a forge or of a form, decoded
@@ -22,6 +24,28 @@ def refuse_head(request: http.Request, route: Route, has_token: bool) -> Refusal
     allowed = route.allow_headers | (rules.METHOD_PARAMETERS if set(route.methods) >= _DISGUISES else frozenset())
     why = rules.judge_head(request.headers.fields, request.path, has_token=has_token, allowed=allowed)
     return Refusal("egress", *why) if why else None
+
+
+def with_credential(request: http.Request, table: RouteTable, route: Route) -> Route | Refusal:
+    """The route with the credential that the request goes with: the owner's, or none where it may bring its own
+    (`own_credentials` says then that it does). A refusal where it brings one and may not, or a placeholder in a place
+    where nothing replaces it.
+    """
+    host, fields = request.host, request.headers.fields
+    injected, here = table.injected_headers(host), table.placeholders(host)
+    lost = placeholders.misplaced(fields, request.path, here=here, everywhere=table.placeholders(), injected=injected)
+    if lost is not None:
+        if lost in here:
+            where = " or ".join(sorted(injected))
+            message = f"{lost} is a placeholder, and at {host} egress replaces it in the header {where} alone."
+        else:
+            message = f"{lost} is a placeholder for another host's credential; egress replaces none by that at {host}."
+        return Refusal("egress", "misplaced_placeholder", message)
+    own = placeholders.own_credentials(fields, here, injected=injected, allowed=route.allow_headers) if injected else []
+    if own and not route.own_credentials:
+        message = f"The header {own[0]} holds a credential of your own, and {host} has the owner's injected."
+        return Refusal("egress", "other_credential", message)
+    return replace(route, slot=None, auth_scheme=None) if own else replace(route, own_credentials=False)
 
 
 def refuse_stream(request: http.Request, route: Route, limit: int) -> Refusal | None:

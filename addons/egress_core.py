@@ -38,7 +38,8 @@ class Route:
 
     allow_headers: lower-case names that the owner lets through (addons/request_rules.py). allow_ranges: whether Range
     may pass where a token is put in. inspected: whether pipelock reads what is sent there. forge: the capabilities of
-    addons/forge_api.py that the owner has named.
+    addons/forge_api.py that the owner has named. placeholders: names of the variables that stand for its token in the
+    agent's environment. own_credentials: whether a request may bring a credential of its own in place of the owner's.
     """
 
     host: str
@@ -52,6 +53,8 @@ class Route:
     allow_ranges: bool = False
     inspected: bool = False
     forge: frozenset[str] = frozenset()
+    placeholders: frozenset[str] = frozenset()
+    own_credentials: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,11 @@ class RouteTable:
         """The slots of the tokens that some route of this host puts in, or did before it ended."""
         return frozenset(route.slot for route in self.candidates(host) if route.slot)
 
+    def placeholders(self, host: str | None = None) -> frozenset[str]:
+        """The names of the placeholders of a host, or of all hosts; those of ended routes are among them."""
+        routes = self.routes if host is None else self.candidates(host)
+        return frozenset().union(*(route.placeholders for route in routes))
+
     def decide(self, *, scheme: str, host: str, port: int, method: str, path: str) -> Route | Refusal:
         """The route that carries the request, or why there is none. `host` is canonical; `path` has its query."""
         if is_git_push_request(path):
@@ -129,6 +137,8 @@ class RouteTable:
                     "paths": list(r.paths),
                     "methods": list(r.methods),
                     "credential": "injected" if r.slot else "none",
+                    **({"placeholder": sorted(r.placeholders)} if r.placeholders else {}),
+                    **({"own_credentials": "pass"} if r.own_credentials else {}),
                     "description": r.description,
                     **({"until": write_until(r.until)} if r.until is not None else {}),
                 }
@@ -184,6 +194,7 @@ def _narrowest(verdicts: list[Route | Refusal]) -> Route | None:
         allow_headers=frozenset.intersection(*(route.allow_headers for route in routes)),
         allow_ranges=all(route.allow_ranges for route in routes),
         forge=frozenset.intersection(*(route.forge for route in routes)),
+        own_credentials=all(route.own_credentials for route in routes),
     )
 
 
@@ -208,7 +219,7 @@ def refuse_forge(host: str, capability: str) -> Refusal:
 def _route(index: int, item: object) -> Route:
     where = f"routes[{index}]"
     known = {"host", "paths", "methods", "auth_scheme", "slot", "description", "until"}
-    known |= {"allow_headers", "allow_ranges", "inspected", "forge"}
+    known |= {"allow_headers", "allow_ranges", "inspected", "forge", "placeholders", "own_credentials"}
     if not isinstance(item, dict) or not set(item) <= known or not isinstance(item.get("host"), str):
         raise TableError(f"{where} is not an object with a host and no other keys than {sorted(known)}")
     try:
@@ -241,6 +252,14 @@ def _route(index: int, item: object) -> Route:
     forge = item.get("forge", [])
     if not isinstance(forge, list) or not set(forge) <= set(forge_api.CAPABILITIES):
         raise TableError(f"{where}.forge: not a list of {', '.join(forge_api.CAPABILITIES)}")
+    names, own = item.get("placeholders", []), item.get("own_credentials", "refuse")
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise TableError(f"{where}.placeholders: not a list of names")
+    if own not in ("refuse", "pass"):
+        raise TableError(f"{where}.own_credentials: refuse or pass")
     described = str(item.get("description", ""))
     allowed = frozenset(h.lower() for h in headers)
-    return Route(host, tuple(paths), tuple(methods), scheme, slot, described, until, allowed, *flags, frozenset(forge))
+    return Route(
+        host, tuple(paths), tuple(methods), scheme, slot, described, until, allowed, *flags, frozenset(forge),
+        frozenset(names), own == "pass",
+    )  # fmt: skip

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+from addons.a_labels import PREFIX, is_a_label
+from addons.exempt import Address, Network, is_exempt
 
 # RFC 1123 labels; the underscore is in use for the introspection hosts and for some real service names.
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
@@ -36,6 +39,8 @@ INTERNAL_NETWORKS: tuple[str, ...] = (
 )  # fmt: skip
 # In the last 64 bits of an address, before the IPv4 address to which a packet goes on (ISATAP, RFC 5214, 6.1).
 _ISATAP = (0x0000_5EFE, 0x0200_5EFE)
+# What a translator makes of an IPv4 address, which are the last 32 bits (RFC 6052, 2.1 and 2.2); DNS64 answers with it.
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def is_ip_literal(host: str) -> bool:
@@ -52,7 +57,8 @@ def canonical_host(host: str) -> str:
     """Return the name in lower case; no port, no trailing dot.
 
     Raises ValueError for anything that is not a plain ASCII host name: IP literals in every notation, user info, ports,
-    empty or over-long labels, non-ASCII text (write the punycode form), control characters, a trailing dot.
+    empty or over-long labels, non-ASCII text (write the punycode form), labels that only look like punycode, control
+    characters, a trailing dot.
     """
     if not host.isascii():
         try:
@@ -68,6 +74,8 @@ def canonical_host(host: str) -> str:
     for label in name.split("."):
         if not _LABEL.match(label):
             raise ValueError("not a host name")
+        if label.startswith(PREFIX) and not is_a_label(label):
+            raise ValueError("a label that begins with xn-- and stands for no name in other letters (RFC 5891)")
     return name
 
 
@@ -104,9 +112,19 @@ def split_authority(authority: str, default_port: int) -> tuple[str, int]:
 
 
 class AddressGuard:
-    """Tells whether an address may be dialled; addresses inside `networks` (CIDR strings) may not."""
+    """Tells whether an address may be dialled; addresses inside `networks` (CIDR strings) may not.
 
-    def __init__(self, networks: Iterable[str] = INTERNAL_NETWORKS) -> None:
+    exempt: networks of these that may be all the same. own: the bottle's own networks, which never are exempt; where it
+    raises, nothing is.
+    """
+
+    def __init__(
+        self,
+        networks: Iterable[str] = INTERNAL_NETWORKS,
+        exempt: Iterable[str] = (),
+        own: Callable[[], Iterable[Network]] = tuple,
+    ) -> None:
+        self.exempt, self._own = [ipaddress.ip_network(network) for network in exempt], own
         parsed = [ipaddress.ip_network(network) for network in networks]
         self._networks = [n for n in parsed if n.version == 4], [n for n in parsed if n.version == 6]
 
@@ -119,10 +137,21 @@ class AddressGuard:
         if isinstance(ip, ipaddress.IPv6Address):
             if ip.ipv4_mapped:  # the same socket address as the IPv4 one (RFC 4291, 2.5.5.2)
                 ip = ip.ipv4_mapped
+            elif ip in _NAT64:
+                ip = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
             elif (int(ip) >> 32) & 0xFFFF_FFFF in _ISATAP and not self._is_outside(int(ip) & 0xFFFF_FFFF):
                 return False
         return self._is_outside(ip)
 
-    def _is_outside(self, ip: ipaddress.IPv4Address | ipaddress.IPv6Address | int) -> bool:
+    def _is_outside(self, ip: Address | int) -> bool:
         address = ipaddress.IPv4Address(ip) if isinstance(ip, int) else ip
-        return not any(address in network for network in self._networks[0 if address.version == 4 else 1])
+        inside = any(address in network for network in self._networks[0 if address.version == 4 else 1])
+        return not inside or self._is_exempt(address)
+
+    def _is_exempt(self, address: Address) -> bool:
+        if not self.exempt:
+            return False
+        try:
+            return is_exempt(address, self.exempt, self._own())
+        except (OSError, ValueError):
+            return False

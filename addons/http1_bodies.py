@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from mitmproxy import http
 from mitmproxy.net.http import http1, status_codes
 
-from addons.request_target import known_length
+from addons.request_target import authority_of, known_length
 
 _MAX_HELD = 16 << 20  # bytes of an answer to an HTTP/1.0 client
 _MOST_HELD = 64 << 20  # bytes of all of them
@@ -87,7 +87,7 @@ def framed_request(request: http.Request, end_stream: bool) -> tuple[http.Reques
         if len(cookies) > 1:  # HTTP/2 alone may have several (RFC 9113, 8.2.3)
             head.headers["cookie"] = "; ".join(cookies)
     if "host" not in head.headers:
-        head.headers.insert(0, "Host", request.authority or request.pretty_host)
+        head.headers.insert(0, "Host", authority_of(request) or request.host)
     head.http_version = "HTTP/1.1"  # that of the sender (RFC 9110, 2.5)
     length = known_length(head)
     if end_stream:

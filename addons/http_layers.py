@@ -15,7 +15,7 @@ from typing import Any, TypeGuard
 from mitmproxy import flow as flows
 from mitmproxy import http
 from mitmproxy.connection import Connection
-from mitmproxy.net.http import http1
+from mitmproxy.net.http import http1, url
 from mitmproxy.proxy import commands, events, mode_servers
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers import http as layers
@@ -43,7 +43,7 @@ from addons.flow_end import DISCARD, ENDED, HOLD, LONG_WAIT, FlowEnd
 from addons.http1_framing import FramedClient, FramedServer
 from addons.http1_readers import StrictChunks
 from addons.http_heads import checked_h2_head, checked_head, unfit_answer
-from addons.request_target import known_length
+from addons.request_target import ascii_authority, known_length
 
 _HELD_WHEN_ANSWERED = 64 << 10  # bytes of a body that are waited for where an addon has answered its head already
 _PIECE = 256 << 10  # bytes of a body that are sent before it is looked whether they were taken
@@ -311,6 +311,7 @@ def install(part: str) -> None:
         (_http2, "BufferedH2Connection", flow_windows.WindowedH2),
         (mode_servers, "ProxyConnectionHandler", transports.Handler),
         (layers.HttpLayer, "_handle_event", _layer_that_ends(layers.HttpLayer._handle_event)),
+        (url, "parse_authority", ascii_authority(url.parse_authority)),
         (http1, "read_request_head", checked_head(http1.read_request_head)),
         (http1, "read_response_head", checked_head(http1.read_response_head)),
         (_http2, "parse_h2_request_headers", checked_h2_head(_http2.parse_h2_request_headers)),

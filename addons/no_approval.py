@@ -14,7 +14,9 @@ _INSTEAD = {
     "tls_required": "use https",
     "ambiguous_path": "write the path as every server reads it: no dot segment, no encoded slash in its declared part",
     "ambiguous_request": "leave that header, parameter or field out; only the owner can name a header in allow_headers",
-    "other_credential": "leave that parameter out; egress puts the owner's credential in",
+    "other_credential": "leave it out; egress injects the owner's credential. Only the owner can name own_credentials: "
+    "pass on the route",
+    "misplaced_placeholder": "leave it out there; only the owner can name a placeholder on another route",
     "host_mismatch": "send the same name in CONNECT, SNI and Host",
     "bad_host": "use the host's name",
     "token_in_request": "take the credential out; egress puts it in by itself",
@@ -29,7 +31,8 @@ _INSTEAD = {
     "internal_error": _OWNER,
     "starting": "try again in some seconds",
     "next_hop": "pipelock does not answer; try again in a minute, and tell the owner if that lasts (make repair)",
-    "ssrf_private_ip": "the name leads to an inner address; only the owner can name it, in pipelock.trusted",
+    "ssrf_private_ip": "the name leads to an inner address; only the owner can name it, in pipelock.trusted or "
+    "pipelock.internal_exempt",
     "inbound_instructions": "the answer tells an agent what to do; only the owner can let it in (pipelock.inbound)",
     "unresolvable": "the name does not resolve; look at how it is spelled",
     "unreadable_response": "ask for it in another encoding",

@@ -15,12 +15,13 @@ from mitmproxy import http, tls
 from mitmproxy.proxy import server_hooks
 from mitmproxy.websocket import WebSocketMessage
 
-from addons import injection
+from addons import injection, transports
 from addons.decision_log import log_decision
 from addons.dlp import Dlp
 from addons.dlp_recent import Recent
 from addons.dlp_views import Unscannable
 from addons.hosts import is_ip_literal
+from addons.idle import IDLE_SECONDS
 from addons.path_privacy import is_private
 from addons.pipelock_bodies import dlp_refusal, inspect_body, inspect_message, redact_body, stream_body
 from addons.pipelock_inbound import Inbound
@@ -57,7 +58,12 @@ class Pipelock(ProxyAddon):
 
     def running(self) -> None:
         self._names.install(asyncio.get_running_loop())
+        transports.Handler.idle_seconds = self._idle_seconds
         super().running()
+
+    def _idle_seconds(self) -> float:
+        loaded: LoadedPolicy | None = self._file.current
+        return loaded.policy.idle_seconds if loaded is not None else IDLE_SECONDS
 
     async def refuse_tunnel(self, host: str, port: int) -> Refusal | None:
         loaded: LoadedPolicy | None = self._file.current

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from addons.egress_core import ALLOWED_PORTS
+from addons.exempt import FAKE_IP, Network, checked_exempt, holds, is_fake
 from addons.hosts import INTERNAL_NETWORKS, AddressGuard, any_match, canonical_host, canonical_pattern, host_matches
+from addons.idle import IDLE_SECONDS, checked_idle
 from addons.inbound import MODES
 from addons.refusal import Refusal
 from addons.targets import is_git_push_request
@@ -38,7 +40,9 @@ KNOWN: dict[str, frozenset[str] | None] = {
     "internal": None,
     "trusted_domains": None,
     "logging": frozenset({"format", "output", "include_allowed", "include_blocked"}),
-    "builtin": frozenset({"injected_headers", "disabled_rules", "packs", "hosts", "on_match", "inbound", "until"}),
+    "builtin": frozenset(
+        {"injected_headers", "disabled_rules", "packs", "hosts", "on_match", "inbound", "until", "internal_exempt"}
+    ),
 }
 
 
@@ -57,7 +61,8 @@ class Policy:
     request is looked at. max_body_bytes: larger bodies are scanned as a stream. until: host pattern of the allowlist to
     when it ends, seconds since the epoch. host_rules: host pattern to the ids of the rules that do not count there.
     on_match: host pattern to what becomes of a request in whose body something is found, one of REACTIONS.
-    inbound: what becomes of an answer that instructs an agent, one of addons/inbound.py's MODES.
+    inbound: what becomes of an answer that instructs an agent, one of addons/inbound.py's MODES. idle_seconds: how long
+    a connection may be silent; a new value is for new connections.
     """
 
     allowlist: tuple[str, ...]
@@ -75,11 +80,15 @@ class Policy:
     host_rules: Mapping[str, frozenset[str]] = field(default_factory=dict)
     on_match: Mapping[str, str] = field(default_factory=dict)
     inbound: str = "off"
+    idle_seconds: float = IDLE_SECONDS
     guard: AddressGuard = field(compare=False, default_factory=AddressGuard)
 
     @classmethod
-    def parse(cls, data: bytes) -> Policy:
-        """Read the file; raises PolicyError unless every key is known and the policy is an enforcing one."""
+    def parse(cls, data: bytes, own: Callable[[], Iterable[Network]] = tuple) -> Policy:
+        """Read the file; raises PolicyError unless every key is known and the policy is an enforcing one.
+
+        own: the networks of the bottle.
+        """
         try:
             loaded = YAML(typ="safe", pure=True).load(io.BytesIO(data))
         except (YAMLError, ValueError, LookupError) as error:  # a bare `+_` is a number to ruamel, until it is read
@@ -90,12 +99,12 @@ class Policy:
         if (loaded.get("mode"), loaded.get("enforce")) != ("strict", True):
             raise PolicyError("mode must be strict and enforce true: nothing else enforces the allowlist")
         try:
-            return cls._from(loaded, hashlib.sha256(data).hexdigest())
+            return cls._from(loaded, hashlib.sha256(data).hexdigest(), own)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise PolicyError(f"{type(error).__name__}: {error}") from error
 
     @classmethod
-    def _from(cls, loaded: dict[str, Any], digest: str) -> Policy:
+    def _from(cls, loaded: dict[str, Any], digest: str, own_networks: Callable[[], Iterable[Network]]) -> Policy:
         bodies, own = loaded["request_body_scanning"], loaded.get("builtin", {})
         if not (bodies["enabled"] and bodies["scan_headers"] and bodies["action"] == "block"):
             raise PolicyError("request_body_scanning must be enabled, scan headers and block")
@@ -122,8 +131,13 @@ class Policy:
             on_match={
                 canonical_pattern(host): _one_of(REACTIONS, told) for host, told in own.get("on_match", {}).items()
             },
+            idle_seconds=checked_idle(loaded.get("forward_proxy", {}).get("idle_timeout_seconds", IDLE_SECONDS)),
             inbound=_one_of(MODES, own.get("inbound", "off")),
-            guard=AddressGuard(loaded.get("internal", INTERNAL_NETWORKS)),
+            guard=AddressGuard(
+                loaded.get("internal", INTERNAL_NETWORKS),
+                [checked_exempt(str(network)) for network in own.get("internal_exempt", [])],
+                own_networks,
+            ),
         )
 
     def refuse_target(self, scheme: str, host: str, port: int) -> Refusal | None:
@@ -150,7 +164,13 @@ class Policy:
             return refuse("unresolvable", f"{host} cannot be resolved.", 502)
         if any_match(self.trusted, host) or all(self.guard.allows(address) for address in addresses):
             return None
-        return refuse("ssrf_private_ip", f"{host} resolves to an internal address.")
+        message = f"{host} resolves to an internal address."
+        if any(is_fake(address) and not holds(self.guard.exempt, address) for address in addresses):
+            message += (
+                f" A proxy in fake-ip mode (Clash, Surge, sing-box) answers every name with addresses of {FAKE_IP}; the"
+                f" bottle's owner lets them through by pipelock.internal_exempt: [{FAKE_IP}]."
+            )
+        return refuse("ssrf_private_ip", message)
 
     def passes_through(self, host: str) -> bool:
         """True for hosts whose TLS is spliced, not read."""

@@ -1,4 +1,4 @@
-"""What pipelock has read of its file, ready to judge by: the policy, and the DLP rules that it asks for. Pure."""
+"""What pipelock has read of its file, ready to judge by: the policy, and the DLP rules that it asks for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from addons import pipelock_core as core
 from addons.dlp import Dlp
 from addons.dlp_rules import RuleSet
 from addons.dlp_said import Receiver
+from addons.own_networks import own_networks
 
 
 @lru_cache(maxsize=2)
@@ -20,7 +21,7 @@ class LoadedPolicy:
     """A policy and the DLP engine built from it: they change together."""
 
     def __init__(self, data: bytes) -> None:
-        self.policy = core.Policy.parse(data)
+        self.policy = core.Policy.parse(data, own_networks)
         policy = self.policy
         self._rules = _rules(policy.disabled_rules, policy.patterns, policy.packs)
         unknown = frozenset().union(*policy.host_rules.values()) - self._rules.ids

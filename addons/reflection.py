@@ -162,6 +162,7 @@ class MaskedStream:
         self._before = b""  # of the run at the end, what has left already: a token may have begun there
         self._held = b""
         self.found = False  # a whole token was masked
+        self.touched = False  # something was masked, or would have been had it not left already
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The next pieces to pass on, none of them empty. DecodeError where they would be more than 16 MB."""
@@ -183,6 +184,7 @@ class MaskedStream:
         data = self._before + self._held + plain
         masked = self._mask.mask(data)
         if masked is not data:
+            self.touched = True
             self.found = self._mask.found_in(data) or self.found
         tail = self._mask.tail(data)
         fresh = len(data) - len(self._before)

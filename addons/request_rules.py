@@ -147,9 +147,9 @@ def judge_head(
 
     has_token: a credential is put in for some path of this host.
     """
-    passed = {_plain_name(name.encode()) for name in allowed}
+    passed = {plain_name(name.encode()) for name in allowed}
     for raw, value in headers:
-        name = _plain_name(raw)
+        name = plain_name(raw)
         if name in OVERRIDE_HEADERS and name not in passed:
             shown = raw.decode("latin-1")[:60]
             return "ambiguous_request", f"The header {shown} can make the upstream see another request; leave it out."
@@ -168,8 +168,8 @@ def strip_head(
 ) -> list[Header]:
     """The headers that go on, in their order and to the byte: none that tells of the way here, and where a credential
     is put in none that is one. injected: the names that egress fills in on this host. allowed: names that stay."""
-    own = {_plain_name(name.encode()) for name in injected}
-    passed = {_plain_name(name.encode()) for name in allowed} - own
+    own = {plain_name(name.encode()) for name in injected}
+    passed = {plain_name(name.encode()) for name in allowed} - own
 
     def goes(name: str) -> bool:
         """Whether a name stays; it is plain."""
@@ -179,7 +179,7 @@ def strip_head(
             return False
         return not has_token or not is_credential(name)
 
-    return [(name, value) for name, value in headers if goes(_plain_name(name))]
+    return [(name, value) for name, value in headers if goes(plain_name(name))]
 
 
 def is_credential(name: str) -> bool:
@@ -254,7 +254,8 @@ _MULTIPART = _linear(
 
 
 @lru_cache(maxsize=1024)
-def _plain_name(name: bytes) -> str:
+def plain_name(name: bytes) -> str:
+    """A header's name as the loosest reader has it."""
     return re.sub("[^a-z0-9]", "-", name.decode("latin-1").lower())
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 from mitmproxy import connection, http, tls
 
+from addons.a_labels import PREFIX
 from addons.hosts import canonical_host, split_authority
 from addons.request import Request
 
@@ -13,6 +16,7 @@ _TOKEN, _CONTROL = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z"), re.compile(rb"
 _METHOD = re.compile(rb"[A-Z][A-Z-]{0,30}\Z")
 # Servers take the first of these, or the last, or both.
 _SINGLE = ("content-type", "content-encoding", "content-disposition", "authorization", "expect", "sec-websocket-key")
+_PLAIN = re.compile(r"(?P<host>[A-Za-z0-9_.-]{1,253})(?::(?P<port>[0-9]{1,5}))?")
 _ECH = 0xFE0D  # encrypted_client_hello (RFC 9849)
 
 
@@ -34,13 +38,34 @@ class Tunnels:
 
 def connect_target(flow: http.HTTPFlow) -> tuple[str, int]:
     """Host and port of a CONNECT; raises ValueError unless both spellings of them agree and are plain."""
-    host, port = split_authority(flow.request.authority, 443)
+    host, port = split_authority(authority_of(flow.request), 443)
     if (canonical_host(flow.request.host), flow.request.port) != (host, port):
         raise ValueError("the target is not clear")
     named = flow.request.headers.get_all("host")
     if len(named) > 1 or (named and split_authority(named[0], port) != (host, port)):
         raise ValueError("the target and the Host header differ")
     return host, port
+
+
+def authority_of(request: http.Request) -> str:
+    """The authority as it was sent: mitmproxy's own attribute decodes punycode."""
+    return request.data.authority.decode("latin-1")
+
+
+def ascii_authority(parse: Callable[..., Any]) -> Callable[..., Any]:
+    """mitmproxy's parser of `host[:port]`, which then leaves punycode as it is: it reads that as IDNA 2003 does, in
+    which many names of today have another spelling or none.
+    """
+
+    def parsed(authority: str | bytes, check: bool) -> tuple[str, int | None]:
+        text = authority.decode("latin-1") if isinstance(authority, bytes) else authority
+        match = _PLAIN.fullmatch(text) if PREFIX in text.lower() else None
+        if match is None or int(match["port"] or 0) > 65535:
+            found: tuple[str, int | None] = parse(authority, check)
+            return found
+        return match["host"], int(match["port"]) if match["port"] else None
+
+    return parsed
 
 
 def check_plain(request: http.Request) -> None:
@@ -81,7 +106,7 @@ def parse_request(flow: http.HTTPFlow, tunnels: Tunnels) -> Request:
     named = request.headers.get_all("host")
     if len(named) > 1:
         raise ValueError("more than one Host header")
-    for name in (*named, *([request.authority] if request.authority else [])):
+    for name in (*named, *([authority] if (authority := authority_of(request)) else [])):
         if split_authority(name, request.port) != (host, request.port):
             raise ValueError("the Host header and the connection differ")
     if not has_content(request) and known_length(request):

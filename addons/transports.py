@@ -7,6 +7,8 @@ the others; and it reads whoever has something, so twenty uploads make everybody
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from mitmproxy.connection import Client, Connection
 from mitmproxy.proxy import commands, events, mode_servers
 
 from addons.flow_end import FlowEnd
+from addons.idle import IDLE_SECONDS
 
 FULL = 64 << 10  # bytes that wait for a connection before no more is written to it; asyncio's own mark
 _CONTROL = 8 << 20  # bytes that wait for a connection of HTTP/2 before it is not read either: it takes no answers
@@ -99,15 +102,29 @@ class _Reader:
         return data
 
 
+def _keep_alive(writer: Any) -> None:
+    """Let the kernel ask a silent side whether it is there: who is gone ends in minutes, and a NAT keeps its state."""
+    taken = writer.get_extra_info("socket") if isinstance(writer, asyncio.StreamWriter) else None
+    if taken is None:
+        return
+    with contextlib.suppress(OSError):  # it may be closed already
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 30), (socket.TCP_KEEPCNT, 6)):
+            taken.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
 class Handler(mode_servers.ProxyConnectionHandler):
     """One client's connection, and those that it leads to."""
 
     has_room: Callable[[Client, Connection], bool]
     carries_h2: Callable[[Client, Connection], bool]
     buffered: Callable[[Client], int]
+    idle_seconds: Callable[[], float] = staticmethod(lambda: IDLE_SECONDS)
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)  # type: ignore[no-untyped-call]
+        # mitmproxy's own ten minutes (proxy/server.py, TCP_TIMEOUT) end a long answer or an idle WebSocket.
+        self.timeout_watchdog.timeout = type(self).idle_seconds()  # type: ignore[assignment]
         self._moved = asyncio.Event()
         self._draining: set[Connection] = set()
         _handlers[self.client.id] = self
@@ -125,6 +142,7 @@ class Handler(mode_servers.ProxyConnectionHandler):
 
     async def handle_connection(self, connection: Connection) -> None:
         io = self.transports[connection]
+        _keep_alive(io.writer)
         if isinstance(io.reader, asyncio.StreamReader):
             io.reader = _Reader(self, connection, io.reader)  # type: ignore[assignment]
         await super().handle_connection(connection)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_command as command
 import pulumi_docker as docker
 
+from addons.placeholders import placeholder
 from components.agent_env import program_env
 from components.agent_files import WORKSPACE
 from components.component_types import formerly, token
 from components.container import ContainerArgs, hardened_container, megabytes
 from components.copies import WorkspaceCopy
-from components.egress_plan import CLAUDE_TOKEN
 from components.engine_address import prefix
 from components.git_mounts import folders_above
 from components.local_command import local_command
@@ -28,11 +28,12 @@ CA_NAME = "claude-bottle-mitm-ca.crt"
 CA_FILE = f"/usr/local/share/ca-certificates/{CA_NAME}"
 # MB of /dev/shm, which browsers keep pages in: with Docker's 64 they crash. What is used counts as the agent's memory.
 SHARED_MEMORY = 1024
-PLACEHOLDER = "placeholder-the-real-one-is-put-in-by-egress"
 
 
-def agent_env(proxy: str, literal: Mapping[str, str], *, claude: bool, supervise: bool) -> dict[str, str]:
-    """The agent's environment. proxy: host:port. claude: give Claude Code a placeholder credential.
+def agent_env(
+    proxy: str, literal: Mapping[str, str], *, placeholders: Iterable[str], supervise: bool
+) -> dict[str, str]:
+    """The agent's environment. proxy: host:port. placeholders: names of variables that stand for a credential.
 
     supervise: show its tools to the model at once.
     """
@@ -45,9 +46,7 @@ def agent_env(proxy: str, literal: Mapping[str, str], *, claude: bool, supervise
         # Claude Code leaves tools of MCP servers out of the model's sight until it searches for them; these four are
         # what it should think of when something is refused.
         env["ENABLE_TOOL_SEARCH"] = "false"
-    if claude:
-        env[CLAUDE_TOKEN] = PLACEHOLDER
-    return {**env, **literal}
+    return {**env, **{name: placeholder(name) for name in placeholders}, **literal}
 
 
 @dataclass
@@ -60,7 +59,7 @@ class AgentArgs:
     image: pulumi.Input[str]
     network: pulumi.Input[str]
     proxy: str
-    claude: bool
+    placeholders: Iterable[str]
     supervise: bool
     dns: str
     workspace: WorkspaceCopy | None
@@ -98,7 +97,7 @@ class Agent(pulumi.ComponentResource):
                 memory=megabytes(args.config.memory),
                 cpus=args.config.cpus,
                 cpu_shares=512,  # what the agent asks for must not keep its sidecars from answering
-                env=agent_env(args.proxy, args.env, claude=args.claude, supervise=args.supervise),
+                env=agent_env(args.proxy, args.env, placeholders=args.placeholders, supervise=args.supervise),
                 command=args.config.command,
                 runtime=args.config.runtime,
                 mounts=[

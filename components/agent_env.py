@@ -32,6 +32,11 @@ VARIABLES: dict[str, str] = {
         ]
     ),
 }
+# What else the bottle or every program relies on. No placeholder may stand there.
+OWN_ENV = frozenset(map(str.upper, VARIABLES)) | {
+    "ALL_PROXY", "PATH", "HOME", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_AUTOUPDATER",
+    "ENABLE_TOOL_SEARCH",
+}  # fmt: skip
 _PROXY = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _LOWER = ("http_proxy", "https_proxy", "no_proxy")  # curl and what is made of it read HTTP_PROXY in small letters only
 

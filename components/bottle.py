@@ -18,7 +18,7 @@ from components.component_types import formerly, token
 from components.copies import Copies
 from components.drift import Drift
 from components.egress import EGRESS_PORT, Egress, EgressArgs
-from components.egress_plan import CLAUDE_TOKEN, EgressPlan
+from components.egress_plan import EgressPlan, placeholders
 from components.git_gate import GitGate, GitGateArgs
 from components.git_remotes import GateRemote
 from components.git_upstream import git_config
@@ -95,6 +95,7 @@ class Bottle(pulumi.ComponentResource):
                 authority=authorities.pipelock,
                 upstream_roots=upstream_roots,
                 revoked=revoked,
+                own_networks=network.subnets,
                 drift=drift["pipelock"],
             ),
             child,
@@ -160,7 +161,7 @@ class Bottle(pulumi.ComponentResource):
                 image=image.id,
                 network=network.agent,
                 proxy=proxy,
-                claude=CLAUDE_TOKEN in egress_plan.slots,
+                placeholders=placeholders(manifest.egress),
                 supervise=manifest.supervise,
                 dns=CLOSED_DNS,
                 workspace=args.copies.workspace,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from addons.egress_core import TABLE_VERSION
 from addons.hosts import any_match
-from components.manifest import EgressConfig, Manifest
+from components.manifest import EgressConfig, EgressRoute, Manifest
 
 CLAUDE_TOKEN = "CLAUDE_CODE_OAUTH_TOKEN"  # noqa: S105 - the name of a secret, not one
 
@@ -16,6 +16,16 @@ def assign_slots(config: EgressConfig) -> dict[str, str]:
     """token_ref to slot, in the order in which the routes first name it; routes with one token_ref share a slot."""
     refs = dict.fromkeys(route.token_ref for route in config.routes if route.token_ref)
     return {ref: f"EGRESS_TOKEN_{index}" for index, ref in enumerate(refs)}
+
+
+def placeholders(config: EgressConfig) -> list[str]:
+    """The names of the agent's variables that hold a placeholder; sorted."""
+    return sorted({name for route in config.routes for name in route_placeholders(route)})
+
+
+def route_placeholders(route: EgressRoute) -> list[str]:
+    """The names of a route's placeholders; Claude Code's is there by itself, so that it believes it is signed in."""
+    return sorted({*route.placeholder, *([CLAUDE_TOKEN] if route.token_ref == CLAUDE_TOKEN else [])})
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,8 @@ class EgressPlan:
                 "description": route.description,
                 **({"until": route.until} if route.until else {}),
                 **({"auth_scheme": route.scheme, "slot": slots[route.token_ref]} if route.token_ref else {}),
+                **({"placeholders": names} if (names := route_placeholders(route)) else {}),
+                **({"own_credentials": "pass"} if route.own_credentials == "pass" else {}),
                 **({"allow_headers": list(route.allow_headers)} if route.allow_headers else {}),
                 **({"allow_ranges": True} if route.allow_ranges else {}),
                 **({"forge": list(route.forge)} if route.forge else {}),

@@ -14,6 +14,7 @@ from components.manifest_fields import (
     AptPackage,
     Argument,
     AuthScheme,
+    EnvName,
     FindingDigest,
     ForgeCapability,
     GitUrl,
@@ -62,6 +63,10 @@ class AgentConfig(Strict):
         return self
 
 
+def _several(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
 class EgressRoute(Strict):
     """One way out: a host, and what may be asked of it."""
 
@@ -74,6 +79,19 @@ class EgressRoute(Strict):
     token_ref: TokenRef | None = Field(
         None, description="Name of the secret that egress puts in: a secret of the stack, else a variable of the host."
     )
+    placeholder: Annotated[list[EnvName], BeforeValidator(_several, json_schema_input_type=list[EnvName] | EnvName)] = (
+        Field(
+            [],
+            max_length=20,
+            description="Variables of the agent that hold a placeholder, for programs that want a token to start;"
+            " egress puts the token in its place. One name alone is the same as a list of it.",
+        )
+    )
+    own_credentials: Literal["refuse", "pass"] = Field(
+        "refuse",
+        description="What becomes of a request with another credential than a placeholder, where a token is put in."
+        " pass: it goes with its own, so with somebody else's account at that host, and without yours.",
+    )
     description: Plain = Field("", max_length=200, description="For people and for the agent.")
     until: Until | None = Field(
         None, description="UTC time at which the route ends by itself; it then refuses, in its place."
@@ -83,7 +101,8 @@ class EgressRoute(Strict):
     )
     allow_ranges: bool = Field(
         False,
-        description="Let Range through where a token is put in: its slices can hold parts of an echoed token.",
+        description="Let Range through where a token is put in: its slices can hold parts of an echoed token, or all of"
+        " it where the answer is packed.",
     )
 
     forge: list[ForgeCapability] = Field(
@@ -98,6 +117,8 @@ class EgressRoute(Strict):
             raise ValueError(
                 "a token goes to an exact host only (host: api.example.com), for others may own a name below *."
             )
+        if self.placeholder and not self.token_ref:
+            raise ValueError("placeholder needs a token_ref, because egress puts that token in its place")
         return self
 
     @property

@@ -9,6 +9,7 @@ from addons.dlp_rules import RuleSet, compile_pattern, rule_ids
 from addons.hosts import any_match
 from addons.injection import MIN_TOKEN_LENGTH
 from addons.until import ended, parse_until
+from components.agent_env import OWN_ENV
 from components.errors import NOT_SHOWN, Finding
 from components.manifest import EgressRoute
 from components.manifest_fields import ENV_NAME, IMAGES_ENV, RESERVED_ENV
@@ -45,7 +46,10 @@ def conflicts(routes: list[tuple[int, EgressRoute]]) -> Iterator[Finding]:
 
 def _adds_capabilities(one: EgressRoute, other: EgressRoute) -> bool:
     """Whether two routes of the same requests only name other capabilities, as one does that ends before the other."""
-    alike = [(r.token_ref, r.scheme, sorted(r.allow_headers), r.allow_ranges) for r in (one, other)]
+    alike = [
+        (r.token_ref, r.scheme, sorted(r.allow_headers), r.allow_ranges, sorted(r.placeholder), r.own_credentials)
+        for r in (one, other)
+    ]
     return alike[0] == alike[1] and set(one.forge) != set(other.forge)
 
 
@@ -78,6 +82,17 @@ def environment(env: object, refs: Collection[str]) -> Iterator[Finding]:
             yield Finding(path, NOT_SHOWN, f"is set by the agent's image; {IMAGES_ENV[name.upper()]}")
         elif name in refs:
             yield Finding(path, NOT_SHOWN, "is the name of a secret that the agent must not have; name it otherwise")
+
+
+def placeholders(routes: list[tuple[int, EgressRoute]], env: object) -> Iterator[Finding]:
+    """Names of placeholders that something else has."""
+    for index, route in routes:
+        for at, name in enumerate(route.placeholder):
+            path = f"egress.routes[{index}].placeholder[{at}]"
+            if name.upper() in OWN_ENV:
+                yield Finding(path, name, "is set by the bottle and cannot be changed; take it out")
+            elif isinstance(env, Mapping) and name in env:
+                yield Finding(path, name, f"is in env too; take env.{name} out")
 
 
 def pipelock(config: PipelockConfig, reachable: list[str] | None, base: Path) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from addons.egress_core import DEFAULT_METHODS
+from addons.exempt import checked_exempt
 from addons.forge_api import CAPABILITIES
 from addons.hosts import canonical_pattern
 from addons.injection import auth_header
@@ -97,6 +98,12 @@ def _token_ref(value: str) -> str:
     if _TOKEN_VALUE.match(value):
         how = "pulumi config set --secret GITHUB_TOKEN -s STACK, then token_ref: GITHUB_TOKEN"
         raise ValueError(f"looks like a secret itself, and has to be its name; take it out of the file, then {how}")
+    return value
+
+
+def _env_name(value: str) -> str:
+    if not ENV_NAME.match(value) or len(value) > 100:
+        raise ValueError("write the name of an environment variable (GH_TOKEN)")
     return value
 
 
@@ -215,6 +222,7 @@ Plain = Annotated[str, AfterValidator(_plain)]  # names and words that are shown
 Argument = Annotated[str, AfterValidator(_argument)]  # of a command, which may have lines
 UrlPath = Annotated[str, AfterValidator(_path)]
 Method = Annotated[str, AfterValidator(_method)]
+EnvName = Annotated[str, AfterValidator(_env_name)]
 TokenRef = Annotated[str, AfterValidator(_token_ref)]
 AuthScheme = Annotated[str, AfterValidator(_auth_scheme)]
 ForgeCapability = Annotated[str, AfterValidator(_forge)]
@@ -227,6 +235,7 @@ FindingDigest = Annotated[str, AfterValidator(_finding)]
 PushOption = Annotated[str, AfterValidator(_push_option)]
 RefGlob = Annotated[str, AfterValidator(_ref_glob)]
 Skill = Annotated[str, AfterValidator(_skill)]
+InnerNetwork = Annotated[str, AfterValidator(checked_exempt)]
 Until = Annotated[str, AfterValidator(_until)]
 # The pattern is for editors, which read the JSON Schema.
 Runtime = Annotated[str, AfterValidator(_runtime), Field(json_schema_extra={"pattern": _RUNTIME})]

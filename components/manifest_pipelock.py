@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from components.manifest_fields import Host, PatternName, Plain, Strict, Until
+from components.manifest_fields import Host, InnerNetwork, PatternName, Plain, Strict, Until
 
 DEFAULT_PASSTHROUGH = ["api.anthropic.com"]
 
@@ -84,6 +84,11 @@ class PipelockConfig(Strict):
     )
     passthrough: list[Host] = Field(DEFAULT_PASSTHROUGH, description="Hosts whose TLS is not opened: no DLP there.")
     trusted: list[Host] = Field([], description="Names that may resolve to internal addresses.")
+    internal_exempt: list[InnerNetwork] = Field(
+        [],
+        description="Networks whose addresses every name may resolve to (builtin engine): 198.18.0.0/15 where a proxy"
+        " in fake-ip mode answers every name. Never loopback, link-local, metadata, nor the bottle's own networks.",
+    )
     upstream_roots: list[Plain] = Field([], description="PEM files of roots to trust outside, besides the public ones.")
     revocation_lists: list[Plain] = Field(
         [], description="PEM files of CRLs: what they name is refused as an upstream."
@@ -107,6 +112,8 @@ class PipelockConfig(Strict):
             raise ValueError(
                 "engine upstream has neither packs nor rules for one host; take dlp.packs and dlp.hosts out"
             )
+        if self.engine == "upstream" and self.internal_exempt:
+            raise ValueError("engine upstream does not know the bottle's own networks; take internal_exempt out")
         if self.engine == "upstream" and self.inbound != "off":
             raise ValueError("engine upstream looks at answers by its own rules; take inbound out")
         return self

@@ -37,10 +37,12 @@ class BottleNetwork(pulumi.ComponentResource):
     agent: pulumi.Output[str]
     chain: pulumi.Output[str] | None
     outside: pulumi.Output[str]
+    subnets: list[str]  # of those that are the bottle's own
 
     def __init__(self, name: str, args: BottleNetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(token("BottleNetwork"), name, {}, formerly(opts, "network:BottleNetwork"))
         self._name, self._stack, self._taken = name, args.stack, list(args.taken)
+        self.subnets = []
         self.agent = self._network("agent", internal=True)
         self.chain = self._network("chain", internal=True) if args.has_egress else None
         if args.outside is not None:
@@ -54,6 +56,7 @@ class BottleNetwork(pulumi.ComponentResource):
         known = sorted(labels(role, self._stack).items())
         options = _NO_HOST if internal else {}
         subnet = choose(self._stack, role, json.dumps([internal, options, known]), self._taken)
+        self.subnets.append(subnet)
         self._taken.append(Taken(subnet, self._stack, role))
         # Named by Pulumi, with a random ending (Pulumi.yaml): a replacement is made beside the old one, which
         # still has members.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_docker as docker
 
+from addons.own_networks import NAMED
 from components.authorities import Authority
 from components.component_types import formerly, token
 from components.container import ContainerArgs, hardened_container
@@ -26,7 +28,8 @@ _REVOKED = "/etc/pipelock/revoked.pem"
 @dataclass
 class PipelockArgs:
     """inner: the network of its client. image: id of the builtin engine's image, None for engine upstream.
-    upstream_roots, revoked: PEM, may be empty. drift: what was found in the container.
+    upstream_roots, revoked: PEM, may be empty. own_networks: subnets of the bottle. drift: what was found in the
+    container.
     """
 
     stack: str
@@ -37,6 +40,7 @@ class PipelockArgs:
     authority: Authority
     upstream_roots: str
     revoked: str
+    own_networks: Sequence[str] = ()
     drift: Drift = field(default_factory=Drift)
 
 
@@ -74,7 +78,10 @@ class Pipelock(pulumi.ComponentResource):
                 networks=self.networks,
                 memory=pipelock_memory(config.dlp.max_body_mb),
                 files=files,
-                env={"REVOCATION_LISTS": _REVOKED} if args.revoked and builtin else {},
+                env={
+                    **({"REVOCATION_LISTS": _REVOKED} if args.revoked and builtin else {}),
+                    **({NAMED: ",".join(args.own_networks)} if config.internal_exempt else {}),
+                },
                 command=["pipelock"] if builtin else ["run", "--config", "/etc/pipelock/pipelock.yaml"],
                 healthcheck=check,
                 mended=args.drift.mended,

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from addons.held_budget import LARGE_POOL, SMALL_POOL
 from addons.hosts import INTERNAL_NETWORKS, any_match, host_matches
+from addons.idle import IDLE_SECONDS
 from addons.injection import CREDENTIAL_HEADERS, auth_header
 from components.manifest import EgressConfig, EgressRoute, Manifest
 from components.manifest_pipelock import AllowedHost
@@ -81,7 +82,7 @@ def policy(manifest: Manifest) -> dict[str, Any]:
         "forward_proxy": {
             "enabled": True,
             "max_tunnel_seconds": _DAY,
-            "idle_timeout_seconds": 600,
+            "idle_timeout_seconds": IDLE_SECONDS,
             "sni_verification": True,
         },
         "tls_interception": {
@@ -118,6 +119,8 @@ def policy(manifest: Manifest) -> dict[str, Any]:
             rendered["builtin"]["hosts"] = hosts
         if reacting := reactions(manifest):
             rendered["builtin"]["on_match"] = reacting
+        if config.internal_exempt:
+            rendered["builtin"]["internal_exempt"] = sorted(set(config.internal_exempt))
         if config.inbound != "off":
             rendered["builtin"]["inbound"] = config.inbound
         if until := endings(manifest):

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from addons.exempt import covers
 from addons.injection import auth_header
 from components.container import megabytes
 from components.ref_globs import covered
@@ -47,6 +48,10 @@ def _agent(plan: Plan, facts: Facts) -> None:
     if agent["claude_placeholder"]:
         words = "a placeholder for Claude Code, so that it believes it is signed in"
         facts.gives["placeholder",] = ("injected", words)
+    for route in plan["egress"]["routes"]:
+        for name in route.get("placeholder", ()):
+            words = f"{name}: a placeholder in the agent's environment, for {route['token_ref']} at {route['host']}"
+            facts.gives["placeholder", name, route["token_ref"], route["host"]] = ("injected", words)
     for skill in plan["skills"]:
         facts.gives["skill", skill["name"], skill["source"]] = (
             "copied in",
@@ -109,6 +114,9 @@ def _pipelock(plan: Plan, facts: Facts) -> None:
         filled = {auth_header(route["auth_scheme"]) for route in plan["egress"]["routes"]} - {""}
         for name in sorted(filled):
             facts.gives["header", name] = ("DLP", f"does not look at the header {name}, on any host")
+    for network in pipelock.get("internal_exempt", ()):
+        words = f"every host: may resolve to {network}, but not to the bottle's own networks"
+        facts.gives["exempt", network] = ("internal", words)
     if pipelock["seed_phrases"]:
         facts.holds["seed phrases",] = ("DLP", "looks for seed phrases")
     for one in pipelock["upstream_roots"]:
@@ -169,6 +177,8 @@ def _given(key: Key, facts: Facts) -> bool:
     """Whether a right to push is within others that are there."""
     *start, last = key
     others = [other[-1] for other in facts.gives if other[:-1] == tuple(start)]
+    if key[0] == "exempt":
+        return covers(others, last)
     if key[0] == "git" and key[2:3] == ("push",):
         return covered(last, others)
     if key[0] == "git" and key[2:3] == ("option",):

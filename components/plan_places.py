@@ -112,6 +112,7 @@ def route_of(told: Mapping[str, Any], at: float = _OVER) -> Route:
         allow_headers=frozenset(told.get("allow_headers", ())),
         allow_ranges=bool(told.get("allow_ranges")),
         forge=frozenset(told.get("forge", ())),
+        own_credentials=told.get("own_credentials") == "pass",
     )
 
 
@@ -165,7 +166,7 @@ def _everywhere(ground: Ground, pattern: str, host: str) -> Iterator[Place]:
 
 def _all_rights(ground: Ground, host: str, pushes: bool) -> Iterator[Right]:
     """Without an egress nothing but the host is judged."""
-    yield from (("pass", ""), ("free",), ("ranges",), ("disguise",))
+    yield from (("pass", ""), ("free",), ("ranges",), ("disguise",), ("brings",))
     routes = ground.routes(host)
     yield from (("header", name) for name in {name for route in routes for name in route.get("allow_headers", ())})
     yield from (("forge", name, "") for name in {name for route in routes for name in route.get("forge", ())})
@@ -200,6 +201,8 @@ def _rights(route: Route) -> Iterator[Right]:
         yield ("ranges",)
     if set(route.methods) >= DISGUISES:
         yield ("disguise",)
+    if route.own_credentials:
+        yield ("brings",)
 
 
 def _credential(route: Route) -> str:

@@ -144,6 +144,8 @@ def _phrase(methods: tuple[str, ...], where: str, rights: dict[Right, str], whol
             add(f"may send {right[1]}", right)
         elif kind == "ranges":
             add("may ask for ranges", right)
+        elif kind == "brings":
+            add("may bring a credential of its own instead", right)
         elif kind == "forge":
             other = f" with {right[2] or 'no credential'}" if ("pass", right[2]) not in rights else ""
             add(f"MAY {CAPABILITIES.get(right[1], right[1])}{other}", right)

@@ -62,6 +62,8 @@ def in_table(route: EgressRoute) -> Route:
         allow_headers=frozenset(route.allow_headers),
         allow_ranges=route.allow_ranges,
         forge=frozenset(route.forge),
+        placeholders=frozenset(route.placeholder),
+        own_credentials=route.own_credentials == "pass",
     )
 
 
@@ -146,13 +148,14 @@ def _lends(wish: EgressRoute, asked: Asked, was: Route, by: Route) -> bool:
     """Whether what passed before may do no more, or only what a wish names for it."""
     more = by.forge - was.forge
     named = asked.method in wish.methods and host_matches(wish.host, asked.host) and more <= set(wish.forge)
-    return not more or named
+    return (not more or named) and by.own_credentials <= was.own_credentials
 
 
 def _names(wish: EgressRoute, asked: Asked, was: Refusal, by: Route) -> bool:
     path, two_ways = asked.path.partition("?")[0], was.reason == "ambiguous_path"
     there = two_ways or not wish.path or any(prefix == "/" or below(prefix, path) for prefix in wish.path)
     rest = asked.method in wish.methods and (by.slot, by.auth_scheme) == (wish.token_ref, wish.scheme)
+    rest = rest and by.own_credentials <= (wish.own_credentials == "pass")
     return there and rest and host_matches(wish.host, asked.host)
 
 
@@ -181,4 +184,5 @@ def _goes_on(before: Route, after: Route | Refusal) -> bool:
         and after.forge >= before.forge
         and after.allow_headers >= before.allow_headers
         and after.allow_ranges >= before.allow_ranges
+        and after.own_credentials >= before.own_credentials
     )

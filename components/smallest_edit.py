@@ -70,7 +70,7 @@ def smallest(routes: Sequence[EgressRoute], wish: EgressRoute, *, owner: bool = 
     if gone:
         notes.append(f"this takes away: {gone} does not pass any more as it does now")
     if host := strips_more(routes, after):
-        notes.append(f"credentials that the agent itself sends to {host} are taken out from now on")
+        notes.append(f"requests to {host} with a credential of the agent's own are refused from now on")
     return Edit(edit.changed, edit.added, (*notes, *_does_not_pass(after, wish)))
 
 

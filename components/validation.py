@@ -65,6 +65,7 @@ def examine(
     findings += checks.conflicts(routes)
     findings += checks.tokens(routes, find_token, stack, secrets)
     findings += checks.environment(cleaned.get("env"), refs)
+    findings += checks.placeholders(routes, cleaned.get("env"))
     if readable.agent.dockerfile and not (base / readable.agent.dockerfile).is_file():
         findings.append(Finding("agent.dockerfile", readable.agent.dockerfile, "no such file beside the stack file"))
     more: list[Finding] = []

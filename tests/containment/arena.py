@@ -40,6 +40,7 @@ NAMES = (
     "a.wild",
     "b.wild",
     "keyed.wild",
+    "xn--bcher-kva.wild",
     "evilwild",
     "wild",
     "dns",
@@ -58,13 +59,29 @@ INSIDE = {
     "loop.wild.example.com": ["127.0.0.1"],
     "both.wild.example.com": ["{sink}", "10.99.99.99"],
     "spliced.wild.example.com": ["10.99.99.99"],
+    "nat64.wild.example.com": ["64:ff9b::a63:6363"],
+    "own.wild.example.com": ["{pipelock_chain}"],
+    "exempt.wild.example.com": ["169.254.169.254", "{sink}"],
 }
 MANIFEST: dict[str, Any] = {
     "agent": {"memory": "1g", "apt": ["python3", "iproute2", "util-linux", "kmod"]},
     "egress": {
         "routes": [
             {"host": "declared.example.com", "path": ["/open"], "methods": ["GET", "POST"]},
-            {"host": "keyed.example.com", "path": ["/a"], "token_ref": "KEY_A", "auth_scheme": "header:X-Key"},
+            {
+                "host": "keyed.example.com",
+                "path": ["/a"],
+                "token_ref": "KEY_A",
+                "auth_scheme": "header:X-Key",
+                "placeholder": "ARENA_KEY",
+            },
+            {
+                "host": "keyed.example.com",
+                "path": ["/own"],
+                "token_ref": "KEY_A",
+                "auth_scheme": "header:X-Key",
+                "own_credentials": "pass",
+            },
             {"host": "keyed.example.com", "path": ["/b"], "token_ref": "KEY_B"},
             {"host": "*.wild.example.com"},
         ]
@@ -73,6 +90,7 @@ MANIFEST: dict[str, Any] = {
         "upstream_roots": ["root.pem"],
         "revocation_lists": ["root.crl.pem"],
         "passthrough": ["api.anthropic.com", "spliced.wild.example.com"],
+        "internal_exempt": ["198.18.0.0/15"],
     },
     "git": [{"name": "gate", "upstream": "https://gate.example.com/acme/gate.git", "token_ref": "GATE_TOKEN"}],
     "supervise": True,
@@ -306,6 +324,7 @@ def _arena(
     }  # fmt: skip
     # A hostile name server, and a network that would carry what it leads to.
     hosts = "\n".join(f"{a} {name}" for name, all_ in INSIDE.items() for a in all_).replace("{sink}", address)
+    hosts = hosts.replace("{pipelock_chain}", facts["pipelock_chain"])
     world.docker("exec", "-u", "0", "-i", pipelock, "sh", "-c", "cat >> /etc/hosts", stdin=hosts.encode() + b"\n")
     there = address.rpartition(".")[0]
     routes = f"dev=$(ip -o -4 address | awk '/ {there}/ {{print $2; exit}}'); " + "; ".join(

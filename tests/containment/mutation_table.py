@@ -48,6 +48,15 @@ MUTATIONS = (
     Mutation("egress-agreement", "CONNECT, SNI and Host need not agree", (
         ("addons/request_target.py", r"    host = canonical_host\(request\.host\)\n    target = tunnels", "    return (tunnels.target(flow.client_conn) or (canonical_host(request.pretty_host), 0))[0]\n    host = canonical_host(request.host)\n    target = tunnels"),
     )),
+    Mutation("egress-tokens", "a placeholder passes anywhere", (
+        ("addons/egress_checks.py", r"    if lost is not None:", "    if False:"),
+    ), rows="placeholder-"),
+    Mutation("egress-tokens", "a credential of the agent's own passes everywhere", (
+        ("addons/egress_checks.py", r"    if own and not route\.own_credentials:", "    if False:"),
+    ), rows="own-(beside|longer)|token-own-header-passes"),
+    Mutation("egress-host", "what only looks like punycode is a name", (
+        ("addons/hosts.py", r"if label\.startswith\(PREFIX\) and not is_a_label\(label\):", "if False:"),
+    ), rows="punycode-fake", tests=("tests/unit/test_a_labels.py", "-k", "only_looks_like")),
     Mutation("egress-http", "heads with control characters pass", (
         ("addons/request_target.py", r"    check_plain\(request\)\n", ""),
     )),

@@ -41,6 +41,7 @@ MANIFEST: dict[str, Any] = {
             {"host": "echo.example.com"},
             {"host": "git.example.com"},
             {"host": "plain.example.com", "path": ["/allowed"], "methods": ["GET"]},
+            {"host": "xn--bcher-kva.example.com"},
             {"host": "*.wild.example.com"},
         ]
     },
@@ -142,6 +143,16 @@ def test_claude_gets_its_streamed_answer_and_only_the_model_sees_the_token(
     assert json.loads(asked[-1]["end"] if asked[-1]["length"] < 4000 else "{}").get("stream", True)
 
 
+def test_a_name_in_other_letters_works_as_declared(bottle: world.BottleUnderTest, internet: world.Internet) -> None:
+    mark = internet.mark()
+    for version in ("--http1.1", "--http2"):
+        assert bottle.curl(version, "https://xn--bcher-kva.example.com/")[0] == 200
+    assert bottle.curl("http://xn--bcher-kva.example.com/")[0] == 200
+    assert {dict(r["headers"])["host"] for r in internet.since(mark)} == {"xn--bcher-kva.example.com"}
+    log = world.docker("logs", f"claude-bottle-egress-{bottle.name}")
+    assert '"host": "xn--bcher-kva.example.com"' in log
+
+
 def test_tokens_are_readable_in_egress_only(bottle: world.BottleUnderTest) -> None:
     for token in (CLAUDE, KEY):
         assert token not in bottle.agent("env; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null", user="0")
@@ -162,28 +173,30 @@ def test_tokens_are_readable_in_egress_only(bottle: world.BottleUnderTest) -> No
         assert not any(token in line for line in bottle.log)
 
 
-def test_the_owners_credential_replaces_what_the_agent_sends(
+def test_the_owners_credential_replaces_a_placeholder_and_nothing_else(
     bottle: world.BottleUnderTest, internet: world.Internet
 ) -> None:
     mark = internet.mark()
     sent = [
         "-H",
-        "X-Echo-Key: mine",
-        "-H",
-        "Authorization: Bearer mine",
+        "X-Echo-Key: placeholder",
         "-H",
         "Cookie: a=mine",
-        "-H",
-        "X-Api-Key: mine",
     ]
     status, body = bottle.curl(*sent, "https://keyed.example.com/whoami")
     assert status == 200
     seen = dict(internet.since(mark)[-1]["headers"])
     assert seen["x-echo-key"] == KEY
-    assert not {"authorization", "cookie", "x-api-key"} & set(seen)
+    assert "cookie" not in seen
     # The upstream echoes its headers: the agent sees a mask of the same length.
     assert KEY not in body
     assert "*" * len(KEY) in body
+    for header in ("X-Echo-Key: mine", "Authorization: Bearer mine", "X-Api-Key: mine"):
+        status, body = bottle.curl("-H", header, "https://keyed.example.com/whoami")
+        assert (status, json.loads(body)["reason"]) == (403, "other_credential")
+    stray = "Authorization: Bearer placeholder-CLAUDE_CODE_OAUTH_TOKEN-for-egress"
+    status, body = bottle.curl("-H", stray, "https://echo.example.com/")
+    assert (status, json.loads(body)["reason"]) == (403, "misplaced_placeholder")
 
 
 @pytest.mark.parametrize("path", ["/gzip", "/sse/open"])

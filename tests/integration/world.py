@@ -31,7 +31,10 @@ from components.base_image import BaseLock
 ROOT = Path(__file__).resolve().parents[2]
 LABEL = "claude-bottle.test"
 HOSTS = ["api.anthropic.com", "*.example.com"]
-NAMES = [f"{name}.example.com" for name in ("echo", "plain", "git", "undeclared", "new", "keyed", "sub.wild")]
+NAMES = [
+    f"{name}.example.com"
+    for name in ("echo", "plain", "git", "undeclared", "new", "keyed", "sub.wild", "xn--bcher-kva")
+]
 
 
 def docker(*argv: str, check: bool = True, stdin: bytes | None = None, timeout: float = 120) -> str:

@@ -74,6 +74,8 @@ def a_route(draw: Draw) -> dict[str, Any]:
     if not made["host"].startswith("*.") and draw.random() < 0.5:
         made["token_ref"] = draw.choice(["READ_TOKEN", "ADMIN_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"])
         maybe(draw, made, "auth_scheme", draw.choice(["bearer", "basic", "header:X-Key"]))
+        maybe(draw, made, "placeholder", some(draw, ["GH_TOKEN", "KEY"]))
+    maybe(draw, made, "own_credentials", "pass", 0.15)
     maybe(draw, made, "until", draw.choice([PAST, LATER, LATEST]))
     maybe(draw, made, "allow_headers", [draw.choice(["x-http-method-override", "x-forwarded-for"])], 0.2)
     maybe(draw, made, "allow_ranges", True, 0.15)
@@ -110,6 +112,7 @@ def a_pipelock(draw: Draw) -> dict[str, Any]:
     maybe(draw, made, "allow", allowed, 0.8)
     maybe(draw, made, "passthrough", some(draw, EXACT + WILD), 0.5)
     maybe(draw, made, "trusted", some(draw, EXACT + WILD))
+    maybe(draw, made, "internal_exempt", some(draw, ["198.18.0.0/15", "198.18.0.0/16", "10.0.0.0/8", "fc00::/18"]))
     maybe(draw, made, "upstream_roots", some(draw, list(FILES)))
     maybe(draw, made, "revocation_lists", some(draw, list(FILES)))
     dlp: dict[str, Any] = {}
@@ -134,6 +137,7 @@ def a_pipelock(draw: Draw) -> dict[str, Any]:
         made.get("dlp", {}).pop("packs", None)
         made.get("dlp", {}).pop("hosts", None)
         made.pop("inbound", None)
+        made.pop("internal_exempt", None)
     return made
 
 
@@ -187,6 +191,8 @@ def mutated(draw: Draw, raw: dict[str, Any]) -> dict[str, Any]:
                     "methods",
                     "token_ref",
                     "auth_scheme",
+                    "placeholder",
+                    "own_credentials",
                     "until",
                     "allow_headers",
                     "allow_ranges",
@@ -281,7 +287,7 @@ class World:
         if not self.manifest.routed and is_git_push_request(asked.path):
             return frozenset([("push",)])
         if not self.manifest.routed:
-            found: set[tuple[str, ...]] = {("pass", ""), ("free",), ("ranges",), ("disguise",)}
+            found: set[tuple[str, ...]] = {("pass", ""), ("free",), ("ranges",), ("disguise",), ("brings",)}
             return of_host | found | {("header", name) for name in headers} | {("forge", one) for one in CAPABILITIES}
         verdict = self.table.decide(scheme="https", host=asked.host, port=443, method=asked.method, path=asked.path)
         if not isinstance(verdict, Route):
@@ -289,6 +295,7 @@ class World:
         found = {("pass", f"{verdict.auth_scheme} {self.refs[verdict.slot]}" if verdict.slot else "")}
         found |= {("header", name) for name in verdict.allow_headers} | {("forge", one) for one in verdict.forge}
         found |= {("ranges",)} if verdict.allow_ranges else set()
+        found |= {("brings",)} if verdict.own_credentials else set()
         found |= {("disguise",)} if set(verdict.methods) >= {"PUT", "PATCH", "DELETE"} else set()
         return of_host | found
 
@@ -310,7 +317,7 @@ class World:
             found.add(("own",))
         if self.policy.passes_through(host):
             found.add(("unread",))
-        if self.policy.refuse_addresses(host, ["10.0.0.1"]) is None:
+        if self.policy.refuse_addresses(host, ["127.0.0.1"]) is None:
             found.add(("internal",))
         return frozenset(found)
 

@@ -265,3 +265,12 @@ def test_each_container_has_a_limit_of_processes(routed: Any) -> None:
     assert limits.pop("claude-bottle-agent-unit") == "4096"
     assert set(limits) == {f"claude-bottle-{role}-unit" for role in ("egress", "pipelock", "supervise")}
     assert set(limits.values()) == {"1024"}
+
+
+def test_pipelock_knows_the_bottles_networks_where_it_could_be_led_there() -> None:
+    raw = {"egress": {"routes": [{"host": "a.example.com"}]}, "pipelock": {"internal_exempt": ["198.18.0.0/15"]}}
+    recorder, _ = compose(raw)
+    envs = dict(e.split("=", 1) for e in recorder.container("pipelock").inputs["envs"])
+    subnets = {r.inputs["ipamConfigs"][0]["subnet"] for r in recorder.all(":Network")}
+    assert len(subnets) == 3
+    assert set(envs["CLAUDE_BOTTLE_NETWORKS"].split(",")) == subnets

@@ -61,10 +61,10 @@ def reason(made: http.HTTPFlow) -> str | None:
     return str(told["reason"])
 
 
-def test_a_credential_is_put_in_and_the_agents_are_taken_out(egress: Egress) -> None:
+def test_a_credential_is_put_in_and_the_agents_cookies_are_taken_out(egress: Egress) -> None:
     sent = {
-        "authorization": "Bearer mine",
-        "x_api_key": "mine",
+        "authorization": "Bearer placeholder",
+        "x_my_token": "mine",
         "cookie": "a=b",
         "proxy_authorization": "x",
         "accept": "*/*",
@@ -72,12 +72,14 @@ def test_a_credential_is_put_in_and_the_agents_are_taken_out(egress: Egress) -> 
     made = run(egress, flow("https://api.example.com/in/a", **sent))
     assert reason(made) is None
     assert made.request.headers["authorization"] == f"Bearer {TOKEN}"
-    assert {"x-api-key", "cookie", "proxy-authorization"}.isdisjoint(made.request.headers)
+    assert {"x-my-token", "cookie", "proxy-authorization"}.isdisjoint(made.request.headers)
     assert made.request.headers["accept"] == "*/*"
 
 
 def test_no_path_of_a_host_with_a_credential_is_a_way_round(egress: Egress) -> None:
-    made = run(egress, flow("https://api.example.com/free", authorization="Bearer smuggled", cookie="a=b"))
+    made = run(egress, flow("https://api.example.com/free", authorization="Bearer smuggled"))
+    assert reason(made) == "other_credential"
+    made = run(egress, flow("https://api.example.com/free", authorization="Bearer placeholder", cookie="a=b"))
     assert reason(made) is None
     assert {"authorization", "cookie"}.isdisjoint(made.request.headers)
     assert TOKEN not in str(made.request.headers)

@@ -116,6 +116,7 @@ class Plus:
             "header": f"may send {fact[-1]}" in self.rest,
             "forge": f"MAY {CAPABILITIES.get(fact[-1])}" in self.rest,
             "ranges": "may ask for ranges" in self.rest,
+            "brings": "may bring a credential of its own" in self.rest,
             "disguise": "may name another method" in self.rest or (everything and passes),
         }.get(kind, False)
 
@@ -237,7 +238,14 @@ def check_rest(one: World, two: World, plus: list[str]) -> bool:
         wanting = {"crypto", "payment", "placeholders"} - set(world.policy.packs)  # the other engine has none at all
         found |= {("pack", pack): ("no longer held to", f"the pack {pack} ") for pack in wanting}
         found |= {("root", name): (name, sha(FILES[name])) for name in config.upstream_roots}
+        for network, address in (("198.18.0.0/", "198.18.0.1"), ("198.18.0.0/15", "198.19.0.1"),
+                                 ("10.0.0.0/8", "10.0.0.1"), ("fc00::/18", "fc00::1")):  # fmt: skip
+            if world.policy.guard.allows(address):
+                found[("exempt", address)] = (f"may resolve to {network}",)
         found |= {("apt", one): (one,) for one in agent.apt}
+        for route in world.manifest.egress.routes:
+            words = f"for {route.token_ref} at {route.host}"
+            found |= {("placeholder", name, words): (f"{name}: a placeholder", words) for name in route.placeholder}
         found |= {} if world.policy.seed_phrases else {("seed",): ("seed phrases",)}
         found |= {} if not world.manifest.supervise else {("supervise",): ("can ask you",)}
         for remote in world.manifest.git:

@@ -296,3 +296,17 @@ def test_what_was_changed_by_hand_is_told() -> None:
     told = {"severity": "warning", "message": "<{%reset%}>drift: egress has other routes<{%reset%}>\n"}
     preview = {"steps": [{**step, "oldState": state, "newState": state}], "diagnostics": [told, {"message": "else"}]}
     assert shown(preview).splitlines()[-1] == "changed by hand, and put right by pulumi up: egress has other routes"
+
+
+def test_placeholders_own_credentials_and_exempt_networks_are_shown() -> None:
+    route = {"host": "api.github.com", "token_ref": "GH", "placeholder": "GH_TOKEN", "own_credentials": "pass"}
+    raw = {"egress": {"routes": [route]}, "pipelock": {"internal_exempt": ["198.18.0.0/15"]}}
+    told = [text for _, text in rows(make(raw))]
+    assert "GH_TOKEN: a placeholder in the agent's environment, for GH at api.github.com" in told
+    assert any("with bearer GH, may bring a credential of its own instead" in text for text in told)
+    assert "every host: may resolve to 198.18.0.0/15, but not to the bottle's own networks" in told
+    plain = {"egress": {"routes": [{"host": "api.github.com", "token_ref": "GH"}]}}
+    gained = [line for line in changes(make(plain), make(raw)) if line.startswith("+")]
+    assert len(gained) == 3
+    narrower = {**raw, "pipelock": {"internal_exempt": ["198.18.0.0/16"]}}
+    assert not [line for line in changes(make(raw), make(narrower)) if line.startswith("+")]

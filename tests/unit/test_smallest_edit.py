@@ -244,7 +244,7 @@ def test_the_owners_own_words_may_take_something_away_and_that_is_said() -> None
         {"host": "a.example.com", "path": ["/x"], "methods": ["GET"], "token_ref": "TOKEN_A"},
     ]
     assert any(note.startswith("this takes away: GET https://a.example.com/x ") for note in edit.notes), edit.notes
-    assert "credentials that the agent itself sends to a.example.com are taken out from now on" in edit.notes
+    assert "requests to a.example.com with a credential of the agent's own are refused from now on" in edit.notes
 
 
 def test_the_table_that_is_evaluated_is_egress_own() -> None:

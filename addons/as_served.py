@@ -1,0 +1,89 @@
+"""Packed files that go on as they came, where a token is put in: looked into, and cut before anything of a token.
+
+A server that keeps `x.tar.gz` as a tar with `Content-Encoding: gzip` sends it so to a client that names no encoding
+(Apache's mod_mime, AddEncoding), and the client keeps the bytes. Pages and calls of an API are what echoes a token:
+these go on plain and masked.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from addons.decoder import DecodeError, Decoder
+from addons.decoders import accepted_names, is_identity, layers_of
+from addons.reflection import MaskedStream, TokenMask
+
+# These unpack to the last letter that came, so what is held is no longer than what is not seen yet.
+_PROMPT = frozenset(["gzip", "x-gzip", "deflate"])
+_FILES = (
+    "application/octet-stream",
+    "application/gzip",
+    "application/x-gzip",
+    "application/x-tar",
+    "application/x-gtar",
+    "application/x-tgz",
+    "application/x-compressed",
+    "application/x-compressed-tar",
+    "binary/octet-stream",  # Amazon S3's default
+)
+# Bytes, as packed, that are held until more or the end is there: how a short answer packs could tell of a token in it.
+HELD = 64 << 10
+
+
+class HoldsTokenError(DecodeError):
+    """The answer holds something of a token, and cannot be masked as it is."""
+
+
+def goes_as_served(accept_encoding: str, encoding: str, content_type: str) -> bool:
+    """Whether an answer is a packed file that the client did not ask to have packed."""
+    if is_identity(encoding) or content_type.partition(";")[0].strip().lower() not in _FILES:
+        return False
+    try:
+        layers = set(layers_of(encoding))
+    except DecodeError:
+        return False
+    return layers <= _PROMPT and not layers & _alike(accepted_names(accept_encoding))
+
+
+def _alike(names: frozenset[str]) -> frozenset[str]:
+    every = _PROMPT if "*" in names else frozenset()
+    return names | every | ({"gzip", "x-gzip"} if names & {"gzip", "x-gzip"} else frozenset())
+
+
+class ServedStream:
+    """The chunks of a packed answer, each once all that it unpacks to was seen to hold nothing of a token.
+
+    inside: takes each piece of what it unpacks to, and says whether a token is packed in there once more.
+    """
+
+    def __init__(self, mask: TokenMask, decoder: Decoder, inside: Callable[[bytes], bool]) -> None:
+        self._masked, self._decoder, self._inside = MaskedStream(mask), decoder, inside
+        self._waiting: deque[tuple[bytes, int]] = deque()  # and how much was unpacked with it
+        self._taken = self._made = self._seen = 0  # bytes that came, that they unpack to, and that are looked at
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The chunks that may go on. Raises HoldsTokenError, or DecodeError for what cannot be unpacked."""
+        for part in self._decoder.feed_parts(chunk):
+            self._made += len(part)
+            self._look(self._masked.feed(part))
+        self._taken += len(chunk)
+        self._waiting.append((chunk, self._made))
+        return self._free() if self._taken > HELD else []
+
+    def finish(self) -> list[bytes]:
+        """The rest. Raises as `feed`."""
+        self._decoder.finish()
+        self._look(self._masked.finish())
+        return self._free()
+
+    def _look(self, pieces: list[bytes]) -> None:
+        self._seen += sum(map(len, pieces))
+        if self._masked.touched or any(self._inside(piece) for piece in pieces):
+            raise HoldsTokenError("a token in a packed file")
+
+    def _free(self) -> list[bytes]:
+        freed = []
+        while self._waiting and self._waiting[0][1] <= self._seen:
+            freed.append(self._waiting.popleft()[0])
+        return freed

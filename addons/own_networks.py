@@ -1,0 +1,45 @@
+"""The networks that this container is on: nothing that a name resolves to may lead there."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+
+from addons.exempt import Network
+
+ROUTES = Path("/proc/net/route")  # proc(5): destination, gateway and mask are hex, in the machine's byte order
+ROUTES_6 = Path("/proc/net/ipv6_route")  # not there where the kernel has no IPv6
+# The bottle's networks that this container is not on (components/pipelock.py).
+NAMED = "CLAUDE_BOTTLE_NETWORKS"
+
+
+def own_networks() -> list[Network]:
+    """Read anew at each call, because networks are attached to a container that runs. Raises OSError or ValueError."""
+    named = filter(None, os.environ.get(NAMED, "").split(","))
+    others = on_link_6(ROUTES_6.read_text()) if ROUTES_6.exists() else []
+    return [*on_link(ROUTES.read_text()), *others, *map(ipaddress.IPv4Network, named)]
+
+
+def on_link(table: str) -> list[ipaddress.IPv4Network]:
+    """The networks that a routing table reaches without a gateway; a default route is none."""
+    found = []
+    for line in table.splitlines()[1:]:
+        _, destination, gateway, _, _, _, _, mask, *_ = line.split()
+        if int(gateway, 16) == 0 and int(mask, 16) != 0:
+            found.append(ipaddress.IPv4Network((_address(destination), str(ipaddress.IPv4Address(_address(mask))))))
+    return found
+
+
+def on_link_6(table: str) -> list[ipaddress.IPv6Network]:
+    """The same of an IPv6 table: destination, its length, source, its length, next hop, each in hex and in order."""
+    found = []
+    for line in table.splitlines():
+        destination, length, _, _, gateway, *_ = line.split()
+        if int(gateway, 16) == 0 and int(length, 16) != 0:
+            found.append(ipaddress.IPv6Network((int(destination, 16), int(length, 16))))
+    return found
+
+
+def _address(text: str) -> int:
+    return int.from_bytes(bytes.fromhex(text)[::-1])
