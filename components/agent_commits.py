@@ -12,7 +12,7 @@ from typing import IO
 from components.agent_files import WORKSPACE, AgentFiles
 from components.bundle import bring, unpack
 from components.errors import BottleError
-from components.git_sides import NOWHERE, OwnersGit, Side, agents_side, by_commits
+from components.git_sides import NAMES, NOWHERE, OwnersGit, Side, agents_side, by_commits
 
 _BUNDLE = "git rev-parse -q --verify HEAD >/dev/null || exit 0; git bundle create -q - --branches"
 
@@ -46,7 +46,7 @@ class AgentCommits:
         """Files of the owner that are as the agent's last commit has them: what the agent did next is newer."""
         if not self.agent.head:
             return {}
-        other = self.git.names("diff", "-z", "--name-only", "--no-renames", "--no-ext-diff", self.agent.head)
+        other = self.git.names(*NAMES, self.agent.head)
         return {path: mark for path, mark in target.items() if path in self.agent.tracked and path not in other}
 
     def keep(self, remote: str) -> list[str]:

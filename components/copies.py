@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from components import looked_over
-from components.errors import NOT_SHOWN, Finding
+from components.errors import NOT_SHOWN, BottleError, Finding
 from components.git_folder import git_problems
 from components.git_mounts import GitPlaces, git_places
 from components.host_folder import AGENT_UID, Item, all_files, digest, items, problems, workspace_files
@@ -155,7 +155,7 @@ class Reader:
     def _branches(folder: Path) -> str:
         try:
             return hashlib.sha256(json.dumps(heads(folder), sort_keys=True).encode()).hexdigest()
-        except OSError:
+        except BottleError:
             return ""  # as a finding says
 
     def _git_problems(self, folder: Path) -> list[str]:

@@ -6,10 +6,9 @@ library only.
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from components.child_env import child_env
@@ -113,13 +112,14 @@ def entries(file: Path) -> Iterator[tuple[str, str]]:
         yield key, value if separator else "true"
 
 
-def git_output(*argv: str, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> str:
+def git_output(*argv: str) -> str:
     """What git says. Raises OSError with its first words where it fails."""
-    environment = child_env() if env is None else env
-    done = subprocess.run(["git", *argv], input=stdin, capture_output=True, check=False, env=environment)
+    done = subprocess.run(
+        ["git", *argv], capture_output=True, text=True, check=False, errors="surrogateescape", env=child_env()
+    )
     if done.returncode != 0:
-        raise OSError((os.fsdecode(done.stderr).strip().splitlines() or ["git failed"])[0])
-    return os.fsdecode(done.stdout)
+        raise OSError((done.stderr.strip().splitlines() or ["git failed"])[0])
+    return done.stdout
 
 
 def _credentials(file: Path) -> Iterator[str]:

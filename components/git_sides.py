@@ -6,6 +6,7 @@ only.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Mapping
@@ -13,13 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from components.bounded import run_bounded
 from components.child_env import child_env
-from components.git_folder import git_output
+from components.errors import BottleError
 
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?\Z")
 _AGENTS = "cd /home/node/workspace; [ -e .git ] || exit 0; "
-_DIFF = "git -c core.fsmonitor=false diff -z --name-only --no-renames --no-ext-diff"
+
+# Nothing is run in a submodule, whose folder may be another one in the agent's commits.
+NAMES = ("diff", "-z", "--name-only", "--no-renames", "--no-ext-diff", "--ignore-submodules=dirty")
+_MOST = 64 << 20  # bytes: names of half a million files
 _QUIET = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
+_DIFF = f"git -c core.fsmonitor=false {' '.join(NAMES)}"
 
 
 class Shell(Protocol):
@@ -57,10 +63,11 @@ class OwnersGit:
     root: Path
     env: Mapping[str, str] = field(default_factory=dict)
 
-    def __call__(self, *argv: str, stdin: bytes = b"") -> str:
-        """What it says. Raises OSError where it fails."""
-        env = child_env({"GIT_OPTIONAL_LOCKS": "0", **self.env})
-        return git_output("-C", str(self.root), *_QUIET, *argv, env=env, stdin=stdin)
+    def __call__(self, *argv: str) -> str:
+        """What it says: what comes of the agent's commits is as large as the agent made them. Raises BottleError."""
+        env, out = child_env({"GIT_OPTIONAL_LOCKS": "0", **self.env}), io.BytesIO()
+        run_bounded(["git", "-C", str(self.root), *_QUIET, *argv], f"git {argv[0]}", out=out, env=env, most=_MOST)
+        return os.fsdecode(out.getvalue())
 
     def has(self, commit: str) -> bool:
         """Whether this commit is here."""
@@ -70,26 +77,26 @@ class OwnersGit:
         """What it says, without the line end; None where it fails."""
         try:
             return self(*argv).strip()
-        except OSError:
+        except BottleError:
             return None
 
     def names(self, *argv: str) -> frozenset[str]:
         return _names(self(*argv))
 
     def side(self) -> Side:
-        """Raises OSError where git fails."""
+        """Raises BottleError where git fails."""
         head = self.ask("rev-parse", "-q", "--verify", "HEAD^{commit}") or ""
         if not head:
             return NOWHERE
         branch = self.ask("symbolic-ref", "-q", "--short", "HEAD") or ""
-        dirty = self.names("diff", "-z", "--name-only", "--no-renames", "--no-ext-diff", head)
+        dirty = self.names(*NAMES, head)
         return Side(head, branch, self.names("ls-files", "-z"), dirty)
 
     def brought_by(self, sender: str, receiver: str) -> frozenset[str] | None:
         """What the commits of `sender` that `receiver` has not change; None where the two have no history in common."""
         if not self.has(sender) or self.ask("merge-base", sender, receiver) is None:
             return None
-        return self.names("diff", "-z", "--name-only", "--no-renames", "--no-ext-diff", f"{receiver}...{sender}")
+        return self.names(*NAMES, f"{receiver}...{sender}")
 
 
 def agents_side(agent: Shell) -> Side:

@@ -35,7 +35,7 @@ class Agent(Shell, Protocol):
 
 
 def heads(root: Path) -> dict[str, str]:
-    """Branch to commit. Raises OSError where git fails."""
+    """Branch to commit. Raises BottleError where git fails."""
     said = OwnersGit(root)("for-each-ref", "--format=%(objectname) %(refname:lstrip=2)", "refs/heads").splitlines()
     return {name: commit for commit, _, name in (line.partition(" ") for line in said)}
 
