@@ -66,6 +66,13 @@ def _engine(info: dict[str, object]) -> Iterator[Finding]:
         yield Finding("engine", info.get("OSType"), "runs no Linux containers")
     if info.get("MemoryLimit") is False:
         yield Finding("engine", NOT_SHOWN, "cannot limit memory (no memory cgroup), so agent.memory would mean nothing")
+    if info.get("CpuCfsQuota") is False:
+        message = (
+            "cannot limit CPUs (no CFS quota), so no container with agent.cpus starts; a rootless engine needs the cpu"
+            " controller delegated to it (docs.docker.com/engine/security/rootless/tips), another one a kernel with"
+            " CONFIG_CFS_BANDWIDTH"
+        )
+        yield Finding("engine", NOT_SHOWN, message)
 
 
 def _runtime(manifest: Manifest, info: dict[str, object]) -> Iterator[Finding]:

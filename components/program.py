@@ -11,6 +11,7 @@ from pulumi.runtime.config import CONFIG, is_config_secret
 
 from components.checkout import TAKE_OVER, here, other_checkout
 from components.config_keys import config_findings, mistyped_bottle
+from components.docker_context import not_followed
 from components.egress_plan import assign_slots
 from components.engine import EngineError
 from components.errors import NOT_SHOWN, Finding, ManifestError
@@ -39,6 +40,7 @@ def read_manifest(config: pulumi.Config, stack: str, base: Path, machine: Machin
             stack, found.readable, machine, machine.known_ids, available_memory(), found.copies.workspace
         )
         findings += [finding for finding in seen if finding.path not in wrong]
+        findings += not_followed(os.environ, Path.home(), stack)
         findings += renamed(machine.bottles_name(), stack)
         findings += other_workspace(machine.last_plan(), found.copies.workspace, stack)
         if not os.environ.get(TAKE_OVER):

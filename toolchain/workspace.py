@@ -7,6 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
+from components.docker_context import followed
 from toolchain.pulumi_cli import find_cli, pulumi_home
 from toolchain.python_env import INSTALLED, VENV
 from toolchain.shell import ROOT
@@ -55,6 +56,7 @@ def environment() -> dict[str, str]:
     # The set-up installs plugins by digest; one that the CLI fetched by itself would be checked by nobody.
     found = {"PULUMI_SKIP_UPDATE_CHECK": "true", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true"}
     found["VIRTUAL_ENV"] = str(VENV)
+    found |= followed(os.environ, Path.home())
     if INSTALLED:  # the project is another folder than that of the rooms, which are run as programs too
         paths = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         found["CLAUDE_BOTTLE_ROOT"] = str(ROOT)

@@ -55,6 +55,7 @@ def test_a_good_machine_has_no_findings() -> None:
         ({"ServerVersion": "19.03.1"}, "engine", "20.10 or newer"),
         ({"OSType": "windows"}, "engine", "Linux"),
         ({"MemoryLimit": False}, "engine", "memory cgroup"),
+        ({"CpuCfsQuota": False}, "engine", "controller delegated"),
         ({"MemTotal": 1 << 30}, "agent.memory", "1024 MB in all"),
     ],
 )
