@@ -74,6 +74,13 @@ class Engine:
             raise EngineError((done.stderr.strip().splitlines() or ["docker failed"])[-1])
         return done.stdout
 
+    def is_podman(self) -> bool:
+        """Whether Podman answers, which speaks Docker's language with a version number of its own."""
+        try:
+            return "Podman" in self.docker("version", "--format", "{{json .Server.Components}}")
+        except EngineError:
+            return False
+
     @cached_property
     def info(self) -> dict[str, Any]:
         """`docker info`. Raises EngineError."""

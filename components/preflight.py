@@ -13,6 +13,7 @@ from components.copies import WorkspaceCopy
 from components.engine import Engine, EngineError, Part
 from components.errors import NOT_SHOWN, Finding
 from components.manifest import Manifest
+from components.mount_findings import mount_findings
 from components.nearest import did_you_mean
 from components.pipelock_config import pipelock_memory
 
@@ -45,7 +46,7 @@ def machine_findings(
                 "engine", NOT_SHOWN, f"Docker cannot be reached: {error}; start it (make setup), or set DOCKER_HOST"
             )
         ]
-    findings = [*_engine(info), *_runtime(manifest, info), *_outside(manifest, engine)]
+    findings = [*_engine(info, engine), *_runtime(manifest, info), *_outside(manifest, engine)]
     findings += [*_memory(manifest, info, available_mb, running=bool(parts))]
     if parts:
         findings += _orphans(parts, known_ids(), stack)
@@ -53,14 +54,21 @@ def machine_findings(
         message = "the folder is on this machine, the engine on another; use `mode: copy` and make pull"
         findings.append(Finding("workspace.mode", "mount", message))
     elif workspace is not None and workspace.mode == "mount":
-        findings += _set_id(workspace, info)
+        findings += mount_findings(workspace, info)
     return [*findings, *_images(manifest, engine)]
 
 
-def _engine(info: dict[str, object]) -> Iterator[Finding]:
+def _engine(info: dict[str, object], engine: Engine) -> Iterator[Finding]:
     version = str(info.get("ServerVersion", ""))
     number = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
-    if number < OLDEST_ENGINE:
+    if number < OLDEST_ENGINE and engine.is_podman():
+        message = (
+            "is Podman: its networks do not know com.docker.network.bridge.inhibit_ipv4, which keeps this machine's"
+            " services out of the agent's reach; use Docker Engine, which can be rootless too"
+            " (docs.docker.com/engine/security/rootless)"
+        )
+        yield Finding("engine", version, message)
+    elif number < OLDEST_ENGINE:
         yield Finding("engine", version, f"too old; {'.'.join(map(str, OLDEST_ENGINE))} or newer is needed")
     if info.get("OSType") != "linux":
         yield Finding("engine", info.get("OSType"), "runs no Linux containers")
@@ -125,20 +133,6 @@ def renamed(before: str | None, stack: str) -> Iterator[Finding]:
             " a new stack: copy the stack file"
         )
         yield Finding("stack", stack, message)
-
-
-def _set_id(workspace: WorkspaceCopy, info: dict[str, object]) -> Iterator[Finding]:
-    """Root in the agent is root on the owner's disk where the engine has no user namespace: a set-id file stays one."""
-    options = str(info.get("SecurityOptions"))
-    other_root = "name=userns" in options or "name=rootless" in options or "Desktop" in str(info.get("OperatingSystem"))
-    if not (workspace.nosuid or other_root):
-        message = (
-            "root in the agent could leave a set-user-id program of root there, for this engine has no user namespace"
-            " and the folder's file system honours such bits; mode: copy, or a rootless engine or userns-remap, or"
-            f" sudo mount --bind {workspace.source} {workspace.source} && sudo mount -o remount,bind,nosuid"
-            f" {workspace.source}"
-        )
-        yield Finding("workspace.mode", "mount", message)
 
 
 def _memory(manifest: Manifest, info: dict[str, object], available: int | None, *, running: bool) -> Iterator[Finding]:

@@ -90,6 +90,9 @@ GOOD = {
 class Facts(Engine):
     """An engine with nothing on it but what is given."""
 
+    def is_podman(self) -> bool:
+        return False
+
     def __init__(self, info: dict[str, Any], parts: tuple[Part, ...], problem: str | None) -> None:
         self.__dict__["info"] = {**GOOD, **info}
         self.__dict__["networks"] = [{"Name": name} for name in ("bridge", "corp-net", "none")]

@@ -16,6 +16,7 @@ from components.engine import Engine, EngineError, Part
 from components.live import SIDECARS
 from components.machine import Machine, ids_in_state
 from components.manifest import Manifest
+from components.mount_findings import mount_findings
 from components.pipelock_config import pipelock_memory
 from components.preflight import machine_findings, other_workspace, renamed
 from components.subnets import Taken
@@ -31,6 +32,9 @@ class FakeEngine(Engine):
         self.__dict__["info"] = {**GOOD, **(info or {})}
         self.__dict__["networks"] = [{"Name": "bridge"}, {"Name": "corp-net"}]
         self._parts, self._images = list(parts), dict(images)
+
+    def docker(self, *argv: str, timeout: float = 30) -> str:
+        raise EngineError(f"docker {argv[0]} is not for here")
 
     def parts(self, stack: str) -> list[Part]:
         return self._parts
@@ -130,7 +134,41 @@ def test_a_mount_that_takes_set_id_bits_is_refused(info: dict[str, Any], nosuid:
     workspace = WorkspaceCopy("/home/me/p", "mount", nosuid=nosuid)
     manifest = Manifest.model_validate({"workspace": {"path": "/home/me/p", "mode": "mount"}})
     told = [str(finding) for finding in machine_findings("s", manifest, FakeEngine(info), set, None, workspace)]
-    assert ["set-user-id" in text for text in told] == [True] * refused
+    assert [text for text in told if "set-user-id" in text] == told[:1] * refused
+
+
+@pytest.mark.parametrize(
+    ("options", "mode", "label", "words"),
+    [
+        ("name=rootless", 0o755, "", ["another id on this machine"]),
+        ("name=userns", 0o755, "", ["another id on this machine"]),
+        ("name=rootless", 0o777, "", []),
+        ("name=selinux", 0o755, "unconfined_u:object_r:user_home_t:s0", ["chcon -Rt container_file_t"]),
+        ("name=selinux", 0o755, "system_u:object_r:container_file_t:s0", []),
+        ("name=seccomp", 0o755, "", []),
+    ],
+)
+def test_a_mount_that_the_agent_could_not_use_is_refused(
+    tmp_path: Path, options: str, mode: int, label: str, words: list[str]
+) -> None:
+    """docs.docker.com/engine/security/rootless and userns-remap; container_selinux(8), container_file_t."""
+    tmp_path.chmod(mode)
+    found = mount_findings(
+        WorkspaceCopy(str(tmp_path), "mount", nosuid=True), {"SecurityOptions": [options]}, lambda _: label
+    )
+    assert [any(word in one.message for one in found) for word in words] == [True] * len(words)
+    assert words or not list(found)
+
+
+def test_podman_is_refused_by_its_name() -> None:
+    """What Podman 4.3.1 says of itself: docs/fleet.md."""
+
+    class Podman(FakeEngine):
+        def docker(self, *argv: str, timeout: float = 30) -> str:
+            return '[{"Name":"Podman Engine","Version":"4.3.1"},{"Name":"Conmon","Version":"2.1.6"}]'
+
+    (finding,) = check(Podman({"ServerVersion": "4.3.1"}))
+    assert "is Podman" in finding and "too old" not in finding
 
 
 def test_a_folder_of_this_machine_cannot_be_mounted_on_another(monkeypatch: pytest.MonkeyPatch) -> None:

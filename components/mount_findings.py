@@ -1,0 +1,55 @@
+"""What a mounted workspace needs of the engine: whom the agent's user is there, what root in it can leave, labels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from components.copies import WorkspaceCopy
+from components.errors import Finding
+
+_PATH = "workspace.mode"
+
+
+def _label(folder: Path) -> str:
+    """The SELinux label of a folder, "" where it has none."""
+    try:
+        return os.getxattr(folder, "security.selinux").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def mount_findings(
+    workspace: WorkspaceCopy, info: Mapping[str, object], label: Callable[[Path], str] = _label
+) -> Iterator[Finding]:
+    """info: of `docker info`. label: what SELinux has on a folder."""
+    options, source = str(info.get("SecurityOptions")), workspace.source
+    rootless = "name=rootless" in options
+    other_root = "name=userns" in options or rootless or "Desktop" in str(info.get("OperatingSystem"))
+    if not (workspace.nosuid or other_root):
+        message = (
+            "root in the agent could leave a set-user-id program of root there, for this engine has no user namespace"
+            " and the folder's file system honours such bits; mode: copy, or a rootless engine or userns-remap, or"
+            f" sudo mount --bind {source} {source} && sudo mount -o remount,bind,nosuid {source}"
+        )
+        yield Finding(_PATH, "mount", message)
+    if (rootless or "name=userns" in options) and not _anybody_writes(Path(source)):
+        message = (
+            "this engine gives the agent's user (uid 1000) another id on this machine (user namespace), which cannot"
+            f" write to {source}; mode: copy, or chmod -R o+rwX {source}"
+        )
+        yield Finding(_PATH, "mount", message)
+    if "name=selinux" in options and not any(kind in label(Path(source)) for kind in ("container_file_t", "svirt")):
+        message = (
+            f"SELinux keeps containers from {source}, which has no label for them; mode: copy, or"
+            f" chcon -Rt container_file_t {source} (every container may then read and write it)"
+        )
+        yield Finding(_PATH, "mount", message)
+
+
+def _anybody_writes(folder: Path) -> bool:
+    try:
+        return bool(folder.stat().st_mode & 0o002)
+    except OSError:
+        return False
