@@ -8,7 +8,11 @@ from __future__ import annotations
 import json
 import re
 
-_KEPT_MESSAGE = re.compile(r"(Certificate verify failed: [A-Za-z0-9 ,.()'-]{1,90}|server closed connection)\Z")
+_KEPT_MESSAGE = re.compile(
+    r"(Certificate verify failed: [A-Za-z0-9 ,.()'-]{1,90}|server closed connection"
+    # Of addons/upstream_proxy.py: names that the owner has written, and numbers.
+    r"|the forward proxy[\w.:\[\] '()-]{1,600}(; it wants a login: pipelock\.upstream_proxy_ref)?)\Z"
+)
 _BEHIND = {"egress": "pipelock, or the host behind it,", "pipelock": "The host"}
 _HELP = {
     "egress": "Try again. If it lasts, the bottle's owner sees on the dashboard which part is down: make repair",

@@ -33,6 +33,7 @@ from addons.refusal import Refusal
 from addons.reload import ReloadingFile
 from addons.request import Decision, Outcome, Request, refused
 from addons.request_target import has_encrypted_hello
+from addons.upstream_proxy import Dialer
 from addons.vetted_names import VettedNames
 
 PIPELOCK_CONFIG = Path(os.environ.get("PIPELOCK_CONFIG", "/etc/pipelock/pipelock.yaml"))
@@ -57,9 +58,15 @@ class Pipelock(ProxyAddon):
         self._names = VettedNames(lambda: self._file.current.policy if self._file.current else None)
 
     def running(self) -> None:
-        self._names.install(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        self._names.install(loop)
+        Dialer(self._upstream_proxy, self._names.check).install(loop)
         transports.Handler.idle_seconds = self._idle_seconds
         super().running()
+
+    def _upstream_proxy(self) -> tuple[str, int] | None:
+        loaded: LoadedPolicy | None = self._file.current
+        return loaded.policy.upstream_proxy if loaded is not None else None
 
     def _idle_seconds(self) -> float:
         loaded: LoadedPolicy | None = self._file.current
@@ -177,7 +184,7 @@ class Pipelock(ProxyAddon):
             return self.refusal("no_policy", "No policy is loaded.")
         refusal: Refusal | None = loaded.policy.refuse_target(request.scheme, request.host, request.port)
         peer = flow.server_conn.peername
-        if refusal is None and peer is not None:
+        if refusal is None and peer is not None and loaded.policy.upstream_proxy is None:
             refusal = loaded.policy.refuse_addresses(request.host, [peer[0]])
         return refusal
 
@@ -188,7 +195,9 @@ class Pipelock(ProxyAddon):
         if not loaded.policy.passes_through(host):
             return self.refusal("passthrough_ended", f"{host} is inspected now.")
         refusal = loaded.policy.refuse_target("https", host, port)
-        return refusal or (loaded.policy.refuse_addresses(host, addresses) if addresses else None)
+        if refusal is not None or not addresses or loaded.policy.upstream_proxy is not None:
+            return refusal
+        return loaded.policy.refuse_addresses(host, addresses)
 
     def about(self, decision: Decision) -> dict[str, object]:
         once: dict[str, object] = {"once": decision.once} if decision.once else {}

@@ -19,6 +19,7 @@ from addons.inbound import MODES
 from addons.refusal import Refusal
 from addons.targets import is_git_push_request
 from addons.until import ended, parse_until
+from addons.upstream_proxy import parse_proxy
 
 # Sections and keys of the file (PIPELOCK.md's, checked with a build of the 2.3 line). `builtin` is this engine's own
 # and is rendered for it alone.
@@ -41,7 +42,17 @@ KNOWN: dict[str, frozenset[str] | None] = {
     "trusted_domains": None,
     "logging": frozenset({"format", "output", "include_allowed", "include_blocked"}),
     "builtin": frozenset(
-        {"injected_headers", "disabled_rules", "packs", "hosts", "on_match", "inbound", "until", "internal_exempt"}
+        {
+            "injected_headers",
+            "disabled_rules",
+            "packs",
+            "hosts",
+            "on_match",
+            "inbound",
+            "until",
+            "internal_exempt",
+            "upstream_proxy",
+        }
     ),
 }
 
@@ -62,7 +73,8 @@ class Policy:
     when it ends, seconds since the epoch. host_rules: host pattern to the ids of the rules that do not count there.
     on_match: host pattern to what becomes of a request in whose body something is found, one of REACTIONS.
     inbound: what becomes of an answer that instructs an agent, one of addons/inbound.py's MODES. idle_seconds: how long
-    a connection may be silent; a new value is for new connections.
+    a connection may be silent; a new value is for new connections. upstream_proxy: host and port of the forward proxy
+    by which all is dialled.
     """
 
     allowlist: tuple[str, ...]
@@ -81,6 +93,7 @@ class Policy:
     on_match: Mapping[str, str] = field(default_factory=dict)
     inbound: str = "off"
     idle_seconds: float = IDLE_SECONDS
+    upstream_proxy: tuple[str, int] | None = None
     guard: AddressGuard = field(compare=False, default_factory=AddressGuard)
 
     @classmethod
@@ -132,6 +145,7 @@ class Policy:
                 canonical_pattern(host): _one_of(REACTIONS, told) for host, told in own.get("on_match", {}).items()
             },
             idle_seconds=checked_idle(loaded.get("forward_proxy", {}).get("idle_timeout_seconds", IDLE_SECONDS)),
+            upstream_proxy=parse_proxy(str(own["upstream_proxy"])) if "upstream_proxy" in own else None,
             inbound=_one_of(MODES, own.get("inbound", "off")),
             guard=AddressGuard(
                 loaded.get("internal", INTERNAL_NETWORKS),
@@ -159,7 +173,13 @@ class Policy:
         return None
 
     def refuse_addresses(self, host: str, addresses: list[str]) -> Refusal | None:
-        """Why what the name resolved to may not be dialled, or None. One internal address is enough."""
+        """Why what the name resolved to may not be dialled, or None. One internal address is enough.
+
+        By a forward proxy, a name that does not resolve here passes where it is not only below a wildcard: the agent
+        chooses what is there, and the proxy may know inner names.
+        """
+        if not addresses and self.upstream_proxy and (host in self.allowlist or any_match(self.trusted, host)):
+            return None  # the owner has named exactly this one, and the forward proxy knows it
         if not addresses:
             return refuse("unresolvable", f"{host} cannot be resolved.", 502)
         if any_match(self.trusted, host) or all(self.guard.allows(address) for address in addresses):

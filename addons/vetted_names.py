@@ -17,6 +17,7 @@ from addons.refusal import Refusal
 
 RESOLVED_SECONDS = 30.0
 LOOKUP_SECONDS = 5.0  # what a request waits for a name at most
+PROXIED_SECONDS = 1.0  # where a forward proxy looks names up, and there may be no name server here
 LOOKUPS = 64  # at a time, each in a thread of its own
 LOOKUPS_PER_PATTERN = 4  # of the names that one pattern of the allowlist stands for, so that no zone takes all threads
 _REMEMBERED = 1024  # names
@@ -54,6 +55,12 @@ class VettedNames:
         refusal, _ = await self._vetted(host, port)
         return refusal
 
+    async def check(self, host: str, port: int) -> None:
+        """Raises OSError for a name that may not be dialled."""
+        refusal = await self.vet(host.lower(), port)
+        if refusal is not None:
+            raise OSError(refusal.message)
+
     async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> list[Any]:
         """Like the loop's; raises OSError for a name that is not vetted."""
         refusal, answers = await self._vetted(str(host).lower(), int(port))
@@ -69,9 +76,14 @@ class VettedNames:
         try:
             answers = await self._answers(host, port, _pattern(policy, host))
         except Unresolved as error:
+            if policy.upstream_proxy is not None:  # there may be no name server for outside names at all
+                self._remember(host, port, ())
+                return self._judge(host, ()), ()
             return refuse("unresolvable", f"{host} cannot be resolved: {error}.", 503), ()
         except (OSError, UnicodeError):  # the latter for what is no name to the idna codec
             answers = ()
+            if policy.upstream_proxy is not None:
+                self._remember(host, port, answers)
         return self._judge(host, answers), answers
 
     def _judge(self, host: str, answers: Answers) -> Refusal | None:
@@ -92,9 +104,11 @@ class VettedNames:
             self._busy[pattern] += 1
             pending = self._pending[key] = asyncio.get_running_loop().create_task(self._look_up(host, port, pattern))
             pending.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may wait any more
-        done, _ = await asyncio.wait([pending], timeout=LOOKUP_SECONDS)
+        policy = self._policy()
+        seconds = LOOKUP_SECONDS if policy is None or policy.upstream_proxy is None else PROXIED_SECONDS
+        done, _ = await asyncio.wait([pending], timeout=seconds)
         if not done:
-            raise Unresolved(f"no answer within {LOOKUP_SECONDS:g} seconds")
+            raise Unresolved(f"no answer within {seconds:g} seconds")
         return pending.result()
 
     async def _look_up(self, host: str, port: int, pattern: str) -> Answers:
@@ -104,12 +118,15 @@ class VettedNames:
         finally:
             self._busy[pattern] -= 1
             del self._pending[(host, port)]
+        self._remember(host, port, found)
+        return found
+
+    def _remember(self, host: str, port: int, found: Answers) -> None:
         now = time.monotonic()  # after the lookup, however long it took
         self.answers = {key: value for key, value in self.answers.items() if value[0] >= now}
         if len(self.answers) >= _REMEMBERED:
             del self.answers[next(iter(self.answers))]
         self.answers[(host, port)] = (now + RESOLVED_SECONDS, found)
-        return found
 
     async def _ask(self, host: str, port: int) -> list[Any]:
         ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)

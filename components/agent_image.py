@@ -13,7 +13,7 @@ import pulumi_docker as docker
 from components.base_image import ROOT
 from components.build_context import digest
 from components.component_types import formerly, token
-from components.images import extra_roots, tag
+from components.images import extra_roots, tag, with_proxies
 from components.manifest import AgentConfig
 
 _LAYER = "sidecar_images/agent/packages.Dockerfile"
@@ -70,19 +70,21 @@ class AgentImage(pulumi.ComponentResource):
             below = docker.RemoteImage(f"{name}-given", name=under, keep_locally=True, opts=child).image_id
         else:
             context, file = _context(config, args.base), Path(config.dockerfile or "").name
-            build = docker.RemoteImageBuildArgs(context=str(context), dockerfile=file)
+            build = docker.RemoteImageBuildArgs(context=str(context), dockerfile=file, build_args=with_proxies({}))
             below = self._built(f"{name}-own", under, build)
         self.id = below
         if config.apt or config.npm:
             build = docker.RemoteImageBuildArgs(
                 context=str(ROOT),
                 dockerfile=_LAYER,
-                build_args={
-                    "BASE": below.apply(lambda _: under),  # by name, once it is there
-                    "APT": " ".join(sorted(config.apt)),
-                    "NPM": " ".join(sorted(config.npm)),
-                    "EXTRA_ROOTS": extra_roots(),
-                },
+                build_args=with_proxies(
+                    {
+                        "BASE": below.apply(lambda _: under),  # by name, once it is there
+                        "APT": " ".join(sorted(config.apt)),
+                        "NPM": " ".join(sorted(config.npm)),
+                        "EXTRA_ROOTS": extra_roots(),
+                    }
+                ),
             )
             self.id = self._built(f"{name}-packages", image_name(config, args.base), build)
         self.register_outputs({})

@@ -96,6 +96,7 @@ class Bottle(pulumi.ComponentResource):
                 upstream_roots=upstream_roots,
                 revoked=revoked,
                 own_networks=network.subnets,
+                proxy_login=args.tokens.get(config.upstream_proxy_ref or ""),
                 drift=drift["pipelock"],
             ),
             child,

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pulumi_docker as docker
 
 from components.base_image import ROOT, BaseLock
 from components.build_context import digest
+from components.build_proxies import build_proxies
 from components.component_types import formerly, token
 
 # Container role to image, where they differ.
@@ -40,6 +42,14 @@ def tag(role: str) -> str:
 def build_args() -> dict[str, str]:
     """Of the build of any image but the base."""
     return {"BASE": BaseLock.read().tag, "EXTRA_ROOTS": extra_roots()}
+
+
+def with_proxies(arguments: Mapping[str, pulumi.Input[str]]) -> dict[str, pulumi.Input[str]]:
+    """These build arguments, and the forward proxy of this shell; a value with a login is a secret of the state."""
+    proxies: dict[str, pulumi.Input[str]] = {
+        name: pulumi.Output.secret(value) if "@" in value else value for name, value in build_proxies().items()
+    }
+    return {**proxies, **arguments}
 
 
 def dockerfile(role: str) -> str:
@@ -86,7 +96,7 @@ class Images(pulumi.ComponentResource):
         """The set-up makes it on this machine's engine; on another one it is made here."""
         lock = BaseLock.read()
         build = docker.RemoteImageBuildArgs(
-            context=str(ROOT), dockerfile=dockerfile("base"), build_args=lock.build_args
+            context=str(ROOT), dockerfile=dockerfile("base"), build_args=with_proxies(lock.build_args)
         )
         return self._built(f"{name}-base", lock.tag, None if lock.tag in there else build)
 
@@ -95,7 +105,7 @@ class Images(pulumi.ComponentResource):
         build = docker.RemoteImageBuildArgs(
             context=str(ROOT),
             dockerfile=dockerfile(image),
-            build_args=build_args(),
+            build_args=with_proxies(build_args()),
             labels={"claude-bottle.role": image},
         )
         # The tag is a hash of the content. Building it once more would need its base image and its packages again.

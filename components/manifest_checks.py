@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
@@ -66,6 +67,22 @@ def tokens(
         elif len(token) < MIN_TOKEN_LENGTH or not token.isascii() or not token.isprintable():
             message = f"this secret is not a token: at least {MIN_TOKEN_LENGTH} printable ASCII characters, no line end"
             yield Finding(path, route.token_ref, message)
+
+
+def proxy_login(
+    config: PipelockConfig, find: Callable[[str], str | None], stack: str, secrets: Collection[str]
+) -> Iterator[Finding]:
+    """The login at a forward proxy that is none."""
+    ref, path = config.upstream_proxy_ref, "pipelock.upstream_proxy_ref"
+    if ref is None:
+        return
+    login = find(ref)
+    if not login:
+        yield Finding(path, ref, no_secret(ref, stack, secrets))
+    elif not re.fullmatch(r"[!-9;-~]+:[!-~]+", login):
+        yield Finding(
+            path, ref, "this secret is not a login; it is user:password, printable ASCII, no blank, no line end"
+        )
 
 
 def environment(env: object, refs: Collection[str]) -> Iterator[Finding]:

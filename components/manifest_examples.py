@@ -46,6 +46,8 @@ EXAMPLES: dict[str, str] = {
     "pipelock.passthrough": "[api.anthropic.com]",
     "pipelock.trusted": "[git.corp.example.com]",
     "pipelock.internal_exempt": "[198.18.0.0/15]",
+    "pipelock.upstream_proxy": "http://proxy.corp.example.com:3128",
+    "pipelock.upstream_proxy_ref": "PROXY_LOGIN",
     "pipelock.upstream_roots": "[corp-root.pem]",
     "pipelock.revocation_lists": "[corp-root.crl.pem]",
     "pipelock.dlp": "{seed_phrases: true}",

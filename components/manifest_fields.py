@@ -76,6 +76,15 @@ def _host(value: str) -> str:
         ) from None
 
 
+def _proxy(value: str) -> str:
+    match = re.fullmatch(r"http://([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})/?", value)
+    if "@" in value:
+        raise ValueError("a login is a secret; write http://host:port, and its name in upstream_proxy_ref")
+    if match is None or not 0 < int(match[2]) < 65536:
+        raise ValueError("write http://host:port (http://proxy.corp.example.com:3128)")
+    return value.rstrip("/").lower()
+
+
 def _path(value: str) -> str:
     if glob := re.search(r"[*?{]", value):
         above = value[: glob.start()].rpartition("/")[0] or "/"
@@ -224,6 +233,7 @@ UrlPath = Annotated[str, AfterValidator(_path)]
 Method = Annotated[str, AfterValidator(_method)]
 EnvName = Annotated[str, AfterValidator(_env_name)]
 TokenRef = Annotated[str, AfterValidator(_token_ref)]
+ProxyUrl = Annotated[str, AfterValidator(_proxy)]
 AuthScheme = Annotated[str, AfterValidator(_auth_scheme)]
 ForgeCapability = Annotated[str, AfterValidator(_forge)]
 HeaderName = Annotated[str, AfterValidator(_header)]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from components.manifest_fields import Host, InnerNetwork, PatternName, Plain, Strict, Until
+from components.manifest_fields import Host, InnerNetwork, PatternName, Plain, ProxyUrl, Strict, TokenRef, Until
 
 DEFAULT_PASSTHROUGH = ["api.anthropic.com"]
 
@@ -89,6 +89,14 @@ class PipelockConfig(Strict):
         description="Networks whose addresses every name may resolve to (builtin engine): 198.18.0.0/15 where a proxy"
         " in fake-ip mode answers every name. Never loopback, link-local, metadata, nor the bottle's own networks.",
     )
+    upstream_proxy: ProxyUrl | None = Field(
+        None,
+        description="Forward proxy of your network by which pipelock dials (CONNECT; builtin engine); names that do"
+        " not resolve here are its to resolve, but none below a wildcard.",
+    )
+    upstream_proxy_ref: TokenRef | None = Field(
+        None, description="Name of the secret with its login, user:password; only pipelock gets it."
+    )
     upstream_roots: list[Plain] = Field([], description="PEM files of roots to trust outside, besides the public ones.")
     revocation_lists: list[Plain] = Field(
         [], description="PEM files of CRLs: what they name is refused as an upstream."
@@ -114,6 +122,12 @@ class PipelockConfig(Strict):
             )
         if self.engine == "upstream" and self.internal_exempt:
             raise ValueError("engine upstream does not know the bottle's own networks; take internal_exempt out")
+        if self.upstream_proxy_ref and not self.upstream_proxy:
+            raise ValueError(
+                "upstream_proxy_ref needs upstream_proxy; write upstream_proxy: http://proxy.example.com:3128"
+            )
+        if self.engine == "upstream" and self.upstream_proxy:
+            raise ValueError("engine upstream dials by itself; take upstream_proxy out, or write engine: builtin")
         if self.engine == "upstream" and self.inbound != "off":
             raise ValueError("engine upstream looks at answers by its own rules; take inbound out")
         return self

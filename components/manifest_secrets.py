@@ -21,7 +21,7 @@ _WITH_PASSWORD = re.compile(
 # A variable or a word in angle brackets stands for a password.
 _STANDS_FOR = re.compile(r"\$|<|\{|\*+\Z|x+\Z|placeholder\Z|password\Z", re.IGNORECASE)
 # Keys that anybody may know; names, whose own check knows better what to write there.
-_LEFT_OUT = re.compile(r"git\[\d+\]\.known_hosts\Z|.*\.token_ref\Z")
+_LEFT_OUT = re.compile(r"git\[\d+\]\.known_hosts\Z|.*\.(token|upstream_proxy)_ref\Z")
 _INSTEAD = "give it to egress with token_ref instead"
 
 
@@ -47,7 +47,7 @@ def secrets_in(raw: Mapping[Any, Any], known: Mapping[str, str], disabled: list[
 
 def token_names(raw: Mapping[Any, Any]) -> set[str]:
     """Every name of a secret that a manifest has, also in a route that is not valid."""
-    names = {text for path, text in _texts(raw) if path.endswith(".token_ref")}
+    names = {text for path, text in _texts(raw) if path.endswith((".token_ref", ".upstream_proxy_ref"))}
     return {name for name in names if is_token_name(name)}
 
 

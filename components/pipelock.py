@@ -9,6 +9,7 @@ import pulumi
 import pulumi_docker as docker
 
 from addons.own_networks import NAMED
+from addons.upstream_proxy import LOGIN
 from components.authorities import Authority
 from components.component_types import formerly, token
 from components.container import ContainerArgs, hardened_container
@@ -28,8 +29,8 @@ _REVOKED = "/etc/pipelock/revoked.pem"
 @dataclass
 class PipelockArgs:
     """inner: the network of its client. image: id of the builtin engine's image, None for engine upstream.
-    upstream_roots, revoked: PEM, may be empty. own_networks: subnets of the bottle. drift: what was found in the
-    container.
+    upstream_roots, revoked: PEM, may be empty. own_networks: subnets of the bottle. proxy_login: user:password at the
+    forward proxy. drift: what was found in the container.
     """
 
     stack: str
@@ -41,11 +42,12 @@ class PipelockArgs:
     upstream_roots: str
     revoked: str
     own_networks: Sequence[str] = ()
+    proxy_login: pulumi.Input[str] | None = None
     drift: Drift = field(default_factory=Drift)
 
 
 class Pipelock(pulumi.ComponentResource):
-    """The only part, besides git-gate, on the outside network; holds no credential."""
+    """The only part, besides git-gate, on the outside network; holds no credential but a login at a forward proxy."""
 
     container: docker.Container
     container_name: str
@@ -65,6 +67,8 @@ class Pipelock(pulumi.ComponentResource):
             files["/etc/pipelock/upstream-roots.pem"] = args.upstream_roots
         if args.revoked:
             files[_REVOKED] = args.revoked
+        if args.proxy_login is not None:
+            files[str(LOGIN)] = args.proxy_login
         if not builtin:
             files["/etc/pipelock/pipelock.yaml"] = render(args.manifest)
         self.container_name = docker_name("pipelock", args.stack)

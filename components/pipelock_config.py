@@ -121,6 +121,8 @@ def policy(manifest: Manifest) -> dict[str, Any]:
             rendered["builtin"]["on_match"] = reacting
         if config.internal_exempt:
             rendered["builtin"]["internal_exempt"] = sorted(set(config.internal_exempt))
+        if config.upstream_proxy:
+            rendered["builtin"]["upstream_proxy"] = config.upstream_proxy.removeprefix("http://")
         if config.inbound != "off":
             rendered["builtin"]["inbound"] = config.inbound
         if until := endings(manifest):

@@ -82,6 +82,8 @@ def plan(
             "passthrough": list(config.passthrough),
             "trusted": list(config.trusted),
             "internal_exempt": sorted(set(config.internal_exempt)),
+            "upstream_proxy": config.upstream_proxy,
+            "upstream_proxy_ref": config.upstream_proxy_ref,
             "upstream_roots": _files(config.upstream_roots, files or {}),
             "revocation_lists": _files(config.revocation_lists, files or {}),
             "dlp_patterns": [{"name": one.name, "sha256": sha256(one.regex)} for one in config.dlp.patterns],

@@ -24,7 +24,7 @@ _BY_HOST = {
 _BY_FACTS = {
     ("agent", "memory"), ("agent", "cpus"), ("agent", "runtime"), ("agent", "apt"), ("agent", "npm"),
     ("agent", "claude_placeholder"), ("network", "outside"), ("pipelock", "engine"), ("pipelock", "upstream_roots"),
-    ("pipelock", "internal_exempt"),
+    ("pipelock", "internal_exempt"), ("pipelock", "upstream_proxy"), ("pipelock", "upstream_proxy_ref"),
     ("pipelock", "revocation_lists"), ("pipelock", "dlp_patterns"), ("pipelock", "seed_phrases"), ("stack",),
 }  # fmt: skip
 _GIT_FACTS = {"branches", "force", "deletes", "push_options", "max_push_mb", "max_blob_mb", "review", "rules",

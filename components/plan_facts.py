@@ -117,6 +117,9 @@ def _pipelock(plan: Plan, facts: Facts) -> None:
     for network in pipelock.get("internal_exempt", ()):
         words = f"every host: may resolve to {network}, but not to the bottle's own networks"
         facts.gives["exempt", network] = ("internal", words)
+    if proxy := pipelock.get("upstream_proxy"):
+        login = f", with the login {pipelock['upstream_proxy_ref']}" if pipelock.get("upstream_proxy_ref") else ""
+        facts.gives["upstream proxy", proxy, login] = ("network", f"pipelock dials by the forward proxy {proxy}{login}")
     if pipelock["seed_phrases"]:
         facts.holds["seed phrases",] = ("DLP", "looks for seed phrases")
     for one in pipelock["upstream_roots"]:

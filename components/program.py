@@ -77,4 +77,5 @@ def find_token(config: pulumi.Config, ref: str) -> str | None:
 
 def secret_tokens(config: pulumi.Config, manifest: Manifest) -> dict[str, pulumi.Output[str]]:
     """token_ref to its value, as secret outputs only."""
-    return {ref: pulumi.Output.secret(find_token(config, ref) or "") for ref in assign_slots(manifest.egress)}
+    refs = [*assign_slots(manifest.egress), *filter(None, [manifest.pipelock.upstream_proxy_ref])]
+    return {ref: pulumi.Output.secret(find_token(config, ref) or "") for ref in refs}

@@ -64,6 +64,7 @@ def examine(
     clear = list(secrets_in(raw, known, readable.pipelock.dlp.disabled_rules))
     findings += checks.conflicts(routes)
     findings += checks.tokens(routes, find_token, stack, secrets)
+    findings += checks.proxy_login(readable.pipelock, find_token, stack, secrets)
     findings += checks.environment(cleaned.get("env"), refs)
     findings += checks.placeholders(routes, cleaned.get("env"))
     if readable.agent.dockerfile and not (base / readable.agent.dockerfile).is_file():

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from components.base_image import DOCKERFILE, ROOT, BaseLock
+from components.build_proxies import options
 from toolchain.shell import CACHE, SetupError, apt_install, as_root, quiet, run, say
 
 _START_SECONDS = 40
@@ -97,7 +98,7 @@ class BaseImage:
         if not snapshot:
             say("      Debian's snapshots are not reachable: its packages are those of today")
         labels = [f"claude-bottle.from={origin}, packages of {snapshot or day}"]
-        build: list[str | Path] = ["docker", "build", "-t", self._lock.tag, "-f", ROOT / DOCKERFILE]
+        build: list[str | Path] = ["docker", "build", *options(), "-t", self._lock.tag, "-f", ROOT / DOCKERFILE]
         for option, values in (("--build-arg", [f"{k}={v}" for k, v in args.items()]), ("--label", labels)):
             for value in values:
                 build += [option, value]

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from components.base_image import LOCK, BaseLock
+from components.build_proxies import options
 from toolchain import newer
 from toolchain.docker_engine import BaseImage
 from toolchain.newer import AGENT, GITLEAKS, Age
@@ -136,7 +137,7 @@ def _build() -> None:
         if quiet("docker", "image", "inspect", "--format", "{{.Id}}", name) is None:
             args = [word for key, value in images.build_args().items() for word in ("--build-arg", f"{key}={value}")]
             file = ROOT / images.dockerfile(role)
-            run(["docker", "build", *args, "-t", name, "-f", file, ROOT], f"build {images.image_of(role)}")
+            run(["docker", "build", *options(), *args, "-t", name, "-f", file, ROOT], f"build {images.image_of(role)}")
         say(f"  ok  {name}")
 
 

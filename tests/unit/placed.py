@@ -24,5 +24,10 @@ def placed(path: str, value: Any) -> dict[str, Any]:
         elif index < len(parts) - 1 and parts[index].endswith("{}"):
             value = {"api.example.com": value}
         more = {"engine": "upstream"} if path == "pipelock.image" and index == 1 and isinstance(value, str) else {}
+        more |= (
+            {"upstream_proxy": "http://proxy.example.com:3128"}
+            if path == "pipelock.upstream_proxy_ref" and index == 1
+            else {}
+        )
         value = {**beside, **more, name: value}
     return dict(value)

@@ -113,6 +113,9 @@ def a_pipelock(draw: Draw) -> dict[str, Any]:
     maybe(draw, made, "passthrough", some(draw, EXACT + WILD), 0.5)
     maybe(draw, made, "trusted", some(draw, EXACT + WILD))
     maybe(draw, made, "internal_exempt", some(draw, ["198.18.0.0/15", "198.18.0.0/16", "10.0.0.0/8", "fc00::/18"]))
+    if draw.random() < 0.2:
+        made["upstream_proxy"] = draw.choice(["http://proxy.example.com:3128", "http://192.0.2.7:8080"])
+        maybe(draw, made, "upstream_proxy_ref", draw.choice(["TOKEN_A", "TOKEN_B"]))
     maybe(draw, made, "upstream_roots", some(draw, list(FILES)))
     maybe(draw, made, "revocation_lists", some(draw, list(FILES)))
     dlp: dict[str, Any] = {}
@@ -137,7 +140,8 @@ def a_pipelock(draw: Draw) -> dict[str, Any]:
         made.get("dlp", {}).pop("packs", None)
         made.get("dlp", {}).pop("hosts", None)
         made.pop("inbound", None)
-        made.pop("internal_exempt", None)
+        for key in ("internal_exempt", "upstream_proxy", "upstream_proxy_ref"):
+            made.pop(key, None)
     return made
 
 

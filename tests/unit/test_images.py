@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mocked import compose
+from mocked import SECRET_SIGNATURE, compose
 
 from components import images
 from components.agent_image import base_name
 from components.base_image import ROOT, BaseLock
 from components.build_context import Ignored, digest, taken
+from components.build_proxies import build_proxies, options
+from components.images import with_proxies
 from components.manifest import AgentConfig
 
 OWN = ("base", "egress", "git-gate", "supervise", "agent")
@@ -175,6 +178,29 @@ def test_an_engine_is_asked_for_a_base_only_where_something_is_built_on_it() -> 
     own = frozenset(nothing) - {base}
     assert base not in built(own), "another engine, which was given the finished images"
     assert not built(own | {base})[base].get("build"), "the set-up has made it"
+
+
+def test_builds_go_by_the_forward_proxy_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs.docker.com/reference/dockerfile, Predefined ARGs; a login there is a secret like any other."""
+    for name in (
+        "HTTP_PROXY",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "NO_PROXY",
+        "no_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    assert build_proxies() == {} == with_proxies({})
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.corp.example.com:3128")
+    monkeypatch.setenv("http_proxy", "http://me:corp-login@proxy.corp.example.com:3128")
+    assert options() == ["--build-arg", "http_proxy", "--build-arg", "HTTPS_PROXY"]
+    for image in built(frozenset()).values():
+        arguments = image["build"]["buildArgs"]
+        # One secret makes the whole map one, in the mocks as for the engine.
+        assert "proxy.corp.example.com" in json.dumps(arguments) and SECRET_SIGNATURE in json.dumps(arguments)
 
 
 def test_the_project_and_what_it_ships_have_their_licences() -> None:

@@ -1,0 +1,133 @@
+"""Dials by the forward proxy of the owner's network: a tunnel to a name by CONNECT (RFC 9110, 9.3.6), over HTTP/1.1.
+
+What is in the tunnel is the upstream's own TLS, so such a proxy reads nothing of it and answers for nobody. Only the
+standard library.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import re
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+LOGIN = Path("/etc/pipelock/upstream-proxy.login")  # user:password, where the proxy wants one
+_HEAD = 16 << 10  # bytes of the answer's head
+_SECONDS = 20.0  # from the first packet to the end of the head
+_STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r\n]")
+
+
+def parse_proxy(value: str) -> tuple[str, int]:
+    """Host and port of `host:port`. Raises ValueError."""
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"{value[:60]}: a forward proxy is host:port")
+    return host.strip("[]"), int(port)
+
+
+def connect_head(host: str, port: int, login: str) -> bytes:
+    """The request for a tunnel. login: user:password, "" for none."""
+    authority = f"{host}:{port}"
+    lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
+    if login:
+        lines.append(f"Proxy-Authorization: Basic {base64.b64encode(login.encode()).decode()}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+class Dialer:
+    """Stands in for the loop's way to open connections. vet: raises OSError for a name that may not be dialled.
+
+    proxy: the forward proxy in force, None for none: the connection is then opened as ever.
+    """
+
+    def __init__(self, proxy: Callable[[], tuple[str, int] | None], vet: Callable[[str, int], Awaitable[None]]) -> None:
+        self._proxy, self._vet = proxy, vet
+
+    def install(self, loop: asyncio.AbstractEventLoop) -> None:
+        """From now on."""
+        self._loop, self._direct = loop, loop.create_connection
+        loop.create_connection = self.create_connection  # type: ignore[assignment, method-assign]
+
+    async def create_connection(self, factory: Any, host: Any = None, port: Any = None, **options: Any) -> Any:
+        """Like the loop's. Raises OSError where the proxy gives no tunnel."""
+        proxy = self._proxy()
+        if proxy is None or host is None:
+            return await self._direct(factory, host, port, **options)
+        await self._vet(str(host), int(port))
+        connected = await self._tunnel(proxy, str(host), int(port))
+        try:
+            return await self._direct(factory, sock=connected)
+        except BaseException:
+            connected.close()
+            raise
+
+    async def _tunnel(self, proxy: tuple[str, int], host: str, port: int) -> socket.socket:
+        name = f"{proxy[0]}:{proxy[1]}"
+        try:
+            async with asyncio.timeout(_SECONDS):
+                connected = await self._dial(proxy)
+                try:
+                    await self._loop.sock_sendall(connected, connect_head(host, port, _login()))
+                    status = _status(await self._head(connected))
+                    if not 200 <= status < 300:
+                        raise OSError(_refused(name, host, status))
+                    return connected
+                except BaseException:
+                    connected.close()
+                    raise
+        except TimeoutError:
+            raise OSError(f"the forward proxy {name} did not answer within {_SECONDS:g} seconds") from None
+
+    async def _dial(self, proxy: tuple[str, int]) -> socket.socket:
+        # The owner's own address, which may be an inner one: not a name of the agent's, and not vetted.
+        found = await self._loop.run_in_executor(None, lambda: socket.getaddrinfo(*proxy, type=socket.SOCK_STREAM))
+        last = OSError(f"the forward proxy {proxy[0]} has no address")
+        for family, kind, protocol, _, address in found:
+            made = socket.socket(family, kind, protocol)
+            made.setblocking(False)
+            try:
+                await self._loop.sock_connect(made, address)
+            except OSError as error:
+                made.close()
+                last = error
+            except BaseException:
+                made.close()
+                raise
+            else:
+                with contextlib.suppress(OSError):
+                    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return made
+        raise last
+
+    async def _head(self, connected: socket.socket) -> bytes:
+        """The answer's head and nothing behind it, which is the tunnel's already."""
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            data = await self._loop.sock_recv(connected, 1)
+            head += data
+            if not data or len(head) > _HEAD:
+                raise OSError("the forward proxy's answer is not HTTP")
+        return head
+
+
+def _status(head: bytes) -> int:
+    match = _STATUS.match(head)
+    if match is None:
+        raise OSError("the forward proxy's answer is not HTTP")
+    return int(match[1])
+
+
+def _refused(proxy: str, host: str, status: int) -> str:
+    wants = "; it wants a login: pipelock.upstream_proxy_ref" if status == 407 else ""
+    return f"the forward proxy {proxy} gives no tunnel to {host} (status {status}){wants}"
+
+
+def _login() -> str:
+    try:
+        return LOGIN.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""

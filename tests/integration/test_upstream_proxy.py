@@ -1,0 +1,89 @@
+"""A bottle in a company's network, from which nothing leads outside but a forward proxy that wants a login."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import world
+
+pytestmark = pytest.mark.docker
+LOGIN = "me:corp-login-1234"
+
+
+@pytest.fixture
+def company(internet: world.Internet, sidecar_image: str) -> Iterator[tuple[str, str]]:
+    """The network, and the container of its forward proxy, which is on the fake internet too."""
+    name = f"claude-bottle-test-company-{secrets.token_hex(4)}"
+    label = ["--label", f"{world.LABEL}=company"]
+    try:
+        world.outside_network(name, *label)
+        argv = [
+            "create",
+            "--name",
+            name,
+            *label,
+            "--network",
+            name,
+            "--network-alias",
+            "proxy.corp.example.com",
+            "--user",
+            "0",
+        ]
+        world.docker(
+            *argv, "--entrypoint", "/opt/proxy/bin/python", sidecar_image, "-u", "/fake/forward_proxy.py", "3128"
+        )
+        source = Path(__file__).with_name("forward_proxy.py").read_bytes()
+        world.docker("cp", "-", f"{name}:/", stdin=world.tar({"fake/forward_proxy.py": source}))
+        world.docker("network", "connect", internet.network, name)
+        world.docker("start", name)
+        yield name, name
+    finally:
+        world.docker("rm", "-f", "-v", name, check=False)
+        world.docker("network", "rm", name, check=False)
+
+
+def manifest(network: str, **pipelock: Any) -> dict[str, Any]:
+    routes = [{"host": "echo.example.com", "token_ref": "ECHO_TOKEN"}, {"host": "plain.example.com"}]
+    proxy = {"upstream_proxy": "http://proxy.corp.example.com:3128", **pipelock}
+    return {
+        "agent": {"memory": "1g"},
+        "egress": {"routes": [*routes, {"host": "*.wild.example.com"}]},
+        "pipelock": {"upstream_roots": ["root.pem"], **proxy},
+        "network": {"outside": network},
+    }
+
+
+def test_everything_goes_by_the_forward_proxy(
+    company: tuple[str, str], internet: world.Internet, tmp_path: Path
+) -> None:
+    network, proxy = company
+    env = {"PROXY_LOGIN": LOGIN, "ECHO_TOKEN": "an-ordinary-token-value-1"}
+    raw = manifest(network, upstream_proxy_ref="PROXY_LOGIN", passthrough=["plain.example.com"])
+    with world.bottle(tmp_path / "p", raw, env, files={"root.pem": internet.ca}) as bottle:
+        bottle.up()
+        mark = internet.mark()
+        assert bottle.curl("https://echo.example.com/read")[0] == 200
+        assert bottle.curl("https://plain.example.com/spliced")[0] == 200
+        assert [one["path"] for one in internet.since(mark)][:1] == ["/read"]
+        asked = world.docker("logs", proxy)
+        assert "CONNECT echo.example.com:443" in asked and "CONNECT plain.example.com:443" in asked
+        # DLP and the allowlist are before it, and what is below a wildcard is not for the proxy to resolve.
+        assert json.loads(bottle.curl("https://other.example.com/")[1])["reason"] == "host_not_declared"
+        assert json.loads(bottle.curl("https://sub.wild.example.com/")[1])["reason"] == "unresolvable"
+        leak = "ghp_" + secrets.token_hex(18)
+        assert json.loads(bottle.curl("-d", f"token={leak}", "https://echo.example.com/")[1])["reason"] == "dlp_match"
+        assert "wild.example.com" not in world.docker("logs", proxy)
+        # The login is pipelock's alone, and in no state in clear.
+        assert "corp-login" not in bottle.agent("env; cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n'")
+        assert "corp-login" not in bottle.run("pulumi", "stack", "export", "--stack", bottle.name).stdout
+        # Without it, the answer says what is missing.
+        bottle.write(manifest(network))
+        bottle.up()
+        status, body = bottle.curl("https://echo.example.com/")
+        assert status == 502, body
+        assert "upstream_proxy_ref" in body
