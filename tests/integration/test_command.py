@@ -78,6 +78,16 @@ def test_a_day_by_one_command(copy: Copy) -> None:
     assert copy.bottle("exec", name, "--", "true").returncode == 0
     assert copy.bottle("exec", name, "--", "sh", "-c", "exit 7").returncode == 7
     assert copy.bottle("exec", name, "--", "id", "-un").stdout.strip() == "node"
+    # A log-in that waits for its answer on loopback, as of an MCP server (RFC 8252, 7.3).
+    serve = (
+        "perl -MIO::Socket::INET -e '$s=IO::Socket::INET->new(LocalAddr=>q(127.0.0.1),LocalPort=>54545,Listen=>1);"
+        "$c=$s->accept;print STDOUT scalar <$c>;print $c qq(HTTP/1.0 200 OK\\r\\n\\r\\n);close $c' > /tmp/heard 2>&1 & sleep 1"
+    )
+    copy.bottle("exec", name, "--", "sh", "-c", serve)
+    done = copy.bottle("callback", name, "http://localhost:54545/callback?code=abc")
+    assert done.returncode == 0, done.stderr
+    assert copy.bottle("exec", name, "--", "cat", "/tmp/heard").stdout.startswith("GET /callback?code=abc ")
+    assert copy.bottle("callback", name, "http://localhost:54545/callback?code=abc").returncode == 1
     done = copy.bottle("ask", "list", name, "--json")
     assert (done.returncode, json.loads(done.stdout)) == (0, [])
     told = json.loads(copy.bottle("plan", name, "--json").stdout)

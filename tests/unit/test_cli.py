@@ -23,15 +23,15 @@ from typer.testing import CliRunner, Result
 
 from claude_bottle.cli import agent, common, lifecycle, part_logs
 from claude_bottle.cli.app import app
+from claude_bottle.cli.callback import checked
+from components.errors import BottleError
 from dashboard.audit import Audit
 from toolchain import __main__ as toolchain
 from toolchain.step import Report
 
 ROOT = Path(__file__).resolve().parents[2]
 # As the project's issue on the command lists them.
-VERBS = (
-    "init up plan attach exec pull ask resume logs audit repair convert doctor dashboard fleet check down forget update"
-)
+VERBS = "init up plan attach exec callback pull ask resume logs audit repair convert doctor dashboard fleet check down forget update"
 STACK = """
 config:
   claude-bottle:bottle:
@@ -387,6 +387,33 @@ def test_exec_becomes_the_command(place: Place, monkeypatch: pytest.MonkeyPatch)
         ["docker", "exec", "-i", *inside, "git", "log", "--json"],
         ["docker", "exec", "-it", *inside, "claude"],
     ]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://localhost:54545/callback", "http://example.com:80/", "http://localhost/callback", "localhost:1/x", "",
+     "http://me@localhost:54545/", 'http://localhost:54545/"\nurl = "http://example.com/', "http://localhost:x/"],
+)  # fmt: skip
+def test_a_callback_goes_to_a_port_of_the_agents_own(url: str) -> None:
+    with pytest.raises(BottleError, match="http://localhost:PORT"):
+        checked(url)
+
+
+def test_a_callback_is_in_no_list_of_processes(place: Place) -> None:
+    url = "http://localhost:54545/callback?code=abc&state=def"
+    place.fake("docker", {"*inspect*": "echo true", "*curl*": "cat >> $CALLS; printf 200"})
+    done = place.run("callback", "demo", url)
+    assert (done.exit_code, done.stderr.strip()) == (0, "demo answered 200")
+    calls = (
+        (place.folder / "calls").read_text()
+        if (place.folder / "calls").exists()
+        else Path(os.environ["CALLS"]).read_text()
+    )
+    assert f'url = "{url}"' in calls
+    assert "code=abc" not in next(line for line in calls.splitlines() if line.startswith("docker exec"))
+    place.fake("docker", {"*inspect*": "echo true", "*curl*": "echo 'Connection refused' >&2; exit 7"})
+    done = place.run("callback", "demo", url)
+    assert (done.exit_code, "nobody in demo answered at port 54545" in done.stderr) == (1, True)
 
 
 def test_exec_ends_with_the_code_of_its_command() -> None:

@@ -1,0 +1,73 @@
+"""The last step of a log-in that a program in the bottle has begun: its answer comes to the owner's browser."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from claude_bottle.cli.common import DONE, FAILED, say
+from claude_bottle.cli.names import Name
+
+app = typer.Typer()
+# curl of the agent's image; the address, which holds a code, comes by standard input and is in no list of processes.
+_CURL = ["curl", "--silent", "--show-error", "--max-time", "30", "--noproxy", "*", "--output", "/dev/null"]
+_CURL += ["--write-out", "%{http_code}", "--config", "-"]
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@app.command(epilog="Example: bottle callback demo   (then paste the address of the page that did not load)")
+def callback(
+    name: Name,
+    url: Annotated[
+        str | None, typer.Argument(metavar="[URL]", help="http://localhost:PORT/…; asked for where it is left out.")
+    ] = None,
+) -> int:
+    """Finish a log-in (OAuth) that a program in the bottle waits for, with the address that your browser ended at."""
+    from components.engine_address import environment
+    from components.errors import BottleError
+    from components.naming import docker_name
+    from dashboard.resume import is_running
+
+    if not is_running(name):
+        raise BottleError(f"{name} is not up; bottle up {name}")
+    address = checked(url or _ask())
+    argv = ["docker", "exec", "-i", "-u", "node", docker_name("agent", name), *_CURL]
+    done = subprocess.run(
+        argv,
+        input=f'url = "{address}"\n',
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=environment(name),
+    )
+    if done.returncode != 0:
+        raise BottleError(f"nobody in {name} answered at port {urlsplit(address).port}: {done.stderr.strip()[-200:]}")
+    say(f"{name} answered {done.stdout.strip()[-3:]}")
+    return DONE if done.stdout.strip()[-3:-2] in ("2", "3") else FAILED
+
+
+def checked(url: str) -> str:
+    """The address, if it is one of a program that listens on loopback. Raises BottleError."""
+    from components.errors import BottleError
+
+    wrong = "write the whole address that your browser ended at: http://localhost:PORT/callback?code=…"
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        raise BottleError(wrong) from None
+    plain = url.isascii() and url.strip().isprintable() and not set(url.strip()) & set(' "\\')
+    if parts.scheme != "http" or parts.hostname not in _LOOPBACK or not port or parts.username or not plain:
+        raise BottleError(wrong)
+    return url.strip()
+
+
+def _ask() -> str:
+    if sys.stdin.isatty():
+        return str(typer.prompt("Address of the page that did not load", hide_input=True))
+    return sys.stdin.readline()
