@@ -22,8 +22,9 @@ _PIECE = 48 << 10  # bytes
 _SHORTEST = 24  # bytes: of fifteen in base32
 _LEAST = 14  # letters in a row; of every secret more are needed
 _SEPARATORS = " .,_-\n\t|:;/+*~"
-_APART = "|".join(rf"(?:[{'!' if one in ' ' else ' '}-~]{re.escape(one)}){{{_LEAST},}}[!-~]?" for one in _SEPARATORS)
-_PAIR = "[2-7][0-9A-Fa-f]"  # of a letter in ASCII
+_APART = "|".join(rf"(?:[\t\n -~]{re.escape(one)}){{{_LEAST},}}[!-~]?" for one in _SEPARATORS)
+_LETTER = "[2-7][0-9A-Fa-f]"  # of ASCII, in hexadecimal
+_PAIR = f"(?:{_LETTER}|0[9AaDd])"  # or what stands between lines
 _apart = compile_bytes(_APART)
 _pairs = compile_bytes(
     rf"{_PAIR}(?:(?:, |[ :,._|/\n-]){_PAIR}){{{_LEAST},}}|(?:0x{_PAIR}[,; ]{{1,2}}){{{_LEAST},}}0x{_PAIR}"
@@ -31,17 +32,20 @@ _pairs = compile_bytes(
 _numbers = compile_bytes(rf"(?:[0-9]{{2,3}}[,;\s]{{1,24}}){{{_LEAST},}}[0-9]{{2,3}}")
 # What all of a long text is passed over for is little: for these hyperscan takes a tenth of a millisecond a megabyte,
 # for a class of what may stand between a whole one.
-_MARKED = f"(?:0x{_PAIR}[,; ]{{1,2}}){{{_LEAST}}}"
-_LISTS = [f"(?:{_PAIR}[ :,-]){{{_LEAST}}}", f"(?:{_PAIR}, ){{{_LEAST}}}"]
+_MARKED = f"(?:0x{_LETTER}[,; ]{{1,2}}){{{_LEAST}}}"
+_LISTS = [f"(?:{_LETTER}[ :,-]){{{_LEAST}}}", f"(?:{_LETTER}, ){{{_LEAST}}}"]
 _LISTS += [rf"(?:[0-9]{{2,3}},{blank}){{{_LEAST}}}" for blank in ("", " ", r"\n {0,24}")]
 _may_be_list, _may_be_marked = cache(lambda: finder(*_LISTS)), cache(lambda: finder(_MARKED))
 _may_be_any = cache(
     lambda: finder(
-        *(rf"(?:[ -~]{re.escape(one)}){{{_LEAST}}}" for one in _SEPARATORS),
+        *(rf"(?:[\t\n -~]{re.escape(one)}){{{_LEAST}}}" for one in _SEPARATORS),
         rf"(?:[0-9]{{2,3}}[,;\s]{{1,24}}){{{_LEAST}}}",
         rf"(?:{_PAIR}[ :,._|/\n-] ?){{{_LEAST}}}",
-        _MARKED,
+        f"(?:0x{_PAIR}[,; ]{{1,2}}){{{_LEAST}}}",
     )
+)
+_may_be_escaped = cache(
+    lambda: finder(r"(?:\\u[0-9A-Fa-f]{4}){8}", r"(?:[\\]x[0-9A-Fa-f]{2}){8}", "(?:%[0-9A-Fa-f]{2}){8}")
 )
 # Of a row of letters apart every fourth byte, from the first or the second on, is what stands between.
 _may_be_apart = cache(lambda: finder(*(f"{re.escape(one)}{{{_LEAST // 2}}}" for one in _SEPARATORS)))
@@ -49,8 +53,9 @@ _DIGITS, _HEX_PAIR = re.compile(rb"[0-9]+"), re.compile(rb"(?:0x)?([0-9A-Fa-f]{2
 _base32 = compile_bytes("[A-Z2-7]{24,}|[a-z2-7]{24,}")
 _NAME, _DIGEST = re.compile(rb"[a-z]*"), re.compile(rb"[a-f2-7]*|[A-F2-7]*")
 _WHOLE = {1: 0, 3: 2, 6: 5}  # letters of base32 that make whole bytes (RFC 4648, section 6)
-# Of ASCII in base85 the first of each five digits is one of 31: its four bytes are 0x20202020 to 0x7e7e7e7e.
-_FIRST_DIGITS = re.compile(rb"[\x0a-\x28]{5,}")
+# Of ASCII in base85 the first of each five digits is one of 38: its four bytes are 0x0a202020, after a line end, to
+# 0x7e7e7e7e.
+_FIRST_DIGITS = re.compile(rb"[\x03-\x28]{5,}")
 _RUN_85 = compile_bytes("[!-~]{25,}")
 _CONTROL = bytes(byte for byte in range(32) if byte not in b"\t\n\r")
 _OF_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-"
@@ -83,8 +88,8 @@ def undone(
 
 
 def is_odd(data: bytes) -> bool:
-    """Whether a short text may be written in one of these ways, be it backwards."""
-    return _may_be_any()(data) or len(data.translate(None, _USUAL)) * 8 >= len(data)
+    """Whether a short text may be written in one of these ways, or with escapes."""
+    return _may_be_any()(data) or _may_be_escaped()(data) or len(data.translate(None, _USUAL)) * 8 >= len(data)
 
 
 def _parts_of(data: bytes, step: int, first: int) -> Iterator[bytes]:

@@ -33,7 +33,7 @@ _HEX, _ALL_HEX = re.compile(rb"[0-9A-Fa-f]{32,}"), re.compile(rb"\s*[0-9A-Fa-f]+
 _LONG_HEX = compile_bytes(r"(?:[0-9A-Fa-f]{2}){16,}")
 _PERCENT = compile_bytes(r"%[0-9A-Fa-f]{2}")
 _ESCAPE = compile_bytes(r"\\(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|/)")
-_wide = r"(?:[ -~]\x00{1,3}){8}"  # UTF-16 and UTF-32
+_wide = r"(?:[\t\n\r -~]\x00{1,3}){8}"  # UTF-16 and UTF-32
 _WIDE, _is_wide = compile_bytes(_wide), cache(lambda: finder(_wide))  # RE2 takes four times as long where there is none
 _WORDS = compile_bytes(r"[!-~]{24,}")  # random bytes have as much in a row once in 10 GB
 _DIFFERENT = 10  # letters that text has at least in as much; a pattern in a picture or a program has fewer
@@ -92,11 +92,13 @@ def _undone(data: bytes, depth: int, label: str) -> Iterator[View]:
     if b"\0" in data and "wide" not in label and _is_wide()(data):
         ways.append(("wide", _narrow(data)))
     ways += codes.undone(data, label, found, found[len(there) :])
-    if (
-        ">" not in label and len(data) <= _LITTLE and (found or codes.is_odd(data))
-    ):  # encoded, and then turned: all of it
-        yield from _undone(data[::-1], depth - 1, f"{label}>turned")
-        yield from _undone(data.translate(ROT13_LETTERS), depth - 1, f"{label}>rot13")
+    turned, moved = (
+        (data[::-1], data.translate(ROT13_LETTERS)) if ">" not in label and len(data) <= _LITTLE else (b"", b"")
+    )
+    if turned and (found or any(map(codes.is_odd, (data, turned, moved)))):  # encoded, and then turned: all of it
+        yield from _undone(turned, depth - 1, f"{label}>turned")
+        yield from _undone(moved, depth - 1, f"{label}>rot13")
+        yield f"{label}>turned>rot13", turned.translate(ROT13_LETTERS)
     elif found and len(data) <= _SHORT and "within" not in label:
         ways.append(("turned", _turned(found)))
     for how, undone in ways:
