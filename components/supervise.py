@@ -16,7 +16,6 @@ from components.naming import docker_name
 from components.volume import named_volume
 
 SUPERVISE_HOSTNAME = "supervise"
-SUPERVISE_PORT = 9100
 STORE = "/var/lib/supervise"
 
 _HEALTHY = SIDECARS["supervise"].check
