@@ -63,6 +63,10 @@ class TokenMask:
         """True if a whole token is in there, in any spelling."""
         return any(self._whole.spans(view) for _, part in self._parts(data) for view in views(part))
 
+    def partial_in(self, data: bytes) -> bool:
+        """True if a whole token is in there, or some 12 letters in a row of what is secret of one."""
+        return self.mask(data) is not data
+
     def mask(self, data: bytes) -> bytes:
         """The same bytes with every token, and every such run, replaced by asterisks."""
         out: bytearray | None = None
