@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,8 +13,9 @@ from typing import IO
 from components.agent_files import WORKSPACE, AgentFiles
 from components.bundle import bring, unpack
 from components.errors import BottleError
-from components.git_sides import NAMES, NOWHERE, OwnersGit, Side, agents_side, by_commits
+from components.git_sides import NOWHERE, OwnersGit, Side, agents_side, blob, by_commits
 
+_SHOWN = 20  # branches
 _BUNDLE = "git rev-parse -q --verify HEAD >/dev/null || exit 0; git bundle create -q - --branches"
 
 
@@ -33,6 +35,7 @@ class AgentCommits:
     agent: Side = NOWHERE
     wrong: str = ""
     _pending: frozenset[str] = frozenset()
+    _is_partial: bool = False
 
     def files_alone(self, base: Mapping[str, str], source: Mapping[str, str]) -> tuple[set[str], dict[str, str]]:
         """Paths that commits bring; those that commits bring and the agent has changed again since, with the reason."""
@@ -43,11 +46,18 @@ class AgentCommits:
         return committed, dict.fromkeys(sorted(self._pending & self.agent.dirty - committed), why)
 
     def same_here(self, target: Mapping[str, str]) -> dict[str, str]:
-        """Files of the owner that are as the agent's last commit has them: what the agent did next is newer."""
+        """Files of the owner that are, byte by byte, as the agent's last commit has them: what the agent did next is
+        newer. Whatever the agent says of its index, and whatever the owner's git does not look at.
+        """
         if not self.agent.head:
             return {}
-        other = self.git.names(*NAMES, self.agent.head)
-        return {path: mark for path, mark in target.items() if path in self.agent.tracked and path not in other}
+        tree = self.git.tree(self.agent.head)
+        wanted = [path for path in sorted(self.agent.dirty & target.keys()) if path in tree]
+        return {path: target[path] for path in wanted if self._is_blob(path, target[path], *tree[path])}
+
+    def _is_blob(self, path: str, mark: str, mode: str, name: str) -> bool:
+        kind = "120000" if mark.startswith("-> ") else "100755" if mark.endswith("x") else "100644"
+        return mode == kind and blob(self.root / path, name) == name
 
     def keep(self, remote: str) -> list[str]:
         """Put the branches at refs/remotes/<remote>/; lines that say what there is to merge."""
@@ -67,13 +77,18 @@ class AgentCommits:
             return [f"commits were not fetched: {self.wrong}"]
         lines: list[str] = []
         said: list[str] = []
-        for name in sorted(self.branches.keys() - set(left), key=lambda name: (name != self.agent.branch, name)):
+        names = sorted(self.branches.keys() - set(left), key=lambda name: (name != self.agent.branch, name))
+        for name in names[:_SHOWN]:
             tip = self.branches[name]
-            new = self.git.ask("rev-list", "--count", tip, "--not", *said, "HEAD", "--branches") or "some"
+            new = "some" if self._is_partial else self._count(tip, said)
             if new != "0":
                 said.append(tip)
-                lines.append(f"commits: {new} on {remote}/{name}; git merge {remote}/{name} takes them over")
-        return lines
+                shown = shlex.quote(f"{remote}/{name}")  # git allows in a name what a shell acts on
+                lines.append(f"commits: {new} on {shown}; git merge {shown} takes them over")
+        return lines + [f"… and {len(names) - _SHOWN} more branches"] * (len(names) > _SHOWN)
+
+    def _count(self, tip: str, said: list[str]) -> str:
+        return self.git.ask("rev-list", "--count", tip, "--not", *said, "HEAD", "--branches") or "some"
 
 
 @contextlib.contextmanager
@@ -98,6 +113,9 @@ def _fetch(made: AgentCommits, agent: AgentFiles, folder: Path) -> None:
     env = {"GIT_OBJECT_DIRECTORY": str(folder), "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(own.resolve())}
     made.git = OwnersGit(made.root, env)
     made.branches = unpack(made.root, made.file, env)
+    made._is_partial = made.git.is_partial()
+    if made._is_partial:
+        return  # git would ask the owner's upstream for whatever the agent's commits name
     made.owner, side = made.git.side(), agents_side(agent)
     pending = made.git.brought_by(side.head, made.owner.head) if side.head and made.owner.head else None
     if pending is not None:

@@ -12,17 +12,20 @@ from pathlib import Path
 from components.agent_files import WORKSPACE, AgentFiles
 from components.errors import BottleError
 from components.git_folder import git_configs, git_files
-from components.git_sides import NOWHERE, OwnersGit, Side, agents_difference, agents_side, by_commits
+from components.git_sides import NOWHERE, OwnersGit, Side, agents_blobs, agents_side, by_commits
 from components.host_folder import all_files, write_tar
-from components.owner_branches import OwnerBranches
+from components.owner_branches import OwnerBranches, heads
 
 
 class CopiedGit:
     """One `up`: `bring` first, then the files that are not `apart`, then `copy`."""
 
-    def __init__(self, agent: AgentFiles, root: Path) -> None:
+    def __init__(self, agent: AgentFiles, root: Path, branches: str) -> None:
+        """branches: the digest of those that were looked over. Raises BottleError where there are others by now."""
         self._agent, self._root = agent, root
-        self._branches = OwnerBranches(root, agent)
+        self._branches = OwnerBranches(root, agent, heads(root))
+        if self._branches.digest != branches:
+            raise BottleError(f"workspace: the branches of {root} have changed since they were looked at; run it again")
         self._is_there = agent.run(f"test -e {WORKSPACE}/.git && echo yes || true").strip() == b"yes"
         self._owner, self._theirs = NOWHERE, NOWHERE
         self._pending: frozenset[str] = frozenset()
@@ -52,8 +55,10 @@ class CopiedGit:
         """Files of the agent that are as the owner's last commit has them: what the owner did next is newer."""
         if not self._owner.head:
             return {}
-        other = agents_difference(self._agent, self._owner.head)
-        return {path: mark for path, mark in there.items() if path in self._theirs.tracked and path not in other}
+        tree = OwnersGit(self._root).tree(self._owner.head)
+        wanted = [path for path in sorted(self._owner.dirty & there.keys()) if path in tree]
+        now = agents_blobs(self._agent, wanted)
+        return {path: there[path] for path in wanted if now[path] == tree[path][1]}
 
     def apart(self, base: Mapping[str, str], source: Mapping[str, str]) -> set[str]:
         """What the owner's commits bring, and what was changed again since: as a file it would be in a merge's way."""

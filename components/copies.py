@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +13,7 @@ from components.git_folder import git_problems
 from components.git_mounts import GitPlaces, git_places
 from components.host_folder import AGENT_UID, Item, all_files, digest, items, problems, workspace_files
 from components.manifest import Manifest, WorkspaceConfig
-from components.owner_branches import heads
+from components.owner_branches import digest_of, heads
 
 ROOT = Path(__file__).resolve().parent.parent
 _MAX_PROMPT = 256 * 1024
@@ -154,7 +152,7 @@ class Reader:
     @staticmethod
     def _branches(folder: Path) -> str:
         try:
-            return hashlib.sha256(json.dumps(heads(folder), sort_keys=True).encode()).hexdigest()
+            return digest_of(heads(folder))
         except BottleError:
             return ""  # as a finding says
 

@@ -58,7 +58,7 @@ def workspace(plan: dict[str, Any]) -> str:
     record, identity = BaseRecord(plan["stack"]), agent.home_identity()
     base, source = record.read(identity), {item.path: item.mark for item in found}
     agent.run(f"mkdir -p {WORKSPACE}")
-    git = CopiedGit(agent, root) if plan["copy_git"] else None
+    git = CopiedGit(agent, root, plan["branches"]) if plan["copy_git"] else None
     merged = git.bring() if git else ""
     there = agent.workspace_marks({*base, *source})
     apart: set[str] = set()

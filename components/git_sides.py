@@ -6,13 +6,15 @@ only.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from components.bounded import run_bounded
 from components.child_env import child_env
@@ -23,6 +25,15 @@ _AGENTS = "cd /home/node/workspace; [ -e .git ] || exit 0; "
 
 # Nothing is run in a submodule, whose folder may be another one in the agent's commits.
 NAMES = ("diff", "-z", "--name-only", "--no-renames", "--no-ext-diff", "--ignore-submodules=dirty")
+ABSENT = "-"
+# Of each path on standard input: its object, "-" where nothing is there, "?" where something else is, or above it.
+_BLOBS = (
+    "xargs -0 -r sh -c 'for f; do"
+    ' if [ -L "$f" ]; then readlink -n -- "$f" | git hash-object --stdin; elif [ -f "$f" ]; then'
+    ' git hash-object --no-filters -- "$f"; elif [ -e "$f" ]; then echo "?"; else d=$f; s=-;'
+    ' while d=$(dirname -- "$d"); [ "$d" != . ] && [ "$d" != / ]; do if [ -L "$d" ] || { [ -e "$d" ] &&'
+    ' [ ! -d "$d" ]; }; then s="?"; fi; done; echo "$s"; fi; done\' sh'
+)
 _MOST = 64 << 20  # bytes: names of half a million files
 _QUIET = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
 _DIFF = f"git -c core.fsmonitor=false {' '.join(NAMES)}"
@@ -65,13 +76,38 @@ class OwnersGit:
 
     def __call__(self, *argv: str) -> str:
         """What it says: what comes of the agent's commits is as large as the agent made them. Raises BottleError."""
-        env, out = child_env({"GIT_OPTIONAL_LOCKS": "0", **self.env}), io.BytesIO()
-        run_bounded(["git", "-C", str(self.root), *_QUIET, *argv], f"git {argv[0]}", out=out, env=env, most=_MOST)
+        return self._run(*argv)
+
+    def _run(self, *argv: str, stdin: IO[bytes] | None = None) -> str:
+        own = {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1"}
+        env, out, what = child_env({**own, **self.env}), io.BytesIO(), f"git {argv[0]}"
+        argv = ("git", "-C", str(self.root), *_QUIET, *argv)
+        run_bounded(argv, what, stdin=stdin, out=out, env=env, most=_MOST)
         return os.fsdecode(out.getvalue())
 
     def has(self, commit: str) -> bool:
         """Whether this commit is here."""
-        return self.ask("cat-file", "-e", f"{commit}^{{commit}}") is not None
+        return commit in self.which([commit])
+
+    def which(self, commits: Collection[str]) -> set[str]:
+        """Those of these commits that are here. A name that is none is not. Raises BottleError."""
+        asked = sorted({commit for commit in commits if _COMMIT.match(commit)})
+        if not asked:
+            return set()
+        with tempfile.TemporaryFile() as names:
+            names.write("".join(f"{commit}\n" for commit in asked).encode())
+            names.seek(0)
+            said = self._run("cat-file", "--batch-check", stdin=names)
+        return {line.split()[0] for line in said.splitlines() if line.split()[1:2] == ["commit"]}
+
+    def is_partial(self) -> bool:
+        """Whether git fetches what is missing when it is asked for it (git-clone(1), --filter)."""
+        return self.ask("config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$") is not None
+
+    def tree(self, commit: str) -> dict[str, tuple[str, str]]:
+        """Path to mode and object of every file of a commit. Raises BottleError."""
+        lines = (entry.partition("\t") for entry in self("ls-tree", "-r", "-z", commit).split("\0") if entry)
+        return {path: (meta.split()[0], meta.split()[2]) for meta, _, path in lines}
 
     def ask(self, *argv: str) -> str | None:
         """What it says, without the line end; None where it fails."""
@@ -94,7 +130,10 @@ class OwnersGit:
 
     def brought_by(self, sender: str, receiver: str) -> frozenset[str] | None:
         """What the commits of `sender` that `receiver` has not change; None where the two have no history in common."""
-        if not self.has(sender) or self.ask("merge-base", sender, receiver) is None:
+        if (
+            len(self.which([sender, receiver])) < len({sender, receiver})
+            or self.ask("merge-base", sender, receiver) is None
+        ):
             return None
         return self.names(*NAMES, f"{receiver}...{sender}")
 
@@ -109,9 +148,31 @@ def agents_side(agent: Shell) -> Side:
     return Side(head, branch.strip(), _agents_names(agent, "git ls-files -z"), dirty)
 
 
-def agents_difference(agent: Shell, commit: str) -> frozenset[str]:
-    """What is in the agent's files otherwise than in a commit, which it has. Raises BottleError."""
-    return _agents_names(agent, f"{_DIFF} {commit}")
+def agents_blobs(agent: Shell, paths: Sequence[str], *, as_committed: bool = False) -> dict[str, str]:
+    """Path to the object that git would make of what is there; ABSENT for nothing, and something else where a folder,
+    or a file in a folder's place, is in the way. as_committed: with line ends and filters as a commit has them, not
+    byte by byte. Raises BottleError.
+    """
+    script = _BLOBS.replace(" --no-filters", "") if as_committed else _BLOBS
+    said = agent.run(_AGENTS + script, b"".join(os.fsencode(path) + b"\0" for path in paths))
+    found = said.decode(errors="replace").split()
+    if len(found) != len(paths):
+        raise BottleError("the agent's git does not say what its files are")
+    return dict(zip(paths, found, strict=True))
+
+
+def blob(path: Path, like: str) -> str:
+    """The object that git would make of a file or a link, byte by byte. like: a name of an object there."""
+    made = hashlib.sha1(usedforsecurity=False) if len(like) == 40 else hashlib.sha256()
+    if path.is_symlink():
+        target = os.fsencode(path.readlink())
+        made.update(b"blob %d\0" % len(target) + target)
+        return made.hexdigest()
+    with path.open("rb") as file:
+        made.update(b"blob %d\0" % os.fstat(file.fileno()).st_size)
+        while piece := file.read(1 << 20):
+            made.update(piece)
+    return made.hexdigest()
 
 
 def _agents_names(agent: Shell, command: str) -> frozenset[str]:

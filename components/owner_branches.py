@@ -5,6 +5,8 @@ Standard library only.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -14,19 +16,13 @@ from typing import IO, Protocol
 
 from components.bounded import run_bounded
 from components.errors import BottleError
-from components.git_sides import OwnersGit, Shell, Side
+from components.git_sides import ABSENT, OwnersGit, Shell, Side, agents_blobs
 
 _REMOTE = "refs/remotes/owner/"
 _IN = "cd /home/node/workspace; "
 _GIT = "git -c core.hooksPath=/dev/null -c core.fsmonitor=false"
-_ABSENT = "-"
 _SECONDS, _PACK = 600.0, 4 << 30  # bytes
-# Of each file named on standard input: what git would store of it; "-" for what is neither a file nor a link.
-_HASHES = (
-    "xargs -0 -r sh -c 'for f; do"
-    ' if [ -L "$f" ]; then readlink -n -- "$f" | git hash-object --stdin;'
-    ' elif [ -f "$f" ]; then git hash-object -- "$f"; else echo -; fi; done\' sh'
-)
+_REFS = 10_000
 _IDLE = "for f in MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD rebase-merge rebase-apply; do [ ! -e .git/$f ]; done"
 
 
@@ -40,22 +36,37 @@ def heads(root: Path) -> dict[str, str]:
     return {name: commit for commit, _, name in (line.partition(" ") for line in said)}
 
 
+def digest_of(branches: Mapping[str, str]) -> str:
+    """Of the branches and their commits."""
+    return hashlib.sha256(json.dumps(dict(branches), sort_keys=True).encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class OwnerBranches:
-    """root: the owner's folder. agent: its container, with a repository that is a copy of that one."""
+    """root: the owner's folder. agent: its container, with a repository that is a copy of that one. heads: the owner's
+    branches, as they were looked over.
+    """
 
     root: Path
     agent: Agent
+    heads: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """Of the branches and their commits."""
+        return digest_of(self.heads)
 
     def send(self) -> None:
         """Make refs/remotes/owner/* the owner's branches. Raises BottleError and OSError."""
-        wanted = {f"{_REMOTE}{name}": commit for name, commit in heads(self.root).items()}
+        wanted = {f"{_REMOTE}{name}": commit for name, commit in self.heads.items()}
         has = self._refs()
         theirs = {ref: commit for ref, commit in has.items() if ref.startswith(_REMOTE)}
         if wanted == theirs:
             return
         git = OwnersGit(self.root)
-        known = [commit for commit in sorted(set(has.values())) if git.has(commit)]
+        if git.is_partial():
+            raise BottleError("it is a partial clone, whose history is not all here; git fetch --refetch --no-filter")
+        known = sorted(git.which(set(has.values())))
         if missing := set(wanted.values()).difference(known):
             with tempfile.TemporaryFile() as pack, tempfile.TemporaryFile() as asked:
                 asked.write("".join(f"{one}\n" for one in [*sorted(missing), *(f"^{one}" for one in known)]).encode())
@@ -74,7 +85,7 @@ class OwnerBranches:
 
         Raises BottleError and OSError.
         """
-        new, git = heads(self.root).get(agent.branch), OwnersGit(self.root)
+        new, git = self.heads.get(agent.branch), OwnersGit(self.root)
         if new is None or new == agent.head or not agent.head:
             return ""
         if git.has(agent.head) and git.ask("merge-base", "--is-ancestor", new, agent.head) is not None:
@@ -83,28 +94,34 @@ class OwnerBranches:
         if not git.has(agent.head) or git.ask("merge-base", "--is-ancestor", agent.head, new) is None:
             return merge
         changes = _raw(git("diff-tree", "-r", "-z", "--no-renames", "--raw", agent.head, new))
-        now = self._hashes(list(changes))
-        if now is None or any(now[path] not in change for path, change in changes.items()):
+        if not self._is_idle():
+            return f"{merge}: it is in the middle of something, or has staged changes"
+        now = agents_blobs(self.agent, list(changes), as_committed=True)
+        if any(now[path] not in change for path, change in changes.items()):
             return f"{merge}: files that change by it have changes of its own"
-        out = [path for path, (old, to) in changes.items() if to != _ABSENT and (now[path] != to or old == to)]
-        gone = [path for path, (_, to) in changes.items() if to == _ABSENT]
+        out = [path for path, (old, to) in changes.items() if to != ABSENT and (now[path] != to or old == to)]
+        gone = [path for path, (_, to) in changes.items() if to == ABSENT]
         self.agent.run(f"{_IN}xargs -0 -r {_GIT} checkout -q {new} --", _listed(out))
         self.agent.run(f"{_IN}xargs -0 -r rm -f --", _listed(gone))
-        self.agent.run(f"{_IN}{_GIT} reset -q {new}")
+        # Only from the commit that was looked at: one that the agent has made meanwhile stays on its branch.
+        moved = f"update refs/heads/{agent.branch} {new} {agent.head}\n".encode()
+        self.agent.run(f"{_IN}{_GIT} update-ref --no-deref --stdin && {_GIT} reset -q", moved)
         return ""
 
     def _refs(self) -> Mapping[str, str]:
         said = self.agent.run(f"{_IN}git for-each-ref --format='%(objectname) %(refname)'").decode(errors="replace")
-        return {ref: commit for commit, _, ref in (line.partition(" ") for line in said.splitlines())}
+        lines = said.splitlines()
+        if len(lines) > _REFS:
+            raise BottleError(f"the agent's repository has more than {_REFS} refs")
+        return {ref: commit for commit, _, ref in (line.partition(" ") for line in lines)}
 
-    def _hashes(self, paths: list[str]) -> dict[str, str] | None:
-        """None where the agent is in the middle of something: a merge, a rebase, changes that are staged."""
+    def _is_idle(self) -> bool:
+        """Whether it is in the middle of no merge and no rebase, and has nothing staged."""
         try:
             self.agent.run(f"{_IN}{_IDLE}; {_GIT} diff --cached --quiet")
         except BottleError:
-            return None
-        said = self.agent.run(_IN + _HASHES, _listed(paths)).decode(errors="replace").split()
-        return dict(zip(paths, said, strict=True)) if len(said) == len(paths) else None
+            return False
+        return True
 
 
 def _listed(paths: list[str]) -> bytes:
@@ -119,4 +136,4 @@ def _raw(said: str) -> dict[str, tuple[str, str]]:
 
 
 def _object(name: str) -> str:
-    return name if name.strip("0") else _ABSENT
+    return name if name.strip("0") else ABSENT

@@ -17,7 +17,11 @@ from components.pull import Pull, stack_outputs
 from components.stack_names import must_be_remembered
 
 _FORMAT = "%(objectname) %(refname:short)"
-_HEADS = f"cd {WORKSPACE}; git for-each-ref --format='{_FORMAT}' refs/heads 2>/dev/null | head -c 100000"
+_HEADS = (
+    f"cd {WORKSPACE}; {{ git for-each-ref --format='{_FORMAT}' refs/heads refs/stash;"
+    " git symbolic-ref -q HEAD >/dev/null || git rev-parse -q --verify 'HEAD^{commit}' | sed 's/$/ HEAD/'; }"
+    " 2>/dev/null | head -c 100000"
+)
 _SHOWN = 20
 _CHANGES = ("new ", "edit ", "gone ")
 

@@ -6,6 +6,7 @@ git-merge(1), "Pre-merge checks".
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from typing import Any
 
 import pytest
 
-from components import copy_step, pull
+from components import copy_step, owner_branches, pull
 from components.agent_files import WORKSPACE, AgentFiles
+from components.errors import BottleError
 from components.host_folder import digest, items, workspace_files
+from components.owner_branches import digest_of, heads
 from components.unpulled import unpulled
 
 
@@ -35,9 +38,10 @@ class Turns:
     agent: Path
     home: Path
 
-    def up(self) -> str:
+    def up(self, branches: str = "") -> str:
         names = workspace_files(self.owner)
         plan = {"container": "c", "stack": "s", "source": str(self.owner), "copy_git": True}
+        plan["branches"] = branches or digest_of(heads(self.owner))
         return copy_step.workspace({**plan, "digest": digest(items(self.owner, names))})
 
     def pull(self, **options: Any) -> str:
@@ -195,3 +199,129 @@ def test_a_dry_run_writes_no_object(turns: Turns) -> None:
     commit(turns.agent, "the agent's", code="two\n")
     assert "commits: 1 on bottle-s/main" in turns.pull(dry_run=True)
     assert sorted(str(path) for path in (turns.owner / ".git").rglob("*")) == before
+
+
+def stage(turns: Turns, name: str, text: str) -> None:
+    (turns.agent / name).write_text(text)
+    git(turns.agent, "add", "-f", name)
+
+
+@pytest.mark.parametrize("also", ["", "rm", "both knew it", "--assume-unchanged", "--skip-worktree"])
+def test_what_the_agents_index_says_overwrites_no_work_of_the_owners(turns: Turns, also: str) -> None:
+    """An index is the agent's own word (git-update-index(1)); what the owner's git does not look at is not alike."""
+    owner, agent = turns.owner, turns.agent
+    name = "README" if also.startswith("--") else "notes"
+    if also == "both knew it":
+        (owner / name).write_text("from before\n")
+        turns.up()
+    (owner / name).write_text("the owner's hour\n")
+    if also.startswith("--"):
+        git(owner, "update-index", also, name)
+    stage(turns, name, "the agent's\n")
+    if also == "rm":
+        (agent / name).unlink()
+    with contextlib.suppress(BottleError):
+        turns.pull()
+    assert (owner / name).read_text() == "the owner's hour\n"
+
+
+def test_a_nested_repository_of_the_owners_is_not_written_to(turns: Turns) -> None:
+    nested = turns.owner / "nested"
+    nested.mkdir()
+    git(nested, "init", "-q")
+    (nested / "x").write_text("the owner's\n")
+    (turns.agent / "nested").mkdir()
+    stage(turns, "nested/x", "the agent's\n")
+    with contextlib.suppress(BottleError):
+        turns.pull()
+    assert (nested / "x").read_text() == "the owner's\n"
+
+
+def test_a_filter_of_the_owners_makes_nothing_alike(turns: Turns) -> None:
+    """gitattributes(5), filter: git compares what a clean filter leaves, as nbstripout does."""
+    owner = turns.owner
+    commit(owner, "with a filter", **{"x.nb": "kept\n", ".gitattributes": "*.nb filter=strip\n"})
+    turns.up()
+    git(owner, "config", "filter.strip.clean", "sed /output/d")
+    (owner / "x.nb").write_text("kept\noutput of an hour\n")
+    (turns.agent / "x.nb").write_text("the agent's\n")
+    with contextlib.suppress(BottleError):
+        turns.pull()
+    assert "output of an hour" in (owner / "x.nb").read_text()
+
+
+@pytest.mark.parametrize(("in_the_way", "committed"), [("build/work", "build"), ("lib", "lib/x")])
+def test_what_is_in_the_way_of_the_owners_commit_is_not_lost(turns: Turns, in_the_way: str, committed: str) -> None:
+    work, made = turns.agent / in_the_way, turns.owner / committed
+    for file in (work, made):
+        file.parent.mkdir(exist_ok=True)
+    work.write_text("the agent's\n")
+    commit(turns.owner, "the owner's", **{committed: "the owner's\n"})
+    turns.up()
+    assert work.read_text() == "the agent's\n"
+
+
+def test_a_commit_that_comes_meanwhile_stays_on_its_branch(turns: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, agent = turns.owner, turns.agent
+    commit(owner, "the owner's", code="two\n")
+    looked = owner_branches.agents_blobs
+
+    def and_commit(*args: Any, **options: Any) -> Any:
+        found = looked(*args, **options)
+        commit(agent, "meanwhile", new="new\n")
+        return found
+
+    monkeypatch.setattr(owner_branches, "agents_blobs", and_commit)
+    turns.up()
+    assert "meanwhile" in log(agent)
+
+
+def test_branches_that_nobody_has_looked_over_are_not_sent(turns: Turns) -> None:
+    seen = digest_of(heads(turns.owner))
+    git(turns.owner, "branch", "later")
+    with pytest.raises(BottleError, match="have changed since they were looked at"):
+        turns.up(seen)
+
+
+def test_of_a_partial_clone_no_history_travels_and_nothing_is_fetched(turns: Turns, tmp_path: Path) -> None:
+    """git-clone(1), --filter: git asks the upstream for what is missing, by whatever name it is asked for."""
+    git(turns.owner, "config", "remote.origin.promisor", "true")
+    git(turns.owner, "config", "remote.origin.url", str(tmp_path / "nowhere"))
+    git(turns.owner, "branch", "old")
+    assert "it is a partial clone" in turns.up()
+    assert "owner/old" not in git(turns.agent, "for-each-ref", "--format=%(refname:short)")
+    commit(turns.agent, "the agent's", code="two\n")
+    assert "commits: some on bottle-s/main" in turns.pull()
+
+
+def test_a_branchs_name_is_no_command(turns: Turns) -> None:
+    """git-check-ref-format(1) allows what a shell acts on."""
+    git(turns.agent, "checkout", "-q", "-b", "fix;touch${IFS}PWNED;true")
+    commit(turns.agent, "x", code="two\n")
+    (line,) = [line for line in turns.pull().splitlines() if line.startswith("commits")]
+    command = line[line.index("git merge") :].removesuffix(" takes them over")
+    subprocess.run(["sh", "-c", command], cwd=turns.owner, check=False, capture_output=True)
+    assert not (turns.owner / "PWNED").exists()
+    assert (turns.owner / "code").read_text() == "two\n"
+
+
+def test_many_refs_of_the_agents_cost_one_look(turns: Turns) -> None:
+    first = git(turns.agent, "rev-parse", "HEAD")
+    lines = "".join(f"create refs/heads/b{n} {first}\ncreate refs/junk/{n} {first}\n" for n in range(3000))
+    subprocess.run(["git", "-C", str(turns.agent), "update-ref", "--stdin"], input=lines.encode(), check=True)
+    git(turns.owner, "branch", "one-more")
+    turns.up()
+    said = turns.pull().splitlines()
+    assert len(said) < 30
+    assert said[-1] == "… and 2981 more branches"
+
+
+def test_down_tells_of_commits_on_no_branch_and_of_a_stash(turns: Turns) -> None:
+    agent = turns.agent
+    git(agent, "checkout", "-q", "--detach")
+    commit(agent, "on no branch", code="two\n")
+    (agent / "code").write_text("three\n")
+    git(agent, "stash", "-q")
+    lost = turns.unpulled()
+    assert any(line.startswith("commits of HEAD") for line in lost), lost
+    assert any(line.startswith("commits of stash") for line in lost), lost
