@@ -31,6 +31,7 @@ _BY = {
     " .git-hooks/*",
     "debuggers, shells": ".gdbinit .lldbinit .pdbrc .rprofile .ghci .iex.exs .octaverc .inputrc .profile .bashrc"
     " .bash_profile .zshrc .zshenv",
+    "pulumi, bottle, python": "pulumi.yaml pulumi.*.yaml __main__.py",
     "pipelines, once pushed": ".github/workflows/* .github/actions/* .gitlab-ci.yml .circleci/* jenkinsfile"
     " azure-pipelines.yml",
 }

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -111,11 +112,20 @@ def _edited(text: str, edit: Callable[[Any], None]) -> str:
     for write in (_spliced, _written_anew):
         with contextlib.suppress(SpliceError, YAMLError, ValueError):
             if _load(after := write(text, before, meant, edit)) == meant:
+                _read_by_others(after)
                 return after
     raise BottleError(
         "the edit would change more than it is for: the stack file says one thing in two places (YAML anchors,"
         " aliases or merge keys); write it out in both, then approve again"
     )
+
+
+def _read_by_others(text: str) -> None:
+    """Raises ValueError where another reader than this one refuses it: Pulumi's is Go's."""
+    try:
+        yaml.compose(text, yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
 
 
 def _load(text: str) -> Any:
@@ -128,15 +138,15 @@ def _spliced(text: str, before: Any, meant: Any, _: Callable[[Any], None]) -> st
 
 def _written_anew(text: str, _: Any, __: Any, edit: Callable[[Any], None]) -> str:
     """The whole file, with its comments and its order: where no place for the edit can be told, as with merge keys."""
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 4096
+    writer = YAML()
+    writer.preserve_quotes = True
+    writer.width = 4096
     mapping, offset = _indent(text), _offset(text)
-    yaml.indent(mapping=mapping, sequence=offset + 2, offset=offset)
-    document = yaml.load(text)
+    writer.indent(mapping=mapping, sequence=offset + 2, offset=offset)
+    document = writer.load(text)
     edit(document["config"][BOTTLE])
     out = io.StringIO()
-    yaml.dump(document, out)
+    writer.dump(document, out)
     return out.getvalue()
 
 

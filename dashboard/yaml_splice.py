@@ -7,6 +7,7 @@ parses the outcome and compares: a document that says one thing in two places (a
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,8 +15,11 @@ from difflib import SequenceMatcher
 from itertools import groupby
 from typing import Any
 
+import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
+
+_PLAIN = re.compile(r"[A-Za-z0-9/][A-Za-z0-9 ._/*-]{0,200}")
 
 
 class SpliceError(ValueError):
@@ -202,11 +206,11 @@ class _Splicer:
 
     def _block(self, value: Any, column: int) -> str:
         """Whole lines, each from this column on."""
-        yaml = YAML()
-        yaml.width = 4096
-        yaml.indent(mapping=self._style.step, sequence=self._style.dash + 2, offset=self._style.dash)
+        writer = YAML()
+        writer.width = 4096
+        writer.indent(mapping=self._style.step, sequence=self._style.dash + 2, offset=self._style.dash)
         out = io.StringIO()
-        yaml.dump(value, out)
+        writer.dump(value, out)
         first = len(re.match(r" *", out.getvalue())[0])  # type: ignore[index]
         return "".join(f"{' ' * column}{line[first:]}\n" for line in out.getvalue().splitlines())
 
@@ -217,8 +221,10 @@ class _Splicer:
             return "{" + ", ".join(f"{cls._flow(key)}: {cls._flow(one)}" for key, one in value.items()) + "}"
         if isinstance(value, list):
             return "[" + ", ".join(map(cls._flow, value)) + "]"
-        yaml = YAML()
-        yaml.width, yaml.default_flow_style = 1 << 20, True
+        if isinstance(value, str) and not (_PLAIN.fullmatch(value) and yaml.safe_load(value) == value):
+            return json.dumps(value)  # which every reader of YAML reads alike
+        writer = YAML()
+        writer.width, writer.default_flow_style = 1 << 20, True
         out = io.StringIO()
-        yaml.dump([value], out)
+        writer.dump([value], out)
         return out.getvalue().strip()[1:-1]

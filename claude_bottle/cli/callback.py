@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
+import io
 import sys
+import tempfile
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -15,7 +16,8 @@ from claude_bottle.cli.names import Name
 app = typer.Typer()
 # curl of the agent's image; the address, which holds a code, comes by standard input and is in no list of processes.
 _CURL = ["curl", "--silent", "--show-error", "--max-time", "30", "--noproxy", "*", "--output", "/dev/null"]
-_CURL += ["--write-out", "%{http_code}", "--config", "-"]
+_CURL += ["--globoff", "--write-out", "%{http_code}", "--config", "-"]
+_MOST = 4096  # bytes of what comes out of the bottle
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -27,8 +29,9 @@ def callback(
     ] = None,
 ) -> int:
     """Finish a log-in (OAuth) that a program in the bottle waits for, with the address that your browser ended at."""
+    from components.bounded import run_bounded
     from components.engine_address import environment
-    from components.errors import BottleError
+    from components.errors import BottleError, one_line
     from components.naming import docker_name
     from dashboard.resume import is_running
 
@@ -36,19 +39,20 @@ def callback(
         raise BottleError(f"{name} is not up; bottle up {name}")
     address = checked(url or _ask())
     argv = ["docker", "exec", "-i", "-u", "node", docker_name("agent", name), *_CURL]
-    done = subprocess.run(
-        argv,
-        input=f'url = "{address}"\n',
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=environment(name),
-    )
-    if done.returncode != 0:
-        raise BottleError(f"nobody in {name} answered at port {urlsplit(address).port}: {done.stderr.strip()[-200:]}")
-    say(f"{name} answered {done.stdout.strip()[-3:]}")
-    return DONE if done.stdout.strip()[-3:-2] in ("2", "3") else FAILED
+    out = io.BytesIO()
+    with tempfile.TemporaryFile() as config:
+        config.write(f'url = "{address}"\n'.encode())
+        config.seek(0)
+        try:
+            run_bounded(argv, "curl", stdin=config, out=out, seconds=40, most=_MOST, env=environment(name))
+        except BottleError as error:
+            message = one_line(str(error))[-200:]
+            raise BottleError(f"nobody in {name} answered at port {urlsplit(address).port}: {message}") from None
+    status = out.getvalue().decode(errors="replace").strip()
+    if not status.isdigit() or len(status) != 3:
+        raise BottleError(f"{name} does not say what was answered")
+    say(f"{name} answered {status}")
+    return DONE if status[0] in "23" else FAILED
 
 
 def checked(url: str) -> str:

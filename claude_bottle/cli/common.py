@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from claude_bottle.project import project_folder
+from claude_bottle.project import not_made_here, project_folder
 
 # Exit codes. `exec` ends with the code of the command that it ran.
 DONE, FAILED, USAGE, NOTHING = 0, 1, 2, 3
@@ -27,7 +27,11 @@ def enter_project() -> None:
     """Work in the project with its shell's variables, wherever the command was called (claude_bottle/project.py)."""
     global _called_from
     _called_from = Path.cwd()
-    os.chdir(project_folder(_called_from))
+    folder = project_folder(_called_from)
+    if wrong := not_made_here(folder):
+        say(wrong)
+        sys.exit(USAGE)
+    os.chdir(folder)
     use_shell()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold tokens
 

@@ -16,7 +16,7 @@ BELOW = {
     "sidecar_images": {"addons", "components"},
     "dashboard": {"addons", "components", "sidecar_images"},
     "toolchain": {"addons", "components"},
-    "claude_bottle": {"components", "dashboard", "toolchain"},
+    "claude_bottle": {"addons", "components", "dashboard", "toolchain"},
 }
 # Of a sidecar's folder, what others may take: what is written in its database is read by the page.
 SHARED = {"sidecar_images.supervise.proposals", "sidecar_images.supervise.replay"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -29,8 +30,8 @@ def run(installed: Path, tmp_path: Path):
     own = {key: str(tmp_path / key) for key in ("XDG_STATE_HOME", "XDG_CONFIG_HOME")}
     (tmp_path / "empty").mkdir()
 
-    def call(*argv: str, folder: str = "empty") -> subprocess.CompletedProcess[str]:
-        env = {"PATH": "/usr/bin:/bin", **kept, **own}
+    def call(*argv: str, folder: str = "empty", **more: str) -> subprocess.CompletedProcess[str]:
+        env = {"PATH": "/usr/bin:/bin", **kept, **own, **more}
         cwd = tmp_path / folder
         return subprocess.run([installed, *argv], cwd=cwd, env=env, capture_output=True, text=True, check=False)
 
@@ -83,5 +84,28 @@ def test_an_empty_folder_is_enough(run, tmp_path: Path) -> None:
 def test_a_folder_of_another_project_is_left_alone(run, tmp_path: Path) -> None:
     (tmp_path / "empty/Pulumi.yaml").write_text("name: shop\nruntime: nodejs\n")
     done = run("init", "mine", "--no-model")
-    assert done.returncode == 1 and "of another project" in done.stderr
+    assert done.returncode == 2 and "use a folder of its own" in done.stderr
     assert [f.name for f in (tmp_path / "empty").iterdir()] == ["Pulumi.yaml"]
+
+
+def test_files_make_no_project(run, tmp_path: Path) -> None:
+    """What an agent puts into a workspace would run with the owner's secrets, if its files made it one."""
+    assert run("init", "mine", "--no-model").returncode == 0
+    shutil.copytree(tmp_path / "empty", tmp_path / "workspace")
+    (tmp_path / "workspace/sub").mkdir()
+    for verb in (("check", "mine"), ("plan", "mine"), ("up", "mine"), ("init", "other", "--no-model"), ("fleet",)):
+        done = run(*verb, folder="workspace")
+        assert done.returncode == 2 and "was not made here" in done.stderr, verb
+    done = run("plan", "mine", folder="workspace/sub")
+    assert done.returncode == 2 and "no bottle `mine`" in done.stderr
+    assert run("check", "mine").returncode == 0
+
+
+def test_a_project_from_elsewhere_is_taken_by_its_owners_word(run, tmp_path: Path) -> None:
+    assert run("init", "mine", "--no-model").returncode == 0
+    moved = tmp_path / "moved"
+    (tmp_path / "empty").rename(moved)
+    (tmp_path / "empty").mkdir()
+    assert run("check", "mine", folder="moved").returncode == 2
+    assert run("check", "mine", CLAUDE_BOTTLE_PROJECT=str(moved)).returncode == 0
+    assert run("check", "mine", folder="moved").returncode == 0

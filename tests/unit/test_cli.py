@@ -411,6 +411,10 @@ def test_a_callback_is_in_no_list_of_processes(place: Place) -> None:
     )
     assert f'url = "{url}"' in calls
     assert "code=abc" not in next(line for line in calls.splitlines() if line.startswith("docker exec"))
+    for wild in ("head -c 9000000 /dev/zero", "printf '\\377\\377\\377'", "printf '200 <b>'"):
+        place.fake("docker", {"*inspect*": "echo true", "*curl*": wild})
+        done = place.run("callback", "demo", url)
+        assert done.exit_code == 1 and len(done.stderr.splitlines()) == 1, done.stderr
     place.fake("docker", {"*inspect*": "echo true", "*curl*": "echo 'Connection refused' >&2; exit 7"})
     done = place.run("callback", "demo", url)
     assert (done.exit_code, "nobody in demo answered at port 54545" in done.stderr) == (1, True)

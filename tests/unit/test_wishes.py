@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from asked import FILE, ROUTE
 
 from addons.no_approval import instead
@@ -323,3 +324,20 @@ def test_an_approval_changes_no_line_that_it_is_not_about(change: Change, taken:
     lines = [line for line in difflib.ndiff(AS_PEOPLE_WRITE.splitlines(), after.splitlines()) if line[0] in "-+"]
     assert [line[2:] for line in lines if line[0] == "-"] == taken
     assert [line[2:] for line in lines if line[0] == "+"] == added
+
+
+@pytest.mark.parametrize(
+    "words", [":%<<", "a: b", "yes", "12:30", "# x", "'", '"', "\\", "]", "}, x: {", "*a", "&a", "\u00e9", "@x", "`x"]
+)
+def test_what_an_agent_writes_is_read_alike_by_others(words: str) -> None:
+    """PyYAML stands for the readers of other projects; Pulumi reads with Go's, which refuses `:%` as this one does."""
+    for text in (
+        "config:\n  claude-bottle:bottle: {egress: {routes: [{host: a.example.com}]}}\n",
+        "config:\n  claude-bottle:bottle:\n    egress:\n      routes:\n        - host: a.example.com\n",
+    ):
+        after = changed(text, Change("egress.routes", {"host": "b.example.com", "description": words}))
+        routes = yaml.safe_load(after)["config"]["claude-bottle:bottle"]["egress"]["routes"]
+        assert routes[1]["host"] == "b.example.com"
+        assert len(routes) == 2
+        if "{" in text:
+            assert routes[1]["description"] == words
