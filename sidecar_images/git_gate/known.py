@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .objects import Object
+from .objects import UPSTREAMS, Object
 from .plain import readable
 from .remotes import ETC, Remote
 from .unpack import Bounds, CannotUnpack, unpacked
@@ -65,7 +65,7 @@ def upstream_has(work: Work, needles: Iterable[bytes]) -> set[bytes]:
     overlap = max(map(len, left)) - 1
     try:
         with (
-            search.reading(["git", "rev-list", "--objects", "--no-object-names", "--glob=refs/*"]) as lister,
+            search.reading(["git", "rev-list", "--objects", "--no-object-names", *UPSTREAMS]) as lister,
             search.reading(["git", "cat-file", "--batch", "--buffer"], lister.stdout or 0) as reader,
         ):
             assert reader.stdout is not None  # noqa: S101 - it is a pipe

@@ -93,7 +93,7 @@ def _refresh(remote: Remote, state: dict[str, Any]) -> dict[str, Any]:
             _first(remote)
     except UpstreamError as failed:
         error, fetched = str(failed), str(state.get("fetched") or "")
-        _clear_failed(remote)
+        clear_failed(remote)
     state = {"started": started, "fetched": fetched, "error": error}
     mirror_state.keep(remote, state)
     return state
@@ -180,7 +180,7 @@ def prepare(remote: Remote) -> None:
     _clear(remote, time.time())
 
 
-def _clear_failed(remote: Remote) -> None:
+def clear_failed(remote: Remote) -> None:
     """What a fetch that failed has left: on a full disk every try would leave some more. Nobody else is at work."""
     shutil.rmtree(_new(remote), ignore_errors=True)
     for pattern in ("pack/tmp_*", "[0-9a-f][0-9a-f]/tmp_obj_*"):

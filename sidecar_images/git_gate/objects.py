@@ -9,11 +9,13 @@ from typing import IO
 
 from .added import COMPARED
 from .remotes import Remote
+from .wishes import OUTSIDERS
 from .work import OBJECTS, ScanError, TooMuch, Work, unpacked_mb
 
 _PATH = 1_000  # bytes of a path that are kept: a tree as deep as there are objects would fill the memory with them
-# What the upstream has: the mirror was made like it when this push began.
-KNOWN = ("--not", "--glob=refs/*")
+# What the upstream has: the mirror was made like it when this push began. What outsiders offer it, it has not taken.
+UPSTREAMS = (*(f"--exclude={family}*" for family in OUTSIDERS), "--glob=refs/*")
+KNOWN = ("--not", *UPSTREAMS)
 
 
 _FILES = (":100644", ":100755", ":120000")  # the modes of files and links (gitformat-index(5))

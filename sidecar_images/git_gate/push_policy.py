@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from .remotes import Remote
+from .wishes import OUTSIDERS
 
 MAX_REFS = 1_000
 _OPTION, _OPTIONS = 500, 20  # characters of a push option, and how many of them
@@ -57,7 +58,9 @@ def refusals(
     """
     told = []
     for command in commands:
-        if not allowed_ref(remote.branches, command.ref):
+        if command.ref.startswith(OUTSIDERS):
+            told.append(f"{command.ref}: is read-only; push a branch, or what your forge takes requests by")
+        elif not allowed_ref(remote.branches, command.ref):
             told.append(f"{command.ref}: the owner allows pushes to {', '.join(remote.branches)} only")
         elif (current(command.ref) or "0" * len(command.old)) != command.old:
             told.append(f"{command.ref}: non-fast-forward, it has moved meanwhile; fetch, rebase or merge, push again")

@@ -19,6 +19,8 @@ from .mirror import RUN, prepare
 from .remotes import ETC, MIRRORS, Remote, read_remotes
 
 PORT = 9418
+_DAEMON = "/usr/lib/git-core/git-daemon"  # itself: `git daemon` puts git's own folder before SERVED
+SERVED = "/app/served"
 _MEMORY = 800 << 20  # bytes of data of one process, of the 1024 MB of the container
 
 
@@ -30,7 +32,7 @@ def address() -> str:
 
 def daemon(listen: str, remotes: list[Remote]) -> list[str]:
     """The command line: strict paths, and only the mirrors by name."""
-    argv = ["git", "daemon", f"--listen={listen}", f"--port={PORT}", "--reuseaddr", "--strict-paths", "--export-all"]
+    argv = [_DAEMON, f"--listen={listen}", f"--port={PORT}", "--reuseaddr", "--strict-paths", "--export-all"]
     argv += [
         f"--base-path={MIRRORS}",
         "--enable=receive-pack",
@@ -102,7 +104,8 @@ def main() -> None:
             time.sleep(0.3)
             continue
         put(RUN / "listening", listen)
-        with subprocess.Popen(daemon(listen, remotes), stderr=subprocess.PIPE) as served:
+        env = {**os.environ, "PATH": f"{SERVED}:{os.environ['PATH']}"}
+        with subprocess.Popen(daemon(listen, remotes), env=env, stderr=subprocess.PIPE) as served:
             assert served.stderr is not None  # noqa: S101 - asked for above
             threading.Thread(target=log.words_of, args=[served.stderr], daemon=True).start()
             try:

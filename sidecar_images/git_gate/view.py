@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from .objects import KNOWN
+from .objects import KNOWN, UPSTREAMS
 from .push_policy import Command
 from .work import TooMuch, Work
 
@@ -63,7 +63,7 @@ class _View:
                 yield b"it is deleted; what it has now:"
                 yield from self._object(command.old, known=True)
                 if self._kind(command.old) == "commit":
-                    others = ("--not", f"--exclude={command.ref}", "--glob=refs/*")
+                    others = ("--not", f"--exclude={command.ref}", *UPSTREAMS)
                     yield from self._dropped(command.old, *others)
             elif self._kind(command.old) == self._kind(command.new) == "commit":
                 yield from self._moved(command)

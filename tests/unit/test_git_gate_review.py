@@ -25,7 +25,7 @@ ZERO = "0" * 40
 A, B = "a" * 40, "b" * 40
 
 
-@pytest.mark.parametrize("ref", ["refs/tags/v1.0", "refs/notes/commits", "refs/changes/1"])
+@pytest.mark.parametrize("ref", ["refs/tags/v1.0", "refs/notes/commits", "refs/other/1"])
 def test_what_is_below_no_branch_does_not_move_without_force(ref: str) -> None:
     """`git tag -f v1.0; git push --force origin v1.0` onto a descendant is no fast-forward of anything."""
 
