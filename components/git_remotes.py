@@ -6,7 +6,7 @@ import json
 import subprocess
 import tomllib
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,26 @@ class GateRemote:
     def entry(self) -> dict[str, Any]:
         """What the gate is told, without the credential."""
         policy = self.config.model_dump(include=set(POLICY_KEYS))
-        return {"name": self.name, "upstream": self.upstream.url, **policy, "rules": bool(self.rules)}
+        user = {"token_user": self.upstream.user} if self.upstream.scheme == "https" and self.upstream.user else {}
+        return {"name": self.name, "upstream": self.upstream.url, **user, **policy, "rules": bool(self.rules)}
+
+    @property
+    def credential(self) -> str:
+        """What the gate reaches the upstream with, in words."""
+        if self.upstream.scheme == "ssh":
+            return str(self.config.identity_file)
+        return f"token {self.config.token_ref}" + (f" as {self.upstream.user}" if self.upstream.user else "")
 
 
 POLICY_KEYS = ("branches", "force", "deletes", "max_push_mb", "max_blob_mb", "push_options", "review", "known_findings")
+
+
+def upstream_of(config: GitRemote) -> Upstream:
+    """The upstream, with the user that goes with its token."""
+    upstream = Upstream.parse(config.upstream)
+    if not config.token_user or upstream.scheme == "ssh":
+        return upstream
+    return replace(upstream, user=config.token_user)
 
 
 def remotes_file(remotes: Sequence[GateRemote]) -> str:
@@ -61,7 +77,7 @@ class RemoteReader:
         """The remotes that are in order; what is wrong is in `findings`."""
         found: list[GateRemote] = []
         for index, config in enumerate(remotes):
-            path, upstream = f"git[{index}]", Upstream.parse(config.upstream)
+            path, upstream = f"git[{index}]", upstream_of(config)
             for number, other in enumerate(found):
                 if other.name == config.name:
                     self._say(f"{path}.name", config.name, f"is the name of git[{number}] too")
@@ -70,6 +86,9 @@ class RemoteReader:
             secret = self._key(path, config) if upstream.scheme == "ssh" else self._token(path, config)
             if upstream.scheme == "ssh":
                 self._known_hosts(path, config, upstream)
+                if config.token_user:
+                    how = "is for https; with ssh the upstream names the user (ssh://me@host/path.git)"
+                    self._say(f"{path}.token_user", config.token_user, how)
             found.append(GateRemote(config, upstream, secret, self._rules(path, config)))
         return found
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from addons.hosts import canonical_pattern
 
 _SCP = re.compile(r"(?:(?P<user>[A-Za-z0-9._-]+)@)?(?P<host>[A-Za-z0-9.-]+):(?!//)(?P<path>.+)\Z")
 _PATH = re.compile(r"[A-Za-z0-9._~+@%-]+(/[A-Za-z0-9._~+@%-]+)*\Z")
 _USER = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]*\Z")
+# As forges write it into the addresses that they show (https://me@host/path.git). A token in its place is longer.
+_HTTPS_USERS = ("git", "x-access-token")
+_LONGEST_USER = 32
 _FORMS = "write ssh://git@host/path.git, git@host:path.git or https://host/path.git"
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """One repository of one host. path: without a leading slash, a trailing one, and `.git`."""
+    """One repository of one host. path: without a leading slash, a trailing one, and `.git`.
+
+    user: with https, of basic authentication; empty where none is named.
+    """
 
     scheme: str
     user: str
@@ -32,9 +38,9 @@ class Upstream:
             parts = urlsplit(text)
             if parts.scheme not in ("ssh", "https") or parts.query or parts.fragment or not parts.hostname:
                 raise ValueError(f"not an upstream; {_FORMS}")
-            if parts.password or (parts.scheme == "https" and parts.username):
+            if parts.password or (parts.scheme == "https" and len(parts.username or "") > _LONGEST_USER):
                 raise ValueError("an upstream holds no credential; name it with token_ref or identity_file")
-            user, host, path = parts.username or "git", parts.hostname, parts.path
+            user, host, path = parts.username or ("git" if parts.scheme == "ssh" else ""), parts.hostname, parts.path
             port = parts.port or (22 if parts.scheme == "ssh" else 443)
             scheme = parts.scheme
         elif match := _SCP.match(text):
@@ -48,7 +54,7 @@ class Upstream:
         bare = path.strip("/")
         suffix = ".git" if bare.endswith(".git") else ""
         bare = bare.removesuffix(".git")
-        if not _PATH.match(bare) or not _USER.match(user) or ".." in bare.split("/") or host.startswith("*"):
+        if not _PATH.match(bare) or not _USER.match(user or "git") or ".." in bare.split("/") or host.startswith("*"):
             raise ValueError(f"not an upstream; {_FORMS}")
         return cls(scheme, user, host, port, bare, suffix)
 
@@ -75,10 +81,13 @@ class Upstream:
         ssh_port = self.port if self.scheme == "ssh" else 22
         https_port = self.port if self.scheme == "https" else 443
         ports = ["", ":22"] if ssh_port == 22 else [f":{ssh_port}"]
-        heads = [f"ssh://{u}{self.host}{p}/" for u in dict.fromkeys([f"{self.user}@", "git@", ""]) for p in ports]
+        users = list(dict.fromkeys([self.user, "git"] if self.user else ["git"]))
+        heads = [f"ssh://{u}{self.host}{p}/" for u in [*(f"{user}@" for user in users), ""] for p in ports]
         if ssh_port == 22:
-            heads += [f"{u}@{self.host}:{lead}" for u in dict.fromkeys([self.user, "git"]) for lead in ("", "/")]
-        heads += [f"https://{self.host}{p}/" for p in (["", ":443"] if https_port == 443 else [f":{https_port}"])]
+            heads += [f"{u}@{self.host}:{lead}" for u in users for lead in ("", "/")]
+        ports = ["", ":443"] if https_port == 443 else [f":{https_port}"]
+        named = [f"{quote(user, safe='')}@" for user in dict.fromkeys([*users, *_HTTPS_USERS])]
+        heads += [f"https://{u}{self.host}{p}/" for u in ["", *named] for p in ports]
         heads += [f"http://{self.host}/", f"git://{self.host}/"]
         return [f"{head}{self.path}{end}" for head in heads for end in (".git/", ".git", "/", "")]
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from addons.egress_core import DEFAULT_METHODS
+from components.git_upstream import Upstream
 from components.manifest_fields import (
     AptPackage,
     Argument,
@@ -32,6 +33,7 @@ from components.manifest_fields import (
     Skill,
     Strict,
     TokenRef,
+    TokenUser,
     Until,
     UrlPath,
 )
@@ -175,6 +177,11 @@ class GitRemote(Strict):
     token_ref: TokenRef | None = Field(
         None, description="https: name of the secret to push with; only git-gate gets it."
     )
+    token_user: TokenUser | None = Field(
+        None,
+        description="https: the user name that goes with the token; default: that of the upstream "
+        "(https://me@host/path), or x-access-token. Bitbucket: x-token-auth; Gerrit and CodeCommit: a name of yours.",
+    )
     known_hosts: str | None = Field(
         None, description="ssh: lines of known_hosts; a host is never trusted on first use."
     )
@@ -200,6 +207,9 @@ class GitRemote(Strict):
     def _one_credential(self) -> GitRemote:
         if self.identity_file and self.token_ref:
             raise ValueError("give identity_file (ssh) or token_ref (https), not both")
+        upstream = Upstream.parse(self.upstream)
+        if self.token_user and upstream.scheme == "https" and upstream.user not in ("", self.token_user):
+            raise ValueError(f"token_user and the upstream name two users: {self.token_user} and {upstream.user}")
         return self
 
 

@@ -67,6 +67,7 @@ EXAMPLES: dict[str, str] = {
     "git[].upstream": "git@git.example.com:acme/project.git",
     "git[].identity_file": "~/.ssh/deploy_project",
     "git[].token_ref": "GITHUB_TOKEN",
+    "git[].token_user": "x-token-auth",
     "git[].known_hosts": "git.example.com ssh-ed25519 AAAA…",
     "git[].branches": "[agent/*]",
     "git[].force": "never",

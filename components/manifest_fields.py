@@ -21,6 +21,10 @@ from components.nearest import did_you_mean
 # A part between underscores that is long and mixed is no word: so are the tokens of GitHub, Stripe, npm, AWS and others
 # that have no other characters than a name may have.
 _TOKEN_VALUE = re.compile(r"(?:.*_)?(?=[^_]*[0-9])(?=[^_]*[A-Za-z])[^_]{16,}(?:_.*)?\Z")
+# A token in the place of a user name: by its prefix, or as a run of letters and digits that is longer than a name.
+_TOKEN_AS_USER = re.compile(
+    r"gh[opusr]_|github_pat_|glpat-|ATATT|ATBB|.*(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{20}"
+)
 _TOKEN_REF = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 # RFC 9110, 16.1.1, and RFC 7237, which filled the IANA HTTP Method Registry: without CONNECT, which is a tunnel, and
@@ -161,13 +165,20 @@ def _skill(value: str) -> str:
 
 
 def _upstream(value: str) -> str:
-    Upstream.parse(value)
+    if _TOKEN_AS_USER.match(Upstream.parse(value).user):
+        raise ValueError("an upstream holds no credential; name it with token_ref or identity_file")
     return value
 
 
 def _ref_glob(value: str) -> str:
     if not _REF_GLOB.match(value) or ".." in value:
         raise ValueError("write a glob of branch names (main, agent/*), or of whole refs (refs/tags/*)")
+    return value
+
+
+def _token_user(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._][A-Za-z0-9._@+=-]{0,99}", value) or _TOKEN_AS_USER.match(value):
+        raise ValueError("write the name that goes with the token (x-token-auth, me@example.com), never the token")
     return value
 
 
@@ -240,6 +251,7 @@ HeaderName = Annotated[str, AfterValidator(_header)]
 Memory = Annotated[str, AfterValidator(_memory)]
 AptPackage = Annotated[str, AfterValidator(_apt)]
 NpmPackage = Annotated[str, AfterValidator(_npm)]
+TokenUser = Annotated[str, AfterValidator(_token_user)]
 GitUrl = Annotated[str, AfterValidator(_upstream)]
 FindingDigest = Annotated[str, AfterValidator(_finding)]
 PushOption = Annotated[str, AfterValidator(_push_option)]

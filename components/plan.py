@@ -101,7 +101,7 @@ def plan(
         "git_remotes": [
             {
                 **remote.entry(),
-                "credential": remote.config.identity_file or f"token {remote.config.token_ref}",
+                "credential": remote.credential,
                 "known_hosts_sha256": sha256(remote.config.known_hosts) if remote.config.known_hosts else None,
                 "rules_sha256": sha256(remote.rules) if remote.rules else None,
                 "served_as": f"git://git-gate/{remote.name}.git",

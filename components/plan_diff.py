@@ -28,7 +28,7 @@ _BY_FACTS = {
     ("pipelock", "revocation_lists"), ("pipelock", "dlp_patterns"), ("pipelock", "seed_phrases"), ("stack",),
 }  # fmt: skip
 _GIT_FACTS = {"branches", "force", "deletes", "push_options", "max_push_mb", "max_blob_mb", "review", "rules",
-              "known_findings", "known_hosts_sha256", "rules_sha256", "credential"}  # fmt: skip
+              "known_findings", "known_hosts_sha256", "rules_sha256", "credential", "token_user"}  # fmt: skip
 _DIGEST = re.compile(r"[0-9a-f]{16,64}\Z")
 
 

@@ -19,7 +19,10 @@ _SSH = (
 
 @dataclass(frozen=True)
 class Remote:
-    """One upstream and what may be pushed to it. Sizes in MB. rules: whether the owner gave gitleaks rules."""
+    """One upstream and what may be pushed to it. Sizes in MB. rules: whether the owner gave gitleaks rules.
+
+    token_user: goes with the token, as GitHub and GitLab do not mind and others ask for.
+    """
 
     name: str
     upstream: str
@@ -32,6 +35,7 @@ class Remote:
     review: bool = False
     known_findings: tuple[str, ...] = ()
     rules: bool = False
+    token_user: str = "x-access-token"  # noqa: S105 - a name
 
     @property
     def mirror(self) -> Path:
@@ -53,7 +57,7 @@ class Remote:
         }
         if self.https:
             token = (etc / f"{self.name}.token").read_text().strip()
-            basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+            basic = base64.b64encode(f"{self.token_user}:{token}".encode()).decode()
             settings += [("http.extraHeader", f"Authorization: Basic {basic}"), ("credential.helper", "")]
             roots = etc / "upstream-roots.pem"
             if roots.exists():

@@ -25,8 +25,7 @@ from addons.refusal import Refusal
 from addons.targets import is_git_push_request
 from addons.until import parse_until
 from components.egress_plan import EgressPlan
-from components.git_remotes import GateRemote, remotes_file
-from components.git_upstream import Upstream
+from components.git_remotes import GateRemote, remotes_file, upstream_of
 from components.manifest import Manifest
 from components.pipelock_config import render
 from components.validation import examine
@@ -91,6 +90,10 @@ def a_remote(draw: Draw) -> dict[str, Any]:
         "identity_file": draw.choice(["one.key", "two.key"]),
         "known_hosts": f"git.example.com ssh-ed25519 {draw.choice('AB')}",
     }
+    if draw.random() < 0.3:
+        made = {"name": name, "upstream": f"https://git.example.com/{draw.choice('ab')}/p.git"}
+        made["token_ref"] = draw.choice(["ONE", "TWO"])
+        maybe(draw, made, "token_user", draw.choice(["me", "you"]))
     maybe(draw, made, "branches", some(draw, GLOBS, 3) or ["main"], 0.8)
     for word in ("force", "deletes"):
         maybe(draw, made, word, "allow")
@@ -246,9 +249,7 @@ def accepted(raw: dict[str, Any]) -> Manifest | None:
 
 def remotes_of(manifest: Manifest) -> list[GateRemote]:
     return [
-        GateRemote(
-            config, Upstream.parse(config.upstream), "secret", f"rules of {config.rules}" if config.rules else ""
-        )
+        GateRemote(config, upstream_of(config), "secret", f"rules of {config.rules}" if config.rules else "")
         for config in manifest.git
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from components.git_remotes import RemoteReader, remotes_file
 from components.git_upstream import Upstream, git_config
 from components.manifest import Manifest
+from sidecar_images.git_gate.remotes import read_remotes
 
 KNOWN = "git.example.com ssh-ed25519 AAAA"
 
@@ -38,6 +40,7 @@ def read(raw: list[dict[str, Any]]) -> tuple[Any, dict[str, str]]:
         ("git@git.example.com:/a/p", "ssh://git@git.example.com/a/p"),
         ("https://git.example.com/a/p.git", "https://git.example.com/a/p.git"),
         ("https://git.example.com:8443/a/p", "https://git.example.com:8443/a/p"),
+        ("https://me@git.example.com/a/p.git", "https://git.example.com/a/p.git"),
     ],
 )
 def test_an_upstream_has_one_spelling_for_the_gate(text: str, url: str) -> None:
@@ -48,7 +51,7 @@ def test_an_upstream_has_one_spelling_for_the_gate(text: str, url: str) -> None:
     "text",
     [
         "", "git.example.com", "http://git.example.com/a", "git://git.example.com/a", "file:///a", "/a/b", "../a",
-        "https://me:word@git.example.com/a", "https://tok@git.example.com/a", "ssh://git:word@git.example.com/a",
+        "https://me:word@git.example.com/a", "ssh://git:word@git.example.com/a",
         "ssh://-oProxyCommand=x@git.example.com/a", "ssh://git@-oProxyCommand=x/a", "-oX@git.example.com:a",
         "https://git.example.com/", "https://git.example.com/a/../b", "https://git.example.com/a?x=1",
         "ext::sh -c id", "git@git.example.com:a b", "https://*.example.com/a", "git@git.example.com:-x/../y",
@@ -68,6 +71,8 @@ def test_git_itself_rewrites_every_spelling(upstream: str, tmp_path: Path) -> No
         "ssh://git@git.example.com:22/",
         "git@git.example.com:",
         "https://git.example.com/",
+        "https://git@git.example.com/",
+        "https://x-access-token@git.example.com/",
     ]
     for head in heads:
         for end in ("", ".git", "/", ".git/"):
@@ -114,6 +119,7 @@ def test_what_is_not_in_order_is_told(key: Path, tmp_path: Path) -> None:
         ({"upstream": "https://git.example.com/a", "identity_file": None, "token_ref": "NONE"}, "git[0].token_ref", "no such"),
         ({"upstream": "https://git.example.com/a", "identity_file": None, "token_ref": "BAD"}, "git[0].token_ref", "line end"),
         ({"rules": "none.toml"}, "git[0].rules", "not a readable TOML"),
+        ({"token_user": "you"}, "git[0].token_user", "is for https"),
     ]  # fmt: skip
     for change, path, words in cases:
         _, findings = read([{**base, **change}])
@@ -125,3 +131,51 @@ def test_what_is_not_in_order_is_told(key: Path, tmp_path: Path) -> None:
     assert "git[0] too" in twice["git[1].name"]
     twice = read([base, {**base, "name": "q", "upstream": "ssh://git@git.example.com:22/a/p"}])[1]
     assert "repository of git[0]" in twice["git[1].upstream"]
+
+
+HTTPS = {"name": "p", "upstream": "https://git.example.com/a/p", "token_ref": "GH"}
+
+
+@pytest.mark.parametrize(
+    ("change", "user"),
+    [
+        ({}, None), ({"token_user": "x-token-auth"}, "x-token-auth"), ({"token_user": "me@example.com"}, "me@example.com"),
+        ({"upstream": "https://me@git.example.com/a/p.git"}, "me"), ({"token_user": "alice-at-123456789012"}, "alice-at-123456789012"),
+        ({"upstream": "https://me@git.example.com/a/p.git", "token_user": "me"}, "me"),
+    ],
+)  # fmt: skip
+def test_the_user_that_goes_with_a_token(change: dict[str, Any], user: str | None, tmp_path: Path) -> None:
+    """Bitbucket's "Using access tokens" (x-token-auth); CodeCommit's "HTTPS Git credentials" (alice-at-123456789012)."""
+    (remote,), findings = read([{**HTTPS, **change}])
+    assert findings == {}
+    assert remote.entry().get("token_user") == user
+    assert remote.credential == ("token GH" if user is None else f"token GH as {user}")
+    (tmp_path / "remotes.json").write_text(remotes_file([remote]))
+    (tmp_path / "p.token").write_text("the-token")
+    (gate,) = read_remotes(tmp_path)
+    basic = base64.b64encode(f"{user or 'x-access-token'}:the-token".encode()).decode()
+    assert f"Authorization: Basic {basic}" in gate.environment(tmp_path).values()
+    assert "@" not in gate.upstream
+    config = tmp_path / "config"
+    config.write_text(git_config({"p": remote.upstream}))
+    for name in filter(None, (user and user.replace("@", "%40"), "git")):
+        argv = ["git", "ls-remote", "--get-url", f"https://{name}@git.example.com/a/p.git"]
+        env = {"GIT_CONFIG_GLOBAL": str(config), "GIT_CONFIG_SYSTEM": "/dev/null", "PATH": "/usr/bin:/bin"}
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, check=True, cwd=tmp_path)
+        assert done.stdout.strip() == "git://git-gate/p.git"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"token_user": "a:b"}, "never the token"), ({"token_user": "a\nb"}, "never the token"),
+        ({"token_user": "-x"}, "never the token"), ({"token_user": f"ghp_{'a1' * 18}"}, "never the token"),
+        ({"upstream": f"https://{'a1' * 10}@git.example.com/a/p"}, "holds no credential"),
+        ({"upstream": f"https://{'x' * 33}@git.example.com/a/p"}, "holds no credential"),
+        ({"upstream": "https://glpat-x@git.example.com/a/p"}, "holds no credential"),
+        ({"upstream": "https://me@git.example.com/a/p", "token_user": "you"}, "two users: you and me"),
+    ],
+)  # fmt: skip
+def test_a_token_is_no_user(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Manifest.model_validate({"git": [{**HTTPS, **change}]})

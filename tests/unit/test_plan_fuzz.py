@@ -250,8 +250,9 @@ def check_rest(one: World, two: World, plus: list[str]) -> bool:
         found |= {} if not world.manifest.supervise else {("supervise",): ("can ask you",)}
         for remote in world.manifest.git:
             url = f"git {remote.upstream}:"
-            found[("known", url, remote.known_hosts or "")] = (url, sha(remote.known_hosts or ""))
-            found[("key", url, remote.identity_file or "")] = (url, str(remote.identity_file))
+            found |= {("known", url, remote.known_hosts): (url, sha(remote.known_hosts))} if remote.known_hosts else {}
+            found[("key", url, remote.identity_file or "")] = (url, remote.identity_file or str(remote.token_ref))
+            found |= {("user", url, remote.token_user): (url, f" as {remote.token_user}")} if remote.token_user else {}
             rules = (sha(f"rules of {remote.rules}"),) if remote.rules else ("gitleaks' own",)
             found[("rules", url, str(remote.rules))] = (url, *rules)
         return found
