@@ -65,7 +65,7 @@ def events_of(stack: str, part: str, lines: list[bytes], identity: str, followin
         decision = read_decision(stack, told)
         shown = {k: v for k, v in decision.to_json().items() if v and k not in ("stack", "time")} if decision else told
         at = {"at": decision.time} if decision else {}
-        more = {key: told[key] for key in ("refs", "before", "options", "commits", "piece") if key in told}
+        more = {key: told[key] for key in ("refs", "before", "after", "options", "commits", "piece") if key in told}
         if "refs" in more:
             shown.pop("path", None)
         read = {"record": head["id"], "next": told["n"] + 1}

@@ -68,8 +68,9 @@ def read(porcelain: str, stderr: str, commands: Iterable[Command], *, sent: bool
     sent: whether something of it may have reached the upstream.
     """
     told = Forwarded(said=[line.rstrip() for line in stderr.splitlines() if line.startswith("remote:")])
+    commands = list(commands)
     wanted = {command.ref for command in commands}
-    refused = set()
+    refused, elsewhere = set(), set()
     for line in porcelain.splitlines():
         flag, _, rest = line.partition("\t")
         names, _, summary = rest.partition("\t")
@@ -81,6 +82,11 @@ def read(porcelain: str, stderr: str, commands: Iterable[Command], *, sent: bool
             told.said.append(f"{ref}: {summary.strip()}{hint}")
             if summary.strip().startswith(_NO):
                 refused.add(ref)
+        elif flag in (" ", "+", "*", "="):
+            elsewhere.add(names.partition(":")[0])
+    # A forge may answer a push for review by the ref that it has made of it (githooks(5), proc-receive: refname).
+    answered = {*told.accepted, *refused}
+    told.accepted += [c.ref for c in commands if c.magic and c.new in elsewhere and c.ref not in answered]
     told.unknown = sorted(wanted.difference(told.accepted, refused)) if sent else []
     if not told.accepted and not told.said:
         told.said = [words(stderr)]

@@ -11,6 +11,9 @@ from .remotes import Remote
 from .wishes import OUTSIDERS
 
 MAX_REFS = 1_000
+# Orders to a forge, which keeps no ref of that name: Gerrit's and AGit's "push for review". What stands behind a `%` is
+# an option (Gerrit, Documentation/user-upload.txt), such as `submit`, which merges.
+MAGIC = ("refs/for/", "refs/drafts/")
 _OPTION, _OPTIONS = 500, 20  # characters of a push option, and how many of them
 _LINE = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64}) ([0-9a-f]{40}|[0-9a-f]{64}) (refs/[^\x00-\x20\x7f~^:?*\[\\]+)\Z")
 
@@ -30,6 +33,21 @@ class Command:
     @property
     def deletes(self) -> bool:
         return not self.new.strip("0")
+
+    @property
+    def magic(self) -> bool:
+        return self.ref.startswith(MAGIC)
+
+    @property
+    def target(self) -> str:
+        """The ref without the options in its name."""
+        return self.ref.partition("%")[0] if self.magic else self.ref
+
+    @property
+    def options(self) -> list[str]:
+        """The options in its name."""
+        told = self.ref.partition("%")[2] if self.magic else ""
+        return told.split(",") if told else []
 
 
 def parse(text: str) -> list[Command]:
@@ -60,10 +78,12 @@ def refusals(
     for command in commands:
         if command.ref.startswith(OUTSIDERS):
             told.append(f"{command.ref}: is read-only; push a branch, or what your forge takes requests by")
-        elif not allowed_ref(remote.branches, command.ref):
+        elif not allowed_ref(remote.branches, command.target):
             told.append(f"{command.ref}: the owner allows pushes to {', '.join(remote.branches)} only")
         elif (current(command.ref) or "0" * len(command.old)) != command.old:
             told.append(f"{command.ref}: non-fast-forward, it has moved meanwhile; fetch, rebase or merge, push again")
+        elif command.magic and command.deletes:
+            told.append(f"{command.ref}: is an order to the forge, which keeps no such ref that could be deleted")
         elif command.deletes:
             if remote.deletes != "allow":
                 told.append(f"{command.ref}: the owner does not allow deletes here")
@@ -75,7 +95,8 @@ def refusals(
                 told.append(f"{command.ref}: non-fast-forward, and the owner does not allow force pushes here")
     if len(commands) > MAX_REFS:
         told.append(f"{len(commands)} refs in one push, {MAX_REFS} are allowed")
-    return told + option_refusals(remote.push_options, options)
+    in_names = [option for command in commands for option in command.options]
+    return told + option_refusals(remote.push_options, [*options, *in_names])
 
 
 def option_refusals(allowed: Sequence[str], options: Sequence[str]) -> list[str]:

@@ -59,9 +59,10 @@ def pre_receive(remote: Remote, text: str, keep: int) -> list[str]:
         about: dict[str, Any] = {"commits": found.commits, "objects": found.objects, "options": options}
         grant = Grant.bind(digest) if digest else None
         try:
-            # What goes is on record before it goes, and what the refs were.
+            # What goes is on record before it goes, and what the refs were and will be.
             before = [f"{command.old} {command.ref}" for command in commands]
-            journal.keep("push", remote.name, "forwarding", refs=refs, before=before, **about)
+            after = [f"{command.new} {command.ref}" for command in commands]
+            journal.keep("push", remote.name, "forwarding", refs=refs, before=before, after=after, **about)
             begun = open_pushes.begin(remote, commands)
         except (journal.NotWritten, OSError) as error:
             if grant:
@@ -197,7 +198,7 @@ def _hold_lock(receive_pack: int) -> None:
     os.close(alive)
 
 
-def _accepted_file(receive_pack: int) -> Path:
+def accepted_file(receive_pack: int) -> Path:
     return RUN / f"accepted-{receive_pack}"
 
 
@@ -207,7 +208,7 @@ def main() -> int:
     try:
         accepted = pre_receive(remote_of(Path.cwd()), sys.stdin.read(), caller)
         try:
-            _accepted_file(caller).write_text("".join(f"{ref}\n" for ref in accepted))
+            accepted_file(caller).write_text("".join(f"{ref}\n" for ref in accepted))
             return 0
         except OSError as error:  # it is on record; the mirror follows with the next fetch
             lines = [f"the upstream has taken this push: {', '.join(accepted)}.", "git calls it refused here, because"]
