@@ -67,7 +67,16 @@ def _bring(remote: Remote, wish: Wish) -> list[str]:
         checked = ("-c", "fetch.fsckObjects=true")
         quiet = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance")
         specs = [f"+{ref}:{ref}" for ref in new]
-        git(*folder, *checked, "fetch", *quiet, remote.upstream, *specs, env=remote.environment(), timeout=_FETCH)
+        git(
+            *folder,
+            *checked,
+            "fetch",
+            *quiet,
+            mirror_state.address(remote),
+            *specs,
+            env=remote.environment(),
+            timeout=_FETCH,
+        )
     return new
 
 
@@ -83,7 +92,7 @@ def _count(remote: Remote) -> None:
 
 def _advertised(remote: Remote) -> dict[str, str]:
     """Ref to id, all that the upstream has: nothing of what is wished is in the question. Raises UpstreamError."""
-    argv = ["git", "ls-remote", "--refs", remote.upstream]
+    argv = ["git", "ls-remote", "--refs", mirror_state.address(remote)]
     env = {**os.environ, **remote.environment()}
     with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as lister:
         assert lister.stdout is not None  # noqa: S101 - it is a pipe

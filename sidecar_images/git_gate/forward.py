@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .mirror import UpstreamError, git, words
+from .mirror_state import address
 from .push_policy import Command
 from .remotes import Remote
 
@@ -49,7 +50,7 @@ def _push(remote: Remote, commands: Sequence[Command], options: Iterable[str], *
     argv = ["git", "-c", f"core.hooksPath={_HOOKS}", "push", "--porcelain", "--no-follow-tags"]
     argv += ["--recurse-submodules=no", *(["--atomic"] if atomic else [])]
     argv += [word for option in options for word in ("--push-option", option)]
-    argv += [*leases, remote.upstream, *specs]
+    argv += [*leases, address(remote), *specs]
     with tempfile.TemporaryDirectory() as folder:
         sent = Path(folder) / "sent"
         env = {**os.environ, **remote.environment(), "GATE_SENT": str(sent)}
@@ -124,6 +125,6 @@ def has(there: Mapping[str, str], command: Command) -> bool:
 
 def refs_of(remote: Remote, refs: Sequence[str]) -> dict[str, str]:
     """What the upstream has at these refs now, those that are there. Raises UpstreamError."""
-    told = git("ls-remote", remote.upstream, *refs, env=remote.environment(), timeout=_ASKING)
+    told = git("ls-remote", address(remote), *refs, env=remote.environment(), timeout=_ASKING)
     found = (line.partition("\t")[::2] for line in told.splitlines())
     return {ref: name for name, ref in found if ref in refs}

@@ -85,24 +85,40 @@ def stale(remote: Remote) -> str | None:
 
 def _refresh(remote: Remote, state: dict[str, Any]) -> dict[str, Any]:
     started, fetched = time.monotonic_ns(), time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-    error = None
+    error, suffixed = None, state.get("suffixed")
+    bring = _fetch if state.get("fetched") else _first
     try:
-        if state.get("fetched"):
-            _fetch(remote)
-        else:
-            _first(remote)
+        try:
+            bring(remote)
+        except UpstreamError as failed:
+            suffixed = _moved(remote, failed)
+            mirror_state.keep(remote, {**state, "suffixed": suffixed})
+            bring(remote)
     except UpstreamError as failed:
         error, fetched = str(failed), str(state.get("fetched") or "")
         clear_failed(remote)
-    state = {"started": started, "fetched": fetched, "error": error}
+    state = {"started": started, "fetched": fetched, "error": error, "suffixed": suffixed}
     mirror_state.keep(remote, state)
     return state
+
+
+def _moved(remote: Remote, failed: UpstreamError) -> str:
+    """The upstream as declared, where it says that it is the same address with .git. Raises UpstreamError otherwise."""
+    if not remote.https:
+        raise failed
+    from . import redirect  # TLS and HTTP, which take time and memory, and hardly a contact needs them
+
+    if not redirect.is_redirect(str(failed)) or not (there := redirect.location(remote)):
+        raise failed
+    if there == f"{remote.upstream}.git":
+        return remote.upstream
+    raise UpstreamError(f"{failed}; it says that it is at {there} now: the owner has to write that into git[].upstream")
 
 
 def _fetch(remote: Remote) -> None:
     _clear(remote, time.time() - _LEFT)
     quiet = ["--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]
-    git("-C", str(remote.mirror), "fetch", *quiet, remote.upstream, *_REFS, env=remote.environment())
+    git("-C", str(remote.mirror), "fetch", *quiet, mirror_state.address(remote), *_REFS, env=remote.environment())
     if len(list((remote.mirror / "objects/pack").glob("*.pack"))) > _MANY_PACKS:
         git("-C", str(remote.mirror), "repack", "-q", "-d", "--geometric=2")
     # The default branch is told at the first contact; it is asked for again when it is gone.
@@ -113,7 +129,7 @@ def _fetch(remote: Remote) -> None:
 
 
 def _follow_head(remote: Remote) -> None:
-    told = git("ls-remote", "--symref", remote.upstream, "HEAD", env=remote.environment())
+    told = git("ls-remote", "--symref", mirror_state.address(remote), "HEAD", env=remote.environment())
     for line in told.splitlines():
         if line.startswith("ref: refs/heads/"):
             git("-C", str(remote.mirror), "symbolic-ref", "HEAD", line.split()[1])
@@ -128,7 +144,7 @@ def _first(remote: Remote) -> None:
     new = _new(remote)
     shutil.rmtree(new, ignore_errors=True)
     quiet = ["--quiet", "--bare", "--no-tags", "--template=", "-c", f"remote.origin.fetch={_REFS[1]}"]
-    git("clone", *quiet, remote.upstream, str(new), env=remote.environment())
+    git("clone", *quiet, mirror_state.address(remote), str(new), env=remote.environment())
     git("-C", str(new), "config", "--remove-section", "remote.origin")
     for part in sorted(new.iterdir()):
         there = remote.mirror / part.name

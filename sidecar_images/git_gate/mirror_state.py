@@ -18,7 +18,8 @@ _FULL = ("No space left on device", "Disk quota exceeded")  # strerror(3) of ENO
 
 State = dict[
     str, Any
-]  # started: of the last fetch, monotonic; fetched: of the last good one, in words; error: of the last
+]  # started: of the last fetch, monotonic; fetched: of the last good one, in words; error: of the last; suffixed: the
+# upstream that was said to be at the same address with .git
 
 
 def read(remote: Remote) -> State:
@@ -39,6 +40,11 @@ def keep(remote: Remote, state: State) -> None:
             beside.write_text(json.dumps(state))
     else:
         beside.unlink(missing_ok=True)
+
+
+def address(remote: Remote) -> str:
+    """Where the upstream is: as declared, or with the `.git` to which it has sent the gate."""
+    return f"{remote.upstream}.git" if read(remote).get("suffixed") == remote.upstream else remote.upstream
 
 
 def age(state: State) -> str | None:

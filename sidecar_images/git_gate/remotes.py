@@ -46,6 +46,11 @@ class Remote:
     def https(self) -> bool:
         return self.upstream.startswith("https://")
 
+    def authorization(self, etc: Path = ETC) -> dict[str, str]:
+        """The header with the token, of an https upstream."""
+        token = (etc / f"{self.name}.token").read_text().strip()
+        return {"Authorization": f"Basic {base64.b64encode(f'{self.token_user}:{token}'.encode()).decode()}"}
+
     def environment(self, etc: Path = ETC) -> dict[str, str]:
         """Variables for a git that talks to this upstream; the credential is in none of its arguments."""
         settings = [("http.followRedirects", "false"), ("http.lowSpeedLimit", "1000"), ("http.lowSpeedTime", "60")]
@@ -56,9 +61,8 @@ class Remote:
             "GIT_SSH_VARIANT": "ssh",
         }
         if self.https:
-            token = (etc / f"{self.name}.token").read_text().strip()
-            basic = base64.b64encode(f"{self.token_user}:{token}".encode()).decode()
-            settings += [("http.extraHeader", f"Authorization: Basic {basic}"), ("credential.helper", "")]
+            settings += [("http.extraHeader", f"{key}: {value}") for key, value in self.authorization(etc).items()]
+            settings += [("credential.helper", "")]
             roots = etc / "upstream-roots.pem"
             if roots.exists():
                 settings.append(("http.sslCAInfo", "/run/git-gate/roots.pem"))
