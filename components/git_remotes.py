@@ -44,7 +44,17 @@ class GateRemote:
         return f"token {self.config.token_ref}" + (f" as {self.upstream.user}" if self.upstream.user else "")
 
 
-POLICY_KEYS = ("branches", "force", "deletes", "max_push_mb", "max_blob_mb", "push_options", "review", "known_findings")
+POLICY_KEYS = (
+    "branches",
+    "force",
+    "deletes",
+    "max_push_mb",
+    "max_blob_mb",
+    "push_options",
+    "review",
+    "known_findings",
+    "allow_fsck",
+)
 
 
 def upstream_of(config: GitRemote) -> Upstream:

@@ -18,6 +18,7 @@ from components.manifest_fields import (
     EnvName,
     FindingDigest,
     ForgeCapability,
+    FsckCheck,
     GitUrl,
     HeaderName,
     Host,
@@ -200,6 +201,10 @@ class GitRemote(Strict):
     review: bool = Field(False, description="Refuse every push until you have approved exactly that one.")
     known_findings: list[FindingDigest] = Field(
         [], max_length=500, description="Values that are no secrets here, by the digests that a refused push is told."
+    )
+    allow_fsck: list[FsckCheck] = Field(
+        [],
+        description="Checks of git-fsck(1) that new objects may fail here, for old histories; never those of attacks.",
     )
     rules: Plain | None = Field(None, description="gitleaks rules of your own (TOML), in place of the default ones.")
 

@@ -77,6 +77,7 @@ EXAMPLES: dict[str, str] = {
     "git[].push_options": "[ci.skip, merge_request.title=*]",
     "git[].review": "false",
     "git[].known_findings": "[9f86d081884c7d659a2feaa0c55ad015]",
+    "git[].allow_fsck": "[zeroPaddedFilemode, missingEmail]",
     "git[].rules": "gitleaks.toml",
     "supervise": "false",
     "network": "{outside: my-network}",

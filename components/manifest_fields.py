@@ -14,6 +14,7 @@ from addons.hosts import canonical_pattern
 from addons.injection import auth_header
 from addons.targets import checked_path
 from addons.until import parse_until
+from components.fsck_checks import checked_fsck
 from components.git_upstream import Upstream
 from components.host_words import host_mistake
 from components.nearest import did_you_mean
@@ -251,6 +252,7 @@ HeaderName = Annotated[str, AfterValidator(_header)]
 Memory = Annotated[str, AfterValidator(_memory)]
 AptPackage = Annotated[str, AfterValidator(_apt)]
 NpmPackage = Annotated[str, AfterValidator(_npm)]
+FsckCheck = Annotated[str, AfterValidator(checked_fsck)]
 TokenUser = Annotated[str, AfterValidator(_token_user)]
 GitUrl = Annotated[str, AfterValidator(_upstream)]
 FindingDigest = Annotated[str, AfterValidator(_finding)]

@@ -28,7 +28,8 @@ _BY_FACTS = {
     ("pipelock", "revocation_lists"), ("pipelock", "dlp_patterns"), ("pipelock", "seed_phrases"), ("stack",),
 }  # fmt: skip
 _GIT_FACTS = {"branches", "force", "deletes", "push_options", "max_push_mb", "max_blob_mb", "review", "rules",
-              "known_findings", "known_hosts_sha256", "rules_sha256", "credential", "token_user"}  # fmt: skip
+              "known_findings", "known_hosts_sha256", "rules_sha256", "credential", "token_user",
+              "allow_fsck"}  # fmt: skip
 _DIGEST = re.compile(r"[0-9a-f]{16,64}\Z")
 
 
@@ -87,7 +88,7 @@ def upgraded(old: Plan, new: Plan) -> tuple[Plan, list[str]]:
     patterns = {one["name"]: one["sha256"] for one in there["dlp_patterns"]}
     now = {remote["name"]: remote for remote in new["git_remotes"]}
     unknown = ("known_hosts_sha256", "rules_sha256")
-    new_lists: dict[str, list[str]] = {"push_options": [], "known_findings": []}
+    new_lists: dict[str, list[str]] = {"push_options": [], "known_findings": [], "allow_fsck": []}
     files = {
         key: [{"file": name, "sha256": _known(there[key], name)} for name in pipelock.get(key, [])]
         for key in ("upstream_roots", "revocation_lists")

@@ -147,6 +147,8 @@ def _git(plan: Plan, facts: Facts) -> None:
             say(f"push option {option}", "option", option)
         for digest in remote.get("known_findings", ()):
             say(f"the value {digest} is no secret there", "finding", digest)
+        for check in remote.get("allow_fsck", ()):
+            say(f"objects that fail git's check {check}", "fsck", check)
         say(f"with {remote['credential']}", "credential", remote["credential"])
         if remote["known_hosts_sha256"]:
             key = remote["known_hosts_sha256"]

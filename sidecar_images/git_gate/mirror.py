@@ -170,6 +170,19 @@ def _limit(remote: Remote) -> None:
         folder = str(remote.mirror)
         if git("-C", folder, "config", "--default", "", "--get", key).strip() != value:
             git("-C", folder, "config", key, value)
+    _allow_fsck(remote)
+
+
+def _allow_fsck(remote: Remote) -> None:
+    """The failures that the owner allows, of what is pushed and of what outsiders offer; and no other any more."""
+    folder = ("-C", str(remote.mirror), "config", "--local")
+    told = (line.partition(" ") for line in git(*folder, "--list", "--name-only").splitlines())
+    there = {key for key, _, _ in told if key.startswith(("receive.fsck.", "fetch.fsck."))}
+    wanted = {f"{what}.fsck.{check}".lower() for what in ("receive", "fetch") for check in remote.allow_fsck}
+    for key in there - wanted:
+        git(*folder, "--unset-all", key)
+    for key in wanted - there:
+        git(*folder, key, "ignore")
 
 
 def prepare(remote: Remote) -> None:

@@ -35,6 +35,7 @@ class Remote:
     review: bool = False
     known_findings: tuple[str, ...] = ()
     rules: bool = False
+    allow_fsck: tuple[str, ...] = ()
     token_user: str = "x-access-token"  # noqa: S105 - a name
 
     @property
@@ -79,7 +80,9 @@ def read_remotes(etc: Path = ETC) -> list[Remote]:
 
 
 def _tuples(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(entry[key]) for key in ("branches", "push_options", "known_findings") if key in entry}
+    return {
+        key: tuple(entry[key]) for key in ("branches", "push_options", "known_findings", "allow_fsck") if key in entry
+    }
 
 
 def remote_of(folder: Path, etc: Path = ETC) -> Remote:

@@ -101,6 +101,7 @@ def a_remote(draw: Draw) -> dict[str, Any]:
     maybe(draw, made, "max_blob_mb", draw.choice([10, 20]))
     maybe(draw, made, "push_options", some(draw, OPTIONS))
     maybe(draw, made, "known_findings", some(draw, [letter * 32 for letter in "abc"]))
+    maybe(draw, made, "allow_fsck", some(draw, ["zeroPaddedFilemode", "missingEmail", "badDate"]))
     maybe(draw, made, "review", True)
     maybe(draw, made, "rules", draw.choice(["one.toml", "two.toml"]))
     return made

@@ -253,6 +253,7 @@ def check_rest(one: World, two: World, plus: list[str]) -> bool:
             found |= {("known", url, remote.known_hosts): (url, sha(remote.known_hosts))} if remote.known_hosts else {}
             found[("key", url, remote.identity_file or "")] = (url, remote.identity_file or str(remote.token_ref))
             found |= {("user", url, remote.token_user): (url, f" as {remote.token_user}")} if remote.token_user else {}
+            found |= {("fsck", url, check): (url, f"check {check}") for check in remote.allow_fsck}
             rules = (sha(f"rules of {remote.rules}"),) if remote.rules else ("gitleaks' own",)
             found[("rules", url, str(remote.rules))] = (url, *rules)
         return found

@@ -1,0 +1,38 @@
+"""git's checks of objects, by whether an owner may allow their failure for a remote. Pure.
+
+The names are those of git-fsck(1), FSCK MESSAGES, of git 2.39.
+"""
+
+from __future__ import annotations
+
+from components.nearest import did_you_mean
+
+# Old programs wrote such objects, and whoever clones them comes to no harm.
+ALLOWABLE = (
+    "badDate", "badDateOverflow", "badEmail", "badName", "badTimezone", "missingAuthor", "missingCommitter",
+    "missingEmail", "missingNameBeforeEmail", "missingSpaceBeforeDate", "missingSpaceBeforeEmail", "multipleAuthors",
+    "zeroPaddedDate", "zeroPaddedFilemode",
+)  # fmt: skip
+# Ways to write where nobody expects it, to run a program at a clone, or to show one content to one reader and another
+# to the next; and objects that cannot be read at all.
+NEVER = (
+    "badFilemode", "badObjectSha1", "badParentSha1", "badTagName", "badTagObject", "badTree", "badTreeSha1", "badType",
+    "duplicateEntries", "emptyName", "extraHeaderEntry", "fullPathname", "gitattributesBlob", "gitattributesLarge",
+    "gitattributesLineLength", "gitattributesMissing", "gitattributesSymlink", "gitignoreSymlink", "gitmodulesBlob",
+    "gitmodulesLarge", "gitmodulesMissing", "gitmodulesName", "gitmodulesParse", "gitmodulesPath", "gitmodulesSymlink",
+    "gitmodulesUpdate", "gitmodulesUrl", "hasDot", "hasDotdot", "hasDotgit", "mailmapSymlink", "missingObject",
+    "missingTag", "missingTagEntry", "missingTaggerEntry", "missingTree", "missingType", "missingTypeEntry",
+    "nulInCommit", "nulInHeader", "nullSha1", "treeNotSorted", "unknownType", "unterminatedHeader",
+)  # fmt: skip
+_NAMES = {name.lower(): name for name in (*ALLOWABLE, *NEVER)}
+
+
+def checked_fsck(value: str) -> str:
+    """The name of a check whose failure may be allowed. Raises ValueError."""
+    name = _NAMES.get(value.lower(), "")
+    if name in NEVER:
+        raise ValueError(f"{name} keeps attacks and broken objects out, cannot be allowed; {', '.join(ALLOWABLE)} can")
+    if not name:
+        near = did_you_mean(value, ALLOWABLE)
+        raise ValueError(f"not a check of git-fsck(1) that can be allowed{near}; these can: {', '.join(ALLOWABLE)}")
+    return name
