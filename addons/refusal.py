@@ -50,5 +50,18 @@ class Refusal:
         }
         return json.dumps(in_its_form(path, fields), indent=2).encode() + b"\n"
 
+    def text(self) -> bytes:
+        """The answer for git, which shows text to its user. It says what a repository needs to be reached."""
+        lines = [f"{self.by}: {self.message}"]
+        if other_way := instead(self.reason, self.content):
+            lines += [] if self.reason == "git_push" else [f"No approval lets this through: {other_way}."]
+        else:
+            lines += [
+                "A repository is reached once the owner declares it under git: in the manifest, for fetch and push.",
+                "A public one is read where a route allows GET and POST: ask with the supervise tool "
+                f"{ASK_WITH[self.by]}.",
+            ]
+        return "\n".join([*lines, ""]).encode()
+
     def _ask_with(self) -> dict[str, object]:
         return {"ask_with": {"server": "supervise", "tool": ASK_WITH[self.by]}}

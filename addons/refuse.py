@@ -8,17 +8,21 @@ from addons.decision_log import log_decision, log_refusal
 from addons.flow_end import end_flow
 from addons.model_api import status_of
 from addons.refusal import Refusal
+from addons.targets import is_git_fetch_request
 
 REASON_HEADER = "x-pipelock-block-reason"  # the name the upstream pipelock uses (its block-reason guide, v2.4)
 _HELD_FOR_A_REFUSAL = 32 << 20  # bytes
 
 
 def answer(flow: http.HTTPFlow, refusal: Refusal) -> None:
-    """Answer with the refusal, and log it. Git prints text answers to its user, so it gets text."""
+    """Answer with the refusal, and log it. Git prints text answers to its user, so it gets text.
+
+    http.c of git: the body of an error is shown, line by line behind `remote: `, where its type is text/plain.
+    """
     headers = {"content-type": "application/json", REASON_HEADER: refusal.reason, "cache-control": "no-store"}
     body = refusal.body(method=flow.request.method, host=flow.request.host, path=flow.request.path)
-    if refusal.reason == "git_push":
-        headers["content-type"], body = "text/plain", f"{refusal.by}: {refusal.message}\n".encode()
+    if refusal.reason == "git_push" or is_git_fetch_request(flow.request.path):
+        headers["content-type"], body = "text/plain", refusal.text()
     flow.response = http.Response.make(status_of(flow.request.path, refusal.status), body, headers)
     log_refusal(flow, refusal)
 

@@ -68,6 +68,14 @@ def path_readings(path: str) -> tuple[str, ...]:
     return decoded, unquote(_ENCODED_SLASH.sub("%252F", raw))
 
 
+def is_git_fetch_request(path: str) -> bool:
+    """True for both requests of a fetch as git itself spells them. For the form of an answer, never for a decision."""
+    location, _, query = path.partition("?")
+    return location.endswith("/git-upload-pack") or (
+        location.endswith("/info/refs") and query == "service=git-upload-pack"
+    )
+
+
 def is_git_push_request(path: str) -> bool:
     """True for both requests of a smart-HTTP push, however they are spelled; fetch and clone are not pushes.
 

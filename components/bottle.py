@@ -193,7 +193,10 @@ class Bottle(pulumi.ComponentResource):
                 sha256=trusted.sha256,
                 copies=args.copies,
                 supervise=manifest.supervise,
-                git_config=git_config({remote.name: remote.upstream for remote in args.remotes}),
+                git_config=git_config(
+                    {remote.name: remote.upstream for remote in args.remotes},
+                    [route.host for route in manifest.egress.routes],
+                ),
             ),
             pulumi.ResourceOptions(parent=self, depends_on=[attachments]),
         )

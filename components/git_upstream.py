@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
@@ -92,10 +93,29 @@ class Upstream:
         return [f"{head}{self.path}{end}" for head in heads for end in (".git/", ".git", "/", "")]
 
 
-def git_config(remotes: dict[str, Upstream]) -> str:
-    """The agent's git configuration: every spelling of a declared upstream goes to the gate. name to upstream."""
+# What git runs in ssh's place (git-config(1), core.sshCommand). Without it, an agent looks for an ssh to install.
+_NO_SSH = (
+    "claude-bottle: ssh does not leave this bottle, and this repository is not declared; installing ssh does not help.",
+    "It is reached once the owner declares it under git: in the manifest (name, upstream, identity_file or token_ref).",
+    "A public one is read by https (git clone https://HOST/PATH) where its host has a route; ask for that with",
+    "the supervise tool egress-block.",
+)
+
+
+def git_config(remotes: Mapping[str, Upstream], hosts: Iterable[str] = ()) -> str:
+    """The agent's git configuration: every spelling of a declared upstream goes to the gate. remotes: by name.
+
+    hosts: those that have a route. What is not declared there is read by https, as egress lets it; git takes the
+    longest prefix, so declared upstreams go to the gate all the same.
+    """
     lines = ["# Written by claude-bottle: declared upstreams are reached through git-gate."]
     for name, upstream in remotes.items():
         lines.append(f'[url "git://git-gate/{name}.git"]')
         lines += [f"\tinsteadOf = {spelling}" for spelling in upstream.spellings()]
+    for host in sorted(host for host in set(hosts) if not host.startswith("*")):
+        lines.append(f'[url "https://{host}/"]')
+        by_ssh = [f"ssh://{user}{host}{port}/" for user in ("git@", "") for port in ("", ":22")]
+        lines += [f"\tinsteadOf = {prefix}" for prefix in (f"git@{host}:", f"git@{host}:/", *by_ssh, f"git://{host}/")]
+    said = "; ".join(f"echo '{line}' >&2" for line in _NO_SSH)
+    lines += ["[core]", f'\tsshCommand = "no_ssh() {{ {said}; exit 128; }}; no_ssh"', "[ssh]", "\tvariant = ssh"]
     return "\n".join(lines) + "\n"

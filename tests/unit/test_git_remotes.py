@@ -179,3 +179,49 @@ def test_the_user_that_goes_with_a_token(change: dict[str, Any], user: str | Non
 def test_a_token_is_no_user(change: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Manifest.model_validate({"git": [{**HTTPS, **change}]})
+
+
+def asked(config: str, folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+    file = folder / "config"
+    file.write_text(config)
+    env = {
+        "GIT_CONFIG_GLOBAL": str(file),
+        "GIT_CONFIG_SYSTEM": "/dev/null",
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(folder),
+    }
+    return subprocess.run(["git", *argv], env=env, capture_output=True, text=True, check=False, cwd=folder, timeout=30)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "git@git.example.com:a/q.git",
+        "ssh://me@git.example.com/a/q",
+        "ssh://git@git.example.com:29418/q",
+        "git.example.com:q",
+    ],
+)
+def test_an_undeclared_repository_by_ssh_says_what_to_do(url: str, tmp_path: Path) -> None:
+    done = asked(git_config({"p": Upstream.parse("git@git.example.com:a/p.git")}), tmp_path, "clone", url, "x")
+    assert done.returncode == 128
+    for words in ("ssh does not leave this bottle", "under git: in the manifest", "supervise tool egress-block"):
+        assert words in done.stderr
+    assert "cannot run" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "there"),
+    [
+        ("git@public.example.com:a/q.git", "https://public.example.com/a/q.git"),  # claude plugin marketplace add a/q
+        ("git@public.example.com:/a/q", "https://public.example.com/a/q"),
+        ("ssh://git@public.example.com/a/q", "https://public.example.com/a/q"),
+        ("ssh://git@public.example.com:22/a/q", "https://public.example.com/a/q"),
+        ("git@public.example.com:a/p.git", "git://git-gate/p.git"), ("git@x.example.com:a/q", "git@x.example.com:a/q"),
+        ("git@public.example.com.evil.example.com:a/q", "git@public.example.com.evil.example.com:a/q"),
+    ],
+)  # fmt: skip
+def test_a_public_repository_goes_by_https_where_its_host_has_a_route(url: str, there: str, tmp_path: Path) -> None:
+    remotes = {"p": Upstream.parse("git@public.example.com:a/p.git")}
+    config = git_config(remotes, ["public.example.com", "*.example.com"])
+    assert asked(config, tmp_path, "ls-remote", "--get-url", url).stdout.strip() == there
