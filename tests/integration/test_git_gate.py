@@ -41,7 +41,7 @@ def bottle(
             {
                 "name": "ssh",
                 "upstream": f"git@{HOST}:/srv/acme/ssh.git",
-                "branches": ["*", "refs/tags/*"],
+                "branches": ["*", "refs/tags/*", "refs/for/*"],
                 "force": "allow",
                 "deletes": "allow",
                 "push_options": ["ci.skip", "note=*"],
@@ -61,6 +61,8 @@ def bottle(
                 "max_blob_mb": 1,
                 **ssh,
             },
+            {"name": "moved", "upstream": f"https://{HOST}/acme/moved", "token_ref": "FORGE_TOKEN"},
+            {"name": "renamed", "upstream": f"https://{HOST}/acme/renamed.git", "token_ref": "FORGE_TOKEN"},
             {"name": "old", "upstream": f"git@{HOST}:/srv/acme/old.git", **ssh},
             {"name": "lib", "upstream": f"ssh://git@{HOST}:22/srv/acme/lib", **ssh},
             {"name": "review", "upstream": f"git@{HOST}:/srv/acme/review", "review": True, **ssh},
@@ -322,6 +324,73 @@ def test_a_push_under_review_is_shown_whole_and_passes_once(bottle: world.Bottle
     once("grant", digest, "p-0123456789")
     assert "PUSHED" in bottle.agent("cd ~/r; git push origin HEAD:main 2>&1 && echo PUSHED")
     assert forge.run("git -C /srv/acme/review.git show main:nul | od -c | head -1").split()[1:] == ["a", "\\0", "b"]
+
+
+def test_pull_requests_and_notes_are_fetched_and_never_pushed(bottle: world.BottleUnderTest, forge: Forge) -> None:
+    path = "/srv/acme/https.git"
+    make = "cd $(mktemp -d); git clone -q {path} .; git config user.name O; git config user.email o@example.com; "
+    tips = [
+        forge.run(
+            make.format(path=path)
+            + f"echo {number} > offer; git add -A; git commit -qm offer; git push -q origin HEAD:{ref}; git rev-parse HEAD"
+        )
+        for number, ref in enumerate(("refs/pull/12/head", "refs/notes/commits", "refs/hidden/x"))
+    ]
+    fetch = f"cd $(mktemp -d); git clone -q {URLS['https']} .; git fetch -q origin {{}} 2>&1; git rev-parse FETCH_HEAD"
+    assert bottle.agent(fetch.format("pull/12/head")).strip().endswith(tips[0])
+    assert bottle.agent(fetch.format(tips[0])).strip().endswith(tips[0])
+    assert bottle.agent(fetch.format("refs/notes/commits")).strip().endswith(tips[1])
+    assert f"is at {tips[2]}" in bottle.agent(fetch.format(tips[2]))
+    assert "couldn't find remote ref" in bottle.agent(fetch.format("pull/13/head"))
+    before = forge.refs("https")
+    said = push(bottle, URLS["https"], "git commit -q --allow-empty -m x", "+HEAD:refs/pull/12/head")
+    assert said.endswith("REFUSED"), said
+    assert "refs/pull/12/head: is read-only" in said
+    assert forge.refs("https") == before
+    told = [d for d in bottle.decisions("git-gate") if d["event"] == "read-only refs"]
+    assert ["refs/pull/12/head"] in [d.get("refs") for d in told]
+    forge.run(f"for r in refs/pull/12/head refs/notes/commits refs/hidden/x; do git -C {path} update-ref -d $r; done")
+    gate(
+        bottle,
+        "sh",
+        "-c",
+        "for r in refs/pull/12/head refs/notes/commits; do git -C /srv/git/https.git update-ref -d $r; done",
+    )
+
+
+def test_a_push_for_review_leaves_no_ref(bottle: world.BottleUnderTest, forge: Forge) -> None:
+    for message in ("first", "second"):  # this forge keeps the ref; one that takes it as an order does not
+        said = push(bottle, URLS["ssh"], f"git commit -q --allow-empty -m {message}", "HEAD:refs/for/main")
+        assert said.endswith("PUSHED"), said
+        assert "refs/for" not in mirror_refs(bottle, "ssh")
+        forge.run("git -C /srv/acme/ssh.git update-ref -d refs/for/main")
+    said = push(bottle, URLS["ssh"], "git commit -q --allow-empty -m x", "HEAD:refs/for/main%submit")
+    assert said.endswith("REFUSED")
+    assert "push option 'submit'" in said
+
+
+def test_a_redirect_is_followed_to_the_same_repository_alone(bottle: world.BottleUnderTest, forge: Forge) -> None:
+    forge.repository("moved")
+    moves = {"/acme/moved": "/acme/moved.git", "/acme/renamed.git": "https://echo.example.com/acme/https.git"}
+    forge.run("cat > /srv/acme/moves.json", stdin=json.dumps(moves).encode())
+    said = push(bottle, f"https://{HOST}/acme/moved", "git commit -q --allow-empty -m x")
+    assert said.endswith("PUSHED"), said
+    said = bottle.agent(f"git ls-remote https://{HOST}/acme/renamed.git 2>&1 || :")
+    assert "it says that it is at https://echo.example.com/acme/https.git now" in said
+    assert "git[].upstream" in said
+
+
+def test_what_is_not_declared_says_what_to_do(bottle: world.BottleUnderTest, forge: Forge) -> None:
+    said = bottle.agent(
+        f"cd $(mktemp -d); git clone git@undeclared.example.com:a/b 2>&1; git clone {HOST}:other 2>&1 || :"
+    )
+    assert said.count("ssh does not leave this bottle") == 2
+    assert "cannot run ssh" not in said
+    said = bottle.agent("cd $(mktemp -d); git clone https://undeclared.example.com/a/b 2>&1 || :")
+    assert "remote: egress: undeclared.example.com is not among the declared routes" in said
+    assert "remote: A repository is reached once the owner declares it under git:" in said
+    there = bottle.agent("git ls-remote --get-url git@echo.example.com:a/b.git").strip()
+    assert there == "https://echo.example.com/a/b.git"
 
 
 def test_force_and_delete_follow_the_policy(bottle: world.BottleUnderTest, forge: Forge) -> None:

@@ -12,6 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 
+MOVES = Path("/srv/acme/moves.json")  # a path to another address, with 301
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -41,6 +44,13 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         path, _, query = self.path.partition("?")
+        for old, new in json.loads(MOVES.read_text()).items() if MOVES.exists() else ():
+            if path.startswith(f"{old}/"):
+                self.send_response(301)
+                self.send_header("location", new + self.path.removeprefix(old))
+                self.send_header("content-length", "0")
+                self.end_headers()
+                return
         env = {
             **os.environ,
             "GIT_PROJECT_ROOT": "/srv",
