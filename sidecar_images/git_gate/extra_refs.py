@@ -23,6 +23,7 @@ MANY = 100  # refs that one request brings
 KEPT = 1_000  # refs of these kinds in a mirror; beyond, those that nobody asks for now go
 _SECONDS = 120  # for the list of an upstream's refs
 _LIST = 128 << 20  # bytes of it: more than a million refs
+_CHOSEN = 10_000  # refs of it that are looked at
 _FETCH = 600  # seconds
 
 
@@ -47,14 +48,13 @@ def bring(remote: Remote, wish: Wish) -> str:
 
 def _bring(remote: Remote, wish: Wish) -> list[str]:
     _count(remote)
-    advertised, here = _advertised(remote), _here(remote)
-    chosen = wish.chosen(advertised)
+    chosen, here = _advertised(remote, wish), _here(remote)
     for name in wish.ids.difference(chosen.values()):
         raise UpstreamError(f"no branch, tag, pull request, change or note that the upstream advertises is at {name}")
     new = [ref for ref, name in chosen.items() if here.get(ref) != name]
     if len(new) > MANY:
         raise UpstreamError(f"{len(new)} refs in one fetch, {MANY} are allowed; fetch one by its name (pull/12/head)")
-    gone = [ref for ref in here if ref in wish.names and ref not in advertised]
+    gone = [ref for ref in here if ref in wish.names and ref not in chosen]
     if len(here) + len(new) > KEPT:
         gone += [ref for ref in here if ref not in chosen]
     folder = ("-C", str(remote.mirror))
@@ -90,27 +90,32 @@ def _count(remote: Remote) -> None:
     file.write_text(json.dumps([*times, now]))
 
 
-def _advertised(remote: Remote) -> dict[str, str]:
-    """Ref to id, all that the upstream has: nothing of what is wished is in the question. Raises UpstreamError."""
+def _advertised(remote: Remote, wish: Wish) -> dict[str, str]:
+    """Ref to id, of what the upstream has and is wished; the question has nothing of the wish. Raises UpstreamError."""
     argv = ["git", "ls-remote", "--refs", mirror_state.address(remote)]
     env = {**os.environ, **remote.environment()}
+    chosen: dict[str, str] = {}
+    left = _LIST
     with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as lister:
         assert lister.stdout is not None  # noqa: S101 - it is a pipe
         assert lister.stderr is not None  # noqa: S101 - it is a pipe
         timer = threading.Timer(_SECONDS, lister.kill)
         timer.start()
         try:
-            text = lister.stdout.read(_LIST + 1)
-            if len(text) > _LIST:
-                lister.kill()
-                raise UpstreamError("the upstream has too many refs to be listed")
+            for line in lister.stdout:
+                left -= len(line)
+                name, _, ref = line.decode(errors="surrogateescape").rstrip("\n").partition("\t")
+                chosen |= wish.chosen({ref: name})
+                if left < 0 or len(chosen) > _CHOSEN:
+                    raise UpstreamError("the upstream has too many of these refs; fetch one by its name (pull/12/head)")
             said = lister.stderr.read(4096).decode(errors="replace")
+            code = lister.wait()
         finally:
             timer.cancel()
-    if lister.returncode != 0:
+            lister.kill()
+    if code != 0:
         raise UpstreamError(mirror.words(said))
-    pairs = (line.partition("\t") for line in text.decode(errors="surrogateescape").splitlines())
-    return {ref: name for name, _, ref in pairs}
+    return chosen
 
 
 def _here(remote: Remote) -> Mapping[str, str]:

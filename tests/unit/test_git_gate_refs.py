@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -273,3 +274,19 @@ def test_the_daemon_runs_the_reader(gate: Gate, tmp_path: Path) -> None:
     done = subprocess.run(argv, input=b"%04x%b" % (len(plain) + 4, plain), env=env, capture_output=True)
     assert b"refs/heads/main" in done.stdout
     assert json.dumps(serve.daemon("192.0.2.1", [])[0]) == json.dumps(serve._DAEMON)
+
+
+def test_very_many_pull_requests_cost_a_fetch_little(gate: Gate) -> None:
+    tip = gate.offer("refs/pull/70000/head")
+    kept = gate.upstream.folder / ".git/packed-refs"
+    gate.upstream.git("pack-refs", "--all")
+    lines = [line for line in kept.read_text().splitlines() if not line.startswith("#")]
+    lines += [f"{tip} refs/pull/{number}/head" for number in range(1, 100_001) if number != 70_000]
+    kept.write_text("# pack-refs with: peeled fully-peeled \n" + "\n".join(lines) + "\n")
+    start = time.monotonic()
+    assert mirror.refresh(gate.remote) is None
+    assert gate.fetch("pull/70000/head").returncode == 0
+    assert gate.head() == tip
+    assert gate.here() == ["refs/pull/70000/head"]
+    assert "too many of these refs" in gate.fetch("+refs/pull/*:refs/x/*").stderr
+    assert time.monotonic() - start < 60

@@ -11,7 +11,6 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-
 MOVES = Path("/srv/acme/moves.json")  # a path to another address, with 301
 
 
