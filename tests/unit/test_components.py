@@ -178,7 +178,8 @@ def test_policies_travel_beside_the_containers(routed: Any) -> None:
     )
     assert set(before) == set(after)
     changed = [name for name, inputs in before.items() if inputs != after[name] and name != "unit"]  # unit: the plan
-    assert sorted(changed) == ["unit-egress-routes-put", "unit-pipelock-policy-put"]
+    # And git in the agent knows that it reads from the new host by https.
+    assert sorted(changed) == ["unit-egress-routes-put", "unit-pipelock-policy-put", "unit-provision-git"]
 
 
 def test_the_upstream_engine_gets_its_files_and_its_pinned_image() -> None:
