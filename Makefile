@@ -3,7 +3,7 @@ N ?= 20
 PYTHON ?= python3
 RUN = $(PYTHON) -m toolchain run --
 
-.PHONY: help up down forget repair plan pull dashboard test unit lint integration containment dlp doctor update audit setup docs bench load fleet bench-git dlp-traffic histories
+.PHONY: help up down forget repair plan pull dashboard test unit lint integration containment dlp doctor prune update audit setup docs bench load fleet bench-git dlp-traffic histories
 help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -60,6 +60,9 @@ containment: ## every attack, failure and kill, the owner's account before and a
 
 doctor: ## say what is there, what is missing and how to get it
 	@$(PYTHON) -m toolchain doctor
+
+prune: ## delete this project's images that no bottle uses and this checkout would not build again (DRY=1: only show)
+	@$(RUN) python3 -m claude_bottle prune $(if $(DRY),--dry-run)
 
 update: ## newer base, Debian packages, Claude Code and Go for the images: shows what changes, and builds (BACK=1: the way back)
 	@$(RUN) python3 -m toolchain update $(if $(BACK),--back)

@@ -12,7 +12,7 @@ from toolchain import archives, audit, newer, update
 from toolchain.dev_packages import Browser, FakeClock
 from toolchain.docker_engine import BaseImage, DockerEngine
 from toolchain.pulumi_cli import PLUGINS, VERSION, Plugin, PulumiCli
-from toolchain.python_env import PythonEnv
+from toolchain.python_env import VENV, PythonEnv
 from toolchain.shell import SetupError, quiet, say
 from toolchain.stack_file import provide
 from toolchain.step import Step, ensure, examine
@@ -65,6 +65,9 @@ def upkeep() -> list[str]:
         found.append(
             f"Docker engine {version}: not maintained by Moby since {ended}; a distribution may mend it itself"
         )
+    # In the environment of the bottles: this may run in another Python, before there was one.
+    if images := quiet(str(VENV / "bin/python3"), "-m", "components.old_images", env=environment()):
+        found.append(images)
     ages = update.ages()
     update.show(ages)
     return found + [f"{age.name}: {age.now}, newer is {age.newer}; make update" for age in ages if age.is_old]

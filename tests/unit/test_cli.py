@@ -31,7 +31,10 @@ from toolchain.step import Report
 
 ROOT = Path(__file__).resolve().parents[2]
 # As the project's issue on the command lists them.
-VERBS = "init up plan attach exec callback pull ask resume logs audit repair convert doctor dashboard fleet check down forget update"
+VERBS = (
+    "init up plan attach exec callback pull ask resume logs audit repair convert doctor dashboard fleet check down forget"
+    " update prune"
+)
 STACK = """
 config:
   claude-bottle:bottle:
@@ -111,7 +114,7 @@ LEAVES = list(leaves())
 WITH_NAME = [
     path
     for path in LEAVES
-    if path not in {("init",), ("convert",), ("doctor",), ("dashboard",), ("fleet",), ("update",)}
+    if path not in {("init",), ("convert",), ("doctor",), ("dashboard",), ("fleet",), ("update",), ("prune",)}
 ]
 MORE = {("exec",): ["--", "true"], **{("ask", verb): ["p-1"] for verb in ("show", "preview", "approve", "reject")}}
 
