@@ -25,6 +25,7 @@ from claude_bottle.cli import agent, common, lifecycle, part_logs
 from claude_bottle.cli.app import app
 from claude_bottle.cli.callback import checked
 from components.errors import BottleError
+from claude_bottle.cli.template import TOOLS
 from dashboard.audit import Audit
 from toolchain import __main__ as toolchain
 from toolchain.step import Report
@@ -293,6 +294,19 @@ def test_doctor_for_programs(place: Place, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(toolchain, "upkeep", lambda: print("asked") or ["Claude Code: 1, newer is 2"])
     done = place.run("doctor", "--json")
     assert (done.exit_code, json.loads(done.stdout)["old"]) == (0, ["Claude Code: 1, newer is 2"])
+
+
+@pytest.mark.parametrize("name", ["python", "node", "go", "rust", "java"])
+def test_the_example_of_an_ecosystem_can_be_copied(place: Place, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLAUDE_CODE_OAUTH_TOKEN", "sk-ant-oat01-not-a-real-one")
+    shutil.copy(ROOT / f"stacks/examples/Pulumi.{name}.yaml", place.folder / "stacks")
+    done = place.run("check", name)
+    assert done.exit_code == 0, done.stdout
+    bottle = yaml.safe_load((place.folder / f"stacks/Pulumi.{name}.yaml").read_text())["config"]["claude-bottle:bottle"]
+    hosts = {route["host"] for route in bottle["egress"]["routes"]}
+    assert {host for host in hosts if not host.endswith(".example.com")} == {"api.anthropic.com"}
+    assert set(bottle["agent"]["apt"]) >= set(TOOLS[name]), "as bottle init names them"
+    assert f"`{name}`" in (ROOT / "README.md").read_text()
 
 
 def test_plan_for_programs(place: Place) -> None:
