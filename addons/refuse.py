@@ -19,7 +19,7 @@ def answer(flow: http.HTTPFlow, refusal: Refusal) -> None:
     body = refusal.body(method=flow.request.method, host=flow.request.host, path=flow.request.path)
     if refusal.reason == "git_push":
         headers["content-type"], body = "text/plain", f"{refusal.by}: {refusal.message}\n".encode()
-    flow.response = http.Response.make(status_of(flow.request.path, refusal.status), body, headers)
+    flow.response = http.Response.make(status_of(flow.request.path, refusal.status, refusal.reason), body, headers)
     log_refusal(flow, refusal)
 
 

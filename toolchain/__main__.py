@@ -8,6 +8,7 @@ import resource
 import shlex
 import sys
 
+from components.machine_roots import advice, machine_roots
 from toolchain import archives, audit, newer, update
 from toolchain.dev_packages import Browser, FakeClock
 from toolchain.docker_engine import BaseImage, DockerEngine
@@ -49,6 +50,8 @@ def doctor() -> int:
             print(f"missing  {report.name}\n         {report.how}")
         else:
             print(f"ok       {report.name}: {report.found}")
+    if roots := list(machine_roots()):
+        print(f"note     {advice(roots)}")
     old = [] if missing else upkeep()
     for line in old:
         print(f"old      {line}")

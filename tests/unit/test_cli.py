@@ -24,8 +24,8 @@ from typer.testing import CliRunner, Result
 from claude_bottle.cli import agent, common, lifecycle, part_logs
 from claude_bottle.cli.app import app
 from claude_bottle.cli.callback import checked
-from components.errors import BottleError
 from claude_bottle.cli.template import TOOLS
+from components.errors import BottleError
 from dashboard.audit import Audit
 from toolchain import __main__ as toolchain
 from toolchain.step import Report

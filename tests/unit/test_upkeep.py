@@ -233,6 +233,7 @@ def test_doctor_tells_what_is_old(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setattr(command, "quiet", lambda *argv, **_: "20.10.24+dfsg1" if argv[0] == "docker" else "12 images")
     told = [Age("Debian packages", "20260101T000000Z", 90, "20260401T000000Z"), Age("Claude Code", "1", None, None)]
     monkeypatch.setattr(update, "ages", lambda: told)
+    monkeypatch.setattr(command, "machine_roots", lambda: {Path("/roots/corp.crt"): ["pem"]})
     assert command.doctor() == 0
     out = capsys.readouterr().out
     assert "not maintained by Moby since 2023-12-10" in out
@@ -240,6 +241,7 @@ def test_doctor_tells_what_is_old(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert "Claude Code      1; nobody answers" in out
     assert out.splitlines()[-1] == "all there, 3 not up to date"
     assert "old      12 images\n" in out
+    assert "note     this machine trusts roots of its own (/roots/corp.crt)" in out
     monkeypatch.setattr(command, "quiet", lambda *argv, **_: "99.0.1" if argv[0] == "docker" else "")
     monkeypatch.setattr(update, "ages", lambda: [])
     command.doctor()
