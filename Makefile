@@ -10,16 +10,11 @@ help: ## show this
 up: ## set up what is missing, then bring up STACK (demo) and show what it does
 	@$(PYTHON) -m toolchain stack $(STACK)
 	@$(PYTHON) -m toolchain setup
-	@$(RUN) python3 -m components.stack_size $(STACK)
-	@$(RUN) pulumi stack select --create $(STACK)
-	@$(RUN) pulumi up --yes --skip-preview --stack $(STACK)
+	@$(RUN) python3 -m claude_bottle up $(STACK)
 	@$(RUN) python3 -m toolchain.demo $(STACK)
 
 down: ## take over what STACK (demo) has on record, then destroy it; stops where work was not pulled (FORCE=1); images stay
-	@$(if $(FORCE),true,$(RUN) python3 -m components.unpulled $(STACK))
-	@$(RUN) python3 -m dashboard audit last -s $(STACK) $(if $(FORCE),|| true)
-	@$(RUN) pulumi destroy --yes --skip-preview --stack $(STACK)
-	@$(RUN) python3 -m components.past_states $(STACK) $(if $(FORGET),--delete)
+	@$(RUN) python3 -m claude_bottle down $(STACK) $(if $(FORCE),--force) $(if $(FORGET),--forget) || [ $$? = 3 ]
 
 forget: ## delete the earlier states and logs that Pulumi keeps of STACK, after a rotation or a down (down FORGET=1: at once)
 	@$(RUN) python3 -m components.past_states $(STACK) --delete

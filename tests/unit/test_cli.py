@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,15 +206,17 @@ def test_activate_gives_the_command_and_no_folder(tmp_path: Path) -> None:
 def test_ctrl_c_lets_pulumi_come_to_its_end(place: Place) -> None:
     """Killed, it would leave its lock and what it had begun: `subprocess.run` kills a quarter of a second after it."""
     place.fake(
-        "pulumi", {"*": 'trap "sleep 1; echo ended >> $CALLS; exit 1" INT; echo ready; while :; do sleep 0.1; done'}
+        "pulumi",
+        {"*": 'trap "sleep 1; echo ended >> $CALLS; exit 1" INT; echo ready >> $CALLS; while :; do sleep 0.1; done'},
     )
     program = "from components.run_pulumi import run_pulumi; run_pulumi('demo', 'up')"
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [sys.executable, "-c", program], env=env, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
+    until = time.monotonic() + 20
+    while "ready" not in place.calls and time.monotonic() < until:
+        time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     process.communicate()
     assert place.calls[-1] == "ended"
@@ -360,7 +363,8 @@ def test_up_makes_the_stack_once_and_says_how_to_go_in(place: Place) -> None:
     assert "bottle attach demo" in done.stderr
     place.fake("pulumi", {"*up*": "exit 255"})
     done = place.run("up", "demo")
-    assert (done.exit_code, done.stderr.strip()) == (1, "pulumi up of demo failed, see above")
+    assert done.exit_code == 1
+    assert "pulumi up of demo failed; all that it said: " in done.stderr
 
 
 def test_up_takes_an_example_as_make_does(place: Place) -> None:
