@@ -48,7 +48,9 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(made, "_keep_up", nothing)
     monkeypatch.setattr(made, "_approval", lambda *_: Verdicts())
     monkeypatch.setattr(made, "_may_approve", lambda *_: None)
-    monkeypatch.setattr(made, "_detail", lambda *_: {"yaml": "", "held": {}, "grants": None, "diff": "+ x", "notes": []})
+    monkeypatch.setattr(
+        made, "_detail", lambda *_: {"yaml": "", "held": {}, "grants": None, "diff": "+ x", "notes": []}
+    )
     made.watch.bottles = {name: {"stack": name, "declared": True, "parts": PARTS} for name in ("a", "b", "c")}
     made.watch.proposals = {"a": [proposal("p-1", "reach one.example.com"), proposal("p-2", "reach two.example.com")]}
     config = uvicorn.Config(made.app, port=0, log_level="error")

@@ -177,7 +177,9 @@ def test_what_was_read_before_a_verdict_does_not_undo_it(
 
 def test_the_narrowest_time_is_the_first() -> None:
     text = (server.PAGE / "index.html").read_text()
-    times = re.findall(r'<option value="(\d*[mhd]?)">', text.partition('<label class="for">')[2].partition("</label>")[0])
+    times = re.findall(
+        r'<option value="(\d*[mhd]?)">', text.partition('<label class="for">')[2].partition("</label>")[0]
+    )
     assert times == ["15m", "1h", "8h", "1d", "7d", ""]
     assert [seconds(one) for one in times[:-1]] == sorted(map(seconds, times[:-1]))
 
