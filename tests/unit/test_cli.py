@@ -360,7 +360,7 @@ def test_up_makes_the_stack_once_and_says_how_to_go_in(place: Place) -> None:
     done = place.run("up", "demo")
     assert done.exit_code == 0, done.output
     assert [call.split()[1:3] for call in place.calls] == [["stack", "select"], ["up", "--yes"]]
-    assert "bottle attach demo" in done.stderr
+    assert "demo is up: ./bottle attach demo" in done.stderr
     place.fake("pulumi", {"*up*": "exit 255"})
     done = place.run("up", "demo")
     assert done.exit_code == 1
