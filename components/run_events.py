@@ -22,7 +22,7 @@ _KINDS = {
     "docker:index/network:Network": "",
     "docker:index/volume:Volume": "volume ",
 }
-_IMAGE = "docker:index/remoteImage:RemoteImage"
+IMAGE = "docker:index/remoteImage:RemoteImage"
 
 
 class Run:
@@ -57,13 +57,13 @@ class Run:
         else:
             self._begun.pop(urn, None)
         self.now = next(reversed(self._begun.values()), "") if self._begun else ""
-        if key == "resOpFailedEvent" and step.get("type") == _IMAGE:
+        if key == "resOpFailedEvent" and step.get("type") == IMAGE:
             inputs = (step.get("new") or {}).get("inputs") or {}
             self.failed_build = {"resource": urn.rpartition("::")[2], "build": inputs.get("build") or {}}
         if key != "resOutputsEvent" or op not in _MARKS:
             return None
         self.steps += 1
-        if not words or (op == "delete" and step.get("type") == _IMAGE):  # which stays on the engine
+        if not words or (op == "delete" and step.get("type") == IMAGE):  # which stays on the engine
             return None
         line = f"{_MARKS[op]} {words}"
         self.changed.append(line)
@@ -71,7 +71,7 @@ class Run:
 
     def _words(self, urn: str, kind: str) -> str:
         name = urn.rpartition("::")[2].removeprefix(f"{self._stack}-")
-        if kind == _IMAGE:
+        if kind == IMAGE:
             return "image " + _HASH.sub("", name).removeprefix("image-").replace("agent-image-", "agent ")
         if kind in _KINDS:
             return _KINDS[kind] + name.removesuffix("-container").replace("network-", "network ")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -151,3 +152,26 @@ def test_a_build_is_run_once_more_to_hear_why(place: Place) -> None:
         "agent.apt: the image could not be built, for this step failed:", "  E: Unable to locate package nosuch",
     ]  # fmt: skip
     assert "docker build -f /src/a/Dockerfile --build-arg APT=nosuch /src" in place.calls
+
+
+def test_an_approval_whose_build_fails_is_told_why(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dashboard import apply
+
+    inputs = {"build": {"context": "/src", "dockerfile": "a/Dockerfile", "buildArgs": {"APT": "nosuch"}}}
+    step = SimpleNamespace(type=IMAGE, urn=f"x::demo-agent-image-packages-{HASH}", new=SimpleNamespace(inputs=inputs))
+
+    class Stack:
+        def up(self, *, on_event: Any, **_: Any) -> None:
+            on_event(SimpleNamespace(res_op_failed_event=None))
+            on_event(SimpleNamespace(res_op_failed_event=SimpleNamespace(metadata=step)))
+            raise BottleError("exit code: 100")
+
+    made = apply.Apply("demo", place.folder)
+    monkeypatch.setattr(made, "_run", lambda do, tell: do(Stack(), tell))
+    place.fake("docker", {"*build*": "printf 'Step 1/1 : RUN x\\nE: Unable to locate package nosuch\\n'; exit 100"})
+    said: list[str] = []
+    with pytest.raises(
+        BottleError, match=r"agent\.apt: the image could not be built(.|\n)*E: Unable to locate package nosuch"
+    ):
+        made.up(said.append)
+    assert "once more" in said[0]
