@@ -3,23 +3,18 @@ N ?= 20
 PYTHON ?= python3
 RUN = $(PYTHON) -m toolchain run --
 
-.PHONY: help up down forget repair plan pull dashboard test unit lint integration containment dlp doctor update audit setup docs bench load fleet bench-git dlp-traffic histories
+.PHONY: help up down forget repair plan pull dashboard test unit lint integration containment dlp doctor prune update audit setup docs bench load fleet bench-git dlp-traffic histories
 help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 up: ## set up what is missing, then bring up STACK (demo) and show what it does
 	@$(PYTHON) -m toolchain stack $(STACK)
 	@$(PYTHON) -m toolchain setup
-	@$(RUN) python3 -m components.stack_size $(STACK)
-	@$(RUN) pulumi stack select --create $(STACK)
-	@$(RUN) pulumi up --yes --skip-preview --stack $(STACK)
+	@$(RUN) python3 -m claude_bottle up $(STACK)
 	@$(RUN) python3 -m toolchain.demo $(STACK)
 
 down: ## take over what STACK (demo) has on record, then destroy it; stops where work was not pulled (FORCE=1); images stay
-	@$(if $(FORCE),true,$(RUN) python3 -m components.unpulled $(STACK))
-	@$(RUN) python3 -m dashboard audit last -s $(STACK) $(if $(FORCE),|| true)
-	@$(RUN) pulumi destroy --yes --skip-preview --stack $(STACK)
-	@$(RUN) python3 -m components.past_states $(STACK) $(if $(FORGET),--delete)
+	@$(RUN) python3 -m claude_bottle down $(STACK) $(if $(FORCE),--force) $(if $(FORGET),--forget) || [ $$? = 3 ]
 
 forget: ## delete the earlier states and logs that Pulumi keeps of STACK, after a rotation or a down (down FORGET=1: at once)
 	@$(RUN) python3 -m components.past_states $(STACK) --delete
@@ -60,6 +55,9 @@ containment: ## every attack, failure and kill, the owner's account before and a
 
 doctor: ## say what is there, what is missing and how to get it
 	@$(PYTHON) -m toolchain doctor
+
+prune: ## delete this project's images that no bottle uses and this checkout would not build again (DRY=1: only show)
+	@$(RUN) python3 -m claude_bottle prune $(if $(DRY),--dry-run)
 
 update: ## newer base, Debian packages, Claude Code and Go for the images: shows what changes, and builds (BACK=1: the way back)
 	@$(RUN) python3 -m toolchain update $(if $(BACK),--back)

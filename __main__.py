@@ -28,12 +28,16 @@ def main(stack: str) -> None:
     # Loading the rest takes as long as the answers.
     from components.bottle import Bottle, BottleArgs
     from components.checkout import here
+    from components.machine_roots import advice, not_named
     from components.program import read_manifest, secret_tokens
 
     config = pulumi.Config("claude-bottle")
     base = Path.cwd() / "stacks"  # beside the stack files, where their relative file names start
     found = read_manifest(config, stack, base, machine)
     tokens = secret_tokens(config, found.readable)
+    config_of = found.readable.pipelock
+    if (found.readable.routed or config_of.allow) and (files := not_named(config_of.upstream_roots, base)):
+        pulumi.log.warn(advice(files))
     drifts = machine.drifts()
     tell_of_drift(stack, drifts.values())
     there = (machine.own_images(), machine.subnets(), drifts, here(Path.cwd()))

@@ -43,6 +43,11 @@ def log_unfinished(flow: http.HTTPFlow, part: str, **more: object) -> None:
     log_decision(part, decision="unfinished", **more, **where(flow))
 
 
+def log_failed(flow: http.HTTPFlow, part: str, reason: str, *, refused: bool) -> None:
+    """Log an allowed request that got no answer. refused: because this part does not trust the other side."""
+    log_decision(part, decision="refused" if refused else "failed", reason=reason, **where(flow))
+
+
 def log_allowed(flow: http.HTTPFlow, part: str, **more: object) -> None:
     """Log what `part` let through."""
     log_decision(part, decision="allowed", **more, **where(flow))

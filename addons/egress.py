@@ -6,6 +6,7 @@ token value neither leaves in a request of the agent nor comes back in a respons
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -23,6 +24,7 @@ from addons import egress_core as core
 from addons import egress_record, injection
 from addons import request_rules as rules
 from addons.decoders import readable_part
+from addons.dial_time import limit_dials
 from addons.next_hop import NextHop
 from addons.proxy import DECISION, ProxyAddon
 from addons.record import Record
@@ -56,6 +58,7 @@ class Egress(ProxyAddon):
         self._compiler = ThreadPoolExecutor(1, "compile")
 
     def running(self) -> None:
+        limit_dials(asyncio.get_running_loop())
         if self._next is not None:
             self._next.start()
         super().running()
@@ -94,7 +97,7 @@ class Egress(ProxyAddon):
             return refused(self.refusal("no_route_table", message), request)
         if self._next is not None and not self._next.answers:
             message = "pipelock, through which everything leaves, does not answer. Try again in a minute."
-            return refused(self.refusal("next_hop", message, 503), request)
+            return refused(self.refusal("next_hop", message, 503 if self._next.is_brief else 502), request)
         verdict = table.decide(
             scheme=request.scheme, host=request.host, port=request.port, method=request.method, path=request.path
         )

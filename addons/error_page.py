@@ -1,34 +1,123 @@
 """What a proxy answers where mitmproxy would show a page: JSON that names the part, and what helps. Pure.
 
-mitmproxy's own pages quote what the upstream has sent, which no mask has seen; nothing of that is here.
+mitmproxy's own pages quote what the upstream has sent, which no mask has seen; nothing of that is here. A failure of
+the way to a model is final for the model's clients (addons/model_api.py); what ends within seconds by itself is not.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 
-_KEPT_MESSAGE = re.compile(
-    r"(Certificate verify failed: [A-Za-z0-9 ,.()'-]{1,90}|server closed connection"
+from addons.model_api import in_its_form, is_model_call
+from addons.refusal import Refusal
+
+CONNECT_REFUSED = "the next proxy refused CONNECT: "  # and its reason
+NOT_TRUSTED = "upstream_not_trusted"
+# mitmproxy's words (proxy/layers/tls.py, proxy/tunnel.py, proxy/server.py of 12.2) to a reason.
+_REASONS = (
+    (re.compile(r"Certificate verify failed: ([A-Za-z0-9 ,.()'-]{1,90})\Z"), NOT_TRUSTED),
     # Of addons/upstream_proxy.py: names that the owner has written, and numbers.
-    r"|the forward proxy[\w.:\[\] '()-]{1,600}(; it wants a login: pipelock\.upstream_proxy_ref)?)\Z"
-)
-_BEHIND = {"egress": "pipelock, or the host behind it,", "pipelock": "The host"}
+    (re.compile(r"(the forward proxy[\w.:\[\] '()-]{1,600}(?:; it wants a login: pipelock\.upstream_proxy_ref)?)\Z"),
+     "upstream_proxy"),
+    (re.compile(rf"{CONNECT_REFUSED}([a-z_]{{1,40}})\Z"), "connect_refused"),
+    (re.compile(r"The remote server (?:does not speak TLS\.|and mitmproxy)|OpenSSL |.*\balert\b"), "upstream_tls"),
+    (re.compile(r"\[Errno 110\]|.*timed out"), "upstream_timeout"),
+    (re.compile(r"\[Errno|Multiple exceptions|Connection killed|connection cancelled"), "upstream_unreachable"),
+    (re.compile(r"server closed connection|connection closed|The connection was closed"), "upstream_closed"),
+    (re.compile(r"Error connecting to "), "upstream_failed"),
+)  # fmt: skip
+_WORDS = {
+    "upstream_tls": "does not speak TLS as it should",
+    "upstream_timeout": "did not answer in time",
+    "upstream_unreachable": "cannot be reached",
+    "upstream_closed": "closed the connection before its answer was whole",
+    "upstream_failed": "cannot be reached, or its answer is not valid HTTP",
+}
+_OF_A_REFUSED_CONNECT = {
+    "unresolvable": "The name {host} cannot be resolved.",
+    "ssrf_private_ip": "{host} resolves to an internal address.",
+}
+_BRIEF = frozenset(["starting", "busy"])  # of the reasons of the next proxy: a client may well try again at once
 _HELP = {
     "egress": "Try again. If it lasts, the bottle's owner sees on the dashboard which part is down: make repair",
     "pipelock": "Try again; the host itself may be down. No approval changes this.",
 }
 
 
+class Failure(str):
+    """mitmproxy's words for a failure, with the request that it ended."""
+
+    method: str
+    host: str
+    path: str
+
+    @classmethod
+    def of(cls, message: str, method: str, host: str, path: str) -> Failure:
+        made = cls(message)
+        made.method, made.host, made.path = method, host, path
+        return made
+
+
+@dataclass(frozen=True)
+class _Cause:
+    """reason: see `_REASONS`; "" for an error of the client. detail: words that hold nothing of others."""
+
+    reason: str
+    detail: str = ""
+
+
+def reason_of(message: str) -> str:
+    """Why the way to the other side failed, as a log names it; "" where these words are about something else."""
+    cause = _cause(message, 0)
+    return cause.detail if cause.reason == "connect_refused" else cause.reason
+
+
+def is_final(part: str, message: str) -> bool:
+    """Whether another try of the same within seconds is of no use. False where the next part may just be restarted."""
+    cause = _cause(message, 0)
+    if cause.reason == "connect_refused":
+        return cause.detail not in _BRIEF
+    return bool(cause.reason) and not (part == "egress" and cause.reason == "upstream_unreachable")
+
+
 def error_page(part: str, status: int, message: str = "") -> bytes:
-    """The body of an answer with this status. message: mitmproxy's; the few that hold nothing of others are kept."""
-    if _KEPT_MESSAGE.match(message):
-        text = f"{_BEHIND.get(part, 'The upstream')} did not answer as it should: {message}."
-    elif status < 500:
+    """The body of an answer with this status. message: mitmproxy's; a Failure knows its request."""
+    method, host, path = (getattr(message, key, "") for key in ("method", "host", "path"))
+    who = host or "the host"
+    cause = _cause(message, status)
+    if cause.reason == NOT_TRUSTED:
+        text = (
+            f"The certificate of {who} is not trusted: {cause.detail}. Where a network re-signs TLS, the bottle's owner"
+            " names its root in pipelock.upstream_roots."
+        )
+        return Refusal(part, NOT_TRUSTED, text).body(method=method, host=host, path=path)
+    if cause.reason == "connect_refused":
+        text = _OF_A_REFUSED_CONNECT.get(cause.detail, "pipelock refuses the connection to {host}.").format(host=who)
+        return Refusal("pipelock", cause.detail, text).body(method=method, host=host, path=path)
+    if status < 500 and not cause.reason:
         text = "The request is not valid HTTP, or two servers could read it differently."
     else:
-        text = f"{_BEHIND.get(part, 'The upstream')} cannot be reached, or its answer is not valid HTTP."
-    told = {"error": "failed", "failed_in": part, "status": status, "message": text}
-    if status >= 500:
+        behind = f"pipelock, or {who} behind it," if part == "egress" else host or "The host"
+        words = _WORDS.get(cause.reason, _WORDS["upstream_failed"])
+        text = f"{behind} cannot be reached: {cause.detail}." if cause.detail else f"{behind} {words}."
+    reason = cause.reason or ("invalid_request" if status < 500 else "upstream_failed")
+    told = {"error": "failed", "failed_at": part, "reason": reason, "status": status, "message": text}
+    if host:
+        told |= {"method": method, "host": host, "path": path.partition("?")[0][:300]}
+    if status >= 500 or cause.reason:
         told["help"] = _HELP.get(part, "Try again.")
-    return json.dumps(told, indent=2).encode() + b"\n"
+    return json.dumps(in_its_form(path, told), indent=2).encode() + b"\n"
+
+
+def ends_the_try(part: str, message: str, path: str) -> bool:
+    """Whether a model's client is to be told that no other try helps."""
+    return is_model_call(path) and is_final(part, message)
+
+
+def _cause(message: str, status: int) -> _Cause:
+    for pattern, reason in _REASONS:
+        if found := pattern.match(message):
+            return _Cause(reason, found[1] if pattern.groups else "")
+    return _Cause("upstream_failed" if status >= 500 else "")

@@ -15,6 +15,7 @@ from typing import Any, cast
 from h2.events import Event, StreamEnded, StreamReset
 from h2.exceptions import H2Error
 from h2.stream import StreamState
+from mitmproxy import version
 from mitmproxy.connection import Client, Connection
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layer import CommandGenerator, Layer
@@ -25,6 +26,8 @@ from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection, SendH2Dat
 
 from addons.transports import is_full, layers_of
 
+# What mitmproxy puts beside the status of an error that it tells itself (proxy/layers/http/_http2.py).
+_OF_AN_ERROR = [(b"server", version.MITMPROXY.encode()), (b"content-type", b"text/html")]
 WINDOW = 65_535  # bytes, what a stream begins with; the protocol's own
 _LARGEST = 4 << 20  # bytes: what the window of a stream grows to while the other side keeps up
 _AHEAD = 256 << 10  # bytes of a stream that may wait for a side before no more is taken for it
@@ -67,6 +70,12 @@ class WindowedH2(BufferedH2Connection):
     def acknowledge_received_data(self, acknowledged_size: int, stream_id: int) -> None:
         """mitmproxy calls this for all that arrives."""
         self.owed[stream_id] = self.owed.get(stream_id, 0) + acknowledged_size
+
+    def send_headers(self, stream_id: int, headers: Any, *args: Any, **more: Any) -> None:
+        """The answers that mitmproxy makes itself say HTML, and are JSON (addons/error_page.py)."""
+        if [(name, value) for name, value in headers][1:] == _OF_AN_ERROR:
+            headers = [headers[0], (b"content-type", b"application/json")]
+        super().send_headers(stream_id, headers, *args, **more)
 
     def give(self, stream_id: int) -> None:
         """Acknowledge what came of a stream, and let its window grow: the other side takes what comes."""

@@ -7,6 +7,7 @@ Each correction stands here or in the modules that are imported, with its reason
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +21,7 @@ from mitmproxy.proxy import commands, events, mode_servers
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers import http as layers
 from mitmproxy.proxy.layers import websocket
-from mitmproxy.proxy.layers.http import _base, _http1, _http2
+from mitmproxy.proxy.layers.http import _base, _http1, _http2, _upstream_proxy
 from mitmproxy.proxy.layers.http._base import HttpEvent
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
@@ -38,14 +39,17 @@ from wsproto import extensions
 
 from addons import body_pauses, flow_windows, transports, websocket_frames
 from addons.body_pauses import FLUSH, BodyPause, PauseWatch
-from addons.error_page import error_page
+from addons.error_page import CONNECT_REFUSED, Failure, ends_the_try, error_page
 from addons.flow_end import DISCARD, ENDED, HOLD, LONG_WAIT, FlowEnd
 from addons.http1_framing import FramedClient, FramedServer
 from addons.http1_readers import StrictChunks
 from addons.http_heads import checked_h2_head, checked_head, unfit_answer
+from addons.refuse import REASON_HEADER
 from addons.request_target import ascii_authority, known_length
 
+_SAYS_NOTHING = (ErrorCode.KILL, ErrorCode.CLIENT_DISCONNECTED)
 _HELD_WHEN_ANSWERED = 64 << 10  # bytes of a body that are waited for where an addon has answered its head already
+_REASON = re.compile(rb"(?i)\r\n" + REASON_HEADER.encode() + rb": *([a-z_]{1,40})\r\n")
 _PIECE = 256 << 10  # bytes of a body that are sent before it is looked whether they were taken
 _MOST_DISCARDED = 300 << 20  # bytes: more than the longest body that a bottle holds (pipelock.dlp.max_body_mb)
 
@@ -74,6 +78,7 @@ class RequestPauseHook(commands.StartHook):
 class Stream(layers.HttpStream):
     """One request and its answer. It ends when it is told to, and holds bodies whose length is not known."""
 
+    part = ""  # set by `install`
     _is_over = False
     _pauses: PauseWatch | None = None
     _has_upstream = False
@@ -222,6 +227,8 @@ class Stream(layers.HttpStream):
                 if self._has_ended() and isinstance(command, (layers.SendHttp, commands.StartHook)):
                     generator.close()
                     break
+                if isinstance(command, layers.SendHttp) and isinstance(command.event, ResponseProtocolError):
+                    self._explain(command.event)
                 if isinstance(command, layers.SendHttp) and _is_long(command.event):
                     reply = None
                     yield from self._in_pieces(command.event, command.connection)
@@ -231,6 +238,16 @@ class Stream(layers.HttpStream):
                     command.flow.websocket.messages.clear()  # mitmproxy keeps all, to show them
         if self._has_ended():
             yield from self._end()
+
+    def _explain(self, event: ResponseProtocolError) -> None:
+        """Say which request it ends; to a model's client also that no other try helps."""
+        made = getattr(self, "flow", None)
+        if made is None or event.code in _SAYS_NOTHING:
+            return
+        request = made.request
+        if ends_the_try(type(self).part, event.message, request.path):
+            event.code = ErrorCode.GENERIC_CLIENT_ERROR
+        event.message = Failure.of(event.message, request.method, request.host, request.path)
 
     def _in_pieces(self, whole: RequestData, to: Connection) -> CommandGenerator[None]:
         """Send a long piece of a body no faster than it is taken: else all of it waits once more, encrypted too."""
@@ -266,6 +283,24 @@ class Stream(layers.HttpStream):
         yield layers.DropStream(self.stream_id)
 
 
+class NextProxy(_upstream_proxy.HttpUpstreamProxy):
+    """The tunnel through the next proxy; what it refuses, it refuses by name."""
+
+    def receive_handshake_data(self, data: bytes) -> CommandGenerator[tuple[bool, str | None]]:
+        head = bytes(self.buf) + data
+        done, error = yield from super().receive_handshake_data(data)
+        if error and (reason := _REASON.search(head)):
+            error = f"{CONNECT_REFUSED}{reason[1].decode()}"
+        return done, error
+
+
+def error_response(part: str, status: int, message: str = "") -> bytes:
+    """In the place of mitmproxy's, whose content type is HTML."""
+    headers = http.Headers(Connection="close", Content_Type="application/json")
+    answer = http.Response.make(status, error_page(part, status, message), headers)
+    return bytes(http1.assemble_response(answer))
+
+
 def _is_long(event: HttpEvent) -> TypeGuard[RequestData]:
     return isinstance(event, RequestData) and len(event.data) > _PIECE
 
@@ -299,6 +334,7 @@ def install(part: str) -> None:
     part: egress or pipelock, for what it says of errors.
     """
     page = partial(error_page, part)
+    Stream.part = part
     transports.Handler.has_room = staticmethod(flow_windows.has_room)
     transports.Handler.carries_h2 = staticmethod(flow_windows.carries_h2)
     transports.Handler.buffered = staticmethod(flow_windows.buffered)
@@ -317,9 +353,10 @@ def install(part: str) -> None:
         (_http2, "parse_h2_request_headers", checked_h2_head(_http2.parse_h2_request_headers)),
         (_http1, "ChunkedReader", StrictChunks),
         (_base, "format_error", page),
-        (_http1, "format_error", page),
+        (_http1, "make_error_response", partial(error_response, part)),
         (_http2, "format_error", page),
         (websocket, "WebsocketConnection", websocket_frames.Connection),
+        (_upstream_proxy, "HttpUpstreamProxy", NextProxy),
         (extensions, "PerMessageDeflate", websocket_frames.BoundedDeflate),
     )
     for where, name, corrected in replacements:

@@ -1,6 +1,7 @@
 """Refusals that a model's clients show to their user: in the API's own form, with a status that ends the try. Pure.
 
-Any other body is shown as noise, and 403 is taken for a sign-in that has failed. Sources: Anthropic, "Errors" (type,
+Any other body is shown as noise, 403 is taken for a sign-in that has failed, and what comes with 5xx is tried again for
+minutes before it is shown. Sources: Anthropic, "Errors" (type,
 error.type, error.message; 400 is invalid_request_error); OpenAI, "Error codes"; the retries of both vendors' SDKs (408,
 409, 429 and from 500 on).
 """
@@ -13,6 +14,8 @@ from typing import Any
 STATUS = 400
 # By path, for a gateway may have any name (Claude Code, "LLM gateway configuration").
 _PATH = re.compile(r"(?:/v1/messages(?:/count_tokens)?|/chat/completions|/v1/responses)\Z")
+# Over in seconds: the client does well to try again (addons/next_hop.py says from when on it is not brief).
+_BRIEF = frozenset(["starting", "busy", "next_hop"])
 _AGAIN = (
     " This text is sent again with every turn: go back to before it (Esc Esc in Claude Code, or a new conversation)."
     " The bottle's owner can have it masked instead (pipelock.dlp.hosts, on_match: redact)."
@@ -24,16 +27,19 @@ def is_model_call(path: str) -> bool:
     return _PATH.search(path.partition("?")[0]) is not None
 
 
-def status_of(path: str, status: int) -> int:
-    """The status of an answer; a refusal for good is the API's own for a request that is wrong."""
-    return STATUS if status == 403 and is_model_call(path) else status
+def status_of(path: str, status: int, reason: str = "") -> int:
+    """The status of a refusal; for a model's call the API's own for a wrong request, unless it ends by itself."""
+    if not is_model_call(path) or (status == 503 and reason in _BRIEF):
+        return status
+    return STATUS if status == 403 or status >= 500 else status
 
 
 def in_its_form(path: str, told: dict[str, Any]) -> dict[str, Any]:
     """The fields of a refusal, for these calls with those that the API's clients show."""
     if not is_model_call(path):
         return told
-    words = f"Refused by {told['refused_by']} of this sandbox ({told['reason']}): {told['message']}"
+    who = f"Refused by {told['refused_by']}" if "refused_by" in told else f"Failed at {told['failed_at']}"
+    words = f"{who} of this sandbox ({told['reason']}): {told['message']}"
     words += _AGAIN if told["reason"] == "dlp_match" else ""
     # Claude Code shows the outer message where there is one.
     return {**told, "message": words, "type": "error", "error": {"type": "invalid_request_error", "message": words}}

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from addons.decision_log import log_decision
 
 _EVERY, _SOON = 5.0, 0.5  # seconds between two looks, and while it does not answer
+_BRIEF = 30.0  # seconds that a restart may take
 _PATIENCE = 8.0  # seconds that an answer may take: a busy one takes one or two
 _ASK = b"GET http://_pipelock.local/health HTTP/1.1\r\nHost: _pipelock.local\r\nConnection: close\r\n\r\n"
 
@@ -25,6 +26,11 @@ class NextHop:
         self._task: asyncio.Task[None] | None = None
         self._answered = time.monotonic()
         self.answers = True
+
+    @property
+    def is_brief(self) -> bool:
+        """Whether it has answered so short a while ago that it may just be restarted."""
+        return time.monotonic() - self._answered < _BRIEF
 
     def start(self) -> None:
         """Look until `stop`."""

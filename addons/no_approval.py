@@ -33,6 +33,7 @@ _INSTEAD = {
     "next_hop": "pipelock does not answer; try again in a minute, and tell the owner if that lasts (make repair)",
     "ssrf_private_ip": "the name leads to an inner address; only the owner can name it, in pipelock.trusted or "
     "pipelock.internal_exempt",
+    "upstream_not_trusted": "only the owner can name a root, in pipelock.upstream_roots",
     "inbound_instructions": "the answer tells an agent what to do; only the owner can let it in (pipelock.inbound)",
     "unresolvable": "the name does not resolve; look at how it is spelled",
     "unreadable_response": "ask for it in another encoding",

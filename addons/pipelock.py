@@ -17,6 +17,7 @@ from mitmproxy.websocket import WebSocketMessage
 
 from addons import injection, transports
 from addons.decision_log import log_decision
+from addons.dial_time import limit_dials
 from addons.dlp import Dlp
 from addons.dlp_recent import Recent
 from addons.dlp_views import Unscannable
@@ -61,6 +62,7 @@ class Pipelock(ProxyAddon):
         loop = asyncio.get_running_loop()
         self._names.install(loop)
         Dialer(self._upstream_proxy, self._names.check).install(loop)
+        limit_dials(loop)
         transports.Handler.idle_seconds = self._idle_seconds
         super().running()
 

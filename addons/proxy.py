@@ -12,8 +12,9 @@ from typing import Any
 from mitmproxy import connection, http, tcp, udp
 
 from addons.body_room import BodyRoom
-from addons.decision_log import PRIVATE, log_allowed, log_unfinished
+from addons.decision_log import PRIVATE, log_allowed, log_failed, log_unfinished
 from addons.egress_core import ALLOWED_PORTS
+from addons.error_page import NOT_TRUSTED, reason_of
 from addons.fail_closed import fails_closed
 from addons.hop_headers import check_trailers, end_to_end
 from addons.injection import MARK_HEADER
@@ -208,7 +209,15 @@ class ProxyAddon(ProxyRole):
         self.forget(flow)
         self._room.free(flow)
         self._open.remove(flow)
+        self._note_failed(flow)
         self._note_unfinished(flow)
+
+    def _note_failed(self, flow: http.HTTPFlow) -> None:
+        """Why what was allowed has no answer: the log would say "allowed" alone."""
+        decision = flow.metadata.get(DECISION)
+        reason = reason_of(flow.error.msg) if flow.error else ""
+        if reason and decision is not None and decision.allows and flow.response is None:
+            log_failed(flow, self.part, reason, refused=reason == NOT_TRUSTED)
 
     def _note_unfinished(self, flow: http.HTTPFlow) -> None:
         """What has left in pieces and was never whole is in the log too."""

@@ -23,7 +23,7 @@ def answer(flow: http.HTTPFlow, refusal: Refusal) -> None:
     body = refusal.body(method=flow.request.method, host=flow.request.host, path=flow.request.path)
     if refusal.reason == "git_push" or is_git_fetch_request(flow.request.path):
         headers["content-type"], body = "text/plain", refusal.text()
-    flow.response = http.Response.make(status_of(flow.request.path, refusal.status), body, headers)
+    flow.response = http.Response.make(status_of(flow.request.path, refusal.status, refusal.reason), body, headers)
     log_refusal(flow, refusal)
 
 

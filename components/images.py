@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pulumi
 import pulumi_docker as docker
@@ -17,10 +14,10 @@ from components.base_image import ROOT, BaseLock
 from components.build_context import digest
 from components.build_proxies import build_proxies
 from components.component_types import formerly, token
+from components.machine_roots import machine_roots
 
 # Container role to image, where they differ.
 _SHARED = {"egress": "proxy", "pipelock": "proxy"}
-_PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 def _content(image: str) -> str:
@@ -62,10 +59,7 @@ def extra_roots() -> str:
 
     Empty where there are none, and where CLAUDE_BOTTLE_EXTRA_ROOTS=off. They go into build stages only.
     """
-    if os.environ.get("CLAUDE_BOTTLE_EXTRA_ROOTS") == "off":
-        return ""
-    local = Path("/usr/local/share/ca-certificates")
-    found = [pem for file in sorted(local.rglob("*.crt")) for pem in _PEM.findall(file.read_text(errors="replace"))]
+    found = [pem for pems in machine_roots().values() for pem in pems]
     return base64.b64encode(("\n".join(found) + "\n").encode()).decode() if found else ""
 
 

@@ -31,5 +31,7 @@ def local_command(
         environment=environment,
         triggers=triggers,
         add_previous_output_in_env=False,
+        # What they print is for the state: on a terminal it is a line of JSON, twice. A failure has all of it.
+        logging=command.local.Logging.STDERR,
         opts=opts,
     )

@@ -14,6 +14,7 @@ from components.component_types import is_of
 from components.plan import SCHEMA
 from components.plan_facts import Facts, differences
 from components.plan_places import Ground, Place, Plan, Right, rights
+from components.plan_rest import told_otherwise, without_words
 from components.plan_words import REACH, lines, when
 
 # What has a line of its own wherever it makes a difference; where it makes none, it is told as what it is.
@@ -133,12 +134,19 @@ def _places(old: Plan, new: Plan) -> Iterator[str]:
                     other = f"{'so far' if mark == '+' else 'from now on'}{when(so_far, ground) or ' without an end'}"
                     time = f"{time or ', without an end'} ({other})"
                 given.setdefault(place, {})[right] = time
-        for line in lines(given, ground):
-            yield (
-                f"{mark} the agent {word} {line}"
-                if line.kind == REACH
-                else f"{mark} {'' if mark == '+' else 'no longer: '}{line}"
-            )
+        stays = {place for place in given if mark == "-" and _passes(now.get(place, {}))}
+        for some, still in ((set(given) - stays, False), (stays, True)):
+            for line in lines({place: given[place] for place in given if place in some}, ground):
+                if line.kind != REACH:
+                    yield f"{mark} {'' if mark == '+' else 'no longer: '}{line}"
+                elif still:  # to lose a host is another thing
+                    yield f"- no longer: {line}; it stays reachable"
+                else:
+                    yield f"{mark} the agent {word} {line}"
+
+
+def _passes(there: Mapping[Right, object]) -> bool:
+    return any(right[0] in ("pass", "free") for right in there)
 
 
 def _rest(old: Plan, new: Plan, told: Iterable[str]) -> Iterator[str]:
@@ -157,8 +165,10 @@ def _rest(old: Plan, new: Plan, told: Iterable[str]) -> Iterator[str]:
             continue
         elif path == ("git_remotes",) and isinstance(was, list) and isinstance(now, list):
             yield from _remotes(was, now)
+        elif path[:2] == ("pipelock", "on_match") and path[2] in said:
+            continue
         else:
-            yield f"~ {'.'.join(path)}: {_text(was)} → {_text(now)}"
+            yield from told_otherwise(path, was, now)
 
 
 def _in_another_order(was: Any, now: Any) -> bool:
@@ -166,12 +176,14 @@ def _in_another_order(was: Any, now: Any) -> bool:
 
 
 def _items(path: tuple[str, ...], was: list[Any], now: list[Any], said: str) -> Iterator[str]:
-    gone, come = ([one for one in some if one not in others] for some, others in ((was, now), (now, was)))
+    plain = [[without_words(one) for one in some] for some in (was, now)]
+    gone, come = ([one for one in some if one not in others] for some, others in (plain, plain[::-1]))
     for mark, items in (("taken out", gone), ("added", come)):
         for one in items:
             host = one["host"] if isinstance(one, Mapping) else one
             if str(host) not in said:
                 yield f"~ {'.'.join(path)}: {mark}: {_text(one)}"
+    described = False
     texts = (
         [{(r["host"], *r["path"]): r["description"] for r in some} for some in (was, now)]
         if path[1] == "routes"
@@ -180,8 +192,9 @@ def _items(path: tuple[str, ...], was: list[Any], now: list[Any], said: str) -> 
     if texts:
         for key in texts[0].keys() & texts[1].keys():
             if texts[0][key] != texts[1][key]:
-                yield f"~ description of {' '.join(key)}: {_text(texts[0][key])} → {_text(texts[1][key])}"
-    if not gone and not come:
+                described = True
+                yield f"~ description of {' '.join(key)}: {texts[0][key] or 'none'} → {texts[1][key] or 'none'}"
+    if not gone and not come and not described:
         yield f"~ {'.'.join(path)}: in another order"
 
 

@@ -19,6 +19,7 @@ from components.component_types import is_of
 from components.errors import BottleError, one_line, printable
 from components.plan_diff import changes, secrets_changed
 from components.plan_facts import Facts
+from components.plan_interrupts import interruptions
 from components.plan_places import Ground, Plan, rights
 from components.plan_words import OWN, REACH, lines, when
 from components.stack_names import must_be_known
@@ -145,6 +146,8 @@ def show(preview: Mapping[str, Any], console: Console) -> bool:
     for line in told:
         style = {"+": "green", "-": "red", "~": "yellow"}[line[0]]
         console.print(Text(f"  {one_line(line)}", style=style))
+    for line in interruptions(preview.get("steps", [])):
+        console.print(Text(f"  ! {one_line(line)}", style="yellow"))
     for line in drifts(preview):
         console.print(Text(one_line(f"changed by hand, and put right by pulumi up: {line}"), style="red"))
     return True
@@ -156,7 +159,8 @@ def as_json(preview: Mapping[str, Any]) -> dict[str, Any] | None:
     if new is None:
         return None
     told = [*changes(old, new), *secrets_changed(preview.get("steps", []))]
-    return {"stack": new["stack"], "plan": new, "changes": told, "drift": list(drifts(preview))}
+    ends = list(interruptions(preview.get("steps", [])))
+    return {"stack": new["stack"], "plan": new, "changes": told, "interrupts": ends, "drift": list(drifts(preview))}
 
 
 def read_preview(stack: str) -> dict[str, Any]:

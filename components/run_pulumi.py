@@ -1,28 +1,143 @@
-"""Runs a verb of Pulumi's on one stack, with its own progress on this terminal. Standard library only."""
+"""Runs a verb of Pulumi's on one stack: on the terminal what changes and what is wrong, in a file all that it says."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
-from components.errors import BottleError
+from components.build_reason import build_reason
+from components.engine_address import engine_of
+from components.errors import BottleError, printable
+from components.run_events import Run
+from components.state import state_folder
+
+_VERBS = ("up", "destroy", "refresh")  # that write an event log
+_TICK, _SILENT = 0.2, 20.0  # seconds between two looks; without a line, where no line is drawn over
 
 
 def run_pulumi(stack: str, *argv: str, env: Mapping[str, str] | None = None) -> None:
-    """Raises BottleError when it fails.
+    """Raises BottleError, whose message ends with the reason, when it fails.
 
     A Ctrl-C goes to Pulumi too, which comes to an end by itself; killed, as `subprocess.run` would, it leaves its lock.
     """
     if shutil.which("pulumi") is None:
         raise BottleError("pulumi is not there; make setup (or bottle up) gets it, bottle doctor says what is missing")
-    process = subprocess.Popen(["pulumi", *argv, "--stack", stack], env={**os.environ, **(env or {})})
-    code = None
-    while code is None:
+    log, run, begun = _log(stack, argv[0]), Run(stack), time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="claude-bottle-") as folder, log.open("wb") as out:
+        events = Path(folder) / "events"
+        more = {"PULUMI_DEBUG_COMMANDS": "true"} if argv[0] in _VERBS else {}  # which shows the option
+        options = ["--event-log", str(events), "--non-interactive", "--color", "never"] if more else []
+        command = ["pulumi", *argv, *[o for o in options if o not in argv], "--stack", stack]
+        process = subprocess.Popen(command, env={**os.environ, **more, **(env or {})}, stdout=out, stderr=out)
+        code = _watch(process, _read(events), run)
+    for warning in run.warnings:
+        _say(f"warning: {warning}")
+    seconds = time.monotonic() - begun
+    if code == 0:
+        what = f"{run.steps} steps" if run.steps else "nothing to change"
+        _say(f"pulumi {argv[0]} of {stack}: {what}, {seconds:.0f} s; all that it said: {log}")
+        return
+    raise BottleError(
+        "\n".join([f"pulumi {argv[0]} of {stack} failed; all that it said: {log}", *_errors(stack, run, log)])
+    )
+
+
+def _watch(process: subprocess.Popen[bytes], events: Iterator[dict[str, object]], run: Run) -> int:
+    """Show what changes until the process ends; its exit code."""
+    line, code, ended = _Line(), None, False
+    while not ended:
         try:
-            code = process.wait()
+            ended = code is not None  # one more look after its end
+            code = process.poll()
+            for event in iter(lambda: next(events), {}):
+                if changed := run.take(event):
+                    line.keep(f"  {changed}")
+            line.show(run)
+            if code is None:
+                process.wait(_TICK)
+        except subprocess.TimeoutExpired:
+            continue
         except KeyboardInterrupt:
             continue
-    if code != 0:
-        raise BottleError(f"pulumi {argv[0]} of {stack} failed, see above")
+    line.clear()
+    return code if code is not None else 1
+
+
+class _Line:
+    """One line of a terminal that is drawn over; elsewhere a line now and then while nothing else comes."""
+
+    def __init__(self) -> None:
+        self._begun = self._last = time.monotonic()
+        self._is_terminal = sys.stderr.isatty()
+
+    def keep(self, text: str) -> None:
+        """A line that stays."""
+        self.clear()
+        _say(text)
+        self._last = time.monotonic()
+
+    def show(self, run: Run) -> None:
+        """What is done now."""
+        seconds = time.monotonic() - self._begun
+        text = printable(f"  … {seconds:.0f} s{f': {run.now}' if run.now else ''}")
+        if self._is_terminal:
+            sys.stderr.write(f"\r{text[:100]}\033[K")
+            sys.stderr.flush()
+        elif time.monotonic() - self._last > _SILENT:
+            self.keep(text)
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._is_terminal:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+
+
+def _read(file: Path) -> Iterator[dict[str, object]]:
+    """The events as they come; an empty one where there is none now."""
+    rest, place = b"", 0
+    while True:
+        if file.exists():
+            with file.open("rb") as log:
+                log.seek(place)
+                data = log.read()
+            place += len(data)
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                told = json.loads(line) if line.strip() else {}
+                if isinstance(told, dict) and told:
+                    yield told
+        yield {}
+
+
+def _log(stack: str, verb: str) -> Path:
+    """The file of the last run of this verb; the one before is kept beside it."""
+    file = state_folder("log") / f"{stack}-{verb}.log"
+    if file.exists():
+        file.replace(file.with_suffix(".before.log"))
+    os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
+    return file
+
+
+def _errors(stack: str, run: Run, log: Path) -> list[str]:
+    if run.failed_build is not None:
+        _say("the build of an image failed; running it once more, to see why")
+        words = build_reason(run.failed_build["resource"], run.failed_build["build"], engine_of(stack))
+        if words is not None:
+            return [
+                *(text for text in run.errors if "buildx build" not in text and "returned a non-zero" not in text),
+                words,
+            ]
+    lines = log.read_text(errors="replace").splitlines()
+    return run.errors or [line for line in lines if line.strip()][-10:]
+
+
+def _say(text: str) -> None:
+    print(printable(text), file=sys.stderr, flush=True)

@@ -11,9 +11,12 @@ from typing import Any
 
 from pulumi import automation as auto
 
+from components.build_reason import build_reason
 from components.component_types import is_of
+from components.engine_address import engine_of
 from components.errors import BottleError
 from components.plan_diff import changes, secrets_changed
+from components.run_events import IMAGE
 from components.stale_lock import all_stale, remove_broken
 
 Tell = Callable[[str], None]
@@ -74,7 +77,23 @@ class Apply:
 
     def up(self, tell: Tell) -> None:
         """Apply the stack file. tell: gets Pulumi's lines as they come."""
-        self._run(lambda s, out: s.up(on_output=out, show_secrets=False, suppress_outputs=True), tell)
+        builds: list[tuple[str, dict[str, Any]]] = []
+
+        def event(told: Any) -> None:
+            step = told.res_op_failed_event and told.res_op_failed_event.metadata
+            if step and step.type == IMAGE and step.new:
+                builds.append((step.urn.rpartition("::")[2], (step.new.inputs or {}).get("build") or {}))
+
+        try:
+            self._run(
+                lambda s, out: s.up(on_output=out, on_event=event, show_secrets=False, suppress_outputs=True), tell
+            )
+        except BottleError:
+            for resource, build in builds[:1]:
+                tell("the build of an image failed; running it once more, to see why")
+                if words := build_reason(resource, build, engine_of(self._stack_name, self._project)):
+                    raise BottleError(words) from None
+            raise
 
     def _run(self, do: Callable[[auto.Stack, Tell], Any], tell: Tell | None) -> None:
         said: list[str] = []

@@ -20,7 +20,10 @@ _TEXT, _RULE = 300, 120
 
 @dataclass(frozen=True)
 class Decision:
-    """time: RFC 3339. verdict: allowed, refused, forwarding, unknown or asked. rule: reason, or what let it through."""
+    """time: RFC 3339. verdict: allowed, refused, failed (no answer came), forwarding, unknown or asked.
+
+    rule: reason, or what let it through.
+    """
 
     stack: str
     time: str
@@ -98,7 +101,7 @@ def _time(told: object, otherwise: str) -> str:
     return told[:30] if isinstance(told, str) and told else otherwise
 
 
-_VERDICTS = {"allowed": "allowed", "refused": "refused", "unfinished": "allowed", "asking": "asked"}
+_VERDICTS = {"allowed": "allowed", "refused": "refused", "unfinished": "allowed", "asking": "asked", "failed": "failed"}
 
 
 def _proxy(told: Mapping[str, Any]) -> tuple[str, str, str, str] | None:

@@ -36,7 +36,7 @@ from dashboard.stack_file import StackFile
 from dashboard.sweep import sweep
 from dashboard.terms import as_yaml, from_yaml, gain, seconds, stack_name
 from dashboard.watch import Watch
-from sidecar_images.supervise.proposals import Proposal
+from sidecar_images.supervise.proposals import APPROVED, REJECTED, Proposal
 
 PAGE = Path(__file__).with_name("page")
 _BODY = 64 << 10  # bytes of a request
@@ -171,17 +171,19 @@ class Dashboard:
         limited = seconds(str(told.get("for") or ""))
         reply, others = str(told.get("reply") or ""), told.get("others") is True
         yes = partial(approval.approve, identity, reply, _edit(told), limited, others=others)
-        self._start(stack, identity, yes)
+        self._start(stack, identity, reply, yes)
         return JSONResponse({"started": identity}, 202)
 
     async def reject(self, request: Request) -> Response:
         def no(approval: Approval, identity: str, told: dict[str, Any]) -> dict[str, Any]:
-            approval.reject(identity, str(told.get("reply") or ""))
-            return {"rejected": identity}
+            reply = str(told.get("reply") or "")
+            approval.reject(identity, reply)
+            return {"reply": reply}
 
-        answer = await self._work(request, no)
-        self.watch.look_again()
-        return JSONResponse(answer)
+        said = await self._work(request, no)
+        stack, identity = request.path_params["stack"], request.path_params["id"]
+        found = self.watch.answered(stack, identity, REJECTED, said["reply"])
+        return JSONResponse({"rejected": identity, "proposals": found})
 
     async def audit(self, request: Request) -> Response:
         def read(approval: Approval, _: str, __: dict[str, Any]) -> dict[str, Any]:
@@ -201,11 +203,12 @@ class Dashboard:
         identity = request.path_params.get("id", "")
         return await asyncio.to_thread(work, self._approval(request.path_params["stack"], identity), identity, told)
 
-    def _start(self, stack: str, identity: str, work: Callable[[], str]) -> None:
+    def _start(self, stack: str, identity: str, reply: str, work: Callable[[], str]) -> None:
         async def run() -> None:
             done = {"stack": stack, "id": identity}
             try:
                 note = await asyncio.to_thread(work)
+                self.watch.answered(stack, identity, APPROVED, reply, note)
                 self.news.publish("done", {**done, "ok": True, "text": note})
             except BottleError as error:
                 self.news.publish("done", {**done, "ok": False, "text": printable(str(error))})

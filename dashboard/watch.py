@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
 from pathlib import Path
 from typing import Any
 
 from components.engine import Running
 from components.engine_address import environment
-from components.errors import BottleError
+from components.errors import BottleError, printable
 from dashboard.asking import file_question
 from dashboard.audit import Audit, AuditFull
 from dashboard.collect import PARTS as RECORDING
@@ -44,6 +45,7 @@ class Watch:
         self._full: dict[str, str] = {}  # stacks whose audit log has its size
         self._low: list[str] = []  # disks of engines that are nearly full
         self._ask = asyncio.Event()
+        self._verdicts = 0  # that this process has given
         self._questions: list[tuple[str, Line]] = []  # of requests that wait at pipelock
 
     async def run(self) -> None:
@@ -54,6 +56,16 @@ class Watch:
             tasks.create_task(self._forever(self._ask_all, _COLLECT))
             tasks.create_task(self._forever(self._look_at_disks, _DISK))
             tasks.create_task(self._forever(self._look_at_proposals, 0))
+
+    def answered(self, stack: str, identity: str, verdict: str, reply: str, note: str = "") -> list[dict[str, Any]]:
+        """Publish a verdict that was just given, before supervise is asked again; the proposals of that stack."""
+        self._verdicts += 1
+        given = {"verdict": verdict, "reply": reply, "note": printable(note), "decided": time.time(), "at_work": False}
+        found = [one | given if one["id"] == identity else one for one in self.proposals.get(stack, [])]
+        self.proposals[stack] = found
+        self._news.publish("proposals", {"stack": stack, "proposals": found})
+        self.look_again()
+        return found
 
     def look_again(self) -> None:
         """Read the proposals now."""
@@ -188,10 +200,14 @@ class Watch:
         for stack, bottle in list(self.bottles.items()):
             if not has_supervise(bottle):
                 continue
+            before = self._verdicts
             try:
                 found = await asyncio.to_thread(proposals, stack, self._project)
             except BottleError:
                 continue  # it is starting, or gone: its health says so
+            if before != self._verdicts:  # this may be from before the verdict
+                self.look_again()
+                continue
             if found != self.proposals.get(stack):
                 self.proposals[stack] = found
                 self._news.publish("proposals", {"stack": stack, "proposals": found})

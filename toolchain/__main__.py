@@ -8,11 +8,12 @@ import resource
 import shlex
 import sys
 
+from components.machine_roots import advice, machine_roots
 from toolchain import archives, audit, newer, update
 from toolchain.dev_packages import Browser, FakeClock
 from toolchain.docker_engine import BaseImage, DockerEngine
 from toolchain.pulumi_cli import PLUGINS, VERSION, Plugin, PulumiCli
-from toolchain.python_env import PythonEnv
+from toolchain.python_env import VENV, PythonEnv
 from toolchain.shell import SetupError, quiet, say
 from toolchain.stack_file import provide
 from toolchain.step import Step, ensure, examine
@@ -49,6 +50,8 @@ def doctor() -> int:
             print(f"missing  {report.name}\n         {report.how}")
         else:
             print(f"ok       {report.name}: {report.found}")
+    if roots := list(machine_roots()):
+        print(f"note     {advice(roots)}")
     old = [] if missing else upkeep()
     for line in old:
         print(f"old      {line}")
@@ -65,6 +68,9 @@ def upkeep() -> list[str]:
         found.append(
             f"Docker engine {version}: not maintained by Moby since {ended}; a distribution may mend it itself"
         )
+    # In the environment of the bottles: this may run in another Python, before there was one.
+    if images := quiet(str(VENV / "bin/python3"), "-m", "components.old_images", env=environment()):
+        found.append(images)
     ages = update.ages()
     update.show(ages)
     return found + [f"{age.name}: {age.now}, newer is {age.newer}; make update" for age in ages if age.is_old]

@@ -84,15 +84,22 @@ def main() -> None:
     for trial in TRIALS if stack == "demo" else TRIALS[:1]:
         verdict, reason = attempt(container, trial)
         print(f"  {trial.what:<38} {verdict:<20} {reason}")
-    print(f"""
-Try next:
-  ./bottle plan {stack}                              what it can reach, what a change would do (now: nothing)
-  ./bottle --help                                    every other verb, from any folder of the checkout
-  docker exec {container} claude --version
-  {found["attach"]}
+    print(next_steps(stack))
 
-./bottle down {stack} takes it away again. The everyday bottle: export CLAUDE_CODE_OAUTH_TOKEN=…; make up STACK=claude
-""")
+
+def next_steps(stack: str) -> str:
+    """What a person does after the first `up`, by the command that needs no activated shell."""
+    verbs = [
+        (f"./bottle attach {stack}", "Claude Code in it (a stack with a token)"),
+        (f"./bottle exec {stack} -- claude --version", "any command in it"),
+        (f"./bottle plan {stack}", "what it can reach, what an edit would change (now: nothing)"),
+        (f"./bottle down {stack}", "takes it away again"),
+        ("./bottle --help", "every other verb, from any folder of the checkout"),
+    ]
+    width = max(len(verb) for verb, _ in verbs)
+    lines = "\n".join(f"  {verb:<{width}}  {words}" for verb, words in verbs)
+    last = "The everyday bottle: export CLAUDE_CODE_OAUTH_TOKEN=…; ./bottle up claude"
+    return f"\nTry next:\n{lines}\n\n{last}\n"
 
 
 if __name__ == "__main__":

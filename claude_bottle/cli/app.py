@@ -23,7 +23,7 @@ Exit codes: 0 done; 1 refused or failed; 2 wrong usage, such as a name that no b
 `exec` ends with the code of the command it ran.
 """
 _DAILY = "init up plan check attach exec callback resume pull logs ask audit"
-ORDER = f"{_DAILY} fleet dashboard down repair forget convert doctor update"
+ORDER = f"{_DAILY} fleet dashboard down repair forget convert doctor prune update"
 
 
 class Verbs(TyperGroup):

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from claude_bottle import INSTALLED
 from claude_bottle.cli.common import DONE, FAILED, NOTHING, Json, create_stack, print_json, say, use_shell
 from claude_bottle.cli.names import STACKS, FileName, Name, PastName, UpName
 from claude_bottle.project import provide_project
@@ -32,7 +33,7 @@ def up(name: UpName) -> int:
     use_shell()
     create_stack(name)
     run_pulumi(name, "up", "--yes", "--skip-preview", "--suppress-outputs")
-    say(f"{name} is up: bottle attach {name}")
+    say(f"{name} is up: {'bottle' if INSTALLED else './bottle'} attach {name}")
     return DONE
 
 

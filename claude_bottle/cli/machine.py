@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from claude_bottle import INSTALLED
-from claude_bottle.cli.common import DONE, FAILED, Json, print_json, say
+from claude_bottle.cli.common import DONE, FAILED, NOTHING, Json, print_json, say
 
 app = typer.Typer()
 
@@ -83,6 +83,33 @@ def _table(bottles: list[dict[str, Any]]) -> None:
         name = bottle["stack"] if bottle["declared"] else f"{bottle['stack']} (no stack file here)"
         table.add_row(*(Text(one_line(word)) for word in (name, parts, bottle["engine"] or "this machine's")))
     Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(table)
+
+
+@app.command(epilog="Example: bottle prune --dry-run")
+def prune(
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+) -> int:
+    """Delete this project's images that no bottle uses and this checkout would not build again; never another's."""
+    from components import old_images
+    from components.errors import one_line
+    from dashboard.engines import engines
+
+    keep, failed, something = old_images.wanted(), False, False
+    found, problems = engines(Path.cwd())
+    for host, engine in found.items():
+        old = old_images.look(engine, keep)
+        something = something or bool(old.names)
+        for name in old.names:
+            print(one_line(name))
+        where = f" on {host}" if host else ""
+        refused = [] if dry else old_images.remove(engine, old)
+        print(f"{old.words}{where}" + ("" if not old.names else "; bottle prune deletes them" if dry else "; deleted"))
+        for line in refused:
+            say(line)
+        failed = failed or bool(refused)
+    for problem in problems:
+        say(problem)
+    return FAILED if failed or problems else DONE if something else NOTHING
 
 
 @app.command(epilog="Example: bottle update")

@@ -112,7 +112,7 @@ class Card {
   terms() {
     const edited = !this.find(".edit").hidden, unseen = this.unseen && this.find(".unseen input").checked ? { unseen: this.unseen } : {};
     const others = this.find(".others input").checked ? { others: true } : {};
-    return { ...others, reply: this.find(".reply input").value, for: this.find(".for select").value, ...unseen, ...(edited ? { change: this.find("textarea").value } : {}) };
+    return { ...others, reply: this.find(".reply input").value, for: this.find(".for").hidden ? "" : this.find(".for select").value, ...unseen, ...(edited ? { change: this.find("textarea").value } : {}) };
   }
 
   async preview() {
@@ -158,8 +158,9 @@ class Card {
     this.rejecting = false;
     this.wait(true);
     try {
-      await ask("POST", `${this.path}/reject`, { reply: this.find(".reply input").value });
-      this.done(true, "Rejected; the agent knows.");
+      const { proposals } = await ask("POST", `${this.path}/reject`, { reply: this.find(".reply input").value });
+      this.answered(proposals);
+      this.done(true, "the agent knows");
     } catch (error) { this.done(false, error.message); }
   }
 
@@ -171,8 +172,19 @@ class Card {
     place.scrollTop = place.scrollHeight;
   }
 
+  // The state that the answer of the server has, whether or not an event brings it too.
+  answered(proposals) {
+    const mine = proposals.find(({ id }) => id === this.id);
+    if (mine) this.update(mine);
+  }
+
   done(ok, text) {
     this.wait(false);
+    if (ok) { // the card goes to those that are answered; what came of it stays in sight
+      const last = document.getElementById("last");
+      last.hidden = false;
+      last.textContent = `${this.told.verdict}: ${this.told.gain}; ${text || "in force; the agent knows"}`;
+    }
     // An `up` applies all that waits: what was not spoken of needs a word of its own.
     if (!ok && text.startsWith("Something else waits")) this.find(".others").hidden = false;
     this.outcome(ok ? "Done" : "Not done", ok ? "good" : "bad", (text || "In force; the agent knows.").split("\n"));

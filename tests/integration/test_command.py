@@ -65,6 +65,11 @@ def copy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         world.leftovers(made.name, remove=True)
 
 
+def besides(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The lines of a run that are not about something that changes."""
+    return [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("  ")]
+
+
 def test_a_day_by_one_command(copy: Copy) -> None:
     name = copy.name
     assert copy.bottle("up", name).returncode == 2, "no file, no bottle"
@@ -75,6 +80,12 @@ def test_a_day_by_one_command(copy: Copy) -> None:
     assert (done.returncode, done.stderr.strip()) == (1, f"{name} is not up; bottle up {name}")
     done = copy.bottle("up", name)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert len(besides(done)) <= 10, done.stderr
+    assert "  + agent" in done.stderr.splitlines()
+    again = copy.bottle("up", name)
+    assert not [line for line in again.stderr.splitlines() if line.startswith("  ")]
+    assert len(besides(again)) <= 10, again.stderr
+    assert "nothing to change" in again.stderr
     assert copy.bottle("exec", name, "--", "true").returncode == 0
     assert copy.bottle("exec", name, "--", "sh", "-c", "exit 7").returncode == 7
     assert copy.bottle("exec", name, "--", "id", "-un").stdout.strip() == "node"
@@ -98,6 +109,7 @@ def test_a_day_by_one_command(copy: Copy) -> None:
     assert "host_not_declared" in copy.bottle("logs", name, "egress").stdout
     done = copy.bottle("down", name)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert len(besides(done)) <= 10, done.stderr
     assert world.leftovers(name) == []
     assert copy.bottle("down", name).returncode == 3
     assert copy.bottle("audit", "verify", name).returncode == 0

@@ -24,7 +24,7 @@ from mitmproxy.test import tflow, tutils
 if not hasattr(_events, "ErrorCode"):  # the layers are written for a newer mitmproxy, which has names for these
 
     class ErrorCode(IntEnum):
-        GENERIC_SERVER_ERROR, CLIENT_DISCONNECTED, KILL = 502, 499, 444
+        GENERIC_CLIENT_ERROR, GENERIC_SERVER_ERROR, CLIENT_DISCONNECTED, KILL = 400, 502, 499, 444
 
     _events.ErrorCode = ErrorCode  # type: ignore[attr-defined]
 
@@ -35,7 +35,8 @@ from addons.http_layers import Stream
 class DrivenStream:
     """Says what comes, waits for each hook, and keeps what is sent to the upstream (`upstream`) and to the client."""
 
-    def __init__(self, addon: Any, options: Options) -> None:
+    def __init__(self, addon: Any, options: Options, dial_error: str = "") -> None:
+        self._dial_error = dial_error
         self._addon = addon
         self._client = tflow.tclient_conn()
         self._client.sni = "open.example.org"
@@ -85,7 +86,8 @@ class DrivenStream:
                 await self.feed(events.HookCompleted(command))
             elif isinstance(command, layers.GetHttpConnection):
                 server = Server(address=("open.example.org", 443))
-                await self.feed(layers.GetHttpConnectionCompleted(command, (server, None)))
+                reply = (None, self._dial_error) if self._dial_error else (server, None)
+                await self.feed(layers.GetHttpConnectionCompleted(command, reply))
             elif isinstance(command, layers.SendHttp):
                 (self.client if command.connection is self._client else self.upstream).append(command.event)
 

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from typer.testing import CliRunner, Result
 from claude_bottle.cli import agent, common, lifecycle, part_logs
 from claude_bottle.cli.app import app
 from claude_bottle.cli.callback import checked
+from claude_bottle.cli.template import TOOLS
 from components.errors import BottleError
 from dashboard.audit import Audit
 from toolchain import __main__ as toolchain
@@ -31,7 +33,10 @@ from toolchain.step import Report
 
 ROOT = Path(__file__).resolve().parents[2]
 # As the project's issue on the command lists them.
-VERBS = "init up plan attach exec callback pull ask resume logs audit repair convert doctor dashboard fleet check down forget update"
+VERBS = (
+    "init up plan attach exec callback pull ask resume logs audit repair convert doctor dashboard fleet check down forget"
+    " update prune"
+)
 STACK = """
 config:
   claude-bottle:bottle:
@@ -111,7 +116,7 @@ LEAVES = list(leaves())
 WITH_NAME = [
     path
     for path in LEAVES
-    if path not in {("init",), ("convert",), ("doctor",), ("dashboard",), ("fleet",), ("update",)}
+    if path not in {("init",), ("convert",), ("doctor",), ("dashboard",), ("fleet",), ("update",), ("prune",)}
 ]
 MORE = {("exec",): ["--", "true"], **{("ask", verb): ["p-1"] for verb in ("show", "preview", "approve", "reject")}}
 
@@ -201,15 +206,17 @@ def test_activate_gives_the_command_and_no_folder(tmp_path: Path) -> None:
 def test_ctrl_c_lets_pulumi_come_to_its_end(place: Place) -> None:
     """Killed, it would leave its lock and what it had begun: `subprocess.run` kills a quarter of a second after it."""
     place.fake(
-        "pulumi", {"*": 'trap "sleep 1; echo ended >> $CALLS; exit 1" INT; echo ready; while :; do sleep 0.1; done'}
+        "pulumi",
+        {"*": 'trap "sleep 1; echo ended >> $CALLS; exit 1" INT; echo ready >> $CALLS; while :; do sleep 0.1; done'},
     )
     program = "from components.run_pulumi import run_pulumi; run_pulumi('demo', 'up')"
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [sys.executable, "-c", program], env=env, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
+    until = time.monotonic() + 20
+    while "ready" not in place.calls and time.monotonic() < until:
+        time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     process.communicate()
     assert place.calls[-1] == "ended"
@@ -292,6 +299,19 @@ def test_doctor_for_programs(place: Place, monkeypatch: pytest.MonkeyPatch) -> N
     assert (done.exit_code, json.loads(done.stdout)["old"]) == (0, ["Claude Code: 1, newer is 2"])
 
 
+@pytest.mark.parametrize("name", ["python", "node", "go", "rust", "java"])
+def test_the_example_of_an_ecosystem_can_be_copied(place: Place, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLAUDE_CODE_OAUTH_TOKEN", "sk-ant-oat01-not-a-real-one")
+    shutil.copy(ROOT / f"stacks/examples/Pulumi.{name}.yaml", place.folder / "stacks")
+    done = place.run("check", name)
+    assert done.exit_code == 0, done.stdout
+    bottle = yaml.safe_load((place.folder / f"stacks/Pulumi.{name}.yaml").read_text())["config"]["claude-bottle:bottle"]
+    hosts = {route["host"] for route in bottle["egress"]["routes"]}
+    assert {host for host in hosts if not host.endswith(".example.com")} == {"api.anthropic.com"}
+    assert set(bottle["agent"]["apt"]) >= set(TOOLS[name]), "as bottle init names them"
+    assert f"`{name}`" in (ROOT / "README.md").read_text()
+
+
 def test_plan_for_programs(place: Place) -> None:
     place.output("pulumi", "*preview*", {"steps": [step("create", newState={"inputs": {"plan": make(ONE)}})]})
     told = json.loads(place.run("plan", "demo", "--json").stdout)
@@ -340,10 +360,11 @@ def test_up_makes_the_stack_once_and_says_how_to_go_in(place: Place) -> None:
     done = place.run("up", "demo")
     assert done.exit_code == 0, done.output
     assert [call.split()[1:3] for call in place.calls] == [["stack", "select"], ["up", "--yes"]]
-    assert "bottle attach demo" in done.stderr
+    assert "demo is up: ./bottle attach demo" in done.stderr
     place.fake("pulumi", {"*up*": "exit 255"})
     done = place.run("up", "demo")
-    assert (done.exit_code, done.stderr.strip()) == (1, "pulumi up of demo failed, see above")
+    assert done.exit_code == 1
+    assert "pulumi up of demo failed; all that it said: " in done.stderr
 
 
 def test_up_takes_an_example_as_make_does(place: Place) -> None:

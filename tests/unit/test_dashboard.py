@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +22,7 @@ from dashboard import resume, server
 from dashboard.__main__ import edited, main
 from dashboard.audit import Audit
 from dashboard.decisions import Line, read_line
+from dashboard.engines import declared
 from dashboard.from_logs import for_audit, since_of
 from dashboard.stack_file import changed
 from dashboard.terms import as_yaml, from_yaml, gain, seconds, stack_name
@@ -36,6 +39,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     (tmp_path / "stacks").mkdir()
     (tmp_path / "stacks/Pulumi.s.yaml").write_text(FILE)
     made = server.Dashboard(tmp_path, port=7690, token=TOKEN)
+    made.app.dashboard = made  # type: ignore[attr-defined]
     return TestClient(made.app, base_url=f"http://{HOST}", follow_redirects=False)
 
 
@@ -107,6 +111,85 @@ def test_errors_are_words(inside: TestClient, monkeypatch: pytest.MonkeyPatch) -
         "error": "too much text"
     }
     assert inside.get("/api/s/audit").json()["records"] == 0
+
+
+PENDING = {"id": "p-1", "verdict": "pending", "reply": "", "note": "", "decided": 0.0, "at_work": True, "gain": "x"}
+
+
+class Verdicts:
+    """An Approval that takes every verdict."""
+
+    def reject(self, *_: object) -> None: ...
+
+    def approve(self, *_: object, **__: object) -> str:
+        return "it passes, status 200"
+
+
+@pytest.fixture
+def page(client: TestClient, inside: TestClient, monkeypatch: pytest.MonkeyPatch) -> server.Dashboard:
+    made: server.Dashboard = client.app.dashboard  # type: ignore[attr-defined]
+    monkeypatch.setattr(made, "_approval", lambda *_: Verdicts())
+    monkeypatch.setattr(made, "_may_approve", lambda *_: None)
+    made.watch.proposals = {"s": [dict(PENDING), {**PENDING, "id": "p-2"}]}
+    return made
+
+
+def _verdicts(page: server.Dashboard) -> dict[str, str]:
+    return {one["id"]: one["verdict"] for one in page.watch.proposals["s"]}
+
+
+def test_a_rejection_is_in_its_answer_at_once(page: server.Dashboard, inside: TestClient) -> None:
+    """Supervise is asked again later: until then the page would show buttons that do nothing."""
+    told = inside.post("/api/s/proposals/p-1/reject", headers=ORIGIN, json={"reply": "no"}).json()
+    (mine, other) = told["proposals"]
+    assert (mine["verdict"], mine["reply"], mine["at_work"]) == ("rejected", "no", False)
+    assert other["verdict"] == "pending"
+    assert _verdicts(page) == {"p-1": "rejected", "p-2": "pending"}
+
+
+def test_an_approval_is_told_before_it_is_done(page: server.Dashboard, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(page.news, "publish", lambda event, data: told.append(f"{event} {_verdicts(page)['p-1']}"))
+
+    async def go() -> None:
+        page._start("s", "p-1", "", Verdicts().approve)
+        await asyncio.gather(*server._RUNNING)
+
+    asyncio.run(go())
+    assert told == ["proposals approved", "done approved"]
+
+
+def test_what_was_read_before_a_verdict_does_not_undo_it(
+    page: server.Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up = {"role": "supervise", "health": "healthy", "status": "Up"}
+    page.watch.bottles = {"s": {"stack": "s", "declared": True, "parts": [up]}}
+
+    def slow(*_: object) -> list[dict[str, Any]]:
+        page.watch.answered("s", "p-1", "approved", "")
+        return [dict(PENDING), {**PENDING, "id": "p-2"}]
+
+    monkeypatch.setattr("dashboard.watch.proposals", slow)
+    page.watch.look_again()
+    asyncio.run(page.watch._look_at_proposals())
+    assert _verdicts(page)["p-1"] == "approved"
+
+
+def test_the_narrowest_time_is_the_first() -> None:
+    text = (server.PAGE / "index.html").read_text()
+    times = re.findall(
+        r'<option value="(\d*[mhd]?)">', text.partition('<label class="for">')[2].partition("</label>")[0]
+    )
+    assert times == ["15m", "1h", "8h", "1d", "7d", ""]
+    assert [seconds(one) for one in times[:-1]] == sorted(map(seconds, times[:-1]))
+
+
+def test_examples_are_no_bottles(tmp_path: Path) -> None:
+    (tmp_path / "stacks/examples").mkdir(parents=True)
+    for name in ("mine", "examples/demo"):
+        folder, _, stack = name.rpartition("/")
+        (tmp_path / "stacks" / folder / f"Pulumi.{stack}.yaml").write_text("config: {}")
+    assert declared(tmp_path) == {"mine"}
 
 
 def test_an_emptied_edit_is_not_the_agents_wish() -> None:

@@ -32,14 +32,13 @@ from addons.refusal import Refusal
     ("status", "message", "words"),
     [
         (502, "anything that <b>an upstream</b> has said, ghp_secret", "cannot be reached"),
-        (502, "Certificate verify failed: certificate has expired", "certificate has expired"),
-        (502, "server closed connection", "server closed connection"),
+        (502, "server closed connection", "closed the connection"),
         (400, "HTTP protocol error", "not valid HTTP"),
     ],
 )
 def test_an_error_is_json_that_names_the_part(part: str, status: int, message: str, words: str) -> None:
     told = json.loads(error_page(part, status, message))
-    assert (told["failed_in"], told["status"]) == (part, status)
+    assert (told["failed_at"], told["status"]) == (part, status)
     assert words in told["message"]
     assert ("help" in told) == (status >= 500)
     assert "ghp_secret" not in json.dumps(told)

@@ -16,7 +16,7 @@ from components.git_upstream import Upstream
 from components.manifest import Manifest
 from components.plan import plan, sha256
 from components.plan_diff import changes
-from components.plan_table import plans, rows, show
+from components.plan_table import as_json, plans, rows, show
 from components.secret_digests import digest
 
 
@@ -99,7 +99,7 @@ def test_changes_are_told_in_plain_words() -> None:
     told = list(changes(make(ONE), make(two, Copies("x\n"))))
     assert told[0].startswith("- the agent loses api.github.com: GET on /repos/a")
     assert told[1].startswith("+ the agent gains new.example.com: every method on every path")
-    assert any(line.startswith("~ prompt_sha256: null → ") for line in told)
+    assert any(line.startswith("~ prompt: new (sha256 ") for line in told)
     assert list(changes(make(ONE), make(ONE))) == []
 
 
@@ -117,8 +117,8 @@ LONG = [f"a-long-name-of-a-branch-{number}/*" for number in range(9)]
     [
         # A token goes to another host; another token goes to the same.
         (routes({**A, "token_ref": "READ"}, {**B, "token_ref": "ADMIN"}), routes({**A, "token_ref": "ADMIN"}, {**B, "token_ref": "READ"}),
-         ["- the agent loses a.example.com: every method on every path, with bearer READ",
-          "- the agent loses b.example.com: every method on every path, with bearer ADMIN",
+         ["- no longer: a.example.com: every method on every path, with bearer READ; it stays reachable",
+          "- no longer: b.example.com: every method on every path, with bearer ADMIN; it stays reachable",
           "+ the agent gains a.example.com: every method on every path, with bearer ADMIN",
           "+ the agent gains b.example.com: every method on every path, with bearer READ"]),
         # The end of an allowed host, of a route.
@@ -128,7 +128,7 @@ LONG = [f"a-long-name-of-a-branch-{number}/*" for number in range(9)]
          [f"+ the agent gains a.example.com: every method on every path, without a credential, without an end (so far, until {LATER})"]),
         # The kind of a bottle.
         (routes(A, pipelock={"allow": ["b.example.com"]}), {"pipelock": {"allow": ["b.example.com"]}},
-         ["+ the agent gains b.example.com: any method on every path, any request at all, for there is no egress", "~ agent.proxy: egress → pipelock"]),
+         ["+ the agent gains b.example.com: any method on every path, any request at all, for there is no egress", "~ egress: what the agent sends goes straight to pipelock from now on"]),
         (routes(A, pipelock={"allow": ["b.example.com"]}), routes(pipelock={"allow": ["b.example.com"]}),
          ["- the agent loses a.example.com: every method on every path, without a credential"]),
         # A narrower rule goes: the wider one's rights are there.
@@ -152,7 +152,7 @@ LONG = [f"a-long-name-of-a-branch-{number}/*" for number in range(9)]
           f"- held to from now on: looks for your pattern t (sha256 {sha256('tkt_[a-z]{80}')[:16]})"]),
         ({"network": {"outside": "one"}}, {"network": {"outside": "two"}}, ["+ outside by the Docker network two", "- outside by the Docker network one"]),
         ({"agent": {"runtime": "runsc"}}, {}, ["+ no longer held to: runs in runsc"]),
-        ({}, {"agent": {"command": ["sh", "-c", "x" * 90]}}, [f'~ agent.command: null → ["sh", "-c", "{"x" * 90}"]']),
+        ({}, {"agent": {"command": ["sh", "-c", "x" * 90]}}, [f'~ agent.command: the image\'s own → ["sh", "-c", "{"x" * 90}"]']),
         # git, in full.
         ({"git": [GIT]}, {"git": [{**GIT, "branches": LONG, "force": "allow", "deletes": "allow"}]},
          [f"+ git ssh://git@git.example.com/a/p.git: push to {branch}" for branch in LONG]),
@@ -310,3 +310,74 @@ def test_placeholders_own_credentials_and_exempt_networks_are_shown() -> None:
     assert len(gained) == 3
     narrower = {**raw, "pipelock": {"internal_exempt": ["198.18.0.0/16"]}}
     assert not [line for line in changes(make(raw), make(narrower)) if line.startswith("+")]
+
+
+SKILL, COPY = SkillCopy("review", "/s/review", "a" * 64), WorkspaceCopy("/w", "copy", files=3, digest="a" * 64)
+OTHER = SkillCopy("review", "/s/review", "b" * 64)
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "wanted"),
+    [
+        (Copies(skills=[SKILL]), Copies(skills=[OTHER]),
+         [f"~ skill review: other contents (sha256 {'a' * 16} → {'b' * 16})"]),
+        (Copies(), Copies(skills=[SKILL]), ["+ skill review from /s/review"]),
+        (Copies(), Copies(workspace=COPY), ["+ workspace: a copy of /w"]),
+        (Copies(workspace=COPY), Copies(workspace=WorkspaceCopy("/w", "copy", files=4, digest="b" * 64)),
+         ["~ workspace: other contents than those that were copied in; up brings what the agent has not changed"]),
+        (Copies(workspace=COPY), Copies(), ["- workspace: a copy of /w"]),
+        (Copies(workspace=COPY), Copies(workspace=WorkspaceCopy("/w", "mount")),
+         ["- workspace: a copy of /w", "+ workspace: /w, which the agent can write to"]),
+    ],
+)  # fmt: skip
+def test_what_is_copied_in_is_told_in_words(was: Copies, now: Copies, wanted: list[str]) -> None:
+    assert list(changes(make({}, was), make({}, now))) == wanted
+
+
+def _routes(*given: dict[str, Any]) -> dict[str, Any]:
+    return {"egress": {"routes": [{"host": "a.example.com", **one} for one in given]}}
+
+
+ALLOW = {"pipelock": {"allow": ["a.example.com"]}}
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        (_routes({}), _routes({"token_ref": "T"})),
+        (_routes({"token_ref": "T"}), _routes({"token_ref": "U"})),
+        (ALLOW, {**ALLOW, **_routes({})}),
+    ],
+)
+def test_a_host_that_stays_reachable_is_not_lost(was: dict[str, Any], now: dict[str, Any]) -> None:
+    told = list(changes(make(was), make(now)))
+    assert all("any other method" in line for line in told if "loses" in line), told
+    assert any(line.startswith("- no longer: a.example.com: every method") and "stays" in line for line in told), told
+
+
+def test_no_raw_value_and_no_inner_name_is_told() -> None:
+    """Much of a manifest, put in and taken out."""
+    raw = {**_routes({"token_ref": "T"}), "git": [GIT], "env": {"A": "b"}}
+    raw |= {"agent": {"apt": ["make"], "command": ["x"], "memory": "3g"}}
+    for pair in ((make({}), make(raw)), (make(raw), make({}))):
+        for line in changes(*pair):
+            assert not any(word in line for word in ("{", "EGRESS_TOKEN_", "sha256:", "null", "_egress.local")), line
+
+
+def test_what_an_up_interrupts_is_told() -> None:
+    kind, anew = "docker:index/container:Container", make({"env": {"A": "b"}})
+    start = "urn:pulumi:s::claude-bottle::x:Bottle$x"
+    steps = [
+        step("update", newState={"inputs": {"plan": anew}}, oldState={"inputs": {"plan": make({})}}),
+        {"op": "replace", "urn": f"{start}:Agent${kind}::s-agent-container"},
+        {"op": "replace", "urn": f"{start}:Egress${kind}::s-egress-container"},
+        {"op": "update", "urn": f"{start}:Pipelock${kind}::s-pipelock-container"},
+        {"op": "replace", "urn": f"{start}$command:local:Command::s-provision-ca"},
+    ]
+    text = " ".join(shown({"steps": steps}).split())
+    assert "! agent: a new container; what runs in it ends, a session too" in text
+    assert "! egress: a new container; open requests through it end, and for some seconds nothing passes" in text
+    assert "pipelock: a new container" not in text
+    told = as_json({"steps": steps})
+    assert told is not None
+    assert len(told["interrupts"]) == 2

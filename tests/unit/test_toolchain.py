@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import subprocess
 import sys
@@ -90,6 +91,15 @@ def test_plugins_are_those_of_the_locked_sdks() -> None:
 def test_no_address_of_an_index_is_in_a_lock() -> None:
     for lock in [*python_env.ROOT.glob("*.lock"), *python_env.ROOT.glob("sidecar_images/**/*.lock")]:
         assert "://" not in lock.read_text()
+
+
+def test_what_a_person_sees_first_names_the_command_that_needs_no_shell() -> None:
+    steps = demo.next_steps("demo")
+    assert "./bottle attach demo" in steps
+    assert not re.search(r"pulumi|docker|activate|(?<!\./)\bbottle (?!:)[a-z-]+ demo", steps)
+    readme = (Path(demo.__file__).parents[1] / "README.md").read_text()
+    assert readme.index("./bottle") < min(readme.index(word) for word in ("pulumi preview", "source ./activate"))
+    assert "./bottle --help" in readme.partition("```")[2].partition("```")[0]
 
 
 def test_the_demo_tries_what_must_pass_and_what_must_not() -> None:

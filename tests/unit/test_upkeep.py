@@ -230,16 +230,19 @@ def test_stacks_that_run_another_image_are_told() -> None:
 
 def test_doctor_tells_what_is_old(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(command, "steps", lambda dev: [])
-    monkeypatch.setattr(command, "quiet", lambda *argv: "20.10.24+dfsg1")
+    monkeypatch.setattr(command, "quiet", lambda *argv, **_: "20.10.24+dfsg1" if argv[0] == "docker" else "12 images")
     told = [Age("Debian packages", "20260101T000000Z", 90, "20260401T000000Z"), Age("Claude Code", "1", None, None)]
     monkeypatch.setattr(update, "ages", lambda: told)
+    monkeypatch.setattr(command, "machine_roots", lambda: {Path("/roots/corp.crt"): ["pem"]})
     assert command.doctor() == 0
     out = capsys.readouterr().out
     assert "not maintained by Moby since 2023-12-10" in out
     assert "90 days old; newer: 20260401T000000Z" in out
     assert "Claude Code      1; nobody answers" in out
-    assert out.splitlines()[-1] == "all there, 2 not up to date"
-    monkeypatch.setattr(command, "quiet", lambda *argv: "99.0.1")
+    assert out.splitlines()[-1] == "all there, 3 not up to date"
+    assert "old      12 images\n" in out
+    assert "note     this machine trusts roots of its own (/roots/corp.crt)" in out
+    monkeypatch.setattr(command, "quiet", lambda *argv, **_: "99.0.1" if argv[0] == "docker" else "")
     monkeypatch.setattr(update, "ages", lambda: [])
     command.doctor()
     assert capsys.readouterr().out.splitlines()[-1] == "all there"

@@ -1,0 +1,23 @@
+"""How long an address may take to answer a dial. The kernel asks for two minutes (tcp(7), tcp_syn_retries)."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from typing import Any
+
+DIAL_SECONDS = 10.0  # of one address
+
+
+def limit_dials(loop: asyncio.AbstractEventLoop) -> None:
+    """From now on an address that does not answer is given up, as one that refuses is."""
+    dial = loop.sock_connect
+
+    async def sock_connect(sock: Any, address: Any) -> None:
+        try:
+            async with asyncio.timeout(DIAL_SECONDS):
+                await dial(sock, address)
+        except TimeoutError:
+            raise OSError(errno.ETIMEDOUT, f"no answer within {DIAL_SECONDS:g} s") from None
+
+    loop.sock_connect = sock_connect  # type: ignore[method-assign]

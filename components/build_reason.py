@@ -1,0 +1,75 @@
+"""Why an image could not be built: the last words of the step that failed, and the key of the manifest it is about.
+
+Pulumi's provider gives no word of a build's output, only the step and its exit code, so the build is run once more.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+from components.child_env import child_env
+from components.errors import printable
+
+_LINES = 8
+_SECONDS = 900
+_BUILDKIT = re.compile(r"#\d+ (?:\d+\.\d+ )?")
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+# What the builder says beside the step, and what apt says while it works.
+_ASIDE = re.compile(
+    r"The command .* returned a non-zero code|executor failed|ERROR: (?:failed to|process)|-{4,}| ---> |Removing inter"
+    r"|DEPRECATED:|\s+Install the buildx|\s+https://docs\.docker\.com/go/buildx|Sending build context"
+    r"|[A-Za-z.]*Dockerfile:\d+|(?:Get|Hit|Ign):\d+ |Fetched |Reading (?:package|state)|Building dependency"
+    r"|debconf: |npm notice|Processing triggers|Setting up |Unpacking |Selecting |Preparing to "
+    r"|.*(?:can be found in: |A complete log of this run)"
+)
+_STEP = re.compile(r"(?:Step \d+/\d+ : |\[[^\]]*\d+/\d+\] )(.*)")
+
+
+def build_reason(resource: str, build: Mapping[str, Any], variables: Mapping[str, str]) -> str | None:
+    """In words of a person; None where the same build passes now, or cannot be run. variables: see engine_address."""
+    context, file = str(build.get("context") or ""), str(build.get("dockerfile") or "Dockerfile")
+    if not context:
+        return None
+    argv = ["docker", "build", "-f", file if file.startswith("/") else f"{context}/{file}"]
+    arguments = build.get("buildArgs")
+    for name, value in (arguments if isinstance(arguments, Mapping) else {}).items():
+        argv += ["--build-arg", f"{name}={value}"]
+    try:
+        done = subprocess.run(
+            [*argv, context],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            timeout=_SECONDS,
+            check=False,
+            env=child_env(variables),
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return reason(resource, done.stdout) if done.returncode != 0 else None
+
+
+def reason(resource: str, output: str) -> str:
+    """The same from what the builder has printed. Pure."""
+    step, said = "", list[str]()
+    for line in output.splitlines():
+        line = _BUILDKIT.sub("", _ANSI.sub("", line), count=1).rstrip()
+        if found := _STEP.match(line):
+            step, said = found[1], []
+        elif line.strip() and not _ASIDE.match(line) and line not in said:
+            said.append(line)
+    last = "\n".join(f"  {printable(line)}" for line in said[-_LINES:]) or "  it said nothing"
+    return f"{_key(resource, step)}: the image could not be built, for this step failed:\n{last}"
+
+
+def _key(resource: str, step: str) -> str:
+    if "-agent-image-own-" in resource:
+        return "agent.dockerfile"
+    if "-agent-image-packages-" in resource:
+        return "agent.npm" if "npm install" in step else "agent.apt"
+    return "one of the bottle's own images"

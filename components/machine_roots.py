@@ -1,0 +1,48 @@
+"""Roots that this machine trusts beyond the distribution's: where it has some, its network may re-sign TLS.
+
+Standard library only: the set-up reads it too.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+FOLDER = Path("/usr/local/share/ca-certificates")  # Debian's, update-ca-certificates(8)
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
+
+def machine_roots() -> dict[Path, list[str]]:
+    """By file, the certificates in PEM; empty where CLAUDE_BOTTLE_EXTRA_ROOTS=off."""
+    if os.environ.get("CLAUDE_BOTTLE_EXTRA_ROOTS") == "off":
+        return {}
+    found = {file: _PEM.findall(_text(file)) for file in sorted(FOLDER.rglob("*.crt"))}
+    return {file: pems for file, pems in found.items() if pems}
+
+
+def not_named(names: Iterable[str], base: Path) -> list[Path]:
+    """The files whose roots no file of pipelock.upstream_roots has. base: where relative names start."""
+    named = {_same(pem) for name in names for pem in _PEM.findall(_text(base / Path(name).expanduser()))}
+    return [file for file, pems in machine_roots().items() if not {_same(pem) for pem in pems} <= named]
+
+
+def advice(files: list[Path]) -> str:
+    """What the owner should know of them."""
+    shown = ", ".join(map(str, files[:3])) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+    return (
+        f"this machine trusts roots of its own ({shown}) that no bottle trusts by itself. If your network re-signs TLS,"
+        " hosts answer upstream_not_trusted until pipelock.upstream_roots names the file, copied beside the stack file"
+    )
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _same(pem: str) -> str:
+    return "".join(pem.split())

@@ -1,0 +1,130 @@
+"""Images of this project that nothing uses any more: which, and how much they take. `-m` prints a line if it is much.
+
+Only what is called as the components call an image counts; another's image may carry our labels, built on one of ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from components.agent_image import base_name, image_name
+from components.base_image import BaseLock
+from components.engine import Engine
+from components.errors import BottleError, one_line
+from components.images import tag
+from components.machine import resources_in_state
+from components.manifest import AgentConfig
+from components.manifest_words import BOTTLE
+from components.stack_names import STACKS, declared, in_state
+from components.stack_text import read_config
+from components.stale_lock import local_backend
+
+_ROLES = ("agent", "egress", "pipelock", "git-gate", "supervise")
+_NAME = re.compile(r"claude-bottle/(?:base|agent|agent-own|agent-packages|proxy|git-gate|supervise):[0-9a-f]{16}\b")
+MUCH = 3_000_000_000  # bytes
+
+
+@dataclass(frozen=True)
+class OldImages:
+    """names: what can go, sorted. size: bytes that the engine gets back."""
+
+    names: list[str]
+    size: int
+
+    @property
+    def words(self) -> str:
+        """As a person reads it."""
+        count = len(self.names)
+        return f"{count} image{'s' if count != 1 else ''} that nothing uses, {self.size / 1e9:.1f} GB"
+
+
+def wanted(stacks: Path = STACKS) -> set[str]:
+    """What this checkout would build again, and what a stack that Pulumi knows has. Raises BottleError if unsure."""
+    names = {tag(role) for role in _ROLES} | {BaseLock.read().tag}
+    for stack in sorted(declared()):
+        names |= _of_stack_file(stacks / f"Pulumi.{stack}.yaml", stacks)
+    known = in_state()
+    for stack in sorted(known):
+        names |= set(_NAME.findall(json.dumps(resources_in_state(stack))))
+    if local_backend() is None and not known:
+        raise BottleError(
+            "Pulumi does not say which stacks it has (pulumi stack ls), so no image is known to be unused"
+        )
+    return names
+
+
+def _of_stack_file(file: Path, base: Path) -> set[str]:
+    try:
+        bottle = read_config(file.read_text()).get(BOTTLE)
+        config = AgentConfig.model_validate((bottle if isinstance(bottle, Mapping) else {}).get("agent") or {})
+        return {base_name(config, base), image_name(config, base)}
+    except (OSError, BottleError, ValidationError, ValueError) as error:
+        why = str(error).splitlines()[0]
+        raise BottleError(f"{file}: which images it needs cannot be told ({why}); bottle check says more") from None
+
+
+def look(engine: Engine, keep: Iterable[str]) -> OldImages:
+    """The images on this engine that are not to be kept and that no container has, running or not."""
+    here = {name: name for name in engine.own_images() if _NAME.fullmatch(name)}
+    of_containers = set(engine.docker("ps", "-aq", "--no-trunc").split())
+    used = (
+        set(engine.docker("container", "inspect", "-f", "{{.Image}}", *of_containers).split())
+        if of_containers
+        else set()
+    )
+    ids = dict(zip(here, _ids(engine, list(here)), strict=True))
+    old = sorted(name for name in here if name not in set(keep) and ids[name] not in used)
+    layers = {name: _layers(engine, name) for name in here}
+    kept = {key for name in here if name not in old for key in layers[name]}
+    gone = {key: size for name in old for key, size in layers[name].items() if key not in kept}
+    return OldImages(old, sum(gone.values()))
+
+
+def remove(engine: Engine, old: OldImages) -> list[str]:
+    """Take them away, those on top first; what the engine refuses, which is what somebody uses since, in words."""
+    refused = []
+    for name in sorted(old.names, key=lambda one: not one.startswith("claude-bottle/agent-packages:")):
+        try:
+            engine.docker("image", "rm", name, timeout=120)
+        except BottleError as error:
+            refused.append(f"{name} stays: {error}")
+    return refused
+
+
+def _ids(engine: Engine, names: list[str]) -> list[str]:
+    return engine.docker("image", "inspect", "-f", "{{.Id}}", *names).split() if names else []
+
+
+def _layers(engine: Engine, name: str) -> dict[str, int]:
+    """Bytes of each layer, by a digest of its history up to there: images with the same start share these layers."""
+    shape = "{{.CreatedAt}}\t{{.Size}}\t{{.CreatedBy}}"
+    lines = engine.docker("history", "--no-trunc", "--human=false", "--format", shape, name).splitlines()
+    found, chain = {}, hashlib.sha256()
+    for line in reversed(lines):
+        chain.update(line.encode() + b"\n")
+        size = line.split("\t")[1] if line.count("\t") >= 2 else "0"
+        found[chain.hexdigest()] = int(size) if size.isdecimal() else 0
+    return found
+
+
+def main() -> int:
+    """Entry point, for `make doctor`."""
+    try:
+        old = look(Engine(), wanted())
+    except BottleError:
+        return 0  # a look that is not asked for has no errors
+    if old.size >= MUCH:
+        print(one_line(f"{old.words}; bottle prune takes them away"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

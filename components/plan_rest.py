@@ -1,0 +1,81 @@
+"""What differs between two plans and gives or takes no right: in the words of the manifest, each thing once. Pure.
+
+A key that nobody has words for is told as it is, old and new.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Path = tuple[str, ...]
+_IMAGES = {(part, "image") for part in ("agent", "egress", "pipelock", "supervise", "git_gate")}
+# What facts have said already (components/plan_facts.py) wherever one of the two is not there at all.
+_SAID_AS_A_WHOLE = {("supervise",), ("git_gate",), ("workspace",)}
+_SAID_BY_FACTS = {("workspace", "mode"), ("workspace", "copy_git"), ("workspace", "source")}
+_OF_A_COPY = {("workspace", "files"), ("workspace", "sha256")}
+
+
+def told_otherwise(path: Path, was: Any, now: Any) -> Iterator[str]:
+    """Lines for one key that differs. was, now: None where a plan has not got it."""
+    name = ".".join(path)
+    if path in _SAID_BY_FACTS or (path in _SAID_AS_A_WHOLE and None in (was, now)):
+        return
+    if path in _OF_A_COPY:
+        if None not in (was, now) and path[1] == "sha256":
+            yield "~ workspace: other contents than those that were copied in; up brings what the agent has not changed"
+        return
+    if path == ("workspace", "branches_sha256"):
+        if None not in (was, now):
+            yield "~ workspace: your branches are elsewhere; up brings them to the agent"
+        return
+    if path == ("skills",) and isinstance(was, list) and isinstance(now, list):
+        yield from _skills(was, now)
+    elif path == ("prompt_sha256",):
+        yield f"~ prompt: {_becomes(was, now)}{_digests(was, now)}"
+    elif path[:2] == ("agent", "env") and len(path) == 3:
+        yield f"~ env.{path[2]}: {_becomes(was, now)}{_digests(was, now)}"
+    elif path == ("agent", "command"):
+        yield f"~ agent.command: {_or_own(was)} → {_or_own(now)}"
+    elif path == ("agent", "proxy"):
+        way = "to egress first" if now == "egress" else "straight to pipelock"
+        yield f"~ egress: what the agent sends goes {way} from now on"
+    elif path[:2] == ("pipelock", "on_match") and len(path) == 3:
+        yield f"~ pipelock.dlp.hosts.{path[2]}.on_match: {was or 'no request'} → {now or 'no request'}"
+    elif path in _IMAGES:
+        yield f"~ image of {path[0].replace('_', '-')}: {_text(was)} → {_text(now)}"
+    else:
+        yield f"~ {name}: {_text(was)} → {_text(now)}"
+
+
+def _skills(was: list[Any], now: list[Any]) -> Iterator[str]:
+    before, after = ({(one["name"], one["source"]): one["sha256"] for one in some} for some in (was, now))
+    both = [key for key in after if key in before]
+    for key in both:
+        if before[key] != after[key]:
+            yield f"~ skill {key[0]}: other contents{_digests(before[key], after[key])}"
+    if before == after:
+        yield "~ skills: the same in another order"
+
+
+def _becomes(was: object, now: object) -> str:
+    return "new" if was is None else "taken out" if now is None else "another one"
+
+
+def _digests(was: object, now: object) -> str:
+    known = [str(one)[:16] for one in (was, now) if one is not None]
+    return f" (sha256 {' → '.join(known)})" if known else ""
+
+
+def _or_own(command: Any) -> str:
+    return "the image's own" if command is None else _text(command)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def without_words(route: Any) -> Any:
+    """A route without its description, which gives nothing; anything else as it is."""
+    return {key: value for key, value in route.items() if key != "description"} if isinstance(route, Mapping) else route

@@ -1,0 +1,90 @@
+"""What Pulumi's event log says of a run, in the words of a bottle: what changes, warnings, and errors once each. Pure.
+
+The events are those of `pulumi up --event-log` (github.com/pulumi/pulumi, sdk/go/common/apitype/events.go).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_MARKS = {"create": "+", "update": "~", "create-replacement": "±", "delete": "-"}
+_COLOUR = re.compile(r"<\{%[^%]*%\}>")
+_HASH = re.compile(r"-[0-9a-f]{16}\Z")
+_NOISE = re.compile(
+    r"\s*sdk-v2/provider2\.go:\d+: sdk\.helper_schema: |: provider=docker@\S+|\A1 error occurred:\s*\* "
+)
+_OWN_WORDS = ("update failed", "preview failed")  # of Pulumi, beside the reason
+# Of what a resource is called by components, and what a person calls it; others are steps within these.
+_KINDS = {
+    "docker:index/container:Container": "",
+    "docker:index/network:Network": "",
+    "docker:index/volume:Volume": "volume ",
+}
+IMAGE = "docker:index/remoteImage:RemoteImage"
+
+
+class Run:
+    """Takes the events in their order."""
+
+    def __init__(self, stack: str) -> None:
+        self._stack = stack
+        self.changed: list[str] = []  # a line for each part, with a mark
+        self.steps = 0  # that came to their end, parts or not
+        self.now = ""  # what has begun last and has not ended
+        self.warnings: list[str] = []
+        self.errors: list[str] = []
+        self.failed_build: Mapping[str, Any] | None = None  # of an image: its name, and the inputs of its build
+        self._begun: dict[str, str] = {}
+
+    def take(self, event: Mapping[str, Any]) -> str | None:
+        """A line for a part that has changed, when it has."""
+        for key in ("resourcePreEvent", "resOutputsEvent", "resOpFailedEvent"):
+            if isinstance(told := event.get(key), Mapping):
+                return self._step(key, told.get("metadata") or {})
+        if isinstance(told := event.get("diagnosticEvent"), Mapping):
+            self._diagnostic(told)
+        return None
+
+    def _step(self, key: str, step: Mapping[str, Any]) -> str | None:
+        urn, op = str(step.get("urn")), str(step.get("op"))
+        if op not in _MARKS and op not in ("delete-replaced", "replace"):
+            return None
+        words = self._words(urn, str(step.get("type")))
+        if key == "resourcePreEvent":
+            self._begun[urn] = words
+        else:
+            self._begun.pop(urn, None)
+        self.now = next(reversed(self._begun.values()), "") if self._begun else ""
+        if key == "resOpFailedEvent" and step.get("type") == IMAGE:
+            inputs = (step.get("new") or {}).get("inputs") or {}
+            self.failed_build = {"resource": urn.rpartition("::")[2], "build": inputs.get("build") or {}}
+        if key != "resOutputsEvent" or op not in _MARKS:
+            return None
+        self.steps += 1
+        if not words or (op == "delete" and step.get("type") == IMAGE):  # which stays on the engine
+            return None
+        line = f"{_MARKS[op]} {words}"
+        self.changed.append(line)
+        return line
+
+    def _words(self, urn: str, kind: str) -> str:
+        name = urn.rpartition("::")[2].removeprefix(f"{self._stack}-")
+        if kind == IMAGE:
+            return "image " + _HASH.sub("", name).removeprefix("image-").replace("agent-image-", "agent ")
+        if kind in _KINDS:
+            return _KINDS[kind] + name.removesuffix("-container").replace("network-", "network ")
+        if kind == "command:local:Command" and name.endswith("-put"):
+            return name.removesuffix("-put").replace("-", " ")
+        return ""
+
+    def _diagnostic(self, told: Mapping[str, Any]) -> None:
+        severity, text = told.get("severity"), _COLOUR.sub("", str(told.get("message", ""))).strip()
+        if severity == "warning" and text and text not in self.warnings:
+            self.warnings.append(text)
+        if severity != "error" or not text or text in _OWN_WORDS:
+            return
+        text = _NOISE.sub("", text).strip()
+        if not any(text in known for known in self.errors):
+            self.errors = [known for known in self.errors if known not in text] + [text]
