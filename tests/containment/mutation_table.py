@@ -189,7 +189,7 @@ MUTATIONS = (
         ("sidecar_images/supervise/waiting.py", r"if self\.open >= CALLS:", "if False:"),
     ), tests=("tests/unit/test_waiting.py",)),
     Mutation("git-gate", "what a refused push brought is known", (
-        ("sidecar_images/git_gate/known.py", r'"rev-list", "--objects", "--no-object-names", "--glob=refs/\*"',
+        ("sidecar_images/git_gate/known.py", r'"rev-list", "--objects", "--no-object-names", \*UPSTREAMS',
          '"cat-file", "--batch-all-objects", "--batch-check=%(objectname)"'),
     ), tests=("tests/unit/test_git_gate_news.py",)),
     Mutation("git-gate", "what this push brought is known", (

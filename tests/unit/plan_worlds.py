@@ -241,6 +241,9 @@ def accepted(raw: dict[str, Any]) -> Manifest | None:
     names = [(remote["name"], remote["upstream"]) for remote in raw.get("git", [])]
     if any(len({name[at] for name in names}) < len(names) for at in (0, 1)):
         return None
+    # As the reader of remotes says: a key goes with ssh, a token with https.
+    if any(remote["upstream"].startswith("https:") != bool(remote.get("token_ref")) for remote in raw.get("git", [])):
+        return None
     with patch("components.manifest_checks.RuleSet"), patch("components.validation.secrets_in", lambda *_: ()):
         found = examine({**without, "pipelock": pipelock} if pipelock else without, lambda _: TOKENS)
     if found.findings or found.manifest is None:
