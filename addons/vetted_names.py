@@ -54,7 +54,7 @@ class VettedNames:
         self._policy = policy
         self.lookup: Lookup = self._ask
         self.answers: dict[tuple[str, int], tuple[float, Answers]] = {}
-        self._known: dict[str, Answers] = {}  # the last addresses of the names that the allowlist has exactly
+        self._known: dict[str, Answers] = {}  # the last of names of the allowlist that have had one
         self._asked: dict[tuple[str, int], float] = {}  # when these were looked up last
         self._pending: dict[tuple[str, int], asyncio.Task[Answers]] = {}
         self._busy: Counter[str] = Counter()
@@ -109,7 +109,7 @@ class VettedNames:
         policy, key = self._policy(), (host, port)
         if policy is None:
             return refuse("no_policy", "No policy is loaded.")
-        if host in self._known:
+        if self._known.get(host):
             return self._judge(host, self._known[host])
         now = time.monotonic()
         answered = key in self.answers and self.answers[key][0] >= now
@@ -165,7 +165,7 @@ class VettedNames:
 
     def _remember(self, host: str, port: int, found: Answers) -> None:
         policy = self._policy()
-        if found and policy is not None and host in policy.allowlist:
+        if policy is not None and host in policy.allowlist and (found or host in self._known):
             self._known[host] = found
         now = time.monotonic()  # after the lookup, however long it took
         self.answers = {key: value for key, value in self.answers.items() if value[0] >= now}

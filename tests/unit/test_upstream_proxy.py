@@ -239,6 +239,26 @@ def test_a_name_that_was_resolved_once_does_not_pass_without_an_answer(first: st
 
 
 @pytest.mark.usefixtures("hurried")
+def test_a_name_that_is_gone_here_is_the_proxys() -> None:
+    """The machine has left the network in which the name was an inner one; without an answer it still does not pass."""
+    policy = a_policy(allow=["inner.example.com"])
+    answers = {"inner.example.com": "10.0.0.5"}
+
+    async def work() -> None:
+        names = resolving(policy, answers)
+        assert await names.vet("inner.example.com", 443) is not None
+        names.answers.clear()
+        del answers["inner.example.com"]
+        assert await names.vet("inner.example.com", 443) is None
+        assert names.refuse_known("inner.example.com", 443) is None
+        names.answers.clear()
+        answers["inner.example.com"] = "silent"
+        assert await names.vet("inner.example.com", 443) is not None
+
+    run(work)
+
+
+@pytest.mark.usefixtures("hurried")
 def test_too_many_lookups_are_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """An agent may ask for so many names below a wildcard that there is no thread left for the inner one."""
     monkeypatch.setattr(vetted_names, "LOOKUPS", 3)
