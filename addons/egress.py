@@ -111,7 +111,7 @@ class Egress(ProxyAddon):
         if mask and (mask.found_in(head) or mask.found_in(unquote_to_bytes(head))):
             message = "The URL or a header holds a credential of this bottle."
             return refused(self.refusal("token_in_request", message), request)
-        verdict = checks.with_credential(flow.request, table, verdict)
+        verdict = checks.with_credential(flow.request, request.host, table, verdict)
         if isinstance(verdict, Refusal):
             return refused(verdict, request)
         if verdict.slot and verdict.slot not in self._known().tokens:
@@ -140,7 +140,9 @@ class Egress(ProxyAddon):
         return refusal
 
     async def inspect_body(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
-        refusal = None if flow.request.stream else checks.refuse_body(flow.request, decision.basis)
+        assert decision.request is not None  # noqa: S101 - an allowed one was parsed
+        host, stream = decision.request.host, flow.request.stream
+        refusal = None if stream else checks.refuse_body(flow.request, host, decision.basis)
         if refusal is None and self._known().all and bodies.has_token(flow.request, self._known().all):
             refusal = self.refusal("token_in_request", "The body holds a credential of this bottle.")
         return refusal

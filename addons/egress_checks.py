@@ -26,12 +26,12 @@ def refuse_head(request: http.Request, route: Route, has_token: bool) -> Refusal
     return Refusal("egress", *why) if why else None
 
 
-def with_credential(request: http.Request, table: RouteTable, route: Route) -> Route | Refusal:
+def with_credential(request: http.Request, host: str, table: RouteTable, route: Route) -> Route | Refusal:
     """The route with the credential that the request goes with: the owner's, or none where it may bring its own
     (`own_credentials` says then that it does). A refusal where it brings one and may not, or a placeholder in a place
-    where nothing replaces it.
+    where nothing replaces it. host: canonical.
     """
-    host, fields = request.host, request.headers.fields
+    fields = request.headers.fields
     injected, here = table.injected_headers(host), table.placeholders(host)
     lost = placeholders.misplaced(fields, request.path, here=here, everywhere=table.placeholders(), injected=injected)
     if lost is not None:
@@ -70,8 +70,8 @@ def form_scan(request: http.Request, route: Route) -> rules.FormOverrideScan | N
     return rules.FormOverrideScan(request.headers.get("content-type", "")) if looks else None
 
 
-def refuse_body(request: http.Request, route: Route) -> Refusal | None:
-    """Why a body may not leave that is all there."""
+def refuse_body(request: http.Request, host: str, route: Route) -> Refusal | None:
+    """Why a body may not leave that is all there. host: canonical."""
     by_forge, in_form = forge_body.reads_body(request.method, request.path), _looks_for_method(request, route)
     if not by_forge and not in_form:
         return None
@@ -79,10 +79,10 @@ def refuse_body(request: http.Request, route: Route) -> Refusal | None:
     try:
         plain = decode(request.raw_content or b"", encoding, _MAX_READ)
     except DecodeError:
-        return refuse_forge(request.host, "code") if by_forge else other_method()
-    needed = forge_body.needed_by_body(request.host, request.path, kind, plain) if by_forge else None
+        return refuse_forge(host, "code") if by_forge else other_method()
+    needed = forge_body.needed_by_body(host, request.path, kind, plain) if by_forge else None
     if needed is not None and needed not in route.forge:
-        return refuse_forge(request.host, needed)
+        return refuse_forge(host, needed)
     return other_method() if in_form and rules.method_override_in_form(plain, kind) else None
 
 

@@ -178,7 +178,8 @@ class Pipelock(ProxyAddon):
 
     def has_expiry(self) -> bool:
         loaded: LoadedPolicy | None = self._file.current
-        return loaded is not None and bool(loaded.policy.until)
+        # By a forward proxy something is dialled before its name has an answer, which may end it.
+        return loaded is not None and (bool(loaded.policy.until) or loaded.policy.upstream_proxy is not None)
 
     def refuse_open(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
         loaded, request = self._file.current, decision.request
@@ -186,7 +187,9 @@ class Pipelock(ProxyAddon):
             return self.refusal("no_policy", "No policy is loaded.")
         refusal: Refusal | None = loaded.policy.refuse_target(request.scheme, request.host, request.port)
         peer = flow.server_conn.peername
-        if refusal is None and peer is not None and loaded.policy.upstream_proxy is None:
+        if refusal is None and loaded.policy.upstream_proxy is not None:
+            refusal = self._names.refuse_known(request.host, request.port)
+        elif refusal is None and peer is not None:
             refusal = loaded.policy.refuse_addresses(request.host, [peer[0]])
         return refusal
 
@@ -197,7 +200,9 @@ class Pipelock(ProxyAddon):
         if not loaded.policy.passes_through(host):
             return self.refusal("passthrough_ended", f"{host} is inspected now.")
         refusal = loaded.policy.refuse_target("https", host, port)
-        if refusal is not None or not addresses or loaded.policy.upstream_proxy is not None:
+        if refusal is None and loaded.policy.upstream_proxy is not None:
+            return self._names.refuse_known(host, port)
+        if refusal is not None or not addresses:
             return refusal
         return loaded.policy.refuse_addresses(host, addresses)
 

@@ -51,8 +51,8 @@ class PipelockOnce:
 
         asks: it waits for the owner's word, ASK_SECONDS at most and ASKING requests at a time.
         """
-        request, unread = flow.request, decision.unread
-        if refusal.reason != "dlp_match" or request.stream or decision.in_headers:
+        request, unread, judged = flow.request, decision.unread, decision.request
+        if refusal.reason != "dlp_match" or request.stream or decision.in_headers or judged is None:
             return refusal
         if is_signed(request.path):
             return replace(refusal, message=f"{refusal.message} {_SIGNED}")
@@ -63,18 +63,18 @@ class PipelockOnce:
         ]
         kept = sorted(line for line in told if line.partition(b":")[0].decode("latin-1") not in _VOLATILE)
         body = request.raw_content or b""
-        named = (request.method, request.scheme, request.host, request.path)
+        named = (request.method, request.scheme, judged.host, request.path)
         digest = digest_of(*(text.encode("utf-8", "surrogateescape") for text in named), *kept, b"", *pieces)
         if self._once.take(digest):
             decision.once = digest
             return None
-        places = await beside(len(body), _places, dlp, request)
+        places = await beside(len(body), _places, dlp, judged.host, request)
         if not places or sum(map(len, kept)) > _SHOWN:
             return refusal
         self._once.hold(
             digest,
             {
-                "what": f"{request.method} {request.scheme}://{request.host}{request.path}",
+                "what": f"{request.method} {request.scheme}://{judged.host}{request.path}",
                 "headers": b"\n".join(kept).decode(errors="replace"),
                 "why": refusal.message,
                 "size": len(body),
@@ -107,12 +107,12 @@ def _line(name: bytes, value: bytes, unread: frozenset[str]) -> bytes:
     return lowered + b": " + (b"(put in by egress)" if lowered.decode("latin-1") in unread else value)
 
 
-def _places(dlp: Dlp, request: http.Request) -> str:
+def _places(dlp: Dlp, host: str, request: http.Request) -> str:
     """What stands around each finding, as it was read; "" where there are too many, or it cannot be read to its end."""
     kind, encoding = request.headers.get("content-type", ""), request.headers.get("content-encoding", "")
     body = request.raw_content or b""
     try:
-        found = dlp.every_in_request(request.host, request.path, body, kind, encoding, _FINDINGS)
+        found = dlp.every_in_request(host, request.path, body, kind, encoding, _FINDINGS)
     except Unscannable:
         return ""
     # Each place is one line: what the agent has written makes no headings.

@@ -35,6 +35,7 @@ from addons.request_target import (
     is_two_way,
     known_length,
     parse_request,
+    use_host,
 )
 from addons.targets import check_target
 
@@ -74,6 +75,7 @@ class ProxyAddon(ProxyRole):
             host, port = connect_target(flow)
         except ValueError as error:
             return answer(flow, self.refusal("bad_host", f"CONNECT is refused: {error}."))
+        use_host(flow.request, host)
         if port not in ALLOWED_PORTS.values():
             return answer(flow, self.refusal("port_not_allowed", f"CONNECT to port {port} is refused; use 443."))
         refusal = await self.refuse_tunnel(host, port)
@@ -274,6 +276,7 @@ class ProxyAddon(ProxyRole):
             request = parse_request(flow, self._tunnels)
         except ValueError as error:
             return refused(self.refusal("host_mismatch", f"Refused: {error}."))
+        use_host(flow.request, request.host)
         if len(request.path) > _LONGEST_TARGET:
             return refused(self.refusal("url_too_long", f"The URL is longer than {_LONGEST_TARGET} letters."), None)
         if (why := check_target(request.path)) is not None:

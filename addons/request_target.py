@@ -52,6 +52,20 @@ def authority_of(request: http.Request) -> str:
     return request.data.authority.decode("latin-1")
 
 
+def use_host(request: http.Request, host: str) -> None:
+    """Give a request its canonical host in every place, so that what is judged is what is used. Ports stay."""
+    request.data.host = host  # mitmproxy's own attribute would write the port anew
+    if "host" in request.headers:
+        request.headers["host"] = host + _port_of(request.headers["host"])
+    if authority := authority_of(request):
+        request.data.authority = (host + _port_of(authority)).encode("latin-1")
+
+
+def _port_of(authority: str) -> str:
+    _, colon, port = authority.partition(":")
+    return colon + port
+
+
 def ascii_authority(parse: Callable[..., Any]) -> Callable[..., Any]:
     """mitmproxy's parser of `host[:port]`, which then leaves punycode as it is: it reads that as IDNA 2003 does, in
     which many names of today have another spelling or none.

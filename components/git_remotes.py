@@ -14,7 +14,7 @@ from components.child_env import child_env
 from components.errors import NOT_SHOWN, Finding
 from components.git_upstream import Upstream
 from components.manifest import GitRemote
-from components.manifest_checks import no_secret
+from components.manifest_checks import no_secret, shown_name
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class RemoteReader:
             return ""
         token = self.find_token(config.token_ref) or ""
         if not token:
-            self._say(path, config.token_ref, no_secret(config.token_ref, self.stack, self.secrets))
+            self._say(path, shown_name(config.token_ref), no_secret(config.token_ref, self.stack, self.secrets))
         elif not token.isascii() or not token.isprintable():
             self._say(path, config.token_ref, "this secret is not a token: printable ASCII characters, no line end")
         return token

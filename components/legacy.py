@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from addons.hosts import canonical_pattern
+from addons.injection import auth_header
 from components.egress_plan import CLAUDE_TOKEN
 from components.manifest import EgressRoute
 from components.manifest_fields import is_token_name
@@ -43,6 +44,8 @@ def rewrite(key: str, value: object) -> str:
 def rewrite_role(route: Mapping[str, Any]) -> str:
     """One line of YAML for a route that still has a `role`."""
     kept = {key: value for key, value in route.items() if key in EgressRoute.model_fields}
+    if not auth_header(str(kept.get("auth_scheme"))):
+        kept.pop("auth_scheme", None)  # it may be a credential, and is wrong in any case
     known = _known(route.get("role"))
     if known:
         kept = {"host": known[0], **kept}

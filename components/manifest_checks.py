@@ -13,18 +13,26 @@ from addons.until import ended, parse_until
 from components.agent_env import OWN_ENV
 from components.errors import NOT_SHOWN, Finding
 from components.manifest import EgressRoute
-from components.manifest_fields import ENV_NAME, IMAGES_ENV, RESERVED_ENV
+from components.manifest_fields import ENV_NAME, IMAGES_ENV, RESERVED_ENV, is_token_name
 from components.manifest_pipelock import DEFAULT_PASSTHROUGH, PipelockConfig
 from components.nearest import did_you_mean
+from components.shown_values import is_mixed
 
 
 def no_secret(name: str, stack: str, secrets: Collection[str]) -> str:
     """What to do about a secret that is nowhere. stack: "" where it has no name. secrets: names of the stack's."""
     where = f" -s {stack}" if stack else ""
+    if is_mixed(name) and not is_token_name(name):
+        name = "GITHUB_TOKEN"  # what stands there may be the value
     return (
         f"no such secret{did_you_mean(name, secrets).replace('?', ', else') or ';'}"
         f" pulumi config set --secret {name}{where}, or export {name} in this shell"
     )
+
+
+def shown_name(ref: str) -> object:
+    """The name of a secret for a message; hidden where it may be a value, which some have no other letters than."""
+    return NOT_SHOWN if is_mixed(ref) and not is_token_name(ref) else ref
 
 
 def conflicts(routes: list[tuple[int, EgressRoute]]) -> Iterator[Finding]:
@@ -63,10 +71,10 @@ def tokens(
             continue
         path, token = f"egress.routes[{index}].token_ref", find(route.token_ref)
         if not token:
-            yield Finding(path, route.token_ref, no_secret(route.token_ref, stack, secrets))
+            yield Finding(path, shown_name(route.token_ref), no_secret(route.token_ref, stack, secrets))
         elif len(token) < MIN_TOKEN_LENGTH or not token.isascii() or not token.isprintable():
             message = f"this secret is not a token: at least {MIN_TOKEN_LENGTH} printable ASCII characters, no line end"
-            yield Finding(path, route.token_ref, message)
+            yield Finding(path, shown_name(route.token_ref), message)
 
 
 def proxy_login(
@@ -78,10 +86,12 @@ def proxy_login(
         return
     login = find(ref)
     if not login:
-        yield Finding(path, ref, no_secret(ref, stack, secrets))
+        yield Finding(path, shown_name(ref), no_secret(ref, stack, secrets))
     elif not re.fullmatch(r"[!-9;-~]+:[!-~]+", login):
         yield Finding(
-            path, ref, "this secret is not a login; it is user:password, printable ASCII, no blank, no line end"
+            path,
+            shown_name(ref),
+            "this secret is not a login; it is user:password, printable ASCII, no blank, no line end",
         )
 
 

@@ -18,6 +18,7 @@ from components.errors import NOT_SHOWN, Finding
 from components.manifest import Manifest
 from components.manifest_examples import EXAMPLES
 from components.nearest import did_you_mean, nearest
+from components.shown_values import may_be_shown, quotes
 
 BOTTLE = "claude-bottle:bottle"
 _NAME_OF_A_KEY = "[key]"  # pydantic's last part of a place, where the name is wrong and not the value
@@ -56,11 +57,7 @@ def finding(item: Mapping[str, Any]) -> Finding:
     """One of pydantic's errors in the manifest's words."""
     kind, value = item["type"], item.get("input")
     place = locate(item["loc"])
-    hidden = place.shown.endswith("token_ref") or place.shown.startswith("env")
-    if hidden or not isinstance(value, str | int | float) or kind in ("missing", "extra_forbidden"):
-        shown = NOT_SHOWN
-    else:
-        shown = value
+    shown = value if kind != "missing" and may_be_shown(place.shown, value) else NOT_SHOWN
     if kind == "value_error":
         message = str(item["msg"]).removeprefix("Value error, ")
     elif kind in ("extra_forbidden", "invalid_key"):
@@ -70,6 +67,8 @@ def finding(item: Mapping[str, Any]) -> Finding:
     elif item["loc"][-1:] == (_NAME_OF_A_KEY,):
         shown, message = NOT_SHOWN, "a name is text; write it in quotes"
     else:
+        message = wanted(place, value)
+    if shown is NOT_SHOWN and isinstance(value, str) and quotes(message, value):
         message = wanted(place, value)
     return Finding(place.shown or BOTTLE, shown, message)
 

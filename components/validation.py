@@ -106,7 +106,7 @@ def _legacy(raw: Mapping[str, Any]) -> Iterator[Finding]:
             yield Finding(key, NOT_SHOWN, f"is gone; write instead: {rewrite(key, raw[key])}")
     for index, route in enumerate(_raw_routes(raw)):
         if isinstance(route, Mapping) and "role" in route:
-            yield Finding(f"egress.routes[{index}].role", route["role"], f"is gone; write: {rewrite_role(route)}")
+            yield Finding(f"egress.routes[{index}].role", NOT_SHOWN, f"is gone; write: {rewrite_role(route)}")
 
 
 def _without_legacy(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from placed import placed
 from pydantic import BaseModel, ValidationError
 
+from claude_bottle.cli.stack_check import findings
 from components import manifest, manifest_pipelock
 from components.host_words import host_mistake
 from components.manifest import Manifest
@@ -194,3 +196,16 @@ def test_a_missing_secret_names_the_stack_and_the_nearest_secret() -> None:
     key = {"egress": {"routes": [{"host": "a.example.com", "token_ref": "ghp_a1B2c3D4e5F6g7H8i9J0k1L2m3N4p5Q6r7S8"}]}}
     (one,) = examine(key, lambda _: None, stack="demo").findings
     assert "pulumi config set --secret GITHUB_TOKEN -s demo," in one.message
+
+
+@pytest.mark.parametrize("shared", [[3], [{"x": 1}], ["review", 3, "b"]])
+@pytest.mark.parametrize("keys", [("skills", "git"), ("git", "skills"), ("skills", "git", "egress", "prompt")])
+def test_one_list_in_two_places_is_read_in_each(shared: list[Any], keys: tuple[str, ...]) -> None:
+    """YAML 1.2.2, 7.1: an alias is the very node of its anchor, so a loader gives one object twice."""
+    raw = {key: {"routes": shared} if key == "egress" else shared for key in keys}
+    apart = {key: {"routes": [*shared]} if key == "egress" else [*shared] for key in keys}
+    before = repr(raw)
+    assert sorted(map(str, Readable(raw).findings)) == sorted(map(str, Readable(apart).findings))
+    assert repr(raw) == before
+    text = f"config:\n  claude-bottle:bottle:\n    skills: &one {shared!r}\n    git: *one\n"
+    assert findings(text, Path("stacks"), stack="demo")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import yaml
+from flows import flow
+from loaded import loaded_pipelock
 
-from addons import upstream_proxy
+from addons import upstream_proxy, vetted_names
 from addons.pipelock_core import Policy
 from addons.upstream_proxy import Dialer, connect_head, parse_proxy
 from addons.vetted_names import VettedNames
@@ -21,9 +24,14 @@ from components.pipelock_config import policy as rendered
 PROXY = "http://proxy.corp.example.com:3128"
 
 
+def manifest(*allow: str, **pipelock: object) -> Manifest:
+    spliced = [host for host in allow if host.startswith("spliced")]
+    more = {"allow": list(allow), "passthrough": spliced} if allow else {}
+    return Manifest.model_validate({"pipelock": {"upstream_proxy": PROXY, **more, **pipelock}})
+
+
 def a_policy(**pipelock: object) -> Policy:
-    manifest = Manifest.model_validate({"pipelock": {"upstream_proxy": PROXY, **pipelock}})
-    return Policy.parse(yaml.safe_dump(rendered(manifest)).encode())
+    return Policy.parse(yaml.safe_dump(rendered(manifest(**pipelock))).encode())
 
 
 @asynccontextmanager
@@ -121,8 +129,10 @@ def resolving(policy: Policy, answers: dict[str, str]) -> VettedNames:
     async def lookup(host: str, port: int) -> list[object]:
         if answers.get(host) == "silent":
             await asyncio.sleep(60)
+        if answers.get(host) == "failing":
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
         if host not in answers:
-            raise OSError("no such name")
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return [(2, 1, 6, "", (answers[host], port))]
 
     names.lookup = lookup  # type: ignore[assignment]
@@ -135,15 +145,17 @@ def resolving(policy: Policy, answers: dict[str, str]) -> VettedNames:
         ("api.example.com", None),  # resolves to an outside address
         ("unknown.example.org", None),  # not here, and named exactly
         ("silent.example.org", None),  # there is no name server at all
+        ("failing.example.org", None),  # the same, where an engine's own answers SERVFAIL
         ("inner.example.com", "ssrf_private_ip"),  # of a split zone: what it is here counts
         ("what.wild.example.org", "unresolvable"),  # the agent chose that name, and the proxy may know inner ones
         ("what.trusted.example.org", None),  # the owner answers for the zone
     ],
 )
 def test_names_are_vetted_before_the_proxy_is_asked(host: str, reason: str | None) -> None:
-    allow = ["api.example.com", "unknown.example.org", "silent.example.org", "inner.example.com"]
+    allow = ["api.example.com", "unknown.example.org", "silent.example.org", "failing.example.org", "inner.example.com"]
     policy = a_policy(allow=[*allow, "*.wild.example.org", "*.trusted.example.org"], trusted=["*.trusted.example.org"])
     answers = {"api.example.com": "203.0.113.5", "inner.example.com": "10.0.0.5", "silent.example.org": "silent"}
+    answers["failing.example.org"] = "failing"
 
     async def work() -> None:
         names = resolving(policy, answers)
@@ -154,6 +166,188 @@ def test_names_are_vetted_before_the_proxy_is_asked(host: str, reason: str | Non
         else:
             with pytest.raises(OSError, match=host):
                 await names.check(host, 443)
+
+    run(work)
+
+
+class Slow:
+    """A name server that the test holds, and may take away."""
+
+    def __init__(self, answer: str) -> None:
+        self.answer, self.asked = answer, 0
+        self.gate = asyncio.Event()
+
+    async def __call__(self, host: str, port: int) -> list[object]:
+        self.asked += 1
+        await self.gate.wait()
+        if not self.answer:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return [(2, 1, 6, "", (self.answer, port))]
+
+
+async def turns(loops: int = 5) -> None:
+    for _ in range(loops):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vetted_names, "PROXIED_SECONDS", 0.02)
+    monkeypatch.setattr(vetted_names, "LOOKUP_SECONDS", 0.05)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_an_inner_answer_that_is_late_counts_from_then_on() -> None:
+    """The old fault: "not in time" was remembered as "no such name", and 30 s long nobody looked again."""
+    policy = a_policy(allow=["inner.example.com"])
+
+    async def work() -> None:
+        names, server = VettedNames(lambda: policy), Slow("10.0.0.5")
+        names.lookup = server  # type: ignore[assignment]
+        assert await names.vet("inner.example.com", 443) is None  # there may be no name server at all
+        assert names.refuse_known("inner.example.com", 443) is None
+        server.gate.set()
+        await turns()
+        for refusal in (await names.vet("inner.example.com", 443), names.refuse_known("inner.example.com", 443)):
+            assert refusal is not None
+            assert refusal.reason == "ssrf_private_ip"
+        assert server.asked == 1
+
+    run(work)
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("then", ["silent", "failing"])
+@pytest.mark.parametrize("first", ["10.0.0.5", "203.0.113.5"])
+def test_a_name_that_was_resolved_once_does_not_pass_without_an_answer(first: str, then: str) -> None:
+    policy = a_policy(allow=["inner.example.com"])
+
+    async def work() -> None:
+        names, server = VettedNames(lambda: policy), Slow(first)
+        names.lookup = server  # type: ignore[assignment]
+        server.gate.set()
+        await names.vet("inner.example.com", 443)
+        names.answers.clear()  # 30 seconds later
+        server.answer = ""
+        if then == "silent":
+            server.gate.clear()
+        refusal = await names.vet("inner.example.com", 443)
+        assert refusal is not None
+        assert (refusal.reason, refusal.status) == ("unresolvable", 503)
+
+    run(work)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_name_that_is_gone_here_is_the_proxys() -> None:
+    """The machine has left the network in which the name was an inner one; without an answer it still does not pass."""
+    policy = a_policy(allow=["inner.example.com"])
+    answers = {"inner.example.com": "10.0.0.5"}
+
+    async def work() -> None:
+        names = resolving(policy, answers)
+        assert await names.vet("inner.example.com", 443) is not None
+        names.answers.clear()
+        del answers["inner.example.com"]
+        assert await names.vet("inner.example.com", 443) is None
+        assert names.refuse_known("inner.example.com", 443) is None
+        names.answers.clear()
+        answers["inner.example.com"] = "silent"
+        assert await names.vet("inner.example.com", 443) is not None
+
+    run(work)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_too_many_lookups_are_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent may ask for so many names below a wildcard that there is no thread left for the inner one."""
+    monkeypatch.setattr(vetted_names, "LOOKUPS", 3)
+    policy = a_policy(allow=["inner.example.com", "*.wild.example.org"])
+
+    async def work() -> None:
+        names, server = VettedNames(lambda: policy), Slow("10.0.0.5")
+        names.lookup = server  # type: ignore[assignment]
+        held = [asyncio.create_task(names.vet(f"n{n}.wild.example.org", 443)) for n in range(3)]
+        await turns()
+        refusal = await names.vet("inner.example.com", 443)
+        assert refusal is not None
+        assert (refusal.reason, refusal.status) == ("unresolvable", 503)
+        await asyncio.gather(*held)
+        server.gate.set()
+        await turns()
+        refusal = await names.vet("inner.example.com", 443)
+        assert refusal is not None
+        assert refusal.reason == "ssrf_private_ip"
+
+    run(work)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_what_is_open_to_a_name_without_an_answer_is_looked_up_again() -> None:
+    policy = a_policy(allow=["inner.example.com"])
+
+    async def work() -> None:
+        names, server = VettedNames(lambda: policy), Slow("")
+        names.lookup = server  # type: ignore[assignment]
+        server.gate.set()
+        assert await names.vet("inner.example.com", 443) is None
+        server.answer = "10.0.0.5"
+        assert names.refuse_known("inner.example.com", 443) is None  # not at once
+        await turns()
+        assert server.asked == 1
+        await asyncio.sleep(0.06)
+        assert names.refuse_known("inner.example.com", 443) is None
+        await turns()
+        refusal = names.refuse_known("inner.example.com", 443)
+        assert refusal is not None
+        assert refusal.reason == "ssrf_private_ip"
+        assert server.asked == 2
+
+    run(work)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_one_wait_for_a_name_without_a_name_server_is_enough() -> None:
+    """A request asks before and at its dialling; only the first of them waits."""
+    policy = a_policy(allow=["silent.example.org"])
+
+    async def work() -> None:
+        names, server = VettedNames(lambda: policy), Slow("203.0.113.5")
+        names.lookup = server  # type: ignore[assignment]
+        assert await names.vet("silent.example.org", 443) is None
+        async with asyncio.timeout(0.015):
+            await names.check("silent.example.org", 443)
+            await names.check("silent.example.org", 443)
+        assert server.asked == 1
+
+    run(work)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_late_inner_answer_ends_what_is_open(tmp_path: Path) -> None:
+    pipelock = loaded_pipelock(tmp_path, manifest("inner.example.com", "spliced.example.com"))
+
+    async def work() -> None:
+        server = Slow("10.0.0.5")
+        pipelock._names.lookup = server  # type: ignore[assignment]
+        made = flow("https://inner.example.com/x")
+        await pipelock.requestheaders(made)
+        await pipelock.request(made)
+        assert made.response is None
+        assert await pipelock.refuse_tunnel("spliced.example.com", 443) is None
+        decision = made.metadata["decision"]
+        made.server_conn.peername = ("198.51.100.9", 3128)  # the forward proxy's
+        assert pipelock.has_expiry()
+        assert pipelock.refuse_open(made, decision) is None
+        assert pipelock.refuse_open_tunnel("spliced.example.com", 443, ["198.51.100.9"]) is None
+        server.gate.set()
+        await turns()
+        for refusal in (
+            pipelock.refuse_open(made, decision),
+            pipelock.refuse_open_tunnel("spliced.example.com", 443, ["198.51.100.9"]),
+        ):
+            assert refusal is not None
+            assert refusal.reason == "ssrf_private_ip"
 
     run(work)
 
