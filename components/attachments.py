@@ -26,13 +26,13 @@ for container in $(printf '%s\\n' "$WANTED" | cut -d' ' -f1 | sort -u); do
   for there in $(networks "$container"); do
     printf '%s\\n' "$WANTED" | grep -qF "$container $there " && continue
     docker network disconnect -f "$there" "$container"
-    echo "$container: taken off $there, where it does not belong"
+    echo "$container: taken off $there, where it does not belong" >&2
   done
 done
 printf '%s\\n' "$WANTED" | while read -r container network alias; do
   networks "$container" | grep -qxF "$network" && continue
   docker network connect --alias "$alias" "$network" "$container"
-  echo "$container: put back on $network"
+  echo "$container: put back on $network" >&2
 done
 printf '%s\\n' "$PROCESSES" | while read -r container most; do
   docker update --pids-limit "$most" "$container" >/dev/null

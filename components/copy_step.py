@@ -73,13 +73,14 @@ def workspace(plan: dict[str, Any]) -> str:
         agent.run(f"cd {WORKSPACE} && xargs -0 -r rm -f --", gone)
     kept = replace(changes, conflicts=[*changes.conflicts, *sorted(apart)])
     record.write(identity, new_base(base, source, there, kept))
-    said = f"workspace: {len(changes.copy)} files copied, {len(changes.delete)} removed{merged}"
-    if git:
-        said += git.copy()
+    words = [merged.removeprefix("; "), git.copy().removeprefix(", ") if git else ""]
     if changes.conflicts:
         shown = ", ".join(map(one_line, changes.conflicts[:5])) + (", …" if len(changes.conflicts) > 5 else "")
-        said += f"; the agent's version was kept where both have changed: {shown}"
-    return said
+        words.append(f"the agent's version was kept where both have changed: {shown}")
+    notes = [note for note in words if note]
+    for note in notes:  # of a step, Pulumi shows what it says here
+        print(printable(f"workspace: {note}"), file=sys.stderr)
+    return "; ".join([f"workspace: {len(changes.copy)} files copied, {len(changes.delete)} removed", *notes])
 
 
 def main() -> int:
