@@ -35,7 +35,7 @@ _BLOBS = (
     ' [ ! -d "$d" ]; }; then s="?"; fi; done; echo "$s"; fi; done\' sh'
 )
 _MOST = 64 << 20  # bytes: names of half a million files
-_QUIET = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
+_QUIET = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "diff.autoRefreshIndex=false")
 _DIFF = f"git -c core.fsmonitor=false {' '.join(NAMES)}"
 
 

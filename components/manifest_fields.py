@@ -35,6 +35,8 @@ METHODS = (
     *("LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MKREDIRECTREF", "MKWORKSPACE", "MOVE", "OPTIONS"),
     *("ORDERPATCH", "PATCH", "POST", "PROPFIND", "PROPPATCH", "PUT", "REBIND", "REPORT", "SEARCH", "UNBIND"),
     *("UNCHECKOUT", "UNLINK", "UNLOCK", "UPDATE", "UPDATEREDIRECTREF", "VERSION-CONTROL"),
+    # In no registry, and in use: caches take PURGE (manuals of Fastly and Squid); QUERY is a draft of the IETF's.
+    *("PURGE", "QUERY"),
 )
 # Debian policy, 5.6.1; apt-get(8): a name with `-` behind it is one to remove.
 _APT = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](=[A-Za-z0-9.+:~-]+)?\Z")

@@ -15,6 +15,7 @@ import ssl
 import struct
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -95,9 +96,19 @@ def raw(text: str) -> bytes:
     return text.encode("latin-1")
 
 
+def dial(address: tuple[str, int]) -> socket.socket:
+    """A connection; a bottle's resolver asks once and waits a second, which a busy machine can take."""
+    for _ in range(4):
+        try:
+            return socket.create_connection(address, timeout=WAIT)
+        except socket.gaierror:
+            time.sleep(0.5)
+    return socket.create_connection(address, timeout=WAIT)
+
+
 def open_proxy(connect: str = "", sni: str | None = None, tls: bool = True, alpn: str = "", head: str = "") -> Any:
     """A connection to the proxy, after CONNECT and TLS where asked for; the answer of a refused CONNECT in its place."""
-    sock = socket.create_connection(PROXY, timeout=WAIT)
+    sock = dial(PROXY)
     if not connect:
         return sock
     sock.sendall(raw(head or f"CONNECT {connect} HTTP/1.1\r\nHost: {connect}\r\n\r\n"))
