@@ -96,19 +96,19 @@ def raw(text: str) -> bytes:
     return text.encode("latin-1")
 
 
-def dial(address: tuple[str, int]) -> socket.socket:
-    """A connection; a bottle's resolver asks once and waits a second, which a busy machine can take."""
-    for _ in range(4):
+def proxy_address() -> tuple[str, int]:
+    """Of the proxy, looked up once and first: a row as root may give the container another name server."""
+    for _ in range(10):
         try:
-            return socket.create_connection(address, timeout=WAIT)
+            return socket.gethostbyname(PROXY[0]), PROXY[1]
         except socket.gaierror:
             time.sleep(0.5)
-    return socket.create_connection(address, timeout=WAIT)
+    return PROXY
 
 
 def open_proxy(connect: str = "", sni: str | None = None, tls: bool = True, alpn: str = "", head: str = "") -> Any:
     """A connection to the proxy, after CONNECT and TLS where asked for; the answer of a refused CONNECT in its place."""
-    sock = dial(PROXY)
+    sock = socket.create_connection(PROXY, timeout=WAIT)
     if not connect:
         return sock
     sock.sendall(raw(head or f"CONNECT {connect} HTTP/1.1\r\nHost: {connect}\r\n\r\n"))
@@ -225,6 +225,8 @@ def run(how: dict[str, Any]) -> bytes:
 
 
 def main() -> None:
+    global PROXY
+    PROXY = proxy_address()
     attacks = json.load(sys.stdin)
     with ThreadPoolExecutor(8) as pool:
         for attack, got in zip(attacks, pool.map(lambda a: run(a["how"]), attacks), strict=True):
