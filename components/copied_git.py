@@ -40,16 +40,15 @@ class CopiedGit:
             owner, theirs = OwnersGit(self._root).side(), agents_side(self._agent)
             self._pending = self._brought_by(owner, theirs)
         except (BottleError, OSError) as error:
-            return f"; commits were not brought: {error}"
+            return f"commits were not brought: {error}"
         self._owner, self._theirs = owner, theirs
-        return f"; {left}" if left else ""
+        return left
 
     def _brought_by(self, owner: Side, theirs: Side) -> frozenset[str]:
         """What the owner's commits change that the agent has not merged."""
-        git = OwnersGit(self._root)
-        if not owner.head or not theirs.head or not git.has(theirs.head):
+        if not owner.head or not theirs.head:
             return frozenset()
-        return git.brought_by(owner.head, theirs.head) or frozenset()
+        return OwnersGit(self._root).brought_by(owner.head, theirs.head) or frozenset()
 
     def same_there(self, there: Mapping[str, str]) -> dict[str, str]:
         """Files of the agent that are as the owner's last commit has them: what the owner did next is newer."""
@@ -80,4 +79,4 @@ class CopiedGit:
         agent.run(f"cd {WORKSPACE} && mkdir -p .git-new/refs .git-new/objects && mv .git-new .git")
         agent.run(f"cd {WORKSPACE} && git update-index -q --refresh || true")
         self._branches.send()
-        return ", .git copied" + (f" without these keys of its config: {', '.join(left)}" if left else "")
+        return ".git copied" + (f" without these keys of its config: {', '.join(left)}" if left else "")

@@ -73,7 +73,7 @@ def workspace(plan: dict[str, Any]) -> str:
         agent.run(f"cd {WORKSPACE} && xargs -0 -r rm -f --", gone)
     kept = replace(changes, conflicts=[*changes.conflicts, *sorted(apart)])
     record.write(identity, new_base(base, source, there, kept))
-    words = [merged.removeprefix("; "), git.copy().removeprefix(", ") if git else ""]
+    words = [merged, git.copy() if git else ""]
     if changes.conflicts:
         shown = ", ".join(map(one_line, changes.conflicts[:5])) + (", …" if len(changes.conflicts) > 5 else "")
         words.append(f"the agent's version was kept where both have changed: {shown}")

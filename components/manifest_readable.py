@@ -24,7 +24,7 @@ class Readable:
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self.findings: list[Finding] = []
-        self._left: Any = _apart(raw)
+        self._left: Any = apart(raw)
         self._gone: set[str] = set()  # names of keys that were left out
         self._mistyped: set[tuple[Any, ...]] = set()  # mappings with a key that the model does not have
         self._kept: dict[str, list[int]] = {}  # by path of a list that was shortened: the indices that its entries had
@@ -109,11 +109,11 @@ class Readable:
             del node[last]
 
 
-def _apart(node: Any) -> Any:
+def apart(node: Any) -> Any:
     """A copy with nothing shared, as YAML's aliases are: what is left out in one place is left out there alone."""
     if isinstance(node, Mapping):
-        return {key: _apart(value) for key, value in node.items()}
-    return [_apart(value) for value in node] if isinstance(node, list | tuple) else node
+        return {key: apart(value) for key, value in node.items()}
+    return [apart(value) for value in node] if isinstance(node, list | tuple) else node
 
 
 def _last_index(place: tuple[Any, ...]) -> int:

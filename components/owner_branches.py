@@ -88,10 +88,11 @@ class OwnerBranches:
         new, git = self.heads.get(agent.branch), OwnersGit(self.root)
         if new is None or new == agent.head or not agent.head:
             return ""
-        if git.has(agent.head) and git.ask("merge-base", "--is-ancestor", new, agent.head) is not None:
+        is_here = git.has(agent.head)
+        if is_here and git.ask("merge-base", "--is-ancestor", new, agent.head) is not None:
             return ""
         merge = f"the agent has still to merge owner/{agent.branch}"
-        if not git.has(agent.head) or git.ask("merge-base", "--is-ancestor", agent.head, new) is None:
+        if not is_here or git.ask("merge-base", "--is-ancestor", agent.head, new) is None:
             return merge
         changes = _raw(git("diff-tree", "-r", "-z", "--no-renames", "--raw", agent.head, new))
         if not self._is_idle():

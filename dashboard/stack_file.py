@@ -19,6 +19,7 @@ from addons.whole_file import write_whole
 from components.change import APPENDS, ENDING, Change
 from components.errors import BottleError
 from components.manifest import AgentConfig
+from components.manifest_readable import apart
 from components.stack_size import too_large
 from dashboard.route_edit import ROUTES, edit_of, holds_place, make
 from dashboard.yaml_splice import SpliceError, Style, spliced
@@ -105,7 +106,7 @@ def _is_over(until: object) -> bool:
 def _edited(text: str, edit: Callable[[Any], None]) -> str:
     bottle_of(text)
     before = _load(text)
-    meant = _apart(before)
+    meant = apart(before)
     edit(meant["config"][BOTTLE])
     if meant == before:
         return text
@@ -148,13 +149,6 @@ def _written_anew(text: str, _: Any, __: Any, edit: Callable[[Any], None]) -> st
     out = io.StringIO()
     writer.dump(document, out)
     return out.getvalue()
-
-
-def _apart(node: Any) -> Any:
-    """The same with nothing shared: what is edited in one place is edited there alone."""
-    if isinstance(node, dict):
-        return {key: _apart(value) for key, value in node.items()}
-    return [_apart(value) for value in node] if isinstance(node, list) else node
 
 
 def _make(bottle: Any, change: Change) -> None:
