@@ -17,17 +17,17 @@ down: ## take over what STACK (demo) has on record, then destroy it; stops where
 	@$(RUN) python3 -m claude_bottle down $(STACK) $(if $(FORCE),--force) $(if $(FORGET),--forget) || [ $$? = 3 ]
 
 forget: ## delete the earlier states and logs that Pulumi keeps of STACK, after a rotation or a down (down FORGET=1: at once)
-	@$(RUN) python3 -m components.past_states $(STACK) --delete
+	@$(RUN) python3 -m claude_bottle.host.past_states $(STACK) --delete
 
 repair: ## after a kill of pulumi or the engine: bring STACK to a correct state (DOWN=1: take it away instead)
 	$(if $(DOWN),-@$(RUN) python3 -m dashboard audit last -s $(STACK))
-	@$(RUN) python3 -m components.repair $(STACK) $(if $(DOWN),--down)
+	@$(RUN) python3 -m claude_bottle.upkeep.repair $(STACK) $(if $(DOWN),--down)
 
 plan: ## what STACK can reach, and what the next up would change
-	@$(RUN) python3 -m components.plan_table $(STACK)
+	@$(RUN) python3 -m claude_bottle.plan.table $(STACK)
 
 pull: ## bring the workspace copy of STACK back (DRY=1: only show; TO=folder: into a new folder; FORCE=1: over changes; NO_RUN_FILES=1)
-	@$(RUN) python3 -m components.pull $(STACK) $(if $(TO),--to $(TO)) $(if $(FORCE),--force) $(if $(NO_RUN_FILES),--no-run-files) $(if $(DRY),--dry-run)
+	@$(RUN) python3 -m claude_bottle.workspace.pull $(STACK) $(if $(TO),--to $(TO)) $(if $(FORCE),--force) $(if $(NO_RUN_FILES),--no-run-files) $(if $(DRY),--dry-run)
 
 dashboard: ## the owner's page: bottles, decisions, proposals; prints the address to open
 	@$(RUN) python3 -m dashboard serve
@@ -99,7 +99,7 @@ dlp-traffic: ## what DLP makes of real programs' traffic: builds an image of the
 	@$(RUN) python3 bench/dlp_traffic.py --write $(if $(REGISTRIES),--registries $(REGISTRIES))
 
 docs: ## write what is generated: the manifest's JSON Schema, docs/manifest.md, docs/programs.md, docs/messages.md
-	@$(RUN) python3 -m components.manifest_tool schema > stacks/manifest.schema.json
-	@$(RUN) python3 -m components.manifest_tool docs > docs/manifest.md
-	@$(RUN) python3 -m components.manifest_tool programs > docs/programs.md
+	@$(RUN) python3 -m claude_bottle.cli.manifest_tool schema > stacks/manifest.schema.json
+	@$(RUN) python3 -m claude_bottle.cli.manifest_tool docs > docs/manifest.md
+	@$(RUN) python3 -m claude_bottle.cli.manifest_tool programs > docs/programs.md
 	@$(RUN) python3 -m tests.unit.mistakes > docs/messages.md

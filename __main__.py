@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pulumi
 
-from components.drift import Drift
-from components.errors import BottleError
-from components.machine import Machine
+from claude_bottle.engines.docker.drift import Drift
+from claude_bottle.engines.docker.machine import Machine
+from claude_bottle.policy.errors import BottleError
 from components.provider_engine import provider_engine
 
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold tokens
@@ -26,9 +26,9 @@ def main(stack: str) -> None:
     os.environ.update(provider_engine())
     machine = Machine(stack)
     # Loading the rest takes as long as the answers.
+    from claude_bottle.host.checkout import here
+    from claude_bottle.host.machine_roots import advice, not_named
     from components.bottle import Bottle, BottleArgs
-    from components.checkout import here
-    from components.machine_roots import advice, not_named
     from components.program import read_manifest, secret_tokens
 
     config = pulumi.Config("claude-bottle")
@@ -57,7 +57,7 @@ def tell_of_drift(stack: str, drifts: Collection[Drift]) -> None:
         pulumi.log.warn(f"drift: {words}")
     if not found or pulumi.runtime.is_dry_run():
         return
-    from dashboard.audit import Audit
+    from claude_bottle.approvals.audit.log import Audit
 
     try:
         Audit(stack).append(*({"event": "drift", "found": words, "by": "pulumi up"} for words in found))

@@ -17,9 +17,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from addons.dlp import Dlp
-from addons.dlp_rules import RuleSet
-from addons.dlp_verdict import Unscannable
+from claude_bottle.dlp.engine import Dlp
+from claude_bottle.dlp.rules.ruleset import RuleSet
+from claude_bottle.dlp.verdict import Unscannable
 
 _LONGEST = 2 << 20  # bytes of a file
 _SOURCE = {".go", ".py", ".js", ".ts", ".rs", ".java", ".c", ".h", ".rb", ".php", ".sh"}

@@ -13,12 +13,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from addons.dlp import Dlp
-from addons.dlp_rules import RuleSet
-from addons.dlp_shapes import checksum_of
-from addons.dlp_verdict import Unscannable
 from bench.dlp_samples import ways
 from bench.dlp_ways import BINARY, ENCODINGS, WRITINGS
+from claude_bottle.dlp.engine import Dlp
+from claude_bottle.dlp.rules.ruleset import RuleSet
+from claude_bottle.dlp.rules.shapes import checksum_of
+from claude_bottle.dlp.verdict import Unscannable
 
 KINDS = Path(__file__).with_suffix(".tsv")
 _BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from addons.dlp_rules import Rule, RuleSet, shannon_entropy
+from claude_bottle.dlp.rules.ruleset import Rule, RuleSet, shannon_entropy
 
 ALNUM = string.ascii_letters + string.digits
 

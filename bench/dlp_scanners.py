@@ -19,8 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from addons.dlp_rules import OWN, RuleSet
 from bench.dlp_samples import Sample, samples
+from claude_bottle.dlp.rules.ruleset import OWN, RuleSet
 from toolchain.go_build import build_environment, find_go
 from toolchain.shell import CACHE, run
 
@@ -28,7 +28,7 @@ SCANNERS = {
     "gitleaks 8.30.1": ("sidecar_images/git_gate/gitleaks", "github.com/zricethezav/gitleaks/v8"),
     "betterleaks 1.0.0": ("bench/betterleaks", "github.com/betterleaks/betterleaks"),
 }
-RULES = ROOT / "addons/gitleaks/gitleaks.toml"
+RULES = ROOT / "claude_bottle/dlp/rules/gitleaks/gitleaks.toml"
 ROUNDS, MB = 5, 8
 
 
@@ -93,7 +93,7 @@ def page(rows: dict[str, Row], tried: int) -> str:
             "",
             "Written by `make dlp` (bench/dlp_scanners.py); do not edit. git-gate runs gitleaks; betterleaks is its",
             "successor. Both get one file for each rule of gitleaks that a secret can be made for, with the rules of",
-            f"`addons/gitleaks/`, and {MB} MB of random words for the speed (median of {ROUNDS} runs, 2 cores). No module of betterleaks",
+            f"`claude_bottle/dlp/rules/gitleaks/`, and {MB} MB of random words for the speed (median of {ROUNDS} runs, 2 cores). No module of betterleaks",
             "newer than 1.0.0 could be had when this was written, and 1.0.0 pins decoders with known holes: git-gate stays with",
             "gitleaks, whose modules are raised here.",
             "",

@@ -13,9 +13,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
-from addons.dlp import Dlp
-from addons.dlp_rules import RuleSet
 from bench.traffic import text
+from claude_bottle.dlp.engine import Dlp
+from claude_bottle.dlp.rules.ruleset import RuleSet
 
 SIZE = 1_000_000
 

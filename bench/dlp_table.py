@@ -15,12 +15,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from addons.dlp import Dlp
-from addons.dlp_recent import Recent
-from addons.dlp_rules import RuleSet
-from addons.dlp_verdict import Unscannable
 from bench.dlp_kinds import Found, measure_kinds, section
 from bench.dlp_samples import Sample, Sent, ordinary, samples, ways
+from claude_bottle.dlp.engine import Dlp
+from claude_bottle.dlp.recent import Recent
+from claude_bottle.dlp.rules.ruleset import RuleSet
+from claude_bottle.dlp.verdict import Unscannable
 
 
 @dataclass
@@ -132,7 +132,7 @@ The agent knows the rules. These ways out are left to one who uses them on purpo
 - **Secrets without a shape**: a password beside no word for it; what a rule knows only by a word beside it (`adafruit = ...`),
   with the word left out or a letter put behind it. Fewer than fifteen bytes in base64 or hexadecimal.
 - **What is known by its name alone, under another name.** The generic rule counts where a name says credential: `nextToken`,
-  `cache_key` or `csrf_token` say that it is none (addons/dlp_names.toml), and so would one who wants to send a password.
+  `cache_key` or `csrf_token` say that it is none (claude_bottle/dlp/rules/names.toml), and so would one who wants to send a password.
   A key's id of AWS counts for none in the scope of a signature, as signed addresses have it.
 - **Timing, sizes, order**, and which of the allowed hosts, paths and headers are used: a bit at a time.
 - **Backwards, or moved by thirteen letters, and encoded at once**, in more than 2 kB (base64 and hexadecimal: 16 kB). Three ways
@@ -155,7 +155,7 @@ The agent knows the rules. These ways out are left to one who uses them on purpo
 IBANs by their check digits). Both are off by default: an address is no secret, one number in ten of a card's length is one by
 chance, and their expressions, which no word begins, make the engine slower: text by half, lists of digests several times.
 
-**What a host has said** is known to it, and is no leak to it (addons/dlp_said.py, addons/dlp_heard.py). pipelock hears answers as
+**What a host has said** is known to it, and is no leak to it (claude_bottle/dlp/said.py, claude_bottle/dlp/heard.py). pipelock hears answers as
 they pass: headers, and the first 256 kB of JSON, event streams, HTML, XML and forms. What stood there as a whole value, a token in
 JSON, a cookie, a hidden field, the parameter of an address, may go back to the same host by the same scheme for eight hours after
 its last use: in a header or a cookie, in the address of a GET or HEAD; in a body, or the address of what may write, where it

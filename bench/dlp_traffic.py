@@ -25,8 +25,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests/integration")]
 
 import world
 
+from claude_bottle.engines.docker.build_context import digest
 from components import images
-from components.build_context import digest
 
 FOLDER = ROOT / "bench/programs"
 NAMES = [

@@ -26,8 +26,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
 from bench.dlp_scanners import built  # noqa: E402
-from sidecar_images.git_gate import leaks, scan  # noqa: E402
 from sidecar_images.git_gate.remotes import Remote  # noqa: E402
+from sidecar_images.git_gate.scanning import leaks, scan  # noqa: E402
 
 UPSTREAM = Remote("history", "a history on disk", max_push_mb=10_000, max_blob_mb=100)
 

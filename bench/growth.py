@@ -19,11 +19,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from addons.dlp import Dlp
-from addons.dlp_rules import RuleSet
-from addons.egress_core import RouteTable
-from addons.reflection import TokenMask
 from bench.dlp_speed import bodies
+from claude_bottle.dlp.engine import Dlp
+from claude_bottle.dlp.rules.ruleset import RuleSet
+from claude_bottle.dlp.tokens.reflection import TokenMask
+from claude_bottle.policy.routes.table import RouteTable
 
 TOKENS, ROUTES, PATTERNS = (1, 10, 50, 200, 300), (10, 100, 1000, 5000), (1, 10, 50, 200)
 _LETTERS = string.ascii_letters + string.digits

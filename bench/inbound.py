@@ -1,4 +1,4 @@
-"""How often addons/inbound.py takes an honest page for one that instructs an agent: bench/inbound.py FOLDER...
+"""How often dlp/rules/inbound.py takes an honest page for one that instructs an agent: bench/inbound.py FOLDER...
 
 Looks at every page and README below the folders (.md, .rst, .txt, .html), prints each finding and the rate. The pages
 are those of the packages that a machine has; nothing of them is in this repository.
@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from addons.inbound import LIMIT, instructions_in
+from claude_bottle.dlp.rules.inbound import LIMIT, instructions_in
 
 ENDINGS = (".md", ".rst", ".txt", ".html")
 

@@ -11,7 +11,7 @@ right one too: only where right letters stand out more often than that does the 
 
 Expected: nothing. One token of each shape makes 10 tries of a case, too few to tell anything from chance, so the
 default is 7 tokens. A case that is named should be looked at again with other tokens. No guess holds a whole block of
-a core (addons/token_whole.py: 12 letters or 16, 8 where a secret is shorter than 15): what follows one may be seen.
+a core (dlp/tokens/whole.py: 12 letters or 16, 8 where a secret is shorter than 15): what follows one may be seen.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from addons.reflection import MaskedStream, TokenMask, UploadWatch
+from claude_bottle.dlp.tokens.reflection import MaskedStream, TokenMask, UploadWatch
 
 OTHERS = 5  # wrong letters that each right one is compared with
 PIECE = 65536
@@ -115,7 +115,7 @@ def main(rounds: int, count: int) -> None:
     for shape in ("ghp", "sk-ant", "hex", "pair", "short") * count:
         whole = token(shape)
         ways: dict[str, Work] = {}
-        for how in ("tables", "compiled"):  # the two searches of addons/token_blocks.py
+        for how in ("tables", "compiled"):  # the two searches of claude_bottle/dlp/tokens/blocks.py
             mask = TokenMask([whole])
             mask.build()
             if how == "compiled":

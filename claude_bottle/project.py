@@ -51,7 +51,7 @@ def not_made_here(folder: Path) -> str:
 
 def provide_project() -> None:
     """Make the current folder a project, where it is none yet and `bottle` is installed. Raises BottleError."""
-    from components.errors import BottleError
+    from claude_bottle.policy.errors import BottleError
 
     here = Path.cwd()
     if not INSTALLED or here.resolve() in _registered():
@@ -65,7 +65,7 @@ def provide_project() -> None:
 
 
 def _list() -> Path:
-    from components.state import state_folder
+    from claude_bottle.host.state import state_folder
 
     return state_folder("projects") / "folders"
 
@@ -78,7 +78,7 @@ def _registered() -> set[Path]:
 
 
 def _register(folder: Path) -> None:
-    from addons.whole_file import write_whole
+    from claude_bottle.policy.whole_file import write_whole
 
     folders = sorted(str(one) for one in {*_registered(), folder.resolve()})
     write_whole(_list(), "\0".join(folders).encode())

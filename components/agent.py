@@ -9,17 +9,19 @@ import pulumi
 import pulumi_command as command
 import pulumi_docker as docker
 
-from addons.placeholders import placeholder
-from components.agent_env import program_env
-from components.agent_files import WORKSPACE
-from components.component_types import formerly, token
-from components.container import ContainerArgs, hardened_container, megabytes
-from components.copies import WorkspaceCopy
-from components.engine_address import prefix
-from components.git_mounts import folders_above
+from addons.egress.placeholders import placeholder
+from claude_bottle.engines.docker.address import prefix
+from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.manifest.agent_env import program_env
+from claude_bottle.manifest.model import AgentConfig
+from claude_bottle.manifest.sizes import megabytes
+from claude_bottle.policy.type_tokens import token
+from claude_bottle.workspace.agent_files import WORKSPACE
+from claude_bottle.workspace.copies import WorkspaceCopy
+from claude_bottle.workspace.git_mounts import folders_above
+from components.component_types import formerly
+from components.container import ContainerArgs, hardened_container
 from components.local_command import local_command
-from components.manifest import AgentConfig
-from components.naming import docker_name
 from components.provider_engine import provider_engine
 from components.volume import named_volume
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import pulumi
 import pulumi_docker as docker
 
-from components.base_image import ROOT
-from components.build_context import digest
-from components.component_types import formerly, token
+from claude_bottle import ROOT
+from claude_bottle.engines.docker.build_context import digest
+from claude_bottle.manifest.model import AgentConfig
+from claude_bottle.policy.type_tokens import token
+from components.component_types import formerly
 from components.images import extra_roots, tag, with_proxies
-from components.manifest import AgentConfig
 
 _LAYER = "sidecar_images/agent/packages.Dockerfile"
 

@@ -12,9 +12,10 @@ import pulumi
 import pulumi_command as command
 import pulumi_docker as docker
 
-from components.component_types import formerly, token
+from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.policy.type_tokens import token
+from components.component_types import formerly
 from components.local_command import local_command
-from components.naming import docker_name
 from components.provider_engine import provider_engine
 
 # WANTED has a line per container and network: container, network, alias. The provider sees such a change only in the

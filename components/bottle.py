@@ -9,29 +9,30 @@ from typing import Any
 
 import pulumi
 
+from claude_bottle.engines.docker.drift import Drift
+from claude_bottle.engines.docker.live import SIDECARS
+from claude_bottle.engines.docker.subnets import Taken
+from claude_bottle.host.git_remotes import GateRemote
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.pipelock import EGRESS_HOSTNAME, PIPELOCK_PORT
+from claude_bottle.manifest.render.routes import EgressPlan, placeholders
+from claude_bottle.plan.resolved import plan
+from claude_bottle.policy.names.git_upstream import git_config
+from claude_bottle.policy.type_tokens import token
+from claude_bottle.workspace.copies import Copies
 from components import images as image_module
 from components.agent import Agent, AgentArgs
 from components.agent_image import AgentImage, AgentImageArgs, image_name
 from components.attachments import Attachments, AttachmentsArgs
 from components.authorities import Authorities, AuthoritiesArgs
-from components.component_types import formerly, token
-from components.copies import Copies
-from components.drift import Drift
+from components.component_types import formerly
 from components.egress import EGRESS_PORT, Egress, EgressArgs
-from components.egress_plan import EgressPlan, placeholders
 from components.git_gate import GitGate, GitGateArgs
-from components.git_remotes import GateRemote
-from components.git_upstream import git_config
 from components.images import Images, ImagesArgs
-from components.live import SIDECARS
-from components.manifest import Manifest
 from components.network import CLOSED_DNS, BottleNetwork, BottleNetworkArgs
 from components.pipelock import PIPELOCK_HOSTNAME, Pipelock, PipelockArgs
-from components.pipelock_config import EGRESS_HOSTNAME, PIPELOCK_PORT
-from components.plan import plan
 from components.provisioning import Provisioning, ProvisioningArgs
 from components.secret_digests import SecretDigests
-from components.subnets import Taken
 from components.supervise import Supervise, SuperviseArgs
 
 
@@ -211,7 +212,7 @@ class Bottle(pulumi.ComponentResource):
             "pipelock_container": pipelock.container_name,
             "agent_ca_sha256": trusted.sha256,
         }
-        # Not among the stack's outputs: it is for the next run of this program (components/checkout.py).
+        # Not among the stack's outputs: it is for the next run of this program (claude_bottle/host/checkout.py).
         self.register_outputs({**self.outputs, "checkout": args.checkout})
 
     @staticmethod

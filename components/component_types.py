@@ -1,25 +1,12 @@
-"""Type tokens of the components, and what they were called before.
+"""What the components were called before.
 
-A component provider serves types of the module `index` alone (pulumi.provider.experimental, component.py), so each
-token is `claude-bottle:index:<Type>`. With its earlier token as an alias, a component of an older stack is the same
-one, and so are its children, to which the engine gives their parent's aliases.
+With its earlier type token as an alias, a component of an older stack is the same one, and so are its children, to
+which the engine gives their parent's aliases.
 """
 
 from __future__ import annotations
 
 import pulumi
-
-
-def token(component: str) -> str:
-    """The type token of a component class of this name."""
-    return f"claude-bottle:index:{component}"
-
-
-def is_of(component: str, urn_or_type: str) -> bool:
-    """Whether this is a component of this class, of this release or an earlier one. A URN holds its parents' types."""
-    parts = urn_or_type.split("::")
-    type_ = parts[2].rpartition("$")[2] if len(parts) > 2 else urn_or_type
-    return type_.startswith("claude-bottle:") and type_.endswith(f":{component}")
 
 
 def formerly(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_docker as docker
 
-from components.drift import LABEL_MENDED
-from components.naming import docker_name, labels
+from claude_bottle.engines.docker.drift import LABEL_MENDED
+from claude_bottle.engines.docker.naming import docker_name, labels
 
-RECORD = "/var/lib/claude-bottle/record"  # where a sidecar keeps what it has let out (addons/record.py)
+RECORD = "/var/lib/claude-bottle/record"  # where a sidecar keeps what it has let out (claude_bottle/policy/record.py)
 
 _SCRATCH = 16 << 20  # bytes of each
 OPEN_FILES = 16_384  # of one process; an engine that has fewer itself starts no container, and says so
@@ -52,14 +51,6 @@ class ContainerArgs:
     shm: int | None = None
     grace_seconds: int = 5
     runtime: str | None = None
-
-
-def megabytes(size: str) -> int:
-    """`512m` or `2g` as a number of MB."""
-    match = re.fullmatch(r"([1-9][0-9]*)([mg])", size)
-    if match is None:
-        raise ValueError(f"not a memory size: {size}")
-    return int(match[1]) * (1024 if match[2] == "g" else 1)
 
 
 def scratch(role: str) -> list[docker.ContainerMountArgs]:

@@ -9,8 +9,8 @@ import pulumi
 import pulumi_command as command
 import pulumi_docker as docker
 
-from components.drift import Drift
-from components.live import PYTHON, SIDECARS, version
+from claude_bottle.engines.docker.drift import Drift
+from claude_bottle.engines.docker.live import PYTHON, SIDECARS, version
 from components.local_command import local_command
 from components.provider_engine import provider_engine
 
@@ -53,7 +53,8 @@ if [ $ready = no ]; then
   docker logs --tail 5 "$CONTAINER" 2>&1 | tr -d '\\000-\\010\\013-\\037\\177' >&2
   exit 1
 fi
-[ -z "$LOOK" ] || docker exec -i "$CONTAINER" KEEP "$LOOK" < "${CLAUDE_BOTTLE_ROOT:-.}/components/live_probe.py"
+probe=claude_bottle/engines/docker/live_probe.py
+[ -z "$LOOK" ] || docker exec -i "$CONTAINER" KEEP "$LOOK" < "${CLAUDE_BOTTLE_ROOT:-.}/$probe"
 """
 
 

@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_docker as docker
 
+from claude_bottle.engines.docker.drift import Drift
+from claude_bottle.engines.docker.live import SIDECARS
+from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.manifest.render.pipelock import EGRESS_HOSTNAME, PIPELOCK_PORT
+from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.policy.type_tokens import token
 from components.authorities import Authority
-from components.component_types import formerly, token
+from components.component_types import formerly
 from components.container import RECORD, ContainerArgs, hardened_container
-from components.drift import Drift
-from components.egress_plan import EgressPlan
-from components.live import SIDECARS
-from components.naming import docker_name
 from components.pipelock import PIPELOCK_HOSTNAME
-from components.pipelock_config import EGRESS_HOSTNAME, PIPELOCK_PORT
 from components.policy_push import PolicyPush, PolicyPushArgs
 from components.volume import named_volume
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_docker as docker
 
-from components.component_types import formerly, token
+from claude_bottle.engines.docker.drift import Drift
+from claude_bottle.engines.docker.live import SIDECARS
+from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.host.git_remotes import GateRemote, remotes_file
+from claude_bottle.policy.type_tokens import token
+from components.component_types import formerly
 from components.container import RECORD, ContainerArgs, hardened_container
 from components.container_command import ReadyArgs, ready_command
-from components.drift import Drift
-from components.git_remotes import GateRemote, remotes_file
-from components.live import SIDECARS
-from components.naming import docker_name
 from components.volume import named_volume
 
 GIT_GATE_HOSTNAME = "git-gate"

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
-from components.base_image import ROOT, BaseLock
-from components.build_context import digest
-from components.build_proxies import build_proxies
-from components.component_types import formerly, token
-from components.machine_roots import machine_roots
+from claude_bottle import ROOT
+from claude_bottle.engines.docker.base_image import BaseLock
+from claude_bottle.engines.docker.build_context import digest
+from claude_bottle.engines.docker.build_proxies import build_proxies
+from claude_bottle.host.machine_roots import machine_roots
+from claude_bottle.policy.type_tokens import token
+from components.component_types import formerly
 
 # Container role to image, where they differ.
 _SHARED = {"egress": "proxy", "pipelock": "proxy"}

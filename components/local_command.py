@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_command as command
 
-from components.child_env import interpreter
+from claude_bottle.host.child_env import interpreter
 
 
 def local_command(

@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_docker as docker
 
-from addons.own_networks import NAMED
-from addons.upstream_proxy import LOGIN
+from addons.pipelock.own_networks import NAMED
+from addons.pipelock.upstream_proxy import LOGIN
+from claude_bottle.engines.docker.drift import Drift
+from claude_bottle.engines.docker.live import SIDECARS
+from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.pipelock import pipelock_memory, render
+from claude_bottle.policy.type_tokens import token
 from components.authorities import Authority
-from components.component_types import formerly, token
+from components.component_types import formerly
 from components.container import ContainerArgs, hardened_container
 from components.container_command import ReadyArgs, ready_command
-from components.drift import Drift
-from components.live import SIDECARS
-from components.manifest import Manifest
-from components.naming import docker_name
-from components.pipelock_config import pipelock_memory, render
 from components.policy_push import PolicyPush, PolicyPushArgs
 
 PIPELOCK_HOSTNAME = "pipelock"

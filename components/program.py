@@ -9,18 +9,18 @@ from pathlib import Path
 import pulumi
 from pulumi.runtime.config import CONFIG, is_config_secret
 
-from components.checkout import TAKE_OVER, here, other_checkout
-from components.config_keys import config_findings, mistyped_bottle
-from components.docker_context import not_followed
-from components.egress_plan import assign_slots
-from components.engine import EngineError
-from components.errors import NOT_SHOWN, Finding, ManifestError
-from components.machine import Machine
-from components.manifest import Manifest
-from components.manifest_secrets import token_names
-from components.preflight import available_memory, machine_findings, other_workspace, renamed
-from components.state_files import room
-from components.validation import Examined, examine
+from claude_bottle.checks.preflight import available_memory, machine_findings, other_workspace, renamed
+from claude_bottle.checks.validation import Examined, examine
+from claude_bottle.engines.docker.context import not_followed
+from claude_bottle.engines.docker.engine import EngineError
+from claude_bottle.engines.docker.machine import Machine
+from claude_bottle.host.checkout import TAKE_OVER, here, other_checkout
+from claude_bottle.host.state_files import room
+from claude_bottle.manifest.config_keys import config_findings, mistyped_bottle
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.routes import assign_slots
+from claude_bottle.manifest.secrets_in_clear import token_names
+from claude_bottle.policy.errors import NOT_SHOWN, Finding, ManifestError
 
 
 def read_manifest(config: pulumi.Config, stack: str, base: Path, machine: Machine) -> Examined:

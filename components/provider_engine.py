@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pulumi
 
-from components.engine_address import CERTIFICATES, HOST, engine_variables
+from claude_bottle.engines.docker.address import CERTIFICATES, HOST, engine_variables
 
 
 def provider_engine() -> dict[str, str]:

@@ -10,11 +10,12 @@ import pulumi
 import pulumi_command as command
 import pulumi_docker as docker
 
+from claude_bottle.manifest.agent_env import CA_BUNDLE, JAVA_STORE
+from claude_bottle.policy.type_tokens import token
+from claude_bottle.workspace.copies import Copies
 from components.agent import CA_FILE, CA_NAME
-from components.agent_env import CA_BUNDLE, JAVA_STORE
-from components.component_types import formerly, token
+from components.component_types import formerly
 from components.container_command import container_command
-from components.copies import Copies
 
 
 def _in_agent(user: str, script: str, otherwise: str, *, fails: bool = True) -> str:
@@ -112,7 +113,7 @@ there=$(timeout 30 docker exec -u node "$CONTAINER" timeout -k 1 20 sh -c "$look
 timeout 90 docker exec -u node "$CONTAINER" sh -c "cd /home/node && timeout -k 1 60 $add" >/dev/null 2>&1 && exit 0
 echo "warning: the agent's MCP server list could not be changed; by hand: docker exec -u node $CONTAINER $add" >&2
 """
-_COPY = 'exec python3 -m components.copy_step "$KIND"'
+_COPY = 'exec python3 -m claude_bottle.workspace.copy_step "$KIND"'
 
 
 @dataclass

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 import pulumi
 
-from components.component_types import formerly, token
+from claude_bottle.policy.type_tokens import token
+from components.component_types import formerly
 
 _WHAT = b"claude-bottle: the value of a secret\0"
 
@@ -17,7 +18,7 @@ class SecretDigests(pulumi.ComponentResource):
     """Registers nothing but its input `digests`: name of a secret to a digest that only the stack's own key can make.
 
     key: a secret of the stack that nobody can guess and that stays as it is. A preview has both the digests of the last
-    `up` and those of today; the plan in words compares them (components/plan_diff.py).
+    `up` and those of today; the plan in words compares them (claude_bottle/plan/diff.py).
     """
 
     def __init__(

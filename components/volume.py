@@ -5,7 +5,7 @@ from __future__ import annotations
 import pulumi
 import pulumi_docker as docker
 
-from components.naming import docker_name, labels
+from claude_bottle.engines.docker.naming import docker_name, labels
 
 
 def named_volume(name: str, role: str, stack: str, parent: pulumi.Resource) -> docker.Volume:

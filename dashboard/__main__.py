@@ -17,20 +17,20 @@ from typing import Any
 
 from rich.cells import chop_cells
 
-from components.change import Change
-from components.engine_address import environment
-from components.errors import BottleError, printable
-from components.naming import docker_name
-from components.stack_names import must_be_known, must_be_remembered
-from dashboard.apply import Apply
-from dashboard.approval import Approval, WaitingError
-from dashboard.asking import TOOL
-from dashboard.audit import Audit, summary
-from dashboard.collect import collect
-from dashboard.held import HeldContent
-from dashboard.resume import is_running, resume_command
-from dashboard.terms import as_yaml, from_yaml, gain, seconds, stack_name
-from sidecar_images.supervise.proposals import PENDING, Proposal
+from claude_bottle.approvals.approval import Approval, WaitingError
+from claude_bottle.approvals.asking import TOOL
+from claude_bottle.approvals.audit.collect import collect
+from claude_bottle.approvals.audit.log import Audit, summary
+from claude_bottle.approvals.held import HeldContent
+from claude_bottle.approvals.resume import is_running, resume_command
+from claude_bottle.approvals.terms import as_yaml, from_yaml, gain, seconds, stack_name
+from claude_bottle.engines.docker.address import environment
+from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.host.stack_names import must_be_known, must_be_remembered
+from claude_bottle.manifest.change import Change
+from claude_bottle.policy.errors import BottleError, printable
+from claude_bottle.policy.proposals import PENDING, Proposal
+from claude_bottle.runs.automation import Apply
 
 PORT = 7690
 

@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from components.engine import Engine, EngineError
-from components.naming import docker_name
-from dashboard.audit import Audit
+from claude_bottle.approvals.audit.log import Audit
+from claude_bottle.engines.docker.engine import Engine, EngineError
+from claude_bottle.engines.docker.naming import docker_name
 
 LOW, FULL = 0.10, 0.03  # shares of the disk that are free
 _LEAST = 10**9  # bytes

@@ -24,19 +24,19 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from components.change import Change
-from components.errors import BottleError, printable
-from dashboard.approval import ON_PAGE, Approval, WaitingError
-from dashboard.audit import Audit
+from claude_bottle.approvals.approval import ON_PAGE, Approval, WaitingError
+from claude_bottle.approvals.audit.log import Audit
+from claude_bottle.approvals.edit.stack_file import StackFile
+from claude_bottle.approvals.held import HeldContent
+from claude_bottle.approvals.resume import resume_command
+from claude_bottle.approvals.sweep import sweep
+from claude_bottle.approvals.terms import as_yaml, from_yaml, gain, seconds, stack_name
+from claude_bottle.manifest.change import Change
+from claude_bottle.policy.errors import BottleError, printable
+from claude_bottle.policy.proposals import APPROVED, REJECTED, Proposal
 from dashboard.guard import Guard
-from dashboard.held import HeldContent
 from dashboard.news import News
-from dashboard.resume import resume_command
-from dashboard.stack_file import StackFile
-from dashboard.sweep import sweep
-from dashboard.terms import as_yaml, from_yaml, gain, seconds, stack_name
 from dashboard.watch import Watch
-from sidecar_images.supervise.proposals import APPROVED, REJECTED, Proposal
 
 PAGE = Path(__file__).with_name("page")
 _BODY = 64 << 10  # bytes of a request

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from components.change import Change, ChangeError
-from components.engine import Running
-from components.engine_address import engine_of, prefix
-from components.errors import BottleError, printable
-from components.naming import docker_name
-from dashboard.approval import Approval
-from dashboard.begun import Desk
-from sidecar_images.supervise.proposals import Proposal
+from claude_bottle.approvals.approval import Approval
+from claude_bottle.approvals.begun import Desk
+from claude_bottle.engines.docker.address import engine_of, prefix
+from claude_bottle.engines.docker.engine import Running
+from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.manifest.change import Change, ChangeError
+from claude_bottle.policy.errors import BottleError, printable
+from claude_bottle.policy.proposals import Proposal
 
 PARTS = ("agent", "egress", "pipelock", "git-gate", "supervise")
 

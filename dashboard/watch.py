@@ -10,17 +10,17 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from components.engine import Running
-from components.engine_address import environment
-from components.errors import BottleError, printable
-from dashboard.asking import file_question
-from dashboard.audit import Audit, AuditFull
-from dashboard.collect import PARTS as RECORDING
-from dashboard.collect import collect
-from dashboard.decisions import Line, read_line
+from claude_bottle.approvals.asking import file_question
+from claude_bottle.approvals.audit.collect import PARTS as RECORDING
+from claude_bottle.approvals.audit.collect import collect
+from claude_bottle.approvals.audit.decisions import Line, read_line
+from claude_bottle.approvals.audit.from_logs import for_audit, is_new, move, since_of
+from claude_bottle.approvals.audit.log import Audit, AuditFull
+from claude_bottle.engines.docker.address import environment
+from claude_bottle.engines.docker.engine import Running
+from claude_bottle.engines.docker.project_engines import declared, engines, running_bottles
+from claude_bottle.policy.errors import BottleError, printable
 from dashboard.disk import look_at_disk
-from dashboard.engines import declared, engines, running_bottles
-from dashboard.from_logs import for_audit, is_new, move, since_of
 from dashboard.news import News
 from dashboard.shown import PARTS, by_stack, has_supervise, proposals
 

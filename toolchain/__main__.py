@@ -8,7 +8,7 @@ import resource
 import shlex
 import sys
 
-from components.machine_roots import advice, machine_roots
+from claude_bottle.host.machine_roots import advice, machine_roots
 from toolchain import archives, audit, newer, update
 from toolchain.dev_packages import Browser, FakeClock
 from toolchain.docker_engine import BaseImage, DockerEngine
@@ -69,7 +69,7 @@ def upkeep() -> list[str]:
             f"Docker engine {version}: not maintained by Moby since {ended}; a distribution may mend it itself"
         )
     # In the environment of the bottles: this may run in another Python, before there was one.
-    if images := quiet(str(VENV / "bin/python3"), "-m", "components.old_images", env=environment()):
+    if images := quiet(str(VENV / "bin/python3"), "-m", "claude_bottle.upkeep.old_images", env=environment()):
         found.append(images)
     ages = update.ages()
     update.show(ages)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from components.engine_address import engine_of
+from claude_bottle.engines.docker.address import engine_of
 
 # Shaped like a credential, made up here, valid nowhere.
 _SECRET = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"

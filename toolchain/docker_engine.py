@@ -11,8 +11,9 @@ import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components.base_image import DOCKERFILE, ROOT, BaseLock
-from components.build_proxies import options
+from claude_bottle import ROOT
+from claude_bottle.engines.docker.base_image import DOCKERFILE, BaseLock
+from claude_bottle.engines.docker.build_proxies import options
 from toolchain.shell import CACHE, SetupError, apt_install, as_root, quiet, run, say
 
 _START_SECONDS = 40

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from components.stack_names import examples_of, is_stack_name, no_bottle, stack_names
+from claude_bottle.host.stack_names import examples_of, is_stack_name, no_bottle, stack_names
 from toolchain.shell import SetupError, say
 
 STACKS = Path(__file__).resolve().parents[1] / "stacks"

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from components.base_image import LOCK, BaseLock
-from components.build_proxies import options
+from claude_bottle.engines.docker.base_image import LOCK, BaseLock
+from claude_bottle.engines.docker.build_proxies import options
 from toolchain import newer
 from toolchain.docker_engine import BaseImage
 from toolchain.newer import AGENT, GITLEAKS, Age

@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-from components.docker_context import followed
+from claude_bottle.engines.docker.context import followed
 from toolchain.pulumi_cli import find_cli, pulumi_home
 from toolchain.python_env import INSTALLED, VENV
 from toolchain.shell import ROOT

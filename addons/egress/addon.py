@@ -18,21 +18,21 @@ from urllib.parse import unquote_to_bytes
 from mitmproxy import http
 from mitmproxy.websocket import WebSocketMessage
 
-from addons import egress_bodies as bodies
-from addons import egress_checks as checks
-from addons import egress_core as core
-from addons import egress_record, injection
-from addons import request_rules as rules
-from addons.decoders import readable_part
-from addons.dial_time import limit_dials
-from addons.next_hop import NextHop
-from addons.proxy import DECISION, ProxyAddon
-from addons.record import Record
-from addons.reflection import TokenMask
-from addons.refusal import Refusal
-from addons.reload import ReloadingFile
-from addons.request import Decision, Outcome, Request, refused
-from addons.token_masks import TokenMasks, read_masks
+from addons.egress import bodies, checks
+from addons.egress import record as egress_record
+from addons.egress.next_hop import NextHop
+from addons.egress.token_masks import TokenMasks, read_masks
+from addons.frame import request_rules as rules
+from addons.frame.proxy import DECISION, ProxyAddon
+from addons.frame.reload import ReloadingFile
+from addons.frame.request import Decision, Outcome, Request, refused
+from addons.http.dial_time import limit_dials
+from claude_bottle.dlp.packed.decoders import readable_part
+from claude_bottle.dlp.tokens.reflection import TokenMask
+from claude_bottle.policy.record import Record
+from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes import injection
+from claude_bottle.policy.routes import table as core
 
 EGRESS_ROUTES = Path(os.environ.get("EGRESS_ROUTES", "/etc/claude-bottle/routes.json"))
 EGRESS_TOKENS = Path(os.environ.get("EGRESS_TOKENS", "/etc/claude-bottle/tokens.json"))

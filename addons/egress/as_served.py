@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from addons.decoder import DecodeError, Decoder
-from addons.decoders import accepted_names, is_identity, layers_of
-from addons.reflection import MaskedStream, TokenMask
+from claude_bottle.dlp.packed.decoder import DecodeError, Decoder
+from claude_bottle.dlp.packed.decoders import accepted_names, is_identity, layers_of
+from claude_bottle.dlp.tokens.reflection import MaskedStream, TokenMask
 
 # These unpack to the last letter that came, so what is held is no longer than what is not seen yet.
 _PROMPT = frozenset(["gzip", "x-gzip", "deflate"])

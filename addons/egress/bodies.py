@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 
 from mitmproxy import http
 
-from addons.as_served import HoldsTokenError, ServedStream, goes_as_served
-from addons.decision_log import log_refusal
-from addons.decoder import DecodeError, Decoder
-from addons.decoders import accepted_names, decoder_for, is_identity
-from addons.flow_end import end_flow
-from addons.reflection import MaskedStream, TokenMask, UploadWatch
-from addons.refusal import Refusal
-from addons.refuse import cut
-from addons.request_rules import FormOverrideScan
+from addons.egress.as_served import HoldsTokenError, ServedStream, goes_as_served
+from addons.frame.decision_log import log_refusal
+from addons.frame.flow_end import end_flow
+from addons.frame.refuse import cut
+from addons.frame.request_rules import FormOverrideScan
+from claude_bottle.dlp.packed.decoder import DecodeError, Decoder
+from claude_bottle.dlp.packed.decoders import accepted_names, decoder_for, is_identity
+from claude_bottle.dlp.tokens.reflection import MaskedStream, TokenMask, UploadWatch
+from claude_bottle.policy.refusal import Refusal
 
 # An answer may unpack to so many bytes, or to so many for each that came: a bomb of a kilobyte ends early.
 _FREE_PLAIN, _RATIO = 8 << 20, 100
@@ -78,7 +78,7 @@ def watch_upload(flow: http.HTTPFlow, mask: TokenMask, form: FormOverrideScan | 
 def mask_response(flow: http.HTTPFlow, response: http.Response, mask: TokenMask) -> None:
     """Stream the response, never holding it whole, with the tokens of its host masked; packed ones go on plain.
 
-    A packed file that the client did not ask to have packed goes on as it came (addons/as_served.py).
+    A packed file that the client did not ask to have packed goes on as it came (addons/egress/as_served.py).
     """
     if not mask:
         response.stream = True

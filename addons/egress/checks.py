@@ -6,12 +6,14 @@ from dataclasses import replace
 
 from mitmproxy import http
 
-from addons import forge_api, forge_body, placeholders
-from addons import request_rules as rules
-from addons.decoder import DecodeError
-from addons.decoders import decode, is_identity
-from addons.egress_core import Route, RouteTable, refuse_forge
-from addons.refusal import Refusal
+from addons.egress import placeholders
+from addons.frame import request_rules as rules
+from claude_bottle.dlp.packed.decoder import DecodeError
+from claude_bottle.dlp.packed.decoders import decode, is_identity
+from claude_bottle.policy.forge import api as forge_api
+from claude_bottle.policy.forge import body as forge_body
+from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.table import Route, RouteTable, refuse_forge
 
 _MAX_READ = 4 << 20  # bytes of a call to a forge or of a form, decoded
 _ALL_CAPABILITIES = frozenset(forge_api.CAPABILITIES)

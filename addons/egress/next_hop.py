@@ -10,7 +10,7 @@ import contextlib
 import time
 from collections.abc import Callable
 
-from addons.decision_log import log_decision
+from addons.frame.decision_log import log_decision
 
 _EVERY, _SOON = 5.0, 0.5  # seconds between two looks, and while it does not answer
 _BRIEF = 30.0  # seconds that a restart may take

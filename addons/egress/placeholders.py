@@ -12,7 +12,7 @@ import binascii
 from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import unquote
 
-from addons.request_rules import CREDENTIAL_HEADERS, Header, plain_name
+from addons.frame.request_rules import CREDENTIAL_HEADERS, Header, plain_name
 
 # Browsers and HTTP libraries add these by themselves (RFC 6265, 5.3), so they do not say that a client has an account.
 _AMBIENT = frozenset(("cookie", "cookie2", "proxy-authorization"))

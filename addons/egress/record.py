@@ -1,4 +1,4 @@
-"""Puts what may change something outside on egress's record before any of it leaves (addons/record.py).
+"""Puts what may change something outside on egress's record before any of it leaves (claude_bottle/policy/record.py).
 
 That is a request by a method that is not safe (RFC 9110, 9.2.1), with a body, or that asks for another protocol, as a
 WebSocket does. Other requests are in the log alone.
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from mitmproxy import http
 
-from addons.decision_log import where
-from addons.record import Record, RecordFullError
-from addons.refusal import Refusal
-from addons.request import Decision
-from addons.request_target import has_content
+from addons.frame.decision_log import where
+from addons.frame.request import Decision
+from addons.frame.request_target import has_content
+from claude_bottle.policy.record import Record, RecordFullError
+from claude_bottle.policy.refusal import Refusal
 
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 

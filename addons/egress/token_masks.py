@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from pathlib import Path
 
-from addons.decision_log import log_decision
-from addons.egress_core import RouteTable
-from addons.injection import parse_tokens
-from addons.reflection import TokenMask
+from addons.frame.decision_log import log_decision
+from claude_bottle.dlp.tokens.reflection import TokenMask
+from claude_bottle.policy.routes.injection import parse_tokens
+from claude_bottle.policy.routes.table import RouteTable
 
 _FEW = 8  # tokens whose mask is made in some milliseconds, when the first answer comes
 

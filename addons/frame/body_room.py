@@ -6,12 +6,12 @@ import asyncio
 
 from mitmproxy import http
 
-from addons.dlp_flow import HELD
-from addons.flow_end import DISCARD, HOLD
-from addons.held_budget import STEP, HeldBudget
-from addons.refusal import Refusal
-from addons.request import Decision
-from addons.transports import unsent
+from addons.frame.flow_end import DISCARD, HOLD
+from addons.frame.request import Decision
+from addons.http.transports import unsent
+from claude_bottle.dlp.flow import HELD
+from claude_bottle.policy.held_budget import STEP, HeldBudget
+from claude_bottle.policy.refusal import Refusal
 
 REFUSED_BODY = 64 << 10  # bytes of a body without a length that are taken for an answer's sake
 _SENT = 1 << 20  # bytes of a connection that may be on their way when its body counts as gone

@@ -1,7 +1,7 @@
 """The decisions of both proxies as lines of JSON on standard output, which is the container's log.
 
 Each line has the number that it has in this run of the process, so that a reader notices lines that are gone. What a
-log must not lose is in a record of its own as well (addons/record.py).
+log must not lose is in a record of its own as well (claude_bottle/policy/record.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from itertools import count
 
 from mitmproxy import http
 
-from addons.refusal import Refusal
+from claude_bottle.policy.refusal import Refusal
 
 PRIVATE = "private"  # key of a flow's metadata: what a log is no place for, "path", "host" or ""
 _RUN, _LINES = uuid.uuid4().hex[:8], count(1)

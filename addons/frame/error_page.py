@@ -1,7 +1,7 @@
 """What a proxy answers where mitmproxy would show a page: JSON that names the part, and what helps. Pure.
 
 mitmproxy's own pages quote what the upstream has sent, which no mask has seen; nothing of that is here. A failure of
-the way to a model is final for the model's clients (addons/model_api.py); what ends within seconds by itself is not.
+the way to a model is final for the model's clients (policy/model_api.py); what ends within seconds by itself is not.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import json
 import re
 from dataclasses import dataclass
 
-from addons.model_api import in_its_form, is_model_call
-from addons.refusal import Refusal
+from claude_bottle.policy.model_api import in_its_form, is_model_call
+from claude_bottle.policy.refusal import Refusal
 
 CONNECT_REFUSED = "the next proxy refused CONNECT: "  # and its reason
 NOT_TRUSTED = "upstream_not_trusted"
 # mitmproxy's words (proxy/layers/tls.py, proxy/tunnel.py, proxy/server.py of 12.2) to a reason.
 _REASONS = (
     (re.compile(r"Certificate verify failed: ([A-Za-z0-9 ,.()'-]{1,90})\Z"), NOT_TRUSTED),
-    # Of addons/upstream_proxy.py: names that the owner has written, and numbers.
+    # Of addons/pipelock/upstream_proxy.py: names that the owner has written, and numbers.
     (re.compile(r"(the forward proxy[\w.:\[\] '()-]{1,600}(?:; it wants a login: pipelock\.upstream_proxy_ref)?)\Z"),
      "upstream_proxy"),
     (re.compile(rf"{CONNECT_REFUSED}([a-z_]{{1,40}})\Z"), "connect_refused"),

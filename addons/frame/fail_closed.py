@@ -9,8 +9,8 @@ from typing import Any
 
 from mitmproxy import http
 
-from addons.refusal import Refusal
-from addons.refuse import answer, cut
+from addons.frame.refuse import answer, cut
+from claude_bottle.policy.refusal import Refusal
 
 Hook = Callable[[Any, http.HTTPFlow], Awaitable[None]]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from mitmproxy import connection, ctx, http
 from mitmproxy.proxy.events import MessageInjected
 
-# Keys of a flow's metadata, by which addons tell addons/http_layers.py something.
+# Keys of a flow's metadata, by which addons tell addons/http/layers.py something.
 ENDED = "ended"  # nothing more of it is sent
 # True: what is looked at in pieces holds much of them, and has to ask for room (`request_room`); False: it has asked.
 LONG_WAIT = "long wait"

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
-from addons.decision_log import log_decision
-from addons.reload import ReloadingFile
+from addons.frame.decision_log import log_decision
+from addons.frame.reload import ReloadingFile
 
 T = TypeVar("T")
 

@@ -1,7 +1,7 @@
 """The frame of both proxies: mitmproxy's hooks, the order of what happens to a request, what is alike in both.
 
-What differs is in addons/proxy_role.py, filled in by addons/egress.py and addons/pipelock.py. The hooks here only read,
-ask and act.
+What differs is in addons/frame/role.py, filled in by egress/addon.py and pipelock/addon.py. The hooks here only
+read, ask and act.
 """
 
 from __future__ import annotations
@@ -11,23 +11,18 @@ from typing import Any
 
 from mitmproxy import connection, http, tcp, udp
 
-from addons.body_room import BodyRoom
-from addons.decision_log import PRIVATE, log_allowed, log_failed, log_unfinished
-from addons.egress_core import ALLOWED_PORTS
-from addons.error_page import NOT_TRUSTED, reason_of
-from addons.fail_closed import fails_closed
-from addons.hop_headers import check_trailers, end_to_end
-from addons.injection import MARK_HEADER
-from addons.open_flows import OpenFlows
-from addons.path_privacy import is_private
-from addons.policy_watcher import PolicyWatcher
-from addons.proxy_role import ProxyRole
-from addons.refusal import Refusal
-from addons.refuse import answer, cut, refuse_large, refuse_raw
-from addons.reload import ReloadingFile
-from addons.request import Decision, Outcome, refused
-from addons.request_rules import judge_head, strip_head
-from addons.request_target import (
+from addons.frame.body_room import BodyRoom
+from addons.frame.decision_log import PRIVATE, log_allowed, log_failed, log_unfinished
+from addons.frame.error_page import NOT_TRUSTED, reason_of
+from addons.frame.fail_closed import fails_closed
+from addons.frame.hop_headers import check_trailers, end_to_end
+from addons.frame.open_flows import OpenFlows
+from addons.frame.policy_watcher import PolicyWatcher
+from addons.frame.refuse import answer, cut, refuse_large, refuse_raw
+from addons.frame.reload import ReloadingFile
+from addons.frame.request import Decision, Outcome, refused
+from addons.frame.request_rules import judge_head, strip_head
+from addons.frame.request_target import (
     Tunnels,
     check_fields,
     connect_target,
@@ -37,7 +32,12 @@ from addons.request_target import (
     parse_request,
     use_host,
 )
-from addons.targets import check_target
+from addons.frame.role import ProxyRole
+from claude_bottle.dlp.path_privacy import is_private
+from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.injection import MARK_HEADER
+from claude_bottle.policy.routes.table import ALLOWED_PORTS
+from claude_bottle.policy.routes.targets import check_target
 
 DECISION = "decision"  # key of a flow's metadata
 _LONGEST_TARGET = 16 << 10  # letters

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from mitmproxy import http, tcp, udp
 
-from addons.decision_log import log_decision, log_refusal
-from addons.flow_end import end_flow
-from addons.model_api import status_of
-from addons.refusal import Refusal
-from addons.targets import is_git_fetch_request
+from addons.frame.decision_log import log_decision, log_refusal
+from addons.frame.flow_end import end_flow
+from claude_bottle.policy.model_api import status_of
+from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.targets import is_git_fetch_request
 
 REASON_HEADER = "x-pipelock-block-reason"  # the name the upstream pipelock uses (its block-reason guide, v2.4)
 _HELD_FOR_A_REFUSAL = 32 << 20  # bytes

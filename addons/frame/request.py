@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from addons.refusal import Refusal
+from claude_bottle.policy.refusal import Refusal
 
 
 @dataclass(frozen=True)

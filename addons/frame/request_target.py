@@ -8,9 +8,9 @@ from typing import Any
 
 from mitmproxy import connection, http, tls
 
-from addons.a_labels import PREFIX
-from addons.hosts import canonical_host, split_authority
-from addons.request import Request
+from addons.frame.request import Request
+from claude_bottle.policy.names.a_labels import PREFIX
+from claude_bottle.policy.names.hosts import canonical_host, split_authority
 
 _TOKEN, _CONTROL = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z"), re.compile(rb"[\x00-\x1f\x7f]")
 _METHOD = re.compile(rb"[A-Z][A-Z-]{0,30}\Z")
@@ -129,7 +129,7 @@ def parse_request(flow: http.HTTPFlow, tunnels: Tunnels) -> Request:
 
 
 def has_content(request: http.Request) -> bool:
-    """Whether something follows the head (as addons/http_layers.py has seen it)."""
+    """Whether something follows the head (as addons/http/layers.py has seen it)."""
     return bool(getattr(request, "has_content", True))
 
 

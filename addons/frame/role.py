@@ -1,4 +1,4 @@
-"""What each of the two proxies fills into the frame of addons/proxy.py."""
+"""What each of the two proxies fills into the frame of addons/frame/proxy.py."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 from mitmproxy import http
 from mitmproxy.websocket import WebSocketMessage
 
-from addons import path_privacy
-from addons.refusal import Refusal
-from addons.reload import ReloadingFile
-from addons.request import Decision, Request
+from addons.frame.reload import ReloadingFile
+from addons.frame.request import Decision, Request
+from claude_bottle.dlp import path_privacy
+from claude_bottle.policy.refusal import Refusal
 
 
 class ProxyRole:

@@ -24,7 +24,7 @@ from mitmproxy.proxy.layers.http import _http2
 from mitmproxy.proxy.layers.http._events import RequestData, ResponseData
 from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection, SendH2Data
 
-from addons.transports import is_full, layers_of
+from addons.http.transports import is_full, layers_of
 
 # What mitmproxy puts beside the status of an error that it tells itself (proxy/layers/http/_http2.py).
 _OF_AN_ERROR = [(b"server", version.MITMPROXY.encode()), (b"content-type", b"text/html")]
@@ -72,7 +72,7 @@ class WindowedH2(BufferedH2Connection):
         self.owed[stream_id] = self.owed.get(stream_id, 0) + acknowledged_size
 
     def send_headers(self, stream_id: int, headers: Any, *args: Any, **more: Any) -> None:
-        """The answers that mitmproxy makes itself say HTML, and are JSON (addons/error_page.py)."""
+        """The answers that mitmproxy makes itself say HTML, and are JSON (addons/frame/error_page.py)."""
         if [(name, value) for name, value in headers][1:] == _OF_AN_ERROR:
             headers = [headers[0], (b"content-type", b"application/json")]
         super().send_headers(stream_id, headers, *args, **more)

@@ -8,7 +8,7 @@ from typing import Any
 
 from mitmproxy import http
 
-from addons.request_target import check_fields
+from addons.frame.request_target import check_fields
 
 _VERSIONS = (b"HTTP/1.0", b"HTTP/1.1")
 _LENGTH = re.compile(rb"[0-9]{1,18}\Z")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from mitmproxy import http
 from mitmproxy.net.http import http1, status_codes
 
-from addons.request_target import authority_of, known_length
+from addons.frame.request_target import authority_of, known_length
 
 _MAX_HELD = 16 << 20  # bytes of an answer to an HTTP/1.0 client
 _MOST_HELD = 64 << 20  # bytes of all of them

@@ -30,8 +30,8 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseTrailers,
 )
 
-from addons.http1_bodies import Body, HeldBody, framed_request, framed_response
-from addons.http1_readers import BARE_LF, MAX_HEAD, Reader, end_of_lines
+from addons.http.http1_bodies import Body, HeldBody, framed_request, framed_response
+from addons.http.http1_readers import BARE_LF, MAX_HEAD, Reader, end_of_lines
 
 _MAX_WAITING = 1 << 20  # bytes that a client sends behind a request whose answer has not ended
 _MAX_INFORMATIONAL = 16

@@ -37,15 +37,16 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook
 from wsproto import extensions
 
-from addons import body_pauses, flow_windows, transports, websocket_frames
-from addons.body_pauses import FLUSH, BodyPause, PauseWatch
-from addons.error_page import CONNECT_REFUSED, Failure, ends_the_try, error_page
-from addons.flow_end import DISCARD, ENDED, HOLD, LONG_WAIT, FlowEnd
-from addons.http1_framing import FramedClient, FramedServer
-from addons.http1_readers import StrictChunks
-from addons.http_heads import checked_h2_head, checked_head, unfit_answer
-from addons.refuse import REASON_HEADER
-from addons.request_target import ascii_authority, known_length
+from addons.frame import body_pauses
+from addons.frame.body_pauses import FLUSH, BodyPause, PauseWatch
+from addons.frame.error_page import CONNECT_REFUSED, Failure, ends_the_try, error_page
+from addons.frame.flow_end import DISCARD, ENDED, HOLD, LONG_WAIT, FlowEnd
+from addons.frame.refuse import REASON_HEADER
+from addons.frame.request_target import ascii_authority, known_length
+from addons.http import flow_windows, transports, websocket_frames
+from addons.http.heads import checked_h2_head, checked_head, unfit_answer
+from addons.http.http1_framing import FramedClient, FramedServer
+from addons.http.http1_readers import StrictChunks
 
 _SAYS_NOTHING = (ErrorCode.KILL, ErrorCode.CLIENT_DISCONNECTED)
 _HELD_WHEN_ANSWERED = 64 << 10  # bytes of a body that are waited for where an addon has answered its head already
@@ -88,7 +89,7 @@ class Stream(layers.HttpStream):
     _response_due: int | None = None
 
     def handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        """What waits while a hook does is bounded in bytes (addons/flow_windows.py): small pieces are put together."""
+        """What waits while a hook does is bounded in bytes (flow_windows.py): small pieces are put together."""
         waiting = self._paused_event_queue
         if self._paused and waiting and isinstance(event, RequestData | ResponseData):
             last = waiting[-1]

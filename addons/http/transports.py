@@ -18,8 +18,8 @@ from weakref import WeakValueDictionary
 from mitmproxy.connection import Client, Connection
 from mitmproxy.proxy import commands, events, mode_servers
 
-from addons.flow_end import FlowEnd
-from addons.idle import IDLE_SECONDS
+from addons.frame.flow_end import FlowEnd
+from claude_bottle.policy.idle import IDLE_SECONDS
 
 FULL = 64 << 10  # bytes that wait for a connection before no more is written to it; asyncio's own mark
 _CONTROL = 8 << 20  # bytes that wait for a connection of HTTP/2 before it is not read either: it takes no answers
@@ -128,7 +128,7 @@ class Handler(mode_servers.ProxyConnectionHandler):
         self._moved = asyncio.Event()
         self._draining: set[Connection] = set()
         _handlers[self.client.id] = self
-        self.http_layers: list[Any] = []  # that have streams, for addons/flow_windows.py
+        self.http_layers: list[Any] = []  # that have streams, for addons/http/flow_windows.py
 
     async def server_event(self, event: events.Event) -> None:
         await super().server_event(event)

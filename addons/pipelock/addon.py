@@ -15,27 +15,28 @@ from mitmproxy import http, tls
 from mitmproxy.proxy import server_hooks
 from mitmproxy.websocket import WebSocketMessage
 
-from addons import injection, transports
-from addons.decision_log import log_decision
-from addons.dial_time import limit_dials
-from addons.dlp import Dlp
-from addons.dlp_recent import Recent
-from addons.dlp_views import Unscannable
-from addons.hosts import is_ip_literal
-from addons.idle import IDLE_SECONDS
-from addons.path_privacy import is_private
-from addons.pipelock_bodies import dlp_refusal, inspect_body, inspect_message, redact_body, stream_body
-from addons.pipelock_inbound import Inbound
-from addons.pipelock_once import PipelockOnce
-from addons.pipelock_policy import LoadedPolicy
-from addons.pipelock_said import Answers
-from addons.proxy import DECISION, ProxyAddon
-from addons.refusal import Refusal
-from addons.reload import ReloadingFile
-from addons.request import Decision, Outcome, Request, refused
-from addons.request_target import has_encrypted_hello
-from addons.upstream_proxy import Dialer
-from addons.vetted_names import VettedNames
+from addons.frame.decision_log import log_decision
+from addons.frame.proxy import DECISION, ProxyAddon
+from addons.frame.reload import ReloadingFile
+from addons.frame.request import Decision, Outcome, Request, refused
+from addons.frame.request_target import has_encrypted_hello
+from addons.http import transports
+from addons.http.dial_time import limit_dials
+from addons.pipelock.bodies import dlp_refusal, inspect_body, inspect_message, redact_body, stream_body
+from addons.pipelock.inbound import Inbound
+from addons.pipelock.once import PipelockOnce
+from addons.pipelock.policy import LoadedPolicy
+from addons.pipelock.said import Answers
+from addons.pipelock.upstream_proxy import Dialer
+from addons.pipelock.vetted_names import VettedNames
+from claude_bottle.dlp.engine import Dlp
+from claude_bottle.dlp.path_privacy import is_private
+from claude_bottle.dlp.recent import Recent
+from claude_bottle.dlp.views import Unscannable
+from claude_bottle.policy.idle import IDLE_SECONDS
+from claude_bottle.policy.names.hosts import is_ip_literal
+from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes import injection
 
 PIPELOCK_CONFIG = Path(os.environ.get("PIPELOCK_CONFIG", "/etc/pipelock/pipelock.yaml"))
 RUN = Path(os.environ.get("CLAUDE_BOTTLE_RUN", "/run/claude-bottle"))

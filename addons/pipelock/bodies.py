@@ -9,18 +9,18 @@ from typing import ParamSpec, TypeVar
 
 from mitmproxy import http
 
-from addons import pipelock_core as core
-from addons.body_pauses import FLUSH
-from addons.dlp import Dlp, Finding, StreamScan
-from addons.dlp_recent import Recent
-from addons.dlp_redact import is_bound, redacted
-from addons.dlp_views import Unscannable
-from addons.flow_end import LONG_WAIT
-from addons.forge_body import reads_body
-from addons.held_budget import SMALL, STEP
-from addons.refusal import Refusal
-from addons.refuse import cut
-from addons.request import Decision, Outcome
+from addons.frame.body_pauses import FLUSH
+from addons.frame.flow_end import LONG_WAIT
+from addons.frame.refuse import cut
+from addons.frame.request import Decision, Outcome
+from addons.pipelock import core
+from claude_bottle.dlp.engine import Dlp, Finding, StreamScan
+from claude_bottle.dlp.recent import Recent
+from claude_bottle.dlp.redact import is_bound, redacted
+from claude_bottle.dlp.views import Unscannable
+from claude_bottle.policy.forge.body import reads_body
+from claude_bottle.policy.held_budget import SMALL, STEP
+from claude_bottle.policy.refusal import Refusal
 
 _PIECE = 256 << 10  # bytes
 _IN_THREAD = 64 << 10  # bytes: larger bodies are looked at beside the event loop, so that streams go on

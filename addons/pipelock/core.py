@@ -11,15 +11,22 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from addons.egress_core import ALLOWED_PORTS
-from addons.exempt import FAKE_IP, Network, checked_exempt, holds, is_fake
-from addons.hosts import INTERNAL_NETWORKS, AddressGuard, any_match, canonical_host, canonical_pattern, host_matches
-from addons.idle import IDLE_SECONDS, checked_idle
-from addons.inbound import MODES
-from addons.refusal import Refusal
-from addons.targets import is_git_push_request
-from addons.until import ended, parse_until
-from addons.upstream_proxy import parse_proxy
+from addons.pipelock.upstream_proxy import parse_proxy
+from claude_bottle.dlp.rules.inbound import MODES
+from claude_bottle.policy.idle import IDLE_SECONDS, checked_idle
+from claude_bottle.policy.names.exempt import FAKE_IP, Network, checked_exempt, holds, is_fake
+from claude_bottle.policy.names.hosts import (
+    INTERNAL_NETWORKS,
+    AddressGuard,
+    any_match,
+    canonical_host,
+    canonical_pattern,
+    host_matches,
+)
+from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.table import ALLOWED_PORTS
+from claude_bottle.policy.routes.targets import is_git_push_request
+from claude_bottle.policy.routes.until import ended, parse_until
 
 # Sections and keys of the file (PIPELOCK.md's, checked with a build of the 2.3 line). `builtin` is this engine's own
 # and is rendered for it alone.
@@ -72,9 +79,9 @@ class Policy:
     request is looked at. max_body_bytes: larger bodies are scanned as a stream. until: host pattern of the allowlist to
     when it ends, seconds since the epoch. host_rules: host pattern to the ids of the rules that do not count there.
     on_match: host pattern to what becomes of a request in whose body something is found, one of REACTIONS.
-    inbound: what becomes of an answer that instructs an agent, one of addons/inbound.py's MODES. idle_seconds: how long
-    a connection may be silent; a new value is for new connections. upstream_proxy: host and port of the forward proxy
-    by which all is dialled.
+    inbound: what becomes of an answer that instructs an agent, one of dlp/rules/inbound.py's MODES. idle_seconds: how
+    long a connection may be silent; a new value is for new connections. upstream_proxy: host and port of the forward
+    proxy by which all is dialled.
     """
 
     allowlist: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Answers that instruct an agent: told to it by a header, or kept out. The rules are in addons/inbound.py.
+"""Answers that instruct an agent: told to it by a header, or kept out. The rules are in dlp/rules/inbound.py.
 
 A short answer of text is held until it was looked at, so that a header can still be added. A longer one, one without a
 length and an event stream are looked at as they pass: there a finding is in the log alone, or ends the stream.
@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable
 
 from mitmproxy import http
 
-from addons.decision_log import log_decision, where
-from addons.decoder import DecodeError
-from addons.decoders import decoder_for, is_identity
-from addons.inbound import LIMIT, OVERLAP, instructions_in, is_text
-from addons.refusal import Refusal
-from addons.refuse import answer, cut
+from addons.frame.decision_log import log_decision, where
+from addons.frame.refuse import answer, cut
+from claude_bottle.dlp.packed.decoder import DecodeError
+from claude_bottle.dlp.packed.decoders import decoder_for, is_identity
+from claude_bottle.dlp.rules.inbound import LIMIT, OVERLAP, instructions_in, is_text
+from claude_bottle.policy.refusal import Refusal
 
 HEADER = "x-claude-bottle-inbound"
 HELD = "inbound"  # key of a flow's metadata: the mode by which its answer is held

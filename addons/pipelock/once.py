@@ -9,14 +9,14 @@ from pathlib import Path
 
 from mitmproxy import http
 
-from addons.decision_log import log_decision, where
-from addons.dlp import Dlp
-from addons.dlp_verdict import Unscannable
-from addons.once import Once, digest_of
-from addons.pipelock_bodies import beside
-from addons.refusal import Refusal
-from addons.request import Decision
-from addons.same_content import body_parts, is_signed
+from addons.frame.decision_log import log_decision, where
+from addons.frame.request import Decision
+from addons.pipelock.bodies import beside
+from addons.pipelock.same_content import body_parts, is_signed
+from claude_bottle.dlp.engine import Dlp
+from claude_bottle.dlp.verdict import Unscannable
+from claude_bottle.policy.once import Once, digest_of
+from claude_bottle.policy.refusal import Refusal
 
 # Headers that differ from try to try and say nothing to a server about what to do. All others are in the digest.
 _VOLATILE = frozenset(

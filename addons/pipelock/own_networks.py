@@ -6,7 +6,7 @@ import ipaddress
 import os
 from pathlib import Path
 
-from addons.exempt import Network
+from claude_bottle.policy.names.exempt import Network
 
 ROUTES = Path("/proc/net/route")  # proc(5): destination, gateway and mask are hex, in the machine's byte order
 ROUTES_6 = Path("/proc/net/ipv6_route")  # not there where the kernel has no IPv6

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from addons import pipelock_core as core
-from addons.dlp import Dlp
-from addons.dlp_rules import RuleSet
-from addons.dlp_said import Receiver
-from addons.own_networks import own_networks
+from addons.pipelock import core
+from addons.pipelock.own_networks import own_networks
+from claude_bottle.dlp.engine import Dlp
+from claude_bottle.dlp.rules.ruleset import RuleSet
+from claude_bottle.dlp.said import Receiver
 
 
 @lru_cache(maxsize=2)

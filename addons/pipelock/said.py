@@ -1,4 +1,4 @@
-"""What answers say, noted as they pass; and which requests may say it back. The policy is in addons/dlp_said.py."""
+"""What answers say, noted as they pass; and which requests may say it back. The policy is in dlp/said.py."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 from mitmproxy import http
 
-from addons.dlp import Dlp
-from addons.dlp_heard import Ears, Heard, heard_in_head
-from addons.dlp_said import Receiver, Said, values_in
-from addons.dlp_verdict import Unscannable
-from addons.egress_core import ALLOWED_PORTS
-from addons.hosts import canonical_host
-from addons.request import Request
-from addons.request_target import has_content
+from addons.frame.request import Request
+from addons.frame.request_target import has_content
+from claude_bottle.dlp.engine import Dlp
+from claude_bottle.dlp.heard import Ears, Heard, heard_in_head
+from claude_bottle.dlp.said import Receiver, Said, values_in
+from claude_bottle.dlp.verdict import Unscannable
+from claude_bottle.policy.names.hosts import canonical_host
+from claude_bottle.policy.routes.table import ALLOWED_PORTS
 
 _READS = ("GET", "HEAD")
 _LOOKED_AT = 32  # addresses of other hosts in one answer

@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from addons.hosts import host_matches
-from addons.pipelock_core import Policy, refuse
-from addons.refusal import Refusal
+from addons.pipelock.core import Policy, refuse
+from claude_bottle.policy.names.hosts import host_matches
+from claude_bottle.policy.refusal import Refusal
 
 RESOLVED_SECONDS = 30.0
 LOOKUP_SECONDS = 5.0  # what a request waits for a name at most

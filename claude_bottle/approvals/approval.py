@@ -16,20 +16,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from addons.no_approval import instead
-from addons.until import write_until
-from components.change import Change, ChangeError
-from components.errors import BottleError
-from dashboard.apply import Apply, BusyError, Previewed
-from dashboard.audit import Audit
-from dashboard.begun import Begun, Desk
-from dashboard.inbox import Inbox
-from dashboard.outcome import notes, why_refused
-from dashboard.route_edit import ROUTES, named
-from dashboard.stack_file import StackFile, bottle_of, changed
-from dashboard.terms import gain
-from sidecar_images.supervise.proposals import APPROVED, PENDING, REJECTED, STILL_REFUSED, Proposal
-from sidecar_images.supervise.replay import can_be_replayed
+from claude_bottle.approvals.audit.log import Audit
+from claude_bottle.approvals.begun import Begun, Desk
+from claude_bottle.approvals.edit.outcome import notes, why_refused
+from claude_bottle.approvals.edit.route_edit import ROUTES, named
+from claude_bottle.approvals.edit.stack_file import StackFile, bottle_of, changed
+from claude_bottle.approvals.inbox import Inbox
+from claude_bottle.approvals.terms import gain
+from claude_bottle.manifest.change import Change, ChangeError
+from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.no_approval import instead
+from claude_bottle.policy.proposals import APPROVED, PENDING, REJECTED, STILL_REFUSED, Proposal
+from claude_bottle.policy.replay import can_be_replayed
+from claude_bottle.policy.routes.until import write_until
+from claude_bottle.runs.automation import Apply, BusyError, Previewed
 
 PATIENCE = 90.0  # seconds: an `up` of somebody else, such as for a route whose time is over
 

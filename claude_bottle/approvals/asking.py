@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from components.errors import BottleError
-from dashboard.decisions import Line
-from dashboard.inbox import Inbox
+from claude_bottle.approvals.audit.decisions import Line
+from claude_bottle.approvals.inbox import Inbox
+from claude_bottle.policy.errors import BottleError
 
 TOOL = "on_match: ask"  # in the place of the tool of an agent that asks
 WORDS = "(pipelock asks by itself: something was found in a request to this host, which waits for two minutes)"

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from addons.whole_file import write_whole
-from components.errors import BottleError
-from components.state import state_folder
+from claude_bottle.host.state import state_folder
+from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.whole_file import write_whole
 
 
 @dataclass(frozen=True)

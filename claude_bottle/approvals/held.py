@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from addons.whole_file import write_whole
-from components.change import Change
-from components.errors import BottleError, printable
-from components.state import state_folder
+from claude_bottle.host.state import state_folder
+from claude_bottle.manifest.change import Change
+from claude_bottle.policy.errors import BottleError, printable
+from claude_bottle.policy.whole_file import write_whole
 
 _KEPT = 200  # contents of which it is known what was shown
 GONE = "this content is not held any more; let the agent try again, and ask again"

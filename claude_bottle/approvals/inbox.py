@@ -7,13 +7,13 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from components.engine_address import environment
-from components.errors import BottleError
-from components.naming import docker_name
-from sidecar_images.supervise.proposals import Proposal
+from claude_bottle.engines.docker.address import environment
+from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.proposals import Proposal
 
 _SECONDS = 30
-# Where each part keeps what it holds, and the Python that it has (addons/once.py is in both images).
+# Where each part keeps what it holds, and the Python that it has (claude_bottle/policy/once.py is in both images).
 _HOLDERS = {
     "pipelock": ("/opt/proxy/bin/python", "/run/claude-bottle/once"),
     "git-gate": ("python3", "/run/git-gate/once"),
@@ -78,7 +78,7 @@ class Inbox:
 
     def _once(self, part: str, *argv: str) -> str:
         python, folder = _HOLDERS[part]
-        return self._exec(part, [python, "-m", "addons.once", folder, *argv])
+        return self._exec(part, [python, "-m", "claude_bottle.policy.once", folder, *argv])
 
     def _exec(self, part: str, command: list[str], stdin: str = "") -> str:
         argv = ["docker", "exec", "-i", "-w", "/app", docker_name(part, self._stack), *command]

@@ -9,10 +9,10 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from components.bounded import run_bounded
-from components.child_env import child_env
-from components.engine_address import engine_of, environment, prefix
-from components.naming import docker_name
+from claude_bottle.engines.docker.address import engine_of, environment, prefix
+from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.host.bounded import run_bounded
+from claude_bottle.host.child_env import child_env
 
 _SAFE_FOLDER = re.compile(r"/[A-Za-z0-9._/-]{0,300}\Z")
 # Where the newest session of Claude Code was; it keeps a file of JSON lines for each, below its working folder's name.

@@ -5,8 +5,8 @@ It applies nothing else: where an edit of the owner's waits, or a file of the wo
 
 from __future__ import annotations
 
-from dashboard.approval import Approval
-from dashboard.stack_file import StackFile, without_ended
+from claude_bottle.approvals.approval import Approval
+from claude_bottle.approvals.edit.stack_file import StackFile, without_ended
 
 
 def sweep(approval: Approval) -> bool:

@@ -9,8 +9,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from components.change import Change
-from components.errors import BottleError, printable
+from claude_bottle.manifest.change import Change
+from claude_bottle.policy.errors import BottleError, printable
 
 _DURATION = re.compile(r"([1-9][0-9]{0,4})([mhd])\Z")
 _STACK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")

@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from components.container import megabytes
-from components.copies import WorkspaceCopy
-from components.engine import Engine, EngineError, Part
-from components.errors import NOT_SHOWN, Finding
-from components.manifest import Manifest
-from components.mount_findings import mount_findings
-from components.nearest import did_you_mean
-from components.pipelock_config import pipelock_memory
+from claude_bottle.engines.docker.engine import Engine, EngineError, Part
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.pipelock import pipelock_memory
+from claude_bottle.manifest.sizes import megabytes
+from claude_bottle.policy.errors import NOT_SHOWN, Finding
+from claude_bottle.policy.names.nearest import did_you_mean
+from claude_bottle.workspace.copies import WorkspaceCopy
+from claude_bottle.workspace.mount_findings import mount_findings
 
 # The engine that everything here was tried on; older ones lack options that the networks need.
 OLDEST_ENGINE = (20, 10)
-# Set by components.repair: a volume of the stack's own name that its state has lost is taken up again.
+# Set by claude_bottle.upkeep.repair: a volume of the stack's own name that its state has lost is taken up again.
 ADOPT_VOLUMES = "CLAUDE_BOTTLE_ADOPT_VOLUMES"
 _MEMORY_TO_START = 768  # MB: the sidecars and an agent that has just started
 

@@ -10,17 +10,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from addons.injection import MIN_TOKEN_LENGTH
-from components import manifest_checks as checks
-from components.copies import Copies, Reader
-from components.errors import NOT_SHOWN, Finding, ManifestError
-from components.git_remotes import GateRemote, RemoteReader
-from components.legacy import LEGACY_KEYS, rewrite, rewrite_role
-from components.manifest import EgressRoute, Manifest
-from components.manifest_pipelock import PipelockConfig
-from components.manifest_readable import Readable
-from components.manifest_secrets import secrets_in, token_names
-from components.manifest_words import BOTTLE
+from claude_bottle.host.git_remotes import GateRemote, RemoteReader
+from claude_bottle.manifest import checks
+from claude_bottle.manifest.legacy import LEGACY_KEYS, rewrite, rewrite_role
+from claude_bottle.manifest.model import EgressRoute, Manifest
+from claude_bottle.manifest.pipelock_fields import PipelockConfig
+from claude_bottle.manifest.readable import Readable
+from claude_bottle.manifest.secrets_in_clear import secrets_in, token_names
+from claude_bottle.manifest.words import BOTTLE
+from claude_bottle.policy.errors import NOT_SHOWN, Finding, ManifestError
+from claude_bottle.policy.routes.injection import MIN_TOKEN_LENGTH
+from claude_bottle.workspace.copies import Copies, Reader
 
 
 @dataclass

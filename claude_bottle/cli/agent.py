@@ -18,10 +18,10 @@ app = typer.Typer()
 
 def _docker_exec(name: str, argv: list[str], *, terminal: bool) -> None:
     """Become `docker exec` in the agent, as its own user. Raises BottleError where the agent does not run."""
-    from components.engine_address import environment
-    from components.errors import BottleError
-    from components.naming import docker_name
-    from dashboard.resume import is_running
+    from claude_bottle.approvals.resume import is_running
+    from claude_bottle.engines.docker.address import environment
+    from claude_bottle.engines.docker.naming import docker_name
+    from claude_bottle.policy.errors import BottleError
 
     if not is_running(name):
         raise BottleError(f"{name} is not up; bottle up {name}")
@@ -55,7 +55,7 @@ def resume(
     show: Annotated[bool, typer.Option("--print", help="Print the command instead of running it.")] = False,
 ) -> int:
     """Go on with the agent's conversation where it was; brings the bottle up where it is not."""
-    from components.child_env import child_env
+    from claude_bottle.host.child_env import child_env
     from dashboard.__main__ import resume as command_of
 
     command = command_of(name, Path.cwd())
@@ -77,8 +77,8 @@ def pull(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
 ) -> int:
     """Bring the agent's work back to the workspace; never over changes of your own."""
-    from components.errors import printable
-    from components.pull import pull as bring
+    from claude_bottle.policy.errors import printable
+    from claude_bottle.workspace.pull import pull as bring
 
     target = given_path(to) if to else None
     print(printable("\n".join(bring(name, to=target, force=force, dry_run=dry_run, run_files=run_files))))
@@ -94,7 +94,7 @@ def logs(
 ) -> int:
     """Show what the parts of a bottle have logged."""
     from claude_bottle.cli import part_logs
-    from components.errors import BottleError
+    from claude_bottle.policy.errors import BottleError
 
     parts = part_logs.parts_of(name)
     if part and part not in parts:

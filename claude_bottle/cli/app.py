@@ -34,7 +34,7 @@ class Verbs(TyperGroup):
         return sorted(self.commands, key=order.index)
 
     def invoke(self, ctx: Any) -> Any:
-        from components.errors import BottleError
+        from claude_bottle.policy.errors import BottleError
         from toolchain.shell import SetupError
 
         try:

@@ -23,8 +23,8 @@ def show(name: PastName, as_json: Json = False) -> int:
     """Show every record, oldest first."""
     if not as_json:
         return _dashboard("show", name)
+    from claude_bottle.approvals.audit.log import Audit
     from dashboard.__main__ import take_over
-    from dashboard.audit import Audit
 
     take_over(name, Path.cwd())
     print_json(list(Audit(name).records()))

@@ -29,11 +29,11 @@ def callback(
     ] = None,
 ) -> int:
     """Finish a log-in (OAuth) that a program in the bottle waits for, with the address that your browser ended at."""
-    from components.bounded import run_bounded
-    from components.engine_address import environment
-    from components.errors import BottleError, one_line
-    from components.naming import docker_name
-    from dashboard.resume import is_running
+    from claude_bottle.approvals.resume import is_running
+    from claude_bottle.engines.docker.address import environment
+    from claude_bottle.engines.docker.naming import docker_name
+    from claude_bottle.host.bounded import run_bounded
+    from claude_bottle.policy.errors import BottleError, one_line
 
     if not is_running(name):
         raise BottleError(f"{name} is not up; bottle up {name}")
@@ -57,7 +57,7 @@ def callback(
 
 def checked(url: str) -> str:
     """The address, if it is one of a program that listens on loopback. Raises BottleError."""
-    from components.errors import BottleError
+    from claude_bottle.policy.errors import BottleError
 
     wrong = "write the whole address that your browser ended at: http://localhost:PORT/callback?code=…"
     try:

@@ -50,7 +50,7 @@ def given_path(path: Path | str) -> Path:
 
 def say(text: str) -> None:
     """Words for a person, beside what a program reads."""
-    from components.errors import printable
+    from claude_bottle.policy.errors import printable
 
     print(printable(text), file=sys.stderr, flush=True)
 
@@ -62,8 +62,8 @@ def print_json(value: Any) -> None:
 
 def create_stack(stack: str) -> None:
     """Pulumi's side of a bottle that has its stack file and was never up. Raises BottleError."""
-    from components.errors import BottleError
-    from components.stale_lock import state_file
+    from claude_bottle.host.stale_lock import state_file
+    from claude_bottle.policy.errors import BottleError
 
     file = state_file(stack)
     if file is not None and file.exists():

@@ -35,8 +35,8 @@ def init(
     ] = None,
 ) -> int:
     """Write the stack file of a new bottle, with comments; asks where no option is given."""
-    from components.errors import BottleError
-    from components.stack_names import is_stack_name
+    from claude_bottle.host.stack_names import is_stack_name
+    from claude_bottle.policy.errors import BottleError
 
     if not is_stack_name(name):
         raise UnknownBottleError(f"{name[:60]!r} is not a name of a bottle: letters, digits, `_`, `.`, `-`")
@@ -71,7 +71,7 @@ def _ask() -> tuple[str, str, str, bool]:
 def _checked(name: str, wishes: Wishes) -> str:
     """The text of the file. Raises BottleError where the manifest's own check finds something wrong with it."""
     from claude_bottle.cli.stack_check import findings
-    from components.errors import BottleError
+    from claude_bottle.policy.errors import BottleError
 
     try:
         text = stack_file(name, wishes)
@@ -84,7 +84,7 @@ def _checked(name: str, wishes: Wishes) -> str:
 
 def _write(file: Path, text: str) -> None:
     """A new file, never over one. Raises BottleError."""
-    from components.errors import BottleError
+    from claude_bottle.policy.errors import BottleError
 
     try:
         with file.open("x", encoding="utf-8") as new:
@@ -99,7 +99,7 @@ def convert(
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where to write; default: stacks.")] = None,
 ) -> int:
     """Turn a file of the original command-line tool into stack files, never over one that is there."""
-    from components.manifest_tool import main
+    from claude_bottle.cli.manifest_tool import main
 
     target = given_path(out) if out else STACKS
     return main(["convert", "--out", str(target), "--", str(given_path(file))])
@@ -129,7 +129,7 @@ def _text(name: str) -> str:
 
 
 def _tell(found: dict[str, list[str]]) -> None:
-    from components.errors import printable
+    from claude_bottle.policy.errors import printable
 
     for name, wrong in found.items():
         print(f"{name}: {f'{len(wrong)} to put right' if wrong else 'in order'}")

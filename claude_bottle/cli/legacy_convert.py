@@ -8,12 +8,12 @@ from typing import Any
 
 import yaml
 
-from addons.dlp import Dlp
-from addons.dlp_rules import RuleSet
-from addons.dlp_text import text_views
-from components.errors import BottleError
-from components.legacy import ended, git_remote, routes
-from components.manifest_fields import ENV_NAME, RESERVED_ENV
+from claude_bottle.dlp.engine import Dlp
+from claude_bottle.dlp.rules.ruleset import RuleSet
+from claude_bottle.dlp.text.readings import text_views
+from claude_bottle.manifest.fields import ENV_NAME, RESERVED_ENV
+from claude_bottle.manifest.legacy import ended, git_remote, routes
+from claude_bottle.policy.errors import BottleError
 
 _HEAD = "# yaml-language-server: $schema=manifest.schema.json\n"
 _NAME = re.compile(r"[^A-Za-z0-9_.-]+")

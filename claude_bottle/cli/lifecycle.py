@@ -19,9 +19,9 @@ app = typer.Typer()
 @app.command(epilog="Example: bottle up demo")
 def up(name: UpName) -> int:
     """Bring a bottle up, or make its running parts what its stack file says now."""
-    from components.errors import BottleError
-    from components.run_pulumi import run_pulumi
-    from components.stack_size import cannot_go_up
+    from claude_bottle.host.stack_size import cannot_go_up
+    from claude_bottle.policy.errors import BottleError
+    from claude_bottle.runs.terminal import run_pulumi
     from toolchain.__main__ import setup_missing
     from toolchain.stack_file import provide
 
@@ -42,7 +42,7 @@ def plan(name: FileName, as_json: Json = False) -> int:
     """Show what the bottle can reach, and what the next up would change."""
     from rich.console import Console
 
-    from components import plan_table
+    from claude_bottle.plan import table as plan_table
 
     create_stack(name)
     preview = plan_table.read_preview(name)
@@ -63,9 +63,10 @@ def down(
     forget_too: Annotated[bool, typer.Option("--forget", help="Delete Pulumi's earlier states of it as well.")] = False,
 ) -> int:
     """Take a bottle away, its home too; stops where work was not pulled."""
-    from components import past_states, unpulled
-    from components.engine_address import engine_of
-    from components.run_pulumi import run_pulumi
+    from claude_bottle.engines.docker.address import engine_of
+    from claude_bottle.host import past_states
+    from claude_bottle.runs.terminal import run_pulumi
+    from claude_bottle.workspace import unpulled
     from dashboard.__main__ import main as dashboard
 
     if not _has_resources(name):
@@ -82,8 +83,8 @@ def down(
 
 def _has_resources(name: str) -> bool:
     """Whether Pulumi's state has anything of it. Raises EngineError when Pulumi cannot tell."""
-    from components.machine import resources_in_state
-    from components.stale_lock import state_file
+    from claude_bottle.engines.docker.machine import resources_in_state
+    from claude_bottle.host.stale_lock import state_file
 
     file = state_file(name)
     return (file is None or file.exists()) and bool(resources_in_state(name))
@@ -92,7 +93,7 @@ def _has_resources(name: str) -> bool:
 @app.command(epilog="Example: bottle forget demo")
 def forget(name: PastName) -> int:
     """Delete the earlier states and logs that Pulumi keeps of a bottle, after a rotation or a down."""
-    from components import past_states
+    from claude_bottle.host import past_states
 
     kept = bool(past_states.past_states(name))
     code = past_states.main([name, "--delete"])
@@ -105,7 +106,7 @@ def repair(
     take_down: Annotated[bool, typer.Option("--down", help="End with the bottle gone instead.")] = False,
 ) -> int:
     """Bring a bottle to a correct state after a kill of pulumi, the engine or the machine."""
-    from components import repair as mend
+    from claude_bottle.upkeep import repair as mend
     from dashboard.__main__ import main as dashboard
 
     if take_down:

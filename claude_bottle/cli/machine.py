@@ -45,7 +45,7 @@ def dashboard(
 @app.command(epilog="Example: bottle fleet --json")
 def fleet(as_json: Json = False) -> int:
     """List every bottle of the checkout and of its engines, with the health of its parts."""
-    from dashboard.engines import declared, running_bottles
+    from claude_bottle.engines.docker.project_engines import declared, running_bottles
     from dashboard.shown import by_stack
 
     project = Path.cwd()
@@ -61,8 +61,8 @@ def fleet(as_json: Json = False) -> int:
 
 
 def _with_engine(bottle: dict[str, Any]) -> dict[str, Any]:
-    from components.engine_address import engine_of
-    from components.errors import BottleError
+    from claude_bottle.engines.docker.address import engine_of
+    from claude_bottle.policy.errors import BottleError
 
     try:
         return {**bottle, "engine": engine_of(bottle["stack"]).get("DOCKER_HOST", "")}
@@ -75,7 +75,7 @@ def _table(bottles: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from components.errors import one_line
+    from claude_bottle.policy.errors import one_line
 
     table = Table("bottle", "parts", "engine")
     for bottle in bottles:
@@ -90,9 +90,9 @@ def prune(
     dry: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
 ) -> int:
     """Delete this project's images that no bottle uses and this checkout would not build again; never another's."""
-    from components import old_images
-    from components.errors import one_line
-    from dashboard.engines import engines
+    from claude_bottle.engines.docker.project_engines import engines
+    from claude_bottle.policy.errors import one_line
+    from claude_bottle.upkeep import old_images
 
     keep, failed, something = old_images.wanted(), False, False
     found, problems = engines(Path.cwd())
@@ -117,7 +117,7 @@ def update(
     back: Annotated[bool, typer.Option("--back", help="Take the last update back.")] = False,
 ) -> int:
     """Pin newer versions of what the images are made of, build them, and show what changed."""
-    from components.errors import BottleError
+    from claude_bottle.policy.errors import BottleError
     from toolchain import update as newer
 
     if INSTALLED:

@@ -1,4 +1,4 @@
-"""The command line of the manifest: `python -m components.manifest_tool schema|docs|programs|convert`."""
+"""The command line of the manifest: `python -m claude_bottle.cli.manifest_tool schema|docs|programs|convert`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from components.agent_env import programs_page
-from components.errors import BottleError
-from components.legacy_convert import convert
-from components.manifest import Manifest
-from components.manifest_docs import manifest_page
+from claude_bottle.cli.legacy_convert import convert
+from claude_bottle.manifest.agent_env import programs_page
+from claude_bottle.manifest.docs import manifest_page
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.policy.errors import BottleError
 
 
 def stack_file_schema() -> dict[str, Any]:
@@ -48,7 +48,7 @@ def _convert(file: Path, out: Path) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point."""
-    parser = argparse.ArgumentParser(prog="python -m components.manifest_tool", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m claude_bottle.cli.manifest_tool", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("schema", help="print the JSON Schema of a stack file")
     commands.add_parser("docs", help="print docs/manifest.md")

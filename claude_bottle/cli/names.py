@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from claude_bottle.project import project_folder
-from components.stack_names import (
+from claude_bottle.host.stack_names import (
     STACKS,
     UnknownBottleError,
     declared,
@@ -19,6 +18,7 @@ from components.stack_names import (
     must_be_remembered,
     stack_names,
 )
+from claude_bottle.project import project_folder
 
 __all__ = ["STACKS", "FileName", "Name", "PastName", "UnknownBottleError", "UpName", "complete", "declared", "look_up"]
 

@@ -7,10 +7,10 @@ import threading
 from collections.abc import Iterable, Sequence
 from typing import IO
 
-from components.engine import Engine
-from components.engine_address import engine_of, environment
-from components.errors import one_line
-from components.naming import docker_name
+from claude_bottle.engines.docker.address import engine_of, environment
+from claude_bottle.engines.docker.engine import Engine
+from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.policy.errors import one_line
 from dashboard.shown import PARTS
 
 

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.config_keys import PROJECT, config_findings, mistyped_bottle
-from components.engine_address import engine_variables
-from components.errors import BottleError
-from components.manifest_secrets import token_names
-from components.manifest_words import BOTTLE
-from components.stack_size import too_large
-from components.stack_text import StackTextError, read_config
-from components.validation import examine
+from claude_bottle.checks.validation import examine
+from claude_bottle.engines.docker.address import engine_variables
+from claude_bottle.host.stack_size import too_large
+from claude_bottle.host.stack_text import StackTextError, read_config
+from claude_bottle.manifest.config_keys import PROJECT, config_findings, mistyped_bottle
+from claude_bottle.manifest.secrets_in_clear import token_names
+from claude_bottle.manifest.words import BOTTLE
+from claude_bottle.policy.errors import BottleError
 
 
 def findings(text: str, base: Path, *, stack: str = "", ask_for_tokens: bool = True) -> list[str]:

@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from components.git_upstream import Upstream
+from claude_bottle.policy.names.git_upstream import Upstream
 
 # What Debian calls it. A package registry is a host like any other: it takes a route of its own.
 TOOLS: dict[str, list[str]] = {

@@ -7,18 +7,18 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 
-from addons.dlp_codes import is_garbage
-from addons.dlp_fields import WORDS
-from addons.dlp_heads import header_views, url_views
-from addons.dlp_mirror import REVERSED, ROT13, ROT13_LETTERS
-from addons.dlp_rule import Known
-from addons.dlp_rules import Rule, RuleSet
-from addons.dlp_said import JOINED, Receiver
-from addons.dlp_stream import EDGE, StreamScan
-from addons.dlp_text import PLAIN, View
-from addons.dlp_verdict import Finding, Unscannable, place_of
-from addons.dlp_views import body_views
-from addons.seed_phrase import find_seed_phrase
+from claude_bottle.dlp.fields import WORDS
+from claude_bottle.dlp.heads import header_views, url_views
+from claude_bottle.dlp.rules.mirror import REVERSED, ROT13, ROT13_LETTERS
+from claude_bottle.dlp.rules.rule import Known
+from claude_bottle.dlp.rules.ruleset import Rule, RuleSet
+from claude_bottle.dlp.rules.seed_phrase import find_seed_phrase
+from claude_bottle.dlp.said import JOINED, Receiver
+from claude_bottle.dlp.stream import EDGE, StreamScan
+from claude_bottle.dlp.text.codes import is_garbage
+from claude_bottle.dlp.text.readings import PLAIN, View
+from claude_bottle.dlp.verdict import Finding, Unscannable, place_of
+from claude_bottle.dlp.views import body_views
 
 __all__ = ["EDGE", "Dlp", "Finding", "StreamScan", "Unscannable"]
 

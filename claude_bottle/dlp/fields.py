@@ -12,8 +12,8 @@ from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
-from addons.dlp_text import encoded, unescaped
-from addons.dlp_verdict import Unscannable
+from claude_bottle.dlp.text.readings import encoded, unescaped
+from claude_bottle.dlp.verdict import Unscannable
 
 View = tuple[str, bytes]
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from addons.decoder import MAX_PLAIN, MAX_RATIO, DecodeError
-from addons.dlp_fields import REACH, Fields, FormFields, JsonStrings, ends, is_form_like, is_json_like
-from addons.dlp_near import OVERLAP
-from addons.dlp_parts import PartFields, is_cut
-from addons.dlp_runs import spans
-from addons.dlp_signs import LENGTHS, beginnings
-from addons.dlp_text import WINDOW, View, each_offset, text_views
-from addons.dlp_unpack import Unpacker
-from addons.dlp_verdict import Finding, Unscannable
-from addons.dlp_views import DEPTH, member_views, stream_views
+from claude_bottle.dlp.fields import REACH, Fields, FormFields, JsonStrings, ends, is_form_like, is_json_like
+from claude_bottle.dlp.packed.decoder import MAX_PLAIN, MAX_RATIO, DecodeError
+from claude_bottle.dlp.packed.signs import LENGTHS, beginnings
+from claude_bottle.dlp.packed.unpack import Unpacker
+from claude_bottle.dlp.parts import PartFields, is_cut
+from claude_bottle.dlp.text.near import OVERLAP
+from claude_bottle.dlp.text.readings import WINDOW, View, each_offset, text_views
+from claude_bottle.dlp.text.runs import spans
+from claude_bottle.dlp.verdict import Finding, Unscannable
+from claude_bottle.dlp.views import DEPTH, member_views, stream_views
 
 _OPEN = 16  # streams that are unpacked at one time
 _TAIL = 400  # bytes in which a secret may begin that is not all there

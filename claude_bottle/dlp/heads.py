@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from urllib.parse import unquote_to_bytes
 
-from addons.dlp_fields import FormFields, ends
-from addons.dlp_packed import Budget
-from addons.dlp_text import View, text_views
-from addons.dlp_views import packed_too
+from claude_bottle.dlp.fields import FormFields, ends
+from claude_bottle.dlp.packed.members import Budget
+from claude_bottle.dlp.text.readings import View, text_views
+from claude_bottle.dlp.views import packed_too
 
 _NAME = 8  # bytes of a single field's name, which is none with so many
 

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
-from addons.decoder import DecodeError, Decoder
-from addons.decoders import decoder_for
-from addons.dlp_said import values_in
+from claude_bottle.dlp.packed.decoder import DecodeError, Decoder
+from claude_bottle.dlp.packed.decoders import decoder_for
+from claude_bottle.dlp.said import values_in
 
 LIMIT = 256 << 10  # bytes of a body, as it is without its encoding
 _WORK = 4 * LIMIT  # bytes: what is looked at again, because it was not complete, counts too

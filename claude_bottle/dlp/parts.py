@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from email.message import Message
 from functools import cache
 
-from addons.dlp_allow import compile_bytes
-from addons.dlp_fields import REACH, ends
-from addons.dlp_find import finder
-from addons.dlp_verdict import Unscannable
+from claude_bottle.dlp.fields import REACH, ends
+from claude_bottle.dlp.rules.allow import compile_bytes
+from claude_bottle.dlp.rules.find import finder
+from claude_bottle.dlp.verdict import Unscannable
 
 View = tuple[str, bytes]
 

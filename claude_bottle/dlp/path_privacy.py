@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from functools import cache, lru_cache
 
-from addons.dlp import Dlp
-from addons.dlp_rules import RuleSet
+from claude_bottle.dlp.engine import Dlp
+from claude_bottle.dlp.rules.ruleset import RuleSet
 
 _LOOKED_AT = 400  # letters: more than a log line has of a path
 _SHORTEST = 12  # letters in a row; no rule finds a secret in less

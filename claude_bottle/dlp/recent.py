@@ -11,8 +11,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from addons.dlp import EDGE, Dlp
-from addons.dlp_verdict import Finding
+from claude_bottle.dlp.engine import EDGE, Dlp
+from claude_bottle.dlp.verdict import Finding
 
 SECONDS = 60.0
 _KEPT = 24  # pieces, whatever they hold ...

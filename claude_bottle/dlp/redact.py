@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from addons.decoder import DecodeError
-from addons.decoders import decode, is_identity
-from addons.dlp import Dlp
-from addons.dlp_packed import most_plain
-from addons.dlp_text import text_views
-from addons.dlp_verdict import Finding, Unscannable
+from claude_bottle.dlp.engine import Dlp
+from claude_bottle.dlp.packed.decoder import DecodeError
+from claude_bottle.dlp.packed.decoders import decode, is_identity
+from claude_bottle.dlp.packed.members import most_plain
+from claude_bottle.dlp.text.readings import text_views
+from claude_bottle.dlp.verdict import Finding, Unscannable
 
 _SECRET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_.~-"
 # What stands beside the id of a key and has no shape of its own: 40 letters (AWS, "Managing access keys"), no SHA-1.

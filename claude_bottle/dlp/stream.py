@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from addons.decoder import DecodeError, Decoder
-from addons.decoders import decoder_for, layers_of
-from addons.dlp_flow import HELD, Flow, FoundError, Looking
-from addons.dlp_verdict import Finding, Unscannable
+from claude_bottle.dlp.flow import HELD, Flow, FoundError, Looking
+from claude_bottle.dlp.packed.decoder import DecodeError, Decoder
+from claude_bottle.dlp.packed.decoders import decoder_for, layers_of
+from claude_bottle.dlp.verdict import Finding, Unscannable
 
 _JOINED = 4 << 10  # bytes
 EDGE = 300  # bytes of a piece that meet another piece; of every shape that a rule knows the shortest form has less

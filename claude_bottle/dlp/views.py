@@ -10,15 +10,15 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 
-from addons.decoder import DecodeError, TooLargeError
-from addons.decoders import decode, layers_of
-from addons.dlp_allow import compile_bytes
-from addons.dlp_fields import WORDS, FormFields, JsonStrings, ends, is_form_like, is_json_like
-from addons.dlp_near import OVERLAP
-from addons.dlp_packed import Budget, long_runs, members, most_plain
-from addons.dlp_parts import is_cut, is_message, joined_parts, part_of, parts_of
-from addons.dlp_text import PLAIN, WINDOW, View, text_views, windows
-from addons.dlp_verdict import Unscannable
+from claude_bottle.dlp.fields import WORDS, FormFields, JsonStrings, ends, is_form_like, is_json_like
+from claude_bottle.dlp.packed.decoder import DecodeError, TooLargeError
+from claude_bottle.dlp.packed.decoders import decode, layers_of
+from claude_bottle.dlp.packed.members import Budget, long_runs, members, most_plain
+from claude_bottle.dlp.parts import is_cut, is_message, joined_parts, part_of, parts_of
+from claude_bottle.dlp.rules.allow import compile_bytes
+from claude_bottle.dlp.text.near import OVERLAP
+from claude_bottle.dlp.text.readings import PLAIN, WINDOW, View, text_views, windows
+from claude_bottle.dlp.verdict import Unscannable
 
 __all__ = ["DEPTH", "Unscannable", "body_views", "member_views", "packed_too", "stream_views"]
 

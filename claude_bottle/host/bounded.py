@@ -11,8 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import IO
 
-from components.child_env import child_env
-from components.errors import BottleError
+from claude_bottle.host.child_env import child_env
+from claude_bottle.policy.errors import BottleError
 
 SECONDS, BYTES = 120.0, 64 << 20
 _CHUNK, _SAID = 1 << 20, 64 << 10  # bytes: at a time, and of what is said on standard error

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from components.errors import Finding
+from claude_bottle.policy.errors import Finding
 
 # Set for one `up`: the checkout that it is run from has the bottle from then on.
 TAKE_OVER = "CLAUDE_BOTTLE_TAKE_OVER"

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from components.child_env import child_env
-from components.errors import NOT_SHOWN, Finding
-from components.git_upstream import Upstream
-from components.manifest import GitRemote
-from components.manifest_checks import no_secret, shown_name
+from claude_bottle.host.child_env import child_env
+from claude_bottle.manifest.checks import no_secret, shown_name
+from claude_bottle.manifest.model import GitRemote
+from claude_bottle.policy.errors import NOT_SHOWN, Finding
+from claude_bottle.policy.names.git_upstream import Upstream
 
 
 @dataclass(frozen=True)

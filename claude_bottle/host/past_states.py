@@ -4,8 +4,8 @@ Pulumi writes each state twice beside the current one, and keeps both after `des
 are encrypted, but the passphrase's file is on the same disk: a token that was rotated can be read from them. The
 current state, the stack file and the audit log stay.
 
-    python -m components.past_states STACK            list
-    python -m components.past_states STACK --delete   delete
+    python -m claude_bottle.host.past_states STACK            list
+    python -m claude_bottle.host.past_states STACK --delete   delete
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components.errors import BottleError
-from components.stack_names import UnknownBottleError, must_be_remembered
-from components.stale_lock import PROJECT, is_stale, local_backend, locks
+from claude_bottle.host.stack_names import UnknownBottleError, must_be_remembered
+from claude_bottle.host.stale_lock import PROJECT, is_stale, local_backend, locks
+from claude_bottle.policy.errors import BottleError
 
 
 def past_states(stack: str) -> list[Path]:

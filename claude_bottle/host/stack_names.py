@@ -12,9 +12,10 @@ import subprocess
 from collections.abc import Collection
 from pathlib import Path
 
-from components.errors import BottleError
-from components.stale_lock import PROJECT, local_backend
-from components.state import state_folder
+from claude_bottle import ROOT
+from claude_bottle.host.stale_lock import PROJECT, local_backend
+from claude_bottle.host.state import state_folder
+from claude_bottle.policy.errors import BottleError
 
 STACKS = Path("stacks")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}\Z")
@@ -32,7 +33,7 @@ def stack_names(folder: Path) -> set[str]:
 def examples_of(stacks: Path) -> Path:
     """The folder of the examples: of this project where it has one, else of the installation."""
     own = stacks / "examples"
-    return own if own.is_dir() else Path(__file__).resolve().parents[1] / "stacks/examples"
+    return own if own.is_dir() else ROOT / "stacks/examples"
 
 
 def is_stack_name(text: str) -> bool:

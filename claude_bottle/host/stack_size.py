@@ -2,7 +2,7 @@
 
 Linux takes 128 KB for one (execve(2), MAX_ARG_STRLEN), and says `argument list too long` for more, late and of nothing.
 
-    python -m components.stack_size STACK
+    python -m claude_bottle.host.stack_size STACK
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from components.stack_text import StackTextError, read_config
+from claude_bottle.host.stack_text import StackTextError, read_config
 
 MOST = (128 << 10) - len("PULUMI_CONFIG=") - 1  # bytes
 

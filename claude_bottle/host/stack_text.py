@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from components.config_keys import PROJECT
-from components.errors import BottleError
-from components.manifest_words import BOTTLE
+from claude_bottle.manifest.config_keys import PROJECT
+from claude_bottle.manifest.words import BOTTLE
+from claude_bottle.policy.errors import BottleError
 
 
 class StackTextError(BottleError):

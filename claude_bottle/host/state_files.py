@@ -10,9 +10,9 @@ import os
 import time
 from pathlib import Path
 
-from addons.whole_file import write_whole
-from components.errors import BottleError, Finding
-from components.stale_lock import PROJECT, local_backend, state_file
+from claude_bottle.host.stale_lock import PROJECT, local_backend, state_file
+from claude_bottle.policy.errors import BottleError, Finding
+from claude_bottle.policy.whole_file import write_whole
 
 VERSION = 3  # of states that this Pulumi writes
 _COPIES, _LEAST = 6, 8 << 20  # an `up` writes some copies of the state; bytes that it needs in any case

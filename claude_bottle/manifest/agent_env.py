@@ -167,9 +167,9 @@ def _cell(value: str) -> str:
 
 _HEAD = """# Programs, and what they read
 
-Written by `make docs` from `components/agent_env.py`, from which the agent's environment is made. What `env` of the
-manifest sets goes before it, but for the seven names of proxy and roots that cannot be set there (`HTTPS_PROXY` and
-the like).
+Written by `make docs` from `claude_bottle/manifest/agent_env.py`, from which the agent's environment is made. What
+`env` of the manifest sets goes before it, but for the seven names of proxy and roots that cannot be set there
+(`HTTPS_PROXY` and the like).
 
 There is no name server: a program that looks a name up, and does not ask its proxy, fails. It hears so after a second
 or two, for each resolver of a bottle waits a second and asks once; Docker 20.10's own never answers.

@@ -12,11 +12,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from addons.forge_api import CAPABILITIES
-from addons.once import is_digest
-from components.errors import Finding
-from components.manifest import Manifest
-from components.manifest_words import findings
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.words import findings
+from claude_bottle.policy.errors import Finding
+from claude_bottle.policy.forge.api import CAPABILITIES
+from claude_bottle.policy.once import is_digest
 
 # What an agent may ask for at all: ways out, and what it is made of. Nothing that names a secret or a file of the host.
 APPENDS = ("egress.routes", "pipelock.allow", "agent.apt", "agent.npm")
@@ -107,7 +107,7 @@ class Change:
     def on(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """The manifest with this change beside what is there; the given one stays as it is.
 
-        For a stack file see dashboard/stack_file.py: there a route comes with what it would shadow.
+        For a stack file see claude_bottle/approvals/edit/stack_file.py: there a route comes with what it would shadow.
         """
         made: dict[str, Any] = copy.deepcopy(dict(manifest))
         *way, last = self.path.split(".")
@@ -126,7 +126,7 @@ class Change:
         if self.path == "egress.routes":
             route = self.value
             methods = ", ".join(route.get("methods") or ["every method"])
-            token = ""  # of an agent's wish it is not known yet (dashboard/route_edit.py)
+            token = ""  # of an agent's wish it is not known yet (claude_bottle/approvals/edit/route_edit.py)
             if "token_ref" in route:
                 token = f", with your {route['token_ref']}" if route["token_ref"] else ", without a credential"
             paths = " or ".join(route.get("path") or ["every path"])

@@ -6,17 +6,17 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
-from addons.dlp_rules import RuleSet, compile_pattern, rule_ids
-from addons.hosts import any_match
-from addons.injection import MIN_TOKEN_LENGTH
-from addons.until import ended, parse_until
-from components.agent_env import OWN_ENV
-from components.errors import NOT_SHOWN, Finding
-from components.manifest import EgressRoute
-from components.manifest_fields import ENV_NAME, IMAGES_ENV, RESERVED_ENV, is_token_name
-from components.manifest_pipelock import DEFAULT_PASSTHROUGH, PipelockConfig
-from components.nearest import did_you_mean
-from components.shown_values import is_mixed
+from claude_bottle.dlp.rules.ruleset import RuleSet, compile_pattern, rule_ids
+from claude_bottle.manifest.agent_env import OWN_ENV
+from claude_bottle.manifest.fields import ENV_NAME, IMAGES_ENV, RESERVED_ENV, is_token_name
+from claude_bottle.manifest.model import EgressRoute
+from claude_bottle.manifest.pipelock_fields import DEFAULT_PASSTHROUGH, PipelockConfig
+from claude_bottle.policy.errors import NOT_SHOWN, Finding
+from claude_bottle.policy.names.hosts import any_match
+from claude_bottle.policy.names.nearest import did_you_mean
+from claude_bottle.policy.routes.injection import MIN_TOKEN_LENGTH
+from claude_bottle.policy.routes.until import ended, parse_until
+from claude_bottle.policy.shown_values import is_mixed
 
 
 def no_secret(name: str, stack: str, secrets: Collection[str]) -> str:

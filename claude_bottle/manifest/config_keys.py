@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from components.errors import NOT_SHOWN, Finding
-from components.manifest import Manifest
-from components.manifest_fields import is_token_name
-from components.manifest_words import BOTTLE
-from components.nearest import nearest
+from claude_bottle.manifest.fields import is_token_name
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.words import BOTTLE
+from claude_bottle.policy.errors import NOT_SHOWN, Finding
+from claude_bottle.policy.names.nearest import nearest
 
 PROJECT = "claude-bottle"
 

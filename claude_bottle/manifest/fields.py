@@ -7,17 +7,17 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from addons.egress_core import DEFAULT_METHODS
-from addons.exempt import checked_exempt
-from addons.forge_api import CAPABILITIES
-from addons.hosts import canonical_pattern
-from addons.injection import auth_header
-from addons.targets import checked_path
-from addons.until import parse_until
-from components.fsck_checks import checked_fsck
-from components.git_upstream import Upstream
-from components.host_words import host_mistake
-from components.nearest import did_you_mean
+from claude_bottle.policy.forge.api import CAPABILITIES
+from claude_bottle.policy.names.exempt import checked_exempt
+from claude_bottle.policy.names.fsck_checks import checked_fsck
+from claude_bottle.policy.names.git_upstream import Upstream
+from claude_bottle.policy.names.host_words import host_mistake
+from claude_bottle.policy.names.hosts import canonical_pattern
+from claude_bottle.policy.names.nearest import did_you_mean
+from claude_bottle.policy.routes.injection import auth_header
+from claude_bottle.policy.routes.table import DEFAULT_METHODS
+from claude_bottle.policy.routes.targets import checked_path
+from claude_bottle.policy.routes.until import parse_until
 
 # A part between underscores that is long and mixed is no word: so are the tokens of GitHub, Stripe, npm, AWS and others
 # that have no other characters than a name may have.

@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from addons.hosts import canonical_pattern
-from addons.injection import auth_header
-from components.egress_plan import CLAUDE_TOKEN
-from components.manifest import EgressRoute
-from components.manifest_fields import is_token_name
+from claude_bottle.manifest.fields import is_token_name
+from claude_bottle.manifest.model import EgressRoute
+from claude_bottle.manifest.render.routes import CLAUDE_TOKEN
+from claude_bottle.policy.names.hosts import canonical_pattern
+from claude_bottle.policy.routes.injection import auth_header
 
 # Until then old keys and files are translated; from the day after, what they get says that nobody checks it any more.
 END = datetime.date(2027, 12, 31)

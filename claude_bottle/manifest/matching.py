@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import yaml
 
-from addons.refusal import Refusal
-from components.manifest import EgressRoute
-from components.route_check import Asked, decide, table
+from claude_bottle.manifest.model import EgressRoute
+from claude_bottle.manifest.route_check import Asked, decide, table
+from claude_bottle.policy.refusal import Refusal
 
 ROUTES = """\
 - {host: api.github.com, path: [/repos/acme/project], methods: [GET], token_ref: GITHUB_TOKEN}

@@ -1,6 +1,6 @@
 """The manifest: the stack config object `claude-bottle:bottle` as a strict typed model. Pure, parsed before anything.
 
-`python -m components.manifest_tool --help` for its JSON Schema, its documentation and the conversion of old files.
+`python -m claude_bottle.cli.manifest_tool --help`: its JSON Schema, its documentation, the conversion of old files.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from addons.egress_core import DEFAULT_METHODS
-from components.git_upstream import Upstream
-from components.manifest_fields import (
+from claude_bottle.manifest.fields import (
     AptPackage,
     Argument,
     AuthScheme,
@@ -38,7 +36,9 @@ from components.manifest_fields import (
     Until,
     UrlPath,
 )
-from components.manifest_pipelock import PipelockConfig
+from claude_bottle.manifest.pipelock_fields import PipelockConfig
+from claude_bottle.policy.names.git_upstream import Upstream
+from claude_bottle.policy.routes.table import DEFAULT_METHODS
 
 
 class AgentConfig(Strict):

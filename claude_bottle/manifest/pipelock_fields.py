@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from components.manifest_fields import Host, InnerNetwork, PatternName, Plain, ProxyUrl, Strict, TokenRef, Until
+from claude_bottle.manifest.fields import Host, InnerNetwork, PatternName, Plain, ProxyUrl, Strict, TokenRef, Until
 
 DEFAULT_PASSTHROUGH = ["api.anthropic.com"]
 

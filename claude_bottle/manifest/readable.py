@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from components.errors import Finding
-from components.manifest import Manifest
-from components.manifest_words import finding, news
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.words import finding, news
+from claude_bottle.policy.errors import Finding
 
 _INDEX = re.compile(r"([a-z_.]+)\[(\d+)\]")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from addons.egress_core import Route, RouteTable
-from addons.egress_paths import below
-from addons.hosts import host_matches
-from addons.refusal import Refusal
-from addons.until import ended, parse_until
-from components.manifest import EgressRoute
+from claude_bottle.manifest.model import EgressRoute
+from claude_bottle.policy.names.hosts import host_matches
+from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.paths import below
+from claude_bottle.policy.routes.table import Route, RouteTable
+from claude_bottle.policy.routes.until import ended, parse_until
 
 _NAME = "zz9"  # for a host below a wildcard, and a path below or beside a prefix
 OVER = 0.0  # an end that has come, whatever the time

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from addons.dlp import Dlp
-from addons.dlp_rules import RuleSet
-from addons.dlp_text import text_views
-from addons.injection import MIN_TOKEN_LENGTH
-from addons.reflection import TokenMask
-from components.errors import NOT_SHOWN, Finding
-from components.manifest_fields import is_token_name
+from claude_bottle.dlp.engine import Dlp
+from claude_bottle.dlp.rules.ruleset import RuleSet
+from claude_bottle.dlp.text.readings import text_views
+from claude_bottle.dlp.tokens.reflection import TokenMask
+from claude_bottle.manifest.fields import is_token_name
+from claude_bottle.policy.errors import NOT_SHOWN, Finding
+from claude_bottle.policy.routes.injection import MIN_TOKEN_LENGTH
 
 # RFC 3986, 3.2.1: user information of an authority. On this machine itself a password protects little.
 _WITH_PASSWORD = re.compile(

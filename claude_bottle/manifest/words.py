@@ -1,6 +1,6 @@
 """What is wrong with a value of the manifest, in one sentence with what to write: made from the model. Pure.
 
-A check of the project's own (components/manifest_fields.py) has its own sentence. Everything else that the model
+A check of the project's own (claude_bottle/manifest/fields.py) has its own sentence. Everything else that the model
 refuses, a wrong kind of value above all, is said here from the key's type, its bounds and its example.
 """
 
@@ -14,11 +14,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, ValidationError
 from pydantic.fields import FieldInfo
 
-from components.errors import NOT_SHOWN, Finding
-from components.manifest import Manifest
-from components.manifest_examples import EXAMPLES
-from components.nearest import did_you_mean, nearest
-from components.shown_values import may_be_shown, quotes
+from claude_bottle.manifest.examples import EXAMPLES
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.policy.errors import NOT_SHOWN, Finding
+from claude_bottle.policy.names.nearest import did_you_mean, nearest
+from claude_bottle.policy.shown_values import may_be_shown, quotes
 
 BOTTLE = "claude-bottle:bottle"
 _NAME_OF_A_KEY = "[key]"  # pydantic's last part of a place, where the name is wrong and not the value

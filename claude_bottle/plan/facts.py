@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from addons.exempt import covers
-from addons.injection import auth_header
-from components.container import megabytes
-from components.ref_globs import covered
+from claude_bottle.manifest.sizes import megabytes
+from claude_bottle.policy.names.exempt import covers
+from claude_bottle.policy.names.ref_globs import covered
+from claude_bottle.policy.routes.injection import auth_header
 
 Plan = Mapping[str, Any]
 Key = tuple[str, ...]

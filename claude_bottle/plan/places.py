@@ -12,17 +12,17 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
-from addons.egress_core import DEFAULT_METHODS, Route, RouteTable, carried
-from addons.egress_paths import by_path
-from addons.hosts import any_match, host_matches
-from addons.injection import auth_header
-from addons.refusal import Refusal
-from addons.until import ended, parse_until
+from claude_bottle.policy.names.hosts import any_match, host_matches
+from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.injection import auth_header
+from claude_bottle.policy.routes.paths import by_path
+from claude_bottle.policy.routes.table import DEFAULT_METHODS, Route, RouteTable, carried
+from claude_bottle.policy.routes.until import ended, parse_until
 
 Plan = Mapping[str, Any]
 Right = tuple[str, ...]
 OTHER_METHOD = "any other method"
-DISGUISES = frozenset(["PUT", "PATCH", "DELETE"])  # as addons/egress_checks.py: who has them all may name one in a form
+DISGUISES = frozenset(["PUT", "PATCH", "DELETE"])  # as addons/egress/checks.py: who has them all may name one in a form
 _OVER = 0.0
 _NAME = "zz9"  # for a host below a wildcard, and a path that no rule names
 UNCLEAR = f"/{_NAME}%5C{_NAME}"  # a path that servers may read as any

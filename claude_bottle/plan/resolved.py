@@ -10,12 +10,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.copies import Copies, WorkspaceCopy
-from components.egress_plan import CLAUDE_TOKEN, EgressPlan
-from components.git_remotes import GateRemote
-from components.manifest import Manifest
-from components.naming import docker_name
-from components.pipelock_config import allowlist, endings, looks_for_seed_phrases, reactions
+from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.host.git_remotes import GateRemote
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.pipelock import allowlist, endings, looks_for_seed_phrases, reactions
+from claude_bottle.manifest.render.routes import CLAUDE_TOKEN, EgressPlan
+from claude_bottle.workspace.copies import Copies, WorkspaceCopy
 
 SCHEMA = 2
 

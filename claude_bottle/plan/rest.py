@@ -11,7 +11,7 @@ from typing import Any
 
 Path = tuple[str, ...]
 _IMAGES = {(part, "image") for part in ("agent", "egress", "pipelock", "supervise", "git_gate")}
-# What facts have said already (components/plan_facts.py) wherever one of the two is not there at all.
+# What facts have said already (claude_bottle/plan/facts.py) wherever one of the two is not there at all.
 _SAID_AS_A_WHOLE = {("supervise",), ("git_gate",), ("workspace",)}
 _SAID_BY_FACTS = {("workspace", "mode"), ("workspace", "copy_git"), ("workspace", "source")}
 _OF_A_COPY = {("workspace", "files"), ("workspace", "sha256")}

@@ -1,4 +1,4 @@
-"""`python -m components.plan_table STACK`: the plan as a table, and what it changes on the running bottle."""
+"""`python -m claude_bottle.plan.table STACK`: the plan as a table, and what it changes on the running bottle."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from addons.until import ended, parse_until
-from components.component_types import is_of
-from components.errors import BottleError, one_line, printable
-from components.plan_diff import changes, secrets_changed
-from components.plan_facts import Facts
-from components.plan_interrupts import interruptions
-from components.plan_places import Ground, Plan, rights
-from components.plan_words import OWN, REACH, lines, when
-from components.stack_names import must_be_known
-from components.stack_size import cannot_go_up
+from claude_bottle.host.stack_names import must_be_known
+from claude_bottle.host.stack_size import cannot_go_up
+from claude_bottle.plan.diff import changes, secrets_changed
+from claude_bottle.plan.facts import Facts
+from claude_bottle.plan.interrupts import interruptions
+from claude_bottle.plan.places import Ground, Plan, rights
+from claude_bottle.plan.words import OWN, REACH, lines, when
+from claude_bottle.policy.errors import BottleError, one_line, printable
+from claude_bottle.policy.routes.until import ended, parse_until
+from claude_bottle.policy.type_tokens import is_of
 
 HEADINGS = (REACH, "ended", "no route", "not read", "internal", OWN, "injected", "DLP", "trusted roots", "network",
             "git", "copied in", "mounted", "supervise", "agent")  # fmt: skip
@@ -183,7 +183,7 @@ def read_preview(stack: str) -> dict[str, Any]:
 
 def main() -> int:
     """Entry point."""
-    parser = argparse.ArgumentParser(prog="python -m components.plan_table", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m claude_bottle.plan.table", description=__doc__)
     parser.add_argument("stack", help="name of the stack")
     try:
         preview = read_preview(must_be_known(parser.parse_args().stack))

@@ -1,15 +1,15 @@
-"""Rights at places (components/plan_places.py) as sentences for people: as few as say all of it, none cut. Pure."""
+"""Rights at places (claude_bottle/plan/places.py) as sentences for people: as few as say all of it, none cut. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from addons.egress_core import DEFAULT_METHODS
-from addons.egress_paths import below
-from addons.forge_api import CAPABILITIES
-from addons.until import write_until
-from components.plan_places import DISGUISES, OTHER_METHOD, UNCLEAR, Ground, Place, Right, paths
+from claude_bottle.plan.places import DISGUISES, OTHER_METHOD, UNCLEAR, Ground, Place, Right, paths
+from claude_bottle.policy.forge.api import CAPABILITIES
+from claude_bottle.policy.routes.paths import below
+from claude_bottle.policy.routes.table import DEFAULT_METHODS
+from claude_bottle.policy.routes.until import write_until
 
 Given = Mapping[Place, Mapping[Right, str]]  # place to right to words about its time
 Spans = frozenset[int]

@@ -14,7 +14,7 @@ from typing import Any
 STATUS = 400
 # By path, for a gateway may have any name (Claude Code, "LLM gateway configuration").
 _PATH = re.compile(r"(?:/v1/messages(?:/count_tokens)?|/chat/completions|/v1/responses)\Z")
-# Over in seconds: the client does well to try again (addons/next_hop.py says from when on it is not brief).
+# Over in seconds: the client does well to try again (addons/egress/next_hop.py says from when on it is not brief).
 _BRIEF = frozenset(["starting", "busy", "next_hop"])
 _AGAIN = (
     " This text is sent again with every turn: go back to before it (Esc Esc in Claude Code, or a new conversation)."

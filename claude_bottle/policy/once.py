@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from addons.whole_file import rename_whole, write_whole
+from claude_bottle.policy.whole_file import rename_whole, write_whole
 
 MAX_HELD, MAX_BYTES = 30, 64 << 20
 HELD_SECONDS, GRANT_SECONDS = 24 * 3600, 3600

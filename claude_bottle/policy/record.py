@@ -4,9 +4,10 @@ It is a channel of its own, apart from the container's log, which anybody can fi
 is in the file before what it tells of leaves, so a kill loses none. Nothing is merged or cut, and nothing is dropped:
 where the record is full, `append` raises, and its caller refuses what it has no record for.
 
-    python3 -m addons.record read ID N     everything from number N on of the record ID; what is before N may go
+    python3 -m claude_bottle.policy.record read ID N   all from number N on of the record ID; what is before N may go
 
-The owner's side reads it so (dashboard/collect.py). The files are segments of JSON lines, named by their first number.
+The owner's side reads it so (approvals/audit/collect.py). The files are segments of JSON lines, named by their
+first number.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from addons.whole_file import sync_folder, write_whole
+from claude_bottle.policy.whole_file import sync_folder, write_whole
 
 SEGMENT = 4 << 20  # bytes after which a new file is begun, and that one `read` gives at most
 SEGMENTS = 32  # files: 128 MB, some 500,000 writes that nobody has read

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from addons.model_api import in_its_form
-from addons.no_approval import instead
+from claude_bottle.policy.model_api import in_its_form
+from claude_bottle.policy.no_approval import instead
 
 # The supervise tool with which the agent asks its owner to change what this part decided.
 ASK_WITH = {"egress": "egress-block", "pipelock": "pipelock-block"}

@@ -11,13 +11,13 @@ from typing import Any
 
 from pulumi import automation as auto
 
-from components.build_reason import build_reason
-from components.component_types import is_of
-from components.engine_address import engine_of
-from components.errors import BottleError
-from components.plan_diff import changes, secrets_changed
-from components.run_events import IMAGE
-from components.stale_lock import all_stale, remove_broken
+from claude_bottle.engines.docker.address import engine_of
+from claude_bottle.host.stale_lock import all_stale, remove_broken
+from claude_bottle.plan.diff import changes, secrets_changed
+from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.type_tokens import is_of
+from claude_bottle.runs.build_reason import build_reason
+from claude_bottle.runs.events import IMAGE
 
 Tell = Callable[[str], None]
 _SHOWN = ("create", "update", "replace", "delete")

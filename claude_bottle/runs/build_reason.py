@@ -10,8 +10,8 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
-from components.child_env import child_env
-from components.errors import printable
+from claude_bottle.host.child_env import child_env
+from claude_bottle.policy.errors import printable
 
 _LINES = 8
 _SECONDS = 900

@@ -12,11 +12,11 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from components.build_reason import build_reason
-from components.engine_address import engine_of
-from components.errors import BottleError, printable
-from components.run_events import Run
-from components.state import state_folder
+from claude_bottle.engines.docker.address import engine_of
+from claude_bottle.host.state import state_folder
+from claude_bottle.policy.errors import BottleError, printable
+from claude_bottle.runs.build_reason import build_reason
+from claude_bottle.runs.events import Run
 
 _VERBS = ("up", "destroy", "refresh")  # that write an event log
 _TICK, _SILENT = 0.2, 20.0  # seconds between two looks; without a line, where no line is drawn over

@@ -15,17 +15,17 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from claude_bottle.engines.docker.base_image import BaseLock
+from claude_bottle.engines.docker.engine import Engine
+from claude_bottle.engines.docker.machine import resources_in_state
+from claude_bottle.host.stack_names import STACKS, declared, in_state
+from claude_bottle.host.stack_text import read_config
+from claude_bottle.host.stale_lock import local_backend
+from claude_bottle.manifest.model import AgentConfig
+from claude_bottle.manifest.words import BOTTLE
+from claude_bottle.policy.errors import BottleError, one_line
 from components.agent_image import base_name, image_name
-from components.base_image import BaseLock
-from components.engine import Engine
-from components.errors import BottleError, one_line
 from components.images import tag
-from components.machine import resources_in_state
-from components.manifest import AgentConfig
-from components.manifest_words import BOTTLE
-from components.stack_names import STACKS, declared, in_state
-from components.stack_text import read_config
-from components.stale_lock import local_backend
 
 _ROLES = ("agent", "egress", "pipelock", "git-gate", "supervise")
 _NAME = re.compile(r"claude-bottle/(?:base|agent|agent-own|agent-packages|proxy|git-gate|supervise):[0-9a-f]{16}\b")

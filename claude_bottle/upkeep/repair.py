@@ -1,4 +1,4 @@
-"""`python -m components.repair STACK`: one command after a kill, whatever was killed and when.
+"""`python -m claude_bottle.upkeep.repair STACK`: one command after a kill, whatever was killed and when.
 
 Takes away the lock of a pulumi that is gone, looks at what is really there, removes containers and networks of this
 stack that its state does not know, and then brings the stack up (or, with --down, destroys it). Volumes are never
@@ -13,16 +13,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from components.child_env import child_env
-from components.engine import Engine
-from components.engine_address import engine_of
-from components.errors import BottleError
-from components.machine import ids_in_state
-from components.preflight import ADOPT_VOLUMES
-from components.run_pulumi import run_pulumi
-from components.stack_names import must_be_known
-from components.stale_lock import all_stale, locks, remove_broken, state_file
-from components.state_files import VERSION, problem, restore
+from claude_bottle.checks.preflight import ADOPT_VOLUMES
+from claude_bottle.engines.docker.address import engine_of
+from claude_bottle.engines.docker.engine import Engine
+from claude_bottle.engines.docker.machine import ids_in_state
+from claude_bottle.host.child_env import child_env
+from claude_bottle.host.stack_names import must_be_known
+from claude_bottle.host.stale_lock import all_stale, locks, remove_broken, state_file
+from claude_bottle.host.state_files import VERSION, problem, restore
+from claude_bottle.policy.errors import BottleError
+from claude_bottle.runs.terminal import run_pulumi
 
 _QUIET = ["--yes", "--skip-preview", "--non-interactive", "--suppress-outputs"]
 
@@ -93,7 +93,7 @@ def repair(stack: str, *, down: bool) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    parser = argparse.ArgumentParser(prog="python -m components.repair", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m claude_bottle.upkeep.repair", description=__doc__)
     parser.add_argument("stack", help="name of the stack")
     parser.add_argument("--down", action="store_true", help="end with destroy, where an up was not wanted any more")
     args = parser.parse_args(argv)

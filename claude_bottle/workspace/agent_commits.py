@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from components.agent_files import WORKSPACE, AgentFiles
-from components.bundle import bring, unpack
-from components.errors import BottleError
-from components.git_sides import NOWHERE, OwnersGit, Side, agents_side, blob, by_commits
+from claude_bottle.policy.errors import BottleError
+from claude_bottle.workspace.agent_files import WORKSPACE, AgentFiles
+from claude_bottle.workspace.bundle import bring, unpack
+from claude_bottle.workspace.git_sides import NOWHERE, OwnersGit, Side, agents_side, blob, by_commits
 
 _SHOWN = 20  # branches
 _BUNDLE = "git rev-parse -q --verify HEAD >/dev/null || exit 0; git bundle create -q - --branches"

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from addons.whole_file import write_whole
-from components.bounded import run_bounded
-from components.errors import BottleError
-from components.host_folder import mark_of
-from components.hostile_tar import members
-from components.incoming import is_plain
-from components.state import state_folder
+from claude_bottle.host.bounded import run_bounded
+from claude_bottle.host.state import state_folder
+from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.whole_file import write_whole
+from claude_bottle.workspace.host_folder import mark_of
+from claude_bottle.workspace.hostile_tar import members
+from claude_bottle.workspace.incoming import is_plain
 
 WORKSPACE = "/home/node/workspace"
 _MARK = "/home/node/.claude-bottle-home"

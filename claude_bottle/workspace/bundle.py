@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from components.bounded import run_bounded
-from components.child_env import child_env
-from components.errors import BottleError
+from claude_bottle.host.bounded import run_bounded
+from claude_bottle.host.child_env import child_env
+from claude_bottle.policy.errors import BottleError
 
 _SECONDS = 120.0  # a few kilobytes of deltas can keep git busy for hours
 # A few megabytes can be an object of many gigabytes. A blob of more than 512 MB is streamed, so this is enough for it.

@@ -9,12 +9,12 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from components.agent_files import WORKSPACE, AgentFiles
-from components.errors import BottleError
-from components.git_folder import git_configs, git_files
-from components.git_sides import NOWHERE, OwnersGit, Side, agents_blobs, agents_side, by_commits
-from components.host_folder import all_files, write_tar
-from components.owner_branches import OwnerBranches, heads
+from claude_bottle.policy.errors import BottleError
+from claude_bottle.workspace.agent_files import WORKSPACE, AgentFiles
+from claude_bottle.workspace.git_folder import git_configs, git_files
+from claude_bottle.workspace.git_sides import NOWHERE, OwnersGit, Side, agents_blobs, agents_side, by_commits
+from claude_bottle.workspace.host_folder import all_files, write_tar
+from claude_bottle.workspace.owner_branches import OwnerBranches, heads
 
 
 class CopiedGit:

@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from components import looked_over
-from components.errors import NOT_SHOWN, BottleError, Finding
-from components.git_folder import git_problems
-from components.git_mounts import GitPlaces, git_places
-from components.host_folder import AGENT_UID, Item, all_files, digest, items, problems, workspace_files
-from components.manifest import Manifest, WorkspaceConfig
-from components.owner_branches import digest_of, heads
+from claude_bottle import ROOT
+from claude_bottle.manifest.model import Manifest, WorkspaceConfig
+from claude_bottle.policy.errors import NOT_SHOWN, BottleError, Finding
+from claude_bottle.workspace import looked_over
+from claude_bottle.workspace.git_folder import git_problems
+from claude_bottle.workspace.git_mounts import GitPlaces, git_places
+from claude_bottle.workspace.host_folder import AGENT_UID, Item, all_files, digest, items, problems, workspace_files
+from claude_bottle.workspace.owner_branches import digest_of, heads
 
-ROOT = Path(__file__).resolve().parent.parent
 _MAX_PROMPT = 256 * 1024
 _SYSTEM = ("/proc", "/sys", "/dev", "/run", "/var/run", "/etc", "/boot", "/var/lib/docker")
 

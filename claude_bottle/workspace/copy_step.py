@@ -1,4 +1,4 @@
-"""Copies folders of the host into the agent; run during `up` as `python3 -m components.copy_step`, plan on stdin.
+"""Copies folders of the host into the agent; run during `up` with the plan on stdin.
 
 A step either does all of its copy or leaves what was there. Only the standard library.
 """
@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from components.agent_files import WORKSPACE, AgentFiles, BaseRecord
-from components.copied_git import CopiedGit
-from components.errors import BottleError, one_line, printable
-from components.host_folder import all_files, digest, items, problems, workspace_files, write_tar
-from components.three_way import new_base, three_way, without
+from claude_bottle.policy.errors import BottleError, one_line, printable
+from claude_bottle.workspace.agent_files import WORKSPACE, AgentFiles, BaseRecord
+from claude_bottle.workspace.copied_git import CopiedGit
+from claude_bottle.workspace.host_folder import all_files, digest, items, problems, workspace_files, write_tar
+from claude_bottle.workspace.three_way import new_base, three_way, without
 
 _SKILLS = "/home/node/.claude/skills"
 _NEW = f"{_SKILLS}/.claude-bottle-new"

@@ -11,8 +11,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from components.child_env import child_env
-from components.host_folder import all_files
+from claude_bottle.host.child_env import child_env
+from claude_bottle.workspace.host_folder import all_files
 
 # gitrepository-layout(5); of a submodule the same, below modules/.
 _FILES = re.compile(

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.git_folder import entries, git_output
-from components.incoming import is_git
+from claude_bottle.workspace.git_folder import entries, git_output
+from claude_bottle.workspace.incoming import is_git
 
 _DEEPEST = 10  # git's own limit of includes in includes
 _MOST = 64  # places; each is a mount of the agent's container

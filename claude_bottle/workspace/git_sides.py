@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
 
-from components.bounded import run_bounded
-from components.child_env import child_env
-from components.errors import BottleError
+from claude_bottle.host.bounded import run_bounded
+from claude_bottle.host.child_env import child_env
+from claude_bottle.policy.errors import BottleError
 
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?\Z")
 _AGENTS = "cd /home/node/workspace; [ -e .git ] || exit 0; "

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from components.child_env import child_env
+from claude_bottle.host.child_env import child_env
 
 AGENT_UID = 1000
 

@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from typing import IO
 
-from components.errors import BottleError, one_line
+from claude_bottle.policy.errors import BottleError, one_line
 
 FILE, TOTAL = 4 << 30, 8 << 30  # bytes of one file and of all, with holes
 _HEADER = 1 << 20  # bytes of a long name or of pax records

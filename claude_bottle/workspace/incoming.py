@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from components.run_files import run_by
+from claude_bottle.workspace.run_files import run_by
 
 # Bytes (Linux: NAME_MAX; PATH_MAX is 4096, with the owner's folder before it; a link's text has PATH_MAX less its end).
 _LONGEST_NAME, _LONGEST_PATH, _LONGEST_LINK = 255, 3000, 4095

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from components.git_folder import git_files, object_bytes
-from components.state import state_folder
+from claude_bottle.host.state import state_folder
+from claude_bottle.workspace.git_folder import git_files, object_bytes
 
 _OVERLAP = 64 << 10  # bytes, more than a token has
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from components.copies import WorkspaceCopy
-from components.errors import Finding
+from claude_bottle.policy.errors import Finding
+from claude_bottle.workspace.copies import WorkspaceCopy
 
 _PATH = "workspace.mode"
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-from components.bounded import run_bounded
-from components.errors import BottleError
-from components.git_sides import ABSENT, OwnersGit, Shell, Side, agents_blobs
+from claude_bottle.host.bounded import run_bounded
+from claude_bottle.policy.errors import BottleError
+from claude_bottle.workspace.git_sides import ABSENT, OwnersGit, Shell, Side, agents_blobs
 
 _REMOTE = "refs/remotes/owner/"
 _IN = "cd /home/node/workspace; "

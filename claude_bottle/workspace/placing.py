@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from components.incoming import is_git, is_plain
+from claude_bottle.workspace.incoming import is_git, is_plain
 
 _CHUNK = 1 << 20
 _ZEROS = bytes(_CHUNK)

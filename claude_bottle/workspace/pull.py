@@ -1,4 +1,4 @@
-"""`python -m components.pull STACK`: brings what the agent has done in its workspace copy back to the host.
+"""`python -m claude_bottle.workspace.pull STACK`: brings what the agent has done in its copy back to the host.
 
 Commits arrive as refs/remotes/bottle-STACK/*. As files comes what the agent has not committed, where it changed in the
 bottle only; where both sides changed, nothing is written at all. Nothing below a `.git` is written by the agent's word:
@@ -19,16 +19,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from components.agent_commits import fetched
-from components.agent_files import AgentFiles, BaseRecord
-from components.engine_address import engine_of
-from components.errors import BottleError, one_line, printable
-from components.host_folder import items, workspace_files
-from components.incoming import left_out
-from components.placing import Placing
-from components.run_files import run_by
-from components.stack_names import must_be_known
-from components.three_way import Changes, new_base, three_way, without
+from claude_bottle.engines.docker.address import engine_of
+from claude_bottle.host.stack_names import must_be_known
+from claude_bottle.policy.errors import BottleError, one_line, printable
+from claude_bottle.workspace.agent_commits import fetched
+from claude_bottle.workspace.agent_files import AgentFiles, BaseRecord
+from claude_bottle.workspace.host_folder import items, workspace_files
+from claude_bottle.workspace.incoming import left_out
+from claude_bottle.workspace.placing import Placing
+from claude_bottle.workspace.run_files import run_by
+from claude_bottle.workspace.three_way import Changes, new_base, three_way, without
 
 Note = Callable[[str, str | None], None]
 

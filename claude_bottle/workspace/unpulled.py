@@ -1,4 +1,4 @@
-"""`python -m components.unpulled STACK`: what `make pull` would bring, before the home that holds it is deleted."""
+"""`python -m claude_bottle.workspace.unpulled STACK`: what `pull` would bring, before the home is deleted."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.agent_files import WORKSPACE, AgentFiles
-from components.child_env import child_env
-from components.engine_address import engine_of
-from components.errors import BottleError, printable
-from components.pull import Pull, stack_outputs
-from components.stack_names import must_be_remembered
+from claude_bottle.engines.docker.address import engine_of
+from claude_bottle.host.child_env import child_env
+from claude_bottle.host.stack_names import must_be_remembered
+from claude_bottle.policy.errors import BottleError, printable
+from claude_bottle.workspace.agent_files import WORKSPACE, AgentFiles
+from claude_bottle.workspace.pull import Pull, stack_outputs
 
 _FORMAT = "%(objectname) %(refname:short)"
 _HEADS = (

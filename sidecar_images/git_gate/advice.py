@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .objects import KNOWN
-from .scan import Secret
-from .work import Work
+from .scanning.objects import KNOWN
+from .scanning.scan import Secret
+from .scanning.work import Work
 
 _SHOWN = 20
 

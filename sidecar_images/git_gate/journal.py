@@ -1,4 +1,4 @@
-"""Verdicts: what reaches an upstream on record (addons/record.py), and all as JSON lines in the container's log.
+"""Verdicts: what reaches an upstream on record (policy/record.py), and all as JSON lines in the container's log.
 
 The hooks' own output goes to the client, so they send their lines to the daemon's process, which prints them.
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from addons.record import Record, RecordFullError
+from claude_bottle.policy.record import Record, RecordFullError
 
 SOCKET = "/run/git-gate/journal.sock"
 RECORD = Path(os.environ.get("CLAUDE_BOTTLE_RECORD", "/var/lib/claude-bottle/record"))

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from addons.whole_file import write_whole
+from claude_bottle.policy.whole_file import write_whole
 
 from .remotes import Remote
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from addons.whole_file import write_whole
+from claude_bottle.policy.whole_file import write_whole
 
 from . import journal
 from .forward import has, refs_of

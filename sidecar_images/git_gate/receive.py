@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from addons.once import Once, digest_of
+from claude_bottle.policy.once import Once, digest_of
 
 from . import journal, open_pushes
 from .advice import how_to_remove
@@ -19,9 +19,9 @@ from .forward import forward
 from .mirror import RUN, locked
 from .push_policy import Command, parse, refusals
 from .remotes import Remote, remote_of
-from .scan import Looked, look
-from .view import pages
-from .work import TooMuch, Work
+from .scanning.scan import Looked, look
+from .scanning.view import pages
+from .scanning.work import TooMuch, Work
 
 _SHOWN = 20
 

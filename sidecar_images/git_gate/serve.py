@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import journal, leaks, open_pushes
+from . import journal, open_pushes
 from .container_log import ContainerLog
 from .mirror import RUN, prepare
 from .remotes import ETC, MIRRORS, Remote, read_remotes
+from .scanning import leaks
 
 PORT = 9418
 _DAEMON = "/usr/lib/git-core/git-daemon"  # itself: `git daemon` puts git's own folder before SERVED

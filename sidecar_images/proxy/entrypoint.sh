@@ -32,6 +32,6 @@ case $role in
 esac
 
 # A long body's block goes back to the machine when it is freed (mallopt(3)); by itself the C library would keep blocks of
-# up to 32 MB for the next one, once for each thread. Shorter ones are kept: addons/give_back.py sees to them.
+# up to 32 MB for the next one, once for each thread. Shorter ones are kept: addons/frame/give_back.py sees to them.
 export MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=4194304 MALLOC_TRIM_THRESHOLD_=67108864
 PYTHONPATH=/app exec python /app/proxy.py "$role" "$@" "confdir=$run/mitm"

@@ -25,8 +25,10 @@ sys.modules["mitmproxy.addons"] = _package
 from mitmproxy import master, options  # noqa: E402
 from mitmproxy.addons import core, disable_h2c, errorcheck, next_layer, proxyserver, tlsconfig  # noqa: E402
 
-from addons import fresh_leaves, give_back, http_layers  # noqa: E402
-from addons.revocation import Revocation  # noqa: E402
+from addons.frame import give_back  # noqa: E402
+from addons.http import fresh_leaves  # noqa: E402
+from addons.http import layers as http_layers  # noqa: E402
+from addons.pipelock.revocation import Revocation  # noqa: E402
 
 
 async def run(role: str, mode: str, port: int, settings: list[str]) -> None:
@@ -38,7 +40,7 @@ async def run(role: str, mode: str, port: int, settings: list[str]) -> None:
         disable_h2c.DisableH2C(),
         proxyserver.Proxyserver(),
         next_layer.NextLayer(),
-        *importlib.import_module(f"addons.{role}").addons,
+        *importlib.import_module(f"addons.{role}.addon").addons,
         *fresh_leaves.addons,
         *give_back.addons,
         tlsconfig.TlsConfig(),

@@ -19,17 +19,17 @@ WAIT = 30.0  # seconds; a proxy that has just been started compiles its rules fi
 
 def _validator(kind: str) -> tuple[Path, Callable[[bytes], object]]:
     if kind == "routes":
-        from addons.egress_core import RouteTable
+        from claude_bottle.policy.routes.table import RouteTable
 
         return Path("/etc/claude-bottle/routes.json"), RouteTable.parse
-    from addons.pipelock_core import Policy
+    from addons.pipelock.core import Policy
 
     return Path("/etc/pipelock/pipelock.yaml"), Policy.parse
 
 
 def put(kind: str, data: bytes) -> str:
     """Install the content; returns the digest that is live. Raises ValueError when it is refused or not taken up."""
-    from addons.whole_file import write_whole
+    from claude_bottle.policy.whole_file import write_whole
 
     target, parse = _validator(kind)
     parse(data)

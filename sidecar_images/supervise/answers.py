@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .proposals import APPROVED, PENDING, STILL_REFUSED, Proposal
+from claude_bottle.policy.proposals import APPROVED, PENDING, STILL_REFUSED, Proposal
 
 
 def answer(proposal: Proposal) -> str:

@@ -6,8 +6,8 @@ import dataclasses
 import json
 import sys
 
-from .proposals import FullError, LimitError, Proposals
-from .replay import replay
+from claude_bottle.policy.proposals import FullError, LimitError, Proposals
+from claude_bottle.policy.replay import replay
 
 
 def main() -> int:

@@ -17,11 +17,11 @@ from mcp.server.fastmcp.exceptions import ToolError
 from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import Field
 
-from components.change import Change, ChangeError
+from claude_bottle.manifest.change import Change, ChangeError
+from claude_bottle.policy.proposals import PENDING, FullError, LimitError, Proposal, Proposals
 
 from .answers import answer
 from .arguments import wrong_arguments
-from .proposals import PENDING, FullError, LimitError, Proposal, Proposals
 from .waiting import Connection, Waiting
 from .wishes import WishError, capability_wish, host_wish, route_wish
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from addons import forge_api
-from addons.egress_core import Route, RouteTable
-from addons.hosts import canonical_host, canonical_pattern, host_matches
-from addons.no_approval import instead
-from addons.refusal import Refusal
+from claude_bottle.policy.forge import api as forge_api
+from claude_bottle.policy.names.hosts import canonical_host, canonical_pattern, host_matches
+from claude_bottle.policy.no_approval import instead
+from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.table import Route, RouteTable
 
 # What capability-block asks for, and with which value.
 CAPABILITIES = {
@@ -22,7 +22,7 @@ CAPABILITIES = {
     "cpus": "a number of cores (4)",
     "push": "the digest that the refused push was told (sha256:…)",
 }
-_CUT = 300  # letters of a path in a refusal (addons/refusal.py)
+_CUT = 300  # letters of a path in a refusal (claude_bottle/policy/refusal.py)
 
 
 class WishError(ValueError):

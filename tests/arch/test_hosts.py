@@ -1,4 +1,4 @@
-"""A check has the canonical host of what was judged, never the one that mitmproxy holds (addons/request.py)."""
+"""A check has the canonical host of what was judged, never the one that mitmproxy holds (addons/frame/request.py)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def uses(source: str) -> Iterator[str]:
 def test_no_check_asks_mitmproxy_for_the_host() -> None:
     asked = {
         file.stem: sorted(set(uses(file.read_text())))
-        for file in (ROOT / "addons").glob("*.py")
+        for file in (ROOT / "addons").rglob("*.py")
         if file.stem not in FREE
     }
     assert {name: found for name, found in asked.items() if found} == {n: sorted(u) for n, u in USES.items()}

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from mocked import Recorder, Registered, compose, urn
 
-from components.copies import Copies, SkillCopy, WorkspaceCopy
-from components.git_remotes import GateRemote
-from components.git_upstream import Upstream
-from components.manifest import GitRemote
+from claude_bottle.host.git_remotes import GateRemote
+from claude_bottle.manifest.model import GitRemote
+from claude_bottle.policy.names.git_upstream import Upstream
+from claude_bottle.workspace.copies import Copies, SkillCopy, WorkspaceCopy
 
 HERE = Path(__file__).parent
 UPSTREAM = "https://git.example.com/a/p.git"

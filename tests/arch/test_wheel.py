@@ -46,7 +46,15 @@ def test_it_installs_no_package_of_a_common_name(wheel: Path) -> None:
 
 def test_it_holds_what_the_images_are_built_from_and_nothing_of_a_machine(wheel: Path) -> None:
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    rooms = ("addons/", "components/", "dashboard/", "sidecar_images/", "toolchain/", "stacks/examples/")
+    rooms = (
+        "addons/",
+        "claude_bottle/",
+        "components/",
+        "dashboard/",
+        "sidecar_images/",
+        "toolchain/",
+        "stacks/examples/",
+    )
     wanted = {name for name in tracked.split("\0") if name.startswith(rooms)}
     prefix = "claude_bottle/checkout/"
     held = {name.removeprefix(prefix) for name in zipfile.ZipFile(wheel).namelist() if name.startswith(prefix)}

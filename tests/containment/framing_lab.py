@@ -20,9 +20,9 @@ from typing import Any
 import world
 from lab import wire
 
-from components.egress_plan import EgressPlan
-from components.manifest import Manifest
-from components.pipelock_config import render
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.pipelock import render
+from claude_bottle.manifest.render.routes import EgressPlan
 
 HERE = Path(__file__).parent
 HOSTS = (wire.HOST, wire.SPLICED, wire.HOST2, wire.SPLICED2)

@@ -29,95 +29,95 @@ MUTATIONS = (
         ("components/network.py", r'self\._network\("agent", internal=True\)', 'self._network("agent", internal=False)'),
     )),
     Mutation("egress-routes", "default deny: an undeclared host gets the first route's rules", (
-        ("addons/egress_core.py", r"        if not patterns:\n            return \[\]", "        if not patterns:\n            return [Route(host)]"),
-        ("addons/pipelock_core.py", r"if not any_match\(\[pattern for pattern in self\.allowlist if not ended\(self\.until\.get\(pattern\)\)\], host\):", "if False:"),
+        ("claude_bottle/policy/routes/table.py", r"        if not patterns:\n            return \[\]", "        if not patterns:\n            return [Route(host)]"),
+        ("addons/pipelock/core.py", r"if not any_match\(\[pattern for pattern in self\.allowlist if not ended\(self\.until\.get\(pattern\)\)\], host\):", "if False:"),
     )),
     Mutation("egress-ports", "any port", (
-        ("addons/proxy.py", r"if port not in ALLOWED_PORTS\.values\(\):", "if False:"),
-        ("addons/egress_core.py", r"if ALLOWED_PORTS\.get\(scheme\) != port:", "if False:"),
-        ("addons/pipelock_core.py", r"if ALLOWED_PORTS\.get\(scheme\) != port:", "if False:"),
+        ("addons/frame/proxy.py", r"if port not in ALLOWED_PORTS\.values\(\):", "if False:"),
+        ("claude_bottle/policy/routes/table.py", r"if ALLOWED_PORTS\.get\(scheme\) != port:", "if False:"),
+        ("addons/pipelock/core.py", r"if ALLOWED_PORTS\.get\(scheme\) != port:", "if False:"),
     )),
     Mutation("egress-host", "any spelling of an address is a host name", (
-        ("addons/hosts.py", r"    if is_ip_literal\(name\):\n        raise ValueError\(\"an IP address is not a host name\"\)", "    name = name.strip('[]').rstrip('.')"),
-        ("addons/hosts.py", r"        if not _LABEL\.match\(label\):\n            raise ValueError\(\"not a host name\"\)", "        pass"),
-        ("addons/egress_core.py", r"        if not patterns:\n            return \[\]", "        if not patterns:\n            return [Route(host)]"),
-        ("addons/pipelock_core.py", r"if not any_match\(\[pattern for pattern in self\.allowlist if not ended\(self\.until\.get\(pattern\)\)\], host\):", "if False:"),
-        ("addons/pipelock.py", r"if data\.server\.address is None or is_ip_literal\(data\.server\.address\[0\]\):", "if False:"),
-        ("addons/vetted_names.py", r"return policy\.refuse_addresses\(host, .*\)", "return None"),
+        ("claude_bottle/policy/names/hosts.py", r"    if is_ip_literal\(name\):\n        raise ValueError\(\"an IP address is not a host name\"\)", "    name = name.strip('[]').rstrip('.')"),
+        ("claude_bottle/policy/names/hosts.py", r"        if not _LABEL\.match\(label\):\n            raise ValueError\(\"not a host name\"\)", "        pass"),
+        ("claude_bottle/policy/routes/table.py", r"        if not patterns:\n            return \[\]", "        if not patterns:\n            return [Route(host)]"),
+        ("addons/pipelock/core.py", r"if not any_match\(\[pattern for pattern in self\.allowlist if not ended\(self\.until\.get\(pattern\)\)\], host\):", "if False:"),
+        ("addons/pipelock/addon.py", r"if data\.server\.address is None or is_ip_literal\(data\.server\.address\[0\]\):", "if False:"),
+        ("addons/pipelock/vetted_names.py", r"return policy\.refuse_addresses\(host, .*\)", "return None"),
     )),
     Mutation("egress-agreement", "CONNECT, SNI and Host need not agree", (
-        ("addons/request_target.py", r"    host = canonical_host\(request\.host\)\n    target = tunnels", "    return (tunnels.target(flow.client_conn) or (canonical_host(request.pretty_host), 0))[0]\n    host = canonical_host(request.host)\n    target = tunnels"),
+        ("addons/frame/request_target.py", r"    host = canonical_host\(request\.host\)\n    target = tunnels", "    return (tunnels.target(flow.client_conn) or (canonical_host(request.pretty_host), 0))[0]\n    host = canonical_host(request.host)\n    target = tunnels"),
     )),
     Mutation("egress-tokens", "a placeholder passes anywhere", (
-        ("addons/egress_checks.py", r"    if lost is not None:", "    if False:"),
+        ("addons/egress/checks.py", r"    if lost is not None:", "    if False:"),
     ), rows="placeholder-"),
     Mutation("egress-tokens", "a credential of the agent's own passes everywhere", (
-        ("addons/egress_checks.py", r"    if own and not route\.own_credentials:", "    if False:"),
+        ("addons/egress/checks.py", r"    if own and not route\.own_credentials:", "    if False:"),
     ), rows="own-(beside|longer)|token-own-header-passes"),
     Mutation("egress-host", "what only looks like punycode is a name", (
-        ("addons/hosts.py", r"if label\.startswith\(PREFIX\) and not is_a_label\(label\):", "if False:"),
+        ("claude_bottle/policy/names/hosts.py", r"if label\.startswith\(PREFIX\) and not is_a_label\(label\):", "if False:"),
     ), rows="punycode-fake", tests=("tests/unit/test_a_labels.py", "-k", "only_looks_like")),
     Mutation("egress-http", "heads with control characters pass", (
-        ("addons/request_target.py", r"    check_plain\(request\)\n", ""),
+        ("addons/frame/request_target.py", r"    check_plain\(request\)\n", ""),
     )),
     Mutation("egress-paths", "paths and methods are not looked at", (
-        ("addons/egress_paths.py", r"    if not any\(route\.paths for route in routes\):\n        return \(routes,\)", "    return (routes,)"),
-        ("addons/egress_core.py", r"carrying = \[route for route in matched if method in route\.methods\]", "carrying = list(matched)"),
+        ("claude_bottle/policy/routes/paths.py", r"    if not any\(route\.paths for route in routes\):\n        return \(routes,\)", "    return (routes,)"),
+        ("claude_bottle/policy/routes/table.py", r"carrying = \[route for route in matched if method in route\.methods\]", "carrying = list(matched)"),
     )),
     Mutation("egress-paths", "of a path's two readings one is enough", (
-        ("addons/egress_core.py", r"if len\(routes\) < len\(verdicts\) or", "if not routes or"),
+        ("claude_bottle/policy/routes/table.py", r"if len\(routes\) < len\(verdicts\) or", "if not routes or"),
     ), tests=("tests/unit/test_egress_core.py", "-k", "two_ways or route_match")),
     Mutation("egress-paths", "an encoded slash is taken for nothing but a slash", (
-        ("addons/targets.py", r"return decoded, unquote\([^\n]*", "return (decoded,)"),
+        ("claude_bottle/policy/routes/targets.py", r"return decoded, unquote\([^\n]*", "return (decoded,)"),
     ), tests=("tests/unit/test_egress_core.py", "-k", "encoded_slash")),
     Mutation("approval", "a yes leaves out what it shadows", (
-        ("components/smallest_edit.py", r"kept = \[\] if in_place else .*", "kept = []"),
+        ("claude_bottle/approvals/edit/smallest_edit.py", r"kept = \[\] if in_place else .*", "kept = []"),
     ), tests=("tests/unit/test_approval.py", "tests/unit/test_smallest_edit.py", "-k", "takes_nothing_away or yes_writes or always")),
     Mutation("approval", "a yes that takes something away is given all the same", (
-        ("components/smallest_edit.py", r"if gone and not owner:", "if False:"),
-        ("components/smallest_edit.py", r"kept = \[\] if in_place else .*", "kept = []"),
+        ("claude_bottle/approvals/edit/smallest_edit.py", r"if gone and not owner:", "if False:"),
+        ("claude_bottle/approvals/edit/smallest_edit.py", r"kept = \[\] if in_place else .*", "kept = []"),
     ), tests=("tests/unit/test_smallest_edit.py", "-k", "takes_nothing_away")),
     Mutation("approval", "a route lends its capabilities to what is asked for beside it", (
-        ("components/smallest_edit.py", r"            if _same\(route, new, \"methods\", \"description\"\):", '            if _same(route, new, "methods", "description", "forge"):'),
+        ("claude_bottle/approvals/edit/smallest_edit.py", r"            if _same\(route, new, \"methods\", \"description\"\):", '            if _same(route, new, "methods", "description", "forge"):'),
     ), tests=("tests/unit/test_smallest_edit.py", "-k", "yes_writes")),
     Mutation("approval", "an edit is not compared with what it is for", (
-        ("dashboard/stack_file.py", r"if _load\(after := write\(text, before, meant, edit\)\) == meant:", "if (after := write(text, before, meant, edit)):"),
+        ("claude_bottle/approvals/edit/stack_file.py", r"if _load\(after := write\(text, before, meant, edit\)\) == meant:", "if (after := write(text, before, meant, edit)):"),
     ), tests=("tests/unit/test_approval.py", "-k", "own_path")),
     Mutation("approval", "a sweep takes out what holds a place", (
-        ("dashboard/stack_file.py", r"not \(path == ROUTES and holds_place\(bottle, index\)\)", "True"),
+        ("claude_bottle/approvals/edit/stack_file.py", r"not \(path == ROUTES and holds_place\(bottle, index\)\)", "True"),
     ), tests=("tests/unit/test_approval.py", "-k", "in_the_place")),
     Mutation("plan", "what has ended gives its place to what is wider", (
-        ("addons/egress_core.py", r"for route in self\.routes if host_matches\(route\.host, host\)", "for route in self.live_routes() if host_matches(route.host, host)"),
+        ("claude_bottle/policy/routes/table.py", r"for route in self\.routes if host_matches\(route\.host, host\)", "for route in self.live_routes() if host_matches(route.host, host)"),
     ), tests=("tests/unit/test_egress_core.py", "-k", "holds_its_place")),
     Mutation("plan", "without a route there is no egress", (
-        ("components/manifest.py", r'return "egress" in self\.model_fields_set', "return bool(self.egress.routes)"),
+        ("claude_bottle/manifest/model.py", r'return "egress" in self\.model_fields_set', "return bool(self.egress.routes)"),
     ), tests=("tests/unit/test_pipelock_core.py", "-k", "keeps_its_egress")),
     Mutation("plan", "pipelock lets a push through", (
-        ("addons/pipelock_core.py", r"if is_git_push_request\(path\):", "if False:"),
+        ("addons/pipelock/core.py", r"if is_git_push_request\(path\):", "if False:"),
     ), tests=("tests/unit/test_pipelock_core.py", "-k", "push_too")),
     Mutation("plan", "a token's name is no part of what is compared", (
-        ("components/plan_places.py", r'return f"\{route\.auth_scheme\} \{route\.slot\}" if route\.slot else ""', 'return str(route.auth_scheme or "")'),
+        ("claude_bottle/plan/places.py", r'return f"\{route\.auth_scheme\} \{route\.slot\}" if route\.slot else ""', 'return str(route.auth_scheme or "")'),
     ), tests=("tests/unit/test_plan_fuzz.py", "tests/unit/test_plan_table.py", "-k", "its_line or never_hidden")),
     Mutation("plan", "a secret's digest is of its name alone", (
         ("components/secret_digests.py", r' \+ value\.encode\(\)', ""),
     ), tests=("tests/unit/test_plan_table.py", "-k", "another_value")),
     Mutation("plan", "what is printed draws", (
-        ("components/errors.py", r'return "".join\(c if c\.isprintable\(\) or c == "\\n" else "�" for c in text\)', "return text"),
+        ("claude_bottle/policy/errors.py", r'return "".join\(c if c\.isprintable\(\) or c == "\\n" else "�" for c in text\)', "return text"),
     ), tests=("tests/unit/test_plan_table.py", "-k", "draws")),
     Mutation("approval", "an approval applies what else waits", (
-        ("dashboard/approval.py", r"if change\.grants is None:\n                    self", "if False:\n                    self"),
+        ("claude_bottle/approvals/approval.py", r"if change\.grants is None:\n                    self", "if False:\n                    self"),
     ), tests=("tests/unit/test_approval.py", "-k", "nobody_has_spoken")),
     Mutation("owner", "children see the owner's variables", (
-        ("components/child_env.py", r"if key in _KEPT or key\.startswith\(_PREFIX\)", "if key"),
+        ("claude_bottle/host/child_env.py", r"if key in _KEPT or key\.startswith\(_PREFIX\)", "if key"),
     ), tests=("tests/unit/test_child_env.py",)),
     Mutation("owner", "a token in clear in the manifest passes", (
-        ("components/manifest_secrets.py", r"if own and mask\.found_in", "if False and mask.found_in"),
+        ("claude_bottle/manifest/secrets_in_clear.py", r"if own and mask\.found_in", "if False and mask.found_in"),
     ), tests=("tests/unit/test_manifest_secrets.py",)),
     Mutation("owner", "a full disk stops nobody", (
         ("dashboard/disk.py", r"if disk\.full and candidates else None", "if False else None"),
     ), tests=("tests/unit/test_disk.py",)),
     Mutation("owner", "another checkout takes a bottle over", (
-        ("components/checkout.py", r"if not last or last", "if last or last"),
+        ("claude_bottle/host/checkout.py", r"if not last or last", "if last or last"),
     ), tests=("tests/unit/test_preflight.py", "-k", "second_checkout")),
     Mutation("git-gate", "a lost answer of the upstream is a no", (
         ("sidecar_images/git_gate/forward.py", r"if sent else \[\]", "if False else []"),
@@ -126,174 +126,174 @@ MUTATIONS = (
         ("sidecar_images/git_gate/receive.py", r"if done\.accepted or done\.unknown else", "if done.accepted else"),
     ), tests=("tests/unit/test_push_outcomes.py",)),
     Mutation("approval", "a page changes a token", (
-        ("dashboard/approval.py", r"if self\.where == ON_PAGE and found\.secrets:", "if False:"),
+        ("claude_bottle/approvals/approval.py", r"if self\.where == ON_PAGE and found\.secrets:", "if False:"),
     ), tests=("tests/unit/test_approval.py", "-k", "never_changes_a_token")),
     Mutation("approval", "try again is said of what stays refused", (
         ("sidecar_images/supervise/answers.py", r"proposal\.note\.startswith\(STILL_REFUSED\)", "False"),
     ), tests=("tests/unit/test_wishes.py", "-k", "only_where_it_helps")),
     Mutation("egress-git", "git push over https passes", (
-        ("addons/egress_core.py", r"        if is_git_push_request\(path\):", "        if False:"),
+        ("claude_bottle/policy/routes/table.py", r"        if is_git_push_request\(path\):", "        if False:"),
     )),
     Mutation("egress-tokens", "answers are not masked", (
-        ("addons/egress.py", r"bodies\.mask_response\(flow, response, self\._mask_of\([^\n]*", "response.stream = True"),
+        ("addons/egress/addon.py", r"bodies\.mask_response\(flow, response, self\._mask_of\([^\n]*", "response.stream = True"),
     )),
     Mutation("egress-tokens", "the agent's own credentials stay", (
-        ("addons/request_rules.py", r"return not has_token or not is_credential\(name\)", "return True"),
+        ("addons/frame/request_rules.py", r"return not has_token or not is_credential\(name\)", "return True"),
     ), rows="token-o"),
     Mutation("egress-tokens", "a credential in the query passes", (
-        ("addons/request_rules.py", r"if has_token and name in CREDENTIAL_PARAMETERS", "if False and name in CREDENTIAL_PARAMETERS"),
+        ("addons/frame/request_rules.py", r"if has_token and name in CREDENTIAL_PARAMETERS", "if False and name in CREDENTIAL_PARAMETERS"),
     ), rows="token-credential-in-query"),
     Mutation("egress-paths", "a fragment is left out of what is judged", (
-        ("addons/targets.py", r"    if \"#\" in path:\n        return [^\n]*\n", ""),
-        ("addons/targets.py", r"        raw = path\.partition\(\"\?\"\)\[0\]\n|    raw = path\.partition\(\"\?\"\)\[0\]\n", "    raw = path.partition('?')[0].partition('#')[0]\n"),
+        ("claude_bottle/policy/routes/targets.py", r"    if \"#\" in path:\n        return [^\n]*\n", ""),
+        ("claude_bottle/policy/routes/targets.py", r"        raw = path\.partition\(\"\?\"\)\[0\]\n|    raw = path\.partition\(\"\?\"\)\[0\]\n", "    raw = path.partition('?')[0].partition('#')[0]\n"),
     ), rows="fragment-"),
     Mutation("egress-paths", "headers and fields that ask for another request pass", (
-        ("addons/request_rules.py", r"        if name in OVERRIDE_HEADERS and name not in passed:", "        if False:"),
-        ("addons/request_rules.py", r"        if name in METHOD_PARAMETERS and name not in passed:", "        if False:"),
-        ("addons/egress_checks.py", r"return other_method\(\) if in_form and [^\n]*", "return None"),
+        ("addons/frame/request_rules.py", r"        if name in OVERRIDE_HEADERS and name not in passed:", "        if False:"),
+        ("addons/frame/request_rules.py", r"        if name in METHOD_PARAMETERS and name not in passed:", "        if False:"),
+        ("addons/egress/checks.py", r"return other_method\(\) if in_form and [^\n]*", "return None"),
     ), rows="override-"),
     Mutation("egress-git", "a forge's API writes code", (
-        ("addons/egress_core.py", r"if carrying and needed is not None:", "if False:"),
-        ("addons/egress_checks.py", r"if needed is not None and needed not in route\.forge:", "if False:"),
+        ("claude_bottle/policy/routes/table.py", r"if carrying and needed is not None:", "if False:"),
+        ("addons/egress/checks.py", r"if needed is not None and needed not in route\.forge:", "if False:"),
     ), rows="forge-"),
     Mutation("egress-http", "mitmproxy frames what it sends", (
         ("sidecar_images/proxy/proxy.py", r"    http_layers\.install\(role\)\n", ""),
     ), tests=("tests/containment/test_framing.py",)),
     Mutation("egress-http", "control frames of WebSockets carry on", (
-        ("addons/http_layers.py", r'        \(websocket, "WebsocketConnection", websocket_frames\.Connection\),\n', ""),
+        ("addons/http/layers.py", r'        \(websocket, "WebsocketConnection", websocket_frames\.Connection\),\n', ""),
     ), tests=("tests/containment/test_framing.py", "-k", "websocket or control or ping")),
     Mutation("egress-http", "what WebSockets pack is unpacked without a bound", (
-        ("addons/http_layers.py", r'        \([^\n]*"PerMessageDeflate"[^\n]*\n', ""),
+        ("addons/http/layers.py", r'        \([^\n]*"PerMessageDeflate"[^\n]*\n', ""),
     ), tests=("tests/containment/test_layers.py",)),
     Mutation("egress-tokens", "what is held back of an answer depends on what was found", (
-        ("addons/reflection.py", r"held = 0 if last else min\(", "held = 0 if last or not masked.endswith(b'*') else min("),
+        ("claude_bottle/dlp/tokens/reflection.py", r"held = 0 if last else min\(", "held = 0 if last or not masked.endswith(b'*') else min("),
     ), tests=("tests/unit/test_reflection.py", "-k", "right_beginning")),
     Mutation("record", "writes leave without a record", (
-        ("addons/egress_record.py", r"if decision\.number or not is_write\(flow\.request\):", "if True:"),
+        ("addons/egress/record.py", r"if decision\.number or not is_write\(flow\.request\):", "if True:"),
     ), tests=("tests/unit/test_egress.py", "-k", "record")),
     Mutation("record", "a full record drops its oldest lines", (
-        ("addons/record.py", r'raise RecordFullError\("the record is full"\)', "self._files()[0].unlink()"),
+        ("claude_bottle/policy/record.py", r'raise RecordFullError\("the record is full"\)', "self._files()[0].unlink()"),
     ), tests=("tests/unit/test_record.py", "-k", "full_record")),
     Mutation("record", "where the audit log ends is remembered beside it alone", (
-        ("dashboard/audit.py", r"later\.append\(record\)", "pass"),
+        ("claude_bottle/approvals/audit/log.py", r"later\.append\(record\)", "pass"),
     ), tests=("tests/unit/test_record.py", "-k", "kill_between")),
     Mutation("token-time", "whole tokens are looked for as they are", (
-        ("addons/token_blocks.py", r'self\._encrypt\(b""\.join\(texts\)\)', 'b"".join(texts)'),
-        ("addons/token_blocks.py", r"self\._encrypt\(blocks\)", "blocks"),
+        ("claude_bottle/dlp/tokens/blocks.py", r'self\._encrypt\(b""\.join\(texts\)\)', 'b"".join(texts)'),
+        ("claude_bottle/dlp/tokens/blocks.py", r"self\._encrypt\(blocks\)", "blocks"),
     ), tests=("tests/unit/test_reflection.py", "-k", "each_process")),
     Mutation("egress-tokens", "requests pass before the tokens are known", (
-        ("addons/proxy.py", r"if not self\.is_ready\(\):", "if False:"),
-        ("addons/egress.py", r"self\._masks: TokenMasks \| None = None", "self._masks: TokenMasks | None = TokenMasks({})"),
+        ("addons/frame/proxy.py", r"if not self\.is_ready\(\):", "if False:"),
+        ("addons/egress/addon.py", r"self\._masks: TokenMasks \| None = None", "self._masks: TokenMasks | None = TokenMasks({})"),
     ), tests=("tests/unit/test_starting.py",)),
     Mutation("supervise", "calls wait without a limit", (
         ("sidecar_images/supervise/waiting.py", r"if self\.open >= CALLS:", "if False:"),
     ), tests=("tests/unit/test_waiting.py",)),
     Mutation("git-gate", "what a refused push brought is known", (
-        ("sidecar_images/git_gate/known.py", r'"rev-list", "--objects", "--no-object-names", \*UPSTREAMS',
+        ("sidecar_images/git_gate/scanning/known.py", r'"rev-list", "--objects", "--no-object-names", \*UPSTREAMS',
          '"cat-file", "--batch-all-objects", "--batch-check=%(objectname)"'),
     ), tests=("tests/unit/test_git_gate_news.py",)),
     Mutation("git-gate", "what this push brought is known", (
-        ("sidecar_images/git_gate/known.py", r" or one\.base\.commit:", ":"),
+        ("sidecar_images/git_gate/scanning/known.py", r" or one\.base\.commit:", ":"),
     ), tests=("tests/unit/test_git_gate_news.py",)),
     Mutation("git-gate", "a credential of the bottle may be known", (
-        ("sidecar_images/git_gate/scan.py", r"always = \{.*\}", "always: set[tuple[str, str, bytes]] = set()"),
+        ("sidecar_images/git_gate/scanning/scan.py", r"always = \{.*\}", "always: set[tuple[str, str, bytes]] = set()"),
     ), tests=("tests/unit/test_git_gate_news.py",)),
     Mutation("git-gate", "a short value is known by itself", (
-        ("sidecar_images/git_gate/known.py", r"secret if len\(secret\) >= _LONG else match", "secret"),
+        ("sidecar_images/git_gate/scanning/known.py", r"secret if len\(secret\) >= _LONG else match", "secret"),
     ), tests=("tests/unit/test_git_gate_news.py",)),
     Mutation("git-gate", "nothing around what is new is looked at", (
-        ("sidecar_images/git_gate/added.py", r"NEAR, LINES, FAR = 1_000, 6, OVERLAP", "NEAR, LINES, FAR = 1, 0, 1"),
+        ("sidecar_images/git_gate/scanning/added.py", r"NEAR, LINES, FAR = 1_000, 6, OVERLAP", "NEAR, LINES, FAR = 1, 0, 1"),
     ), tests=("tests/unit/test_git_gate_news.py",)),
     Mutation("git-gate", "nothing is served where the disk is full", (
         ("sidecar_images/git_gate/mirror_state.py", r"    except OSError:\n", "    except ZeroDivisionError:\n"),
     ), tests=("tests/unit/test_git_gate_full.py",)),
     Mutation("pipelock-dlp", "a policy's rules are made where requests wait for it", (
-        ("addons/policy_watcher.py", r"await self\._beside\(partial\(self\._file\.parsed, offer\)\)", "self._file.parsed(offer)"),
+        ("addons/frame/policy_watcher.py", r"await self\._beside\(partial\(self\._file\.parsed, offer\)\)", "self._file.parsed(offer)"),
     ), tests=("tests/unit/test_starting.py",)),
     Mutation("egress-tokens", "an upload holds back what may begin a token", (
-        ("addons/egress_bodies.py", r"        return \[chunk\] if chunk else \[\]\n", "        return [chunk] if chunk and not mask.partial_in(chunk) else []\n"),
+        ("addons/egress/bodies.py", r"        return \[chunk\] if chunk else \[\]\n", "        return [chunk] if chunk and not mask.partial_in(chunk) else []\n"),
     ), tests=("tests/containment/test_traces.py",)),
     Mutation("egress-tokens", "what is open goes on when its route is gone", (
-        ("addons/proxy.py", r"        self\._open\.end_refused\(\n", "        (lambda *_: None)(\n"),
+        ("addons/frame/proxy.py", r"        self\._open\.end_refused\(\n", "        (lambda *_: None)(\n"),
     ), tests=("tests/integration/test_bottle.py", "-k", "open_ends")),
     Mutation("pipelock-dlp", "what one host has said passes to all", (
-        ("addons/dlp_said.py", r'origin\.encode\(\) \+ b"\\0" \+ value', "value"),
-        ("addons/dlp_said.py", r"kept, digest = self\._values\.get\(origin\), ", "kept, digest = next(iter(self._values.values()), None), "),
+        ("claude_bottle/dlp/said.py", r'origin\.encode\(\) \+ b"\\0" \+ value', "value"),
+        ("claude_bottle/dlp/said.py", r"kept, digest = self\._values\.get\(origin\), ", "kept, digest = next(iter(self._values.values()), None), "),
     ), rows="said-", tests=("tests/unit/test_dlp_said.py",)),
     Mutation("pipelock-dlp", "an address is followed that the agent has a part in", (
-        ("addons/pipelock_said.py", r"target\.host\.encode\(\) not in sent and not any\(piece in sent for piece in pieces\)", "True"),
+        ("addons/pipelock/said.py", r"target\.host\.encode\(\) not in sent and not any\(piece in sent for piece in pieces\)", "True"),
     ), rows="said-redirect-by-name", tests=("tests/unit/test_dlp_said.py",)),
     Mutation("pipelock-dlp", "what is said back to a host goes on to another by its redirect", (
-        ("addons/dlp_said.py", r'or self\._digest\("", value\) in self\._sent\n', "\n"),
-        ("addons/dlp_said.py", r"or self\.has_said\(origin, value\)\n", "\n"),
+        ("claude_bottle/dlp/said.py", r'or self\._digest\("", value\) in self\._sent\n', "\n"),
+        ("claude_bottle/dlp/said.py", r"or self\.has_said\(origin, value\)\n", "\n"),
     ), rows="said-redirect-of-its-own", tests=("tests/unit/test_dlp_said.py",)),
     Mutation("pipelock-dlp", "a header is not read because its name is one that egress fills in", (
-        ("addons/pipelock.py", r"policy\.unscanned_headers\(request\.host\) & \{marked\}", "policy.unscanned_headers(request.host) | {marked}"),
+        ("addons/pipelock/addon.py", r"policy\.unscanned_headers\(request\.host\) & \{marked\}", "policy.unscanned_headers(request.host) | {marked}"),
     ), rows="dlp-injected"),
     Mutation("pipelock-dlp", "a secret in a path is logged", (
-        ("addons/path_privacy.py", r"return _dlp\(\)\.look_at_url\(host, path\) is not None", "return False"),
+        ("claude_bottle/dlp/path_privacy.py", r"return _dlp\(\)\.look_at_url\(host, path\) is not None", "return False"),
     ), tests=("tests/unit/test_egress.py", "-k", "in_no_log")),
     Mutation("pipelock-addresses", "inner addresses may be dialled", (
-        ("addons/pipelock_core.py", r"if any_match\(self\.trusted, host\) or all\(", "if True or all("),
+        ("addons/pipelock/core.py", r"if any_match\(self\.trusted, host\) or all\(", "if True or all("),
     )),
     Mutation("pipelock-dlp", "nothing is looked at", (
-        ("addons/dlp.py", r"found = self\._rules\.first\(data, generic=named, without=self\._without, known=known\)", "found = None"),
-        ("addons/pipelock_bodies.py", r"return core\.refuse\(error\.reason, f\"The body", "return None if True else core.refuse(error.reason, f\"The body"),
+        ("claude_bottle/dlp/engine.py", r"found = self\._rules\.first\(data, generic=named, without=self\._without, known=known\)", "found = None"),
+        ("addons/pipelock/bodies.py", r"return core\.refuse\(error\.reason, f\"The body", "return None if True else core.refuse(error.reason, f\"The body"),
     )),
     Mutation("drift", "what is changed by hand in a sidecar stays", (
-        ("components/drift.py", r"    if policy:\n        again = _fresh\(policy, now\)\n", ""),
-        ("components/drift.py", r"    if files:\n        mended = _fresh\(files, now\)\n", ""),
+        ("claude_bottle/engines/docker/drift.py", r"    if policy:\n        again = _fresh\(policy, now\)\n", ""),
+        ("claude_bottle/engines/docker/drift.py", r"    if files:\n        mended = _fresh\(files, now\)\n", ""),
     ), tests=("tests/integration/test_drift.py",)),
     Mutation("drift", "up does not wait for a part that it has started", (
-        ("components/drift.py", r'return Drift\(\(words,\), "", _fresh\(\[words\], now\), put\.mended\)', 'return Drift((words,), "", put.again, put.mended)'),
+        ("claude_bottle/engines/docker/drift.py", r'return Drift\(\(words,\), "", _fresh\(\[words\], now\), put\.mended\)', 'return Drift((words,), "", put.again, put.mended)'),
     ), tests=("tests/integration/test_drift.py", "-k", "does_not_run")),
     Mutation("owner", "a name's control characters reach the owner's terminal", (
-        ("components/errors.py", r'c if c\.isprintable\(\) or c == "\\n" else "�"', "c"),
+        ("claude_bottle/policy/errors.py", r'c if c\.isprintable\(\) or c == "\\n" else "�"', "c"),
     ), tests=("tests/containment/test_owner.py", "-m", "not slow", "-k", "draw_nothing")),
     Mutation("owner", "what is laid out as a repository comes back", (
-        ("components/incoming.py", r"laid_out = frozenset\(repositories\(every, there\)\)", "laid_out = frozenset[str]()"),
+        ("claude_bottle/workspace/incoming.py", r"laid_out = frozenset\(repositories\(every, there\)\)", "laid_out = frozenset[str]()"),
     ), tests=("tests/containment/test_owner.py", "-m", "not slow", "-k", "promises or test_attack[")),
     Mutation("owner", "an agent's words begin lines like the tool's own", (
         ("dashboard/__main__.py", r"_QUOTE \+ row", "row"),
-        ("components/errors.py", r'printable\(text\)\.replace\("\\n", "�"\)', "printable(text)"),
+        ("claude_bottle/policy/errors.py", r'printable\(text\)\.replace\("\\n", "�"\)', "printable(text)"),
     ), tests=("tests/containment/test_owner.py", "-m", "not slow", "-k", "draw_nothing or imitate")),
     Mutation("owner", "headers, maps and targets of an archive have no bound", (
-        ("components/hostile_tar.py", r"if self\.left < 0:", "if False:"),
-        ("components/hostile_tar.py", r"if made\.type == tarfile\.XGLTYPE:", "if False:"),
-        ("components/hostile_tar.py", r"if links > _LINKS:", "if False:"),
-        ("components/agent_files.py", r'if told\.count\(b"\\0"\) > _NAMES:', "if False:"),
+        ("claude_bottle/workspace/hostile_tar.py", r"if self\.left < 0:", "if False:"),
+        ("claude_bottle/workspace/hostile_tar.py", r"if made\.type == tarfile\.XGLTYPE:", "if False:"),
+        ("claude_bottle/workspace/hostile_tar.py", r"if links > _LINKS:", "if False:"),
+        ("claude_bottle/workspace/agent_files.py", r'if told\.count\(b"\\0"\) > _NAMES:', "if False:"),
     ), tests=("tests/containment/test_owner.py", "-m", "not slow", "-k", "tar_of or tar-of or many-names")),
     Mutation("load", "window is given at once, whoever takes what comes", (
-        ("addons/http_layers.py", r'        \(layers, "Http2Server", .*\n        \(layers, "Http2Client", .*\n        \(_http2, "BufferedH2Connection", .*\n', ""),
+        ("addons/http/layers.py", r'        \(layers, "Http2Server", .*\n        \(layers, "Http2Client", .*\n        \(_http2, "BufferedH2Connection", .*\n', ""),
     ), tests=("tests/integration/test_slow_sides.py", "-k", "download or upload")),
     Mutation("load", "HTTP/1 is read on though nothing of it was taken", (
-        ("addons/flow_windows.py", r"return waiting <= _AHEAD and not is_full\(.*\)", "return True"),
+        ("addons/http/flow_windows.py", r"return waiting <= _AHEAD and not is_full\(.*\)", "return True"),
     ), tests=("tests/integration/test_slow_sides.py", "-k", "download or upload")),
     Mutation("load", "no budget over all bodies that are held", (
-        ("addons/held_budget.py", r"return self\.used \+ size <= self\.total", "return True"),
+        ("claude_bottle/policy/held_budget.py", r"return self\.used \+ size <= self\.total", "return True"),
     ), tests=("tests/integration/test_slow_sides.py", "-k", "many_large")),
     Mutation("hardening", "capabilities and new privileges", (
         ("components/container.py", r'capabilities=docker\.ContainerCapabilitiesArgs\(drops=\["ALL"\]\)', 'capabilities=docker.ContainerCapabilitiesArgs(adds=["CAP_SYS_ADMIN", "CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_MKNOD"])'),
         ("components/container.py", r'security_opts=\["no-new-privileges:true"\]', 'security_opts=["seccomp=unconfined"]'),
     )),
     Mutation("on-match", "a masked body leaves without a second look", (
-        ("addons/dlp_redact.py", r"not found or dlp\.look_at_body\(data, content_type, \"\"\):", "not found:"),
-        ("addons/pipelock_bodies.py", r"if await _inspect\(dlp, recent, made\.body, kind, \"\", decision\) is not None:", "if False:"),
+        ("claude_bottle/dlp/redact.py", r"not found or dlp\.look_at_body\(data, content_type, \"\"\):", "not found:"),
+        ("addons/pipelock/bodies.py", r"if await _inspect\(dlp, recent, made\.body, kind, \"\", decision\) is not None:", "if False:"),
     ), tests=("tests/unit/test_dlp_redact.py", "tests/unit/test_on_match.py")),
     Mutation("on-match", "a body that its sender has signed is masked", (
-        ("addons/pipelock_bodies.py", r"if is_bound\(", "if not is_bound("),
+        ("addons/pipelock/bodies.py", r"if is_bound\(", "if not is_bound("),
     ), tests=("tests/unit/test_on_match.py",)),
     Mutation("on-match", "a request that waits goes without an answer", (
-        ("addons/pipelock_once.py", r"                if self\._once\.take\(digest\):", "                if True:"),
+        ("addons/pipelock/once.py", r"                if self\._once\.take\(digest\):", "                if True:"),
     ), tests=("tests/unit/test_on_match.py",)),
     Mutation("on-match", "the laxest word for a host counts", (
-        ("addons/pipelock_core.py", r"return min\(told, key=REACTIONS\.index", "return max(told, key=REACTIONS.index"),
+        ("addons/pipelock/core.py", r"return min\(told, key=REACTIONS\.index", "return max(told, key=REACTIONS.index"),
     ), tests=("tests/unit/test_on_match.py",)),
     Mutation("inbound", "what an answer says of itself is believed", (
-        ("addons/pipelock_inbound.py", r"response\.headers\.pop\(HEADER, None\)", "None"),
+        ("addons/pipelock/inbound.py", r"response\.headers\.pop\(HEADER, None\)", "None"),
     ), tests=("tests/unit/test_inbound.py",)),
     Mutation("power-loss", "git's objects and SQLite's journal are not synced", (
         ("sidecar_images/git_gate/gitconfig", r"\tfsync = committed,reference", "\t; nothing"),
-        ("sidecar_images/supervise/proposals.py", r"synchronous = extra", "synchronous = full"),
+        ("claude_bottle/policy/proposals.py", r"synchronous = extra", "synchronous = full"),
     ), tests=("tests/integration/test_power_loss.py",)),
 )  # fmt: skip

@@ -19,9 +19,9 @@ import world
 from forge import HOST, Forge, git_forge
 from second_engine import AGENT, SecondEngine, second_engine
 
+from claude_bottle.approvals.audit.log import Audit
+from claude_bottle.engines.docker.engine import Engine
 from components import images
-from components.engine import Engine
-from dashboard.audit import Audit
 from dashboard.disk import look_at_disk
 from dashboard.news import News
 from dashboard.watch import Watch

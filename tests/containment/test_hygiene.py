@@ -127,7 +127,7 @@ def life(sidecar_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         made.take("outputs", bottle.run("pulumi", "stack", "output", "--json", "--stack", bottle.name).stdout)
         made.take("stack", bottle.run("pulumi", "stack", "--show-urns", "--show-ids", "--stack", bottle.name).stdout)
         made.take("config", bottle.run("pulumi", "config", "--stack", bottle.name).stdout)
-        made.take("plan table", bottle.run("python3", "-m", "components.plan_table", bottle.name).stdout)
+        made.take("plan table", bottle.run("python3", "-m", "claude_bottle.plan.table", bottle.name).stdout)
         work(bottle)
         engine(made, bottle)
         made.take("dashboard", page(bottle))

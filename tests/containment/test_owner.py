@@ -106,7 +106,7 @@ class Scene:
         return ran
 
     def pull(self, *options: str, name: str = "") -> module.Ran:
-        return self.run("python3", "-m", "components.pull", self.bottle.name, *options, name=name)
+        return self.run("python3", "-m", "claude_bottle.workspace.pull", self.bottle.name, *options, name=name)
 
     def dashboard(self, *words: str, name: str = "", **options: Any) -> module.Ran:
         stack = [] if words[0] == "serve" else ["-s", self.bottle.name]
@@ -176,14 +176,14 @@ def together(scene: Scene) -> Iterator[Scene]:
         scene.make(row)
     scene.ask()
     stack, copies = scene.bottle.name, scene.owner.home / "copies"
-    scene.run("python3", "-m", "components.unpulled", stack, name="unpulled")
+    scene.run("python3", "-m", "claude_bottle.workspace.unpulled", stack, name="unpulled")
     scene.pull("--dry-run", name="pull dry")
     scene.pull("--to", str(copies), "--no-run-files", name="pull to")
     scene.pull(name="pull")
     scene.run("bash", "-c", GIT, name="git", cwd=scene.owner.project)
     scene.run("bash", "-c", GIT, name="git in the copy", cwd=copies)
     scene.pull(name="pull again")
-    scene.run("python3", "-m", "components.plan_table", stack, name="plan table")
+    scene.run("python3", "-m", "claude_bottle.plan.table", stack, name="plan table")
     listed = scene.dashboard("list", name="list")
     scene.proposals = re.findall(r"^(p-[0-9a-f]+)", listed.text, re.MULTILINE)
     for number, identity in enumerate(scene.proposals):
@@ -342,7 +342,7 @@ def alone(scene: Scene, row: dict[str, Any], *, every: bool) -> None:
         ran["pull dry"] = scene.pull("--dry-run")
         shutil.rmtree(scene.owner.home / "copies", ignore_errors=True)
         ran["pull to"] = scene.pull("--to", str(scene.owner.home / "copies"), "--no-run-files")
-    ran["unpulled"] = scene.run("python3", "-m", "components.unpulled", name)
+    ran["unpulled"] = scene.run("python3", "-m", "claude_bottle.workspace.unpulled", name)
     ran["pull"] = scene.pull()
     ran["git"] = scene.run("bash", "-c", GIT, cwd=scene.owner.project)
     for what, one in ran.items():
@@ -359,7 +359,7 @@ def test_an_up_an_approval_a_repair_and_the_last_look(together: Scene) -> None:
         "preview": together.run("pulumi", "preview", "--stack", stack),
         "up": together.run("pulumi", "up", "--yes", "--skip-preview", "--stack", stack),
         "approve": together.dashboard("approve", together.proposals[1], "-m", "yes", "--others"),
-        "repair": together.run("python3", "-m", "components.repair", stack),
+        "repair": together.run("python3", "-m", "claude_bottle.upkeep.repair", stack),
         "audit last": together.dashboard("audit", "last"),
     }
     world.docker("start", f"claude-bottle-agent-{stack}")

@@ -15,12 +15,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path.cwd()))
 
-from dashboard import approval as module
-from dashboard.apply import Apply
-from dashboard.audit import Audit
-from dashboard.begun import Desk
-from dashboard.inbox import Inbox
-from dashboard.stack_file import StackFile
+from claude_bottle.approvals import approval as module
+from claude_bottle.approvals.audit.log import Audit
+from claude_bottle.approvals.begun import Desk
+from claude_bottle.approvals.edit.stack_file import StackFile
+from claude_bottle.approvals.inbox import Inbox
+from claude_bottle.runs.automation import Apply
 
 stack, identity, wanted, command = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
 reached: set[str] = set()

@@ -476,9 +476,9 @@ def test_a_rotated_token_is_forgotten_on_demand(bottle: world.BottleUnderTest) -
         return "\n".join(found)
 
     assert CLAUDE in kept(), "the search would find it"
-    listed = bottle.run("python3", "-m", "components.past_states", bottle.name)
+    listed = bottle.run("python3", "-m", "claude_bottle.host.past_states", bottle.name)
     assert "make forget" in listed.stdout
-    done = bottle.run("python3", "-m", "components.past_states", bottle.name, "--delete")
+    done = bottle.run("python3", "-m", "claude_bottle.host.past_states", bottle.name, "--delete")
     assert done.returncode == 0, done.stderr
     assert CLAUDE not in kept()
     assert kept(), "the current state is there"

@@ -105,7 +105,7 @@ def test_wider_policies_are_taken_back(bottle: world.BottleUnderTest, time: int)
     if time == 1:
         assert (
             "put right by pulumi up: egress has"
-            in bottle.run("python3", "-m", "components.plan_table", bottle.name).stdout
+            in bottle.run("python3", "-m", "claude_bottle.plan.table", bottle.name).stdout
         )
     mended(bottle, "egress has other routes in force than this stack's", egress_routes_put="update")
     assert bottle.curl(OPEN)[0] == 403

@@ -160,7 +160,7 @@ def test_the_owner_edits_pulls_and_is_asked_as_on_the_own_machine(far: Far, bott
     routes = far.engine.docker("exec", f"claude-bottle-egress-{bottle.name}", "cat", "/etc/claude-bottle/routes.json")
     assert "third.example.com" in routes
     assert far.address in bottle.dashboard("resume").stdout
-    pulled = bottle.run("python3", "-m", "components.pull", bottle.name, "--dry-run")
+    pulled = bottle.run("python3", "-m", "claude_bottle.workspace.pull", bottle.name, "--dry-run")
     assert pulled.returncode == 0, pulled.stderr
 
 
@@ -196,7 +196,7 @@ def test_it_moves_to_another_engine_as_the_page_says(far: Far, bottle: world.Bot
         "S=my-bottle; OLD=ssh://me@one.example.com; NEW=ssh://me@two.example.com": (
             f"set -eux; S={bottle.name}; OLD={far.engine.host}; NEW=unix:///var/run/docker.sock"
         ),
-        "make pull STACK=$S ": "python3 -m components.pull $S ",
+        "make pull STACK=$S ": "python3 -m claude_bottle.workspace.pull $S ",
         "debian:trixie-slim": images.tag("egress"),
         "pulumi destroy -s $S ": "pulumi destroy --yes --skip-preview --non-interactive -s $S ",
         "pulumi config set docker:host $NEW -s $S && pulumi up -s $S": (

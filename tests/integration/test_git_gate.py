@@ -310,7 +310,7 @@ def test_a_push_under_review_is_shown_whole_and_passes_once(bottle: world.Bottle
     digest = next(word for word in said.split() if "value=sha256:" in word).rpartition("=")[2]
 
     def once(*argv: str) -> Any:
-        told = gate(bottle, "python3", "-m", "addons.once", "/run/git-gate/once", *argv)
+        told = gate(bottle, "python3", "-m", "claude_bottle.policy.once", "/run/git-gate/once", *argv)
         return json.loads(told) if told else None
 
     held = once("held", digest)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import world
 
+from claude_bottle.engines.docker.base_image import ROOT, BaseLock
 from components import images
-from components.base_image import ROOT, BaseLock
 
 pytestmark = pytest.mark.docker
 ROLES = ("egress", "git-gate", "supervise", "agent")
@@ -110,13 +110,13 @@ def checkout(folder: Path) -> Path:
     subprocess.run(unpack, cwd=folder, input=pack.stdout, check=True)
     (folder / "addons/__pycache__").mkdir()
     (folder / "addons/__pycache__/left.pyc").write_bytes(b"left behind")
-    assert (folder / "addons/egress.py").stat().st_mode & 0o777 == 0o600
+    assert (folder / "addons/egress/addon.py").stat().st_mode & 0o777 == 0o600
     return folder
 
 
 # As `nobody` and as `node`, who own nothing of the checkout.
 STARTS = {
-    "egress": "cd /app && python -c 'import addons.egress, addons.pipelock' && test -x /app/entrypoint.sh",
+    "egress": "cd /app && python -c 'import addons.egress.addon, addons.pipelock.addon' && test -x /app/entrypoint.sh",
     "git-gate": "cd /app && python3 -c 'import git_gate.serve' && git config --system -l && test -x /app/hooks/update",
     "supervise": "cd /app && python3 -c 'import supervise.server'",
     "agent": "claude --version && cat ~/.claude.json ~/.claude/settings.json && git config user.name",

@@ -169,7 +169,7 @@ def test_a_mounted_workspace_is_written_to_and_no_git_of_it_is(
             told = subprocess.run(argv, user=1000, pass_fds=fds, capture_output=True, text=True, check=False)
         assert told.stdout.strip() == "1000", told.stderr
         bottle.up(expect_no_changes=True)
-        done = bottle.run("python3", "-m", "components.pull", bottle.name)
+        done = bottle.run("python3", "-m", "claude_bottle.workspace.pull", bottle.name)
         assert (done.returncode, "nothing to pull" in done.stderr) == (1, True)
         here = tmp_path / "plain"
         here.mkdir(mode=0o777)
@@ -248,7 +248,13 @@ def test_a_converted_file_of_the_original_tool_comes_up(internet: world.Internet
     with world.bottle(tmp_path / "p", {}, {"ECHO_KEY": token}, {"root.pem": internet.ca}) as bottle:
         (tmp_path / "old.json").write_text(json.dumps(old))
         done = bottle.run(
-            "python3", "-m", "components.manifest_tool", "convert", str(tmp_path / "old.json"), "--out", str(tmp_path)
+            "python3",
+            "-m",
+            "claude_bottle.cli.manifest_tool",
+            "convert",
+            str(tmp_path / "old.json"),
+            "--out",
+            str(tmp_path),
         )
         assert done.returncode == 0, done.stderr
         converted = world.yaml.safe_load((tmp_path / "Pulumi.impl.yaml").read_text())["config"]["claude-bottle:bottle"]

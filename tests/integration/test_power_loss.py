@@ -22,19 +22,19 @@ from pathlib import Path
 
 import pytest
 
-from addons.once import Once
-from addons.record import Record
-from addons.whole_file import write_whole
-from components import state_files
-from components.agent_files import BaseRecord
-from dashboard.audit import Audit
-from dashboard.begun import Begun, Desk
-from dashboard.stack_file import StackFile
+from claude_bottle.approvals.audit.log import Audit
+from claude_bottle.approvals.begun import Begun, Desk
+from claude_bottle.approvals.edit.stack_file import StackFile
+from claude_bottle.host import state_files
+from claude_bottle.policy.once import Once
+from claude_bottle.policy.proposals import Proposals
+from claude_bottle.policy.record import Record
+from claude_bottle.policy.whole_file import write_whole
+from claude_bottle.workspace.agent_files import BaseRecord
 from sidecar_images.git_gate import mirror, mirror_state, open_pushes
 from sidecar_images.git_gate.push_policy import Command
 from sidecar_images.git_gate.remotes import Remote
 from sidecar_images.proxy import put
-from sidecar_images.supervise.proposals import Proposals
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk of the test's own")
 

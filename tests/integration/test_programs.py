@@ -13,7 +13,7 @@ import pytest
 import world
 
 from bench import dlp_traffic
-from components.agent_env import JAVA_STORE, PROGRAMS
+from claude_bottle.manifest.agent_env import JAVA_STORE, PROGRAMS
 
 pytestmark = pytest.mark.docker
 

@@ -175,7 +175,7 @@ def test_a_new_container_goes_on_with_the_record(
 
 def test_a_full_record_lets_no_write_out_until_it_was_read(bottle: world.BottleUnderTest) -> None:
     fill = (
-        "import os, pathlib; from addons.record import *; r = Record(pathlib.Path(os.environ['CLAUDE_BOTTLE_RECORD']))\n"
+        "import os, pathlib; from claude_bottle.policy.record import *; r = Record(pathlib.Path(os.environ['CLAUDE_BOTTLE_RECORD']))\n"
         "for size in (60000, 1):\n"
         "  try:\n    while True: r.append({'part': 'egress', 'decision': 'allowed', 'method': 'POST', 'x': 'y' * size})\n"
         "  except RecordFullError: pass"

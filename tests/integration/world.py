@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pulumi import automation as auto
 
+from claude_bottle.engines.docker.base_image import BaseLock
 from components import images
-from components.base_image import BaseLock
 
 ROOT = Path(__file__).resolve().parents[2]
 LABEL = "claude-bottle.test"

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from sidecar_images.git_gate import known, leaks, scan
-from sidecar_images.git_gate.plain import SEAL
 from sidecar_images.git_gate.remotes import Remote
+from sidecar_images.git_gate.scanning import known, leaks, scan
+from sidecar_images.git_gate.scanning.plain import SEAL
 
 LEAK = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
 SSH = Remote("p", "ssh://git@git.example.com/a/p.git")

@@ -6,9 +6,9 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from addons.pipelock import Pipelock
-from components.manifest import Manifest
-from components.pipelock_config import render
+from addons.pipelock.addon import Pipelock
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.pipelock import render
 
 
 def loaded_pipelock(folder: Path, manifest: Manifest) -> Pipelock:

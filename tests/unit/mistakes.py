@@ -19,13 +19,13 @@ from typing import Any
 
 import yaml
 
+from claude_bottle.checks.preflight import machine_findings
 from claude_bottle.cli.stack_check import findings
-from components.change import Change, ChangeError
-from components.engine import Engine, EngineError, Part
-from components.errors import BottleError
-from components.manifest import Manifest
-from components.preflight import machine_findings
-from components.stack_names import look_up
+from claude_bottle.engines.docker.engine import Engine, EngineError, Part
+from claude_bottle.host.stack_names import look_up
+from claude_bottle.manifest.change import Change, ChangeError
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.policy.errors import BottleError
 from dashboard.__main__ import edited, main
 from sidecar_images.supervise.arguments import wrong_arguments
 from sidecar_images.supervise.wishes import WishError, capability_wish, host_wish, route_wish

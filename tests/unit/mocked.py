@@ -10,11 +10,11 @@ from typing import Any
 import pulumi
 from pulumi.runtime import mocks
 
+from claude_bottle.engines.docker.drift import Drift
+from claude_bottle.host.git_remotes import GateRemote
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.workspace.copies import Copies
 from components.bottle import Bottle, BottleArgs
-from components.copies import Copies
-from components.drift import Drift
-from components.git_remotes import GateRemote
-from components.manifest import Manifest
 
 SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d"
 _STACK = "pulumi:pulumi:Stack"

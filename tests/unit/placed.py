@@ -14,7 +14,7 @@ NEEDS: dict[str, dict[str, Any]] = {
 
 
 def placed(path: str, value: Any) -> dict[str, Any]:
-    """The raw manifest. path: as in components/manifest_examples.py."""
+    """The raw manifest. path: as in claude_bottle/manifest/examples.py."""
     parts = path.split(".")
     for index in range(len(parts) - 1, -1, -1):
         beside = NEEDS.get("".join(f"{part}." for part in parts[:index]), {})

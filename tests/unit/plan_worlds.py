@@ -16,19 +16,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest.mock import patch
 
-from addons.egress_core import Route, RouteTable, carried
-from addons.egress_paths import by_path
-from addons.forge_api import CAPABILITIES
-from addons.hosts import host_matches
-from addons.pipelock_core import Policy
-from addons.refusal import Refusal
-from addons.targets import is_git_push_request
-from addons.until import parse_until
-from components.egress_plan import EgressPlan
-from components.git_remotes import GateRemote, remotes_file, upstream_of
-from components.manifest import Manifest
-from components.pipelock_config import render
-from components.validation import examine
+from addons.pipelock.core import Policy
+from claude_bottle.checks.validation import examine
+from claude_bottle.host.git_remotes import GateRemote, remotes_file, upstream_of
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.pipelock import render
+from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.policy.forge.api import CAPABILITIES
+from claude_bottle.policy.names.hosts import host_matches
+from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.paths import by_path
+from claude_bottle.policy.routes.table import Route, RouteTable, carried
+from claude_bottle.policy.routes.targets import is_git_push_request
+from claude_bottle.policy.routes.until import parse_until
 from sidecar_images.git_gate.push_policy import Command, refusals
 from sidecar_images.git_gate.remotes import Remote
 
@@ -244,7 +244,10 @@ def accepted(raw: dict[str, Any]) -> Manifest | None:
     # As the reader of remotes says: a key goes with ssh, a token with https.
     if any(remote["upstream"].startswith("https:") != bool(remote.get("token_ref")) for remote in raw.get("git", [])):
         return None
-    with patch("components.manifest_checks.RuleSet"), patch("components.validation.secrets_in", lambda *_: ()):
+    with (
+        patch("claude_bottle.manifest.checks.RuleSet"),
+        patch("claude_bottle.checks.validation.secrets_in", lambda *_: ()),
+    ):
         found = examine({**without, "pipelock": pipelock} if pipelock else without, lambda _: TOKENS)
     if found.findings or found.manifest is None:
         return None
@@ -416,7 +419,7 @@ def requests(*worlds: World) -> Iterator[Asked]:
 @contextlib.contextmanager
 def at_time(at: float) -> Iterator[None]:
     """The time that everything goes by."""
-    with patch("addons.until.time.time", lambda: at):
+    with patch("claude_bottle.policy.routes.until.time.time", lambda: at):
         yield
 
 

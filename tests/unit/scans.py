@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from addons.dlp import Dlp, Finding, StreamScan
-from addons.dlp_views import Unscannable
+from claude_bottle.dlp.engine import Dlp, Finding, StreamScan
+from claude_bottle.dlp.views import Unscannable
 
 
 def verdict(dlp: Dlp, body: bytes, kind: str = "", encoding: str = "") -> Finding | Unscannable | None:

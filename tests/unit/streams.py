@@ -28,8 +28,8 @@ if not hasattr(_events, "ErrorCode"):  # the layers are written for a newer mitm
 
     _events.ErrorCode = ErrorCode  # type: ignore[attr-defined]
 
-from addons.body_pauses import BodyPause
-from addons.http_layers import Stream
+from addons.frame.body_pauses import BodyPause
+from addons.http.layers import Stream
 
 
 class DrivenStream:

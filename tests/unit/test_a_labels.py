@@ -9,11 +9,11 @@ import pytest
 from flows import flow
 from mitmproxy.net.http import http1, url
 
-from addons.a_labels import is_a_label
-from addons.hosts import canonical_host, canonical_pattern
-from addons.request_target import Tunnels, ascii_authority, authority_of, connect_target, parse_request
-from components.manifest import Manifest
-from components.pipelock_config import allowlist
+from addons.frame.request_target import Tunnels, ascii_authority, authority_of, connect_target, parse_request
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.pipelock import allowlist
+from claude_bottle.policy.names.a_labels import is_a_label
+from claude_bottle.policy.names.hosts import canonical_host, canonical_pattern
 
 REAL = [
     "xn--bcher-kva", "xn--p1ai", "xn--strae-oqa", "xn--fiqs8s", "xn--80akhbyknj4f", "xn--mgberp4a5d4ar", "xn--0zwm56d",

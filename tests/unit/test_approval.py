@@ -14,22 +14,22 @@ import pytest
 import yaml
 from asked import FILE, ROUTE
 
-from addons.egress_core import RouteTable
-from addons.refusal import Refusal
-from components.change import Change, ChangeError
-from components.egress_plan import EgressPlan
-from components.errors import BottleError
-from components.manifest import Manifest
-from components.stale_lock import all_stale
+from claude_bottle.approvals.approval import ON_PAGE, Approval, WaitingError
+from claude_bottle.approvals.audit.log import Audit
+from claude_bottle.approvals.begun import Begun, Desk
+from claude_bottle.approvals.edit.stack_file import changed, without_ended
+from claude_bottle.approvals.sweep import sweep
+from claude_bottle.host.stale_lock import all_stale
+from claude_bottle.manifest.change import Change, ChangeError
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.proposals import STILL_REFUSED, Proposal
+from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.table import RouteTable
+from claude_bottle.runs.automation import BusyError, Previewed
 from dashboard import __main__ as terminal
 from dashboard import server
-from dashboard.apply import BusyError, Previewed
-from dashboard.approval import ON_PAGE, Approval, WaitingError
-from dashboard.audit import Audit
-from dashboard.begun import Begun, Desk
-from dashboard.stack_file import changed, without_ended
-from dashboard.sweep import sweep
-from sidecar_images.supervise.proposals import STILL_REFUSED, Proposal
 
 REQUEST = {"method": "GET", "host": "a.example.com", "path": "/x", "reason": "host_not_declared"}
 ONCE = {"path": "pipelock.once", "value": "sha256:" + "a" * 64}

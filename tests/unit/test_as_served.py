@@ -16,9 +16,9 @@ from flows import flow, now
 from mitmproxy import http
 from mitmproxy.test import taddons
 
-from addons.as_served import HELD
-from addons.decoders import readable_part
-from addons.egress import Egress
+from addons.egress.addon import Egress
+from addons.egress.as_served import HELD
+from claude_bottle.dlp.packed.decoders import readable_part
 
 TOKEN = "tok-Zq8Lx2Wm7Rt4Vb9Kc1Ny6Hd"
 TABLE = {
@@ -142,7 +142,7 @@ def test_a_resumed_download_of_a_packed_file(egress: Egress) -> None:
 
 def test_a_slice_that_nobody_asked_for_is_looked_into(egress: Egress, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[Any] = []
-    monkeypatch.setattr("addons.egress_bodies.end_flow", ended.append)
+    monkeypatch.setattr("addons.egress.bodies.end_flow", ended.append)
     made = asked(egress, range="bytes=0-")  # taken out here, because the route has no allow_ranges
     response = answered(egress, made, 206, content_encoding="gzip", content_type="application/x-tar")
     assert b"".join(passed(response, gzip.compress(b"x " + TOKEN.encode()))) == b""
@@ -162,7 +162,7 @@ def test_what_holds_a_token_is_cut_before_it(
     egress: Egress, at: int, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ended: list[Any] = []
-    monkeypatch.setattr("addons.egress_bodies.end_flow", ended.append)
+    monkeypatch.setattr("addons.egress.bodies.end_flow", ended.append)
     body = gzip.compress(CONTENT[:at] + b" " + value.encode() + b" " + CONTENT[at:])
     made = asked(egress)
     response = answered(egress, made, content_encoding="gzip", content_type="application/x-tar")
@@ -192,7 +192,7 @@ def test_a_token_in_the_head_of_a_packed_file_is_cut(
 ) -> None:
     """Also in the head of a second member, and however the bytes come."""
     ended: list[Any] = []
-    monkeypatch.setattr("addons.egress_bodies.end_flow", ended.append)
+    monkeypatch.setattr("addons.egress.bodies.end_flow", ended.append)
     if before and size < 1000:
         size *= 1000
     body = before + head(kind, b"x-" + value.encode() + b".tar") + gzip.compress(b"hello world")[10:]
@@ -222,7 +222,7 @@ def test_a_packed_file_in_a_packed_one_has_no_token_in_its_head(
     egress: Egress, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[Any] = []
-    monkeypatch.setattr("addons.egress_bodies.end_flow", ended.append)
+    monkeypatch.setattr("addons.egress.bodies.end_flow", ended.append)
     inner = head("FNAME", TOKEN.encode()) + gzip.compress(b"hello world")[10:]
     response = answered(egress, asked(egress), content_encoding="gzip", content_type="application/x-tar")
     assert b"".join(passed(response, gzip.compress(inner))) == b""
@@ -231,7 +231,7 @@ def test_a_packed_file_in_a_packed_one_has_no_token_in_its_head(
 
 def test_what_ends_early_or_is_no_gzip_is_cut(egress: Egress, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[Any] = []
-    monkeypatch.setattr("addons.egress_bodies.end_flow", ended.append)
+    monkeypatch.setattr("addons.egress.bodies.end_flow", ended.append)
     for body in (TARBALL[:-100], b"no gzip", gzip.compress(gzip.compress(b"x " + TOKEN.encode()))):
         response = answered(egress, asked(egress), content_encoding="gzip", content_type="application/x-tar")
         out = b"".join(passed(response, body))

@@ -13,9 +13,9 @@ import brotli
 import pytest
 import zstandard
 
-from addons.decoder import DecodeError
-from addons.decoders import decode, decoder_for, is_identity
-from addons.reflection import MaskedStream, TokenMask
+from claude_bottle.dlp.packed.decoder import DecodeError
+from claude_bottle.dlp.packed.decoders import decode, decoder_for, is_identity
+from claude_bottle.dlp.tokens.reflection import MaskedStream, TokenMask
 
 TEXT = b"some text that is long enough to be worth packing " * 400
 PACK: dict[str, Callable[[bytes], bytes]] = {

@@ -13,11 +13,11 @@ import pytest
 from streams import DrivenStream
 from test_body_room import drive  # noqa: F401 - a fixture
 
-from addons import body_pauses
-from addons.dlp import Dlp, StreamScan
-from addons.dlp_rules import RuleSet
-from addons.dlp_verdict import Unscannable
-from addons.pipelock import Pipelock
+from addons.frame import body_pauses
+from addons.pipelock.addon import Pipelock
+from claude_bottle.dlp.engine import Dlp, StreamScan
+from claude_bottle.dlp.rules.ruleset import RuleSet
+from claude_bottle.dlp.verdict import Unscannable
 
 # Published, and expired: therootcompany/base62-token.js.
 TOKEN = "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"

@@ -15,11 +15,11 @@ from mitmproxy.proxy.layers.http._events import RequestProtocolError, ResponsePr
 from mitmproxy.test import taddons
 from streams import DrivenStream
 
-from addons.held_budget import LARGE_POOL, SMALL_POOL, STEP
-from addons.pipelock import Pipelock
-from addons.pipelock_bodies import beside
-from components.manifest import Manifest
-from components.pipelock_config import render
+from addons.pipelock.addon import Pipelock
+from addons.pipelock.bodies import beside
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.pipelock import render
+from claude_bottle.policy.held_budget import LARGE_POOL, SMALL_POOL, STEP
 
 MB = 1 << 20
 WORDS = b"some words of a long text, and more of them. "
@@ -82,7 +82,7 @@ def test_a_body_that_has_grown_beyond_what_is_held_does_not_wait_for_itself(
     drive: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It holds the large pool alone, and is asked for the room of a stream."""
-    monkeypatch.setattr("addons.body_room._PATIENCE_OF_STREAMS", 0.1)
+    monkeypatch.setattr("addons.frame.body_room._PATIENCE_OF_STREAMS", 0.1)
 
     async def test(addon: Pipelock, options: Any) -> None:
         driven = await streaming(addon, options, size=(LARGE_POOL // MB + 1) * MB)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from components.child_env import child_env, interpreter
-from components.git_folder import git_output
-from components.host_folder import workspace_files
+from claude_bottle.host.child_env import child_env, interpreter
+from claude_bottle.workspace.git_folder import git_output
+from claude_bottle.workspace.host_folder import workspace_files
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRETS = {
@@ -84,7 +84,9 @@ def test_what_a_repository_makes_git_run_sees_none(tmp_path: Path) -> None:
 def test_every_child_is_given_its_variables() -> None:
     """Pulumi's own command is the exception: it needs the passphrase and the backend's credentials."""
     without = []
-    for file in sorted([*(ROOT / "components").glob("*.py"), *(ROOT / "dashboard").glob("*.py")]):
+    for file in sorted(
+        file for room in ("components", "dashboard", "claude_bottle") for file in (ROOT / room).rglob("*.py")
+    ):
         if file.name == "live_probe.py":  # runs in a sidecar
             continue
         for node in ast.walk(ast.parse(file.read_text())):

@@ -22,12 +22,12 @@ import yaml
 from test_plan_table import ONE, make, step
 from typer.testing import CliRunner, Result
 
+from claude_bottle.approvals.audit.log import Audit
 from claude_bottle.cli import agent, common, lifecycle, part_logs
 from claude_bottle.cli.app import app
 from claude_bottle.cli.callback import checked
 from claude_bottle.cli.template import TOOLS
-from components.errors import BottleError
-from dashboard.audit import Audit
+from claude_bottle.policy.errors import BottleError
 from toolchain import __main__ as toolchain
 from toolchain.step import Report
 
@@ -96,7 +96,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}/state")
     monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "pulumi"))
     # The fakes are known to no child_env, which passes on names of its own only.
-    monkeypatch.setattr("components.child_env._KEPT", frozenset({*os.environ}))
+    monkeypatch.setattr("claude_bottle.host.child_env._KEPT", frozenset({*os.environ}))
     monkeypatch.setattr(lifecycle, "use_shell", lambda: None)
     monkeypatch.setattr(toolchain, "setup_missing", lambda: None)
     for program in ("docker", "pulumi"):
@@ -209,7 +209,7 @@ def test_ctrl_c_lets_pulumi_come_to_its_end(place: Place) -> None:
         "pulumi",
         {"*": 'trap "sleep 1; echo ended >> $CALLS; exit 1" INT; echo ready >> $CALLS; while :; do sleep 0.1; done'},
     )
-    program = "from components.run_pulumi import run_pulumi; run_pulumi('demo', 'up')"
+    program = "from claude_bottle.runs.terminal import run_pulumi; run_pulumi('demo', 'up')"
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [sys.executable, "-c", program], env=env, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -376,7 +376,7 @@ def test_up_takes_an_example_as_make_does(place: Place) -> None:
 def test_down_stops_where_something_would_be_lost(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     assert place.run("down", "demo").exit_code == 3, "it was never up"
     place.state("demo", {"type": "x", "id": "1"})
-    monkeypatch.setattr("components.unpulled.main", lambda argv: 1)
+    monkeypatch.setattr("claude_bottle.workspace.unpulled.main", lambda argv: 1)
     assert place.run("down", "demo").exit_code == 1
     assert not [call for call in place.calls if call.startswith("pulumi destroy")]
     assert place.run("down", "demo", "--force").exit_code == 0
@@ -449,7 +449,9 @@ def test_exec_ends_with_the_code_of_its_command() -> None:
 def test_pull_reads_folders_as_they_were_typed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, Any] = {}
     monkeypatch.setattr(common, "_called_from", Path("/somewhere"))
-    monkeypatch.setattr("components.pull.pull", lambda stack, **options: given.update(options) or ["new   a"])
+    monkeypatch.setattr(
+        "claude_bottle.workspace.pull.pull", lambda stack, **options: given.update(options) or ["new   a"]
+    )
     done = place.run("pull", "demo", "--to", "out", "--no-run-files", "--dry-run")
     assert (done.exit_code, done.stdout) == (0, "new   a\n")
     assert given == {"to": Path("/somewhere/out"), "force": False, "dry_run": True, "run_files": False}
@@ -505,7 +507,7 @@ REPOSITORIES = (
 @pytest.mark.parametrize("repository", REPOSITORIES)
 @pytest.mark.parametrize("model", [True, False])
 def test_what_init_writes_is_a_bottle_without_a_secret(place: Place, use: str, repository: str, model: bool) -> None:
-    from components.manifest import Manifest
+    from claude_bottle.manifest.model import Manifest
 
     flags = [*(["--use", use] if use else []), *(["--repo", repository] if repository else [])]
     done = place.run("init", "mine", *flags, "--model" if model else "--no-model")
@@ -525,7 +527,7 @@ def test_what_init_writes_is_a_bottle_without_a_secret(place: Place, use: str, r
 
 def test_the_comments_of_init_are_a_bottle_too(place: Place) -> None:
     """What a person takes in by taking the `#` away is valid."""
-    from components.manifest import Manifest
+    from claude_bottle.manifest.model import Manifest
 
     place.run("init", "mine", "--use", "python", "--repo", REPOSITORIES[2])
     lines = (place.folder / "stacks/Pulumi.mine.yaml").read_text().splitlines()

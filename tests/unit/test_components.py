@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from mocked import Recorder, compose, is_secret
 
+from claude_bottle.host.git_remotes import GateRemote
+from claude_bottle.manifest.model import GitRemote
+from claude_bottle.manifest.sizes import megabytes
+from claude_bottle.policy.names.git_upstream import Upstream
+from claude_bottle.workspace.copies import Copies, WorkspaceCopy
+from claude_bottle.workspace.git_mounts import GitPlaces
 from components.authorities import fingerprint
-from components.container import RECORD, megabytes
-from components.copies import Copies, WorkspaceCopy
-from components.git_mounts import GitPlaces
-from components.git_remotes import GateRemote
-from components.git_upstream import Upstream
-from components.manifest import GitRemote
+from components.container import RECORD
 
 TOKEN = "a-real-looking-token-value"
 ROUTED = {

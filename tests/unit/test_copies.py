@@ -14,20 +14,20 @@ from typing import IO, Any
 
 import pytest
 
-from components import pull
-from components.agent_files import AgentFiles, BaseRecord
-from components.bounded import run_bounded
-from components.bundle import bring
-from components.copies import Reader
-from components.errors import BottleError
-from components.git_folder import git_configs, git_files, git_problems
-from components.git_mounts import GitPlaces, folders_above, git_places
-from components.host_folder import all_files, digest, items, workspace_files, write_tar
-from components.hostile_tar import members
-from components.incoming import is_plain, left_out
-from components.manifest import Manifest
-from components.placing import Placing
-from components.three_way import new_base, three_way
+from claude_bottle.host.bounded import run_bounded
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.policy.errors import BottleError
+from claude_bottle.workspace import pull
+from claude_bottle.workspace.agent_files import AgentFiles, BaseRecord
+from claude_bottle.workspace.bundle import bring
+from claude_bottle.workspace.copies import Reader
+from claude_bottle.workspace.git_folder import git_configs, git_files, git_problems
+from claude_bottle.workspace.git_mounts import GitPlaces, folders_above, git_places
+from claude_bottle.workspace.host_folder import all_files, digest, items, workspace_files, write_tar
+from claude_bottle.workspace.hostile_tar import members
+from claude_bottle.workspace.incoming import is_plain, left_out
+from claude_bottle.workspace.placing import Placing
+from claude_bottle.workspace.three_way import new_base, three_way
 
 
 @pytest.fixture

@@ -15,18 +15,19 @@ import pytest
 from asked import FILE, ROUTE
 from starlette.testclient import TestClient
 
-from components.change import Change
-from components.engine import Running
-from components.errors import BottleError
-from dashboard import resume, server
+from claude_bottle.approvals import resume
+from claude_bottle.approvals.audit.decisions import Line, read_line
+from claude_bottle.approvals.audit.from_logs import for_audit, since_of
+from claude_bottle.approvals.audit.log import Audit
+from claude_bottle.approvals.edit.stack_file import changed
+from claude_bottle.approvals.terms import as_yaml, from_yaml, gain, seconds, stack_name
+from claude_bottle.engines.docker.engine import Running
+from claude_bottle.engines.docker.project_engines import declared
+from claude_bottle.manifest.change import Change
+from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.replay import can_be_replayed, replay
+from dashboard import server
 from dashboard.__main__ import edited, main
-from dashboard.audit import Audit
-from dashboard.decisions import Line, read_line
-from dashboard.engines import declared
-from dashboard.from_logs import for_audit, since_of
-from dashboard.stack_file import changed
-from dashboard.terms import as_yaml, from_yaml, gain, seconds, stack_name
-from sidecar_images.supervise.replay import can_be_replayed, replay
 
 TOKEN = "t" * 43
 HOST = "127.0.0.1:7690"

@@ -11,8 +11,8 @@ import brotli
 import pytest
 import zstandard
 
-from addons.decoder import MAX_PLAIN, STEP, DecodeError
-from addons.decoders import decode, decoder_for, is_identity
+from claude_bottle.dlp.packed.decoder import MAX_PLAIN, STEP, DecodeError
+from claude_bottle.dlp.packed.decoders import decode, decoder_for, is_identity
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from components.engine import Engine, EngineError, Running
-from dashboard.audit import Audit
+from claude_bottle.approvals.audit.log import Audit
+from claude_bottle.engines.docker.engine import Engine, EngineError, Running
 from dashboard.disk import Disk, judge, look_at_disk
 
 GB = 10**9

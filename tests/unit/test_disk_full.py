@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from addons import whole_file
-from addons.reload import ReloadingFile
-from dashboard.audit import Audit
+from addons.frame.reload import ReloadingFile
+from claude_bottle.approvals.audit.log import Audit
+from claude_bottle.policy import whole_file
+from claude_bottle.policy.proposals import FullError, Proposals
 from sidecar_images.proxy import put
-from sidecar_images.supervise.proposals import FullError, Proposals
 
 
 def full(*_: Any, **__: Any) -> Any:

@@ -16,13 +16,13 @@ import brotli
 import pytest
 from mnemonic import Mnemonic
 
-from addons.dlp import Dlp, Finding, StreamScan
-from addons.dlp_near import OVERLAP
-from addons.dlp_rules import RuleSet, shannon_entropy
-from addons.dlp_runs import _RUN, runs
-from addons.dlp_text import WINDOW
-from addons.dlp_views import Unscannable
-from addons.seed_phrase import has_seed_phrase
+from claude_bottle.dlp.engine import Dlp, Finding, StreamScan
+from claude_bottle.dlp.rules.ruleset import RuleSet, shannon_entropy
+from claude_bottle.dlp.rules.seed_phrase import has_seed_phrase
+from claude_bottle.dlp.text.near import OVERLAP
+from claude_bottle.dlp.text.readings import WINDOW
+from claude_bottle.dlp.text.runs import _RUN, runs
+from claude_bottle.dlp.views import Unscannable
 
 GITHUB = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
 SECRETS = {

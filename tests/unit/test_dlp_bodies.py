@@ -23,10 +23,10 @@ import pytest
 import zstandard
 from scans import streamed, verdict
 
-from addons.dlp import Dlp, StreamScan
-from addons.dlp_recent import Recent
-from addons.dlp_rules import RuleSet
-from addons.dlp_verdict import Finding, Unscannable
+from claude_bottle.dlp.engine import Dlp, StreamScan
+from claude_bottle.dlp.recent import Recent
+from claude_bottle.dlp.rules.ruleset import RuleSet
+from claude_bottle.dlp.verdict import Finding, Unscannable
 
 TOKEN = "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"
 LEFT, RIGHT = TOKEN[:17], TOKEN[17:]

@@ -25,13 +25,13 @@ import zstandard
 from mnemonic import Mnemonic
 from scans import verdict
 
-from addons.decoder import MAX_PLAIN
-from addons.dlp import Dlp, StreamScan
-from addons.dlp_recent import Recent
-from addons.dlp_rules import RuleSet
-from addons.dlp_text import WINDOW
-from addons.dlp_verdict import Finding, Unscannable
-from addons.seed_phrase import has_seed_phrase
+from claude_bottle.dlp.engine import Dlp, StreamScan
+from claude_bottle.dlp.packed.decoder import MAX_PLAIN
+from claude_bottle.dlp.recent import Recent
+from claude_bottle.dlp.rules.ruleset import RuleSet
+from claude_bottle.dlp.rules.seed_phrase import has_seed_phrase
+from claude_bottle.dlp.text.readings import WINDOW
+from claude_bottle.dlp.verdict import Finding, Unscannable
 
 TOKEN = "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"
 LEFT, RIGHT = TOKEN[:17], TOKEN[17:]

@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 import pytest
 
-from addons.dlp import Dlp
-from addons.dlp_names import says_credential, words_of
-from addons.dlp_rules import RuleSet
+from claude_bottle.dlp.engine import Dlp
+from claude_bottle.dlp.rules.names import says_credential, words_of
+from claude_bottle.dlp.rules.ruleset import RuleSet
 
 RNG = random.Random(21)
 

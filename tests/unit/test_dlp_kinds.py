@@ -8,10 +8,10 @@ import tomllib
 
 import pytest
 
-from addons.dlp import Dlp
-from addons.dlp_rules import GITLEAKS, OWN, RuleSet
 from bench.dlp_kinds import Kind, kinds, measure_kinds
-from sidecar_images.git_gate.leaks import with_own
+from claude_bottle.dlp.engine import Dlp
+from claude_bottle.dlp.rules.ruleset import GITLEAKS, OWN, RuleSet
+from sidecar_images.git_gate.scanning.leaks import with_own
 
 KINDS = kinds()
 # Expired, published, or given as an example by the one who is named.

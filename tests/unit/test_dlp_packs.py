@@ -14,13 +14,13 @@ from loaded import loaded_pipelock
 from mitmproxy import http
 from mitmproxy.test import taddons
 
-from addons.dlp import Dlp
-from addons.dlp_checksums import is_base58check, is_bech32, is_card_number, is_iban
-from addons.dlp_rules import PACKS, RuleSet
-from addons.pipelock import Pipelock
-from addons.pipelock_core import Policy
-from components.manifest import Manifest
-from components.pipelock_config import render
+from addons.pipelock.addon import Pipelock
+from addons.pipelock.core import Policy
+from claude_bottle.dlp.engine import Dlp
+from claude_bottle.dlp.rules.checksums import is_base58check, is_bech32, is_card_number, is_iban
+from claude_bottle.dlp.rules.ruleset import PACKS, RuleSet
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.pipelock import render
 
 # Numbers that documents give as examples.
 EXAMPLES = {

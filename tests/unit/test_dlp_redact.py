@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from addons.dlp import Dlp
-from addons.dlp_redact import MOST, is_bound, redacted
-from addons.dlp_rules import RuleSet
+from claude_bottle.dlp.engine import Dlp
+from claude_bottle.dlp.redact import MOST, is_bound, redacted
+from claude_bottle.dlp.rules.ruleset import RuleSet
 
 GITHUB = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
 AWS = "AKIA" + "Q3EGRV7XWZ2MN5KP"

@@ -16,12 +16,12 @@ from loaded import loaded_pipelock
 from mitmproxy import http
 from mitmproxy.test import taddons
 
-from addons.dlp_heard import LIMIT, Ears, heard_in_head
-from addons.dlp_recent import Recent
-from addons.dlp_said import _ALL, _OF_HOST, _SENT, URL_SECONDS, VALUE_SECONDS, Said, values_in
-from addons.pipelock import Pipelock
-from addons.pipelock_said import Answers
-from components.manifest import Manifest
+from addons.pipelock.addon import Pipelock
+from addons.pipelock.said import Answers
+from claude_bottle.dlp.heard import LIMIT, Ears, heard_in_head
+from claude_bottle.dlp.recent import Recent
+from claude_bottle.dlp.said import _ALL, _OF_HOST, _SENT, URL_SECONDS, VALUE_SECONDS, Said, values_in
+from claude_bottle.manifest.model import Manifest
 
 RNG = random.Random(22)
 A, B = "https://a.example.org", "https://b.example.org"
@@ -69,7 +69,7 @@ def pipelock(loaded: Pipelock) -> Pipelock:
 
 def ask(addon: Pipelock, url: str, method: str = "GET", body: bytes = b"", **headers: str) -> http.HTTPFlow:
     made = flow(url, method=method, body=body, **headers)
-    made.request.has_content = bool(body)  # type: ignore[attr-defined] - as addons/http_layers.py says
+    made.request.has_content = bool(body)  # type: ignore[attr-defined] - as addons/http/layers.py says
 
     async def steps() -> None:
         await addon.requestheaders(made)
@@ -305,7 +305,7 @@ def test_names_of_hosts_are_told_to_name_servers(pipelock: Pipelock) -> None:
     label = "sk-ant-api03-" + "a1" * 10  # whatever it is: as a label it is another's to hear
     said = Said()
     said.hear("https://x.wild.example.org", values_in(label.encode()))
-    from addons.dlp_said import Receiver
+    from claude_bottle.dlp.said import Receiver
 
     class Rule:
         id, is_generic = "any", True

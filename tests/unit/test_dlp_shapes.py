@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from addons.dlp import Dlp
-from addons.dlp_rules import OWN, RuleSet
-from addons.dlp_shapes import IN_NOISE, has_checksum, without_boundaries
 from bench.dlp_samples import _python
+from claude_bottle.dlp.engine import Dlp
+from claude_bottle.dlp.rules.ruleset import OWN, RuleSet
+from claude_bottle.dlp.rules.shapes import IN_NOISE, has_checksum, without_boundaries
 
 # Written after the vendors' documents, not after the rules; none is valid. Sources beside each.
 DOCUMENTED = {

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from addons.dlp import Dlp
-from addons.dlp_recent import SECONDS, Recent
-from addons.dlp_rules import OWN, RuleSet
 from bench.dlp_samples import ordinary
 from bench.dlp_table import Figures, measure
+from claude_bottle.dlp.engine import Dlp
+from claude_bottle.dlp.recent import SECONDS, Recent
+from claude_bottle.dlp.rules.ruleset import OWN, RuleSet
 
 ALL = int(os.environ.get("CLAUDE_BOTTLE_EXAMPLES", "0")) >= 500
 # One letter too few to be told from ordinary hex; a rule without a shape, which does not count backwards or over requests.

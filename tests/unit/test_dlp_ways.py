@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 import pytest
 
-from addons.dlp import Dlp
-from addons.dlp_rules import RuleSet
 from bench.dlp_ways import ENCODINGS, WRITINGS
+from claude_bottle.dlp.engine import Dlp
+from claude_bottle.dlp.rules.ruleset import RuleSet
 
 SECRETS = {
     "github": "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",  # expired, published (tests/unit/test_dlp_shapes.py)

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from mocked import compose
 
-from components import live, live_probe
-from components.drift import LABEL_MENDED, Drift, Put, drift_of, put_of
+from claude_bottle.engines.docker import live, live_probe
+from claude_bottle.engines.docker.drift import LABEL_MENDED, Drift, Put, drift_of, put_of
+from claude_bottle.engines.docker.live import SIDECARS, Look, look, version
+from claude_bottle.manifest.render.pipelock import PIPELOCK_PORT
 from components.egress import EGRESS_PORT
-from components.live import SIDECARS, Look, look, version
-from components.pipelock_config import PIPELOCK_PORT
 
 ONE, TWO = (hashlib.sha256(text).hexdigest() for text in (b"one", b"two"))
 FILES = {"/etc/claude-bottle/tokens.json": "aa", "/app": "bb"}

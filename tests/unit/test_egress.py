@@ -16,8 +16,8 @@ from mitmproxy.test import taddons, tflow, tutils
 from mitmproxy.websocket import WebSocketData, WebSocketMessage
 from wsproto.frame_protocol import Opcode
 
-from addons.egress import BUFFERED_BODY, Egress
-from addons.record import Record
+from addons.egress.addon import BUFFERED_BODY, Egress
+from claude_bottle.policy.record import Record
 
 # Shaped like a token of GitHub (github.blog, 2021-04-05), valid nowhere.
 LEAK = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4p5Q6r7S8"
@@ -190,7 +190,7 @@ def test_large_and_endless_uploads_are_streamed_small_ones_are_not(egress: Egres
 
 def test_a_streamed_upload_with_a_token_is_cut(egress: Egress, monkeypatch: pytest.MonkeyPatch) -> None:
     cut: list[Any] = []
-    monkeypatch.setattr("addons.refuse.end_flow", cut.append)
+    monkeypatch.setattr("addons.frame.refuse.end_flow", cut.append)
     made = flow(method="POST")
     made.request.headers["transfer-encoding"] = "chunked"
     now(egress.requestheaders(made))
@@ -264,7 +264,7 @@ def test_head_tells_no_length_where_a_token_is_put_in(egress: Egress) -> None:
 
 def test_a_token_in_a_compressed_file_ends_the_answer(egress: Egress, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[Any] = []
-    monkeypatch.setattr("addons.egress_bodies.end_flow", ended.append)
+    monkeypatch.setattr("addons.egress.bodies.end_flow", ended.append)
     body = gzip.compress(b"x" * 1000 + TOKEN.encode())
     made = answered(egress, body, content_type="application/gzip")
     assert made.response is not None
@@ -274,7 +274,7 @@ def test_a_token_in_a_compressed_file_ends_the_answer(egress: Egress, monkeypatc
 
 def test_a_small_bomb_in_an_answer_ends_it(egress: Egress, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[Any] = []
-    monkeypatch.setattr("addons.egress_bodies.end_flow", ended.append)
+    monkeypatch.setattr("addons.egress.bodies.end_flow", ended.append)
     body = gzip.compress(bytes(40 << 20))
     made = answered(egress, body, content_encoding="gzip")
     assert made.response is not None
@@ -287,7 +287,7 @@ def test_messages_are_masked_and_watched_over_their_borders(
     egress: Egress, at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cut: list[Any] = []
-    monkeypatch.setattr("addons.refuse.end_flow", cut.append)
+    monkeypatch.setattr("addons.frame.refuse.end_flow", cut.append)
     talk = run(egress, flow("https://api.example.com/in"))
     talk.websocket = WebSocketData()
     for from_client in (False, True):
@@ -309,7 +309,7 @@ def test_a_packed_body_is_known_however_it_is_cut(
     egress: Egress, sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[Any] = []
-    for name in ("addons.refuse.end_flow", "addons.egress_bodies.end_flow"):
+    for name in ("addons.frame.refuse.end_flow", "addons.egress.bodies.end_flow"):
         monkeypatch.setattr(name, ended.append)
     packed, pieces = gzip.compress(b"key " + TOKEN.encode() + b" and more " * 50), []
     for size in sizes:
@@ -403,7 +403,7 @@ def test_raw_traffic_is_killed(egress: Egress) -> None:
 def test_a_head_that_can_be_read_in_two_ways_is_refused(what: str, value: bytes) -> None:
     from mitmproxy.test import tutils
 
-    from addons.request_target import check_plain
+    from addons.frame.request_target import check_plain
 
     request = tutils.treq(
         method=b"GET", path=b"/x", headers=http.Headers([(b"host", b"a.example.com"), (b"x-a", b"b\tc")])
@@ -421,7 +421,7 @@ def test_a_head_that_can_be_read_in_two_ways_is_refused(what: str, value: bytes)
 def test_a_policy_is_a_plain_file_or_it_is_none(tmp_path: Path, what: str) -> None:
     import os
 
-    from addons.reload import ReloadingFile
+    from addons.frame.reload import ReloadingFile
 
     file = tmp_path / "policy"
     file.write_bytes(b"good")

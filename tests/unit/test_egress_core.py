@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from mitmproxy.net.http import http1
 from mitmproxy.test import tutils
 
-from addons.egress_core import Route, RouteTable, TableError
-from addons.injection import TokenFileError, auth_header, auth_value, parse_tokens
-from addons.refusal import Refusal
-from addons.targets import check_target, checked_path, is_git_push_request
-from addons.until import parse_until, write_until
+from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.injection import TokenFileError, auth_header, auth_value, parse_tokens
+from claude_bottle.policy.routes.table import Route, RouteTable, TableError
+from claude_bottle.policy.routes.targets import check_target, checked_path, is_git_push_request
+from claude_bottle.policy.routes.until import parse_until, write_until
 
 
 def table(*routes: dict[str, Any]) -> RouteTable:
@@ -335,7 +335,7 @@ def test_a_route_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
         {"host": "a.example.com", "auth_scheme": "bearer", "slot": "EGRESS_TOKEN_0", "until": write_until(end)},
     )
     for now, paths, passes in ((end - 1, 2, True), (end, 1, False), (end + 1e9, 1, False)):
-        monkeypatch.setattr("addons.until.time.time", lambda now=now: now)
+        monkeypatch.setattr("claude_bottle.policy.routes.until.time.time", lambda now=now: now)
         assert len(routes.describe()["routes"]) == paths  # type: ignore[arg-type]
         assert isinstance(asked(routes, "GET", "a.example.com", "/"), Route) is passes
         # What the agent itself brings along is taken out still.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from components.engine_address import engine_of, engine_variables, environment, prefix
-from components.errors import BottleError
+from claude_bottle.engines.docker.address import engine_of, engine_variables, environment, prefix
+from claude_bottle.policy.errors import BottleError
 
 
 def test_the_usual_engine_needs_no_variable(tmp_path: Path) -> None:

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from addons import own_networks as module
-from addons.exempt import checked_exempt
-from addons.hosts import AddressGuard
-from addons.own_networks import on_link, own_networks
-from addons.pipelock_core import Policy
-from addons.pipelock_policy import LoadedPolicy
-from components.manifest import Manifest
+from addons.pipelock import own_networks as module
+from addons.pipelock.core import Policy
+from addons.pipelock.own_networks import on_link, own_networks
+from addons.pipelock.policy import LoadedPolicy
+from claude_bottle.engines.docker.subnets import POOL, choose
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.pipelock import render
+from claude_bottle.policy.names.exempt import checked_exempt
+from claude_bottle.policy.names.hosts import AddressGuard
 from components.network import CLOSED_DNS
-from components.pipelock_config import render
-from components.subnets import POOL, choose
 
 # Of a container on two networks of Docker; proc(5) has the columns.
 ROUTES = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT

@@ -21,11 +21,13 @@ from mitmproxy.proxy.layers.http import _events
 from mitmproxy.test import taddons, tflow
 from streams import DrivenStream
 
-from addons import dial_time, error_page, flow_windows, http_layers
-from addons.model_api import status_of
-from addons.pipelock import Pipelock
-from addons.proxy import DECISION
-from addons.request import Decision, Outcome
+from addons.frame import error_page
+from addons.frame.proxy import DECISION
+from addons.frame.request import Decision, Outcome
+from addons.http import dial_time, flow_windows
+from addons.http import layers as http_layers
+from addons.pipelock.addon import Pipelock
+from claude_bottle.policy.model_api import status_of
 
 MODEL, OTHER = "https://open.example.org/v1/messages?beta=true", "https://open.example.org/x?q=1"
 WAYS = {

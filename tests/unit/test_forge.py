@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from addons import forge_api
-from addons.egress_core import Route, RouteTable
-from addons.forge_api import CAPABILITIES, needed
-from addons.forge_body import needed_by_body, reads_body
-from addons.refusal import Refusal
+from claude_bottle.policy.forge import api as forge_api
+from claude_bottle.policy.forge.api import CAPABILITIES, needed
+from claude_bottle.policy.forge.body import needed_by_body, reads_body
+from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.table import Route, RouteTable
 
 ROOT = Path(__file__).resolve().parents[2]
 # docs.github.com/en/rest: the operations' own paths, OWNER/REPO filled in.

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from mitmproxy import certs
 from OpenSSL import crypto
 
-from addons.fresh_leaves import drop_old
+from addons.http.fresh_leaves import drop_old
 
 NOW = datetime.now(UTC)
 

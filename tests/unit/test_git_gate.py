@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from gate_repository import LEAK, Repository, repository
 
-from sidecar_images.git_gate import mirror, receive, scan
+from sidecar_images.git_gate import mirror, receive
 from sidecar_images.git_gate.forward import forward, read
 from sidecar_images.git_gate.push_policy import Command, allowed_ref, parse, refusals
 from sidecar_images.git_gate.remotes import Remote, read_remotes, remote_of
-from sidecar_images.git_gate.work import Work
+from sidecar_images.git_gate.scanning import scan
+from sidecar_images.git_gate.scanning.work import Work
 
 __all__ = ["repository"]
 

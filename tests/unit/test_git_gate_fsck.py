@@ -15,7 +15,7 @@ import pytest
 from gate_daemon import HookedGate, environment
 from gate_repository import Repository
 
-from components.fsck_checks import ALLOWABLE, NEVER, checked_fsck
+from claude_bottle.policy.names.fsck_checks import ALLOWABLE, NEVER, checked_fsck
 from sidecar_images.git_gate import mirror
 from sidecar_images.git_gate.remotes import Remote
 

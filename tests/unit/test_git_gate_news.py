@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from gate_repository import LEAK, SSH, Repository, repository
 
-from sidecar_images.git_gate import known, leaks, scan, work
-from sidecar_images.git_gate.added import FAR, LINES, NEAR, added
 from sidecar_images.git_gate.advice import how_to_remove
 from sidecar_images.git_gate.remotes import Remote
+from sidecar_images.git_gate.scanning import known, leaks, scan, work
+from sidecar_images.git_gate.scanning.added import FAR, LINES, NEAR, added
 
 __all__ = ["repository"]
 

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 from gate_repository import LEAK, Repository, repository
 
-from sidecar_images.git_gate import extra_refs, journal, mirror, scan, wishes
+from sidecar_images.git_gate import extra_refs, journal, mirror, wishes
 from sidecar_images.git_gate.push_policy import Command, refusals
 from sidecar_images.git_gate.remotes import Remote
+from sidecar_images.git_gate.scanning import scan
 from sidecar_images.git_gate.wishes import Wish
 
 __all__ = ["repository"]

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from gate_repository import LEAK, Repository, repository
 
-from addons.once import Once
-from addons.record import Record
-from sidecar_images.git_gate import journal, mirror, receive, scan, view
+from claude_bottle.policy.once import Once
+from claude_bottle.policy.record import Record
+from sidecar_images.git_gate import journal, mirror, receive
 from sidecar_images.git_gate.advice import how_to_remove
 from sidecar_images.git_gate.push_policy import Command, option_refusals, refusals
 from sidecar_images.git_gate.remotes import Remote
-from sidecar_images.git_gate.work import TooMuch, Work
+from sidecar_images.git_gate.scanning import scan, view
+from sidecar_images.git_gate.scanning.work import TooMuch, Work
 
 __all__ = ["repository"]
 

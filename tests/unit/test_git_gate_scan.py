@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 from gate_repository import LEAK, MAGIC, SSH, Repository, is_skipped, repository
 
-from sidecar_images.git_gate import leaks, objects, plain, scan, unpack, work
 from sidecar_images.git_gate.remotes import Remote
-from sidecar_images.git_gate.sealed import sealed
-from sidecar_images.git_gate.unpack import Bounds, CannotUnpack, unpacked
+from sidecar_images.git_gate.scanning import leaks, objects, plain, scan, unpack, work
+from sidecar_images.git_gate.scanning.sealed import sealed
+from sidecar_images.git_gate.scanning.unpack import Bounds, CannotUnpack, unpacked
 
 __all__ = ["repository"]
 

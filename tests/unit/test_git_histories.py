@@ -10,7 +10,7 @@ from gate_repository import Repository, fake_gitleaks, repository
 
 from bench import git_plants
 from bench.git_histories import History, measure
-from sidecar_images.git_gate import leaks
+from sidecar_images.git_gate.scanning import leaks
 
 __all__ = ["repository"]
 

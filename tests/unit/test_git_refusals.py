@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from mitmproxy.test import tflow
 
-from addons.refusal import Refusal
-from addons.refuse import answer
-from addons.targets import is_git_fetch_request, is_git_push_request
+from addons.frame.refuse import answer
+from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.targets import is_git_fetch_request, is_git_push_request
 
 REFS = "/acme/project.git/info/refs?service=git-upload-pack"
 

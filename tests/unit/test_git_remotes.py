@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from components.git_remotes import RemoteReader, remotes_file
-from components.git_upstream import Upstream, git_config
-from components.manifest import Manifest
+from claude_bottle.host.git_remotes import RemoteReader, remotes_file
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.policy.names.git_upstream import Upstream, git_config
 from sidecar_images.git_gate.remotes import read_remotes
 
 KNOWN = "git.example.com ssh-ed25519 AAAA"

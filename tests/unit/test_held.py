@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from addons.once import Once, digest_of
-from components.change import Change
-from components.errors import BottleError
+from claude_bottle.approvals.held import HeldContent, Seen
+from claude_bottle.manifest.change import Change
+from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.once import Once, digest_of
+from claude_bottle.policy.proposals import Proposal
 from dashboard import __main__ as terminal
-from dashboard.held import HeldContent, Seen
 from dashboard.server import Dashboard
-from sidecar_images.supervise.proposals import Proposal
 
 DIGEST = digest_of(b"a push")
 PUSH = Change.read({"path": "git.review", "value": DIGEST}, owner=True)

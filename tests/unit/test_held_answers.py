@@ -7,8 +7,8 @@ import gc
 import pytest
 from mitmproxy.test import tutils
 
-from addons import http1_bodies
-from addons.http1_bodies import HeldBody
+from addons.http import http1_bodies
+from addons.http.http1_bodies import HeldBody
 
 
 def test_held_answers_have_a_bound_together_and_give_it_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import functools
 from collections.abc import Callable, Coroutine
 
-from addons.held_budget import LARGE_POOL, SMALL, HeldBudget
+from claude_bottle.policy.held_budget import LARGE_POOL, SMALL, HeldBudget
 
 MB = 1 << 20
 

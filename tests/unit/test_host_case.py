@@ -12,8 +12,8 @@ from mitmproxy import http
 from mitmproxy.test import taddons
 from test_placeholders import GH, ROUTES, TOKEN, loaded
 
-from addons.egress import Egress
-from components.manifest import Manifest
+from addons.egress.addon import Egress
+from claude_bottle.manifest.model import Manifest
 
 WAYS = ("HTTP/1.1", "HTTP/1.1 with a port", "HTTP/2", "absolute form")
 # docs.github.com/en/graphql/reference/mutations: approves a deployment that waits for a person.

@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from addons.hosts import AddressGuard, canonical_host, canonical_pattern, host_matches, is_ip_literal, split_authority
+from claude_bottle.policy.names.hosts import (
+    AddressGuard,
+    canonical_host,
+    canonical_pattern,
+    host_matches,
+    is_ip_literal,
+    split_authority,
+)
 
 
 @pytest.mark.parametrize("host", ["api.example.com", "API.Example.COM", "a-b.example", "_egress.local", "x"])

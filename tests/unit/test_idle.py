@@ -13,12 +13,12 @@ import pytest
 from mitmproxy import master, options
 from mitmproxy.proxy import mode_specs
 
-from addons import transports
-from addons.idle import IDLE_SECONDS, LONGEST, checked_idle
-from addons.pipelock import Pipelock
-from addons.pipelock_core import Policy, PolicyError
-from components.manifest import Manifest
-from components.pipelock_config import render
+from addons.http import transports
+from addons.pipelock.addon import Pipelock
+from addons.pipelock.core import Policy, PolicyError
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.pipelock import render
+from claude_bottle.policy.idle import IDLE_SECONDS, LONGEST, checked_idle
 
 FILE = render(Manifest())
 

@@ -14,10 +14,10 @@ from loaded import loaded_pipelock
 from mitmproxy import http
 from mitmproxy.test import taddons
 
-from addons.inbound import instructions_in, is_text
-from addons.pipelock import Pipelock
-from addons.pipelock_inbound import HEADER
-from components.manifest import Manifest
+from addons.pipelock.addon import Pipelock
+from addons.pipelock.inbound import HEADER
+from claude_bottle.dlp.rules.inbound import instructions_in, is_text
+from claude_bottle.manifest.model import Manifest
 
 # promptfoo, plugins/indirect-prompt-injection; OWASP LLM01, scenarios; deadbits/vigil-llm; Invariant Labs, "Tool
 # poisoning attacks"; custom-plugin-ai-red-teaming, prompt-hacking; the model cards of Llama and ChatML.

@@ -16,22 +16,22 @@ from invariants import ALL, broken
 from mocked import Recorder, compose
 from pydantic import ValidationError
 
-from addons.decoder import DecodeError
-from addons.decoders import decode
-from addons.dlp import Dlp
-from addons.dlp_rules import RuleSet
-from addons.dlp_views import Unscannable, body_views
-from addons.egress_core import RouteTable, TableError
-from addons.hosts import canonical_host, split_authority
-from addons.pipelock_core import Policy, PolicyError
-from addons.targets import checked_path, is_git_push_request
-from components.change import Change, ChangeError
-from components.git_remotes import GateRemote
-from components.git_upstream import Upstream
-from components.manifest import GitRemote, Manifest
-from components.pipelock_config import render
-from components.validation import examine
-from dashboard.decisions import read_line
+from addons.pipelock.core import Policy, PolicyError
+from claude_bottle.approvals.audit.decisions import read_line
+from claude_bottle.checks.validation import examine
+from claude_bottle.dlp.engine import Dlp
+from claude_bottle.dlp.packed.decoder import DecodeError
+from claude_bottle.dlp.packed.decoders import decode
+from claude_bottle.dlp.rules.ruleset import RuleSet
+from claude_bottle.dlp.views import Unscannable, body_views
+from claude_bottle.host.git_remotes import GateRemote
+from claude_bottle.manifest.change import Change, ChangeError
+from claude_bottle.manifest.model import GitRemote, Manifest
+from claude_bottle.manifest.render.pipelock import render
+from claude_bottle.policy.names.git_upstream import Upstream
+from claude_bottle.policy.names.hosts import canonical_host, split_authority
+from claude_bottle.policy.routes.table import RouteTable, TableError
+from claude_bottle.policy.routes.targets import checked_path, is_git_push_request
 from sidecar_images.git_gate.push_policy import parse
 
 ROOT = Path(__file__).parents[2]

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from components import legacy
-from components.errors import BottleError
-from components.legacy import rewrite, rewrite_role
-from components.legacy_convert import convert
-from components.manifest import Manifest
-from components.manifest_tool import main
-from components.validation import load
+from claude_bottle.checks.validation import load
+from claude_bottle.cli.legacy_convert import convert
+from claude_bottle.cli.manifest_tool import main
+from claude_bottle.manifest import legacy
+from claude_bottle.manifest.legacy import rewrite, rewrite_role
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.policy.errors import BottleError
 
 SECRET = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
 OLD = {

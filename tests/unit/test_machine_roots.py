@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from components import images, machine_roots
+from claude_bottle.host import machine_roots
+from components import images
 
 PEM = "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n"
 

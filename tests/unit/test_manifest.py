@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
-from components.copies import Copies
-from components.egress_plan import EgressPlan, assign_slots
-from components.errors import ManifestError
-from components.manifest import EgressConfig, EgressRoute, Manifest
-from components.manifest_tool import stack_file_schema
-from components.plan import plan, sha256
-from components.validation import load
+from claude_bottle.checks.validation import load
+from claude_bottle.cli.manifest_tool import stack_file_schema
+from claude_bottle.manifest.model import EgressConfig, EgressRoute, Manifest
+from claude_bottle.manifest.render.routes import EgressPlan, assign_slots
+from claude_bottle.plan.resolved import plan, sha256
+from claude_bottle.policy.errors import ManifestError
+from claude_bottle.workspace.copies import Copies
 
 ROOT = Path(__file__).parents[2]
 TOKENS = {

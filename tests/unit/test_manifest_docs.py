@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 from placed import placed
 
-from components.manifest import Manifest
-from components.manifest_docs import EXAMPLES, keys, manifest_page
+from claude_bottle.manifest.docs import EXAMPLES, keys, manifest_page
+from claude_bottle.manifest.model import Manifest
 
 ROOT = Path(__file__).parents[2]
 

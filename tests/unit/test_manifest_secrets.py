@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from components.validation import examine
+from claude_bottle.checks.validation import examine
 
 TOKEN = "own-Token/with+all_kinds-of:letters-47"
 UNNAMED = "a-secret-that-no-route-names-4711"

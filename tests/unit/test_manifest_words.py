@@ -10,14 +10,15 @@ import pytest
 from placed import placed
 from pydantic import BaseModel, ValidationError
 
+from claude_bottle.checks.validation import examine
 from claude_bottle.cli.stack_check import findings
-from components import manifest, manifest_pipelock
-from components.host_words import host_mistake
-from components.manifest import Manifest
-from components.manifest_examples import EXAMPLES
-from components.manifest_fields import METHODS
-from components.manifest_readable import Readable
-from components.validation import examine
+from claude_bottle.manifest import model as manifest
+from claude_bottle.manifest import pipelock_fields as manifest_pipelock
+from claude_bottle.manifest.examples import EXAMPLES
+from claude_bottle.manifest.fields import METHODS
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.readable import Readable
+from claude_bottle.policy.names.host_words import host_mistake
 
 KINDS: dict[str, Any] = {
     "text": "§",

@@ -12,7 +12,7 @@ import pytest
 from mistakes import ROOT, SECTIONS, Mistake, page, project
 from test_manifest_words import FOREIGN
 
-from components.stack_names import must_be_known, must_be_remembered
+from claude_bottle.host.stack_names import must_be_known, must_be_remembered
 
 ALL = [pytest.param(one, id=one.written[:60]) for mistakes in SECTIONS.values() for one in mistakes]
 
@@ -78,12 +78,12 @@ def test_a_secret_is_set_by_the_command_as_it_is_printed(tmp_path: Path) -> None
 
 
 MODULES = [
-    (["components.plan_table", "{}"], "plan"),
-    (["components.pull", "{}"], "pull"),
-    (["components.repair", "{}"], "repair"),
-    (["components.unpulled", "{}"], "down"),
-    (["components.past_states", "{}"], "past"),
-    (["components.past_states", "{}", "--delete"], "forget"),
+    (["claude_bottle.plan.table", "{}"], "plan"),
+    (["claude_bottle.workspace.pull", "{}"], "pull"),
+    (["claude_bottle.upkeep.repair", "{}"], "repair"),
+    (["claude_bottle.workspace.unpulled", "{}"], "down"),
+    (["claude_bottle.host.past_states", "{}"], "past"),
+    (["claude_bottle.host.past_states", "{}", "--delete"], "forget"),
     *((["dashboard", verb, "-s", "{}"], verb) for verb in ("list", "resume")),
     *((["dashboard", verb, "-s", "{}", "p-1"], verb) for verb in ("show", "preview", "approve", "reject")),
     *((["dashboard", "audit", what, "-s", "{}"], f"audit {what}") for what in ("collect", "last", "verify", "show")),

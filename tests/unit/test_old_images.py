@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from test_cli import STACK, Place, place
 
-from components import agent_image, old_images
+from claude_bottle.manifest.model import AgentConfig
+from claude_bottle.upkeep import old_images
+from components import agent_image
 from components.images import tag
-from components.manifest import AgentConfig
 
 __all__ = ["place"]
 OLD, USED, KNOWN = (f"claude-bottle/{name}:{digit * 16}" for name, digit in (("proxy", "a"), ("agent", "b"), ("supervise", "c")))  # fmt: skip
@@ -66,7 +67,7 @@ def test_where_it_cannot_be_told_nothing_goes(place: Place, text: str) -> None:
 
 
 def test_layers_that_another_image_has_are_not_counted(place: Place) -> None:
-    from components.engine import Engine
+    from claude_bottle.engines.docker.engine import Engine
 
     history = {OLD: "a\t5\tx\nb\t100\tbase", f"{OLD[:-1]}b": "c\t7\ty\nb\t100\tbase", USED: "b\t100\tbase"}
     (place.folder / "names").write_text("\n".join(history))

@@ -1,6 +1,6 @@
 """What becomes of a request in whose body something is found, by host: refused, masked, or put to the owner.
 
-Hosts and variables of models' gateways: the APIs' references, named in components/model_gateways.py.
+Hosts and variables of models' gateways: the APIs' references, named in claude_bottle/policy/routes/model_gateways.py.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from loaded import loaded_pipelock
 from mitmproxy import http
 from mitmproxy.test import taddons
 
-from addons import pipelock_once
-from addons.once import Once
-from addons.pipelock import Pipelock
-from components.manifest import Manifest
-from components.pipelock_config import reactions
-from dashboard.decisions import read_line
+from addons.pipelock import once as pipelock_once
+from addons.pipelock.addon import Pipelock
+from claude_bottle.approvals.audit.decisions import read_line
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.pipelock import reactions
+from claude_bottle.policy.once import Once
 
 LEAK = "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"
 MANIFEST = Manifest.model_validate(

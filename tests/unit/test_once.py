@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from addons import once as module
-from addons.once import GRANT_SECONDS, HELD_SECONDS, MAX_HELD, Once, digest_of
+from claude_bottle.policy import once as module
+from claude_bottle.policy.once import GRANT_SECONDS, HELD_SECONDS, MAX_HELD, Once, digest_of
 
 DIGEST, PROPOSAL = digest_of(b"a content"), "p-0123456789"
 

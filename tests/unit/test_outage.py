@@ -19,12 +19,13 @@ import pytest
 from flows import flow, now
 from mitmproxy.test import taddons
 
-from addons import egress as egress_module
-from addons import next_hop, open_flows
-from addons.egress import Egress
-from addons.error_page import error_page
-from addons.next_hop import NextHop
-from addons.refusal import Refusal
+from addons.egress import addon as egress_module
+from addons.egress import next_hop
+from addons.egress.addon import Egress
+from addons.egress.next_hop import NextHop
+from addons.frame import open_flows
+from addons.frame.error_page import error_page
+from claude_bottle.policy.refusal import Refusal
 
 
 @pytest.mark.parametrize("part", ["egress", "pipelock"])

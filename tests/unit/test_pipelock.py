@@ -18,16 +18,16 @@ from mitmproxy import http
 from mitmproxy.proxy import server_hooks
 from mitmproxy.test import taddons, tflow, tutils
 
-from addons.dlp_recent import Recent
-from addons.flow_end import HOLD
-from addons.once import MAX_HELD, Once, digest_of
-from addons.pipelock import Pipelock
-from addons.pipelock_bodies import inspect_body
-from addons.request import Decision, Outcome
-from addons.until import parse_until
-from components.manifest import Manifest
-from components.manifest_pipelock import PipelockConfig
-from components.pipelock_config import render
+from addons.frame.flow_end import HOLD
+from addons.frame.request import Decision, Outcome
+from addons.pipelock.addon import Pipelock
+from addons.pipelock.bodies import inspect_body
+from claude_bottle.dlp.recent import Recent
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.pipelock_fields import PipelockConfig
+from claude_bottle.manifest.render.pipelock import render
+from claude_bottle.policy.once import MAX_HELD, Once, digest_of
+from claude_bottle.policy.routes.until import parse_until
 
 LEAK = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
 MANIFEST = Manifest.model_validate(
@@ -207,7 +207,7 @@ def test_passthrough_to_an_internal_address_is_refused_at_connect(pipelock: Pipe
 
 def test_large_and_endless_bodies_are_scanned_as_streams(pipelock: Pipelock, monkeypatch: pytest.MonkeyPatch) -> None:
     cut: list[Any] = []
-    monkeypatch.setattr("addons.refuse.end_flow", cut.append)
+    monkeypatch.setattr("addons.frame.refuse.end_flow", cut.append)
     for leak in (b"", b" " + LEAK.encode() + b" "):
         made = flow(method="POST")
         made.request.headers["transfer-encoding"] = "chunked"
@@ -255,7 +255,7 @@ def test_messages_of_a_websocket_are_read(pipelock: Pipelock) -> None:
 
 def test_a_secret_over_two_messages_ends_the_websocket(pipelock: Pipelock, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[Any] = []
-    monkeypatch.setattr("addons.refuse.end_flow", ended.append)
+    monkeypatch.setattr("addons.frame.refuse.end_flow", ended.append)
     talk = tflow.twebsocketflow()
     assert talk.websocket is not None
     message = talk.websocket.messages[-1]
@@ -455,7 +455,7 @@ def test_an_allowed_host_ends_by_itself(pipelock: Pipelock, tmp_path: Path, monk
     assert pipelock._file.poll()
     end = parse_until("2026-01-31T12:00:00Z")
     for moment, verdict in ((end - 1, "ssrf_private_ip"), (end, "domain_not_allowed"), (end + 9, "domain_not_allowed")):
-        monkeypatch.setattr("addons.until.time.time", lambda moment=moment: moment)
+        monkeypatch.setattr("claude_bottle.policy.routes.until.time.time", lambda moment=moment: moment)
         assert run(pipelock, flow("https://inside.example.org/")) == verdict
         assert run(pipelock, flow("https://open.example.org/")) is None
 
@@ -485,8 +485,8 @@ def test_what_unpacks_to_more_than_is_held_is_looked_at_as_a_stream(
     pipelock: Pipelock, packed_by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tar.gz of 70 MB within the size of a body that is held: a larger one passed, for it was streamed."""
-    monkeypatch.setattr("addons.dlp_packed.MAX_PLAIN", 2 << 20)
-    monkeypatch.setattr("addons.dlp_views.most_plain", lambda size: 2 << 20)
+    monkeypatch.setattr("claude_bottle.dlp.packed.members.MAX_PLAIN", 2 << 20)
+    monkeypatch.setattr("claude_bottle.dlp.views.most_plain", lambda size: 2 << 20)
     lines = random.Random(5).choices(string.ascii_lowercase + "\n", k=3 << 20)
     for leak, verdict in (("", None), (f"\n{LEAK}\n", "dlp_match")):
         lines[-1000:-999] = leak

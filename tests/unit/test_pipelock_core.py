@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from addons.egress_core import RouteTable
-from addons.pipelock_core import KNOWN, Policy, PolicyError
-from addons.refusal import Refusal
-from components.egress_plan import EgressPlan
-from components.manifest import Manifest
-from components.pipelock_config import allowlist, injected_headers, pipelock_route_hosts, policy, render
+from addons.pipelock.core import KNOWN, Policy, PolicyError
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.pipelock import allowlist, injected_headers, pipelock_route_hosts, policy, render
+from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.table import RouteTable
 
 ROUTES = [
     {"host": "api.anthropic.com", "token_ref": "A"},

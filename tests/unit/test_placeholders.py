@@ -13,12 +13,12 @@ from flows import flow, now
 from mitmproxy import http
 from mitmproxy.test import taddons
 
-from addons.egress import Egress
-from addons.placeholders import placeholder
+from addons.egress.addon import Egress
+from addons.egress.placeholders import placeholder
+from claude_bottle.checks.validation import examine
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.routes import EgressPlan, placeholders
 from components.agent import agent_env
-from components.egress_plan import EgressPlan, placeholders
-from components.manifest import Manifest
-from components.validation import examine
 
 TOKEN, ADMIN, PAIR = "real-token-0123456789", "admin-token-0123456789", "puller:real-pass-0123456789"
 GH, GLAB = placeholder("GH_TOKEN"), placeholder("GITLAB_TOKEN")

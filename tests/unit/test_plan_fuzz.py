@@ -33,19 +33,19 @@ from plan_worlds import (
     sha,
 )
 
-from addons.egress_core import DEFAULT_METHODS
-from addons.egress_paths import below
-from addons.forge_api import CAPABILITIES, needed
-from addons.hosts import host_matches
-from addons.targets import checked_path
-from addons.until import ended, parse_until
-from components.copies import Copies
-from components.egress_plan import EgressPlan
-from components.manifest import Manifest
-from components.plan import plan
-from components.plan_diff import changes
-from components.plan_table import rows
-from components.ref_globs import covered
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.plan.diff import changes
+from claude_bottle.plan.resolved import plan
+from claude_bottle.plan.table import rows
+from claude_bottle.policy.forge.api import CAPABILITIES, needed
+from claude_bottle.policy.names.hosts import host_matches
+from claude_bottle.policy.names.ref_globs import covered
+from claude_bottle.policy.routes.paths import below
+from claude_bottle.policy.routes.table import DEFAULT_METHODS
+from claude_bottle.policy.routes.targets import checked_path
+from claude_bottle.policy.routes.until import ended, parse_until
+from claude_bottle.workspace.copies import Copies
 from sidecar_images.git_gate.push_policy import allowed_ref
 
 PAIRS = int(os.environ.get("CLAUDE_BOTTLE_EXAMPLES", "40")) * 3

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from components.copies import Copies, SkillCopy, WorkspaceCopy
-from components.egress_plan import EgressPlan
-from components.errors import NOT_SHOWN, Finding
-from components.git_remotes import GateRemote
-from components.git_upstream import Upstream
-from components.manifest import Manifest
-from components.plan import plan, sha256
-from components.plan_diff import changes
-from components.plan_table import as_json, plans, rows, show
+from claude_bottle.host.git_remotes import GateRemote
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.plan.diff import changes
+from claude_bottle.plan.resolved import plan, sha256
+from claude_bottle.plan.table import as_json, plans, rows, show
+from claude_bottle.policy.errors import NOT_SHOWN, Finding
+from claude_bottle.policy.names.git_upstream import Upstream
+from claude_bottle.workspace.copies import Copies, SkillCopy, WorkspaceCopy
 from components.secret_digests import digest
 
 

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from components.checkout import other_checkout
-from components.copies import WorkspaceCopy
-from components.engine import Engine, EngineError, Part
-from components.live import SIDECARS
-from components.machine import Machine, ids_in_state
-from components.manifest import Manifest
-from components.mount_findings import mount_findings
-from components.pipelock_config import pipelock_memory
-from components.preflight import machine_findings, other_workspace, renamed
-from components.subnets import Taken
+from claude_bottle.checks.preflight import machine_findings, other_workspace, renamed
+from claude_bottle.engines.docker.engine import Engine, EngineError, Part
+from claude_bottle.engines.docker.live import SIDECARS
+from claude_bottle.engines.docker.machine import Machine, ids_in_state
+from claude_bottle.engines.docker.subnets import Taken
+from claude_bottle.host.checkout import other_checkout
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.pipelock import pipelock_memory
+from claude_bottle.workspace.copies import WorkspaceCopy
+from claude_bottle.workspace.mount_findings import mount_findings
 
 GOOD = {"ServerVersion": "20.10.24+dfsg1", "OSType": "linux", "MemoryLimit": True, "MemTotal": 24 << 30}
 AGENT = Part("container", "f00", "claude-bottle-agent-s")
@@ -290,8 +290,10 @@ def test_a_second_checkout_does_not_take_a_bottle_over() -> None:
 
 def test_the_state_says_who_brought_a_bottle_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bottle = {"type": "claude-bottle:bottle:Bottle", "outputs": {"checkout": {"host": "one", "folder": "/a"}}}
-    monkeypatch.setattr("components.machine.resources_in_state", lambda stack: [{"type": "x"}, bottle])
-    monkeypatch.setattr("components.machine.look", lambda *args: None)
+    monkeypatch.setattr(
+        "claude_bottle.engines.docker.machine.resources_in_state", lambda stack: [{"type": "x"}, bottle]
+    )
+    monkeypatch.setattr("claude_bottle.engines.docker.machine.look", lambda *args: None)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
     assert Machine("s").last_checkout() == {"host": "one", "folder": "/a"}
     del bottle["outputs"]

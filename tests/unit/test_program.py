@@ -11,9 +11,9 @@ import pytest
 from mistakes import Facts
 from pulumi.runtime.config import CONFIG
 
+from claude_bottle.manifest.config_keys import config_findings
+from claude_bottle.policy.errors import ManifestError
 from components import program
-from components.config_keys import config_findings
-from components.errors import ManifestError
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,5 +1,5 @@
 """The agent's environment is the table's, and the table is the page's. What each program reads is told by its makers: the
-addresses stand in components/agent_env.py.
+addresses stand in claude_bottle/manifest/agent_env.py.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mocked import Recorder, compose
 
-from components.agent_env import PROGRAMS, VARIABLES, program_env, programs_page
+from claude_bottle.manifest.agent_env import PROGRAMS, VARIABLES, program_env, programs_page
 
 ROOT = Path(__file__).parents[2]
 

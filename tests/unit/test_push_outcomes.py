@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 from gate_repository import Repository, repository
 
-from addons.once import Once
-from addons.record import Record
-from sidecar_images.git_gate import journal, mirror, open_pushes, receive, scan
+from claude_bottle.policy.once import Once
+from claude_bottle.policy.record import Record
+from sidecar_images.git_gate import journal, mirror, open_pushes, receive
 from sidecar_images.git_gate.forward import forward, read
 from sidecar_images.git_gate.push_policy import Command
 from sidecar_images.git_gate.remotes import Remote
+from sidecar_images.git_gate.scanning import scan
 
 __all__ = ["repository"]
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from addons.record import LINE, Record, RecordFullError
-from components.errors import BottleError
-from dashboard import audit, collect
-from dashboard.audit import Audit, AuditFull
+from claude_bottle.approvals.audit import collect
+from claude_bottle.approvals.audit import log as audit
+from claude_bottle.approvals.audit.log import Audit, AuditFull
+from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.record import LINE, Record, RecordFullError
 from sidecar_images.git_gate.container_log import Budget, ContainerLog
 
 
@@ -319,7 +320,7 @@ def test_the_end_alone_is_read(part: Record, monkeypatch: pytest.MonkeyPatch) ->
         read += 1
         return lines(line, number)
 
-    monkeypatch.setattr("dashboard.audit_files.read_record", counted)
+    monkeypatch.setattr("claude_bottle.approvals.audit.files.read_record", counted)
     log.append({"event": "rejected", "id": "p-2"})
     assert log.has("approved", "p-1", 0)
     assert read < 10

@@ -15,11 +15,13 @@ from urllib.parse import quote
 
 import pytest
 
-from addons import token_blocks, token_runs, token_whole
-from addons.decoder import DecodeError
-from addons.decoders import decoder_for
-from addons.dlp_scanner import Scanner
-from addons.reflection import PART, MaskedStream, TokenMask, UploadWatch
+from claude_bottle.dlp.packed.decoder import DecodeError
+from claude_bottle.dlp.packed.decoders import decoder_for
+from claude_bottle.dlp.rules.scanner import Scanner
+from claude_bottle.dlp.tokens import blocks as token_blocks
+from claude_bottle.dlp.tokens import runs as token_runs
+from claude_bottle.dlp.tokens import whole as token_whole
+from claude_bottle.dlp.tokens.reflection import PART, MaskedStream, TokenMask, UploadWatch
 
 _LETTERS = string.ascii_letters + string.digits
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from addons.request_rules import (
+from addons.frame.request_rules import (
     CREDENTIAL_HEADERS,
     FORWARDING_HEADERS,
     OVERRIDE_HEADERS,

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from components import copy_step, owner_branches, pull
-from components.agent_files import WORKSPACE, AgentFiles
-from components.errors import BottleError
-from components.host_folder import digest, items, workspace_files
-from components.owner_branches import digest_of, heads
-from components.unpulled import unpulled
+from claude_bottle.policy.errors import BottleError
+from claude_bottle.workspace import copy_step, owner_branches, pull
+from claude_bottle.workspace.agent_files import WORKSPACE, AgentFiles
+from claude_bottle.workspace.host_folder import digest, items, workspace_files
+from claude_bottle.workspace.owner_branches import digest_of, heads
+from claude_bottle.workspace.unpulled import unpulled
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,11 @@ def turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Turns:
     home.mkdir()
     git(tmp_path, "init", "-q", "-b", "main", str(owner))
     commit(owner, "first", code="one\n", README="read\n", old="old\n")
-    for module in ("components.copy_step", "components.pull", "components.unpulled"):
+    for module in (
+        "claude_bottle.workspace.copy_step",
+        "claude_bottle.workspace.pull",
+        "claude_bottle.workspace.unpulled",
+    ):
         monkeypatch.setattr(f"{module}.AgentFiles", lambda _: LocalAgent("c", home))
     made = Turns(owner, home / "workspace", home)
     made.up()

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from test_cli import Place, place
 
-from components.build_reason import reason
-from components.errors import BottleError
-from components.run_events import Run
-from components.run_pulumi import run_pulumi
+from claude_bottle.policy.errors import BottleError
+from claude_bottle.runs.build_reason import reason
+from claude_bottle.runs.events import Run
+from claude_bottle.runs.terminal import run_pulumi
 
 __all__ = ["place"]
 CONTAINER, IMAGE = "docker:index/container:Container", "docker:index/remoteImage:RemoteImage"
@@ -155,7 +155,7 @@ def test_a_build_is_run_once_more_to_hear_why(place: Place) -> None:
 
 
 def test_an_approval_whose_build_fails_is_told_why(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dashboard import apply
+    from claude_bottle.runs import automation as apply
 
     inputs = {"build": {"context": "/src", "dockerfile": "a/Dockerfile", "buildArgs": {"APT": "nosuch"}}}
     step = SimpleNamespace(type=IMAGE, urn=f"x::demo-agent-image-packages-{HASH}", new=SimpleNamespace(inputs=inputs))

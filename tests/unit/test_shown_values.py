@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from placed import placed
 
-from components.manifest_examples import EXAMPLES
-from components.manifest_readable import Readable
-from components.shown_values import may_be_shown
-from components.validation import examine
+from claude_bottle.checks.validation import examine
+from claude_bottle.manifest.examples import EXAMPLES
+from claude_bottle.manifest.readable import Readable
+from claude_bottle.policy.shown_values import may_be_shown
 
 SECRET = "S3cretPassw0rdXYZ"  # as people choose one: no rule of DLP has it
 SHAPES = {

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from addons.egress_core import Route, RouteTable
-from addons.egress_paths import below
-from addons.hosts import host_matches
-from addons.refusal import Refusal
-from components.egress_plan import EgressPlan
-from components.manifest import EgressRoute, Manifest
-from components.route_check import Asked, decide, in_table, instance, table, times
-from components.smallest_edit import Edit, EditError, credential_around, smallest
-from components.validation import examine
+from claude_bottle.approvals.edit.smallest_edit import Edit, EditError, credential_around, smallest
+from claude_bottle.checks.validation import examine
+from claude_bottle.manifest.model import EgressRoute, Manifest
+from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.manifest.route_check import Asked, decide, in_table, instance, table, times
+from claude_bottle.policy.names.hosts import host_matches
+from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.paths import below
+from claude_bottle.policy.routes.table import Route, RouteTable
 
 EXAMPLES = int(os.environ.get("CLAUDE_BOTTLE_EXAMPLES", "40")) * 5
 QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much]

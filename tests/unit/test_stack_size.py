@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.stack_size import MOST, cannot_go_up, too_large
-from components.stack_text import read_config
+from claude_bottle.host.stack_size import MOST, cannot_go_up, too_large
+from claude_bottle.host.stack_text import read_config
 
 
 def text(routes: int) -> str:

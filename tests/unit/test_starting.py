@@ -18,15 +18,17 @@ from flows import flow
 from mitmproxy import http
 from mitmproxy.test import taddons
 
-from addons import egress, pipelock_policy, token_masks
-from addons.egress import Egress
-from addons.egress_core import RouteTable
-from addons.pipelock import Pipelock
-from addons.proxy import ProxyAddon
-from addons.reflection import TokenMask
-from addons.token_masks import TokenMasks
-from components.manifest import Manifest
-from components.pipelock_config import render
+from addons.egress import addon as egress
+from addons.egress import token_masks
+from addons.egress.addon import Egress
+from addons.egress.token_masks import TokenMasks
+from addons.frame.proxy import ProxyAddon
+from addons.pipelock import policy as pipelock_policy
+from addons.pipelock.addon import Pipelock
+from claude_bottle.dlp.tokens.reflection import TokenMask
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.pipelock import render
+from claude_bottle.policy.routes.table import RouteTable
 
 TOKEN = "ghp_" + "Zk3v9QpX1mB7cR5tY8wL2nD6hF4jG0sA1zKw"  # shaped like GitHub's, valid nowhere
 HOST = "open.example.org"

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from components import state_files
-from components.errors import BottleError
-from components.stale_lock import locks, remove_broken
-from components.state_files import problem, restore, room
+from claude_bottle.host import state_files
+from claude_bottle.host.stale_lock import locks, remove_broken
+from claude_bottle.host.state_files import problem, restore, room
+from claude_bottle.policy.errors import BottleError
 
 
 @pytest.fixture

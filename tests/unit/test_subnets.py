@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from components.subnets import POOL, Taken, choose
+from claude_bottle.engines.docker.subnets import POOL, Taken, choose
 
 
 def test_hundreds_of_bottles_have_room() -> None:

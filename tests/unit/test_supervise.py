@@ -11,11 +11,11 @@ import yaml
 from asked import FILE, ROUTE
 from mocked import compose
 
-from components.change import Change, ChangeError
-from components.errors import BottleError, printable
-from components.manifest import Manifest
-from dashboard.stack_file import StackFile, changed
-from sidecar_images.supervise.proposals import MAX_PENDING, MAX_PER_HOUR, LimitError, Proposals
+from claude_bottle.approvals.edit.stack_file import StackFile, changed
+from claude_bottle.manifest.change import Change, ChangeError
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.policy.errors import BottleError, printable
+from claude_bottle.policy.proposals import MAX_PENDING, MAX_PER_HOUR, LimitError, Proposals
 
 
 @pytest.mark.parametrize(
@@ -121,11 +121,11 @@ def test_supervise_is_on_the_agents_network_alone_and_holds_nothing() -> None:
 def test_proposals_of_a_clock_that_was_ahead_block_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """date(1): a clock is put right by an hour, and sixty proposals are dated later than now."""
     store, now = Proposals(tmp_path / "p.db"), time.time()
-    monkeypatch.setattr("sidecar_images.supervise.proposals.time.time", lambda: now + 3600)
+    monkeypatch.setattr("claude_bottle.policy.proposals.time.time", lambda: now + 3600)
     for number in range(MAX_PER_HOUR):
         made = store.add("t", {"path": "x", "value": number}, "w", {})
         store.decide(made.id, "rejected", "no")
     with pytest.raises(LimitError):
         store.add("t", {"path": "x", "value": "more"}, "w", {})
-    monkeypatch.setattr("sidecar_images.supervise.proposals.time.time", lambda: now)
+    monkeypatch.setattr("claude_bottle.policy.proposals.time.time", lambda: now)
     assert store.add("t", {"path": "x", "value": "more"}, "w", {}).verdict == "pending"

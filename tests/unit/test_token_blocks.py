@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from addons.token_blocks import BLOCK, BlockSearch
+from claude_bottle.dlp.tokens.blocks import BLOCK, BlockSearch
 
 CHANCE = random.Random(21)
 # One of two blocks begins as one of one block does; two differ in the second block alone, and in their last byte.

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from addons.token_secrets import secrets_of
+from claude_bottle.dlp.tokens.secrets import secrets_of
 
 CORE = "Zk3v9QpX1mB7cR5tY8wL2nD6hF4jG0sA"  # 32 letters
 JWT_HEAD = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"  # RFC 7519's usual header

@@ -14,12 +14,12 @@ import yaml
 from flows import flow
 from loaded import loaded_pipelock
 
-from addons import upstream_proxy, vetted_names
-from addons.pipelock_core import Policy
-from addons.upstream_proxy import Dialer, connect_head, parse_proxy
-from addons.vetted_names import VettedNames
-from components.manifest import Manifest
-from components.pipelock_config import policy as rendered
+from addons.pipelock import upstream_proxy, vetted_names
+from addons.pipelock.core import Policy
+from addons.pipelock.upstream_proxy import Dialer, connect_head, parse_proxy
+from addons.pipelock.vetted_names import VettedNames
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.pipelock import policy as rendered
 
 PROXY = "http://proxy.corp.example.com:3128"
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from addons import vetted_names
-from addons.pipelock_core import Policy
-from addons.vetted_names import LOOKUPS_PER_PATTERN, VettedNames
+from addons.pipelock import vetted_names
+from addons.pipelock.core import Policy
+from addons.pipelock.vetted_names import LOOKUPS_PER_PATTERN, VettedNames
 
 PUBLIC, INSIDE = "203.0.113.5", "127.0.0.1"
 
@@ -65,7 +65,7 @@ def test_the_addresses_that_were_looked_at_are_given_out() -> None:
 def test_an_answer_that_is_stale_when_it_comes_is_not_asked_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """The old fault: a lookup of more than 30 s was looked at, then made again, and the second answer was dialled."""
     now = [1000.0]
-    monkeypatch.setattr("addons.vetted_names.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("addons.pipelock.vetted_names.time.monotonic", lambda: now[0])
 
     async def test() -> None:
         asked = []
@@ -171,7 +171,7 @@ def test_a_lookup_has_a_time_limit_and_counts_until_its_thread_ends(monkeypatch:
 
 def test_lookups_have_threads_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """The loop's own executor reads bodies: it is not there for names."""
-    monkeypatch.setattr("addons.vetted_names.socket.getaddrinfo", lambda host, port, **_: found(PUBLIC, port))
+    monkeypatch.setattr("addons.pipelock.vetted_names.socket.getaddrinfo", lambda host, port, **_: found(PUBLIC, port))
 
     class Nobody(ThreadPoolExecutor):
         def submit(self, *_: Any, **__: Any) -> Any:

@@ -11,8 +11,8 @@ from mitmproxy.test import tflow
 from wsproto import events
 from wsproto.frame_protocol import Opcode
 
-from addons import websocket_frames
-from addons.websocket_frames import Connection, Held
+from addons.http import websocket_frames
+from addons.http.websocket_frames import Connection, Held
 
 KB = 1 << 10
 

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from addons.once import Once
-from addons.whole_file import write_whole
-from components.agent_files import BaseRecord
-from dashboard.audit import Audit
-from dashboard.audit_files import AuditFiles
-from dashboard.begun import Begun, Desk
-from dashboard.held import Seen
-from dashboard.stack_file import StackFile
+from claude_bottle.approvals.audit.files import AuditFiles
+from claude_bottle.approvals.audit.log import Audit
+from claude_bottle.approvals.begun import Begun, Desk
+from claude_bottle.approvals.edit.stack_file import StackFile
+from claude_bottle.approvals.held import Seen
+from claude_bottle.policy.once import Once
+from claude_bottle.policy.whole_file import write_whole
+from claude_bottle.workspace.agent_files import BaseRecord
 
 
 def at_byte(most: int, write: Callable[[], object]) -> bool:

@@ -7,7 +7,7 @@ import h2.connection
 import h2.events
 import streams  # noqa: F401 - names that an older mitmproxy lacks
 
-from addons.flow_windows import WindowedH2
+from addons.http.flow_windows import WindowedH2
 
 HEAD = [(":method", "POST"), (":scheme", "https"), (":authority", "a.example"), (":path", "/")]
 

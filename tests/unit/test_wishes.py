@@ -12,16 +12,16 @@ import pytest
 import yaml
 from asked import FILE, ROUTE
 
-from addons.no_approval import instead
-from addons.refusal import Refusal
-from components.change import Change, ChangeError
-from components.errors import BottleError
-from dashboard.outcome import notes, why_refused
-from dashboard.route_edit import named
-from dashboard.stack_file import bottle_of, changed
-from dashboard.terms import gain
+from claude_bottle.approvals.edit.outcome import notes, why_refused
+from claude_bottle.approvals.edit.route_edit import named
+from claude_bottle.approvals.edit.stack_file import bottle_of, changed
+from claude_bottle.approvals.terms import gain
+from claude_bottle.manifest.change import Change, ChangeError
+from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.no_approval import instead
+from claude_bottle.policy.proposals import APPROVED, PENDING, STILL_REFUSED, Proposal
+from claude_bottle.policy.refusal import Refusal
 from sidecar_images.supervise.answers import answer
-from sidecar_images.supervise.proposals import APPROVED, PENDING, STILL_REFUSED, Proposal
 from sidecar_images.supervise.wishes import WishError, capability_wish, host_wish, route_wish
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from dashboard.yaml_splice import Style, spliced
+from claude_bottle.approvals.edit.yaml_splice import Style, spliced
 
 KEYS = ["routes", "host", "allow", "a-b", "path", "memory", "apt", "x"]
 WORDS = ["a.example.com", "2g", "GET", "it's", "a: b", "# no comment", "", "[x]", "7", "null", "two\nlines\n", "yes"]

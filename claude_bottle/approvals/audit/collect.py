@@ -1,4 +1,4 @@
-"""Takes over what the parts of a bottle have on record (addons/record.py) into its audit log: each once, and whole."""
+"""Takes over what the parts of a bottle have on record (policy/record.py) into its audit log: each once, and whole."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from components.engine_address import environment
-from components.errors import BottleError
-from components.naming import docker_name
-from dashboard.audit import Audit
-from dashboard.decisions import read_decision
+from claude_bottle.approvals.audit.decisions import read_decision
+from claude_bottle.approvals.audit.log import Audit
+from claude_bottle.engines.docker.address import environment
+from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.policy.errors import BottleError
 
 PARTS = ("egress", "git-gate")
 _SECONDS = 60
@@ -74,7 +74,7 @@ def events_of(stack: str, part: str, lines: list[bytes], identity: str, followin
 
 def _read(stack: str, project: Path, part: str, identity: str, number: int) -> list[bytes]:
     argv = ["docker", "exec", "-w", "/app", docker_name(part, stack)]
-    argv += ["python3", "-m", "addons.record", "read", identity or "none", str(number)]
+    argv += ["python3", "-m", "claude_bottle.policy.record", "read", identity or "none", str(number)]
     try:
         done = subprocess.run(argv, capture_output=True, check=False, timeout=_SECONDS, env=environment(stack, project))
     except (OSError, subprocess.TimeoutExpired):

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from addons.once import is_digest
-from components.errors import printable
+from claude_bottle.policy.errors import printable
+from claude_bottle.policy.once import is_digest
 
 _TEXT, _RULE = 300, 120
 

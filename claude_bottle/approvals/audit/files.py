@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from addons.whole_file import rename_whole, sync_folder, write_whole
-from components.errors import BottleError
+from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.whole_file import rename_whole, sync_folder, write_whole
 
 _BLOCK = 65_536  # bytes that are read at a time, from the end backwards
 

@@ -1,7 +1,7 @@
 """What an audit log takes from the parts' logs: alike decisions counted, and a count of lines that are gone. Pure.
 
 An agent decides how much is in a log, and the engine turns a long one over. What must be recorded one by one comes from
-the parts' records (dashboard/collect.py); here are refusals, reads and the like.
+the parts' records (claude_bottle/approvals/audit/collect.py); here are refusals, reads and the like.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from dashboard.decisions import Decision, Line
+from claude_bottle.approvals.audit.decisions import Decision, Line
 
 # Distinct decisions of one part that one second may add to an audit log: an agent must not fill its owner's disk.
 _KINDS = 20

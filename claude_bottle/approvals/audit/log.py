@@ -15,9 +15,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from components.errors import BottleError
-from components.state import state_folder
-from dashboard.audit_files import AuditError, AuditFiles, read_record
+from claude_bottle.approvals.audit.files import AuditError, AuditFiles, read_record
+from claude_bottle.host.state import state_folder
+from claude_bottle.policy.errors import BottleError
 
 GENESIS = "0" * 64
 _SEALED, _DAY = "sealed", 86_400.0

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from addons.hosts import any_match, canonical_host, host_matches
-from addons.no_approval import instead
-from addons.refusal import Refusal
-from components.change import Change
-from components.manifest_pipelock import DEFAULT_PASSTHROUGH
-from components.route_check import Asked, decide, table
-from dashboard.route_edit import ROUTES, credential_note, edit_of, routes_of
+from claude_bottle.approvals.edit.route_edit import ROUTES, credential_note, edit_of, routes_of
+from claude_bottle.manifest.change import Change
+from claude_bottle.manifest.pipelock_fields import DEFAULT_PASSTHROUGH
+from claude_bottle.manifest.route_check import Asked, decide, table
+from claude_bottle.policy.names.hosts import any_match, canonical_host, host_matches
+from claude_bottle.policy.no_approval import instead
+from claude_bottle.policy.refusal import Refusal
 
 
 def notes(bottle: Any, change: Change) -> list[str]:

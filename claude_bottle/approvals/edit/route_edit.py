@@ -1,4 +1,4 @@
-"""The smallest edit (components/smallest_edit.py) on the routes of a stack file, with its comments kept."""
+"""The smallest edit (approvals/edit/smallest_edit.py) on the routes of a stack file, with its comments kept."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from pydantic import ValidationError
 from ruamel.yaml.comments import CommentedSeq
 
-from addons.until import write_until
-from components.change import Change
-from components.errors import BottleError
-from components.manifest import EgressRoute
-from components.route_check import needless
-from components.smallest_edit import Edit, EditError, credential_around, smallest
+from claude_bottle.approvals.edit.smallest_edit import Edit, EditError, credential_around, smallest
+from claude_bottle.manifest.change import Change
+from claude_bottle.manifest.model import EgressRoute
+from claude_bottle.manifest.route_check import needless
+from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.routes.until import write_until
 
 ROUTES = "egress.routes"
 

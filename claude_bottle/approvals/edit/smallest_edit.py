@@ -1,6 +1,6 @@
 """What is added to the routes of a manifest so that one wish passes, and nothing that passed before stops. Pure.
 
-Guaranteed by evaluating both tables (components/route_check.py): what was wished for passes, whatever passed before
+Guaranteed by evaluating both tables (manifest/route_check.py): what was wished for passes, whatever passed before
 passes still with the same credential, at every time. Nothing else is gained: what a new prefix or a new exact host
 would shadow is copied there. How paths and methods match is in docs/manifest.md.
 """
@@ -10,12 +10,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from addons.egress_paths import below, most_specific
-from addons.hosts import host_matches
-from addons.refusal import Refusal
-from addons.until import parse_until
-from components.manifest import EgressRoute
-from components.route_check import Asked, decide, gained, in_table, instance, is_over, lost, strips_more, table
+from claude_bottle.manifest.model import EgressRoute
+from claude_bottle.manifest.route_check import (
+    Asked,
+    decide,
+    gained,
+    in_table,
+    instance,
+    is_over,
+    lost,
+    strips_more,
+    table,
+)
+from claude_bottle.policy.names.hosts import host_matches
+from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.paths import below, most_specific
+from claude_bottle.policy.routes.until import parse_until
 
 Credential = tuple[str | None, str | None]
 

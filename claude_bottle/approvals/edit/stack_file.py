@@ -13,16 +13,16 @@ import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from addons.hosts import host_matches
-from addons.until import ended, parse_until
-from addons.whole_file import write_whole
-from components.change import APPENDS, ENDING, Change
-from components.errors import BottleError
-from components.manifest import AgentConfig
-from components.manifest_readable import apart
-from components.stack_size import too_large
-from dashboard.route_edit import ROUTES, edit_of, holds_place, make
-from dashboard.yaml_splice import SpliceError, Style, spliced
+from claude_bottle.approvals.edit.route_edit import ROUTES, edit_of, holds_place, make
+from claude_bottle.approvals.edit.yaml_splice import SpliceError, Style, spliced
+from claude_bottle.host.stack_size import too_large
+from claude_bottle.manifest.change import APPENDS, ENDING, Change
+from claude_bottle.manifest.model import AgentConfig
+from claude_bottle.manifest.readable import apart
+from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.names.hosts import host_matches
+from claude_bottle.policy.routes.until import ended, parse_until
+from claude_bottle.policy.whole_file import write_whole
 
 BOTTLE = "claude-bottle:bottle"
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from addons.decoder import DecodeError, cut
+from claude_bottle.dlp.packed.decoder import DecodeError, cut
 
 _LINE = re.compile(rb"([0-9A-Fa-f]{1,12})(?:;[!-~ ]{0,500})?\r\n")
 _LONGEST, _TRAILERS = 600, 16 << 10  # bytes of a line, and of all that stands behind the last piece
 
 
 class AwsChunked:
-    """A decoder, as those of addons/decoders.py."""
+    """A decoder, as those of claude_bottle/dlp/packed/decoders.py."""
 
     def __init__(self) -> None:
         self._waiting = b""  # of a line, or behind the last piece

@@ -14,8 +14,8 @@ from typing import Any
 import brotli
 import zstandard
 
-from addons.aws_chunked import AwsChunked
-from addons.decoder import MAX_PLAIN, MAX_RATIO, STEP, DecodeError, Decoder, TooLargeError, cut
+from claude_bottle.dlp.packed.aws_chunked import AwsChunked
+from claude_bottle.dlp.packed.decoder import MAX_PLAIN, MAX_RATIO, STEP, DecodeError, Decoder, TooLargeError, cut
 
 
 class _Identity:

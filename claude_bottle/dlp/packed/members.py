@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from addons.decoder import MAX_PLAIN, MAX_RATIO, DecodeError
-from addons.dlp_signs import beginnings
-from addons.dlp_text import WINDOW, each_offset
-from addons.dlp_unpack import Unpacker
-from addons.dlp_verdict import Unscannable
+from claude_bottle.dlp.packed.decoder import MAX_PLAIN, MAX_RATIO, DecodeError
+from claude_bottle.dlp.packed.signs import beginnings
+from claude_bottle.dlp.packed.unpack import Unpacker
+from claude_bottle.dlp.text.readings import WINDOW, each_offset
+from claude_bottle.dlp.verdict import Unscannable
 
 _FIRST, _STEP = 512, 64 << 10  # bytes that are tried first, and at one time at most
 _SCRAP = 4 << 10  # bytes: what breaks off before is mostly what random bytes unpack to

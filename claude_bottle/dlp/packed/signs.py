@@ -7,7 +7,7 @@ import zlib
 from functools import cache
 from typing import Any
 
-from addons.dlp_verdict import Unscannable
+from claude_bottle.dlp.verdict import Unscannable
 
 # Kind, and how it begins. gzip: RFC 1952. zip: PKWARE's APPNOTE 4.3.7 and 4.3.12. zstd: RFC 8878. xz: its file format,
 # 2.1.1.1. zlib: RFC 1950, of a window of 32 kB, as every library makes it, without a dictionary. The
@@ -40,7 +40,7 @@ _SHORT = 32  # bytes that are needed to be sure
 def _scanner(ascii_only: bool) -> Any:
     """Calls back for each beginning; None where hyperscan is missing."""
     try:
-        from addons.dlp_scanner import Scanner
+        from claude_bottle.dlp.rules.scanner import Scanner
     except ImportError:
         return None
     chosen = _BEGINNINGS[: _ASCII if ascii_only else None]

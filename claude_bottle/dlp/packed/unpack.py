@@ -13,9 +13,9 @@ from typing import Any
 
 import zstandard
 
-from addons.decoder import STEP, DecodeError, cut
-from addons.dlp_signs import cannot_be_read
-from addons.dlp_verdict import Unscannable
+from claude_bottle.dlp.packed.decoder import STEP, DecodeError, cut
+from claude_bottle.dlp.packed.signs import cannot_be_read
+from claude_bottle.dlp.verdict import Unscannable
 
 _MEMORY = 128 << 20  # bytes that one decoder may take
 _ZSTD_BLOCK, _FRAME = 128 << 10, 18  # bytes of a block, and of a frame's header, at most

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from addons.dlp_allow import compile_bytes
-from addons.dlp_prefilter import Searched
+from claude_bottle.dlp.rules.allow import compile_bytes
+from claude_bottle.dlp.rules.prefilter import Searched
 
 # No word of a language or a name of a host.
 _VENDORS = re.compile(r"(?!secret|.*\.com|.*webhook)[A-Za-z0-9]+[A-Za-z0-9_.~=-]*", re.IGNORECASE)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from addons.dlp_allow import compile_bytes
+from claude_bottle.dlp.rules.allow import compile_bytes
 
 
 def finder(*expressions: str) -> Callable[[bytes], bool]:
     """A function that says whether one of them is there. For those that begin with no letter of their own: there RE2
     takes four times as long."""
     try:
-        from addons.dlp_scanner import ONCE, Scanner
+        from claude_bottle.dlp.rules.scanner import ONCE, Scanner
     except ImportError:
         compiled = compile_bytes("|".join(f"(?:{expression})" for expression in expressions))
         return lambda data: compiled.search(data) is not None

@@ -14,9 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from addons.dlp_allow import compile_bytes
-from addons.dlp_fold import folded
-from addons.dlp_text import unescaped
+from claude_bottle.dlp.rules.allow import compile_bytes
+from claude_bottle.dlp.text.fold import folded
+from claude_bottle.dlp.text.readings import unescaped
 
 LIMIT = 1 << 20  # bytes of one answer
 OVERLAP = 4 << 10  # bytes that two pieces of an answer share

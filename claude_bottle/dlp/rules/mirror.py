@@ -10,8 +10,8 @@ import codecs
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from addons.dlp_near import MANY, near
-from addons.dlp_prefilter import Searched
+from claude_bottle.dlp.rules.prefilter import Searched
+from claude_bottle.dlp.text.near import MANY, near
 
 REVERSED, ROT13 = "reversed", "rot13"
 # Beside a short word more of a secret must stand, or, where it is four letters long, nothing of a word.
@@ -58,7 +58,7 @@ class Mirror:
     def _compiled(self) -> Any:
         import hyperscan
 
-        from addons.dlp_scanner import Scanner
+        from claude_bottle.dlp.rules.scanner import Scanner
 
         expressions = []
         for number, ((how, word), written) in enumerate(zip(self._words, self._plain, strict=True)):

@@ -46,7 +46,7 @@ class HyperscanPrefilter:
     """Expressions in one database, one pass; those that would slow the others down where one of their keywords is."""
 
     def __init__(self, rules: Sequence[Searched]) -> None:
-        from addons.dlp_scanner import CANDIDATES, Scanner
+        from claude_bottle.dlp.rules.scanner import CANDIDATES, Scanner
 
         slow = [rule for rule in rules if rule.id in _WITHOUT_A_WORD]
         patterns = [(i, rule.regex.pattern) for i, rule in enumerate(rules)]

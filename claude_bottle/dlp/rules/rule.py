@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from addons.dlp_allow import Allowlist, compile_bytes, entropies, length_without, shannon_entropy
-from addons.dlp_checksums import CHECKS
-from addons.dlp_names import is_credential
-from addons.dlp_shapes import DOUBTFUL, ONE_FORM, is_noise, without_boundaries
-from addons.dlp_verdict import Unscannable
+from claude_bottle.dlp.rules.allow import Allowlist, compile_bytes, entropies, length_without, shannon_entropy
+from claude_bottle.dlp.rules.checksums import CHECKS
+from claude_bottle.dlp.rules.names import is_credential
+from claude_bottle.dlp.rules.shapes import DOUBTFUL, ONE_FORM, is_noise, without_boundaries
+from claude_bottle.dlp.verdict import Unscannable
 
 _MOST = (
     100_000  # matches of one rule in one text that turn out to be none; a megabyte of ordinary text has room for less

@@ -1,9 +1,9 @@
 """The gitleaks rules as a data-loss filter: which secret, if any, is in these bytes.
 
 A candidate comes from one hyperscan pass over the whole rule set, and counts only when the rule's own expression,
-keywords, entropy and allowlists (RE2, linear time) agree. The rules are gitleaks' (addons/gitleaks, MIT licence) and
-the project's (addons/own_rules.toml, in the same format); what they ask of the letters beside a secret is left out
-(addons/dlp_shapes.py). Every match is looked at.
+keywords, entropy and allowlists (RE2, linear time) agree. The rules are gitleaks' (dlp/rules/gitleaks, MIT licence) and
+the project's (dlp/rules/own_rules.toml, in the same format); what they ask of the letters beside a secret is left out
+(claude_bottle/dlp/rules/shapes.py). Every match is looked at.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 
 import re2
 
-from addons.dlp_allow import Allowlist, compile_bytes, shannon_entropy
-from addons.dlp_begun import begun_expression
-from addons.dlp_mirror import Mirror
-from addons.dlp_prefilter import HyperscanPrefilter, KeywordPrefilter, Prefilter
-from addons.dlp_rule import Known, Rule
+from claude_bottle.dlp.rules.allow import Allowlist, compile_bytes, shannon_entropy
+from claude_bottle.dlp.rules.begun import begun_expression
+from claude_bottle.dlp.rules.mirror import Mirror
+from claude_bottle.dlp.rules.prefilter import HyperscanPrefilter, KeywordPrefilter, Prefilter
+from claude_bottle.dlp.rules.rule import Known, Rule
 
 __all__ = ["GITLEAKS", "Rule", "RuleSet", "compile_bytes", "shannon_entropy"]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from mnemonic import Mnemonic
 
-from addons.dlp_allow import compile_bytes
-from addons.dlp_verdict import Unscannable
+from claude_bottle.dlp.rules.allow import compile_bytes
+from claude_bottle.dlp.verdict import Unscannable
 
 _WORD = re.compile(rb"[a-z]+")
 _PLAIN = re.compile(rb"[\s,]+")

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
-from addons.dlp_allow import compile_bytes
-from addons.dlp_find import finder
+from claude_bottle.dlp.rules.allow import compile_bytes
+from claude_bottle.dlp.rules.find import finder
 
 SHORT = 64 << 10  # bytes; base85 within more text than this is not looked for
 _LITTLE = 1 << 10  # bytes; in more text some of what may stand between is not looked for

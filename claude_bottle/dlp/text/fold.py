@@ -7,8 +7,8 @@ import unicodedata
 from functools import lru_cache
 from typing import Any
 
-from addons.dlp_allow import compile_bytes
-from addons.dlp_near import near, places_of
+from claude_bottle.dlp.rules.allow import compile_bytes
+from claude_bottle.dlp.text.near import near, places_of
 
 # Default-ignorable format characters, soft hyphen, variation selectors (Unicode, DerivedCoreProperties).
 _INVISIBLE = re.compile(

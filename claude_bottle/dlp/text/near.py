@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from addons.dlp_allow import compile_bytes
+from claude_bottle.dlp.rules.allow import compile_bytes
 
 OVERLAP = 16 << 10  # bytes that two windows share: more than any key in PEM
 _REACH = 1 << 10  # bytes: a rule that can match more than this needs less than this to match

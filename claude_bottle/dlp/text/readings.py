@@ -11,14 +11,14 @@ from urllib.parse import unquote_to_bytes
 
 from pybase64 import b64decode
 
-from addons import dlp_codes as codes
-from addons.dlp_allow import compile_bytes
-from addons.dlp_find import finder
-from addons.dlp_fold import folded, letters
-from addons.dlp_mirror import ROT13_LETTERS
-from addons.dlp_near import OVERLAP, near, places_of
-from addons.dlp_runs import broken_runs, spans
-from addons.dlp_verdict import Unscannable
+from claude_bottle.dlp.rules.allow import compile_bytes
+from claude_bottle.dlp.rules.find import finder
+from claude_bottle.dlp.rules.mirror import ROT13_LETTERS
+from claude_bottle.dlp.text import codes
+from claude_bottle.dlp.text.fold import folded, letters
+from claude_bottle.dlp.text.near import OVERLAP, near, places_of
+from claude_bottle.dlp.text.runs import broken_runs, spans
+from claude_bottle.dlp.verdict import Unscannable
 
 View = tuple[str, bytes]  # (how it was read, for the log; the bytes)
 
@@ -55,7 +55,7 @@ def windows(data: bytes) -> Iterator[bytes]:
 
 def text_views(data: bytes, label: str = "text") -> Iterator[View]:
     """The bytes themselves, and what percent, backslash, base64, hex and other encodings hide in them, nested too;
-    and as a person reads them. Backwards a view is read by who looks at it (addons/dlp_mirror.py).
+    and as a person reads them. Backwards a view is read by who looks at it (claude_bottle/dlp/rules/mirror.py).
 
     Where few letters are encoded, what is around them is undone, not all. Raises Unscannable for encodings that are
     nested deeper than they are undone.

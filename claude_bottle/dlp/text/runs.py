@@ -8,7 +8,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from addons.dlp_allow import compile_bytes
+from claude_bottle.dlp.rules.allow import compile_bytes
 
 _LETTERS, _SHORTEST = "A-Za-z0-9+/_-", 20  # both alphabets of base64 (RFC 4648); fifteen bytes of it
 _RUN = compile_bytes(f"[{_LETTERS}]{{{_SHORTEST},}}")
@@ -29,7 +29,7 @@ Span = tuple[int, int]
 def _edges() -> Any:
     """For whether there is a run; and for the beginnings (0) and ends (1) of all. None where hyperscan is missing."""
     try:
-        from addons.dlp_scanner import ONCE, Scanner
+        from claude_bottle.dlp.rules.scanner import ONCE, Scanner
     except ImportError:
         return None
     run = f"[{_LETTERS}]{{{_SHORTEST}}}"

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 try:
     import hyperscan
 
-    from addons.dlp_scanner import Scanner
+    from claude_bottle.dlp.rules.scanner import Scanner
 except ImportError:  # on the owner's machine, where only a manifest is looked at: the tables serve
     Scanner = None  # type: ignore[assignment,misc]
 

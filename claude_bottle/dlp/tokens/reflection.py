@@ -3,7 +3,7 @@
 A mask has the length of what it covers, so that lengths and framing stay true. Nothing that can be seen from outside,
 neither which pieces leave nor when, depends on how much of a token is there: an upload is not held back at all, an
 answer by a rule that knows the kinds of letters alone. What is found as a whole, or as a run of 12 letters that nobody
-can foresee (addons/token_secrets.py), is masked, and that alone can be seen.
+can foresee (claude_bottle/dlp/tokens/secrets.py), is masked, and that alone can be seen.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import string
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
-from addons.decoder import DecodeError, Decoder
-from addons.token_runs import RunScanner
-from addons.token_secrets import secrets_of
-from addons.token_spellings import spellings
-from addons.token_whole import WholeScanner
-from addons.token_wrapped import LINE, cover, merged, positions, views
+from claude_bottle.dlp.packed.decoder import DecodeError, Decoder
+from claude_bottle.dlp.tokens.runs import RunScanner
+from claude_bottle.dlp.tokens.secrets import secrets_of
+from claude_bottle.dlp.tokens.spellings import spellings
+from claude_bottle.dlp.tokens.whole import WholeScanner
+from claude_bottle.dlp.tokens.wrapped import LINE, cover, merged, positions, views
 
 # Letters that any token could have, however it is spelled; zero bytes stand between those of UTF-16.
 _LETTERS = (string.ascii_letters + string.digits + "._~+/=%\\-:&;#@\0").encode()

@@ -2,7 +2,7 @@
 
 A search for hundreds of runs takes longer the more letters of one are right, and an upstream that echoes makes that a
 way to read a token letter by letter. So no letter is compared here: the bytes are cut into blocks, at every place, and
-encrypted blocks are looked for (addons/token_blocks.py). Only where all letters of a block are right, 12 of the secret,
+encrypted blocks are looked for (dlp/tokens/blocks.py). Only where all letters of a block are right, 12 of the secret,
 is more looked at.
 
 Found are runs of 12 letters as they are, of 16 letters of base64 (12 or 13 of the secret) and 32 digits of hex (16), in
@@ -20,9 +20,9 @@ from itertools import accumulate
 
 import pybase64
 
-from addons.token_blocks import BLOCK, BlockSearch
-from addons.token_spellings import Spelling
-from addons.token_wrapped import Span
+from claude_bottle.dlp.tokens.blocks import BLOCK, BlockSearch
+from claude_bottle.dlp.tokens.spellings import Spelling
+from claude_bottle.dlp.tokens.wrapped import Span
 
 _PLAIN = 12  # letters that base64 makes a block of
 _SMALL = re.compile(rb"[0-9a-f]*\Z|[0-9A-F]*\Z")  # few kinds of letters: 16 make a block, as 12 can be tried through

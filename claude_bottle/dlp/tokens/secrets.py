@@ -16,12 +16,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from addons.injection import MIN_TOKEN_LENGTH
+from claude_bottle.policy.routes.injection import MIN_TOKEN_LENGTH
 
 MIN_CORE = 16  # letters
 
 # What comes before the core, by vendor. A regular expression that ends where the core begins. Sources: the shapes of
-# addons/gitleaks/gitleaks.toml, which names each vendor, and the documents beside the line.
+# claude_bottle/dlp/rules/gitleaks/gitleaks.toml, which names each vendor, and the documents beside the line.
 _PREFIXES = re.compile(
     "|".join(
         (
@@ -47,7 +47,9 @@ _PREFIXES = re.compile(
         )
     )
 )
-_CONSTANT = re.compile("T3BlbkFJ")  # in the middle of OpenAI's keys (addons/gitleaks/gitleaks.toml, openai-api-key)
+_CONSTANT = re.compile(
+    "T3BlbkFJ"
+)  # in the middle of OpenAI's keys (claude_bottle/dlp/rules/gitleaks/gitleaks.toml, openai-api-key)
 # 16 random bytes first, then whose it is (gitlabhq, lib/authn/token_field/generator/routable_token.rb).
 _ROUTABLE = re.compile(r"gl[a-z]{2,6}-[\w-]{21}(?=[\w-]*\.[0-9a-z]{2}\.?[0-9a-z]{9}\Z)")
 _JWT = re.compile(r"eyJ[\w-]*\.[\w-]*\.(?=[\w-]*\Z)")  # RFC 7515, 7.1: header and claims, then the signature

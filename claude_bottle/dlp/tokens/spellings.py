@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from urllib.parse import quote
 
-from addons.token_secrets import Secret
+from claude_bottle.dlp.tokens.secrets import Secret
 
 # Which letters JSON and HTML writers escape beyond what they must: gson and Go (`<>&'=`), System.Text.Json (`+` too),
 # OWASP's and Mustache's HTML (`/`, `=`, the backquote), Go's html/template and markupsafe (decimal).

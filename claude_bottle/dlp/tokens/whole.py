@@ -1,7 +1,7 @@
 """Finds whole spelled secrets in bytes, so that no one can tell by the time how much of one is nearly right. Pure.
 
 A search for a text compares its last letters first, so its time tells them. Here no letter of a secret is compared:
-the bytes are cut into blocks, and encrypted blocks of the secret's core are looked for (addons/token_blocks.py). Only
+the bytes are cut into blocks, and encrypted blocks of the secret's core are looked for (dlp/tokens/blocks.py). Only
 where a whole block of the core is right, 16 letters, is the rest looked at.
 
 The bytes are cut once, not at every place: a core of 31 letters holds a whole block of 16 wherever the cuts are, so
@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 import pybase64
 
-from addons.injection import MIN_TOKEN_LENGTH
-from addons.token_blocks import BLOCK, BlockSearch
-from addons.token_spellings import Spelling
-from addons.token_wrapped import Span, squeeze
+from claude_bottle.dlp.tokens.blocks import BLOCK, BlockSearch
+from claude_bottle.dlp.tokens.spellings import Spelling
+from claude_bottle.dlp.tokens.wrapped import Span, squeeze
+from claude_bottle.policy.routes.injection import MIN_TOKEN_LENGTH
 
 
 @dataclass(frozen=True)

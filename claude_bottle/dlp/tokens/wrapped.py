@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import compress
 
 try:
-    from addons.dlp_scanner import ONCE, Scanner
+    from claude_bottle.dlp.rules.scanner import ONCE, Scanner
 except ImportError:  # on the owner's machine, where only a manifest is looked at
     Scanner = None  # type: ignore[assignment,misc]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from components.child_env import child_env
-from components.errors import BottleError
+from claude_bottle.host.child_env import child_env
+from claude_bottle.policy.errors import BottleError
 
 HOST, CERTIFICATES = "docker:host", "docker:certPath"
 _KNOWN = re.compile(r"(unix:///\S+|ssh://[^\s/]+|tcp://[^\s/]+:\d+)\Z")

@@ -12,9 +12,9 @@ import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from components.build_context import digest
+from claude_bottle import ROOT
+from claude_bottle.engines.docker.build_context import digest
 
-ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "sidecar_images/base/base.lock"
 DOCKERFILE = "sidecar_images/base/Dockerfile"
 

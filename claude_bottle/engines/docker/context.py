@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.errors import Finding
+from claude_bottle.policy.errors import Finding
 
 DEFAULT = "unix:///var/run/docker.sock"
 

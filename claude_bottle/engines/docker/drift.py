@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from components.live import SIDECARS, Look, version
+from claude_bottle.engines.docker.live import SIDECARS, Look, version
 
 LABEL_MENDED = "claude-bottle.mended"  # why a container was replaced; the engine shows it too
 

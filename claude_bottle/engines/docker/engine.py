@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from components.child_env import child_env
-from components.errors import BottleError
-from components.naming import LABEL_ROLE, LABEL_STACK, PREFIX, docker_name
-from components.subnets import Taken
+from claude_bottle.engines.docker.naming import LABEL_ROLE, LABEL_STACK, PREFIX, docker_name
+from claude_bottle.engines.docker.subnets import Taken
+from claude_bottle.host.child_env import child_env
+from claude_bottle.policy.errors import BottleError
 
 _ROLES = ("agent", "egress", "pipelock", "git-gate", "supervise")
 

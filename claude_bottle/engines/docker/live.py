@@ -14,7 +14,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from components.naming import docker_name
+from claude_bottle.engines.docker.naming import docker_name
 
 PROBE = Path(__file__).with_name("live_probe.py")
 PYTHON = ("/usr/bin/python3", "-I", "-S", "-")

@@ -10,11 +10,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
-from components.component_types import is_of
-from components.drift import Drift, drift_of, put_of
-from components.engine import Engine, EngineError, Part
-from components.live import SIDECARS, Look, look
-from components.stale_lock import state_file
+from claude_bottle.engines.docker.drift import Drift, drift_of, put_of
+from claude_bottle.engines.docker.engine import Engine, EngineError, Part
+from claude_bottle.engines.docker.live import SIDECARS, Look, look
+from claude_bottle.host.stale_lock import state_file
+from claude_bottle.policy.type_tokens import is_of
 
 
 class Machine(Engine):
@@ -69,7 +69,7 @@ class Machine(Engine):
         return next((urn.rpartition("::")[2] for urn in names), None)
 
     def last_checkout(self) -> dict[str, str]:
-        """Who brought the bottle up last (components/checkout.py); empty where nobody did. Raises EngineError."""
+        """Who brought the bottle up last (host/checkout.py); empty where nobody did. Raises EngineError."""
         for resource in self._state.result():
             if is_of("Bottle", str(resource.get("type"))):
                 said = (resource.get("outputs") or {}).get("checkout")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.engine import Engine, EngineError, Running
-from components.engine_address import engine_of
-from components.errors import BottleError
+from claude_bottle.engines.docker.address import engine_of
+from claude_bottle.engines.docker.engine import Engine, EngineError, Running
+from claude_bottle.policy.errors import BottleError
 
 
 def declared(project: Path) -> set[str]:

@@ -11,13 +11,13 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from addons.held_budget import LARGE_POOL, SMALL_POOL
-from addons.hosts import INTERNAL_NETWORKS, any_match, host_matches
-from addons.idle import IDLE_SECONDS
-from addons.injection import CREDENTIAL_HEADERS, auth_header
-from components.manifest import EgressConfig, EgressRoute, Manifest
-from components.manifest_pipelock import AllowedHost
-from components.model_gateways import is_model_gateway
+from claude_bottle.manifest.model import EgressConfig, EgressRoute, Manifest
+from claude_bottle.manifest.pipelock_fields import AllowedHost
+from claude_bottle.policy.held_budget import LARGE_POOL, SMALL_POOL
+from claude_bottle.policy.idle import IDLE_SECONDS
+from claude_bottle.policy.names.hosts import INTERNAL_NETWORKS, any_match, host_matches
+from claude_bottle.policy.routes.injection import CREDENTIAL_HEADERS, auth_header
+from claude_bottle.policy.routes.model_gateways import is_model_gateway
 
 EGRESS_HOSTNAME = "egress"
 PIPELOCK_PORT = 8888
@@ -28,7 +28,7 @@ _AT_REST = 100  # MB
 
 
 def pipelock_memory(max_body_mb: int) -> int:
-    """MB of the container: what addons/held_budget.py lets it hold, and a body's 2.5 times while it is looked at."""
+    """MB of the container: what policy/held_budget.py lets it hold, and a body's 2.5 times while it is looked at."""
     held = (LARGE_POOL >> 20) + (SMALL_POOL >> 20)
     needed = _AT_REST + max(held, max_body_mb + (SMALL_POOL >> 20)) + 2.5 * max_body_mb
     return max(512, math.ceil(1.2 * needed))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from addons.egress_core import TABLE_VERSION
-from addons.hosts import any_match
-from components.manifest import EgressConfig, EgressRoute, Manifest
+from claude_bottle.manifest.model import EgressConfig, EgressRoute, Manifest
+from claude_bottle.policy.names.hosts import any_match
+from claude_bottle.policy.routes.table import TABLE_VERSION
 
 CLAUDE_TOKEN = "CLAUDE_CODE_OAUTH_TOKEN"  # noqa: S105 - the name of a secret, not one
 

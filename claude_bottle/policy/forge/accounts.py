@@ -6,7 +6,7 @@ same root, `own` names the words that are the forge's. Sources: the forges' own 
 
 from __future__ import annotations
 
-from addons.forge_rules import GRAPE_FORMAT, WRITE, Forge, kinds, own, rests
+from claude_bottle.policy.forge.rules import GRAPE_FORMAT, WRITE, Forge, kinds, own, rests
 
 # https://docs.github.com/en/rest (version 2022-11-28, with enterprise-server@3.18 below /api/v3).
 _GITHUB_FREE = rests(

@@ -3,7 +3,7 @@
 Code reaches an upstream through git-gate alone, which scans it and knows its branches. A forge is recognised by the
 shape of its API's paths on any host, so that a self-hosted one counts too. What is listed as free may be written
 (issues, comments, labels, opening and editing pull requests); any other write needs a capability that the route names
-under `forge`. The tables: addons/forge_rules.py for one repository, addons/forge_accounts.py for the rest.
+under `forge`. The tables: policy/forge/rules.py for one repository, policy/forge/accounts.py for the rest.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from addons.forge_accounts import ACCOUNTS
-from addons.forge_paths import Segments, may_be_forge, read_path
-from addons.forge_rules import GITLAB, ID, REPOSITORIES, Forge
+from claude_bottle.policy.forge.accounts import ACCOUNTS
+from claude_bottle.policy.forge.paths import Segments, may_be_forge, read_path
+from claude_bottle.policy.forge.rules import GITLAB, ID, REPOSITORIES, Forge
 
 # Capability to what it allows, for messages and documentation.
 CAPABILITIES = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from addons.forge_api import gitlab_rests
-from addons.forge_commands import needed_by_comment
-from addons.forge_graphql import is_graphql, needed_by_graphql
-from addons.forge_paths import Segments, read_path
-from addons.strict_json import read_json
+from claude_bottle.policy.forge.api import gitlab_rests
+from claude_bottle.policy.forge.commands import needed_by_comment
+from claude_bottle.policy.forge.graphql_request import is_graphql, needed_by_graphql
+from claude_bottle.policy.forge.paths import Segments, read_path
+from claude_bottle.policy.strict_json import read_json
 
 __all__ = ["is_graphql", "needed_by_body", "reads_body"]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote_plus
 
-from addons.strict_json import read_json
+from claude_bottle.policy.strict_json import read_json
 
 # Commands that write nothing but words, labels, dates and the like about an issue or a merge request.
 _FREE = frozenset(

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote_plus
 
-from addons.forge_api import is_github
-from addons.forge_commands import is_json, needed_by_texts, strings
-from addons.forge_paths import read_path, words_of
-from addons.strict_json import read_json
+from claude_bottle.policy.forge.api import is_github
+from claude_bottle.policy.forge.commands import is_json, needed_by_texts, strings
+from claude_bottle.policy.forge.paths import read_path, words_of
+from claude_bottle.policy.strict_json import read_json
 
 if TYPE_CHECKING:
     from graphql import DocumentNode

@@ -5,7 +5,7 @@ The names are those of git-fsck(1), FSCK MESSAGES, of git 2.39.
 
 from __future__ import annotations
 
-from components.nearest import did_you_mean
+from claude_bottle.policy.names.nearest import did_you_mean
 
 # Old programs wrote such objects, and whoever clones them comes to no harm.
 ALLOWABLE = (

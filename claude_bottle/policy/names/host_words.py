@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from addons.hosts import canonical_pattern
+from claude_bottle.policy.names.hosts import canonical_pattern
 
 # RFC 3986, 3: scheme, authority (3.2: user information, host, port), and the rest of it.
 _PARTS = re.compile(

@@ -9,8 +9,8 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterable
 
-from addons.a_labels import PREFIX, is_a_label
-from addons.exempt import Address, Network, is_exempt
+from claude_bottle.policy.names.a_labels import PREFIX, is_a_label
+from claude_bottle.policy.names.exempt import Address, Network, is_exempt
 
 # RFC 1123 labels; the underscore is in use for the introspection hosts and for some real service names.
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
-from addons.refusal import Refusal
-from addons.targets import path_readings
+from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.targets import path_readings
 
 
 class Routed(Protocol):

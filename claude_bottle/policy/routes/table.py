@@ -11,13 +11,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from addons import forge_api
-from addons.egress_paths import by_path, unclear_path
-from addons.hosts import canonical_pattern, host_matches
-from addons.injection import SLOT, auth_header
-from addons.refusal import Refusal
-from addons.targets import check_target, checked_path, is_git_push_request
-from addons.until import ended, parse_until, write_until
+from claude_bottle.policy.forge import api as forge_api
+from claude_bottle.policy.names.hosts import canonical_pattern, host_matches
+from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.injection import SLOT, auth_header
+from claude_bottle.policy.routes.paths import by_path, unclear_path
+from claude_bottle.policy.routes.targets import check_target, checked_path, is_git_push_request
+from claude_bottle.policy.routes.until import ended, parse_until, write_until
 
 INTROSPECTION_HOST = "_egress.local"
 TABLE_VERSION = 1
@@ -36,9 +36,9 @@ class Route:
     """One declared way out. Empty `paths` stands for every path. until: seconds since the epoch; from then on it lets
     nothing through, and holds its place: what a wider route allows does not fill it.
 
-    allow_headers: lower-case names that the owner lets through (addons/request_rules.py). allow_ranges: whether Range
+    allow_headers: lower-case names that the owner lets through (frame/request_rules.py). allow_ranges: whether Range
     may pass where a token is put in. inspected: whether pipelock reads what is sent there. forge: the capabilities of
-    addons/forge_api.py that the owner has named. placeholders: names of the variables that stand for its token in the
+    policy/forge/api.py that the owner has named. placeholders: names of the variables that stand for its token in the
     agent's environment. own_credentials: whether a request may bring a credential of its own in place of the owner's.
     """
 

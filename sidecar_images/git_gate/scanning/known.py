@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..remotes import ETC, Remote
 from .objects import UPSTREAMS, Object
 from .plain import readable
-from .remotes import ETC, Remote
 from .unpack import Bounds, CannotUnpack, unpacked
 from .work import TooMuch, Work
 

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import addons
-from addons.dlp_names import is_credential
+import claude_bottle.dlp.rules
+from claude_bottle.dlp.rules.names import is_credential
 
+from ..remotes import ETC, Remote
 from .known import own_rule
 from .plain import PREFIX, SEAL, line_of, pieces
-from .remotes import ETC, Remote
 from .work import ScanError, TooMuch, Work
 
 # A tmpfs of 64 MB that every container has: nothing of a push reaches the disk, and a full one is an error, so a no.
@@ -40,7 +40,9 @@ keywords = ["seen by git-gate"]
 """
 _WEAK = "generic-api-key"  # goes by a name and by letters that look random: here too only where it names a credential
 _DEFAULT = "[extend]\nuseDefault = true\n"
-_OWN = Path(addons.__file__).parent / "own_rules.toml"  # what pipelock looks for beside gitleaks' rules
+_OWN = (
+    Path(claude_bottle.dlp.rules.__file__).parent / "own_rules.toml"
+)  # what pipelock looks for beside gitleaks' rules
 # Rules of gitleaks 8.30 that look only at files of certain names (config/gitleaks.toml, `path =`). A file has one of
 # these endings here and nothing else of its own name, so no list of exempt paths knows it.
 _NAMED = re.compile(r"(?i)(\.(?:php|tf|hcl|ya?ml|p12|pfx)|nuget\.config)\Z")

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import IO
 
+from ..remotes import Remote
+from ..wishes import OUTSIDERS
 from .added import COMPARED
-from .remotes import Remote
-from .wishes import OUTSIDERS
 from .work import OBJECTS, ScanError, TooMuch, Work, unpacked_mb
 
 _PATH = 1_000  # bytes of a path that are kept: a tree as deep as there are objects would fill the memory with them

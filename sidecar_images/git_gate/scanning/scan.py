@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from ..remotes import Remote
 from .added import FAR, NEAR, added
 from .known import OWN_RULE, Views, digest_of, needle, own_credentials, upstream_has
 from .leaks import Finding, Gitleaks
 from .objects import KNOWN, Object, new_objects, too_large, versions
 from .plain import readable
-from .remotes import Remote
 from .unpack import Bounds, CannotUnpack, unpacked
 from .work import ScanError, TooMuch, Work, unpacked_mb
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from ..push_policy import Command
 from .objects import KNOWN, UPSTREAMS
-from .push_policy import Command
 from .work import TooMuch, Work
 
 MAX_REFS = 50

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from subprocess import Popen
 from typing import IO
 
-from .remotes import Remote
+from ..remotes import Remote
 
 SECONDS, OBJECTS = 300, 100_000
 _LEAST_MB, _TIMES = 64, 4  # unpacked, for what max_push_mb allows packed
