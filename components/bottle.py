@@ -132,6 +132,8 @@ class Bottle(pulumi.ComponentResource):
                     agent_network=network.agent,
                     outside=network.outside,
                     roots=upstream_roots,
+                    proxy=(config.upstream_proxy or "").removeprefix("http://"),
+                    proxy_login=args.tokens.get(config.upstream_proxy_ref or ""),
                     drift=drift["git-gate"],
                 ),
                 child,

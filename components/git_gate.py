@@ -26,7 +26,10 @@ _HEALTHY = SIDECARS["git-gate"].check
 
 @dataclass
 class GitGateArgs:
-    """remotes: with their credentials. outside: the network that leads to the upstreams. roots: PEM, or ""."""
+    """remotes: with their credentials. outside: the network that leads to the upstreams. roots: PEM, or "".
+
+    proxy: host:port of the forward proxy, or ""; proxy_login: user:password at it.
+    """
 
     stack: str
     remotes: Sequence[GateRemote]
@@ -34,6 +37,8 @@ class GitGateArgs:
     agent_network: pulumi.Input[str]
     outside: pulumi.Input[str]
     roots: str
+    proxy: str = ""
+    proxy_login: pulumi.Input[str] | None = None
     drift: Drift = field(default_factory=Drift)
 
 
@@ -85,6 +90,10 @@ class GitGate(pulumi.ComponentResource):
                 files[f"{_ETC}/{remote.name}.known_hosts"] = f"{remote.config.known_hosts}\n"
             if remote.rules:
                 files[f"{_ETC}/{remote.name}.rules.toml"] = remote.rules
+        if args.proxy:
+            files[f"{_ETC}/proxy"] = args.proxy
+        if args.proxy and args.proxy_login is not None:
+            files[f"{_ETC}/proxy.login"] = args.proxy_login
         if args.roots:
             files[f"{_ETC}/upstream-roots.pem"] = args.roots
         return files

@@ -11,8 +11,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from addons.pipelock.upstream_proxy import parse_proxy
 from claude_bottle.dlp.rules.inbound import MODES
+from claude_bottle.policy.forward_proxy import parse_proxy
 from claude_bottle.policy.idle import IDLE_SECONDS, checked_idle
 from claude_bottle.policy.names.exempt import FAKE_IP, Network, checked_exempt, holds, is_fake
 from claude_bottle.policy.names.hosts import (

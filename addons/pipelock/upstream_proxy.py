@@ -1,41 +1,17 @@
-"""Dials by the forward proxy of the owner's network: a tunnel to a name by CONNECT (RFC 9110, 9.3.6), over HTTP/1.1.
-
-What is in the tunnel is the upstream's own TLS, so such a proxy reads nothing of it and answers for nobody. Only the
-standard library.
-"""
+"""Dials by the forward proxy of the owner's network (claude_bottle/policy/forward_proxy.py), over HTTP/1.1."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import re
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from claude_bottle.policy.forward_proxy import HEAD_LIMIT, SECONDS, check_answer, connect_head
+
 LOGIN = Path("/etc/pipelock/upstream-proxy.login")  # user:password, where the proxy wants one
-_HEAD = 16 << 10  # bytes of the answer's head
-_SECONDS = 20.0  # from the first packet to the end of the head
-_STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r\n]")
-
-
-def parse_proxy(value: str) -> tuple[str, int]:
-    """Host and port of `host:port`. Raises ValueError."""
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"{value[:60]}: a forward proxy is host:port")
-    return host.strip("[]"), int(port)
-
-
-def connect_head(host: str, port: int, login: str) -> bytes:
-    """The request for a tunnel. login: user:password, "" for none."""
-    authority = f"{host}:{port}"
-    lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
-    if login:
-        lines.append(f"Proxy-Authorization: Basic {base64.b64encode(login.encode()).decode()}")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 class Dialer:
@@ -68,19 +44,17 @@ class Dialer:
     async def _tunnel(self, proxy: tuple[str, int], host: str, port: int) -> socket.socket:
         name = f"{proxy[0]}:{proxy[1]}"
         try:
-            async with asyncio.timeout(_SECONDS):
+            async with asyncio.timeout(SECONDS):
                 connected = await self._dial(proxy)
                 try:
                     await self._loop.sock_sendall(connected, connect_head(host, port, _login()))
-                    status = _status(await self._head(connected))
-                    if not 200 <= status < 300:
-                        raise OSError(_refused(name, host, status))
+                    check_answer(await self._head(connected), name, host)
                     return connected
                 except BaseException:
                     connected.close()
                     raise
         except TimeoutError:
-            raise OSError(f"the forward proxy {name} did not answer within {_SECONDS:g} seconds") from None
+            raise OSError(f"the forward proxy {name} did not answer within {SECONDS:g} seconds") from None
 
     async def _dial(self, proxy: tuple[str, int]) -> socket.socket:
         # The owner's own address, which may be an inner one: not a name of the agent's, and not vetted.
@@ -109,21 +83,9 @@ class Dialer:
         while not head.endswith(b"\r\n\r\n"):
             data = await self._loop.sock_recv(connected, 1)
             head += data
-            if not data or len(head) > _HEAD:
+            if not data or len(head) > HEAD_LIMIT:
                 raise OSError("the forward proxy's answer is not HTTP")
         return head
-
-
-def _status(head: bytes) -> int:
-    match = _STATUS.match(head)
-    if match is None:
-        raise OSError("the forward proxy's answer is not HTTP")
-    return int(match[1])
-
-
-def _refused(proxy: str, host: str, status: int) -> str:
-    wants = "; it wants a login: pipelock.upstream_proxy_ref" if status == 407 else ""
-    return f"the forward proxy {proxy} gives no tunnel to {host} (status {status}){wants}"
 
 
 def _login() -> str:

@@ -91,11 +91,11 @@ class PipelockConfig(Strict):
     )
     upstream_proxy: ProxyUrl | None = Field(
         None,
-        description="Forward proxy of your network by which pipelock dials (CONNECT; builtin engine); names that do"
-        " not resolve here are its to resolve, but none below a wildcard.",
+        description="Forward proxy of your network by which pipelock and git-gate dial (CONNECT; builtin engine);"
+        " names that do not resolve here are its to resolve, but none below a wildcard.",
     )
     upstream_proxy_ref: TokenRef | None = Field(
-        None, description="Name of the secret with its login, user:password; only pipelock gets it."
+        None, description="Name of the secret with its login, user:password; only pipelock and git-gate get it."
     )
     upstream_roots: list[Plain] = Field([], description="PEM files of roots to trust outside, besides the public ones.")
     revocation_lists: list[Plain] = Field(

@@ -119,7 +119,10 @@ def _pipelock(plan: Plan, facts: Facts) -> None:
         facts.gives["exempt", network] = ("internal", words)
     if proxy := pipelock.get("upstream_proxy"):
         login = f", with the login {pipelock['upstream_proxy_ref']}" if pipelock.get("upstream_proxy_ref") else ""
-        facts.gives["upstream proxy", proxy, login] = ("network", f"pipelock dials by the forward proxy {proxy}{login}")
+        facts.gives["upstream proxy", proxy, login] = (
+            "network",
+            f"pipelock and git-gate dial by the forward proxy {proxy}{login}",
+        )
     if pipelock["seed_phrases"]:
         facts.holds["seed phrases",] = ("DLP", "looks for seed phrases")
     for one in pipelock["upstream_roots"]:

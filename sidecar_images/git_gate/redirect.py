@@ -12,7 +12,10 @@ import ssl
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
+from claude_bottle.policy.forward_proxy import login_headers, parse_proxy
+
 from .remotes import Remote
+from .tunnel import login_of, proxy_of
 
 _REFS = "/info/refs?service=git-upload-pack"
 _REFUSED = re.compile(r"returned error: 30[12378]\b")
@@ -46,4 +49,8 @@ def location(remote: Remote) -> str:
 def connect(host: str, port: int | None) -> http.client.HTTPConnection:
     """A connection that knows the same roots as git does."""
     context = ssl.create_default_context(cafile=str(_ROOTS) if _ROOTS.exists() else None)
-    return http.client.HTTPSConnection(host, port, timeout=_SECONDS, context=context)
+    if not (proxy := proxy_of()):
+        return http.client.HTTPSConnection(host, port, timeout=_SECONDS, context=context)
+    connection = http.client.HTTPSConnection(*parse_proxy(proxy), timeout=_SECONDS, context=context)
+    connection.set_tunnel(host, port or 443, login_headers(login_of()))
+    return connection

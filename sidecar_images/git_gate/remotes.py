@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .tunnel import git_settings, ssh_option
+
 ETC = Path("/etc/git-gate")
 MIRRORS = Path("/srv/git")
 _SSH = (
@@ -58,12 +60,13 @@ class Remote:
         env = {
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ALLOW_PROTOCOL": "https" if self.https else "ssh",
-            "GIT_SSH_COMMAND": _SSH.format(key=etc / f"{self.name}.key", known=etc / f"{self.name}.known_hosts"),
+            "GIT_SSH_COMMAND": _SSH.format(key=etc / f"{self.name}.key", known=etc / f"{self.name}.known_hosts")
+            + ssh_option(etc),
             "GIT_SSH_VARIANT": "ssh",
         }
         if self.https:
             settings += [("http.extraHeader", f"{key}: {value}") for key, value in self.authorization(etc).items()]
-            settings += [("credential.helper", "")]
+            settings += [("credential.helper", ""), *git_settings(etc)]
             roots = etc / "upstream-roots.pem"
             if roots.exists():
                 settings.append(("http.sslCAInfo", "/run/git-gate/roots.pem"))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import world
+from forge import HOST, TOKEN, git_forge
 
 pytestmark = pytest.mark.docker
 LOGIN = "me:corp-login-1234"
@@ -87,3 +88,51 @@ def test_everything_goes_by_the_forward_proxy(
         status, body = bottle.curl("https://echo.example.com/")
         assert status == 502, body
         assert "upstream_proxy_ref" in body
+
+
+def test_git_gate_reaches_its_upstreams_by_the_forward_proxy(
+    company: tuple[str, str], internet: world.Internet, git_host_image: str, tmp_path: Path
+) -> None:
+    network, proxy = company
+    env = {"PROXY_LOGIN": LOGIN, "FORGE_TOKEN": TOKEN}
+    with git_forge(internet, git_host_image, tmp_path) as forge:
+        forge.repository("ssh")
+        forge.repository("https")
+        ssh = {"identity_file": str(forge.key), "known_hosts": forge.known_hosts}
+        urls = {"ssh": f"git@{HOST}:/srv/acme/ssh.git", "https": f"https://{HOST}/acme/https.git"}
+        raw = {
+            "agent": {"memory": "1g"},
+            "pipelock": {
+                "upstream_roots": ["root.pem"],
+                "upstream_proxy": "http://proxy.corp.example.com:3128",
+                "upstream_proxy_ref": "PROXY_LOGIN",
+            },
+            "git": [
+                {"name": "ssh", "upstream": urls["ssh"], **ssh},
+                {"name": "https", "upstream": urls["https"], "token_ref": "FORGE_TOKEN"},
+                {"name": "moved", "upstream": f"https://{HOST}/acme/moved", "token_ref": "FORGE_TOKEN"},
+            ],
+            "network": {"outside": network},
+        }
+        elsewhere = {"/acme/moved": "https://echo.example.com/acme/https.git"}
+        forge.run("cat > /srv/acme/moves.json", stdin=json.dumps(elsewhere).encode())
+        with world.bottle(tmp_path / "p", raw, env, files={"root.pem": internet.ca}) as bottle:
+            bottle.up()
+            bottle.agent("git config --global user.name A; git config --global user.email a@example.com")
+            for kind, url in urls.items():
+                work = f"git clone -q {url} {kind} && cd {kind} && echo {kind} > f && git add f && git commit -qm f"
+                said = bottle.agent(f"cd ~ && {work} && git push -q origin HEAD:main && echo PUSHED")
+                assert said.strip().endswith("PUSHED"), said
+                assert forge.run(f"git -C /srv/acme/{kind}.git show main:f") == kind
+            asked = world.docker("logs", proxy)
+            assert f"CONNECT {HOST}:22" in asked and f"CONNECT {HOST}:443" in asked
+            moved = bottle.agent(f"git ls-remote https://{HOST}/acme/moved 2>&1 || true")
+            assert "it says that it is at https://echo.example.com/acme/https.git now" in moved, moved
+            gate = f"claude-bottle-git-gate-{bottle.name}"
+            seen = world.docker("exec", gate, "sh", "-c", "cat /proc/*/cmdline | tr '\\0' '\\n'")
+            assert "corp-login" not in seen
+            bottle.write({**raw, "pipelock": {k: v for k, v in raw["pipelock"].items() if k != "upstream_proxy_ref"}})
+            bottle.up()
+            for url in urls.values():
+                said = bottle.agent(f"git ls-remote {url} 2>&1 || true")
+                assert "407" in said, said

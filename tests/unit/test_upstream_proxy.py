@@ -16,10 +16,11 @@ from loaded import loaded_pipelock
 
 from addons.pipelock import upstream_proxy, vetted_names
 from addons.pipelock.core import Policy
-from addons.pipelock.upstream_proxy import Dialer, connect_head, parse_proxy
+from addons.pipelock.upstream_proxy import Dialer
 from addons.pipelock.vetted_names import VettedNames
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import policy as rendered
+from claude_bottle.policy.forward_proxy import connect_head, parse_proxy
 
 PROXY = "http://proxy.corp.example.com:3128"
 
@@ -102,7 +103,7 @@ def test_no_tunnel_is_an_error_that_says_why(answer: bytes, words: str) -> None:
 
 
 def test_a_proxy_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream_proxy, "_SECONDS", 0.2)
+    monkeypatch.setattr(upstream_proxy, "SECONDS", 0.2)
 
     async def work() -> None:
         async with forward_proxy(b"") as (proxy, _):
