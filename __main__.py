@@ -12,6 +12,7 @@ from pathlib import Path
 import pulumi
 
 from claude_bottle.engines.docker.drift import Drift
+from claude_bottle.engines.docker.host_routes import ways_of_the_machine
 from claude_bottle.engines.docker.machine import Machine
 from claude_bottle.policy.errors import BottleError
 from components.provider_engine import provider_engine
@@ -40,7 +41,7 @@ def main(stack: str) -> None:
         pulumi.log.warn(advice(files))
     drifts = machine.drifts()
     tell_of_drift(stack, drifts.values())
-    there = (machine.own_images(), machine.subnets(), drifts, here(Path.cwd()))
+    there = (machine.own_images(), machine.subnets(), ways_of_the_machine(), drifts, here(Path.cwd()))
     bottle = Bottle(stack, BottleArgs(stack, found.readable, tokens, found.copies, found.remotes, base, *there))
     for output, value in bottle.outputs.items():
         pulumi.export(output, value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pulumi
 
 from claude_bottle.engines.docker.drift import Drift
 from claude_bottle.engines.docker.live import SIDECARS
-from claude_bottle.engines.docker.subnets import Taken
+from claude_bottle.engines.docker.subnets import POOL, Pool, Taken
 from claude_bottle.host.git_remotes import GateRemote
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import EGRESS_HOSTNAME, PIPELOCK_PORT
@@ -42,7 +43,8 @@ class BottleArgs:
     remotes: git remotes with their credentials.
 
     base: where relative file names start. images_there: tags of own images that the engine has.
-    taken: the subnets of its networks. drifts: by role, what is live and was not put there. checkout: who brings it up.
+    taken: the subnets of its networks. ways: networks that its machine has a way to.
+    drifts: by role, what is live and was not put there. checkout: who brings it up.
     """
 
     stack: str
@@ -53,6 +55,7 @@ class BottleArgs:
     base: Path
     images_there: frozenset[str] = frozenset()
     taken: Sequence[Taken] = ()
+    ways: Sequence[str] = ()
     drifts: Mapping[str, Drift] = field(default_factory=dict)
     checkout: Mapping[str, str] = field(default_factory=dict)
 
@@ -78,7 +81,8 @@ class Bottle(pulumi.ComponentResource):
         revoked = "\n".join(files[file] for file in config.revocation_lists)
 
         proxy = f"{EGRESS_HOSTNAME}:{EGRESS_PORT}" if routed else f"{PIPELOCK_HOSTNAME}:{PIPELOCK_PORT}"
-        networks = BottleNetworkArgs(stack, routed, manifest.network.outside, args.taken)
+        pool = Pool(IPv4Network(manifest.network.pool or POOL), args.ways)
+        networks = BottleNetworkArgs(stack, routed, manifest.network.outside, args.taken, pool)
         network = BottleNetwork(f"{name}-network", networks, child)
         authorities = Authorities(f"{name}-ca", AuthoritiesArgs(stack, routed), child)
         secrets: dict[str, pulumi.Input[str]] = {**args.tokens}

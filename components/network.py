@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_docker as docker
 
 from claude_bottle.engines.docker.naming import docker_name, labels
-from claude_bottle.engines.docker.subnets import Taken, choose, first_address
+from claude_bottle.engines.docker.subnets import Pool, Taken, choose, first_address
 from claude_bottle.policy.type_tokens import token
 from components.component_types import formerly
 
@@ -24,12 +24,13 @@ CLOSED_DNS = "127.0.0.1"
 @dataclass
 class BottleNetworkArgs:
     """stack: the stack's name. has_egress: a chain network is needed. outside: an existing network to use instead.
-    taken: the subnets of the engine's networks."""
+    taken: the subnets of the engine's networks. pool: where the bottle's own are taken from."""
 
     stack: str
     has_egress: bool
     outside: str | None = None
     taken: Sequence[Taken] = ()
+    pool: Pool = field(default_factory=Pool)
 
 
 class BottleNetwork(pulumi.ComponentResource):
@@ -42,7 +43,7 @@ class BottleNetwork(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: BottleNetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(token("BottleNetwork"), name, {}, formerly(opts, "network:BottleNetwork"))
-        self._name, self._stack, self._taken = name, args.stack, list(args.taken)
+        self._name, self._stack, self._taken, self._pool = name, args.stack, list(args.taken), args.pool
         self.subnets = []
         self.agent = self._network("agent", internal=True)
         self.chain = self._network("chain", internal=True) if args.has_egress else None
@@ -56,7 +57,7 @@ class BottleNetwork(pulumi.ComponentResource):
         role = f"{kind}-network"
         known = sorted(labels(role, self._stack).items())
         options = _NO_HOST if internal else {}
-        subnet = choose(self._stack, role, json.dumps([internal, options, known]), self._taken)
+        subnet = choose(self._stack, role, json.dumps([internal, options, known]), self._taken, self._pool)
         self.subnets.append(subnet)
         self._taken.append(Taken(subnet, self._stack, role))
         # Named by Pulumi, with a random ending (Pulumi.yaml): a replacement is made beside the old one, which

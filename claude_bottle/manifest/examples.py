@@ -82,4 +82,5 @@ EXAMPLES: dict[str, str] = {
     "supervise": "false",
     "network": "{outside: my-network}",
     "network.outside": "my-network",
+    "network.pool": "10.213.0.0/16",
 }

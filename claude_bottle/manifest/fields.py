@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Annotated
 
@@ -46,6 +47,11 @@ _REF_GLOB = re.compile(r"[A-Za-z0-9_*?\[\]][A-Za-z0-9._/*?\[\]-]{0,199}\Z")
 _PUSH_OPTION = re.compile(r"[!-)+-~][ -)+-~]{0,199}(?:=\*)?\Z")
 _FINDING = re.compile(r"[0-9a-f]{32}\Z")
 _RUNTIME = r"^[a-z][a-z0-9._-]{0,40}$"
+# Nobody's on the internet (RFC 1918, 6598, 2544); egress and pipelock refuse all of them.
+_PRIVATE = [
+    ipaddress.IPv4Network(one)
+    for one in ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15"]
+]
 _NETWORK = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
 _REMOTE = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 _PATTERN_NAME = r"^[A-Za-z0-9 _.-]{1,60}$"
@@ -228,6 +234,17 @@ def _network(value: str) -> str:
     return value
 
 
+def _pool(value: str) -> str:
+    how = "write a private IPv4 network of /24 or larger, with its first address (10.213.0.0/16)"
+    try:
+        network = ipaddress.IPv4Network(value)
+    except ValueError:
+        raise ValueError(how) from None
+    if network.prefixlen > 24 or not any(network.subnet_of(one) for one in _PRIVATE):
+        raise ValueError(how)
+    return str(network)
+
+
 def _remote(value: str) -> str:
     if not re.fullmatch(_REMOTE, value):
         raise ValueError("write a short name (project): small letters, digits, `.`, `_`, `-`, 63 at most")
@@ -266,5 +283,6 @@ Until = Annotated[str, AfterValidator(_until)]
 # The pattern is for editors, which read the JSON Schema.
 Runtime = Annotated[str, AfterValidator(_runtime), Field(json_schema_extra={"pattern": _RUNTIME})]
 NetworkName = Annotated[str, AfterValidator(_network), Field(json_schema_extra={"pattern": _NETWORK})]
+SubnetPool = Annotated[str, AfterValidator(_pool)]
 RemoteName = Annotated[str, AfterValidator(_remote), Field(json_schema_extra={"pattern": _REMOTE})]
 PatternName = Annotated[str, AfterValidator(_pattern_name), Field(json_schema_extra={"pattern": _PATTERN_NAME})]

@@ -31,6 +31,7 @@ from claude_bottle.manifest.fields import (
     Runtime,
     Skill,
     Strict,
+    SubnetPool,
     TokenRef,
     TokenUser,
     Until,
@@ -223,6 +224,10 @@ class NetworkConfig(Strict):
 
     outside: NetworkName | None = Field(
         None, description="Existing Docker network to use; default: one of the bottle's own."
+    )
+    pool: SubnetPool | None = Field(
+        None,
+        description="Private network from which the bottle's subnets are taken, /24 or larger; default: 198.18.0.0/15.",
     )
 
 

@@ -96,7 +96,10 @@ def plan(
             "seed_phrases": looks_for_seed_phrases(manifest),
             "seed_phrases_wanted": config.dlp.seed_phrases,
         },
-        "network": {"outside": manifest.network.outside or "own"},
+        "network": {
+            "outside": manifest.network.outside or "own",
+            **({"pool": manifest.network.pool} if manifest.network.pool else {}),
+        },
         "supervise": {"image": images["supervise"]} if manifest.supervise else None,
         "git_remotes": [
             {

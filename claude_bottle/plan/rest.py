@@ -36,6 +36,8 @@ def told_otherwise(path: Path, was: Any, now: Any) -> Iterator[str]:
         yield f"~ prompt: {_becomes(was, now)}{_digests(was, now)}"
     elif path[:2] == ("agent", "env") and len(path) == 3:
         yield f"~ env.{path[2]}: {_becomes(was, now)}{_digests(was, now)}"
+    elif path == ("network", "pool"):
+        yield f"~ network.pool: {was or 'the usual one'} → {now or 'the usual one'}; all networks of the bottle are new"
     elif path == ("agent", "command"):
         yield f"~ agent.command: {_or_own(was)} → {_or_own(now)}"
     elif path == ("agent", "proxy"):

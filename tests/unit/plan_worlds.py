@@ -159,13 +159,20 @@ def an_agent(draw: Draw) -> dict[str, Any]:
     return made
 
 
+def a_network(draw: Draw) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    maybe(draw, made, "outside", draw.choice(["one", "two"]), 0.8)
+    maybe(draw, made, "pool", draw.choice(["10.213.0.0/16", "172.28.0.0/16"]))
+    return made
+
+
 PARTS = {
     "egress": lambda draw: {"routes": [a_route(draw) for _ in range(draw.randint(0, 4))]},
     "pipelock": a_pipelock,
     "agent": an_agent,
     "git": lambda draw: [a_remote(draw) for _ in range(draw.randint(0, 2))],
     "env": lambda draw: dict.fromkeys(some(draw, ["A", "B"]), draw.choice("xy")),
-    "network": lambda draw: {"outside": draw.choice(["one", "two"])},
+    "network": a_network,
     "supervise": lambda draw: draw.random() < 0.5,
 }  # fmt: skip
 

@@ -7,7 +7,9 @@ import itertools
 
 import pytest
 
-from claude_bottle.engines.docker.subnets import POOL, Taken, choose
+from claude_bottle.engines.docker.host_routes import parse_routes
+from claude_bottle.engines.docker.subnets import POOL, Pool, Taken, choose
+from claude_bottle.policy.errors import BottleError
 
 
 def test_hundreds_of_bottles_have_room() -> None:
@@ -34,6 +36,38 @@ def test_a_replacement_has_another_one() -> None:
 
 
 def test_larger_networks_and_ipv6_are_kept_clear_of() -> None:
-    with pytest.raises(ValueError, match="no free subnet"):
+    with pytest.raises(BottleError, match=r"no free subnet of 198\.18\.0\.0/15 .*network: {pool: 10\.213\.0\.0/16}"):
         choose("s", "agent-network", "", [Taken(str(POOL))])
     assert choose("s", "agent-network", "", [Taken("2001:db8::/64"), Taken("172.17.0.0/16")])
+
+
+def test_a_pool_of_the_owners() -> None:
+    pool = Pool(ipaddress.IPv4Network("10.213.0.0/16"))
+    subnet = ipaddress.ip_network(choose("s", "agent-network", "", [], pool))
+    assert subnet.subnet_of(pool.network)  # type: ignore[arg-type]
+    # Another pool is another subnet, though the old one is there.
+    old = choose("s", "agent-network", "", [])
+    assert choose("s", "agent-network", "", [Taken(old, "s", "agent-network")], pool) == str(subnet)
+
+
+def test_a_new_subnet_is_where_the_machine_has_no_way_to() -> None:
+    first = choose("s", "agent-network", "", [])
+    assert choose("s", "agent-network", "", [], Pool(avoided=[first])) != first
+    # One that is there stays: a VPN comes and goes.
+    assert choose("s", "agent-network", "", [Taken(first, "s", "agent-network")], Pool(avoided=[first])) == first
+    with pytest.raises(BottleError, match=r"this machine has a way to 198\.18\.0\.0/16, 198\.19\.0\.0/16"):
+        choose("s", "agent-network", "", [], Pool(avoided=["198.18.0.0/16", "198.19.0.0/16"]))
+
+
+# proc(5); as a machine prints it that has a default route, a bridge of Docker's, and a TUN device in fake-ip mode.
+_TABLE = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0
+docker0\t000012AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
+utun\t000012C6\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
+tun0\t00000000\t00000000\t0001\t0\t0\t0\t00000080\t0\t0\t0
+"""
+
+
+def test_routes_are_read_as_the_kernel_writes_them() -> None:
+    assert parse_routes(_TABLE) == ["172.18.0.0/16", "198.18.0.0/16"]
+    assert parse_routes("") == parse_routes("x\ny z\n") == []
