@@ -9,9 +9,9 @@ from mitmproxy import http
 
 from addons.egress.as_served import HoldsTokenError, ServedStream, goes_as_served
 from addons.frame.decision_log import log_refusal
-from addons.frame.flow_end import end_flow
 from addons.frame.refuse import cut
 from addons.frame.request_rules import FormOverrideScan
+from addons.http.flow_end import end_flow
 from claude_bottle.dlp.packed.decoder import DecodeError, Decoder
 from claude_bottle.dlp.packed.decoders import accepted_names, decoder_for, is_identity
 from claude_bottle.dlp.tokens.reflection import MaskedStream, TokenMask, UploadWatch

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from mitmproxy import connection, http
 
 from addons.frame.decision_log import log_decision, log_refusal
-from addons.frame.flow_end import end_connection, end_flow, peers
+from addons.http.flow_end import end_connection, end_flow, peers
 from claude_bottle.dlp.path_privacy import is_private
 from claude_bottle.policy.refusal import Refusal
 

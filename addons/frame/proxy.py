@@ -11,7 +11,6 @@ from typing import Any
 
 from mitmproxy import connection, http, tcp, udp
 
-from addons.frame.body_room import BodyRoom
 from addons.frame.decision_log import PRIVATE, log_allowed, log_failed, log_unfinished
 from addons.frame.error_page import NOT_TRUSTED, reason_of
 from addons.frame.fail_closed import fails_closed
@@ -33,6 +32,7 @@ from addons.frame.request_target import (
     use_host,
 )
 from addons.frame.role import ProxyRole
+from addons.http.body_room import BodyRoom
 from claude_bottle.dlp.path_privacy import is_private
 from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes.injection import MARK_HEADER

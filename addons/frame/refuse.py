@@ -5,7 +5,7 @@ from __future__ import annotations
 from mitmproxy import http, tcp, udp
 
 from addons.frame.decision_log import log_decision, log_refusal
-from addons.frame.flow_end import end_flow
+from addons.http.flow_end import end_flow
 from claude_bottle.policy.model_api import status_of
 from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes.targets import is_git_fetch_request

@@ -37,13 +37,12 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook
 from wsproto import extensions
 
-from addons.frame import body_pauses
-from addons.frame.body_pauses import FLUSH, BodyPause, PauseWatch
 from addons.frame.error_page import CONNECT_REFUSED, Failure, ends_the_try, error_page
-from addons.frame.flow_end import DISCARD, ENDED, HOLD, LONG_WAIT, FlowEnd
 from addons.frame.refuse import REASON_HEADER
 from addons.frame.request_target import ascii_authority, known_length
-from addons.http import flow_windows, transports, websocket_frames
+from addons.http import body_pauses, flow_windows, transports, websocket_frames
+from addons.http.body_pauses import FLUSH, BodyPause, PauseWatch
+from addons.http.flow_end import DISCARD, ENDED, HOLD, LONG_WAIT, FlowEnd
 from addons.http.heads import checked_h2_head, checked_head, unfit_answer
 from addons.http.http1_framing import FramedClient, FramedServer
 from addons.http.http1_readers import StrictChunks

@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 from mitmproxy.connection import Client, Connection
 from mitmproxy.proxy import commands, events, mode_servers
 
-from addons.frame.flow_end import FlowEnd
+from addons.http.flow_end import FlowEnd
 from claude_bottle.policy.idle import IDLE_SECONDS
 
 FULL = 64 << 10  # bytes that wait for a connection before no more is written to it; asyncio's own mark

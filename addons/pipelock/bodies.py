@@ -9,10 +9,10 @@ from typing import ParamSpec, TypeVar
 
 from mitmproxy import http
 
-from addons.frame.body_pauses import FLUSH
-from addons.frame.flow_end import LONG_WAIT
 from addons.frame.refuse import cut
 from addons.frame.request import Decision, Outcome
+from addons.http.body_pauses import FLUSH
+from addons.http.flow_end import LONG_WAIT
 from addons.pipelock import core
 from claude_bottle.dlp.engine import Dlp, Finding, StreamScan
 from claude_bottle.dlp.recent import Recent

@@ -26,7 +26,7 @@ BELOW = {
     "runs": {"policy", "host", "engines", "plan"},
     "components": {*_PURE, "host", "engines", "workspace", "plan", "checks", "addons"},
     "approvals": {*_PURE, "host", "engines", "plan", "runs"},
-    "dashboard": {*_PURE, "host", "engines", "approvals"},
+    "dashboard": {*_PURE, "host", "engines", "runs", "approvals"},
     "upkeep": {*_PURE, "host", "engines", "workspace", "checks", "runs", "components"},
     "toolchain": {"policy", "host", "engines", "components"},
     "project": {"policy", "host"},

@@ -8,14 +8,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 # They make the canonical one, write heads, or say in a log and a refusal what was asked for.
-FREE = {"request_target", "http1_bodies", "http_layers", "http_heads", "decision_log", "refuse"}
+FREE = {"frame/request_target", "http/http1_bodies", "http/layers", "http/heads", "frame/decision_log", "frame/refuse"}
 NAMES = {"host", "pretty_host", "host_header", "authority", "url", "pretty_url"}
 # In the frame: a CONNECT that is not judged yet, and an authority that is taken out. What a log is no place for, where
 # the request could not be judged. A refusal's own words.
 USES = {
-    "proxy": ["flow.request.host", "flow.request.authority"],
-    "proxy_role": ["request.host"],
-    "egress_bodies": ["flow.request.host"],
+    "frame/proxy": ["flow.request.host", "flow.request.authority"],
+    "frame/role": ["request.host"],
+    "egress/bodies": ["flow.request.host"],
 }
 
 
@@ -42,9 +42,9 @@ def uses(source: str) -> Iterator[str]:
 
 def test_no_check_asks_mitmproxy_for_the_host() -> None:
     asked = {
-        file.stem: sorted(set(uses(file.read_text())))
+        name: sorted(set(uses(file.read_text())))
         for file in (ROOT / "addons").rglob("*.py")
-        if file.stem not in FREE
+        if (name := f"{file.parent.name}/{file.stem}") not in FREE
     }
     assert {name: found for name, found in asked.items() if found} == {n: sorted(u) for n, u in USES.items()}
 

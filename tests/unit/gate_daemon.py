@@ -22,8 +22,9 @@ from pathlib import Path
 sys.path[:0] = [{root!r}, {tests!r}]
 from gate_repository import fake_gitleaks
 from sidecar_images.git_gate import {modules}
+from sidecar_images.git_gate.scanning import leaks, scan
 folder = Path({folder!r})
-for module in ({modules},):
+for module in ({modules}, leaks, scan):
     module.RUN = folder
 leaks.SCRATCH = folder / "shm"
 scan.own_credentials = lambda: []
@@ -38,7 +39,7 @@ def record(event, name, verdict, **more):
 journal.keep = journal.close = journal.write = record
 {module}.main() if {module!r} != "receive" else sys.exit(receive.main())
 """
-_MODULES = "mirror, open_pushes, receive, leaks, scan, remotes, journal, proc_receive"
+_MODULES = "mirror, open_pushes, receive, remotes, journal, proc_receive"
 
 
 def environment(folder: Path) -> dict[str, str]:

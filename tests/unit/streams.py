@@ -28,7 +28,7 @@ if not hasattr(_events, "ErrorCode"):  # the layers are written for a newer mitm
 
     _events.ErrorCode = ErrorCode  # type: ignore[attr-defined]
 
-from addons.frame.body_pauses import BodyPause
+from addons.http.body_pauses import BodyPause
 from addons.http.layers import Stream
 
 

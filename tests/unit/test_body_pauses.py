@@ -13,7 +13,7 @@ import pytest
 from streams import DrivenStream
 from test_body_room import drive  # noqa: F401 - a fixture
 
-from addons.frame import body_pauses
+from addons.http import body_pauses
 from addons.pipelock.addon import Pipelock
 from claude_bottle.dlp.engine import Dlp, StreamScan
 from claude_bottle.dlp.rules.ruleset import RuleSet

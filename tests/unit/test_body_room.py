@@ -82,7 +82,7 @@ def test_a_body_that_has_grown_beyond_what_is_held_does_not_wait_for_itself(
     drive: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It holds the large pool alone, and is asked for the room of a stream."""
-    monkeypatch.setattr("addons.frame.body_room._PATIENCE_OF_STREAMS", 0.1)
+    monkeypatch.setattr("addons.http.body_room._PATIENCE_OF_STREAMS", 0.1)
 
     async def test(addon: Pipelock, options: Any) -> None:
         driven = await streaming(addon, options, size=(LARGE_POOL // MB + 1) * MB)

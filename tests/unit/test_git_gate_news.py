@@ -21,7 +21,7 @@ from sidecar_images.git_gate.scanning.added import FAR, LINES, NEAR, added
 
 __all__ = ["repository"]
 
-ADDONS = Path(leaks.addons.__file__).parent
+RULES = Path(leaks.claude_bottle.dlp.rules.__file__).parent
 OTHER = "ghp_" + "Z9y8X7w6V5u4T3s2R1q0P9o8N7m6L5k4J3h2"
 ROWS = [f"line {number} of a file that is somewhat longer than what stands around a change\n" for number in range(200)]
 PEM = [
@@ -288,7 +288,7 @@ def test_no_rule_matches_over_more_lines_than_are_looked_at() -> None:
     """By the rules' own expressions, as Python's parser of them gives their width."""
     found = set()
     for name in ("gitleaks/gitleaks.toml", "own_rules.toml"):
-        for rule in tomllib.loads((ADDONS / name).read_text())["rules"]:
+        for rule in tomllib.loads((RULES / name).read_text())["rules"]:
             text = (
                 re.sub(r"(?<=.)\(\?i\)", "", rule.get("regex", ""))
                 .replace("[[:alnum:]]", "[a-z]")

@@ -11,7 +11,7 @@ import pytest
 # Pieces of 60 kB, each in a circle, and between them small ones that stay: the top of the heap cannot shrink by itself.
 PROGRAM = """
 import asyncio, gc, sys
-from addons import give_back
+from addons.frame import give_back
 
 class Piece:
     def __init__(self, size):

@@ -132,7 +132,7 @@ def test_tags_are_the_same_under_any_umask_and_other_ones_with_another_base(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = tmp_path / "copy"
-    for name in ("addons", "components", "sidecar_images"):
+    for name in ("addons", "claude_bottle", "sidecar_images"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / ".dockerignore", copy)
     subprocess.run(["chmod", "-R", "go=", copy], check=True)

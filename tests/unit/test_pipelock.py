@@ -18,8 +18,8 @@ from mitmproxy import http
 from mitmproxy.proxy import server_hooks
 from mitmproxy.test import taddons, tflow, tutils
 
-from addons.frame.flow_end import HOLD
 from addons.frame.request import Decision, Outcome
+from addons.http.flow_end import HOLD
 from addons.pipelock.addon import Pipelock
 from addons.pipelock.bodies import inspect_body
 from claude_bottle.dlp.recent import Recent

@@ -126,7 +126,7 @@ def test_every_reason_of_a_proxy_is_known() -> None:
     }
     never_told = {"token_in_response", "passthrough_ended"}  # of an answer, and of a tunnel that is cut
     pattern = re.compile(r'(?:[Rr]efus(?:al|e)|Unscannable)\(\s*(?:"(?:egress|pipelock)",\s*)?"([a-z]+(?:_[a-z]+)+)"')
-    found = {reason for file in (ROOT / "addons").glob("*.py") for reason in pattern.findall(file.read_text())}
+    found = {reason for file in (ROOT / "addons").rglob("*.py") for reason in pattern.findall(file.read_text())}
     assert len(found) > 25
     assert {reason for reason in found if not instead(reason)} <= asked | never_told
 

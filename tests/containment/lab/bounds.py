@@ -21,9 +21,9 @@ from mitmproxy import connection, http, options
 from mitmproxy.proxy import commands, context, events, layers
 from mitmproxy.proxy.layers.http import HTTPMode
 
-from addons.frame.flow_end import HOLD
 from addons.http import http1_readers
 from addons.http import layers as http_layers
+from addons.http.flow_end import HOLD
 
 http_layers.install("egress")
 

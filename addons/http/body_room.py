@@ -6,8 +6,8 @@ import asyncio
 
 from mitmproxy import http
 
-from addons.frame.flow_end import DISCARD, HOLD
 from addons.frame.request import Decision
+from addons.http.flow_end import DISCARD, HOLD
 from addons.http.transports import unsent
 from claude_bottle.dlp.flow import HELD
 from claude_bottle.policy.held_budget import STEP, HeldBudget

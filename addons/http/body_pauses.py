@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from mitmproxy import http
 
-from addons.frame.flow_end import FlowEnd, tell_layers
+from addons.http.flow_end import FlowEnd, tell_layers
 
 IN_PIECES = 0.05  # seconds after which what has come of a body that passes in pieces is looked at
 HELD = 1.0  # seconds after which a body that is held, and whose length is not known, passes in pieces from now on
