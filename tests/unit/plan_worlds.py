@@ -251,6 +251,8 @@ def accepted(raw: dict[str, Any]) -> Manifest | None:
     # As the reader of remotes says: a key goes with ssh, a token with https.
     if any(remote["upstream"].startswith("https:") != bool(remote.get("token_ref")) for remote in raw.get("git", [])):
         return None
+    if any(remote["upstream"].startswith("ssh:") and remote.get("token_user") for remote in raw.get("git", [])):
+        return None
     with (
         patch("claude_bottle.manifest.checks.RuleSet"),
         patch("claude_bottle.checks.validation.secrets_in", lambda *_: ()),
