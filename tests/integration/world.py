@@ -267,7 +267,7 @@ def bottle(
     for path, data in (files or {}).items():
         (folder / "stacks" / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / "stacks" / path).write_bytes(data)
-    for part in ("Pulumi.yaml", "__main__.py", "components", "addons", "sidecar_images", "dashboard"):
+    for part in ("Pulumi.yaml", "__main__.py", "claude_bottle", "components", "addons", "sidecar_images", "dashboard"):
         (folder / part).symlink_to(root / part)
     variables = {
         "PULUMI_BACKEND_URL": f"file://{folder}/state",
