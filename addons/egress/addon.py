@@ -18,7 +18,7 @@ from urllib.parse import unquote_to_bytes
 from mitmproxy import http
 from mitmproxy.websocket import WebSocketMessage
 
-from addons.egress import bodies, checks
+from addons.egress import aws, bodies, checks
 from addons.egress import record as egress_record
 from addons.egress.next_hop import NextHop
 from addons.egress.token_masks import TokenMasks, read_masks
@@ -33,6 +33,7 @@ from claude_bottle.policy.record import Record
 from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes import injection
 from claude_bottle.policy.routes import table as core
+from claude_bottle.policy.routes.aws_sigv4 import scope_of
 
 EGRESS_ROUTES = Path(os.environ.get("EGRESS_ROUTES", "/etc/claude-bottle/routes.json"))
 EGRESS_TOKENS = Path(os.environ.get("EGRESS_TOKENS", "/etc/claude-bottle/tokens.json"))
@@ -82,6 +83,7 @@ class Egress(ProxyAddon):
 
     def _load(self, data: bytes) -> core.RouteTable:
         table = core.RouteTable.parse(data)
+        aws.load_signer(table)
         return self._masks.prepare(table) if self._masks is not None else table
 
     def _known(self) -> TokenMasks:
@@ -117,6 +119,8 @@ class Egress(ProxyAddon):
         if verdict.slot and verdict.slot not in self._known().tokens:
             message = f"No credential is configured for {request.host}; ask the bottle's owner to set it."
             return refused(self.refusal("token_missing", message, 502), request)
+        if verdict.slot and (refusal := aws.refuse_head(flow.request, verdict, self._known().tokens[verdict.slot])):
+            return refused(refusal, request)
         return Decision(Outcome.ALLOW, request, basis=verdict)
 
     def _lost(self, seconds: float) -> None:
@@ -130,11 +134,13 @@ class Egress(ProxyAddon):
     # A body without a length passes at once: streams in both directions need that, and pipelock holds what it reads.
     holds_unknown = False
 
-    def held_bytes(self, decision: Decision) -> int:
-        return BUFFERED_BODY
+    def held_bytes(self, flow: http.HTTPFlow, decision: Decision) -> int:
+        return max(BUFFERED_BODY, aws.held_bytes(flow.request, decision.basis))
 
     async def inspect_stream(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
-        refusal = checks.refuse_stream(flow.request, decision.basis, BUFFERED_BODY)
+        refusal = checks.refuse_stream(flow.request, decision.basis, BUFFERED_BODY) or aws.refuse_stream(
+            flow.request, decision.basis
+        )
         if refusal is None:
             bodies.watch_upload(flow, self._known().all, checks.form_scan(flow.request, decision.basis))
         return refusal
@@ -145,7 +151,13 @@ class Egress(ProxyAddon):
         refusal = None if stream else checks.refuse_body(flow.request, host, decision.basis)
         if refusal is None and self._known().all and bodies.has_token(flow.request, self._known().all):
             refusal = self.refusal("token_in_request", "The body holds a credential of this bottle.")
+        if refusal is None and not stream:
+            self._sign(flow, decision.basis, flow.request.raw_content or b"")
         return refusal
+
+    def _sign(self, flow: http.HTTPFlow, route: core.Route, body: bytes) -> None:
+        if route.slot and (scope := scope_of(route.auth_scheme)) is not None:
+            aws.sign(flow.request, scope, self._known().tokens[route.slot], body)
 
     def rewrite_request(self, flow: http.HTTPFlow, decision: Decision) -> None:
         """Take the agent's credentials out and put the owner's in, or neither where the request may bring its own."""
@@ -162,7 +174,8 @@ class Egress(ProxyAddon):
             name = injection.auth_header(route.auth_scheme)
             if route.inspected:
                 headers[injection.MARK_HEADER] = name
-            headers[name] = injection.auth_value(route.auth_scheme, self._known().tokens[route.slot])
+            if scope_of(route.auth_scheme) is None:
+                headers[name] = injection.auth_value(route.auth_scheme, self._known().tokens[route.slot])
             self._known().give(route.host, route.slot)
         if injected:
             # What comes back is masked: it must be packed in a way that is known, and whole, for slices hide a token.
@@ -170,6 +183,8 @@ class Egress(ProxyAddon):
                 headers["accept-encoding"] = readable_part(headers["accept-encoding"])
             if not route.allow_ranges:
                 headers.fields = tuple(field for field in headers.fields if not _RANGE.search(field[0]))
+        if flow.request.stream:
+            self._sign(flow, route, b"")  # a body that passes in pieces is not in the signature (inspect_stream)
 
     def about(self, decision: Decision) -> dict[str, object]:
         number = {"record": decision.number} if decision.number else {}

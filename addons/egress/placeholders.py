@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import unquote
 
 from addons.frame.request_rules import CREDENTIAL_HEADERS, Header, plain_name
+from claude_bottle.policy.routes.aws_sigv4 import credential_id
 
 # Browsers and HTTP libraries add these by themselves (RFC 6265, 5.3), so they do not say that a client has an account.
 _AMBIENT = frozenset(("cookie", "cookie2", "proxy-authorization"))
@@ -66,6 +67,8 @@ def _credentials(value: bytes) -> Iterator[str]:
     scheme, _, rest = whole.partition(" ")
     yield whole
     yield rest.strip() or whole
+    if signed_by := credential_id(whole):
+        yield signed_by
     if scheme.lower() == "basic":
         try:
             pair = base64.b64decode(rest.strip(), validate=True).decode("latin-1")

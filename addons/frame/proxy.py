@@ -102,7 +102,7 @@ class ProxyAddon(ProxyRole):
             await self._room.take_refused(flow, decision, length)
             return refuse_large(flow, decision.refusal, length)
         self._open.add(flow)  # from here on it may wait, and ends when the policy in force refuses it meanwhile
-        held = self.held_bytes(decision)
+        held = self.held_bytes(flow, decision)
         holds_unknown = self.holds_unknown and not is_two_way(flow.request)
         if (length is None and holds_unknown) or (length is not None and length <= held):
             refusal = await self._room.take(flow, length, held)
@@ -127,7 +127,7 @@ class ProxyAddon(ProxyRole):
         decision: Decision = flow.metadata[DECISION]
         if not decision.allows:
             return cut(flow, decision.refusal or self.refusal("too_large", "The request is refused."))
-        if self.holds_unknown and not self._room.has_more(flow, held := self.held_bytes(decision)):
+        if self.holds_unknown and not self._room.has_more(flow, held := self.held_bytes(flow, decision)):
             refusal = await self._room.take_more(flow, held)
             return decision.refuse(refusal) if refusal else None
         refusal = await self.inspect_stream(flow, decision) or self.put_on_record(flow, decision)

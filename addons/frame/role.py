@@ -42,7 +42,7 @@ class ProxyRole:
         """What becomes of a request, by its head. Nothing has been dialled yet."""
         raise NotImplementedError
 
-    def held_bytes(self, decision: Decision) -> int:
+    def held_bytes(self, flow: http.HTTPFlow, decision: Decision) -> int:
         """How long a body may be that is read whole before anything of it leaves."""
         raise NotImplementedError
 

@@ -132,7 +132,7 @@ class Pipelock(ProxyAddon):
             decision.refuse(dlp_refusal(match))
         return decision
 
-    def held_bytes(self, decision: Decision) -> int:
+    def held_bytes(self, flow: http.HTTPFlow, decision: Decision) -> int:
         return int(decision.basis.policy.max_body_bytes)
 
     async def inspect_stream(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:

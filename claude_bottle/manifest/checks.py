@@ -14,6 +14,7 @@ from claude_bottle.manifest.pipelock_fields import DEFAULT_PASSTHROUGH, Pipelock
 from claude_bottle.policy.errors import NOT_SHOWN, Finding
 from claude_bottle.policy.names.hosts import any_match
 from claude_bottle.policy.names.nearest import did_you_mean
+from claude_bottle.policy.routes.aws_sigv4 import keys_of, scope_of
 from claude_bottle.policy.routes.injection import MIN_TOKEN_LENGTH
 from claude_bottle.policy.routes.until import ended, parse_until
 from claude_bottle.policy.shown_values import is_mixed
@@ -74,6 +75,9 @@ def tokens(
             yield Finding(path, shown_name(route.token_ref), no_secret(route.token_ref, stack, secrets))
         elif len(token) < MIN_TOKEN_LENGTH or not token.isascii() or not token.isprintable():
             message = f"this secret is not a token: at least {MIN_TOKEN_LENGTH} printable ASCII characters, no line end"
+            yield Finding(path, shown_name(route.token_ref), message)
+        elif scope_of(route.auth_scheme) is not None and keys_of(token) is None:
+            message = "this secret is no pair of AWS keys; it is ACCESS_KEY_ID:SECRET_ACCESS_KEY, with few rights"
             yield Finding(path, shown_name(route.token_ref), message)
 
 

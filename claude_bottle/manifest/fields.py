@@ -131,7 +131,7 @@ def _env_name(value: str) -> str:
 
 def _auth_scheme(value: str) -> str:
     if not auth_header(value):
-        raise ValueError("write bearer, basic or header:<Name>")
+        raise ValueError("write bearer, basic, header:<Name> or aws-sigv4:<region>/<service> (aws-sigv4:eu-west-1/s3)")
     return value
 
 

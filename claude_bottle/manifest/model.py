@@ -78,7 +78,7 @@ class EgressRoute(Strict):
     path: list[UrlPath] = Field([], description="Path prefixes; empty: every path.")
     methods: list[Method] = Field(list(DEFAULT_METHODS), min_length=1, description="HTTP methods.")
     auth_scheme: AuthScheme | None = Field(
-        None, description="How the token goes in: bearer (default), basic, header:<Name>."
+        None, description="How the token goes in: bearer (default), basic, header:<Name>, aws-sigv4:<region>/<service>."
     )
     token_ref: TokenRef | None = Field(
         None, description="Name of the secret that egress puts in: a secret of the stack, else a variable of the host."

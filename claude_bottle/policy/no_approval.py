@@ -16,6 +16,7 @@ _INSTEAD = {
     "ambiguous_request": "leave that header, parameter or field out; only the owner can name a header in allow_headers",
     "other_credential": "leave it out; egress injects the owner's credential. Only the owner can name own_credentials: "
     "pass on the route",
+    "cannot_sign": "only the owner can name another route, region or service for the keys of AWS",
     "misplaced_placeholder": "leave it out there; only the owner can name a placeholder on another route",
     "host_mismatch": "send the same name in CONNECT, SNI and Host",
     "bad_host": "use the host's name",

@@ -72,7 +72,7 @@ def a_route(draw: Draw) -> dict[str, Any]:
     maybe(draw, made, "methods", some(draw, METHODS, 4) or ["GET"], 0.7)
     if not made["host"].startswith("*.") and draw.random() < 0.5:
         made["token_ref"] = draw.choice(["READ_TOKEN", "ADMIN_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"])
-        maybe(draw, made, "auth_scheme", draw.choice(["bearer", "basic", "header:X-Key"]))
+        maybe(draw, made, "auth_scheme", draw.choice(["bearer", "basic", "header:X-Key", "aws-sigv4:eu-west-1/s3"]))
         maybe(draw, made, "placeholder", some(draw, ["GH_TOKEN", "KEY"]))
     maybe(draw, made, "own_credentials", "pass", 0.15)
     maybe(draw, made, "until", draw.choice([PAST, LATER, LATEST]))

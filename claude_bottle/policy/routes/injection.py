@@ -7,6 +7,8 @@ import json
 import re
 from collections.abc import Mapping
 
+from claude_bottle.policy.routes.aws_sigv4 import scope_of
+
 SLOT = re.compile(r"EGRESS_TOKEN_[0-9]+\Z")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}\Z")
 # Whatever the agent sends of these on a host with an injected token is not the owner's, so it does not leave.
@@ -37,7 +39,7 @@ class TokenFileError(ValueError):
 
 def auth_header(scheme: str | None) -> str:
     """Lower-case name of the header a scheme fills in; empty for an unknown scheme."""
-    if scheme in ("bearer", "basic"):
+    if scheme in ("bearer", "basic") or scope_of(scheme) is not None:
         return "authorization"
     if scheme and scheme.startswith("header:") and _HEADER.match(scheme[7:]):
         name = scheme[7:].lower()
@@ -46,7 +48,10 @@ def auth_header(scheme: str | None) -> str:
 
 
 def auth_value(scheme: str, token: str) -> str:
-    """What goes into that header. `basic` takes `user:password`, or a bare token, which then is the password."""
+    """What goes into that header. `basic` takes `user:password`, or a bare token, which then is the password.
+
+    Not for aws-sigv4, whose value is over the request (addons/egress/aws.py).
+    """
     if scheme == "bearer":
         return f"Bearer {token}"
     if scheme == "basic":

@@ -1,0 +1,79 @@
+"""Signs a request anew for AWS, with the owner's keys, by botocore."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mitmproxy import http
+
+from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.aws_sigv4 import BODY, UNSIGNED, Scope, keys_of, needs_body, scope_of, wrong_head
+from claude_bottle.policy.routes.table import Route, RouteTable
+
+HELD_BODY = 4 << 20  # bytes of a body that is in the signature, so read before the head goes
+_SIGNED = ("content-type", "content-md5")  # beside Host and all of x-amz-*; what a hop may change is not among them
+
+
+def load_signer(table: RouteTable) -> None:
+    """Import what signs, where a route of the table needs it: it takes a quarter of a second and 20 MB."""
+    if any(scope_of(route.auth_scheme) for route in table.routes):
+        _signers()
+
+
+def refuse_head(request: http.Request, route: Route, token: str) -> Refusal | None:
+    """Why this head cannot be signed anew. route: with its credential."""
+    if (scope := scope_of(route.auth_scheme)) is None:
+        return None
+    if keys_of(token) is None:
+        return Refusal(
+            "egress", "token_missing", "The secret of this route is no ACCESS_KEY_ID:SECRET_ACCESS_KEY.", 502
+        )
+    why = wrong_head(request.headers.fields, scope, route.allow_headers)
+    return Refusal("egress", "cannot_sign", why) if why else None
+
+
+def held_bytes(request: http.Request, route: Route) -> int:
+    """How much of a body has to be read before the head is signed; 0 where none has to."""
+    scope = scope_of(route.auth_scheme) if route.slot else None
+    return HELD_BODY if scope is not None and needs_body(request.headers.fields, scope) else 0
+
+
+def refuse_stream(request: http.Request, route: Route) -> Refusal | None:
+    """Why a body may not pass in pieces: the signature is over it, and stands before it."""
+    if not held_bytes(request, route):
+        return None
+    words = f"The signature is over the body, which may have {HELD_BODY >> 20} MB then, with a length or an end."
+    return Refusal("egress", "too_large", words)
+
+
+def sign(request: http.Request, scope: Scope, token: str, body: bytes) -> None:
+    """Put Authorization, X-Amz-Date and what goes with them in. The head is otherwise as it will leave; body: all of
+    it, where `needs_body` says so.
+    """
+    plain, for_s3, awsrequest, credentials = _signers()
+    keys = keys_of(token)
+    assert keys is not None  # noqa: S101 - refuse_head has looked
+    if scope.is_s3 and BODY not in request.headers:
+        request.headers[BODY] = UNSIGNED
+    names = {name.lower() for name in request.headers}
+    chosen = {n: request.headers[n] for n in sorted(names) if n in _SIGNED or n.startswith("x-amz-")}
+    host = request.headers.get("host") or request.authority or request.pretty_host
+    asked = awsrequest.AWSRequest(
+        method=request.method, url=f"https://{host}{request.path}", headers=chosen | {"host": host}, data=body
+    )
+    kind = for_s3 if scope.is_s3 else plain
+    kind(credentials.Credentials(*keys), scope.service, scope.region).add_auth(asked)
+    for name in ("Authorization", "X-Amz-Date"):
+        request.headers[name] = asked.headers[name]
+
+
+def _signers() -> tuple[Any, Any, Any, Any]:
+    from botocore import auth, awsrequest, credentials
+
+    class ForS3(auth.SigV4Auth):  # type: ignore[misc]
+        """S3 alone signs the path as it is sent, and says in a header whether the body is signed."""
+
+        def _normalize_url_path(self, path: str) -> str:
+            return path
+
+    return auth.SigV4Auth, ForS3, awsrequest, credentials

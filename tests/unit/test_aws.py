@@ -1,0 +1,225 @@
+"""Requests that are signed anew for AWS. The signatures are those that AWS publishes, and those of its own library.
+
+S3: docs.aws.amazon.com, "Authenticating requests: using the Authorization header (AWS Signature Version 4)", the examples
+with the keys AKIAIOSFODNN7EXAMPLE. Others: the test suite of Signature Version 4 (aws4_testsuite, get-vanilla).
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore import auth
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from flows import flow, now
+from mitmproxy import http
+from mitmproxy.test import taddons
+
+from addons.egress import aws
+from addons.egress.addon import Egress
+from addons.egress.placeholders import placeholder
+from claude_bottle.manifest.checks import tokens
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.policy.routes.aws_sigv4 import Scope, scope_of
+
+IDENTITY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+KEYS = f"{IDENTITY}:{SECRET}"
+AGENTS = Credentials(placeholder("AWS_ACCESS_KEY_ID"), placeholder("AWS_SECRET_ACCESS_KEY"))
+NAMES = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
+BUCKET, TABLE, STORE = (
+    "examplebucket.s3.amazonaws.com",
+    "dynamodb.eu-west-1.amazonaws.com",
+    "s3.eu-west-1.amazonaws.com",
+)
+ROUTES: list[dict[str, Any]] = [
+    {"host": BUCKET, "auth_scheme": "aws-sigv4:us-east-1/s3", "methods": ["GET", "PUT"]},
+    {"host": TABLE, "auth_scheme": "aws-sigv4:eu-west-1/dynamodb", "methods": ["POST"]},
+    {"host": STORE, "auth_scheme": "aws-sigv4:eu-west-1/s3", "path": ["/mine"], "methods": ["GET", "PUT"]},
+]
+
+
+@pytest.fixture
+def egress(tmp_path: Path) -> Iterator[Egress]:
+    routes = [{"token_ref": "KEYS", "placeholder": NAMES, **route} for route in ROUTES]
+    plan = EgressPlan.of(Manifest.model_validate({"egress": {"routes": [*routes, {"host": "open.example.org"}]}}))
+    (tmp_path / "routes.json").write_text(plan.table)
+    addon = Egress(tmp_path / "routes.json", tmp_path / "tokens.json", tmp_path)
+    addon.use_tokens(dict.fromkeys(plan.slots.values(), KEYS))
+    addon._file.poll()
+    with taddons.context(addon):
+        yield addon
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "get_current_datetime", lambda: datetime.datetime(2013, 5, 24))
+
+
+def by_the_agent(
+    url: str, region: str, service: str, method: str = "GET", body: bytes = b"", **headers: str
+) -> http.HTTPFlow:
+    """A request as AWS's SDK signs it with the placeholders."""
+    asked = AWSRequest(method=method, url=url, data=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
+    (S3SigV4Auth if service == "s3" else SigV4Auth)(AGENTS, service, region).add_auth(asked)
+    made = flow(url, method, body)
+    for name, value in asked.headers.items():
+        made.request.headers[name] = value
+    return made
+
+
+def run(egress: Egress, made: http.HTTPFlow) -> http.HTTPFlow:
+    now(egress.requestheaders(made))
+    now(egress.request(made))
+    return made
+
+
+def refusal(made: http.HTTPFlow) -> dict[str, Any]:
+    assert made.response is not None
+    told: dict[str, Any] = json.loads(made.response.content or b"")
+    return told
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(
+    ("query", "signature"),
+    [
+        ("lifecycle", "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"),
+        ("max-keys=2&prefix=J", "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"),
+    ],
+)
+def test_s3_gets_the_signature_of_the_owners_keys(egress: Egress, query: str, signature: str) -> None:
+    nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    made = by_the_agent(f"https://{BUCKET}/?{query}", "us-east-1", "s3", X_Amz_Content_SHA256=nothing)
+    run(egress, made)
+    assert made.response is None
+    assert made.request.headers["authorization"] == (
+        f"AWS4-HMAC-SHA256 Credential={IDENTITY}/20130524/us-east-1/s3/aws4_request,"
+        f" SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature={signature}"
+    )
+
+
+def test_another_service_gets_the_signature_of_the_test_suite(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "get_current_datetime", lambda: datetime.datetime(2015, 8, 30, 12, 36))
+    made = flow("https://example.amazonaws.com/")
+    keys = "AKIDEXAMPLE:wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+    aws.sign(made.request, Scope("us-east-1", "service"), keys, b"")
+    signature = "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"
+    assert made.request.headers["authorization"].endswith(f"Signature={signature}")
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("path", ["/mine/a%20b/c~d", "/mine/%C3%BC/..b//c"])
+def test_the_signature_is_that_of_awss_library_for_the_same_request(egress: Egress, path: str) -> None:
+    made = by_the_agent(f"https://{STORE}{path}", "eu-west-1", "s3", "PUT", b"x" * 100, Content_Type="text/plain")
+    run(egress, made)
+    if made.response is not None:  # a path that servers read in two ways
+        assert refusal(made)["reason"] == "ambiguous_path"
+        return
+    asked = AWSRequest(method="PUT", url=f"https://{STORE}{path}", data=b"x" * 100)
+    asked.headers["content-type"] = "text/plain"
+    S3SigV4Auth(Credentials(IDENTITY, SECRET), "s3", "eu-west-1").add_auth(asked)
+    assert made.request.headers["authorization"] == asked.headers["Authorization"]
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_body_is_in_the_signature_where_the_service_wants_it(egress: Egress) -> None:
+    body = b'{"TableName": "t"}'
+    about = {"Content_Type": "application/x-amz-json-1.0", "X_Amz_Target": "DynamoDB_20120810.Query"}
+    made = run(egress, by_the_agent(f"https://{TABLE}/", "eu-west-1", "dynamodb", "POST", body, **about))
+    assert made.response is None
+    asked = AWSRequest(
+        method="POST", url=f"https://{TABLE}/", data=body, headers={k.replace("_", "-"): v for k, v in about.items()}
+    )
+    SigV4Auth(Credentials(IDENTITY, SECRET), "dynamodb", "eu-west-1").add_auth(asked)
+    assert made.request.headers["authorization"] == asked.headers["Authorization"]
+    other = run(egress, by_the_agent(f"https://{TABLE}/", "eu-west-1", "dynamodb", "POST", body + b" ", **about))
+    assert other.request.headers["authorization"] != asked.headers["Authorization"]
+
+
+def test_a_body_that_is_in_the_signature_is_read_whole_or_refused(egress: Egress) -> None:
+    made = by_the_agent(f"https://{TABLE}/", "eu-west-1", "dynamodb", "POST", b"{}")
+    made.request.headers["content-length"] = str(aws.HELD_BODY + 1)
+    assert refusal(run(egress, made))["reason"] == "too_large"
+    made = by_the_agent(f"https://{BUCKET}/large", "us-east-1", "s3", "PUT", X_Amz_Content_SHA256="UNSIGNED-PAYLOAD")
+    made.request.headers["content-length"] = str(aws.HELD_BODY + 1)
+    now(egress.requestheaders(made))
+    assert made.response is None
+    assert made.request.stream
+    assert f"Credential={IDENTITY}/" in made.request.headers["authorization"]
+
+
+def test_what_is_for_another_region_or_service_does_not_leave(egress: Egress) -> None:
+    for region, service in (("eu-central-1", "s3"), ("us-east-1", "iam"), ("us-east-1", "s3express")):
+        made = run(egress, by_the_agent(f"https://{BUCKET}/x", region, service))
+        assert refusal(made)["reason"] == "cannot_sign", (region, service)
+        assert f"{service} in {region}" in refusal(made)["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("authorization", f"AWS4-ECDSA-P256-SHA256 Credential={AGENTS.access_key}/20260101/s3/aws4_request, SignedHeaders=h, Signature=0"),
+        ("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
+        ("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"),
+        ("X-Amz-Copy-Source", "/otherbucket/secret"),
+    ],
+)  # fmt: skip
+def test_what_egress_cannot_sign_or_what_reads_another_object(egress: Egress, name: str, value: str) -> None:
+    made = by_the_agent(f"https://{BUCKET}/x", "us-east-1", "s3", "PUT")
+    made.request.headers[name] = value
+    assert refusal(run(egress, made))["reason"] == "cannot_sign"
+
+
+def test_keys_of_the_agents_own_and_signed_addresses_do_not_leave(egress: Egress) -> None:
+    made = flow(f"https://{BUCKET}/x")
+    asked = AWSRequest(method="GET", url=f"https://{BUCKET}/x")
+    SigV4Auth(Credentials("AKIAAGENTSOWN0000000", "own"), "s3", "us-east-1").add_auth(asked)
+    made.request.headers["authorization"] = asked.headers["Authorization"]
+    assert refusal(run(egress, made))["reason"] == "other_credential"
+    signed = AWSRequest(method="PUT", url=f"https://{BUCKET}/x")
+    S3SigV4QueryAuth(AGENTS, "s3", "us-east-1").add_auth(signed)
+    assert refusal(run(egress, flow(signed.url, "PUT")))["reason"] == "other_credential"
+
+
+def test_a_placeholder_of_awss_keys_goes_to_no_other_host(egress: Egress) -> None:
+    made = by_the_agent("https://open.example.org/x", "us-east-1", "s3")
+    assert refusal(run(egress, made))["reason"] == "misplaced_placeholder"
+
+
+def test_nothing_of_the_keys_comes_back(egress: Egress) -> None:
+    made = run(egress, by_the_agent(f"https://{BUCKET}/x", "us-east-1", "s3"))
+    assert SECRET not in str(made.request.headers)
+    made.response = http.Response.make(200, f"<Secret>{SECRET}</Secret>".encode(), {"content-type": "text/xml"})
+    now(egress.responseheaders(made))
+    stream = made.response.stream
+    assert callable(stream)
+    got = b"".join(bytes(p) for part in (made.response.raw_content or b"", b"") for p in stream(part))
+    assert SECRET.encode() not in got
+
+
+def test_a_scheme_names_one_region_and_one_service() -> None:
+    assert scope_of("aws-sigv4:eu-west-1/s3") == Scope("eu-west-1", "s3")
+    for wrong in (
+        "aws-sigv4",
+        "aws-sigv4:/s3",
+        "aws-sigv4:eu-west-1/",
+        "aws-sigv4:*/s3",
+        "aws-sigv4:eu/s3/x",
+        "bearer",
+        None,
+    ):
+        assert scope_of(wrong) is None
+
+
+def test_a_secret_that_is_no_pair_of_keys_is_told_of() -> None:
+    route = Manifest.model_validate({"egress": {"routes": [{**ROUTES[0], "token_ref": "KEYS"}]}}).egress.routes[0]
+    (found,) = tokens([(0, route)], lambda _: "AKIAIOSFODNN7EXAMPLE", "s", ["KEYS"])
+    assert "ACCESS_KEY_ID:SECRET_ACCESS_KEY" in found.message
+    assert not list(tokens([(0, route)], lambda _: KEYS, "s", ["KEYS"]))
