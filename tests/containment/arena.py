@@ -32,7 +32,8 @@ HERE = Path(__file__).parent
 SINK_IMAGE = f"claude-bottle/test-sink:{digest(HERE / 'sink/Dockerfile', HERE / 'sink', exact_modes=False)[:12]}"
 KEY_A, KEY_B = ("key-" + secrets.token_hex(20) for _ in range(2))
 GATE_TOKEN = "gate-" + secrets.token_hex(20)
-TOKENS = {"KEY_A": KEY_A, "KEY_B": KEY_B, "GATE_TOKEN": GATE_TOKEN}
+AWS_KEYS = "AKIAARENAARENAARENA1:" + secrets.token_hex(20)
+TOKENS = {"AWS_KEYS": AWS_KEYS, "KEY_A": KEY_A, "KEY_B": KEY_B, "GATE_TOKEN": GATE_TOKEN}
 NAMES = (
     "declared",
     "keyed",
@@ -40,6 +41,7 @@ NAMES = (
     "a.wild",
     "b.wild",
     "keyed.wild",
+    "s3.wild",
     "xn--bcher-kva.wild",
     "evilwild",
     "wild",
@@ -83,6 +85,14 @@ MANIFEST: dict[str, Any] = {
                 "own_credentials": "pass",
             },
             {"host": "keyed.example.com", "path": ["/b"], "token_ref": "KEY_B"},
+            {
+                "host": "s3.wild.example.com",
+                "path": ["/mine"],
+                "methods": ["GET", "PUT"],
+                "token_ref": "AWS_KEYS",
+                "auth_scheme": "aws-sigv4:eu-west-1/s3",
+                "placeholder": "ARENA_AWS",
+            },
             {"host": "*.wild.example.com"},
         ]
     },

@@ -54,6 +54,10 @@ MUTATIONS = (
     Mutation("egress-tokens", "a credential of the agent's own passes everywhere", (
         ("addons/egress/checks.py", r"    if own and not route\.own_credentials:", "    if False:"),
     ), rows="own-(beside|longer)|token-own-header-passes"),
+    Mutation("egress-tokens", "whatever is asked of AWS is signed", (
+        ("claude_bottle/policy/routes/aws_sigv4.py", r"if \(match\[1\], match\[2\]\) != \(scope\.region, scope\.service\):", "if False:"),
+        ("claude_bottle/policy/routes/aws_sigv4.py", r"elif name in _OTHER_OBJECTS and name not in allowed:", "elif False:"),
+    ), rows="aws-(other-(region|service)|copy)"),
     Mutation("egress-host", "what only looks like punycode is a name", (
         ("claude_bottle/policy/names/hosts.py", r"if label\.startswith\(PREFIX\) and not is_a_label\(label\):", "if False:"),
     ), rows="punycode-fake", tests=("tests/unit/test_a_labels.py", "-k", "only_looks_like")),

@@ -20,6 +20,9 @@ from urllib.parse import unquote
 import pytest
 import world
 import yaml
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -27,6 +30,7 @@ pytestmark = pytest.mark.docker
 
 CLAUDE = "sk-ant-oat01-" + secrets.token_urlsafe(40)
 KEY = "key-" + secrets.token_hex(20)
+AWS_KEYS = "AKIATESTTESTTESTTEST:" + secrets.token_hex(20)
 # Shaped like a credential, made up here, valid nowhere.
 LEAK = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
 JSON = ["-H", "Content-Type: application/json"]
@@ -42,6 +46,12 @@ MANIFEST: dict[str, Any] = {
             {"host": "git.example.com"},
             {"host": "plain.example.com", "path": ["/allowed"], "methods": ["GET"]},
             {"host": "xn--bcher-kva.example.com"},
+            {
+                "host": "s3.wild.example.com",
+                "auth_scheme": "aws-sigv4:eu-west-1/s3",
+                "token_ref": "AWS_KEYS",
+                "placeholder": ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],
+            },
             {"host": "*.wild.example.com"},
         ]
     },
@@ -58,7 +68,7 @@ def bottle(internet: world.Internet, tmp_path_factory: pytest.TempPathFactory) -
     """The bottle of these tests, up; one of its tokens is a secret of the stack, the other a variable of the host."""
     folder = tmp_path_factory.mktemp("project")
     roots = {"test-root.pem": internet.ca}
-    with world.bottle(folder, manifest(internet), {"ECHO_KEY": KEY}, roots) as made:
+    with world.bottle(folder, manifest(internet), {"ECHO_KEY": KEY, "AWS_KEYS": AWS_KEYS}, roots) as made:
         made.stack.set_config("CLAUDE_CODE_OAUTH_TOKEN", world.auto.ConfigValue(CLAUDE, secret=True))
         made.up()
         yield made
@@ -197,6 +207,29 @@ def test_the_owners_credential_replaces_a_placeholder_and_nothing_else(
     stray = "Authorization: Bearer placeholder-CLAUDE_CODE_OAUTH_TOKEN-for-egress"
     status, body = bottle.curl("-H", stray, "https://echo.example.com/")
     assert (status, json.loads(body)["reason"]) == (403, "misplaced_placeholder")
+
+
+def test_what_curl_signs_with_placeholders_is_signed_with_the_owners_keys(
+    bottle: world.BottleUnderTest, internet: world.Internet
+) -> None:
+    """The signature that arrives is that of AWS's own library for the request that arrives."""
+    mark = internet.mark()
+    sign = '--aws-sigv4 aws:amz:eu-west-1:s3 --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY"'
+    told = bottle.agent(f"curl -sS {sign} -T /etc/hostname 'https://s3.wild.example.com/bucket/a%20b?x=1&a=2'")
+    seen = dict(internet.since(mark)[-1]["headers"])
+    identity, _, secret = AWS_KEYS.partition(":")
+    assert secret not in told
+    signed = re.search(r"SignedHeaders=([^,]+),", seen["authorization"])
+    assert signed is not None
+    url = "https://s3.wild.example.com/bucket/a%20b?x=1&a=2"
+    asked = AWSRequest("PUT", url, headers={name: seen[name] for name in signed[1].split(";")})
+    asked.context["timestamp"] = seen["x-amz-date"]
+    auth = S3SigV4Auth(Credentials(identity, secret), "s3", "eu-west-1")
+    signature = auth.signature(auth.string_to_sign(asked, auth.canonical_request(asked)), asked)
+    assert seen["authorization"].endswith(f"Signature={signature}")
+    for other in ("eu-central-1:s3", "eu-west-1:iam"):
+        body = bottle.agent(f"curl -sS {sign.replace('eu-west-1:s3', other)} https://s3.wild.example.com/bucket/x")
+        assert json.loads(body)["reason"] == "cannot_sign"
 
 
 @pytest.mark.parametrize("path", ["/gzip", "/sse/open"])
