@@ -44,8 +44,12 @@ lint: ## ruff and mypy
 unit: ## tests without Docker
 	@$(RUN) python3 -m pytest tests/arch tests/unit -q -n 2
 
+tools: ## every program of docs/programs.md in a bottle; builds an image with all of them, once (some minutes, 3 GB)
+	@$(PYTHON) -m toolchain setup --dev
+	@$(RUN) env CLAUDE_BOTTLE_TOOLS=1 python3 -m pytest tests/tools -v
+
 integration: ## tests with Docker, Pulumi and the real Claude Code; the attacks from inside among them
-	@$(RUN) python3 -m pytest tests/integration tests/containment -v -n 3 --dist loadfile \
+	@$(RUN) python3 -m pytest tests/integration tests/containment tests/tools -v -n 3 --dist loadfile \
 	  --no-loadscope-reorder -m "not slow"
 
 containment: ## every attack, failure and kill, the owner's account before and after: the whole of tests/containment, 500 random bottles, 1,500 pairs of plans, all kills of an approval

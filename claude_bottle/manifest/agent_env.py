@@ -1,6 +1,6 @@
 """Which program reads its proxy and its roots from where: the table that the agent's environment is made from. Pure.
 
-docs/programs.md is written from it (`make docs`), and tests/integration/test_programs.py runs what it says was tried.
+docs/programs.md is written from it (`make docs`), and tests/tools/test_programs.py runs what it says was tried.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ Written by `make docs` from `claude_bottle/manifest/agent_env.py`, from which th
 There is no name server: a program that looks a name up, and does not ask its proxy, fails. It hears so after a second
 or two, for each resolver of a bottle waits a second and asks once; Docker 20.10's own never answers.
 
-What was tried runs in `tests/integration/test_programs.py`, in a bottle with nothing set besides.
+What was tried runs in `tests/tools/test_programs.py`, in a bottle with nothing set besides.
 
 | program | reads | tried | note | source |
 |---|---|---|---|---|"""

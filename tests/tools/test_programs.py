@@ -1,10 +1,13 @@
 """Programs as they come, in a bottle with nothing set besides: what docs/programs.md says was tried.
 
-The image of bench/dlp_traffic.py has them; where it is not there, its tests are skipped, and what needs none is run.
+The image of bench/dlp_traffic.py has them. `make tools` builds it; where it is not there, its tests are skipped
+otherwise, and what needs none is run.
 """
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +46,32 @@ _NODE = """node --input-type=module -e 'import { setGlobalDispatcher, EnvHttpPro
 from "/usr/share/nodejs/undici/index.js"; setGlobalDispatcher(new EnvHttpProxyAgent()); await fetch("@URL")'"""
 _PHP = """php -r '$c = stream_context_create(["http" => ["proxy" => str_replace("http", "tcp", getenv("http_proxy"))]]);
 file_get_contents("@URL", false, $c);'"""
+AWS_KEYS = "AKIATESTTESTTESTTEST:" + secrets.token_hex(20)
+AWS: dict[str, Any] = {
+    "host": "s3.example.com",
+    "methods": ["GET", "HEAD", "PUT", "POST", "DELETE"],
+    "auth_scheme": "aws-sigv4:eu-west-1/s3",
+    "token_ref": "AWS_KEYS",
+    "placeholder": ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],
+}
+# What writes a small and a large object and reads them again, with nothing set but a region.
+S3 = {
+    "aws": """aws="aws --endpoint-url https://s3.example.com"; head -c 20000000 /dev/urandom > large
+$aws s3 mb -q s3://by-aws || $aws s3 mb s3://by-aws; echo small > small
+$aws s3 cp -q small s3://by-aws/a/small && $aws s3 cp -q large s3://by-aws/large
+$aws s3 cp -q s3://by-aws/large back && cmp large back && $aws s3 cp s3://by-aws/a/small -""",
+    "boto3": """python3 - <<'P'
+import boto3, os
+s3 = boto3.client("s3", endpoint_url="https://s3.example.com")
+s3.create_bucket(Bucket="by-boto", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+s3.put_object(Bucket="by-boto", Key="a b/ü", Body=b"small")
+open("large", "wb").write(os.urandom(20_000_000)); s3.upload_file("large", "by-boto", "large")
+assert s3.head_object(Bucket="by-boto", Key="large")["ContentLength"] == 20_000_000
+print(s3.get_object(Bucket="by-boto", Key="a b/ü")["Body"].read().decode())
+P""",
+    "rclone": """export RCLONE_S3_PROVIDER=Other RCLONE_S3_ENDPOINT=https://s3.example.com RCLONE_S3_ENV_AUTH=true
+export RCLONE_S3_REGION=eu-west-1; echo small > f; rclone copyto f :s3:by-rclone/f && rclone cat :s3:by-rclone/f""",
+}
 # A program of the table to what asks for @URL once; other answers than its own make most fail after that.
 ASKS: dict[str, tuple[str, ...]] = {
     "curl": ("curl -fsS @URL",),
@@ -72,14 +101,16 @@ ASKS: dict[str, tuple[str, ...]] = {
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory, sidecar_image: str) -> Iterator[world.BottleUnderTest]:
-    image = dlp_traffic.there()
+    image = dlp_traffic.image() if os.environ.get("CLAUDE_BOTTLE_TOOLS") else dlp_traffic.there()
     if image is None:
-        pytest.skip(f"{dlp_traffic.tag()} is not there; python3 bench/dlp_traffic.py builds it")
+        pytest.skip(f"{dlp_traffic.tag()} is not there; make tools builds it")
     folder = tmp_path_factory.mktemp("programs")
     with dlp_traffic.servers(image) as internet:
         manifest = dlp_traffic.manifest(image, ["api.example.com", "grpc.example.com"], internet.network)
         manifest["egress"]["routes"][0]["path"] = ["/tried"]
-        with world.bottle(folder / "p", manifest, files={"root.pem": internet.ca}) as bottle:
+        manifest["egress"]["routes"].append(AWS)
+        manifest["env"] = {"AWS_DEFAULT_REGION": "eu-west-1"}
+        with world.bottle(folder / "p", manifest, {"AWS_KEYS": AWS_KEYS}, {"root.pem": internet.ca}) as bottle:
             bottle.up()
             yield bottle
 
@@ -100,6 +131,14 @@ def test_a_program_reaches_a_declared_host(programs: world.BottleUnderTest, name
     script = ASKS[name][number].replace("@URL", f"https://api.example.com{path}")
     said = programs.agent(f"cd $(mktemp -d) && timeout 80 bash -c {quoted(script)}", timeout=100)
     assert arrived(programs, path), said
+
+
+@pytest.mark.parametrize("program", S3)
+def test_programs_of_aws_work_with_placeholders(programs: world.BottleUnderTest, program: str) -> None:
+    said = programs.agent(f"cd $(mktemp -d) && timeout 80 bash -c {quoted(S3[program])} 2>&1", timeout=100)
+    assert said.strip().endswith("small"), said
+    told = [one for one in programs.decisions("egress") if one.get("host") == "s3.example.com"]
+    assert told and all(one["decision"] == "allowed" and one["injected"] for one in told)
 
 
 def quoted(script: str) -> str:
