@@ -3,7 +3,7 @@ N ?= 20
 PYTHON ?= python3
 RUN = $(PYTHON) -m toolchain run --
 
-.PHONY: help up down forget repair plan pull dashboard test unit lint integration containment dlp doctor prune update audit setup docs bench load fleet bench-git dlp-traffic histories
+.PHONY: tools help up down forget repair plan pull dashboard test unit lint integration containment dlp doctor prune update audit setup docs bench load fleet bench-git dlp-traffic histories
 help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
