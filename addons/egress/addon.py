@@ -152,12 +152,13 @@ class Egress(ProxyAddon):
         if refusal is None and self._known().all and bodies.has_token(flow.request, self._known().all):
             refusal = self.refusal("token_in_request", "The body holds a credential of this bottle.")
         if refusal is None and not stream:
-            self._sign(flow, decision.basis, flow.request.raw_content or b"")
+            self._sign(flow, decision, flow.request.raw_content or b"")
         return refusal
 
-    def _sign(self, flow: http.HTTPFlow, route: core.Route, body: bytes) -> None:
-        if route.slot and (scope := scope_of(route.auth_scheme)) is not None:
-            aws.sign(flow.request, scope, self._known().tokens[route.slot], body)
+    def _sign(self, flow: http.HTTPFlow, decision: Decision, body: bytes) -> None:
+        route: core.Route = decision.basis
+        if decision.request and route.slot and (scope := scope_of(route.auth_scheme)) is not None:
+            aws.sign(flow.request, decision.request.host, scope, self._known().tokens[route.slot], body)
 
     def rewrite_request(self, flow: http.HTTPFlow, decision: Decision) -> None:
         """Take the agent's credentials out and put the owner's in, or neither where the request may bring its own."""
@@ -184,7 +185,7 @@ class Egress(ProxyAddon):
             if not route.allow_ranges:
                 headers.fields = tuple(field for field in headers.fields if not _RANGE.search(field[0]))
         if flow.request.stream:
-            self._sign(flow, route, b"")  # a body that passes in pieces is not in the signature (inspect_stream)
+            self._sign(flow, decision, b"")  # a body that passes in pieces is not in the signature (inspect_stream)
 
     def about(self, decision: Decision) -> dict[str, object]:
         number = {"record": decision.number} if decision.number else {}

@@ -46,9 +46,9 @@ def refuse_stream(request: http.Request, route: Route) -> Refusal | None:
     return Refusal("egress", "too_large", words)
 
 
-def sign(request: http.Request, scope: Scope, token: str, body: bytes) -> None:
-    """Put Authorization, X-Amz-Date and what goes with them in. The head is otherwise as it will leave; body: all of
-    it, where `needs_body` says so.
+def sign(request: http.Request, host: str, scope: Scope, token: str, body: bytes) -> None:
+    """Put Authorization, X-Amz-Date and what goes with them in. The head is otherwise as it will leave. host: canonical;
+    body: all of it, where `needs_body` says so.
     """
     plain, for_s3, awsrequest, credentials = _signers()
     keys = keys_of(token)
@@ -57,7 +57,6 @@ def sign(request: http.Request, scope: Scope, token: str, body: bytes) -> None:
         request.headers[BODY] = UNSIGNED
     names = {name.lower() for name in request.headers}
     chosen = {n: request.headers[n] for n in sorted(names) if n in _SIGNED or n.startswith("x-amz-")}
-    host = request.headers.get("host") or request.authority or request.pretty_host
     asked = awsrequest.AWSRequest(
         method=request.method, url=f"https://{host}{request.path}", headers=chosen | {"host": host}, data=body
     )

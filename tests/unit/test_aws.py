@@ -109,7 +109,7 @@ def test_another_service_gets_the_signature_of_the_test_suite(monkeypatch: pytes
     monkeypatch.setattr(auth, "get_current_datetime", lambda: datetime.datetime(2015, 8, 30, 12, 36))
     made = flow("https://example.amazonaws.com/")
     keys = "AKIDEXAMPLE:wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
-    aws.sign(made.request, Scope("us-east-1", "service"), keys, b"")
+    aws.sign(made.request, "example.amazonaws.com", Scope("us-east-1", "service"), keys, b"")
     signature = "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"
     assert made.request.headers["authorization"].endswith(f"Signature={signature}")
 
