@@ -47,8 +47,8 @@ def refuse_stream(request: http.Request, route: Route) -> Refusal | None:
 
 
 def sign(request: http.Request, host: str, scope: Scope, token: str, body: bytes) -> None:
-    """Put Authorization, X-Amz-Date and what goes with them in. The head is otherwise as it will leave. host: canonical;
-    body: all of it, where `needs_body` says so.
+    """Put Authorization, X-Amz-Date and what goes with them in. The head is otherwise as it will leave. host:
+    canonical; body: all of it, where `needs_body` says so.
     """
     plain, for_s3, awsrequest, credentials = _signers()
     keys = keys_of(token)
