@@ -139,7 +139,7 @@ class Change:
         gains = {
             "pipelock.allow": f"have {host} let through by pipelock, without a credential{_until(self.value)}",
             "pipelock.once": f"send, one time, the request that DLP refused ({str(self.value)[:19]}…)",
-            "git.review": f"push, one time, what is under review ({str(self.value)[:19]}…)",
+            "git.review": f"push, one time, what git-gate holds for you to look at ({str(self.value)[:19]}…)",
             "agent.apt": f"get the Debian package {self.value} (a new agent container, same home)",
             "agent.npm": f"get the npm package {self.value} (a new agent container, same home)",
             "agent.memory": f"use {self.value} of memory",

@@ -17,6 +17,7 @@ from . import journal, open_pushes
 from .advice import how_to_remove
 from .forward import forward
 from .mirror import RUN, locked
+from .pardon import findings_digest, hold, pardonable
 from .push_policy import Command, parse, refusals
 from .remotes import Remote, remote_of
 from .scanning.scan import Looked, look
@@ -50,14 +51,15 @@ def pre_receive(remote: Remote, text: str, keep: int) -> list[str]:
         tips = [c.new for c in commands if not c.deletes]
         try:
             found = look(remote, tips, [c.ref for c in commands], options, work)
-            if lines := _objections(found, tips, work):
-                raise Refused("secret" if found.secrets else "content", lines)
+            pardon = _pardoned(remote, found, _objections(found, tips, work))
             digest = _reviewed(remote, commands, options, work) if remote.review else ""
         except TooMuch as much:
             raise Refused("size", [str(much)]) from None
         refs = [command.ref for command in commands]
         about: dict[str, Any] = {"commits": found.commits, "objects": found.objects, "options": options}
-        grant = Grant.bind(digest) if digest else None
+        if pardon:
+            about["findings"] = pardon
+        grants = Grant.bind_all(pardon, digest)
         try:
             # What goes is on record before it goes, and what the refs were and will be.
             before = [f"{command.old} {command.ref}" for command in commands]
@@ -65,11 +67,11 @@ def pre_receive(remote: Remote, text: str, keep: int) -> list[str]:
             journal.keep("push", remote.name, "forwarding", refs=refs, before=before, after=after, **about)
             begun = open_pushes.begin(remote, commands)
         except (journal.NotWritten, OSError) as error:
-            if grant:
+            for grant in grants:
                 grant.release()
             raise Refused("journal", [f"{error}; without a record nothing is pushed, so try again"]) from None
         done = forward(remote, commands, options)
-        if grant:
+        for grant in grants:
             # Only a clear no of the upstream gives it back: the same push can be tried again then.
             grant.spend() if done.accepted or done.unknown else grant.release()
         for line in done.said if done.accepted else ():
@@ -101,12 +103,17 @@ class Grant:
     proposal: str
 
     @classmethod
-    def bind(cls, digest: str) -> Grant:
-        """Raises Refused where another push was faster."""
-        proposal = Once(RUN / "once").bind(digest)
-        if proposal is None:
-            raise Refused("review", ["the owner's approval of this push is used already.", *ask(digest)])
-        return cls(digest, proposal)
+    def bind_all(cls, *digests: str) -> list[Grant]:
+        """Of those that are not empty, all or none. Raises Refused where another push was faster."""
+        bound: list[Grant] = []
+        for digest in filter(None, digests):
+            proposal = Once(RUN / "once").bind(digest)
+            if proposal is None:
+                for grant in bound:
+                    grant.release()
+                raise Refused("review", ["the owner's approval of this push is used already.", *ask(digest)])
+            bound.append(cls(digest, proposal))
+        return bound
 
     def spend(self) -> None:
         Once(RUN / "once").spend(self.digest, self.proposal)
@@ -128,6 +135,22 @@ def _reviewed(remote: Remote, commands: Sequence[Command], options: Sequence[str
         once.hold(digest, {"what": f"push to {remote.name} ({remote.upstream})"}, view)
         raise Refused("review", [f"the owner looks at every push to {remote.name} first.", *ask(digest)])
     return digest
+
+
+def _pardoned(remote: Remote, found: Looked, lines: Sequence[str]) -> str:
+    """The digest of findings that their owner lets pass once; "" where there is nothing against the push. lines: what
+    there is. Raises Refused.
+    """
+    if not lines:
+        return ""
+    asking: list[str] = []
+    if pardonable(found):
+        once = Once(RUN / "once")
+        if once.is_granted(digest := findings_digest(remote, found.secrets)):
+            return digest
+        hold(once, remote, found.secrets)
+        asking = ["or, if these are no secrets and may pass this one time,", *ask(digest)]
+    raise Refused("secret" if found.secrets else "content", [*lines, *asking])
 
 
 def push_digest(

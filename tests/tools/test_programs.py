@@ -44,6 +44,8 @@ with grpc.secure_channel("grpc.example.com:443", grpc.ssl_channel_credentials())
 P"""
 _NODE = """node --input-type=module -e 'import { setGlobalDispatcher, EnvHttpProxyAgent }
 from "/usr/share/nodejs/undici/index.js"; setGlobalDispatcher(new EnvHttpProxyAgent()); await fetch("@URL")'"""
+_NIX = """export NIX_STORE_DIR=$PWD/s NIX_STATE_DIR=$PWD/v NIX_LOG_DIR=$PWD/l NIX_CONF_DIR=$PWD
+nix-prefetch-url @URL"""
 _PHP = """php -r '$c = stream_context_create(["http" => ["proxy" => str_replace("http", "tcp", getenv("http_proxy"))]]);
 file_get_contents("@URL", false, $c);'"""
 AWS_KEYS = "AKIATESTTESTTESTTEST:" + secrets.token_hex(20)
@@ -89,7 +91,10 @@ ASKS: dict[str, tuple[str, ...]] = {
         "rclone lsf --http-url @URL/ :http:",
         "GH_HOST=api.example.com GH_ENTERPRISE_TOKEN=p gh api @URL",
     ),
-    "Node.js": (_NODE,),
+    "Node.js": (_NODE, "/opt/node24/bin/node -e 'fetch(\"@URL\")'"),
+    "Deno": ("deno eval 'await fetch(\"@URL\")'",),
+    "Yarn 2 to 4": ("YARN_NPM_REGISTRY_SERVER=@URL /opt/yarn4/bin/yarn npm info x",),
+    "Nix": (_NIX,),
     "npm": ("npm view @x/y --registry @URL --fetch-retries=0",),
     "Java: Maven, Gradle, sbt": (_JAVA, _MAVEN),
     "cargo": ("cargo info --index sparse+@URL/ x",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -19,18 +19,22 @@ from .work import ScanError, TooMuch, Work, unpacked_mb
 __all__ = ["KNOWN", "Looked", "ScanError", "Secret", "TooMuch", "look", "tree_names"]
 
 _DIGESTS = 100  # values that an owner can exempt in one push
+_CONTEXT = 200  # letters of what is around a secret that its owner is shown
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclass(frozen=True)
 class Secret:
-    """Where a secret is; never what it is. place: for a person. commit: the commit that brings it, if one does."""
+    """Where a secret is; never what it is. place: for a person. commit: the commit that brings it, if one does.
+    context: what the rule took for one, with each secret of it masked.
+    """
 
     place: str
     line: int
     rule: str
     commit: str = ""
     digests: tuple[str, ...] = ()  # by which the owner may say that it is none; the gate's own credentials have none
+    context: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         where = f", commit {self.commit[:12]}" if self.commit else ""
@@ -140,6 +144,9 @@ def _news(
     # The first ones, for a digest takes its time; what has none is told, and is no exception.
     values = dict.fromkeys(key[2] for key in news if key not in always)
     digests = {value: digest_of(remote, value) for value in islice(values, _DIGESTS)}
+    secrets: dict[int, set[str]] = {}
+    for one in first.values():
+        secrets.setdefault(one.text, set()).update(filter(None, (one.secret,)))
     told: dict[tuple[str, int, str], Secret] = {}
     for key, one in news.items():
         digest = "" if key in always else digests.get(key[2], "")
@@ -148,8 +155,20 @@ def _news(
         about = texts[one.text].object_at(one.line)
         commit = about.commit if about else ""
         secret = told.setdefault((key[0], one.line, commit), Secret(key[0], one.line, one.rule, commit))
-        told[key[0], one.line, commit] = replace(secret, digests=(*secret.digests, *filter(None, (digest,))))
+        told[key[0], one.line, commit] = replace(
+            secret,
+            digests=(*secret.digests, *filter(None, (digest,))),
+            context=(*secret.context, _masked(one, secrets[one.text])) if digest else secret.context,
+        )
     return list(told.values())
+
+
+def _masked(one: Finding, secrets: Collection[str]) -> str:
+    """What matched, with a mask that tells the length in the place of each secret; of those of the same text too."""
+    shown = one.match if one.secret in one.match else one.secret
+    for secret in sorted({*secrets, one.secret}, key=len, reverse=True):
+        shown = shown.replace(secret, f"[{len(secret)} letters]")
+    return shown if len(shown) <= _CONTEXT else f"{shown[:_CONTEXT]}…"
 
 
 def _place(one: Object) -> str:
