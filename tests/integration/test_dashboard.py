@@ -300,7 +300,7 @@ def test_a_push_under_review(bottle: world.BottleUnderTest, forge: Forge, page: 
     digest = re.search(r"value=(sha256:[0-9a-f]{64})", said)
     assert digest, said
     with ask(bottle, supervise("capability-block", capability="push", value=digest[1])) as asking:
-        found = card(bottle, page, "push, one time, what is under review")
+        found = card(bottle, page, "push, one time, what git-gate holds for you to look at")
         expect(found.locator(".held pre")).to_contain_text("+reviewed")
         shot(page, "push-under-review")
         found.locator(".approve").click()
