@@ -109,6 +109,7 @@ def test_git_gate_reaches_its_upstreams_by_the_forward_proxy(
             },
             "git": [
                 {"name": "ssh", "upstream": urls["ssh"], **ssh},
+                {"name": "late", "upstream": f"git@{HOST}:/srv/acme/late.git", **ssh},
                 {"name": "https", "upstream": urls["https"], "token_ref": "FORGE_TOKEN"},
                 {"name": "moved", "upstream": f"https://{HOST}/acme/moved", "token_ref": "FORGE_TOKEN"},
             ],
@@ -133,6 +134,7 @@ def test_git_gate_reaches_its_upstreams_by_the_forward_proxy(
             assert "corp-login" not in seen
             bottle.write({**raw, "pipelock": {k: v for k, v in raw["pipelock"].items() if k != "upstream_proxy_ref"}})
             bottle.up()
-            for url in urls.values():
+            # Of these there is no mirror, so the agent is told.
+            for url in (f"git@{HOST}:/srv/acme/late.git", f"https://{HOST}/acme/moved"):
                 said = bottle.agent(f"git ls-remote {url} 2>&1 || true")
                 assert "407" in said, said
