@@ -15,6 +15,7 @@ from claude_bottle.engines.docker.drift import Drift
 from claude_bottle.engines.docker.host_routes import ways_of_the_machine
 from claude_bottle.engines.docker.machine import Machine
 from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.own_command import own_command
 from components.provider_engine import provider_engine
 
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold tokens
@@ -47,7 +48,7 @@ def main(stack: str) -> None:
         pulumi.export(output, value)
     if pulumi.runtime.is_dry_run() and found.copies.workspace is not None and machine.last_checkout():
         pulumi.log.info(
-            f"pulumi destroy deletes work that was not pulled, and does not ask; make down STACK={stack} does"
+            f"pulumi destroy deletes work that was not pulled, and does not ask; {own_command(f'down {stack}')} does"
         )
 
 

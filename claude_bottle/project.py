@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 from claude_bottle import INSTALLED, ROOT
+from claude_bottle.policy.own_command import own_command
 
 CHOSEN = "CLAUDE_BOTTLE_PROJECT"  # a project that was made elsewhere, as one in a repository of the owner's
 _PROGRAM = '''"""The program of the bottles in stacks/ is that of the installed claude-bottle. From `bottle init`."""
@@ -44,7 +45,7 @@ def not_made_here(folder: Path) -> str:
         if os.path.lexists(folder / name):
             return (
                 f"{folder} has {name}, which was not made here: use a folder of its own for your bottles. If it is a"
-                f" project of yours from elsewhere, read it, then once: {CHOSEN}={folder} bottle fleet"
+                f" project of yours from elsewhere, read it, then once: {CHOSEN}={folder} {own_command('fleet')}"
             )
     return ""
 

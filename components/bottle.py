@@ -20,6 +20,7 @@ from claude_bottle.manifest.render.routes import EgressPlan, placeholders
 from claude_bottle.plan.resolved import plan
 from claude_bottle.policy.names.git_upstream import git_config
 from claude_bottle.policy.type_tokens import token
+from claude_bottle.policy.own_command import KEPT
 from claude_bottle.workspace.copies import Copies
 from components import images as image_module
 from components.agent import Agent, AgentArgs
@@ -210,7 +211,7 @@ class Bottle(pulumi.ComponentResource):
         self.outputs = {
             "plan": planned,
             "attach": agent.attach,
-            "pull": f"make pull STACK={stack}" if args.copies.workspace else None,
+            "pull": f"{KEPT} pull {stack}" if args.copies.workspace else None,
             "agent_container": agent.container_name,
             "egress_container": egress.container_name if egress else None,
             "git_gate_container": gate.container_name if gate else None,

@@ -38,7 +38,7 @@ def container_command(
 _READY = """
 set -eu
 state=$(docker inspect -f '{{.State.Status}}' "$CONTAINER" 2>/dev/null) || {
-  echo "$CONTAINER is not there any more: pulumi refresh, then pulumi up again" >&2; exit 1; }
+  echo "$CONTAINER is not there any more; run up again" >&2; exit 1; }
 case $state in
   running) ;;
   paused) docker unpause "$CONTAINER" >/dev/null ;;

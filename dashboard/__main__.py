@@ -29,6 +29,7 @@ from claude_bottle.engines.docker.naming import docker_name
 from claude_bottle.host.stack_names import must_be_known, must_be_remembered
 from claude_bottle.manifest.change import Change
 from claude_bottle.policy.errors import BottleError, printable
+from claude_bottle.policy.own_command import own_command
 from claude_bottle.policy.proposals import PENDING, Proposal
 from claude_bottle.runs.automation import Apply
 
@@ -65,7 +66,9 @@ def show(approval: Approval, proposal: Proposal, page: int = 1) -> str:
     if proposal.verdict == PENDING:
         change = approval.change(proposal)
         if change.grants:
-            parts.append(content(HeldContent(approval.inbox, approval.stack, change), page, proposal.id))
+            parts.append(
+                content(HeldContent(approval.inbox, approval.stack, change), page, approval.stack, proposal.id)
+            )
         try:
             parts += [f"note: {printable(note)}" for note in approval.notes(proposal, change)]
             parts.append(printable(approval.diff(change)))
@@ -81,7 +84,7 @@ def show(approval: Approval, proposal: Proposal, page: int = 1) -> str:
     return "\n".join(parts)
 
 
-def content(held: HeldContent, page: int, identity: str) -> str:
+def content(held: HeldContent, page: int, stack: str, identity: str) -> str:
     """A page of what a part holds for a verdict, and how much has not been shown."""
     try:
         told = held.show(page)
@@ -90,7 +93,9 @@ def content(held: HeldContent, page: int, identity: str) -> str:
     own, theirs = ("what", "why"), ("headers", "text")
     parts = [str(told[key]) for key in own if key in told] + [quoted(str(told[key])) for key in theirs if key in told]
     if told["pages"] > 1:
-        parts.append(f"-- page {page} of {told['pages']}; another one: show {identity} --page N")
+        parts.append(
+            f"-- page {page} of {told['pages']}; another one: {own_command(f'ask show {stack} {identity} --page N')}"
+        )
     if told["unseen"]["count"]:
         parts.append(f"-- {told['unseen']['text']} have not been shown to you")
     return "\n".join(parts)
@@ -109,6 +114,10 @@ def edited(change: Change) -> Any:
         return from_yaml(Path(file.name).read_text())
 
 
+def _ask(args: argparse.Namespace, verb: str) -> str:
+    return own_command(f"ask {verb} {args.stack} {args.id}")
+
+
 def approve(approval: Approval, args: argparse.Namespace) -> None:
     edit = None
     if args.change:
@@ -120,17 +129,17 @@ def approve(approval: Approval, args: argparse.Namespace) -> None:
         try:
             HeldContent(approval.inbox, approval.stack, change).must_be_seen(None if args.unseen else 0)
         except BottleError as error:
-            raise BottleError(f"{error}: show {args.id} --page N, or approve --unseen") from None
+            raise BottleError(f"{error}: {_ask(args, 'show')} --page N, or {_ask(args, 'approve')} --unseen") from None
     try:
         approval.approve(args.id, args.message, edit, seconds(args.duration), others=args.others)
     except WaitingError as error:
-        raise BottleError(f"{error}\nto apply it too: approve {args.id} --others") from None
+        raise BottleError(f"{error}\nto apply it too: {_ask(args, 'approve')} --others") from None
 
 
 def resume(stack: str, project: Path) -> str:
     """Bring the agent up where it is not; the command that goes on. Raises BottleError."""
     if not is_running(stack, project):
-        print(f"the agent of {stack} is not running; pulumi up", file=sys.stderr)
+        print(f"the agent of {stack} is not running; bringing it up", file=sys.stderr)
         Apply(stack, project).up(lambda text: print(text, file=sys.stderr))
     return resume_command(stack, project)
 

@@ -9,6 +9,7 @@ import shlex
 import sys
 
 from claude_bottle.host.machine_roots import advice, machine_roots
+from claude_bottle.policy.own_command import own_command
 from toolchain import archives, audit, newer, update
 from toolchain.dev_packages import Browser, FakeClock
 from toolchain.docker_engine import BaseImage, DockerEngine
@@ -56,7 +57,7 @@ def doctor() -> int:
     for line in old:
         print(f"old      {line}")
     there = f"all there, {len(old)} not up to date" if old else "all there"
-    print(there if not missing else f"{missing} missing; make up gets them")
+    print(there if not missing else f"{missing} missing; {own_command('up demo')} gets them")
     return 1 if missing else 0
 
 
@@ -73,7 +74,9 @@ def upkeep() -> list[str]:
         found.append(images)
     ages = update.ages()
     update.show(ages)
-    return found + [f"{age.name}: {age.now}, newer is {age.newer}; make update" for age in ages if age.is_old]
+    return found + [
+        f"{age.name}: {age.now}, newer is {age.newer}; {own_command('update')}" for age in ages if age.is_old
+    ]
 
 
 def main() -> int:

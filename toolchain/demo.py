@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 
 from claude_bottle.engines.docker.address import engine_of
+from claude_bottle.policy.own_command import own_command
 
 # Shaped like a credential, made up here, valid nowhere.
 _SECRET = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
@@ -90,15 +91,15 @@ def main() -> None:
 def next_steps(stack: str) -> str:
     """What a person does after the first `up`, by the command that needs no activated shell."""
     verbs = [
-        (f"./bottle attach {stack}", "Claude Code in it (a stack with a token)"),
-        (f"./bottle exec {stack} -- claude --version", "any command in it"),
-        (f"./bottle plan {stack}", "what it can reach, what an edit would change (now: nothing)"),
-        (f"./bottle down {stack}", "takes it away again"),
-        ("./bottle --help", "every other verb, from any folder of the checkout"),
+        (own_command(f"attach {stack}"), "Claude Code in it (a stack with a token)"),
+        (own_command(f"exec {stack} -- claude --version"), "any command in it"),
+        (own_command(f"plan {stack}"), "what it can reach, what an edit would change (now: nothing)"),
+        (own_command(f"down {stack}"), "takes it away again"),
+        (own_command("--help"), "every other verb, from any folder of the checkout"),
     ]
     width = max(len(verb) for verb, _ in verbs)
     lines = "\n".join(f"  {verb:<{width}}  {words}" for verb, words in verbs)
-    last = "The everyday bottle: export CLAUDE_CODE_OAUTH_TOKEN=…; ./bottle up claude"
+    last = f"The everyday bottle: export CLAUDE_CODE_OAUTH_TOKEN=…; {own_command('up claude')}"
     return f"\nTry next:\n{lines}\n\n{last}\n"
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from claude_bottle import ROOT
 from claude_bottle.engines.docker.base_image import DOCKERFILE, BaseLock
 from claude_bottle.engines.docker.build_proxies import options
+from claude_bottle.policy.own_command import own_command
 from toolchain.shell import CACHE, SetupError, apt_install, as_root, quiet, run, say
 
 _START_SECONDS = 40
@@ -80,7 +81,7 @@ class BaseImage:
     def __init__(self, lock: BaseLock | None = None) -> None:
         self._lock = lock or BaseLock.read()
         self.why = f"all images of a bottle start from {self._lock.tag}"
-        self.how = f"docker pull {self._lock.image}, or install mmdebstrap; then make setup"
+        self.how = f"docker pull {self._lock.image}, or install mmdebstrap; then {own_command('up demo')}"
 
     def look(self) -> str | None:
         shape = '{{slice .Id 7 19}}, {{index .Config.Labels "claude-bottle.from"}}'

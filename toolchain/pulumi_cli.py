@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+from claude_bottle.policy.own_command import own_command
 from toolchain import archives
 from toolchain.go_build import Piece, module_folder
 from toolchain.shell import CACHE, SetupError, quiet, run, say
@@ -60,7 +61,7 @@ class PulumiCli:
 
     name = "Pulumi CLI"
     why = "a bottle is a Pulumi stack"
-    how = "see https://www.pulumi.com/docs/install, or run make up, which also builds it from Go modules"
+    how = f"see https://www.pulumi.com/docs/install, or run {own_command('up demo')}, which builds it from Go modules"
 
     def look(self) -> str | None:
         cli = find_cli()
@@ -97,7 +98,7 @@ class Plugin:
         self._kind, self._version = kind, PLUGINS[kind]
         self.name = f"Pulumi {kind} plugin"
         self.why = f"the provider behind pulumi-{kind} {self._version}"
-        self.how = f"pulumi plugin install resource {kind} {self._version}, or run make up, which also builds it"
+        self.how = f"pulumi plugin install resource {kind} {self._version}, or run {own_command('up demo')}"
 
     def _folder(self) -> Path:
         return pulumi_home() / "plugins" / f"resource-{self._kind}-v{self._version}"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from claude_bottle.engines.docker.base_image import LOCK, BaseLock
 from claude_bottle.engines.docker.build_proxies import options
+from claude_bottle.policy.own_command import own_command
 from toolchain import newer
 from toolchain.docker_engine import BaseImage
 from toolchain.newer import AGENT, GITLEAKS, Age
@@ -62,7 +63,7 @@ def update() -> int:
     for line in changes(was, _sboms()):
         print(line)
     _tell_stacks()
-    print("the pins are files of this checkout (git diff); the way back: make update BACK=1")
+    print(f"the pins are files of this checkout (git diff); the way back: {own_command('update --back')}")
     return 0
 
 
@@ -178,7 +179,7 @@ def _tell_stacks() -> None:
             running.append((stack, _layers(image)))
     old = outdated(running, [_layers(images.tag(role)) for role in ROLES])
     for stack in old:
-        print(f"needs up: pulumi up -s {stack}")
+        print(f"needs up: {own_command(f'up {stack}')}")
     if not old:
         print("no running bottle needs up")
 

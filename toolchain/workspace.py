@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 
 from claude_bottle.engines.docker.context import followed
+from claude_bottle.policy.own_command import own_command
 from toolchain.pulumi_cli import find_cli, pulumi_home
 from toolchain.python_env import INSTALLED, VENV
 from toolchain.shell import ROOT
@@ -32,7 +33,7 @@ class Workspace:
 
     name = "state and passphrase"
     why = "stacks are kept in local files unless you are logged in elsewhere"
-    how = f"make up creates {PASSPHRASE} and {STATE}"
+    how = f"{own_command('up demo')} creates {PASSPHRASE} and {STATE}"
 
     def look(self) -> str | None:
         if not PASSPHRASE.is_file() or not STATE.is_dir():

@@ -31,5 +31,5 @@ def put_on_record(record: Record, flow: http.HTTPFlow, decision: Decision, about
         decision.number = record.append(told)
     except RecordFullError as error:
         message = f"Nothing that writes leaves without a record, and {error}. The bottle's owner empties it: "
-        return Refusal("egress", "record_full", message + "python -m dashboard audit collect", 503)
+        return Refusal("egress", "record_full", message + "bottle audit collect NAME", 503)
     return None

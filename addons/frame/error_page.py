@@ -41,7 +41,7 @@ _OF_A_REFUSED_CONNECT = {
 }
 _BRIEF = frozenset(["starting", "busy"])  # of the reasons of the next proxy: a client may well try again at once
 _HELP = {
-    "egress": "Try again. If it lasts, the bottle's owner sees on the dashboard which part is down: make repair",
+    "egress": "Try again. If it lasts, the bottle's owner sees on the dashboard which part is down: bottle repair NAME",
     "pipelock": "Try again; the host itself may be down. No approval changes this.",
 }
 

@@ -26,6 +26,7 @@ from claude_bottle.approvals.terms import gain
 from claude_bottle.manifest.change import Change, ChangeError
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.no_approval import instead
+from claude_bottle.policy.own_command import own_command
 from claude_bottle.policy.proposals import APPROVED, PENDING, REJECTED, STILL_REFUSED, Proposal
 from claude_bottle.policy.replay import can_be_replayed
 from claude_bottle.policy.routes.until import write_until
@@ -37,7 +38,7 @@ PATIENCE = 90.0  # seconds: an `up` of somebody else, such as for a route whose 
 ON_PAGE = "page"  # where an approval comes from that is nobody's own shell
 
 # How the refusal of an approval begins that would apply more than what was approved; the page looks for it.
-WAITS = "Something else waits to be applied, and would be applied with this; do it first (pulumi up), or say so:"
+WAITS = "Something else waits to be applied, and would be applied with this; bring that up first, or say so:"
 
 
 class WaitingError(BottleError):
@@ -154,7 +155,9 @@ class Approval:
         found = self.apply.preview(StackFile.of(self.stack, self.project).read())
         if self.where == ON_PAGE and found.secrets:
             told = "\n".join(found.secrets)
-            raise BottleError(f"A page changes no token. Run pulumi up yourself, then start the page again:\n{told}")
+            raise BottleError(
+                f"A page changes no token. Run {own_command(f'up {self.stack}')}, then start the page again:\n{told}"
+            )
         if others:
             return
         if lines := [*found.gains, *(f"pulumi: {step}" for step in found.steps)]:
@@ -232,7 +235,7 @@ class Approval:
     def _take_back(self, begun: Begun) -> str:
         """Put the file and the bottle back; says how far that went."""
         file = StackFile.of(self.stack, self.project)
-        again = f"pulumi up -s {self.stack}"
+        again = own_command(f"up {self.stack}")
         if begun.before != begun.after and file.read() == begun.after:
             file.replace(begun.after, begun.before)
         elif file.read() != begun.before:

@@ -14,6 +14,7 @@ from claude_bottle.manifest.render.pipelock import pipelock_memory
 from claude_bottle.manifest.sizes import megabytes
 from claude_bottle.policy.errors import NOT_SHOWN, Finding
 from claude_bottle.policy.names.nearest import did_you_mean
+from claude_bottle.policy.own_command import own_command
 from claude_bottle.workspace.copies import WorkspaceCopy
 from claude_bottle.workspace.mount_findings import mount_findings
 
@@ -43,7 +44,9 @@ def machine_findings(
     except EngineError as error:
         return [
             Finding(
-                "engine", NOT_SHOWN, f"Docker cannot be reached: {error}; start it (make setup), or set DOCKER_HOST"
+                "engine",
+                NOT_SHOWN,
+                f"Docker cannot be reached: {error}; start it ({own_command('doctor')} says how), or set DOCKER_HOST",
             )
         ]
     findings = [*_engine(info, engine), *_runtime(manifest, info), *_outside(manifest, engine)]
@@ -51,7 +54,10 @@ def machine_findings(
     if parts:
         findings += _orphans(parts, known_ids(), stack)
     if is_far() and manifest.workspace is not None and manifest.workspace.mode == "mount":
-        message = "the folder is on this machine, the engine on another; use `mode: copy` and make pull"
+        message = (
+            "the folder is on this machine, the engine on another; write mode: copy, and"
+            f" {own_command(f'pull {stack}')} brings the work back"
+        )
         findings.append(Finding("workspace.mode", "mount", message))
     elif workspace is not None and workspace.mode == "mount":
         findings += mount_findings(workspace, info)
@@ -115,8 +121,9 @@ def other_workspace(last: Mapping[str, Any], workspace: WorkspaceCopy | None, st
         return
     if before.get("source") != workspace.source:
         message = (
-            f"this bottle works on a copy of {before.get('source')}; make pull STACK={stack}, then"
-            f" make down STACK={stack} and up, or a stack of its own for the other folder"
+            f"this bottle works on a copy of {before.get('source')}; first"
+            f" {own_command(f'pull {stack}')}, {own_command(f'down {stack}')} and up again; or make a bottle of its own"
+            " for the other folder"
         )
         yield Finding("workspace.path", workspace.source, message)
 
@@ -153,7 +160,7 @@ def _orphans(parts: list[Part], known: set[str], stack: str) -> Iterator[Finding
         if part.id not in known and not (part.kind == "volume" and os.environ.get(ADOPT_VOLUMES)):
             message = (
                 "is not in this stack's state (another checkout or login made it, or a run that was killed);"
-                f" inspect it, then make repair STACK={stack}, or {part.removal}"
+                f" inspect it, then {own_command(f'repair {stack}')}, or {part.removal}"
             )
             yield Finding(f"engine.{part.kind}", part.name, message)
 

@@ -19,6 +19,7 @@ from claude_bottle.manifest.readable import Readable
 from claude_bottle.manifest.secrets_in_clear import secrets_in, token_names
 from claude_bottle.manifest.words import BOTTLE
 from claude_bottle.policy.errors import NOT_SHOWN, Finding, ManifestError
+from claude_bottle.policy.own_command import own_command
 from claude_bottle.policy.routes.injection import MIN_TOKEN_LENGTH
 from claude_bottle.workspace.copies import Copies, Reader
 
@@ -97,7 +98,7 @@ def load(raw: object, find_token: Callable[[str], str | None], base: Path = Path
 
 
 def _of_stack(message: str, stack: str) -> str:
-    return message.replace(" -s STACK", f" -s {stack}" if stack else "")
+    return message.replace("bottle secret NAME GITHUB_TOKEN", own_command(f"secret {stack or 'NAME'} GITHUB_TOKEN"))
 
 
 def _legacy(raw: Mapping[str, Any]) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ import typer
 
 from claude_bottle.cli.common import DONE, NOTHING, given_path, say
 from claude_bottle.cli.names import Name
+from claude_bottle.policy.own_command import own_command
 
 app = typer.Typer()
 
@@ -24,7 +25,7 @@ def _docker_exec(name: str, argv: list[str], *, terminal: bool) -> None:
     from claude_bottle.policy.errors import BottleError
 
     if not is_running(name):
-        raise BottleError(f"{name} is not up; bottle up {name}")
+        raise BottleError(f"{name} is not up; {own_command(f'up {name}')}")
     how = "-it" if terminal else "-i"
     become(["docker", "exec", how, "-u", "node", docker_name("agent", name), *argv], environment(name))
 

@@ -13,7 +13,7 @@ try:
 except ImportError:  # an environment that is older than the checkout
     sys.exit("the Python environment of this checkout is not that of its lock: make setup")
 
-from claude_bottle.cli import agent, ask, audit, callback, files, lifecycle, machine
+from claude_bottle.cli import agent, ask, audit, callback, files, lifecycle, machine, secret
 from claude_bottle.cli.common import DONE, FAILED, USAGE, enter_project, say
 from claude_bottle.cli.names import UnknownBottleError
 
@@ -22,7 +22,7 @@ HELP = """Sandboxes for coding agents that cannot leak a credential: one stack f
 Exit codes: 0 done; 1 refused or failed; 2 wrong usage, such as a name that no bottle has; 3 nothing to do.
 `exec` ends with the code of the command it ran.
 """
-_DAILY = "init up plan check attach exec callback resume pull logs ask audit"
+_DAILY = "init secret up plan check attach exec callback resume pull logs ask audit"
 ORDER = f"{_DAILY} fleet dashboard down repair forget convert doctor prune update"
 
 
@@ -64,7 +64,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for verbs in (files.app, lifecycle.app, agent.app, callback.app, machine.app):
+for verbs in (files.app, secret.app, lifecycle.app, agent.app, callback.app, machine.app):
     app.add_typer(verbs)
 app.add_typer(ask.app, name="ask")
 app.add_typer(audit.app, name="audit")

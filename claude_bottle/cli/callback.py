@@ -12,6 +12,7 @@ import typer
 
 from claude_bottle.cli.common import DONE, FAILED, say
 from claude_bottle.cli.names import Name
+from claude_bottle.policy.own_command import own_command
 
 app = typer.Typer()
 # curl of the agent's image; the address, which holds a code, comes by standard input and is in no list of processes.
@@ -36,7 +37,7 @@ def callback(
     from claude_bottle.policy.errors import BottleError, one_line
 
     if not is_running(name):
-        raise BottleError(f"{name} is not up; bottle up {name}")
+        raise BottleError(f"{name} is not up; {own_command(f'up {name}')}")
     address = checked(url or _ask())
     argv = ["docker", "exec", "-i", "-u", "node", docker_name("agent", name), *_CURL]
     out = io.BytesIO()

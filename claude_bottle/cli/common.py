@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from claude_bottle.policy.own_command import CALLED, called_from, own_command
 from claude_bottle.project import not_made_here, project_folder
 
 # Exit codes. `exec` ends with the code of the command that it ran.
@@ -31,6 +32,7 @@ def enter_project() -> None:
     if wrong := not_made_here(folder):
         say(wrong)
         sys.exit(USAGE)
+    os.environ.setdefault(CALLED, called_from(_called_from))
     os.chdir(folder)
     use_shell()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold tokens
@@ -69,7 +71,7 @@ def create_stack(stack: str) -> None:
     if file is not None and file.exists():
         return
     if shutil.which("pulumi") is None:
-        raise BottleError("pulumi is not there; bottle up gets it")
+        raise BottleError(f"pulumi is not there; {own_command(f'up {stack}')} gets it")
     argv = ["pulumi", "stack", "select", "--create", stack, "--non-interactive"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -11,6 +11,7 @@ import typer
 from claude_bottle.cli.common import DONE, FAILED, Json, given_path, print_json, say
 from claude_bottle.cli.names import STACKS, UnknownBottleError, complete, declared, look_up
 from claude_bottle.cli.template import TOOLS, Wishes, stack_file
+from claude_bottle.policy.own_command import own_command
 from claude_bottle.project import provide_project
 
 app = typer.Typer()
@@ -42,7 +43,7 @@ def init(
         raise UnknownBottleError(f"{name[:60]!r} is not a name of a bottle: letters, digits, `_`, `.`, `-`")
     file = STACKS / f"Pulumi.{name}.yaml"
     if file.exists():
-        raise BottleError(f"{file} is there already, and stays as it is; bottle up {name}")
+        raise BottleError(f"{file} is there already, and stays as it is; {own_command(f'up {name}')}")
     if (use, repo, workspace, model) == (None, None, None, None) and _can_ask():
         use, repo, workspace, model = _ask()
     folder = given_path(workspace).resolve() if workspace else None
@@ -51,7 +52,7 @@ def init(
     text = _checked(name, wishes)
     provide_project()
     _write(file, text)
-    say(f"{file} is yours to edit; then: bottle plan {name}, bottle up {name}")
+    say(f"{file} is yours to edit; then: {own_command(f'plan {name}')}, {own_command(f'up {name}')}")
     return DONE
 
 

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from claude_bottle import INSTALLED
 from claude_bottle.cli.common import DONE, FAILED, NOTHING, Json, create_stack, print_json, say, use_shell
 from claude_bottle.cli.names import STACKS, FileName, Name, PastName, UpName
+from claude_bottle.policy.own_command import own_command
 from claude_bottle.project import provide_project
 
 app = typer.Typer()
@@ -33,7 +33,7 @@ def up(name: UpName) -> int:
     use_shell()
     create_stack(name)
     run_pulumi(name, "up", "--yes", "--skip-preview", "--suppress-outputs")
-    say(f"{name} is up: {'bottle' if INSTALLED else './bottle'} attach {name}")
+    say(f"{name} is up: {own_command(f'attach {name}')}")
     return DONE
 
 

@@ -11,6 +11,7 @@ import typer
 
 from claude_bottle import INSTALLED
 from claude_bottle.cli.common import DONE, FAILED, NOTHING, Json, print_json, say
+from claude_bottle.policy.own_command import own_command
 
 app = typer.Typer()
 
@@ -103,7 +104,10 @@ def prune(
             print(one_line(name))
         where = f" on {host}" if host else ""
         refused = [] if dry else old_images.remove(engine, old)
-        print(f"{old.words}{where}" + ("" if not old.names else "; bottle prune deletes them" if dry else "; deleted"))
+        print(
+            f"{old.words}{where}"
+            + ("" if not old.names else f"; {own_command('prune')} deletes them" if dry else "; deleted")
+        )
         for line in refused:
             say(line)
         failed = failed or bool(refused)

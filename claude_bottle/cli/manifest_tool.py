@@ -13,6 +13,7 @@ from claude_bottle.manifest.agent_env import programs_page
 from claude_bottle.manifest.docs import manifest_page
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.own_command import own_command
 
 
 def stack_file_schema() -> dict[str, Any]:
@@ -43,7 +44,7 @@ def _convert(file: Path, out: Path) -> None:
     for target, text in targets.items():
         target.write_text(text)
         print(f"wrote {target}")
-    print("read the comments at the top of each; then: pulumi stack init NAME && pulumi preview -s NAME")
+    print(f"read the comments at the top of each; then: {own_command('plan NAME')}")
 
 
 def main(argv: list[str] | None = None) -> int:

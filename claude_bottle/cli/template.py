@@ -53,11 +53,8 @@ def stack_file(name: str, wishes: Wishes) -> str:
 def _tokens(name: str, refs: list[str]) -> list[str]:
     if not refs:
         return []
-    lines = [
-        "# A token never stands here. Export it in your shell by its name, or keep it as a secret of the stack, which"
-    ]
-    lines += [f"# the first `bottle plan {name}` makes:"]
-    return lines + [f"#   pulumi config set --secret {ref} -s {name}" for ref in refs]
+    lines = ["# A token never stands here. Export it in your shell by its name, or keep it as a secret of the stack:"]
+    return lines + [f"#   bottle secret {name} {ref}" for ref in refs]
 
 
 def _bottle(wishes: Wishes) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from claude_bottle.policy.errors import Finding
+from claude_bottle.policy.own_command import own_command
 
 # Set for one `up`: the checkout that it is run from has the bottle from then on.
 TAKE_OVER = "CLAUDE_BOTTLE_TAKE_OVER"
@@ -31,7 +32,7 @@ def other_checkout(last: Mapping[str, str], now: Mapping[str, str], stack: str, 
         return
     whose = f"{last.get('folder')} on {last.get('host')}"
     message = (
-        f"{whose} brought {stack} up last, and has its stack file. Work there, or choose another name for this bottle"
-        f" (pulumi stack init), or take it over once: {TAKE_OVER}=1 make up STACK={stack}"
+        f"{whose} brought {stack} up last, and has its stack file. Work there, or choose another name for this bottle,"
+        f" or take it over once: {TAKE_OVER}=1 {own_command(f'up {stack}')}"
     )
     yield Finding("checkout", now["folder"], message)

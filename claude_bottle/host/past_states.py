@@ -21,6 +21,7 @@ from pathlib import Path
 from claude_bottle.host.stack_names import UnknownBottleError, must_be_remembered
 from claude_bottle.host.stale_lock import PROJECT, is_stale, local_backend, locks
 from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.own_command import own_command
 
 
 def past_states(stack: str) -> list[Path]:
@@ -63,10 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"nothing is kept of the past of {args.stack}")
         return 0
     if not args.delete:
-        print(
-            f"Pulumi keeps {describe(args.stack, files)};"
-            f" bottle forget {args.stack} (make forget STACK={args.stack}) deletes them"
-        )
+        print(f"Pulumi keeps {describe(args.stack, files)}; {own_command(f'forget {args.stack}')} deletes them")
         return 0
     told = describe(args.stack, files)
     for file in files:

@@ -16,6 +16,7 @@ from claude_bottle import ROOT
 from claude_bottle.host.stale_lock import PROJECT, local_backend
 from claude_bottle.host.state import state_folder
 from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.own_command import own_command
 
 STACKS = Path("stacks")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}\Z")
@@ -46,7 +47,7 @@ def no_bottle(stack: str, known: Collection[str]) -> str:
     near = difflib.get_close_matches(stack, sorted(known), n=1, cutoff=0.5)
     others = f" (there are: {', '.join(sorted(known)[:20])})" if known else ""
     hint = f"; did you mean `{near[0]}`? " if near else f"{others}; "
-    return f"no bottle `{stack}`{hint}bottle init {stack} makes one"
+    return f"no bottle `{stack}`{hint}{own_command(f'init {stack}')} makes one"
 
 
 def declared() -> set[str]:

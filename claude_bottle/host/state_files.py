@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 from pathlib import Path
 
 from claude_bottle.host.stale_lock import PROJECT, local_backend, state_file
 from claude_bottle.policy.errors import BottleError, Finding
+from claude_bottle.policy.own_command import own_command
 from claude_bottle.policy.whole_file import write_whole
 
 VERSION = 3  # of states that this Pulumi writes
@@ -50,9 +52,10 @@ def restore(stack: str) -> Path | None:
         return None
     good = next((candidate for candidate in candidates(stack) if problem(candidate) is None), None)
     if good is None:
+        first = f"mv {shlex.quote(str(file))} {shlex.quote(f'{file}.broken')}; then " if file.exists() else ""
         raise BottleError(
-            f"{file} is no state that can be read, and no earlier one is: pulumi stack init {stack} makes a new one"
-            f" (after `mv {file} {file}.broken` where it is there); repair then takes away what the old one left"
+            f"{file} is no state that can be read, and no earlier one is: {first}{own_command(f'plan {stack}')} makes a"
+            f" new one, and {own_command(f'repair {stack}')} takes away what the old one left"
         )
 
     def keep_broken() -> None:

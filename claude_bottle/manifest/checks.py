@@ -15,6 +15,7 @@ from claude_bottle.policy.errors import NOT_SHOWN, Finding
 from claude_bottle.policy.names.hosts import any_match
 from claude_bottle.policy.names.nearest import did_you_mean
 from claude_bottle.policy.routes.aws_sigv4 import keys_of, scope_of
+from claude_bottle.policy.own_command import own_command
 from claude_bottle.policy.routes.injection import MIN_TOKEN_LENGTH
 from claude_bottle.policy.routes.until import ended, parse_until
 from claude_bottle.policy.shown_values import is_mixed
@@ -22,12 +23,12 @@ from claude_bottle.policy.shown_values import is_mixed
 
 def no_secret(name: str, stack: str, secrets: Collection[str]) -> str:
     """What to do about a secret that is nowhere. stack: "" where it has no name. secrets: names of the stack's."""
-    where = f" -s {stack}" if stack else ""
+    stack = stack or "NAME"
     if is_mixed(name) and not is_token_name(name):
         name = "GITHUB_TOKEN"  # what stands there may be the value
     return (
         f"no such secret{did_you_mean(name, secrets).replace('?', ', else') or ';'}"
-        f" pulumi config set --secret {name}{where}, or export {name} in this shell"
+        f" {own_command(f'secret {stack} {name}')} asks for its value; or export {name} in this shell"
     )
 
 

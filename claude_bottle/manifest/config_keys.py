@@ -9,6 +9,7 @@ from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.words import BOTTLE
 from claude_bottle.policy.errors import NOT_SHOWN, Finding
 from claude_bottle.policy.names.nearest import nearest
+from claude_bottle.policy.own_command import own_command
 
 PROJECT = "claude-bottle"
 
@@ -19,14 +20,14 @@ def config_findings(config: Mapping[str, bool], stack: str, named: Collection[st
     config: full key to whether its value is encrypted. named: names of secrets that the bottle has.
     An encrypted secret that nothing names is kept for a route to come, and is none of these.
     """
-    return list(_findings(config, f" -s {stack}" if stack else "", named))
+    return list(_findings(config, stack or "NAME", named))
 
 
-def _findings(config: Mapping[str, bool], where: str, named: Collection[str]) -> Iterator[Finding]:
+def _findings(config: Mapping[str, bool], stack: str, named: Collection[str]) -> Iterator[Finding]:
     if config.get(BOTTLE):
         message = (
             "a value in it is encrypted (`secure:`), and would be in clear in the state and with the agent; take it"
-            f" out of the file, then pulumi config set --secret NAME{where}, and name it with token_ref"
+            f" out of the file, then {own_command(f'secret {stack} MY_TOKEN')}, and name it: token_ref: MY_TOKEN"
         )
         yield Finding(BOTTLE, NOT_SHOWN, message)
     for key in sorted(config):
@@ -38,12 +39,15 @@ def _findings(config: Mapping[str, bool], where: str, named: Collection[str]) ->
             yield Finding(key, NOT_SHOWN, _misplaced(name, first))
         elif not config[key]:
             if name in named or is_token_name(name):
-                message = f"is in plain text in the file; make a new one, and pulumi config set --secret {name}{where}"
+                message = (
+                    "is in plain text in the file; take it out, have a new one made where it is from, and"
+                    f" {own_command(f'secret {stack} {name}')} asks for it"
+                )
             else:
                 message = f"unknown key; take it out, for nothing but {BOTTLE} and secrets is read"
             yield Finding(key, NOT_SHOWN, message)
         elif name not in named and not is_token_name(name.upper()):
-            yield Finding(key, NOT_SHOWN, f"no bottle can name this secret; pulumi config rm {key}{where}")
+            yield Finding(key, NOT_SHOWN, "no bottle can name this secret; take this key out of the file")
 
 
 def _misplaced(name: str, first: str) -> str:

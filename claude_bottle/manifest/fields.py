@@ -118,8 +118,10 @@ def _token_ref(value: str) -> str:
     if not _TOKEN_REF.match(value):
         raise ValueError("write the name of a secret (GITHUB_TOKEN), never its value")
     if _TOKEN_VALUE.match(value):
-        how = "pulumi config set --secret GITHUB_TOKEN -s STACK, then token_ref: GITHUB_TOKEN"
-        raise ValueError(f"looks like a secret itself, and has to be its name; take it out of the file, then {how}")
+        raise ValueError(
+            "looks like a secret itself; take it out of the file and have a new one made where it is from, then"
+            " bottle secret NAME GITHUB_TOKEN asks for it, and token_ref: GITHUB_TOKEN names it"
+        )
     return value
 
 

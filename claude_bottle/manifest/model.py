@@ -155,7 +155,8 @@ class WorkspaceConfig(Strict):
 
     path: Plain = Field(min_length=1, description="The folder, relative to the stack file; ~ is your home.")
     mode: Literal["copy", "mount"] = Field(
-        "copy", description="copy: the agent works on a copy, make pull brings it back. mount: it writes to the folder."
+        "copy",
+        description="copy: the agent works on a copy, bottle pull brings it back. mount: it writes to the folder.",
     )
     copy_git: bool = Field(False, description="With copy: also its .git, so that the agent can commit.")
 

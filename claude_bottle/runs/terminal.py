@@ -15,6 +15,7 @@ from pathlib import Path
 from claude_bottle.engines.docker.address import engine_of
 from claude_bottle.host.state import state_folder
 from claude_bottle.policy.errors import BottleError, printable
+from claude_bottle.policy.own_command import own_command
 from claude_bottle.runs.build_reason import build_reason
 from claude_bottle.runs.events import Run
 
@@ -28,7 +29,9 @@ def run_pulumi(stack: str, *argv: str, env: Mapping[str, str] | None = None) -> 
     A Ctrl-C goes to Pulumi too, which comes to an end by itself; killed, as `subprocess.run` would, it leaves its lock.
     """
     if shutil.which("pulumi") is None:
-        raise BottleError("pulumi is not there; make setup (or bottle up) gets it, bottle doctor says what is missing")
+        raise BottleError(
+            f"pulumi is not there; {own_command(f'up {stack}')} gets it, {own_command('doctor')} says what is missing"
+        )
     log, run, begun = _log(stack, argv[0]), Run(stack), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="claude-bottle-") as folder, log.open("wb") as out:
         events = Path(folder) / "events"

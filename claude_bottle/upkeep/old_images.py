@@ -24,6 +24,7 @@ from claude_bottle.host.stale_lock import local_backend
 from claude_bottle.manifest.model import AgentConfig
 from claude_bottle.manifest.words import BOTTLE
 from claude_bottle.policy.errors import BottleError, one_line
+from claude_bottle.policy.own_command import own_command
 from components.agent_image import base_name, image_name
 from components.images import tag
 
@@ -68,7 +69,9 @@ def _of_stack_file(file: Path, base: Path) -> set[str]:
         return {base_name(config, base), image_name(config, base)}
     except (OSError, BottleError, ValidationError, ValueError) as error:
         why = str(error).splitlines()[0]
-        raise BottleError(f"{file}: which images it needs cannot be told ({why}); bottle check says more") from None
+        raise BottleError(
+            f"{file}: which images it needs cannot be told ({why}); {own_command('check')} says more"
+        ) from None
 
 
 def look(engine: Engine, keep: Iterable[str]) -> OldImages:
@@ -122,7 +125,7 @@ def main() -> int:
     except BottleError:
         return 0  # a look that is not asked for has no errors
     if old.size >= MUCH:
-        print(one_line(f"{old.words}; bottle prune takes them away"))
+        print(one_line(f"{old.words}; {own_command('prune')} takes them away"))
     return 0
 
 

@@ -21,7 +21,7 @@ from claude_bottle.workspace.three_way import new_base, three_way, without
 _SKILLS = "/home/node/.claude/skills"
 _NEW = f"{_SKILLS}/.claude-bottle-new"
 _RECORD = f"{_SKILLS}/.claude-bottle"
-_CHANGED = "has changed since it was looked at; run pulumi up again"
+_CHANGED = "has changed since it was looked at; run up again"
 
 
 def skills(plan: dict[str, Any]) -> str:
@@ -88,9 +88,7 @@ def main() -> int:
     try:
         print(printable({"skills": skills, "workspace": workspace}[sys.argv[1]](json.load(sys.stdin))))
     except (BottleError, OSError) as error:
-        print(
-            f"{printable(str(error))}\nNothing else was changed; put it right and run pulumi up again.", file=sys.stderr
-        )
+        print(f"{printable(str(error))}\nNothing else was changed; put it right and run up again.", file=sys.stderr)
         return 1
     return 0
 

@@ -13,6 +13,7 @@ from claude_bottle.engines.docker.address import engine_of
 from claude_bottle.host.child_env import child_env
 from claude_bottle.host.stack_names import must_be_remembered
 from claude_bottle.policy.errors import BottleError, printable
+from claude_bottle.policy.own_command import own_command
 from claude_bottle.workspace.agent_files import WORKSPACE, AgentFiles
 from claude_bottle.workspace.pull import Pull, stack_outputs
 
@@ -75,8 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = "\n".join(f"  {line}" for line in [*lines[:_SHOWN], *more])
     print(printable(f"only the bottle {stack} has this, and down would delete it:\n{text}"), file=sys.stderr)
     print(
-        f"bottle pull {stack} brings it here (make pull STACK={stack});"
-        f" bottle down {stack} --force deletes it (make down STACK={stack} FORCE=1)",
+        f"{own_command(f'pull {stack}')} brings it here; {own_command(f'down {stack} --force')} deletes it",
         file=sys.stderr,
     )
     return 1

@@ -28,6 +28,11 @@ class Copy:
     env: dict[str, str]
     name: str
 
+    @property
+    def called(self) -> str:
+        """What the person in that folder types."""
+        return "bottle" if self.command.parent.name == "bin" else "../bottle"
+
     def bottle(self, *argv: str) -> subprocess.CompletedProcess[str]:
         command = [str(self.command), *argv]
         return subprocess.run(
@@ -77,7 +82,7 @@ def test_a_day_by_one_command(copy: Copy) -> None:
     assert done.returncode == 0, done.stderr
     assert copy.bottle("check", name).returncode == 0
     done = copy.bottle("exec", name, "--", "true")
-    assert (done.returncode, done.stderr.strip()) == (1, f"{name} is not up; bottle up {name}")
+    assert (done.returncode, done.stderr.strip()) == (1, f"{name} is not up; {copy.called} up {name}")
     done = copy.bottle("up", name)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert len(besides(done)) <= 10, done.stderr

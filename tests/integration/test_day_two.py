@@ -252,7 +252,7 @@ def test_what_only_the_bottle_has_stops_down_and_another_project(bottle: world.B
     status, said = unpulled()
     assert status == 1
     assert "commits of apart" in said
-    assert f"make pull STACK={bottle.name}" in said
+    assert f"bottle pull {bottle.name}" in said
     bottle.agent("cd ~/workspace; echo again >> code.py")
     assert "edit  code.py" in unpulled()[1]
     assert pull(bottle)[0] == 0
@@ -333,7 +333,7 @@ def test_a_step_that_fails_says_what_to_do_and_the_next_up_goes_on(
     with pytest.raises(world.auto.CommandError) as failed:
         bottle.up()
     assert "Permission denied" in str(failed.value)
-    assert "put it right and run pulumi up again" in str(failed.value)
+    assert "put it right and run up again" in str(failed.value)
     assert bottle.container_id("agent") == before
     assert {"MARK-prompt-three", "MARK-skill"} <= bottle.marks("x", internet)  # what came before it is done
     bottle.agent("chmod 755 ~/.claude/skills")

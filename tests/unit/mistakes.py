@@ -26,6 +26,7 @@ from claude_bottle.host.stack_names import look_up
 from claude_bottle.manifest.change import Change, ChangeError
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.own_command import CALLED
 from dashboard.__main__ import edited, main
 from sidecar_images.supervise.arguments import wrong_arguments
 from sidecar_images.supervise.wishes import WishError, capability_wish, host_wish, route_wish
@@ -173,7 +174,11 @@ def project() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "stacks/examples", f"{folder}/stacks/examples")
         Path(folder, "stacks/Pulumi.demo.yaml").write_text("config:\n  claude-bottle:bottle: {}\n")
-        os.environ |= {"XDG_STATE_HOME": f"{folder}/state", "PULUMI_BACKEND_URL": f"file://{folder}"}
+        os.environ |= {
+            "XDG_STATE_HOME": f"{folder}/state",
+            "PULUMI_BACKEND_URL": f"file://{folder}",
+            CALLED: "./bottle",
+        }
         os.chdir(folder)
         try:
             yield Path(folder)

@@ -156,7 +156,7 @@ def test_an_up_that_fails_leaves_all_as_it_was(tmp_path: Path) -> None:
 def test_when_it_cannot_be_taken_back_that_is_said(tmp_path: Path) -> None:
     world = World(ROUTE)
     world.fail_up = [True, True]
-    with pytest.raises(BottleError, match="may be half changed: no\nwhen that is mended: pulumi up -s s"):
+    with pytest.raises(BottleError, match=r"may be half changed: no\nwhen that is mended: \./bottle up s"):
         approval(tmp_path, world).approve("p-0000000001", "")
     assert world.file.read_text() == FILE
 
@@ -480,7 +480,7 @@ def test_a_page_never_changes_a_token(tmp_path: Path) -> None:
     made = approval(tmp_path, world)
     page = replace(made, where=ON_PAGE)
     for others in (False, True):
-        with pytest.raises(BottleError, match=r"Run pulumi up yourself(.|\n)*GH"):
+        with pytest.raises(BottleError, match=r"Run ./bottle up s, then(.|\n)*GH"):
             page.approve("p-0000000001", "", others=others)
     world.file.write_text(changed(FILE, Change.read(ROUTE).ending("2020-01-01T00:00:00Z")))
     with pytest.raises(BottleError):

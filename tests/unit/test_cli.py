@@ -34,7 +34,7 @@ from toolchain.step import Report
 ROOT = Path(__file__).resolve().parents[2]
 # As the project's issue on the command lists them.
 VERBS = (
-    "init up plan attach exec callback pull ask resume logs audit repair convert doctor dashboard fleet check down forget"
+    "init secret up plan attach exec callback pull ask resume logs audit repair convert doctor dashboard fleet check down forget"
     " update prune"
 )
 STACK = """
@@ -95,6 +95,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}/state")
     monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "pulumi"))
+    monkeypatch.setenv("CLAUDE_BOTTLE_COMMAND", "bottle")
     # The fakes are known to no child_env, which passes on names of its own only.
     monkeypatch.setattr("claude_bottle.host.child_env._KEPT", frozenset({*os.environ}))
     monkeypatch.setattr(lifecycle, "use_shell", lambda: None)
@@ -163,7 +164,7 @@ def test_make_up_of_a_mistyped_name_makes_nothing() -> None:
     before = set((ROOT / "stacks").iterdir())
     done = subprocess.run(["make", "-C", str(ROOT), "up", "STACK=dmeo"], capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    assert "no bottle `dmeo`; did you mean `demo`? bottle init dmeo makes one" in done.stderr
+    assert "no bottle `dmeo`; did you mean `demo`? ./bottle init dmeo makes one" in done.stderr
     assert "set-up:" not in done.stderr, "nothing was set up for it"
     assert set((ROOT / "stacks").iterdir()) == before
 
@@ -361,7 +362,7 @@ def test_up_makes_the_stack_once_and_says_how_to_go_in(place: Place) -> None:
     done = place.run("up", "demo")
     assert done.exit_code == 0, done.output
     assert [call.split()[1:3] for call in place.calls] == [["stack", "select"], ["up", "--yes"]]
-    assert "demo is up: ./bottle attach demo" in done.stderr
+    assert "demo is up: bottle attach demo" in done.stderr
     place.fake("pulumi", {"*up*": "exit 255"})
     done = place.run("up", "demo")
     assert done.exit_code == 1

@@ -402,6 +402,7 @@ def test_the_terminal_says_what_is_wrong(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}")
+    monkeypatch.setenv("CLAUDE_BOTTLE_COMMAND", "bottle")
     (tmp_path / "stacks").mkdir()
     (tmp_path / "stacks/Pulumi.s.yaml").touch()
     assert main(["list", "-s", "nothing"]) == 1

@@ -48,7 +48,7 @@ def test_what_would_be_on_two_engines_is_told(home: Path) -> None:
     docker(home, "context", "create", "two", "--docker", "host=unix:///run/two.sock")
     docker(home, "context", "use", "two")
     (finding,) = not_followed({}, home, "s")
-    assert "pulumi config set docker:host unix:///run/two.sock -s s" in finding.message
+    assert "docker:host: unix:///run/two.sock" in finding.message
     assert not [*not_followed({"DOCKER_HOST": "unix:///run/two.sock"}, home, "s")]
     docker(home, "context", "use", "default")
     assert not [*not_followed({}, home, "s")]

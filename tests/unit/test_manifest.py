@@ -82,7 +82,7 @@ def findings(raw: Any) -> dict[str, str]:
         (
             routes({"host": "a.example.com", "token_ref": "NONE"}),
             "egress.routes[0].token_ref",
-            "pulumi config set --secret NONE",
+            "./bottle secret NAME NONE",
         ),
         (routes({"host": "a.example.com", "token_ref": "SHORT"}), "egress.routes[0].token_ref", "at least 8"),
         (routes({"host": "a.example.com", "token_ref": "LINE"}), "egress.routes[0].token_ref", "line end"),

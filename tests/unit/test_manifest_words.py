@@ -192,11 +192,11 @@ def test_a_missing_secret_names_the_stack_and_the_nearest_secret() -> None:
     (one,) = examine(raw, lambda _: None, secrets={"GITHUB_TOKN": "a-secret-value"}, stack="demo").findings
     assert one.message == (
         "no such secret; did you mean GITHUB_TOKN, else"
-        " pulumi config set --secret GITHUB_TOKEN -s demo, or export GITHUB_TOKEN in this shell"
+        " ./bottle secret demo GITHUB_TOKEN asks for its value; or export GITHUB_TOKEN in this shell"
     )
     key = {"egress": {"routes": [{"host": "a.example.com", "token_ref": "ghp_a1B2c3D4e5F6g7H8i9J0k1L2m3N4p5Q6r7S8"}]}}
     (one,) = examine(key, lambda _: None, stack="demo").findings
-    assert "pulumi config set --secret GITHUB_TOKEN -s demo," in one.message
+    assert "./bottle secret demo GITHUB_TOKEN " in one.message
 
 
 @pytest.mark.parametrize("shared", [[3], [{"x": 1}], ["review", 3, "b"]])

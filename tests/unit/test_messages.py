@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,8 +38,7 @@ def test_the_page_is_linked() -> None:
 
 
 COMMANDS = {
-    "pulumi": r"pulumi config set --secret [A-Z_]+ -s \w+",
-    "make": r"make repair STACK=\w+|make setup",
+    "./bottle": r"\./bottle secret \w+ [A-Z_]+|\./bottle repair \w+",
     "docker": r"docker network ls|docker volume rm [\w-]+",
 }
 
@@ -46,35 +46,43 @@ COMMANDS = {
 def test_commands_in_answers_name_their_stack() -> None:
     text = "\n".join(one.answer() for mistakes in SECTIONS.values() for one in mistakes)
     for program, known in COMMANDS.items():
-        for match in re.finditer(rf"\b{program} (?:config|network|volume|repair|setup)\b[^,;)\n]*", text):
+        for match in re.finditer(rf"(?<![\w/]){re.escape(program)} (?:secret|network|volume|repair)\b[^,;)\n]*", text):
             assert re.match(known, match[0]), match[0]
     assert "STACK=…" not in text
     assert "-s STACK" not in text
 
 
 def test_a_secret_is_set_by_the_command_as_it_is_printed(tmp_path: Path) -> None:
-    """It is run as it stands; the value is what a person types."""
+    """It is run as it stands, for a bottle that was never up; the value is what a person types."""
     (command,) = {
         match[0]
         for mistakes in SECTIONS.values()
         for one in mistakes
-        for match in re.finditer(COMMANDS["pulumi"], one.answer())
+        for match in re.finditer(COMMANDS["./bottle"], one.answer())
         if "ACME" in match[0]
     }
-    (tmp_path / "Pulumi.yaml").write_text((ROOT / "Pulumi.yaml").read_text())
-    (tmp_path / "stacks").mkdir()
-    env = {
-        **os.environ,
-        "PULUMI_BACKEND_URL": f"file://{tmp_path}",
-        "PULUMI_CONFIG_PASSPHRASE": "x",
-    }
+    tracked = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(tracked, cwd=ROOT, capture_output=True, text=True).stdout.split("\0"):
+        if name and not name.startswith(("tests/", "bench/", "docs/")) and (ROOT / name).is_file():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / ".venv").symlink_to((ROOT / ".venv").resolve())
+    file = tmp_path / "stacks/Pulumi.demo.yaml"
+    file.write_text("config:\n  claude-bottle:bottle: {}  # mine\n")
+    env = {**os.environ, "PULUMI_BACKEND_URL": f"file://{tmp_path}", "PULUMI_CONFIG_PASSPHRASE": "x"}
     env.pop("PULUMI_CONFIG_PASSPHRASE_FILE", None)
-    for line in ("pulumi stack init demo --non-interactive", command):
-        done = subprocess.run(
-            ["sh", "-c", line], input="a-token-of-some-length", cwd=tmp_path, env=env, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-    assert "claude-bottle:ACME_TOKEN:" in (tmp_path / "stacks/Pulumi.demo.yaml").read_text()
+    value = "a-token-of-some-length"
+    done = subprocess.run(["sh", "-c", command], input=value, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "claude-bottle:ACME_TOKEN:" in file.read_text()
+    assert "# mine" in file.read_text()
+    assert value not in file.read_text() + done.stdout + done.stderr
+    done = subprocess.run(
+        ["sh", "-c", command.replace("ACME_TOKEN", value)], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "write one like GITHUB_TOKEN" in done.stderr
+    assert value not in done.stderr
 
 
 MODULES = [

@@ -48,7 +48,7 @@ def test_an_error_is_json_that_names_the_part(part: str, status: int, message: s
 def test_a_next_hop_that_is_down_offers_no_approval() -> None:
     told = json.loads(Refusal("egress", "next_hop", "x", 503).body(method="GET", host="h", path="/"))
     assert "ask_with" not in told
-    assert "make repair" in told["no_approval"]
+    assert "bottle repair" in told["no_approval"]
 
 
 async def _look(answer: bytes | None, monkeypatch: pytest.MonkeyPatch) -> bool:

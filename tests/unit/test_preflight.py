@@ -95,7 +95,7 @@ def test_an_engine_that_does_not_answer() -> None:
 
     (told,) = check(Gone())
     assert "Cannot connect" in told
-    assert "make setup" in told
+    assert "./bottle doctor says how" in told
 
 
 def test_orphans_are_named_with_the_command_that_removes_them() -> None:
@@ -267,7 +267,7 @@ def test_another_workspace_is_not_copied_over_the_first() -> None:
         return [str(finding) for finding in other_workspace(plan, workspace, "s")]
 
     (finding,) = told(WorkspaceCopy("/home/me/two", "copy"))
-    assert "a copy of /home/me/one; make pull STACK=s" in finding
+    assert "a copy of /home/me/one; first ./bottle pull s, ./bottle down s" in finding
     assert told(WorkspaceCopy("/home/me/one", "copy")) == []
     assert told(None) == told(WorkspaceCopy("/home/me/two", "mount")) == []
     assert told(WorkspaceCopy("/home/me/two", "copy"), {}) == []
@@ -282,7 +282,7 @@ def test_a_second_checkout_does_not_take_a_bottle_over() -> None:
 
     (finding,) = told(first, second, there=True)
     assert "/home/me/a on one brought s up last" in finding
-    assert "CLAUDE_BOTTLE_TAKE_OVER=1 make up STACK=s" in finding
+    assert "CLAUDE_BOTTLE_TAKE_OVER=1 ./bottle up s" in finding
     assert told(first, first, there=True) == told({}, second, there=True) == []
     assert told(first, second, there=False) == []  # it was moved here
     assert told(first, {**first, "host": "two"}, there=False)  # of another machine nobody can say

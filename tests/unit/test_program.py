@@ -79,7 +79,7 @@ def test_a_wrong_type_hides_nothing_that_the_machine_lacks(monkeypatch: pytest.M
         ({"claude-bottle:bottle": {}, "claude-bottle:GH_TOKEN": "x"}, ("claude-bottle:GH_TOKEN",), []),
         ({"claude-bottle:bottle": {}, "claude-bottle:BOTTLE_TOKEN": "x"}, ("claude-bottle:BOTTLE_TOKEN",), []),
         ({"claude-bottle:bottle": {}, "claude-bottle:agent.memory": "x"}, ("claude-bottle:agent.memory",), ["is no key of its own"]),
-        ({"claude-bottle:bottle": {}, "claude-bottle:a-b": "x"}, ("claude-bottle:a-b",), ["no bottle can name this secret; pulumi config rm claude-bottle:a-b -s demo"]),
+        ({"claude-bottle:bottle": {}, "claude-bottle:a-b": "x"}, ("claude-bottle:a-b",), ["no bottle can name this secret; take this key out of the file"]),
         ({"claude-bottle:bottle": {}, "docker:host": "ssh://me@a.example.com", "pulumi:tags": "x"}, (), []),
     ],
 )  # fmt: skip
@@ -96,4 +96,4 @@ def test_a_secret_that_the_bottle_names_may_have_any_name() -> None:
     assert config_findings({"claude-bottle:agent": True}, "demo", {"agent"}) == []
     assert config_findings({"claude-bottle:my_token": True, "claude-bottle:bottle": False}, "demo") == []
     (one,) = config_findings({"claude-bottle:my_token": False}, "demo", {"my_token"})
-    assert one.message.endswith("pulumi config set --secret my_token -s demo")
+    assert one.message.endswith("./bottle secret demo my_token asks for it")

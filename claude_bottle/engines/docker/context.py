@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_bottle.policy.errors import Finding
+from claude_bottle.policy.own_command import own_command
 
 DEFAULT = "unix:///var/run/docker.sock"
 
@@ -56,11 +57,11 @@ def not_followed(environ: Mapping[str, str], home: Path, stack: str) -> Iterator
     if context is None or context.host == DEFAULT:
         return
     host = context.host or "ADDRESS"
-    certificates = f" and docker:certPath FOLDER (its certificates: docker context export {context.name})"
+    certificates = f" and docker:certPath: FOLDER (of its certificates: docker context export {context.name})"
     message = (
         "docker's command line follows this context, Pulumi's provider does not. Write"
-        f" pulumi config set docker:host {host} -s {stack}{certificates if context.has_tls else ''},"
-        f" or export DOCKER_HOST={host}, or docker context use default; ./bottle follows the context by itself"
+        f" docker:host: {host}{certificates if context.has_tls else ''} under config in the stack file of {stack},"
+        f" or export DOCKER_HOST={host}, or docker context use default; {own_command(f'up {stack}')} follows it"
     )
     yield Finding("docker context", context.name, message)
 
