@@ -191,7 +191,7 @@ def test_it_comes_up_there_by_tls_too_but_for_nobody_without_a_certificate(
 
 def test_it_moves_to_another_engine_as_the_page_says(far: Far, bottle: world.BottleUnderTest) -> None:
     page = (world.ROOT / "docs/fleet.md").read_text().partition("**Moving a bottle**")[2]
-    script = page.split("```")[1]
+    script = page.split("```")[1].removeprefix("sh")
     here = {
         "S=my-bottle; OLD=ssh://me@one.example.com; NEW=ssh://me@two.example.com": (
             f"set -eux; S={bottle.name}; OLD={far.engine.host}; NEW=unix:///var/run/docker.sock"
