@@ -93,7 +93,9 @@ def _runtime(manifest: Manifest, info: dict[str, object]) -> Iterator[Finding]:
     there, wanted = info.get("Runtimes"), manifest.agent.runtime
     if wanted and isinstance(there, dict) and wanted not in there:
         yield Finding(
-            "agent.runtime", wanted, f"this engine has only {', '.join(sorted(there))}; install it there first"
+            "agent.runtime",
+            wanted,
+            f"this engine has only {', '.join(sorted(there))}; install it there first, or take the key out",
         )
 
 
@@ -145,7 +147,9 @@ def renamed(before: str | None, stack: str) -> Iterator[Finding]:
 def _memory(manifest: Manifest, info: dict[str, object], available: int | None, *, running: bool) -> Iterator[Finding]:
     total = int(str(info.get("MemTotal") or 0)) >> 20
     if 0 < total < megabytes(manifest.agent.memory):
-        yield Finding("agent.memory", manifest.agent.memory, f"the engine's machine has {total} MB in all")
+        yield Finding(
+            "agent.memory", manifest.agent.memory, f"the engine's machine has {total} MB in all; write less than that"
+        )
     needed = pipelock_memory(manifest.pipelock.dlp.max_body_mb)
     if 0 < total < needed:
         message = f"pipelock needs {needed} MB to hold such a body and look at it; the engine's machine has {total} MB"
@@ -169,7 +173,9 @@ def _images(manifest: Manifest, engine: Engine) -> Iterator[Finding]:
     chosen = {"agent.image": manifest.agent.image, "pipelock.image": manifest.pipelock.image}
     for path, name in chosen.items():
         if name and (problem := engine.image_problem(name)):
-            yield Finding(path, name, f"is neither here nor can it be pulled: {problem}")
+            yield Finding(
+                path, name, f"is neither here nor can it be pulled: {problem}; build or load it, or name another"
+            )
 
 
 def is_far() -> bool:

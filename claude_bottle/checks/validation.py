@@ -69,7 +69,10 @@ def examine(
     findings += checks.environment(cleaned.get("env"), refs)
     findings += checks.placeholders(routes, cleaned.get("env"))
     if readable.agent.dockerfile and not (base / readable.agent.dockerfile).is_file():
-        findings.append(Finding("agent.dockerfile", readable.agent.dockerfile, "no such file beside the stack file"))
+        wrong = (
+            f"no such file: {base / readable.agent.dockerfile}; a file is looked for from the folder of the stack file"
+        )
+        findings.append(Finding("agent.dockerfile", readable.agent.dockerfile, wrong))
     more: list[Finding] = []
     if readable.pipelock != PipelockConfig():
         hosts = [*(route.host for _, route in routes), *(item.host for item in readable.pipelock.allow)]

@@ -117,7 +117,11 @@ class RemoteReader:
             text = file.read_text()
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else "is not text"
-            self._say(path, config.identity_file, f"cannot be read: {why} ({file})")
+            self._say(
+                path,
+                config.identity_file,
+                f"cannot be read: {why} ({file}); name the file of a private key, such as ~/.ssh/deploy",
+            )
             return ""
         if file.stat().st_mode & 0o077:
             self._say(path, config.identity_file, f"others on this machine can read it; chmod 600 {file}")
@@ -130,7 +134,11 @@ class RemoteReader:
     def _token(self, path: str, config: GitRemote) -> str:
         path = f"{path}.token_ref"
         if not config.token_ref:
-            self._say(path, NOT_SHOWN, "an https upstream needs one: the name of the secret to push with")
+            self._say(
+                path,
+                NOT_SHOWN,
+                "an https upstream needs one; write token_ref: GITHUB_TOKEN, the name of the secret to push with",
+            )
             return ""
         token = self.find_token(config.token_ref) or ""
         if not token:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,5 +43,12 @@ def _not_yaml(text: str, error: yaml.YAMLError) -> str:
     line = lines[mark.line] if mark.line < len(lines) else ""
     if "\t" in line[: mark.column + 1]:
         return f"line {mark.line + 1}: a tab; YAML is indented with blanks: write two for each level"
-    problem = getattr(error, "problem", None) or "it cannot be read"
+    problem = str(getattr(error, "problem", None) or "it cannot be read")
+    opened, closing = getattr(error, "context_mark", None), re.search(r"expected ',' or '([]}])'", problem)
+    if opened is not None and closing:
+        bracket = {"}": "{", "]": "["}[closing[1]]
+        return (
+            f"line {opened.line + 1}: the {bracket} of this line is not closed; write {closing[1]} where it ends, and a"
+            " comma between its entries"
+        )
     return f"line {mark.line + 1}: not YAML: {problem}; look at this line and the one before it"

@@ -102,6 +102,8 @@ def _path(value: str) -> str:
     if glob := re.search(r"[*?{]", value):
         above = value[: glob.start()].rpartition("/")[0] or "/"
         instead = f"{above} (it covers all paths below it)" if above.startswith("/") else "/repos/acme"
+        if above == "/":  # the whole host, which nobody should write because it was the nearest
+            instead = "each first segment in full (/repos), or / for every path of the host"
         raise ValueError(f"a path is a prefix of whole segments, not a glob; write {instead}")
     if checked_path(value) != value:
         raise ValueError("write a plain absolute path prefix (/repos/acme), without dot segments or percent encoding")

@@ -146,7 +146,7 @@ class PromptConfig(Strict):
     @model_validator(mode="after")
     def _one_source(self) -> PromptConfig:
         if (self.text is None) == (self.file is None):
-            raise ValueError("write either text or file")
+            raise ValueError("write either text or file: {text: Answer in French.} or {file: prompt.md}")
         return self
 
 
@@ -163,7 +163,9 @@ class WorkspaceConfig(Strict):
     @model_validator(mode="after")
     def _git_is_copied(self) -> WorkspaceConfig:
         if self.copy_git and self.mode == "mount":
-            raise ValueError("copy_git belongs to mode copy; a mounted .git is read-only in the agent")
+            raise ValueError(
+                "copy_git belongs to mode copy; take it out, or write mode: copy (a mounted .git is read-only)"
+            )
         return self
 
 

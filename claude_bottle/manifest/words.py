@@ -21,6 +21,8 @@ from claude_bottle.policy.names.nearest import did_you_mean, nearest
 from claude_bottle.policy.shown_values import may_be_shown, quotes
 
 BOTTLE = "claude-bottle:bottle"
+# Of a key that takes text and a mapping, both.
+_TWO_WAYS = {"prompt": "text (prompt: Answer in French.) or a file ({file: prompt.md})"}
 _NAME_OF_A_KEY = "[key]"  # pydantic's last part of a place, where the name is wrong and not the value
 
 
@@ -77,6 +79,8 @@ def wanted(place: Place, value: object) -> str:
     """What to write at a place instead of this value."""
     kinds = _kinds(place.kind, place.bounds)
     message = f"write {_listed([words for _, words in kinds])}"
+    if place.key in _TWO_WAYS:
+        return f"write {_TWO_WAYS[place.key]}"
     names = [str(name) for kind, _ in kinds if get_origin(kind) is Literal for name in get_args(kind)]
     if names:
         message += did_you_mean(value, names)
@@ -85,7 +89,8 @@ def wanted(place: Place, value: object) -> str:
     elif place.example and not any(kind in (bool, int, float) for kind, _ in kinds):
         message += f": {place.example}"
     if value is None:
-        return f"is empty; {message}{', or leave it out' if place.optional else ''}"
+        empty = "is empty, as ~ alone is in YAML" if place.example.startswith("~/") else "is empty"
+        return f"{empty}; {message}{', or leave it out' if place.optional else ''}"
     return message
 
 

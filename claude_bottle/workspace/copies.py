@@ -119,7 +119,7 @@ class Reader:
     def _workspace(self, config: WorkspaceConfig) -> WorkspaceCopy | None:
         path, folder = "workspace.path", self._host_path(config.path)
         if not folder.is_dir():
-            self._say(path, config.path, f"no such folder: {folder}")
+            self._say(path, config.path, f"no such folder: {folder}; make it, or name one that is there")
             return None
         folder = folder.resolve()
         if wrong := self._too_much(folder, config):

@@ -78,7 +78,7 @@ def test_the_sentence_names_kind_and_example() -> None:
     assert said({"agent": {"cpus": True}}) == ["agent.cpus: true: write a number above 0, 256 at most"]
     assert said({"env": {"PORT": 8080}}) == ['env.PORT: write text, in quotes: "8080"']
     assert said({"agent": None}) == ["agent: is empty; write a mapping: {memory: 4g, cpus: 2}, or leave it out"]
-    assert said({"prompt": 3}) == ["prompt: 3: write a mapping or text: Answer in French."]
+    assert said({"prompt": 3}) == ["prompt: 3: write text (prompt: Answer in French.) or a file ({file: prompt.md})"]
     assert said({"git": [{"name": "a", "upstream": "a@b.example.com:c", "review": "yes"}]}) == [
         "git[0].review: 'yes': write true or false"
     ]
@@ -140,7 +140,7 @@ def test_methods_are_those_of_http() -> None:
 
 @pytest.mark.parametrize(
     ("path", "instead"),
-    [("/is-*", "write / ("), ("/repos/*/issues", "write /repos ("), ("*", "write / ("), ("/a/{id}", "write /a ("), ("/a?", "write / (")],
+    [("/is-*", "write each first segment in full ("), ("/repos/*/issues", "write /repos ("), ("*", "write each first segment in full ("), ("/a/{id}", "write /a ("), ("/a?", "write each first segment in full (")],
 )  # fmt: skip
 def test_a_path_is_no_glob(path: str, instead: str) -> None:
     (one,) = Readable({"egress": {"routes": [{"host": "a.example.com", "path": [path]}]}}).findings

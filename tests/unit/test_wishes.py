@@ -168,7 +168,7 @@ def test_a_wish_without_a_host_says_what_to_give() -> None:
         ({"host": "api.github.com:443"}, "host: 'api.github.com:443': a host name has no port, for it is that of http or https; write api.github.com"),
         ({"host": "https://api.github.com/x"}, "host: 'https://api.github.com/x': a URL is not a host name; write api.github.com, and path: [/x] for no more than that"),
         ({"host": "a.example.com", "path": "/x"}, "path: '/x': write a list: [/repos/acme]"),
-        ({"host": "a.example.com", "methods": ["FETCH"], "path": ["/a*"]}, "path[0]: '/a*': a path is a prefix of whole segments, not a glob; write / (it covers all paths below it);"
+        ({"host": "a.example.com", "methods": ["FETCH"], "path": ["/a*"]}, "path[0]: '/a*': a path is a prefix of whole segments, not a glob; write each first segment in full (/repos), or / for every path of the host;"
          " methods[0]: 'FETCH': not a method of HTTP that a route can allow; usual ones: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
     ],
 )  # fmt: skip
