@@ -19,7 +19,9 @@ from test_plan_table import make
 
 from claude_bottle.cli.app import app
 from claude_bottle.manifest.model import Manifest
+from claude_bottle.plan.table import as_json
 from claude_bottle.policy.refusal import Refusal
+from claude_bottle.workspace.copies import Copies, SkillCopy, WorkspaceCopy
 
 BLOCKS = blocks()
 
@@ -198,7 +200,9 @@ def test_the_keys_of_the_plan_are_those_of_its_page() -> None:
         for row in table.splitlines()
         for name in re.findall(r"`([^`]+)`", row.split("|")[1] if "|" in row else "")
     }
-    plan = make(FULL)
+    skill = SkillCopy("review", "/s/review", "a" * 64)
+    work = WorkspaceCopy("/w", "copy", copy_git=True, files=3, digest="a" * 64, branches="b" * 64)
+    plan = make(FULL, Copies(skills=[skill], workspace=work))
     for path in keys(plan) - {""}:
         above = [
             name
@@ -244,3 +248,30 @@ def test_a_file_that_a_page_names_is_there(place: str, text: str) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_types_that_a_page_names_are_those_of_the_components() -> None:
+    """A component's token is made by its name (components/component_types.py)."""
+    classes = {
+        name
+        for file in (ROOT / "components").rglob("*.py")
+        for name in re.findall(r"\btoken\(\"(\w+)\"\)", file.read_text())
+    }
+    assert {"Bottle", "SecretDigests"} <= classes
+    for page in PAGES:
+        for room, name in re.findall(r"claude-bottle:(\w+):(\w+)", page.read_text()):
+            assert (room, name in classes) == ("index", True), f"{page.name}: {room}:{name}"
+
+
+def test_the_keys_of_bottle_plan_for_programs_are_those_of_its_page() -> None:
+    state = {"inputs": {"plan": make({})}}
+    step = {
+        "op": "update",
+        "urn": "urn:pulumi:s::claude-bottle::claude-bottle:index:Bottle::s",
+        "oldState": state,
+        "newState": state,
+    }
+    told = as_json({"steps": [step]})
+    (named,) = re.findall(r"`bottle plan --json` has it all read: ([^.]*)\.", (ROOT / "docs/plan.md").read_text())
+    assert told is not None
+    assert set(re.findall(r"`(\w+)`", named)) == set(told) - {"stack"}

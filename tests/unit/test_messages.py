@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from installed import checkout
 from mistakes import ROOT, SECTIONS, Mistake, page, project
 from test_manifest_words import FOREIGN
 
@@ -61,12 +61,7 @@ def test_a_secret_is_set_by_the_command_as_it_is_printed(tmp_path: Path) -> None
         for match in re.finditer(COMMANDS["./bottle"], one.answer())
         if "ACME" in match[0]
     }
-    tracked = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(tracked, cwd=ROOT, capture_output=True, text=True).stdout.split("\0"):
-        if name and not name.startswith(("tests/", "bench/", "docs/")) and (ROOT / name).is_file():
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, tmp_path / name)
-    (tmp_path / ".venv").symlink_to((ROOT / ".venv").resolve())
+    checkout(tmp_path)
     file = tmp_path / "stacks/Pulumi.demo.yaml"
     file.write_text("config:\n  claude-bottle:bottle: {}  # mine\n")
     env = {**os.environ, "PULUMI_BACKEND_URL": f"file://{tmp_path}", "PULUMI_CONFIG_PASSPHRASE": "x"}

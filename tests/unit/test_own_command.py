@@ -187,3 +187,26 @@ def test_own_command(monkeypatch: pytest.MonkeyPatch) -> None:
     assert own_command("up demo") == "./bottle up demo"
     monkeypatch.setenv(CALLED, "bottle")
     assert own_command("up demo") == "bottle up demo"
+
+
+@pytest.mark.parametrize(
+    ("typed", "suppressed"),
+    [
+        ("up --yes", "true"), ("destroy", "true"), ("refresh", "true"), ("up", "true"),
+        ("preview", ""), ("up --json", ""), ("stack output plan --json", ""), ("", ""),
+    ],
+)  # fmt: skip
+def test_in_an_activated_shell_pulumi_does_not_print_the_plan_after_a_run(
+    tmp_path: Path, typed: str, suppressed: str
+) -> None:
+    """A program that reads what Pulumi prints gets all of it."""
+    (tmp_path / "pulumi").write_text('#!/bin/sh\necho "<$PULUMI_OPTION_SUPPRESS_OUTPUTS> $*"\n')
+    (tmp_path / "pulumi").chmod(0o755)
+    script = f'source "{ROOT}/activate"; PATH="{tmp_path}:$PATH"; pulumi {typed}'
+    env = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")}
+    done = subprocess.run(["bash", "-eu", "-c", script], env=env, capture_output=True, text=True)
+    assert done.stdout.strip() == f"<{suppressed}> {typed}".strip(), done.stderr
+    mine = subprocess.run(
+        ["bash", "-c", script], env={**env, "PULUMI_OPTION_SUPPRESS_OUTPUTS": "false"}, capture_output=True, text=True
+    )
+    assert mine.stdout.startswith("<false>")
