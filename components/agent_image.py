@@ -15,6 +15,8 @@ from claude_bottle.engines.docker.build_context import digest
 from claude_bottle.manifest.model import AgentConfig
 from claude_bottle.policy.type_tokens import token
 from components.component_types import formerly
+from components.build_failure import say_why
+from components.component_types import formerly, token
 from components.images import extra_roots, tag, with_proxies
 
 _LAYER = "sidecar_images/agent/packages.Dockerfile"
@@ -91,10 +93,11 @@ class AgentImage(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _built(self, name: str, tagged: str, build: docker.RemoteImageBuildArgs) -> pulumi.Output[str]:
+        resource = f"{name}-{tagged.rpartition(':')[2]}"
         return docker.RemoteImage(
-            f"{name}-{tagged.rpartition(':')[2]}",
+            resource,
             name=tagged,
             keep_locally=True,
             build=build,
-            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["build"]),
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["build"], hooks=say_why(resource)),
         ).image_id

@@ -17,6 +17,8 @@ from claude_bottle.engines.docker.build_proxies import build_proxies
 from claude_bottle.host.machine_roots import machine_roots
 from claude_bottle.policy.type_tokens import token
 from components.component_types import formerly
+from components.build_failure import say_why
+from components.component_types import formerly, token
 
 # Container role to image, where they differ.
 _SHARED = {"egress": "proxy", "pipelock": "proxy"}
@@ -114,4 +116,6 @@ class Images(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self, ignore_changes=["build"], depends_on=[after] if after else [])
         # A new content is a new resource, so that the old image is let go, never replaced.
         resource = f"{name}-{tagged.rpartition(':')[2]}"
+        if build is not None:
+            child.hooks = say_why(resource)
         return docker.RemoteImage(resource, name=tagged, keep_locally=True, build=build, opts=child)

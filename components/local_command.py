@@ -10,6 +10,9 @@ import pulumi_command as command
 
 from claude_bottle.host.child_env import interpreter
 
+_STEP = "CLAUDE_BOTTLE_STEP"
+CREATE = f'eval "${_STEP}"'
+
 
 def local_command(
     name: str,
@@ -23,10 +26,12 @@ def local_command(
 
     triggers: a new one replaces the command; a new value elsewhere updates it.
     """
+    # A step that fails is told with its `create`, and what it has printed: the script would hide that.
+    environment = {**environment, _STEP: script}
     return command.local.Command(
         name,
         interpreter=interpreter(environment),
-        create=script,
+        create=CREATE,
         stdin=stdin,
         environment=environment,
         triggers=triggers,

@@ -69,10 +69,10 @@ def examine(
     findings += checks.environment(cleaned.get("env"), refs)
     findings += checks.placeholders(routes, cleaned.get("env"))
     if readable.agent.dockerfile and not (base / readable.agent.dockerfile).is_file():
-        wrong = (
+        absent = (
             f"no such file: {base / readable.agent.dockerfile}; a file is looked for from the folder of the stack file"
         )
-        findings.append(Finding("agent.dockerfile", readable.agent.dockerfile, wrong))
+        findings.append(Finding("agent.dockerfile", readable.agent.dockerfile, absent))
     more: list[Finding] = []
     if readable.pipelock != PipelockConfig():
         hosts = [*(route.host for _, route in routes), *(item.host for item in readable.pipelock.allow)]

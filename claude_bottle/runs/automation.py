@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,13 +12,14 @@ from typing import Any
 
 from pulumi import automation as auto
 
-from claude_bottle.engines.docker.address import engine_of
 from claude_bottle.host.stale_lock import all_stale, remove_broken
 from claude_bottle.plan.diff import changes, secrets_changed
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.type_tokens import is_of
 from claude_bottle.runs.build_reason import build_reason
 from claude_bottle.runs.events import IMAGE
+from claude_bottle.runs.build_reason import NOT_BUILT
+from components.component_types import is_of
 
 Tell = Callable[[str], None]
 _SHOWN = ("create", "update", "replace", "delete")
@@ -77,22 +79,19 @@ class Apply:
 
     def up(self, tell: Tell) -> None:
         """Apply the stack file. tell: gets Pulumi's lines as they come."""
-        builds: list[tuple[str, dict[str, Any]]] = []
+        why: list[str] = []
 
         def event(told: Any) -> None:
-            step = told.res_op_failed_event and told.res_op_failed_event.metadata
-            if step and step.type == IMAGE and step.new:
-                builds.append((step.urn.rpartition("::")[2], (step.new.inputs or {}).get("build") or {}))
+            if (said := told.diagnostic_event) and NOT_BUILT in said.message:
+                why.append(re.sub(r"<\{%[^%]*%\}>", "", said.message).strip())
 
         try:
             self._run(
                 lambda s, out: s.up(on_output=out, on_event=event, show_secrets=False, suppress_outputs=True), tell
             )
         except BottleError:
-            for resource, build in builds[:1]:
-                tell("the build of an image failed; running it once more, to see why")
-                if words := build_reason(resource, build, engine_of(self._stack_name, self._project)):
-                    raise BottleError(words) from None
+            if why:
+                raise BottleError(why[0]) from None
             raise
 
     def _run(self, do: Callable[[auto.Stack, Tell], Any], tell: Tell | None) -> None:

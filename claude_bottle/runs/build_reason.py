@@ -10,9 +10,11 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
+from claude_bottle.engines.docker.build_proxies import build_proxies
 from claude_bottle.host.child_env import child_env
 from claude_bottle.policy.errors import printable
 
+NOT_BUILT = "the image could not be built"  # in every reason; by it a reason is known among a run's errors
 _LINES = 8
 _SECONDS = 900
 _BUILDKIT = re.compile(r"#\d+ (?:\d+\.\d+ )?")
@@ -34,9 +36,10 @@ def build_reason(resource: str, build: Mapping[str, Any], variables: Mapping[str
     if not context:
         return None
     argv = ["docker", "build", "-f", file if file.startswith("/") else f"{context}/{file}"]
-    arguments = build.get("buildArgs")
+    arguments, proxies = build.get("buildArgs"), build_proxies()
     for name, value in (arguments if isinstance(arguments, Mapping) else {}).items():
-        argv += ["--build-arg", f"{name}={value}"]
+        # A proxy may have a login, which everybody on the machine could read there.
+        argv += ["--build-arg", name if name in proxies else f"{name}={value}"]
     try:
         done = subprocess.run(
             [*argv, context],
@@ -47,7 +50,7 @@ def build_reason(resource: str, build: Mapping[str, Any], variables: Mapping[str
             errors="replace",
             timeout=_SECONDS,
             check=False,
-            env=child_env(variables),
+            env=child_env({**variables, **proxies}),
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -64,7 +67,7 @@ def reason(resource: str, output: str) -> str:
         elif line.strip() and not _ASIDE.match(line) and line not in said:
             said.append(line)
     last = "\n".join(f"  {printable(line)}" for line in said[-_LINES:]) or "  it said nothing"
-    return f"{_key(resource, step)}: the image could not be built, for this step failed:\n{last}"
+    return f"{_key(resource, step)}: {NOT_BUILT}, for this step failed:\n{last}"
 
 
 def _key(resource: str, step: str) -> str:

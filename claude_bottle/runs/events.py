@@ -9,12 +9,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from claude_bottle.runs.build_reason import NOT_BUILT
+
 _MARKS = {"create": "+", "update": "~", "create-replacement": "±", "delete": "-"}
 _COLOUR = re.compile(r"<\{%[^%]*%\}>")
 _HASH = re.compile(r"-[0-9a-f]{16}\Z")
 _NOISE = re.compile(
     r"\s*sdk-v2/provider2\.go:\d+: sdk\.helper_schema: |: provider=docker@\S+|\A1 error occurred:\s*\* "
+    r"|\Aexit status \d+: running \"eval [^\n]*\":\s*"
 )
+_EXIT_CODE = re.compile(r"buildx build|returned a non-zero code")
 _OWN_WORDS = ("update failed", "preview failed")  # of Pulumi, beside the reason
 # Of what a resource is called by components, and what a person calls it; others are steps within these.
 _KINDS = {
@@ -35,7 +39,6 @@ class Run:
         self.now = ""  # what has begun last and has not ended
         self.warnings: list[str] = []
         self.errors: list[str] = []
-        self.failed_build: Mapping[str, Any] | None = None  # of an image: its name, and the inputs of its build
         self._begun: dict[str, str] = {}
 
     def take(self, event: Mapping[str, Any]) -> str | None:
@@ -57,9 +60,6 @@ class Run:
         else:
             self._begun.pop(urn, None)
         self.now = next(reversed(self._begun.values()), "") if self._begun else ""
-        if key == "resOpFailedEvent" and step.get("type") == IMAGE:
-            inputs = (step.get("new") or {}).get("inputs") or {}
-            self.failed_build = {"resource": urn.rpartition("::")[2], "build": inputs.get("build") or {}}
         if key != "resOutputsEvent" or op not in _MARKS:
             return None
         self.steps += 1
@@ -88,3 +88,5 @@ class Run:
         text = _NOISE.sub("", text).strip()
         if not any(text in known for known in self.errors):
             self.errors = [known for known in self.errors if known not in text] + [text]
+        if any(NOT_BUILT in known for known in self.errors):  # which says why; the provider has the exit code alone
+            self.errors = [known for known in self.errors if not _EXIT_CODE.search(known)]

@@ -12,11 +12,9 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from claude_bottle.engines.docker.address import engine_of
 from claude_bottle.host.state import state_folder
 from claude_bottle.policy.errors import BottleError, printable
 from claude_bottle.policy.own_command import own_command
-from claude_bottle.runs.build_reason import build_reason
 from claude_bottle.runs.events import Run
 
 _VERBS = ("up", "destroy", "refresh")  # that write an event log
@@ -47,9 +45,7 @@ def run_pulumi(stack: str, *argv: str, env: Mapping[str, str] | None = None) -> 
         what = f"{run.steps} steps" if run.steps else "nothing to change"
         _say(f"pulumi {argv[0]} of {stack}: {what}, {seconds:.0f} s; all that it said: {log}")
         return
-    raise BottleError(
-        "\n".join([f"pulumi {argv[0]} of {stack} failed; all that it said: {log}", *_errors(stack, run, log)])
-    )
+    raise BottleError("\n".join([f"pulumi {argv[0]} of {stack} failed; all that it said: {log}", *_errors(run, log)]))
 
 
 def _watch(process: subprocess.Popen[bytes], events: Iterator[dict[str, object]], run: Run) -> int:
@@ -129,15 +125,7 @@ def _log(stack: str, verb: str) -> Path:
     return file
 
 
-def _errors(stack: str, run: Run, log: Path) -> list[str]:
-    if run.failed_build is not None:
-        _say("the build of an image failed; running it once more, to see why")
-        words = build_reason(run.failed_build["resource"], run.failed_build["build"], engine_of(stack))
-        if words is not None:
-            return [
-                *(text for text in run.errors if "buildx build" not in text and "returned a non-zero" not in text),
-                words,
-            ]
+def _errors(run: Run, log: Path) -> list[str]:
     lines = log.read_text(errors="replace").splitlines()
     return run.errors or [line for line in lines if line.strip()][-10:]
 

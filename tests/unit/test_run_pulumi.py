@@ -5,11 +5,13 @@ Sources: pulumi/pulumi, sdk/go/common/apitype/events.go (the event log); docker-
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pulumi
 import pytest
 from test_cli import Place, place
 
@@ -17,6 +19,8 @@ from claude_bottle.policy.errors import BottleError
 from claude_bottle.runs.build_reason import reason
 from claude_bottle.runs.events import Run
 from claude_bottle.runs.terminal import run_pulumi
+from components import build_failure
+from components.local_command import CREATE
 
 __all__ = ["place"]
 CONTAINER, IMAGE = "docker:index/container:Container", "docker:index/remoteImage:RemoteImage"
@@ -141,37 +145,68 @@ def test_the_error_is_last(place: Place) -> None:
         run_pulumi("demo", "up", "--yes")
 
 
-def test_a_build_is_run_once_more_to_hear_why(place: Place) -> None:
-    build = {"context": "/src", "dockerfile": "a/Dockerfile", "buildArgs": {"APT": "nosuch"}}
-    failed = step("resOpFailedEvent", "create", IMAGE, f"demo-agent-image-packages-{HASH}", inputs={"build": build})
-    _runs(place, [failed, say("error", "1 error occurred:\n\t* Error running buildx build: exit code: 100")], 255)
-    place.fake("docker", {"*build*": "printf 'Step 1/1 : RUN x\\nE: Unable to locate package nosuch\\n'; exit 100"})
+WHY = "agent.apt: the image could not be built, for this step failed:\n  E: Unable to locate package nosuch"
+
+
+def test_a_build_that_failed_has_its_reason_and_not_the_providers_exit_code(place: Place) -> None:
+    code = "1 error occurred:\n\t* Error running buildx build: exit code: 100"
+    _runs(
+        place,
+        [say("error", code), say("info", "the build of an image failed"), say("error", WHY), say("error", code)],
+        255,
+    )
     with pytest.raises(BottleError) as caught:
         run_pulumi("demo", "up", "--yes")
-    assert str(caught.value).splitlines()[1:] == [
-        "agent.apt: the image could not be built, for this step failed:", "  E: Unable to locate package nosuch",
-    ]  # fmt: skip
-    assert "docker build -f /src/a/Dockerfile --build-arg APT=nosuch /src" in place.calls
+    assert str(caught.value).splitlines()[1:] == WHY.splitlines()
+
+
+def test_a_build_is_run_once_more_to_hear_why(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever command ran Pulumi: the program is asked by Pulumi when the resource fails."""
+    said: list[str] = []
+    hooks: dict[str, Any] = {}
+    monkeypatch.setattr(pulumi, "ErrorHook", lambda name, tell: hooks.setdefault(name, tell))
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    monkeypatch.setattr(pulumi.log, "info", lambda _: None)
+    monkeypatch.setattr(build_failure, "provider_engine", dict)
+    name = f"demo-agent-image-packages-{HASH}"
+    build_failure.say_why(name)
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:a-login@proxy.example.com:3128")
+    place.fake("docker", {"*build*": "printf 'Step 1/1 : RUN x\\nE: Unable to locate package nosuch\\n'; exit 100"})
+
+    async def fail() -> bool:
+        proxy = pulumi.Output.secret("http://me:a-login@proxy.example.com:3128")
+        arguments = {"APT": "nosuch", "HTTPS_PROXY": proxy}
+        build = {"context": "/src", "dockerfile": "a/Dockerfile", "buildArgs": arguments}
+        tried_again: bool = await hooks[f"why-{name}"](SimpleNamespace(name=name, new_inputs={"build": build}))
+        return tried_again
+
+    assert asyncio.run(fail()) is False
+    assert said == [WHY]
+    assert "docker build -f /src/a/Dockerfile --build-arg APT=nosuch --build-arg HTTPS_PROXY /src" in place.calls
+    place.fake("docker", {})
+    assert asyncio.run(fail()) is False
+    assert said == [WHY], "the same build passes now"
+
+
+def test_a_step_that_failed_is_told_with_its_own_words_alone() -> None:
+    run = Run("demo")
+    run.take(
+        say("error", f'exit status 1: running "{CREATE.replace(chr(34), chr(92) + chr(34))}":\negress is not ready')
+    )
+    assert run.errors == ["egress is not ready"]
 
 
 def test_an_approval_whose_build_fails_is_told_why(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     from claude_bottle.runs import automation as apply
 
-    inputs = {"build": {"context": "/src", "dockerfile": "a/Dockerfile", "buildArgs": {"APT": "nosuch"}}}
-    step = SimpleNamespace(type=IMAGE, urn=f"x::demo-agent-image-packages-{HASH}", new=SimpleNamespace(inputs=inputs))
-
     class Stack:
         def up(self, *, on_event: Any, **_: Any) -> None:
-            on_event(SimpleNamespace(res_op_failed_event=None))
-            on_event(SimpleNamespace(res_op_failed_event=SimpleNamespace(metadata=step)))
+            on_event(SimpleNamespace(diagnostic_event=None))
+            on_event(SimpleNamespace(diagnostic_event=SimpleNamespace(message=f"<{{%reset%}}>{WHY}<{{%reset%}}>\n")))
             raise BottleError("exit code: 100")
 
     made = apply.Apply("demo", place.folder)
     monkeypatch.setattr(made, "_run", lambda do, tell: do(Stack(), tell))
-    place.fake("docker", {"*build*": "printf 'Step 1/1 : RUN x\\nE: Unable to locate package nosuch\\n'; exit 100"})
-    said: list[str] = []
-    with pytest.raises(
-        BottleError, match=r"agent\.apt: the image could not be built(.|\n)*E: Unable to locate package nosuch"
-    ):
-        made.up(said.append)
-    assert "once more" in said[0]
+    with pytest.raises(BottleError) as caught:
+        made.up(lambda _: None)
+    assert str(caught.value) == WHY
