@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 from mocked import Recorder, compose, is_secret
 
@@ -16,6 +17,7 @@ from claude_bottle.manifest.sizes import megabytes
 from claude_bottle.policy.names.git_upstream import Upstream
 from claude_bottle.workspace.copies import Copies, WorkspaceCopy
 from claude_bottle.workspace.git_mounts import GitPlaces
+from components import agent_image, images
 from components.authorities import fingerprint
 from components.container import RECORD
 
@@ -200,6 +202,15 @@ def test_images_stay_and_are_tagged_by_content(routed: Any) -> None:
         f"claude-bottle/{r}" for r in ("agent", "base", "proxy", "supervise")
     }
     assert all(i.inputs["keepLocally"] is True for i in images)
+
+
+def test_each_image_that_is_built_says_why_where_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    for module in (images, agent_image):
+        monkeypatch.setattr(module, "say_why", lambda name: asked.append(name) or pulumi.ResourceHookBinding())
+    recorder, _ = compose({"agent": {"apt": ["jq"]}, "egress": {"routes": []}})
+    assert set(asked) == {image.name for image in recorder.all(":RemoteImage") if "build" in image.inputs}
+    assert len(asked) > 3
 
 
 def test_small_helpers() -> None:

@@ -35,11 +35,11 @@ VALUES = {
 }
 
 
-def text_of(node: ast.AST) -> str:
+def text_of(node: ast.AST, other: str = "x") -> str:
     """A string of the source, with a word for each expression in it."""
     if isinstance(node, ast.JoinedStr):
         return "".join(
-            part.value if isinstance(part, ast.Constant) else VALUES.get(ast.unparse(part.value), "x")  # type: ignore[attr-defined, misc]
+            part.value if isinstance(part, ast.Constant) else VALUES.get(ast.unparse(part.value), other)  # type: ignore[attr-defined, misc]
             for part in node.values
         )
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
@@ -58,7 +58,7 @@ def read(file: Path) -> tuple[list[str], list[str]]:
             skipped |= {id(inner) for inner in ast.walk(node)}
         if isinstance(node, ast.JoinedStr):
             skipped |= {id(part) for part in node.values}
-    strings = [text_of(node) for node in ast.walk(tree) if id(node) not in skipped]
+    strings = [text_of(node, "…") for node in ast.walk(tree) if id(node) not in skipped]
     return asked, [text for text in strings if text]
 
 
