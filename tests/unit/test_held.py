@@ -122,15 +122,18 @@ def test_what_was_shown_is_remembered_for_a_number_of_contents(holder: Holder) -
 def test_the_terminal_approves_nothing_unseen_by_accident(holder: Holder, capsys: pytest.CaptureFixture[str]) -> None:
     approving: Any = Approving(holder)
     args = argparse.Namespace(
-        id="p-0000000001", message="", change="", edit=False, duration="", unseen=False, others=False
+        stack="s", id="p-0000000001", message="", change="", edit=False, duration="", unseen=False, others=False
     )
-    with pytest.raises(BottleError, match=r"3 of 3 pages .* approve --unseen"):
+    with pytest.raises(
+        BottleError,
+        match=r"3 of 3 pages .*: \./bottle ask show s p-0000000001 --page N, or \./bottle ask approve .* --unseen",
+    ):
         terminal.approve(approving, args)
-    assert "2 of 3 pages have not been shown to you" in terminal.content(content(holder), 1, "p-0000000001")
+    assert "2 of 3 pages have not been shown to you" in terminal.content(content(holder), 1, "s", "p-0000000001")
     with pytest.raises(BottleError, match="2 of 3 pages"):
         terminal.approve(approving, args)
     for page in (2, 3):
-        terminal.content(content(holder), page, "p-0000000001")
+        terminal.content(content(holder), page, "s", "p-0000000001")
     terminal.approve(approving, args)
     assert approving.approved == ["p-0000000001"]
     Seen("s")._file.unlink()

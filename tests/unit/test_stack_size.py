@@ -33,7 +33,7 @@ def test_what_is_no_stack_file_is_somebody_elses_to_tell() -> None:
     [
         ("config:\n\tclaude-bottle:bottle: {}\n", "line 2: a tab"),
         ("config:\n  claude-bottle:bottle:\n    agent:\n\t  memory: 2g\n", "line 4: a tab"),
-        ("config:\n  claude-bottle:bottle: {agent: {memory: 2g}\n", "line 3: not YAML"),
+        ("config:\n  claude-bottle:bottle: {agent: {memory: 2g}\n", "line 2: the { of this line is not closed"),
         ("a: 'b\n", "not YAML"),
         ("config: {a:b: 2026-99-99T00:00:00Z}\n", "in quotes"),
         ("\x00", "save it as UTF-8 text"),
