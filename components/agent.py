@@ -12,10 +12,10 @@ import pulumi_docker as docker
 from addons.egress.placeholders import placeholder
 from claude_bottle.engines.docker.address import prefix
 from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.host.type_tokens import token
 from claude_bottle.manifest.agent_env import program_env
 from claude_bottle.manifest.model import AgentConfig
 from claude_bottle.manifest.sizes import megabytes
-from claude_bottle.policy.type_tokens import token
 from claude_bottle.workspace.agent_files import WORKSPACE
 from claude_bottle.workspace.copies import WorkspaceCopy
 from claude_bottle.workspace.git_mounts import folders_above

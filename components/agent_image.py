@@ -12,11 +12,10 @@ import pulumi_docker as docker
 
 from claude_bottle import ROOT
 from claude_bottle.engines.docker.build_context import digest
+from claude_bottle.host.type_tokens import token
 from claude_bottle.manifest.model import AgentConfig
-from claude_bottle.policy.type_tokens import token
-from components.component_types import formerly
 from components.build_failure import say_why
-from components.component_types import formerly, token
+from components.component_types import formerly
 from components.images import extra_roots, tag, with_proxies
 
 _LAYER = "sidecar_images/agent/packages.Dockerfile"

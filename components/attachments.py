@@ -13,7 +13,7 @@ import pulumi_command as command
 import pulumi_docker as docker
 
 from claude_bottle.engines.docker.naming import docker_name
-from claude_bottle.policy.type_tokens import token
+from claude_bottle.host.type_tokens import token
 from components.component_types import formerly
 from components.local_command import local_command
 from components.provider_engine import provider_engine

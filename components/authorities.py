@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_tls as tls
 
-from claude_bottle.policy.type_tokens import token
+from claude_bottle.host.type_tokens import token
 from components.component_types import formerly
 
 _YEAR_HOURS = 365 * 24

@@ -14,12 +14,12 @@ from claude_bottle.engines.docker.drift import Drift
 from claude_bottle.engines.docker.live import SIDECARS
 from claude_bottle.engines.docker.subnets import POOL, Pool, Taken
 from claude_bottle.host.git_remotes import GateRemote
+from claude_bottle.host.type_tokens import token
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import EGRESS_HOSTNAME, PIPELOCK_PORT
 from claude_bottle.manifest.render.routes import EgressPlan, placeholders
 from claude_bottle.plan.resolved import plan
 from claude_bottle.policy.names.git_upstream import git_config
-from claude_bottle.policy.type_tokens import token
 from claude_bottle.policy.own_command import KEPT
 from claude_bottle.workspace.copies import Copies
 from components import images as image_module

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pulumi
 
-from claude_bottle.runs.build_reason import build_reason
+from claude_bottle.engines.docker.build_reason import build_reason
 from components.provider_engine import provider_engine
 
 

@@ -11,9 +11,9 @@ import pulumi_docker as docker
 from claude_bottle.engines.docker.drift import Drift
 from claude_bottle.engines.docker.live import SIDECARS
 from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.host.type_tokens import token
 from claude_bottle.manifest.render.pipelock import EGRESS_HOSTNAME, PIPELOCK_PORT
 from claude_bottle.manifest.render.routes import EgressPlan
-from claude_bottle.policy.type_tokens import token
 from components.authorities import Authority
 from components.component_types import formerly
 from components.container import RECORD, ContainerArgs, hardened_container

@@ -12,7 +12,7 @@ from claude_bottle.engines.docker.drift import Drift
 from claude_bottle.engines.docker.live import SIDECARS
 from claude_bottle.engines.docker.naming import docker_name
 from claude_bottle.host.git_remotes import GateRemote, remotes_file
-from claude_bottle.policy.type_tokens import token
+from claude_bottle.host.type_tokens import token
 from components.component_types import formerly
 from components.container import RECORD, ContainerArgs, hardened_container
 from components.container_command import ReadyArgs, ready_command

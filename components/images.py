@@ -15,10 +15,9 @@ from claude_bottle.engines.docker.base_image import BaseLock
 from claude_bottle.engines.docker.build_context import digest
 from claude_bottle.engines.docker.build_proxies import build_proxies
 from claude_bottle.host.machine_roots import machine_roots
-from claude_bottle.policy.type_tokens import token
-from components.component_types import formerly
+from claude_bottle.host.type_tokens import token
 from components.build_failure import say_why
-from components.component_types import formerly, token
+from components.component_types import formerly
 
 # Container role to image, where they differ.
 _SHARED = {"egress": "proxy", "pipelock": "proxy"}

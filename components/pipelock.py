@@ -13,9 +13,9 @@ from addons.pipelock.upstream_proxy import LOGIN
 from claude_bottle.engines.docker.drift import Drift
 from claude_bottle.engines.docker.live import SIDECARS
 from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.host.type_tokens import token
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import pipelock_memory, render
-from claude_bottle.policy.type_tokens import token
 from components.authorities import Authority
 from components.component_types import formerly
 from components.container import ContainerArgs, hardened_container

@@ -10,8 +10,8 @@ import pulumi
 import pulumi_command as command
 import pulumi_docker as docker
 
+from claude_bottle.host.type_tokens import token
 from claude_bottle.manifest.agent_env import CA_BUNDLE, JAVA_STORE
-from claude_bottle.policy.type_tokens import token
 from claude_bottle.workspace.copies import Copies
 from components.agent import CA_FILE, CA_NAME
 from components.component_types import formerly

@@ -14,8 +14,8 @@ from claude_bottle.manifest.pipelock_fields import DEFAULT_PASSTHROUGH, Pipelock
 from claude_bottle.policy.errors import NOT_SHOWN, Finding
 from claude_bottle.policy.names.hosts import any_match
 from claude_bottle.policy.names.nearest import did_you_mean
-from claude_bottle.policy.routes.aws_sigv4 import keys_of, scope_of
 from claude_bottle.policy.own_command import own_command
+from claude_bottle.policy.routes.aws_sigv4 import keys_of, scope_of
 from claude_bottle.policy.routes.injection import MIN_TOKEN_LENGTH
 from claude_bottle.policy.routes.until import ended, parse_until
 from claude_bottle.policy.shown_values import is_mixed

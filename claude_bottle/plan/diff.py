@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from claude_bottle.host.type_tokens import is_of
 from claude_bottle.plan.facts import Facts, differences
 from claude_bottle.plan.places import Ground, Place, Plan, Right, rights
 from claude_bottle.plan.resolved import SCHEMA
 from claude_bottle.plan.rest import told_otherwise, without_words
 from claude_bottle.plan.words import REACH, lines, when
-from claude_bottle.policy.type_tokens import is_of
 
 # What has a line of its own wherever it makes a difference; where it makes none, it is told as what it is.
 _BY_HOST = {

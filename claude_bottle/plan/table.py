@@ -16,6 +16,7 @@ from rich.text import Text
 
 from claude_bottle.host.stack_names import must_be_known
 from claude_bottle.host.stack_size import cannot_go_up
+from claude_bottle.host.type_tokens import is_of
 from claude_bottle.plan.diff import changes, secrets_changed
 from claude_bottle.plan.facts import Facts
 from claude_bottle.plan.interrupts import interruptions
@@ -23,7 +24,6 @@ from claude_bottle.plan.places import Ground, Plan, rights
 from claude_bottle.plan.words import OWN, REACH, lines, when
 from claude_bottle.policy.errors import BottleError, one_line, printable
 from claude_bottle.policy.routes.until import ended, parse_until
-from claude_bottle.policy.type_tokens import is_of
 
 HEADINGS = (REACH, "ended", "no route", "not read", "internal", OWN, "injected", "DLP", "trusted roots", "network",
             "git", "copied in", "mounted", "supervise", "agent")  # fmt: skip

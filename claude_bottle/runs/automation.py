@@ -12,14 +12,11 @@ from typing import Any
 
 from pulumi import automation as auto
 
+from claude_bottle.engines.docker.build_reason import NOT_BUILT
 from claude_bottle.host.stale_lock import all_stale, remove_broken
+from claude_bottle.host.type_tokens import is_of
 from claude_bottle.plan.diff import changes, secrets_changed
 from claude_bottle.policy.errors import BottleError
-from claude_bottle.policy.type_tokens import is_of
-from claude_bottle.runs.build_reason import build_reason
-from claude_bottle.runs.events import IMAGE
-from claude_bottle.runs.build_reason import NOT_BUILT
-from components.component_types import is_of
 
 Tell = Callable[[str], None]
 _SHOWN = ("create", "update", "replace", "delete")

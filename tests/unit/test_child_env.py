@@ -100,5 +100,6 @@ def test_every_child_is_given_its_variables() -> None:
     pulumi = ["pull.py: shown", "table.py: ['pulumi', 'preview', '--json', '--stack', stack]"]
     pulumi += ["stack_names.py: ['pulumi', 'stack', 'ls', '--json', '--project', PROJECT]"]
     pulumi += ["common.py: argv"]  # stack select --create
+    pulumi += ["secret.py: ['pulumi', 'config', 'set', '--secret', ref, '--stack', name]"]
     editor = ["__main__.py: [*shlex.split(editor), file.name]"]  # the owner's own
     assert sorted(without) == sorted(pulumi + editor)

@@ -98,6 +98,7 @@ AS_IT_IS = {
     "claude_bottle/manifest/fields.py": "said by a sidecar too; claude_bottle/checks/validation.py puts the form in",
     "claude_bottle/checks/validation.py": "what it replaces",
     "claude_bottle/manifest/model.py": "a description in the manifest's schema",
+    "claude_bottle/policy/no_approval.py": "said by a sidecar, which has no checkout",
     "addons": "said by a sidecar, which has no checkout",
 }
 

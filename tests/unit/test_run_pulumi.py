@@ -15,8 +15,8 @@ import pulumi
 import pytest
 from test_cli import Place, place
 
+from claude_bottle.engines.docker.build_reason import reason
 from claude_bottle.policy.errors import BottleError
-from claude_bottle.runs.build_reason import reason
 from claude_bottle.runs.events import Run
 from claude_bottle.runs.terminal import run_pulumi
 from components import build_failure
