@@ -97,20 +97,23 @@ PROGRAMS = (
         "Node.js",
         (*_PROXY, "NODE_USE_ENV_PROXY", "NODE_EXTRA_CA_CERTS"),
         "https://nodejs.org/api/cli.html#node_use_env_proxy1",
-        "20.19, roots alone",
-        "`fetch` and `http` use the proxy from 22.21 and 24.5 on; Debian 13 has 20, whose own use none.",
+        "20.19, roots alone; 24",
+        "`fetch` and `http` use the proxy from 22.21 and 24.5 on; Debian 13 has 20, whose own use none: `agent.npm:"
+        " [node@24]` brings one that does.",
     ),
     Program("npm", (*_PROXY, "NODE_EXTRA_CA_CERTS"), "https://docs.npmjs.com/cli/v11/using-npm/config#proxy", "9.2"),
     Program(
         "Yarn 2 to 4",
         ("YARN_HTTP_PROXY", "YARN_HTTPS_PROXY", "NODE_EXTRA_CA_CERTS"),
         "https://yarnpkg.com/configuration/yarnrc#httpProxy",
+        "4",
         note="It stops at a YARN_ variable that it does not know, as YARN_NO_PROXY.",
     ),
     Program(
         "Deno",
         (*_PROXY, "DENO_CERT", "DENO_TLS_CA_STORE"),
         "https://docs.deno.com/runtime/reference/env_variables/",
+        "2",
     ),
     Program(
         "Java: Maven, Gradle, sbt",
@@ -132,7 +135,7 @@ PROGRAMS = (
         "8.4, roots alone",
         "PHP's own streams use no proxy that they are not told of; its curl and Composer do.",
     ),
-    Program("Nix", (*_LOWER, "NIX_SSL_CERT_FILE"), "https://nix.dev/manual/nix/stable/installation/env-variables"),
+    Program("Nix", (*_LOWER, "NIX_SSL_CERT_FILE"), "https://nix.dev/manual/nix/stable/installation/env-variables", "2"),
     Program(
         "Chromium, Chrome, Playwright",
         _PROXY,
