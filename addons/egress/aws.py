@@ -20,6 +20,12 @@ def load_signer(table: RouteTable) -> None:
         _signers()
 
 
+def only_signs(table: RouteTable | None, host: str) -> bool:
+    """Whether no secret goes to this host, but signatures alone: then no slice of an answer can hold one."""
+    routes = [route for route in table.candidates(host) if route.slot] if table else []
+    return bool(routes) and all(scope_of(route.auth_scheme) for route in routes)
+
+
 def refuse_head(request: http.Request, route: Route, token: str) -> Refusal | None:
     """Why this head cannot be signed anew. route: with its credential."""
     if (scope := scope_of(route.auth_scheme)) is None:

@@ -204,6 +204,12 @@ def test_nothing_of_the_keys_comes_back(egress: Egress) -> None:
     assert SECRET.encode() not in got
 
 
+def test_ranges_pass_for_no_secret_goes_there(egress: Egress) -> None:
+    """The aws command reads a large object in ranges, several at a time, and does not look at what status they have."""
+    made = by_the_agent(f"https://{BUCKET}/large", "us-east-1", "s3", Range="bytes=0-8388607")
+    assert run(egress, made).request.headers["range"] == "bytes=0-8388607"
+
+
 def test_a_scheme_names_one_region_and_one_service() -> None:
     assert scope_of("aws-sigv4:eu-west-1/s3") == Scope("eu-west-1", "s3")
     for wrong in (
