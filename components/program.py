@@ -21,6 +21,7 @@ from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.routes import assign_slots
 from claude_bottle.manifest.secrets_in_clear import token_names
 from claude_bottle.policy.errors import NOT_SHOWN, Finding, ManifestError
+from claude_bottle.presets.use import use_presets
 
 
 def read_manifest(config: pulumi.Config, stack: str, base: Path, machine: Machine) -> Examined:
@@ -28,12 +29,12 @@ def read_manifest(config: pulumi.Config, stack: str, base: Path, machine: Machin
 
     Raises ManifestError with everything that is in the way, of the file and of the machine, in one go.
     """
-    raw = _raw(config)
+    raw, unanswered = use_presets(_raw(config), base)
     found = examine(raw, lambda ref: find_token(config, ref), base, _secrets(), stack)
     keys = {key: is_config_secret(key) for key in CONFIG.get()}
     findings = [*config_findings(keys, stack, token_names(raw) if isinstance(raw, Mapping) else ())]
     if not mistyped_bottle(keys):  # which is one mistake, and not two
-        findings += found.findings
+        findings += [*unanswered, *found.findings]
     wrong = {finding.path for finding in findings}
     try:
         seen = machine_findings(

@@ -78,7 +78,7 @@ def _checked(name: str, wishes: Wishes) -> str:
         text = stack_file(name, wishes)
     except ValueError as error:
         raise BottleError(f"--repo: {error}") from None
-    if wrong := findings(text, STACKS, stack=name, ask_for_tokens=False):
+    if wrong := findings(text, STACKS, stack=name, ask_machine=False):
         raise BottleError("nothing was written:\n" + "\n".join(f"  {line}" for line in wrong))
     return text
 

@@ -15,14 +15,15 @@ from claude_bottle.host.stack_text import StackTextError, read_config
 from claude_bottle.manifest.config_keys import PROJECT, config_findings, mistyped_bottle
 from claude_bottle.manifest.secrets_in_clear import token_names
 from claude_bottle.manifest.words import BOTTLE
-from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.errors import BottleError, Finding
+from claude_bottle.presets.use import use_presets
 
 
-def findings(text: str, base: Path, *, stack: str = "", ask_for_tokens: bool = True) -> list[str]:
+def findings(text: str, base: Path, *, stack: str = "", ask_machine: bool = True) -> list[str]:
     """A line for each thing; empty where all is in order.
 
-    base: the folder of the file. stack: its name. ask_for_tokens: whether a token that is nowhere counts. The value of
-    an encrypted secret is not looked at.
+    base: the folder of the file. stack: its name. ask_machine: whether what this machine has not got counts, a token
+    or a client that presets ask. The value of an encrypted secret is not looked at.
     """
     try:
         config = read_config(text)
@@ -37,15 +38,17 @@ def findings(text: str, base: Path, *, stack: str = "", ask_for_tokens: bool = T
 
     def token(ref: str) -> str | None:
         stands_for = secrets.token_urlsafe(32)  # of no value that can be in what is copied
-        if ref in encrypted or not ask_for_tokens:
+        if ref in encrypted or not ask_machine:
             return stands_for
         return os.environ.get(ref)
 
-    raw = config.get(BOTTLE)
+    raw, unanswered = config.get(BOTTLE), list[Finding]()
+    if ask_machine:
+        raw, unanswered = use_presets(raw, base)
     keys = {str(key): _is_secret(key, value) for key, value in config.items()}
     wrong_keys = config_findings(keys, stack, token_names(raw) if isinstance(raw, Mapping) else ())
     seen = [] if mistyped_bottle(keys) else examine(raw, token, base, dict.fromkeys(encrypted, ""), stack).findings
-    return found + [str(one) for one in (*wrong_keys, *seen)]
+    return found + [str(one) for one in (*wrong_keys, *unanswered, *seen)]
 
 
 def _is_secret(key: object, value: Any) -> bool:

@@ -8,20 +8,14 @@ from dataclasses import dataclass
 
 from claude_bottle.policy.names.git_upstream import Upstream
 
-# What Debian calls it. A package registry is a host like any other: it takes a route of its own.
-TOOLS: dict[str, list[str]] = {
-    "python": ["python3", "python3-venv", "python3-pip"],
-    "node": ["nodejs", "npm"],
-    "go": ["golang-go"],
-    "rust": ["rustc", "cargo"],
-    "java": ["default-jdk-headless", "maven"],
-}
+# As the manifest names its presets.
+TOOLS = ("python", "node", "go", "rust", "java", "debian", "github")
 MODEL_TOKEN, GIT_TOKEN = "CLAUDE_CODE_OAUTH_TOKEN", "GIT_TOKEN"
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a person has answered. use: a key of TOOLS or "". repo: a git URL or "". workspace: a folder or "".
+    """What a person has answered. use: one of TOOLS or "". repo: a git URL or "". workspace: a folder or "".
 
     has_git: whether that folder has a `.git` to take along. model: whether Claude Code is to reach its model.
     """
@@ -58,11 +52,18 @@ def _tokens(name: str, refs: list[str]) -> list[str]:
 
 
 def _bottle(wishes: Wishes) -> list[str]:
-    apt = ", ".join(TOOLS.get(wishes.use, []))
-    lines = ["agent:", "  memory: 4g", "  cpus: 2"]
-    lines += (
-        [f"  apt: [{apt}]  # Debian packages, an image layer of their own"] if apt else ["  # apt: [make, python3]"]
-    )
+    if wishes.use:
+        lines = [
+            f"use: [{wishes.use}]  # tools, and routes to read packages by (docs/presets.md); `bottle plan` shows all"
+        ]
+    else:
+        lines = [f"# use: [python]  # or {', '.join(TOOLS[1:])}: docs/presets.md"]
+    lines += [
+        "agent:",
+        "  memory: 4g",
+        "  cpus: 2",
+        "  # apt: [make, jq]  # Debian packages, an image layer of their own",
+    ]
     if wishes.workspace:
         lines += ["# A copy of what git does not ignore; `bottle pull` brings the agent's work back.", "workspace:"]
         lines += [f"  path: {_quoted(wishes.workspace)}", *(["  copy_git: true"] if wishes.has_git else [])]
@@ -76,7 +77,7 @@ def _bottle(wishes: Wishes) -> list[str]:
         lines += ["      description: the model"]
     else:
         lines += ["  routes: []  # nothing leaves; take routes in like the one below"]
-    lines += ["    # What else it may reach, such as a package registry, without a credential:"]
+    lines += ["    # What else it may reach, without a credential:"]
     lines += ['    # - host: "packages.example.com"', "    #   methods: [GET, HEAD]"]
     return lines
 

@@ -27,8 +27,9 @@ def run_bounded(
     seconds: float = SECONDS,
     most: int = BYTES,
     env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
 ) -> str:
-    """Write the command's output to `out`; what it said on standard error.
+    """Write the command's output to `out`; what it said on standard error. cwd: the folder that it runs in.
 
     Raises BottleError, with `what` in its words, for more than `most` bytes, after `seconds`, and where it fails.
     """
@@ -36,7 +37,9 @@ def run_bounded(
     source: IO[bytes] | int = subprocess.DEVNULL if stdin is None else stdin
     env = child_env() if env is None else env
     pipe = subprocess.PIPE
-    with subprocess.Popen(argv, stdin=source, stdout=pipe, stderr=pipe, env=env, start_new_session=True) as child:
+    with subprocess.Popen(
+        argv, stdin=source, stdout=pipe, stderr=pipe, env=env, cwd=cwd, start_new_session=True
+    ) as child:
         assert child.stdout is not None and child.stderr is not None  # noqa: S101 - asked for above
         with selectors.DefaultSelector() as ready:
             ready.register(child.stdout, selectors.EVENT_READ)

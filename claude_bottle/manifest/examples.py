@@ -5,6 +5,9 @@ from __future__ import annotations
 # By key path; [] stands for each entry of a list, {} for each value of a mapping. A test keeps them complete, and valid
 # when they are put together.
 EXAMPLES: dict[str, str] = {
+    "use": "[python, github]",
+    "use[].name": "python",
+    "use[].hosts": "[packages.example.com]",
     "agent": "{memory: 4g, cpus: 2}",
     "agent.image": "example.com/agents/own:1",
     "agent.dockerfile": "own-agent/Dockerfile",

@@ -234,9 +234,31 @@ class NetworkConfig(Strict):
     )
 
 
+PresetName = Literal["python", "node", "go", "rust", "java", "debian", "github"]
+
+
+class Use(Strict):
+    """What a preset stands for (docs/presets.md)."""
+
+    name: PresetName = Field(description="Which preset; the name alone is the same, where no hosts are named.")
+    hosts: list[Host] = Field(
+        [], description="Where its packages are, for a machine without the client that would be asked."
+    )
+
+
+def _used(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+UseEntry = Annotated[Use, BeforeValidator(_used, json_schema_input_type=Use | PresetName)]
+
+
 class Manifest(Strict):
     """One bottle."""
 
+    use: list[UseEntry] = Field(
+        [], description="Presets: routes to read packages by, the tools for them, variables (docs/presets.md)."
+    )
     agent: AgentConfig = AgentConfig()
     env: dict[str, str] = Field({}, description="Literal environment of the agent; never a credential.")
     prompt: Annotated[PromptConfig, BeforeValidator(_prompt, json_schema_input_type=PromptConfig | str)] | None = Field(

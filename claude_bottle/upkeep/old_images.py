@@ -25,6 +25,7 @@ from claude_bottle.manifest.model import AgentConfig
 from claude_bottle.manifest.words import BOTTLE
 from claude_bottle.policy.errors import BottleError, one_line
 from claude_bottle.policy.own_command import own_command
+from claude_bottle.presets.use import without_answers
 from components.agent_image import base_name, image_name
 from components.images import tag
 
@@ -64,7 +65,7 @@ def wanted(stacks: Path = STACKS) -> set[str]:
 
 def _of_stack_file(file: Path, base: Path) -> set[str]:
     try:
-        bottle = read_config(file.read_text()).get(BOTTLE)
+        bottle = without_answers(read_config(file.read_text()).get(BOTTLE))
         config = AgentConfig.model_validate((bottle if isinstance(bottle, Mapping) else {}).get("agent") or {})
         return {base_name(config, base), image_name(config, base)}
     except (OSError, BottleError, ValidationError, ValueError) as error:

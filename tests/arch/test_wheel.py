@@ -54,6 +54,7 @@ def test_it_holds_what_the_images_are_built_from_and_nothing_of_a_machine(wheel:
         "sidecar_images/",
         "toolchain/",
         "stacks/examples/",
+        "stacks/presets/",
     )
     wanted = {name for name in tracked.split("\0") if name.startswith(rooms)}
     prefix = "claude_bottle/checkout/"
@@ -82,8 +83,16 @@ def test_an_empty_folder_is_enough(run, tmp_path: Path) -> None:
         "__main__.py",
         "stacks/Pulumi.mine.yaml",
     ]
-    assert run("check", "mine").returncode == 0
-    assert run("check", "mine", folder="empty/stacks").returncode == 0, "from anywhere in the project"
+    (tmp_path / "bin").mkdir()
+    pip = tmp_path / "bin/pip"
+    pip.write_text(
+        "#!/bin/sh\necho 'Base URL of the Python Package Index (default https://packages.example.com/simple).'\n"
+    )
+    pip.chmod(0o755)
+    path = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
+    done = run("check", "mine", **path)
+    assert done.returncode == 0, done.stdout
+    assert run("check", "mine", folder="empty/stacks", **path).returncode == 0, "from anywhere in the project"
     done = run("check", "mien")
     assert done.returncode == 2 and "did you mean `mine`?" in done.stderr
     assert "Python environment" in run("doctor").stdout

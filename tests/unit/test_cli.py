@@ -28,6 +28,7 @@ from claude_bottle.cli.app import app
 from claude_bottle.cli.callback import checked
 from claude_bottle.cli.template import TOOLS
 from claude_bottle.policy.errors import BottleError
+from claude_bottle.presets.files import preset
 from toolchain import __main__ as toolchain
 from toolchain.step import Report
 
@@ -310,7 +311,7 @@ def test_the_example_of_an_ecosystem_can_be_copied(place: Place, name: str, monk
     bottle = yaml.safe_load((place.folder / f"stacks/Pulumi.{name}.yaml").read_text())["config"]["claude-bottle:bottle"]
     hosts = {route["host"] for route in bottle["egress"]["routes"]}
     assert {host for host in hosts if not host.endswith(".example.com")} == {"api.anthropic.com"}
-    assert set(bottle["agent"]["apt"]) >= set(TOOLS[name]), "as bottle init names them"
+    assert set(bottle["agent"]["apt"]) >= set(preset(name).apt), "as the preset has them"
     assert f"`{name}`" in (ROOT / "README.md").read_text()
 
 
@@ -505,7 +506,7 @@ REPOSITORIES = (
 )
 
 
-@pytest.mark.parametrize("use", ["", "python", "node", "go", "rust", "java"])
+@pytest.mark.parametrize("use", ["", *TOOLS])
 @pytest.mark.parametrize("repository", REPOSITORIES)
 @pytest.mark.parametrize("model", [True, False])
 def test_what_init_writes_is_a_bottle_without_a_secret(place: Place, use: str, repository: str, model: bool) -> None:
@@ -519,7 +520,7 @@ def test_what_init_writes_is_a_bottle_without_a_secret(place: Place, use: str, r
     manifest = Manifest.model_validate(told["claude-bottle:bottle"])
     assert list(told) == ["claude-bottle:bottle"]
     assert [route.host for route in manifest.egress.routes] == (["api.anthropic.com"] if model else [])
-    assert bool(manifest.agent.apt) == bool(use)
+    assert [one.name for one in manifest.use] == ([use] if use else []) and not manifest.agent.apt
     assert manifest.routed, "an edit of its routes keeps its kind"
     assert [remote.branches for remote in manifest.git] == ([["agent/*"]] if repository.startswith("https") else [])
     # No other host is named, in comments neither: it has no preset for a registry.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,13 +15,17 @@ from claude_bottle.manifest.change import Change
 from claude_bottle.manifest.model import EgressRoute
 from claude_bottle.manifest.route_check import needless
 from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.names.hosts import host_matches
 from claude_bottle.policy.routes.until import write_until
+from claude_bottle.presets.use import use_presets
 
 ROUTES = "egress.routes"
 
 
 def routes_of(bottle: Any) -> list[EgressRoute]:
-    """The routes of a bottle's config object, in their order. Raises BottleError where one is not valid."""
+    """The routes of a bottle's config object, in their order, and those of its presets behind. Raises BottleError where
+    one is not valid.
+    """
     try:
         told = _plain(((bottle or {}).get("egress") or {}).get("routes") or [])
     except AttributeError:
@@ -34,7 +39,15 @@ def routes_of(bottle: Any) -> list[EgressRoute]:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             raise BottleError(f"egress.routes[{index}] of the stack file is not valid: {first['msg']}") from None
-    return routes
+    return [*routes, *_given(bottle, len(routes))]
+
+
+def _given(bottle: Any, own: int) -> list[EgressRoute]:
+    """The routes of its presets, which are in no file. own: how many routes the file has."""
+    if not (bottle or {}).get("use"):
+        return []
+    made: Any = use_presets(_plain(bottle), Path.cwd() / "stacks")[0]
+    return [EgressRoute.model_validate(route) for route in (made.get("egress") or {}).get("routes", [])[own:]]
 
 
 def named(bottle: Any, change: Change) -> Change:
@@ -59,12 +72,26 @@ def edit_of(bottle: Any, change: Change) -> Edit:
 
 def holds_place(bottle: Any, index: int) -> bool:
     """Whether something would pass without a route that does not with it. Raises BottleError."""
-    return not needless(routes_of(bottle), index)
+    routes = routes_of(bottle)
+    own = list(bottle["egress"]["routes"])
+    left = {**bottle, "egress": {"routes": own[:index] + own[index + 1 :]}}
+    # Without the owner's last route of its host, a preset's would come in.
+    return not needless(routes, index) or len(routes_of(left)) > len(routes) - 1
 
 
-def make(items: Any, edit: Edit) -> None:
-    """The edit on the list in the file: what stays is not touched."""
-    for index, route in edit.changed.items():
+def make(items: Any, edit: Edit, bottle: Any) -> None:
+    """The edit on the list in the bottle's file: what stays is not touched.
+
+    A host that gets a route of the owner's gets none of a preset any more, so these are written beside it.
+    """
+    hosts = [route.host for route in (*edit.changed.values(), *edit.added)]
+    written = {}
+    for number, route in enumerate(_given(bottle, len(items)), len(items)):
+        if any(host_matches(host, route.host) for host in hosts):
+            written[number] = len(items)
+            items.append(_told(route))
+    for number, route in edit.changed.items():
+        index = written.get(number, number)
         old, new = _told(EgressRoute.model_validate(_plain(items[index]))), _told(route)
         for key in old.keys() - new.keys():
             del items[index][key]

@@ -166,7 +166,7 @@ def _make(bottle: Any, change: Change) -> None:
         place[last] = []
     items = place[last]
     if change.path == ROUTES:
-        make(items, edit_of(bottle, change))
+        make(items, edit_of(bottle, change), bottle)
     elif change.path == "pipelock.allow":
         _allow(items, change.value)
     elif change.value not in items:

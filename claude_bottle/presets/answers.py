@@ -1,0 +1,54 @@
+"""What a client of the owner's machine has said, and which route it stands for. Pure; no credential comes through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.names.hosts import canonical_pattern
+from claude_bottle.policy.routes.table import ALLOWED_PORTS
+from claude_bottle.policy.routes.targets import checked_path
+from claude_bottle.policy.shown_values import is_mixed
+
+
+class NoAnswer(BottleError):
+    """There is no such client, or it has not said what can be a route; the message never holds what it said."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """urls: where the client gets its packages from. values: what it is told by variables, by the presets' names."""
+
+    urls: Sequence[str]
+    values: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def place(client: str, url: str, beside: Sequence[str] = (), signed: bool = False) -> tuple[str, str]:
+    """Host and path prefix ("" for every path) of an address. Raises NoAnswer for what can be no route.
+
+    beside, signed: as of a preset.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise NoAnswer(f"{client} has told an address that is none") from None
+    if "@" in parts.netloc or parts.query or parts.fragment or any(map(is_mixed, parts.path.split("/"))):
+        raise NoAnswer(f"{client} has told an address that may hold a credential, which is not taken")
+    if parts.scheme not in (("https", "http") if signed else ("https",)):
+        raise NoAnswer(f"{client} has told an address that does not begin with https://")
+    if port not in (None, ALLOWED_PORTS[parts.scheme]):
+        raise NoAnswer(f"{client} has told an address with a port, and {parts.scheme} leaves on its own alone")
+    try:
+        host = canonical_pattern(parts.hostname or "")
+    except ValueError as error:
+        raise NoAnswer(f"{client} has told an address that can be no route ({error})") from None
+    path = parts.path.rstrip("/")
+    for last in beside:
+        path = path.removesuffix(f"/{last}")
+    if host.startswith("*.") or (path and checked_path(path) != path):
+        raise NoAnswer(f"{client} has told an address that can be no route (its path is not plain)")
+    return host, path

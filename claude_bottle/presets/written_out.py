@@ -1,0 +1,105 @@
+"""`use` of a manifest, written out as what stands for it: routes, packages and variables, as by hand. Pure.
+
+What the owner has written goes before: a host with a route of the owner's gets none of a preset, a variable keeps its
+value, and a package its version. Nothing after this knows of presets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from claude_bottle.manifest.model import Use, UseEntry
+from claude_bottle.policy.errors import NOT_SHOWN, Finding
+from claude_bottle.policy.names.hosts import canonical_pattern, host_matches
+from claude_bottle.presets.answers import NoAnswer, Told, place
+from claude_bottle.presets.files import Preset, preset
+
+READS = ["GET", "HEAD"]
+_ENTRY: TypeAdapter[Use] = TypeAdapter(UseEntry)
+
+
+def written_out(raw: object, ask: Callable[[str], Told]) -> tuple[object, list[Finding]]:
+    """The manifest without `use`, and what is in the way. Where `use` is not valid the manifest stays as it is.
+
+    ask: what a client of the owner's machine says; it raises NoAnswer.
+    """
+    if not isinstance(raw, Mapping) or not isinstance(raw.get("use"), list):
+        return raw, []
+    made = {key: value for key, value in raw.items() if key != "use"}
+    findings: list[Finding] = []
+    for index, item in enumerate(raw["use"]):
+        try:
+            used = _ENTRY.validate_python(item)
+        except ValidationError:
+            return raw, findings  # its model says what is wrong
+        try:
+            made = _with(made, raw, used, preset(used.name), ask)
+        except NoAnswer as error:
+            findings.append(Finding(f"use[{index}]", NOT_SHOWN, f"{error}; {_instead(used.name)}"))
+    return made, findings
+
+
+def _instead(name: str) -> str:
+    return f"name the hosts: use: [{{name: {name}, hosts: [packages.example.com]}}]"
+
+
+def _with(
+    made: dict[str, Any], owner: Mapping[str, Any], used: Use, one: Preset, ask: Callable[[str], Told]
+) -> dict[str, Any]:
+    told = ask(one.ask) if one.ask and not used.hosts else Told([])
+    places = [place(str(one.ask), url, one.beside, one.signed) for url in told.urls]
+    places += [(host, "") for host in used.hosts or one.hosts]
+    agent, env, egress = (_mapping(made.get(key)) for key in ("agent", "env", "egress"))
+    if agent is None or env is None or egress is None:
+        return made  # not valid, which is said elsewhere
+    if not agent.keys() & {"image", "dockerfile"}:  # an image of the owner's own has what it has
+        for key, packages in (("apt", one.apt), ("npm", one.npm)):
+            there = agent.get(key, [])
+            if packages and isinstance(there, list):
+                agent[key] = [*there, *(name for name in packages if name not in {_bare(item) for item in there})]
+    for name, value in one.env.items():
+        for word, said in told.values.items():
+            value = value.replace(f"{{{word}}}", said)
+        if "{" not in value:
+            env.setdefault(name, value)
+    routes = egress.get("routes", [])
+    if isinstance(routes, list):
+        own = list(_hosts(owner))
+        there = {
+            (route["host"], *route.get("path", [])) for route in routes if isinstance(route, dict) and route.get("host")
+        }
+        for host, path in dict.fromkeys(places):
+            if not any(host_matches(pattern, host) for pattern in own) and (host, *filter(None, [path])) not in there:
+                routes = [*routes, _route(host, path, one)]
+        egress["routes"] = routes
+    return {**made, **{key: value for key, value in (("agent", agent), ("env", env), ("egress", egress)) if value}}
+
+
+def _route(host: str, path: str, one: Preset) -> dict[str, Any]:
+    route: dict[str, Any] = {"host": host, "methods": list(READS), "description": one.description}
+    return {**route, **({"path": [path]} if path else {})}
+
+
+def _mapping(value: object) -> dict[str, Any] | None:
+    if value is None:
+        return {}
+    return dict(value) if isinstance(value, Mapping) else None
+
+
+def _bare(package: object) -> str:
+    """The name of a package without its version."""
+    return re.split("=|(?<=.)@", str(package))[0]
+
+
+def _hosts(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """The hosts of the owner's routes, as far as they are some."""
+    routes = (_mapping(manifest.get("egress")) or {}).get("routes")
+    for route in routes if isinstance(routes, list) else []:
+        try:
+            yield canonical_pattern(str(route["host"]))
+        except (TypeError, KeyError, ValueError):
+            continue
