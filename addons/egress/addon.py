@@ -22,6 +22,8 @@ from addons.egress import aws, bodies, checks
 from addons.egress import record as egress_record
 from addons.egress.next_hop import NextHop
 from addons.egress.token_masks import TokenMasks, read_masks
+from addons.follow.answers import Follower, Rule, may_name
+from addons.follow.named import fixed_head
 from addons.frame import request_rules as rules
 from addons.frame.proxy import DECISION, ProxyAddon
 from addons.frame.reload import ReloadingFile
@@ -55,6 +57,7 @@ class Egress(ProxyAddon):
         host, _, port = os.environ.get("EGRESS_UPSTREAM", "").partition(":")
         self._next = NextHop(host, int(port), self._lost) if port else None
         self._record = Record(Path(os.environ.get("CLAUDE_BOTTLE_RECORD") or run / "record"))
+        self._follower = Follower(self._is_declared)
         self._masks: TokenMasks | None = None  # nothing passes before it is there
         self._compiler = ThreadPoolExecutor(1, "compile")
 
@@ -86,6 +89,10 @@ class Egress(ProxyAddon):
         aws.load_signer(table)
         return self._masks.prepare(table) if self._masks is not None else table
 
+    def _is_declared(self, host: str) -> bool:
+        table: core.RouteTable | None = self._file.current
+        return table is None or bool(table.candidates(host))
+
     def _known(self) -> TokenMasks:
         if self._masks is None:
             raise RuntimeError("the tokens are not there yet")  # and the hook that asks fails closed
@@ -103,8 +110,12 @@ class Egress(ProxyAddon):
         verdict = table.decide(
             scheme=request.scheme, host=request.host, port=request.port, method=request.method, path=request.path
         )
+        named = None
         if isinstance(verdict, Refusal):
-            return refused(verdict, request)
+            named = self._follower.finds(flow, request) if verdict.reason == "host_not_declared" else None
+            if named is None or not may_name(table, named) or not self._follower.spend(request):
+                return refused(verdict, request)
+            verdict = core.Route(request.host, methods=(request.method,))
         refusal = checks.refuse_head(flow.request, verdict, bool(table.injected_headers(request.host)))
         if refusal is not None:
             return refused(refusal, request)
@@ -121,7 +132,7 @@ class Egress(ProxyAddon):
             return refused(self.refusal("token_missing", message, 502), request)
         if verdict.slot and (refusal := aws.refuse_head(flow.request, verdict, self._known().tokens[verdict.slot])):
             return refused(refusal, request)
-        return Decision(Outcome.ALLOW, request, basis=verdict)
+        return Decision(Outcome.ALLOW, request, basis=verdict, named=named)
 
     def _lost(self, seconds: float) -> None:
         """End what waits for a next hop that has not answered for so long: it would wait for ever."""
@@ -164,6 +175,9 @@ class Egress(ProxyAddon):
         """Take the agent's credentials out and put the owner's in, or neither where the request may bring its own."""
         route: core.Route = decision.basis
         headers = flow.request.headers
+        if decision.named is not None:
+            headers.fields = tuple(fixed_head(route.host if "host" in headers else ""))
+            return
         # On a host with an injected credential this holds for all of its paths: none is a way round it.
         injected = self._file.current.injected_headers(route.host) if self._file.current else frozenset()
         replaced = frozenset() if route.own_credentials else injected
@@ -190,13 +204,18 @@ class Egress(ProxyAddon):
     def about(self, decision: Decision) -> dict[str, object]:
         number = {"record": decision.number} if decision.number else {}
         own = {"own_credential": True} if decision.basis.own_credentials else {}
+        own |= {"follows": decision.named.by[0]} if decision.named is not None else {}
         return {"route": decision.basis.host, "injected": bool(decision.basis.slot), **own, **number}
 
     def put_on_record(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
         return egress_record.put_on_record(self._record, flow, decision, self.about(decision))
 
     def rewrite_response(self, flow: http.HTTPFlow, response: http.Response) -> None:
-        bodies.mask_response(flow, response, self._mask_of(flow))
+        mask, decision = self._mask_of(flow), flow.metadata[DECISION]
+        bodies.mask_response(flow, response, mask)
+        rule = Rule.of(decision.basis, decision.named)
+        if rule is not None and not mask and decision.request is not None:  # nothing is put in there
+            response.stream = self._follower.hear(flow, decision.request, response, rule, True)
 
     def rewrite_trailers(self, flow: http.HTTPFlow, trailers: http.Headers) -> None:
         trailers.fields = tuple(self._mask_of(flow).mask_fields(trailers.fields))
@@ -218,6 +237,8 @@ class Egress(ProxyAddon):
         table, request, route = self._file.current, decision.request, decision.basis
         if table is None or request is None:
             return self.refusal("no_route_table", "No valid route table is loaded.")
+        if decision.named is not None and not table.candidates(request.host) and may_name(table, decision.named):
+            return None
         verdict = table.decide(
             scheme=request.scheme, host=request.host, port=request.port, method=request.method, path=request.path
         )

@@ -40,7 +40,7 @@ class Decision:
     has it. number: of its line in the record, or 0. unread: names of the headers that are the owner's and that nobody
     inspects. in_headers: whether the finding that refuses it is in a header. edges: pieces of the request that another
     one may go on with. redacted: ids of the rules whose findings were masked in the body. receiver: what the host of
-    the request knows.
+    the request knows. named: whose answer has named its address, where it follows that (addons/follow/named.py).
     """
 
     outcome: Outcome
@@ -55,6 +55,7 @@ class Decision:
     edges: list[bytes] = field(default_factory=list)
     redacted: tuple[str, ...] = ()
     receiver: Any = None
+    named: Any = None
 
     @property
     def allows(self) -> bool:

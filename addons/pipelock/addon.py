@@ -15,6 +15,8 @@ from mitmproxy import http, tls
 from mitmproxy.proxy import server_hooks
 from mitmproxy.websocket import WebSocketMessage
 
+from addons.follow.answers import Follower, Rule, may_name
+from addons.follow.named import fixed_head
 from addons.frame.decision_log import log_decision
 from addons.frame.proxy import DECISION, ProxyAddon
 from addons.frame.reload import ReloadingFile
@@ -56,6 +58,7 @@ class Pipelock(ProxyAddon):
         self._once = PipelockOnce(run / "once")
         self._recent = Recent()
         self._answers = Answers()
+        self._follower = Follower(self._is_declared)
         self._inbound = Inbound()
         self._names = VettedNames(lambda: self._file.current.policy if self._file.current else None)
 
@@ -66,6 +69,10 @@ class Pipelock(ProxyAddon):
         limit_dials(loop)
         transports.Handler.idle_seconds = self._idle_seconds
         super().running()
+
+    def _is_declared(self, host: str) -> bool:
+        loaded: LoadedPolicy | None = self._file.current
+        return loaded is None or loaded.policy.is_declared(host) or loaded.policy.passes_through(host)
 
     def _upstream_proxy(self) -> tuple[str, int] | None:
         loaded: LoadedPolicy | None = self._file.current
@@ -107,7 +114,12 @@ class Pipelock(ProxyAddon):
             message = f"No valid policy is loaded, so nothing leaves: {self._file.error}."
             return refused(self.refusal("no_policy", message), request)
         policy = loaded.policy
-        refusal = policy.refuse_target(request.scheme, request.host, request.port) or policy.refuse_url(request.path)
+        refusal, named = policy.refuse_target(request.scheme, request.host, request.port), None
+        if refusal is not None and not policy.is_declared(request.host):
+            named = self._follower.finds(flow, request)
+            if named is not None and may_name(policy.follow, named) and self._follower.spend(request):
+                refusal = None
+        refusal = refusal or policy.refuse_url(request.path)
         if refusal is not None:
             return refused(refusal, request)
         # What the agent sends under that name egress has taken out, so it is egress that says what it has put in.
@@ -115,7 +127,7 @@ class Pipelock(ProxyAddon):
         unread = policy.unscanned_headers(request.host) & {marked}
         headers = [(n, v) for n, v in flow.request.headers.fields if n.decode("latin-1").lower() not in unread]
         receiver = self._answers.receiver(request)
-        decision = Decision(Outcome.ALLOW, request, basis=loaded, unread=unread, receiver=receiver)
+        decision = Decision(Outcome.ALLOW, request, basis=loaded, unread=unread, receiver=receiver, named=named)
         for name in unread:
             self._answers.put_in(request, flow.request.headers.get(name, "").encode("utf-8", "surrogateescape"))
         try:
@@ -131,6 +143,11 @@ class Pipelock(ProxyAddon):
             decision.in_headers = in_headers is not None  # nothing to let through once
             decision.refuse(dlp_refusal(match))
         return decision
+
+    def rewrite_request(self, flow: http.HTTPFlow, decision: Decision) -> None:
+        if decision.named is not None and decision.request is not None:
+            host = decision.request.host if "host" in flow.request.headers else ""
+            flow.request.headers.fields = tuple(fixed_head(host))
 
     def held_bytes(self, flow: http.HTTPFlow, decision: Decision) -> int:
         return int(decision.basis.policy.max_body_bytes)
@@ -187,6 +204,9 @@ class Pipelock(ProxyAddon):
         if loaded is None or request is None:
             return self.refusal("no_policy", "No policy is loaded.")
         refusal: Refusal | None = loaded.policy.refuse_target(request.scheme, request.host, request.port)
+        follows = decision.named is not None and not loaded.policy.is_declared(request.host)
+        if follows and may_name(loaded.policy.follow, decision.named):
+            refusal = None
         peer = flow.server_conn.peername
         if refusal is None and loaded.policy.upstream_proxy is not None:
             refusal = self._names.refuse_known(request.host, request.port)
@@ -231,6 +251,9 @@ class Pipelock(ProxyAddon):
         response.stream = True
         if loaded is not None and decision.request is not None and decision.basis is not None:
             heard = self._answers.listen(flow, decision.request, response, loaded)
+            rule = Rule.of(loaded.policy.followed_by(decision.request), decision.named)
+            if rule is not None:
+                heard = self._follower.hear(flow, decision.request, response, rule, heard)
             response.stream = self._inbound.begin(flow, response, loaded.policy.inbound, heard)
             flow.metadata[HEARS] = heard
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,10 +12,11 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from addons.frame.request import Request
 from claude_bottle.dlp.rules.inbound import MODES
 from claude_bottle.policy.forward_proxy import parse_proxy
 from claude_bottle.policy.idle import IDLE_SECONDS, checked_idle
-from claude_bottle.policy.names.exempt import FAKE_IP, Network, checked_exempt, holds, is_fake
+from claude_bottle.policy.names.exempt import FAKE_IP, Network, checked_exempt, covers, holds, is_fake
 from claude_bottle.policy.names.hosts import (
     INTERNAL_NETWORKS,
     AddressGuard,
@@ -24,7 +26,7 @@ from claude_bottle.policy.names.hosts import (
     host_matches,
 )
 from claude_bottle.policy.refusal import Refusal
-from claude_bottle.policy.routes.table import ALLOWED_PORTS
+from claude_bottle.policy.routes.table import ALLOWED_PORTS, TABLE_VERSION, Route, RouteTable
 from claude_bottle.policy.routes.targets import is_git_push_request
 from claude_bottle.policy.routes.until import ended, parse_until
 
@@ -59,6 +61,7 @@ KNOWN: dict[str, frozenset[str] | None] = {
             "until",
             "internal_exempt",
             "upstream_proxy",
+            "follow",
         }
     ),
 }
@@ -81,7 +84,8 @@ class Policy:
     on_match: host pattern to what becomes of a request in whose body something is found, one of REACTIONS.
     inbound: what becomes of an answer that instructs an agent, one of dlp/rules/inbound.py's MODES. idle_seconds: how
     long a connection may be silent; a new value is for new connections. upstream_proxy: host and port of the forward
-    proxy by which all is dialled.
+    proxy by which all is dialled. follow: the routes whose answers may be followed to hosts that are not on the allowlist.
+    outside: the guard for these, to which nothing inner is exempt but what a proxy in fake-ip mode answers.
     """
 
     allowlist: tuple[str, ...]
@@ -102,6 +106,8 @@ class Policy:
     idle_seconds: float = IDLE_SECONDS
     upstream_proxy: tuple[str, int] | None = None
     guard: AddressGuard = field(compare=False, default_factory=AddressGuard)
+    follow: RouteTable = field(default_factory=lambda: RouteTable((), ""))
+    outside: AddressGuard = field(compare=False, default_factory=AddressGuard)
 
     @classmethod
     def parse(cls, data: bytes, own: Callable[[], Iterable[Network]] = tuple) -> Policy:
@@ -126,6 +132,9 @@ class Policy:
     @classmethod
     def _from(cls, loaded: dict[str, Any], digest: str, own_networks: Callable[[], Iterable[Network]]) -> Policy:
         bodies, own = loaded["request_body_scanning"], loaded.get("builtin", {})
+        internal = loaded.get("internal", INTERNAL_NETWORKS)
+        exempt = [checked_exempt(str(network)) for network in own.get("internal_exempt", [])]
+        follow = json.dumps({"version": TABLE_VERSION, "routes": own.get("follow", [])}).encode()
         if not (bodies["enabled"] and bodies["scan_headers"] and bodies["action"] == "block"):
             raise PolicyError("request_body_scanning must be enabled, scan headers and block")
         return cls(
@@ -154,11 +163,9 @@ class Policy:
             idle_seconds=checked_idle(loaded.get("forward_proxy", {}).get("idle_timeout_seconds", IDLE_SECONDS)),
             upstream_proxy=parse_proxy(str(own["upstream_proxy"])) if "upstream_proxy" in own else None,
             inbound=_one_of(MODES, own.get("inbound", "off")),
-            guard=AddressGuard(
-                loaded.get("internal", INTERNAL_NETWORKS),
-                [checked_exempt(str(network)) for network in own.get("internal_exempt", [])],
-                own_networks,
-            ),
+            guard=AddressGuard(internal, exempt, own_networks),
+            follow=RouteTable.parse(follow),
+            outside=AddressGuard(internal, [n for n in exempt if covers([str(FAKE_IP)], n)], own_networks),
         )
 
     def refuse_target(self, scheme: str, host: str, port: int) -> Refusal | None:
@@ -168,6 +175,16 @@ class Policy:
         if ALLOWED_PORTS.get(scheme) != port:
             return refuse("port_not_allowed", f"{scheme} leaves on port {ALLOWED_PORTS.get(scheme, 443)} only.")
         return None
+
+    def is_declared(self, host: str) -> bool:
+        """Whether a host is on the allowlist, or was before that ended."""
+        return any_match(self.allowlist, host)
+
+    def followed_by(self, request: Request) -> Route | None:
+        """The route whose answers to this request may be followed, or None."""
+        asked = {"scheme": request.scheme, "host": request.host, "port": request.port}
+        verdict = self.follow.decide(**asked, method=request.method, path=request.path)  # type: ignore[arg-type]
+        return verdict if isinstance(verdict, Route) and not self.passes_through(request.host) else None
 
     def refuse_url(self, path: str) -> Refusal | None:
         """Why a URL is not even looked at, or None."""
@@ -185,11 +202,14 @@ class Policy:
         By a forward proxy, a name that does not resolve here passes where it is not only below a wildcard: the agent
         chooses what is there, and the proxy may know inner names.
         """
-        if not addresses and self.upstream_proxy and (host in self.allowlist or any_match(self.trusted, host)):
+        named = host in self.allowlist or (self.is_declared(host) and any_match(self.trusted, host))
+        if not addresses and self.upstream_proxy and named:
             return None  # the owner has named exactly this one, and the forward proxy knows it
         if not addresses:
             return refuse("unresolvable", f"{host} cannot be resolved.", 502)
-        if any_match(self.trusted, host) or all(self.guard.allows(address) for address in addresses):
+        declared = self.is_declared(host)
+        guard = self.guard if declared else self.outside
+        if (declared and any_match(self.trusted, host)) or all(guard.allows(address) for address in addresses):
             return None
         message = f"{host} resolves to an internal address."
         if any(is_fake(address) and not holds(self.guard.exempt, address) for address in addresses):

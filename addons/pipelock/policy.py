@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from addons.frame.request import Request
 from addons.pipelock import core
 from addons.pipelock.own_networks import own_networks
 from claude_bottle.dlp.engine import Dlp
@@ -36,6 +37,11 @@ class LoadedPolicy:
     def leads_to(self, scheme: str, host: str, port: int) -> bool:
         """Whether a host may be reached, and what goes there is read."""
         return self.policy.refuse_target(scheme, host, port) is None and not self.policy.passes_through(host)
+
+    def leads_on(self, request: Request, host: str) -> bool:
+        """Whether what the answer to a request points to on this host may be followed, and is read."""
+        there = self.policy.is_declared(host) or self.policy.passes_through(host)
+        return not there and self.policy.followed_by(request) is not None
 
     def leaves_out(self, host: str) -> bool:
         """Whether some rules do not count for what goes to this host."""

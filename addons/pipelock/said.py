@@ -30,6 +30,7 @@ class Policy(Protocol):
     """What of the policy is needed here."""
 
     def leads_to(self, scheme: str, host: str, port: int) -> bool: ...
+    def leads_on(self, request: Request, host: str) -> bool: ...
     def dlp(self, host: str) -> Dlp: ...
     def leaves_out(self, host: str) -> bool: ...
 
@@ -111,7 +112,8 @@ class _Answer:
     def _may_point(self, target: Request) -> bool:
         """Whether a host may point to another one with what DLP finds in the address: the agent has no part in it."""
         policy = self._policy
-        if target.scheme != "https" or not policy.leads_to(target.scheme, target.host, target.port):
+        leads = policy.leads_to(target.scheme, target.host, target.port) or policy.leads_on(self._request, target.host)
+        if target.scheme != "https" or target.port != 443 or not leads:
             return False
         if policy.leaves_out(self._request.host) or self._left <= 0:
             return False  # what leads there, as an exception, is not to go on to others

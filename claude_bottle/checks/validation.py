@@ -64,6 +64,7 @@ def examine(
     known = {**secrets, **{ref: token for ref in refs if (token := find_token(ref))}}
     clear = list(secrets_in(raw, known, readable.pipelock.dlp.disabled_rules))
     findings += checks.conflicts(routes)
+    findings += checks.follows(routes, readable.pipelock)
     findings += checks.tokens(routes, find_token, stack, secrets)
     findings += checks.proxy_login(readable.pipelock, find_token, stack, secrets)
     findings += checks.environment(cleaned.get("env"), refs)

@@ -20,7 +20,6 @@ from claude_bottle.dlp.packed.decoders import decoder_for
 from claude_bottle.dlp.said import values_in
 
 LIMIT = 256 << 10  # bytes of a body, as it is without its encoding
-_WORK = 4 * LIMIT  # bytes: what is looked at again, because it was not complete, counts too
 _LONGEST = 8 << 10  # bytes of one value
 _MOST_URLS = 256
 _JSON = re.compile(rb'"((?:[^"\\\s]|\\[^\s]){12,8192})(?=")')
@@ -35,16 +34,22 @@ _COOKIE = b"set-cookie"
 
 @dataclass
 class Heard:
-    """values: what may be said back. urls: addresses, absolute ones where they stand in a body."""
+    """values: what may be said back. urls: addresses, absolute ones where they stand in a body.
+
+    links: whether nothing but addresses is heard, and then all of them.
+    """
 
     values: set[bytes] = field(default_factory=set)
     urls: list[str] = field(default_factory=list)
+    links: bool = False
 
     def add(self, text: bytes, *, url: bool = False) -> None:
         """A whole value, which may be an address."""
         if url or _URL.match(text):
-            if len(self.urls) < _MOST_URLS and len(text) <= _LONGEST:
+            if (self.links or len(self.urls) < _MOST_URLS) and len(text) <= _LONGEST:
                 self.urls.append(text.decode("utf-8", "replace"))
+            return
+        if self.links:
             return
         for written in {text, unquote_to_bytes(text)} if b"%" in text else (text,):
             found = values_in(written)
@@ -115,11 +120,14 @@ def _ways(content_type: str) -> Sequence[Way]:
 
 
 class Ears:
-    """Listens to a body of one type. After `LIMIT` bytes, or where it cannot be read, it hears nothing more."""
+    """Listens to a body of one type. After `limit` bytes, or where it cannot be read, it hears nothing more.
 
-    def __init__(self, content_type: str, content_encoding: str) -> None:
-        self._ways = _ways(content_type)
-        self._left, self._work, self._carry = LIMIT, _WORK, b""
+    links: as of Heard.
+    """
+
+    def __init__(self, content_type: str, content_encoding: str, *, limit: int = LIMIT, links: bool = False) -> None:
+        self._ways, self._links = _ways(content_type), links
+        self._left, self._work, self._carry = limit, 4 * limit, b""
         self._decoder: Decoder | None = None
         try:
             self._decoder = decoder_for(content_encoding) if self._ways else None
@@ -133,7 +141,7 @@ class Ears:
 
     def feed(self, chunk: bytes, last: bool = False) -> Heard:
         """What the next bytes complete."""
-        heard = Heard()
+        heard = Heard(links=self._links)
         if self._decoder is None or not self._ways:
             return heard
         try:
@@ -150,7 +158,7 @@ class Ears:
     def _take(self, plain: bytes, heard: Heard, last: bool) -> None:
         text = self._carry + plain
         self._left -= len(plain)
-        self._work -= len(text)
+        self._work -= len(text)  # what is looked at again, because it was not complete, counts too
         begin = len(text)
         for pattern, read, starts in self._ways:
             for match in pattern.finditer(text):

@@ -134,6 +134,7 @@ class Change:
             named = [CAPABILITIES.get(str(one), str(one)) for one in route.get("forge") or []]
             forge = f", and {' and '.join(named)}" if named else ""
             ranges = ", in ranges" if route.get("allow_ranges") else ""
+            ranges += ", and what its answers point to" if route.get("follow") else ""
             return f"reach {route['host']}: {methods} on {paths}{token}{headers}{ranges}{forge}{_until(route)}"
         host = self.value["host"] if isinstance(self.value, Mapping) else self.value
         gains = {

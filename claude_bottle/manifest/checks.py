@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
+from addons.follow.named import READS
 from claude_bottle.dlp.rules.ruleset import RuleSet, compile_pattern, rule_ids
 from claude_bottle.manifest.agent_env import OWN_ENV
 from claude_bottle.manifest.fields import ENV_NAME, IMAGES_ENV, RESERVED_ENV, is_token_name
@@ -55,10 +56,40 @@ def conflicts(routes: list[tuple[int, EgressRoute]]) -> Iterator[Finding]:
             yield Finding(f"egress.routes[{index}]", route.host, message)
 
 
+def follows(routes: list[tuple[int, EgressRoute]], config: PipelockConfig) -> Iterator[Finding]:
+    """Routes whose answers cannot be followed, because of what else there is."""
+    for index, route in routes:
+        if not route.follow:
+            continue
+        path = f"egress.routes[{index}].follow"
+        for at, other in routes:
+            # What the agent has written to a host, the host's answers may name.
+            if other.host == route.host and (other.token_ref or not set(other.methods) <= set(READS)):
+                yield Finding(
+                    path,
+                    route.follow,
+                    f"needs that all routes of {route.host} are for GET and HEAD and have no token_ref, and"
+                    f" egress.routes[{at}] is not so; take follow out here",
+                )
+                break
+        if config.engine == "upstream":
+            yield Finding(path, route.follow, "the upstream engine follows nothing; use engine builtin")
+        if any_match(config.passthrough, route.host) or route.host in config.passthrough:
+            yield Finding(path, route.follow, f"pipelock.passthrough has {route.host}, whose answers nobody reads")
+
+
 def _adds_capabilities(one: EgressRoute, other: EgressRoute) -> bool:
     """Whether two routes of the same requests only name other capabilities, as one does that ends before the other."""
     alike = [
-        (r.token_ref, r.scheme, sorted(r.allow_headers), r.allow_ranges, sorted(r.placeholder), r.own_credentials)
+        (
+            r.token_ref,
+            r.scheme,
+            sorted(r.allow_headers),
+            r.allow_ranges,
+            sorted(r.placeholder),
+            r.own_credentials,
+            r.follow,
+        )
         for r in (one, other)
     ]
     return alike[0] == alike[1] and set(one.forge) != set(other.forge)

@@ -39,6 +39,7 @@ EXAMPLES: dict[str, str] = {
     "egress.routes[].until": '"2026-01-31T12:00:00Z"',
     "egress.routes[].allow_headers": "[X-HTTP-Method-Override]",
     "egress.routes[].allow_ranges": "true",
+    "egress.routes[].follow": "redirects",
     "egress.routes[].forge": "[merge]",
     "pipelock": "{allow: [files.example.com]}",
     "pipelock.engine": "builtin",

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from addons.follow.named import LINKS, READS
 from claude_bottle.manifest.fields import (
     AptPackage,
     Argument,
@@ -71,6 +72,13 @@ def _several(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+Follow = Literal["links", "redirects"]
+
+
+def _followed(value: object) -> object:
+    return {True: LINKS, False: None}[value] if isinstance(value, bool) else value
+
+
 class EgressRoute(Strict):
     """One way out: a host, and what may be asked of it."""
 
@@ -108,6 +116,12 @@ class EgressRoute(Strict):
         description="Let Range through where a token is put in: its slices can hold parts of an echoed token, or all of"
         " it where the answer is packed.",
     )
+    follow: Annotated[Follow | None, BeforeValidator(_followed, json_schema_input_type=Follow | bool)] = Field(
+        None,
+        description="Read what its answers point to on hosts without a route: exactly those addresses, GET and HEAD,"
+        " without a credential (docs/presets.md). links, or true: what their text names and their redirects;"
+        " redirects: these alone.",
+    )
 
     forge: list[ForgeCapability] = Field(
         [], description="What may be done to a forge past git-gate (docs/forges.md): merge, releases, pipelines, …"
@@ -123,6 +137,14 @@ class EgressRoute(Strict):
             )
         if self.placeholder and not self.token_ref:
             raise ValueError("placeholder needs a token_ref, because egress puts that token in its place")
+        if self.follow and not set(self.methods) <= {*READS}:
+            raise ValueError(
+                "write methods: [GET, HEAD] beside follow, so that no answer holds what the agent wrote there"
+            )
+        if self.follow and self.token_ref:
+            raise ValueError(
+                "follow is for routes without token_ref, whose answers anybody gets; write one or the other"
+            )
         return self
 
     @property

@@ -64,6 +64,7 @@ def in_table(route: EgressRoute) -> Route:
         forge=frozenset(route.forge),
         placeholders=frozenset(route.placeholder),
         own_credentials=route.own_credentials == "pass",
+        follow=route.follow or "",
     )
 
 

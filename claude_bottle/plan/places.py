@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
+from addons.follow.named import LINKS, REDIRECTS
 from claude_bottle.policy.names.hosts import any_match, host_matches
 from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes.injection import auth_header
@@ -113,6 +114,7 @@ def route_of(told: Mapping[str, Any], at: float = _OVER) -> Route:
         allow_ranges=bool(told.get("allow_ranges")),
         forge=frozenset(told.get("forge", ())),
         own_credentials=told.get("own_credentials") == "pass",
+        follow=told.get("follow", ""),
     )
 
 
@@ -187,7 +189,9 @@ def _by_routes(look: _Look, ground: Ground, pattern: str, host: str) -> Iterator
             place = Place(pattern, path, method, unsure)
             verdict = carried(readings, "https", host, method, None)
             if isinstance(verdict, Route):
-                yield from ((place, right) for right in _rights(verdict))
+                # Of what pipelock does not read it hears no answer.
+                unread = any_match(look.plan["pipelock"]["passthrough"], host)
+                yield from ((place, right) for right in _rights(verdict) if right[0] != "follow" or not unread)
             for capability in named:
                 verdict = carried(readings, "https", host, method, capability)
                 if isinstance(verdict, Route) and capability in verdict.forge:
@@ -203,6 +207,10 @@ def _rights(route: Route) -> Iterator[Right]:
         yield ("disguise",)
     if route.own_credentials:
         yield ("brings",)
+    if route.follow:
+        yield "follow", REDIRECTS
+    if route.follow == LINKS:
+        yield "follow", LINKS
 
 
 def _credential(route: Route) -> str:

@@ -68,6 +68,7 @@ def plan(
                     **({"allow_headers": list(route.allow_headers)} if route.allow_headers else {}),
                     **({"allow_ranges": True} if route.allow_ranges else {}),
                     **({"forge": list(route.forge)} if route.forge else {}),
+                    **({"follow": route.follow} if route.follow else {}),
                 }
                 for route in manifest.egress.routes
             ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from addons.follow.named import LINKS, REDIRECTS
 from claude_bottle.plan.places import DISGUISES, OTHER_METHOD, UNCLEAR, Ground, Place, Right, paths
 from claude_bottle.policy.forge.api import CAPABILITIES
 from claude_bottle.policy.routes.paths import below
@@ -15,6 +16,11 @@ Given = Mapping[Place, Mapping[Right, str]]  # place to right to words about its
 Spans = frozenset[int]
 REACH, UNREAD, INTERNAL, OWN = "can reach", "not read", "internal", "own credentials"
 _OF_HOST = {"unread": UNREAD, "internal": INTERNAL, "own": OWN}
+
+FOLLOWS = {
+    LINKS: "may read whatever address its answers name on hosts without a route by GET and HEAD and no credential",
+    REDIRECTS: "may read where its redirects lead on hosts without a route by GET and HEAD and no credential",
+}
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,8 @@ def _phrase(methods: tuple[str, ...], where: str, rights: dict[Right, str], whol
             add(f"may send {right[1]}", right)
         elif kind == "ranges":
             add("may ask for ranges", right)
+        elif kind == "follow":
+            add(FOLLOWS[right[1]], right)
         elif kind == "brings":
             add("may bring a credential of its own instead", right)
         elif kind == "forge":

@@ -26,10 +26,10 @@ class Told:
     values: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
-def place(client: str, url: str, beside: Sequence[str] = (), signed: bool = False) -> tuple[str, str]:
+def place(client: str, url: str, signed: bool = False) -> tuple[str, str]:
     """Host and path prefix ("" for every path) of an address. Raises NoAnswer for what can be no route.
 
-    beside, signed: as of a preset.
+    signed: as of a preset.
     """
     try:
         parts = urlsplit(url)
@@ -47,8 +47,6 @@ def place(client: str, url: str, beside: Sequence[str] = (), signed: bool = Fals
     except ValueError as error:
         raise NoAnswer(f"{client} has told an address that can be no route ({error})") from None
     path = parts.path.rstrip("/")
-    for last in beside:
-        path = path.removesuffix(f"/{last}")
     if host.startswith("*.") or (path and checked_path(path) != path):
         raise NoAnswer(f"{client} has told an address that can be no route (its path is not plain)")
     return host, path

@@ -10,7 +10,7 @@ from pydantic import Field
 from ruamel.yaml import YAML
 
 from claude_bottle.manifest.fields import AptPackage, EnvName, Host, NpmPackage, Plain, Strict
-from claude_bottle.manifest.model import PresetName
+from claude_bottle.manifest.model import Follow, PresetName
 
 FOLDER = Path(__file__).resolve().parents[1] / "stacks/presets"
 NAMES: tuple[str, ...] = get_args(PresetName)
@@ -19,8 +19,8 @@ Client = Literal["pip", "npm", "go", "cargo", "maven", "apt"]
 
 class Preset(Strict):
     """ask: the client of the owner's machine that says which hosts are meant. beside: last parts of the path that it
-    says, which are cut off, because files are beside them. signed: whether http:// will do, for what comes is signed.
-    env: values may hold what the client says, as `{index}`. Every route is for GET and HEAD.
+    says, beside which files are: what is above them gets a route too. signed: whether http:// will do, for what comes
+    is signed. env: values may hold what the client says, as `{index}`. Every route is for GET and HEAD.
     """
 
     description: Plain = Field(max_length=100)
@@ -28,6 +28,7 @@ class Preset(Strict):
     beside: list[str] = Field([])
     signed: bool = False
     hosts: list[Host] = Field([])
+    follow: Follow | None = None
     apt: list[AptPackage] = Field([])
     npm: list[NpmPackage] = Field([])
     env: dict[EnvName, Plain] = Field({})

@@ -12,13 +12,13 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from addons.follow.named import READS
 from claude_bottle.manifest.model import Use, UseEntry
 from claude_bottle.policy.errors import NOT_SHOWN, Finding
 from claude_bottle.policy.names.hosts import canonical_pattern, host_matches
 from claude_bottle.presets.answers import NoAnswer, Told, place
 from claude_bottle.presets.files import Preset, preset
 
-READS = ["GET", "HEAD"]
 _ENTRY: TypeAdapter[Use] = TypeAdapter(UseEntry)
 
 
@@ -51,8 +51,9 @@ def _with(
     made: dict[str, Any], owner: Mapping[str, Any], used: Use, one: Preset, ask: Callable[[str], Told]
 ) -> dict[str, Any]:
     told = ask(one.ask) if one.ask and not used.hosts else Told([])
-    places = [place(str(one.ask), url, one.beside, one.signed) for url in told.urls]
-    places += [(host, "") for host in used.hosts or one.hosts]
+    places = [(*place(str(one.ask), url, one.signed), one.follow) for url in told.urls]
+    places += [(host, above, one.follow and "redirects") for host, path, _ in places for above in _above(path, one)]
+    places += [(host, "", one.follow) for host in used.hosts or one.hosts]
     agent, env, egress = (_mapping(made.get(key)) for key in ("agent", "env", "egress"))
     if agent is None or env is None or egress is None:
         return made  # not valid, which is said elsewhere
@@ -72,16 +73,23 @@ def _with(
         there = {
             (route["host"], *route.get("path", [])) for route in routes if isinstance(route, dict) and route.get("host")
         }
-        for host, path in dict.fromkeys(places):
-            if not any(host_matches(pattern, host) for pattern in own) and (host, *filter(None, [path])) not in there:
-                routes = [*routes, _route(host, path, one)]
+        for host, path, follow in places:
+            claim = (host, *filter(None, [path]))
+            if not any(host_matches(pattern, host) for pattern in own) and claim not in there:
+                there.add(claim)
+                routes = [*routes, _route(host, path, one.description, follow)]
         egress["routes"] = routes
     return {**made, **{key: value for key, value in (("agent", agent), ("env", env), ("egress", egress)) if value}}
 
 
-def _route(host: str, path: str, one: Preset) -> dict[str, Any]:
-    route: dict[str, Any] = {"host": host, "methods": list(READS), "description": one.description}
-    return {**route, **({"path": [path]} if path else {})}
+def _above(path: str, one: Preset) -> list[str]:
+    """The prefix for what is beside an index, where there is some: its files."""
+    return [path.removesuffix(f"/{last}") for last in one.beside if path.endswith(f"/{last}")]
+
+
+def _route(host: str, path: str, description: str, follow: str | None) -> dict[str, Any]:
+    route: dict[str, Any] = {"host": host, "methods": list(READS), "description": description}
+    return {**route, **({"path": [path]} if path else {}), **({"follow": follow} if follow else {})}
 
 
 def _mapping(value: object) -> dict[str, Any] | None:

@@ -10,6 +10,8 @@ NEEDS: dict[str, dict[str, Any]] = {
     "git[].": {"name": "project", "upstream": "git@git.example.com:acme/project.git"},
     "pipelock.allow[].": {"host": "registry.example.com"},
     "workspace.": {"path": "~/src/project"},
+    "use[].": {"name": "python"},
+    "egress.routes[].follow": {"host": "api.github.com", "methods": ["GET"]},
 }
 
 
@@ -18,6 +20,7 @@ def placed(path: str, value: Any) -> dict[str, Any]:
     parts = path.split(".")
     for index in range(len(parts) - 1, -1, -1):
         beside = NEEDS.get("".join(f"{part}." for part in parts[:index]), {})
+        beside = NEEDS.get(path, beside) if index == len(parts) - 1 else beside
         name = parts[index].rstrip("[]{}")
         if index < len(parts) - 1 and parts[index].endswith("[]"):
             value = [value]

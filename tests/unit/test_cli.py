@@ -581,7 +581,7 @@ def test_init_asks_where_somebody_can_answer(place: Place, monkeypatch: pytest.M
     done = place.run("init", "one", text="python\nhttps://git.example.com/acme/project.git\n\nn\n")
     assert done.exit_code == 0, done.output
     told = yaml.safe_load((place.folder / "stacks/Pulumi.one.yaml").read_text())["config"]["claude-bottle:bottle"]
-    assert (told["agent"]["apt"][0], told["git"][0]["name"], told["egress"]["routes"]) == ("python3", "project", [])
+    assert (told["use"][0], told["git"][0]["name"], told["egress"]["routes"]) == ("python", "project", [])
     assert place.run("init", "two", text="cobol\n").exit_code == 2
     assert not (place.folder / "stacks/Pulumi.two.yaml").exists()
     assert place.run("init", "two", "--model").exit_code == 0, "a flag, and nothing is asked"

@@ -48,7 +48,7 @@ def findings(raw: Any) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("raw", "path", "words"),
     [
-        ({"colour": 1}, "colour", "unknown key; accepted here: agent, env, prompt, skills, workspace, egress"),
+        ({"colour": 1}, "colour", "unknown key; accepted here: use, agent, env, prompt, skills, workspace, egress"),
         ({"agent": {"colour": 1}}, "agent.colour", "accepted here: image, dockerfile"),
         ({"agent": {"apt": ["jq", "curl-"]}}, "agent.apt[1]", "name of a Debian package"),  # apt-get(8): removes it
         ({"agent": {"apt": ["[l.+]"]}}, "agent.apt[0]", "name of a Debian package"),

@@ -132,9 +132,23 @@ def test_targets(scheme: str, host: str, port: int, reason: str | None) -> None:
 
 
 def test_addresses() -> None:
-    read = Policy.parse(render(manifest(pipelock={"trusted": ["git.corp.example"]})).encode())
+    more = {
+        "trusted": ["*.corp.example"],
+        "allow": ["git.corp.example"],
+        "internal_exempt": ["198.18.0.0/15", "10.9.0.0/16"],
+    }
+    read = Policy.parse(render(manifest(pipelock=more)).encode())
     assert read.refuse_addresses("a.example.com", ["203.0.113.1"]) is None
     for bad in (["10.0.0.1"], ["203.0.113.1", "127.0.0.1"], ["::ffff:169.254.169.254"], []):
         assert read.refuse_addresses("a.example.com", bad) is not None
     assert read.refuse_addresses("git.corp.example", ["10.0.0.1"]) is None
+    assert read.refuse_addresses("a.example.com", ["10.9.0.1"]) is None
+    # Of a host that is on no list, which the answer of an index names, nothing inner is trusted or exempt.
+    for host, inner in (
+        ("db.corp.example", "10.0.0.1"),
+        ("db.corp.example", "10.9.0.1"),
+        ("other.example", "10.9.0.1"),
+    ):
+        assert read.refuse_addresses(host, [inner]) is not None
+    assert read.refuse_addresses("other.example", ["198.18.0.7"]) is None, "of a proxy in fake-ip mode all are"
     assert read.refuse_url("/" + "a" * 9000) is not None

@@ -125,6 +125,12 @@ def policy(manifest: Manifest) -> dict[str, Any]:
             rendered["builtin"]["upstream_proxy"] = config.upstream_proxy.removeprefix("http://")
         if config.inbound != "off":
             rendered["builtin"]["inbound"] = config.inbound
+        if follow := [
+            {"host": route.host, "paths": list(route.path), "methods": list(route.methods), "follow": route.follow}
+            for route in manifest.egress.routes
+            if route.follow
+        ]:
+            rendered["builtin"]["follow"] = follow
         if until := endings(manifest):
             rendered["builtin"]["until"] = until
     return rendered

@@ -56,6 +56,7 @@ class EgressPlan:
                 **({"allow_headers": list(route.allow_headers)} if route.allow_headers else {}),
                 **({"allow_ranges": True} if route.allow_ranges else {}),
                 **({"forge": list(route.forge)} if route.forge else {}),
+                **({"follow": route.follow} if route.follow else {}),
                 # Only this project's engine takes the mark out again that egress then puts in.
                 "inspected": pipelock.engine == "builtin" and not any_match(pipelock.passthrough, route.host),
             }

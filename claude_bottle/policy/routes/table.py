@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from addons.follow.named import KINDS, READS
 from claude_bottle.policy.forge import api as forge_api
 from claude_bottle.policy.names.hosts import canonical_pattern, host_matches
 from claude_bottle.policy.refusal import Refusal
@@ -40,6 +41,7 @@ class Route:
     may pass where a token is put in. inspected: whether pipelock reads what is sent there. forge: the capabilities of
     policy/forge/api.py that the owner has named. placeholders: names of the variables that stand for its token in the
     agent's environment. own_credentials: whether a request may bring a credential of its own in place of the owner's.
+    follow: what of its answers may be followed to hosts without a route, one of addons/follow/named.py's kinds, or "".
     """
 
     host: str
@@ -55,6 +57,7 @@ class Route:
     forge: frozenset[str] = frozenset()
     placeholders: frozenset[str] = frozenset()
     own_credentials: bool = False
+    follow: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,7 @@ class RouteTable:
                     "credential": "injected" if r.slot else "none",
                     **({"placeholder": sorted(r.placeholders)} if r.placeholders else {}),
                     **({"own_credentials": "pass"} if r.own_credentials else {}),
+                    **({"follow": r.follow} if r.follow else {}),
                     "description": r.description,
                     **({"until": write_until(r.until)} if r.until is not None else {}),
                 }
@@ -195,6 +199,7 @@ def _narrowest(verdicts: list[Route | Refusal]) -> Route | None:
         allow_ranges=all(route.allow_ranges for route in routes),
         forge=frozenset.intersection(*(route.forge for route in routes)),
         own_credentials=all(route.own_credentials for route in routes),
+        follow=routes[0].follow if len({route.follow for route in routes}) == 1 else "",
     )
 
 
@@ -219,7 +224,7 @@ def refuse_forge(host: str, capability: str) -> Refusal:
 def _route(index: int, item: object) -> Route:
     where = f"routes[{index}]"
     known = {"host", "paths", "methods", "auth_scheme", "slot", "description", "until"}
-    known |= {"allow_headers", "allow_ranges", "inspected", "forge", "placeholders", "own_credentials"}
+    known |= {"allow_headers", "allow_ranges", "inspected", "forge", "placeholders", "own_credentials", "follow"}
     if not isinstance(item, dict) or not set(item) <= known or not isinstance(item.get("host"), str):
         raise TableError(f"{where} is not an object with a host and no other keys than {sorted(known)}")
     try:
@@ -257,9 +262,12 @@ def _route(index: int, item: object) -> Route:
         raise TableError(f"{where}.placeholders: not a list of names")
     if own not in ("refuse", "pass"):
         raise TableError(f"{where}.own_credentials: refuse or pass")
+    follow = item.get("follow", "")
+    if follow not in ("", *KINDS) or (follow and (slot is not None or not set(methods) <= set(READS))):
+        raise TableError(f"{where}.follow: {' or '.join(KINDS)}, for GET and HEAD without a slot")
     described = str(item.get("description", ""))
     allowed = frozenset(h.lower() for h in headers)
     return Route(
         host, tuple(paths), tuple(methods), scheme, slot, described, until, allowed, *flags, frozenset(forge),
-        frozenset(names), own == "pass",
+        frozenset(names), own == "pass", follow,
     )  # fmt: skip

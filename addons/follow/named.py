@@ -1,0 +1,185 @@
+"""What the answers of an index point to on hosts without a route: exactly these addresses may be read. Pure.
+
+Each proxy notes for itself what it has seen, as salted digests, in memory alone, for an hour, with a bound. What the
+agent can put into such an address is bounded: nothing where its request has a query or a body, nothing in the name of
+the host, and so many letters in one address and in an hour, for an index names the package that was asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from urllib.parse import unquote, urljoin, urlsplit
+
+from addons.frame.request import Request
+from claude_bottle.policy.names.hosts import canonical_host
+from claude_bottle.policy.routes.targets import check_target, is_git_push_request
+
+LINKS, REDIRECTS = "links", "redirects"  # what a route follows: also what its answers' texts name, or redirects alone
+KINDS = (LINKS, REDIRECTS)
+READS = ("GET", "HEAD")
+SECONDS = 3600.0
+_URLS = 1 << 15  # addresses, of 300 bytes with all that keeps them
+_HOPS = 3  # redirects behind one another
+_LONGEST = 8192  # letters of an address
+_PIECE = 8  # letters of what was sent: fewer stand anywhere by chance
+_ECHOED, _ECHOED_AN_HOUR = 200, 16 << 10  # letters that the agent has sent: in one address, and of one route
+_ROUTES = 256
+# RFC 6761 and 6762, RFC 7686, RFC 8375, ICANN's `internal`, and names in use within networks.
+_INNER = re.compile(r"(?:\A|\.)(?:local|localhost|internal|intranet|private|corp|home|lan|invalid|onion|arpa)\Z")
+_ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_METADATA = ".metadata"  # PEP 658: beside each wheel of an index, under its name and this
+Sent = frozenset[str]  # pieces, in small letters
+By = tuple[str, tuple[str, ...]]  # the host and the paths of a route
+
+
+@dataclass(frozen=True)
+class Target:
+    """An address on another host. echoed: how many letters of it the agent has sent."""
+
+    host: str
+    path: str
+    echoed: int
+
+
+@dataclass(frozen=True)
+class Named:
+    """by: whose answer has named an address. kind: whether in its text or by a redirect. hops: redirects so far."""
+
+    by: By
+    kind: str
+    echoed: int
+    hops: int
+    until: float
+
+
+def may_hear(request: Request, has_content: bool) -> bool:
+    """Whether the agent can have put no more into the answer to this request than its path and headers hold."""
+    return request.method in READS and request.scheme == "https" and "?" not in request.path and not has_content
+
+
+def sent_in(path: str, fields: Iterable[tuple[bytes, bytes]]) -> Sent:
+    """The pieces of what a request says: of its path and the values of its headers, as they are and decoded."""
+    texts = [path, *(value.decode("latin-1") for name, value in fields if name.lower() != b"host")]
+    readings = {reading for text in texts for reading in _readings(text)}
+    return frozenset(one[at : at + _PIECE] for one in readings for at in range(len(one) - _PIECE + 1))
+
+
+def target(request: Request, url: str, sent: Sent) -> Target | None:
+    """What an address in an answer to a request leads to; None where it may not be followed. sent: as of `sent_in`."""
+    try:
+        parts = urlsplit(urljoin(f"{request.scheme}://{request.host}{request.path}", url))
+        host, port = canonical_host(parts.hostname or ""), parts.port
+    except ValueError:
+        return None
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    if parts.scheme != "https" or port not in (None, 443) or "@" in parts.netloc:
+        return None
+    if "." not in host or _INNER.search(host) or len(path) > _LONGEST:
+        return None
+    if check_target(path) is not None or is_git_push_request(path) or host == request.host:
+        return None
+    echoed = max(_covered(text, sent) for text in _readings(path)) if sent else 0
+    if echoed > _ECHOED or _covered(host, sent):
+        return None
+    return Target(host, path, echoed)
+
+
+def _readings(text: str) -> set[str]:
+    once = unquote(text, errors="replace")
+    return {one.lower() for one in (text, once, unquote(once, errors="replace"))}
+
+
+def _covered(text: str, pieces: Sent) -> int:
+    """How many letters of a text lie in one of the pieces."""
+    covered, end = 0, 0
+    for at in range(len(text) - _PIECE + 1):
+        if text[at : at + _PIECE] in pieces:
+            covered += at + _PIECE - max(at, end)
+            end = at + _PIECE
+    return covered
+
+
+class Followed:
+    """Addresses that were named. clock: seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._key = clock, os.urandom(32)
+        self._urls: OrderedDict[bytes, Named] = OrderedDict()
+        self._spent: OrderedDict[By, tuple[float, int]] = OrderedDict()  # since when, and how many letters
+
+    def name(self, by: By, kind: str, found: Target, hops: int = 0) -> None:
+        """Note that an answer names an address."""
+        if hops > _HOPS:
+            return
+        now = self._clock()
+        # Some clients write percent signs as RFC 3986, 6.2.2, has them before they follow; no third form passes.
+        for path in {found.path, _normal(found.path)}:
+            digest = self._digest(found.host, path)
+            there = self._urls.pop(digest, None)
+            known = there is not None and there.by == by and now < there.until
+            # What it was said to hold once is not told anew.
+            echoed = min(there.echoed, found.echoed) if there is not None and known else found.echoed
+            self._urls[digest] = Named(by, kind, echoed, hops, now + SECONDS)
+        while len(self._urls) > _URLS:
+            self._urls.popitem(last=False)
+
+    def find(self, request: Request) -> Named | None:
+        """By whom exactly this address was named within the hour, where it is only to be read."""
+        found = self._found(request)
+        return found[1] if found is not None else None
+
+    def _found(self, request: Request) -> tuple[bytes, Named] | None:
+        if request.method not in READS or (request.scheme, request.port) != ("https", 443):
+            return None
+        for path in (request.path, request.path.removesuffix(_METADATA)):
+            digest = self._digest(request.host, path)
+            named = self._urls.get(digest)
+            beside = path != request.path
+            if named is None or self._clock() >= named.until:
+                continue
+            if not beside or (named.kind == LINKS and path.endswith(".whl")):
+                return digest, named
+        return None
+
+    def spend(self, request: Request) -> bool:
+        """Count what the agent has put into the address of a request that follows; whether that is not too much."""
+        found = self._found(request)
+        if found is None or not found[1].echoed:
+            return found is not None
+        digest, named = found
+        now = self._clock()
+        since, spent = self._spent.pop(named.by, (now, 0))
+        if now - since >= SECONDS:
+            since, spent = now, 0
+        fits = spent + named.echoed <= _ECHOED_AN_HOUR
+        if fits:
+            spent += named.echoed
+            self._urls[digest] = replace(named, echoed=0)  # it has been told
+        self._spent[named.by] = since, spent
+        if len(self._spent) > _ROUTES:
+            self._spent.popitem(last=False)
+        return fits
+
+    def _digest(self, host: str, path: str) -> bytes:
+        return blake2b(f"{host}\0{path}".encode("utf-8", "surrogateescape"), key=self._key, digest_size=16).digest()
+
+
+def fixed_head(host: str) -> list[tuple[bytes, bytes]]:
+    """The headers of a request that follows: the agent has no part in them. host: "" where they name none (HTTP/2)."""
+    rest = [(b"user-agent", b"claude-bottle"), (b"accept", b"*/*"), (b"accept-encoding", b"identity")]
+    return [(b"host", host.encode()), *rest] if host else rest
+
+
+def _normal(path: str) -> str:
+    def one(match: re.Match[str]) -> str:
+        letter = chr(int(match[1], 16))
+        return letter if letter in _UNRESERVED else match[0].upper()
+
+    return _ESCAPED.sub(one, path)
