@@ -53,6 +53,8 @@ NAMES = (
     "revoked.wild",
     "selfsigned.wild",
     "otherca.wild",
+    "index",
+    "files",
 )
 # Names that lead inside, as a hostile name server would say: put into pipelock's hosts file.
 INSIDE = {
@@ -63,6 +65,7 @@ INSIDE = {
     "spliced.wild.example.com": ["10.99.99.99"],
     "nat64.wild.example.com": ["64:ff9b::a63:6363"],
     "own.wild.example.com": ["{pipelock_chain}"],
+    "inside.example.com": ["169.254.169.254"],
     "exempt.wild.example.com": ["169.254.169.254", "{sink}"],
 }
 MANIFEST: dict[str, Any] = {
@@ -94,6 +97,7 @@ MANIFEST: dict[str, Any] = {
                 "placeholder": "ARENA_AWS",
             },
             {"host": "*.wild.example.com"},
+            {"host": "index.example.com", "methods": ["GET", "HEAD"], "follow": "links"},
         ]
     },
     "pipelock": {

@@ -126,6 +126,10 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200, gzip.compress(self._echo(body)), encoding="gzip")
         elif path.startswith("/says/"):
             self._says(path.rpartition("/")[2])
+        elif path.startswith("/simple/"):  # an index whose files are on another host
+            wheel = f"{path.removeprefix('/simple/').strip('/')}-1-py3-none-any.whl"
+            page = f'<a href="https://undeclared.example.com/files/{wheel}#sha256=00">{wheel}</a>'
+            self._send(200, gzip.compress(page.encode()), "text/html", "gzip")
         elif path == "/redirect":
             self.send_response(302)
             self.send_header("location", "https://undeclared.example.com/")

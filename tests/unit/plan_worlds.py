@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest.mock import patch
 
+from addons.frame.request import Request
 from addons.pipelock.core import Policy
 from claude_bottle.checks.validation import examine
 from claude_bottle.host.git_remotes import GateRemote, remotes_file, upstream_of
@@ -80,6 +81,11 @@ def a_route(draw: Draw) -> dict[str, Any]:
     maybe(draw, made, "allow_ranges", True, 0.15)
     maybe(draw, made, "forge", some(draw, ["merge", "code", "keys"]), 0.2)
     maybe(draw, made, "description", draw.choice(["one", "two"]), 0.2)
+    if draw.random() < 0.25:
+        made["methods"] = some(draw, ["GET", "HEAD"]) or ["GET"]
+        made["follow"] = draw.choice([True, "links", "redirects", "redirects", False])
+        for key in ("token_ref", "auth_scheme", "placeholder"):
+            made.pop(key, None)
     return made
 
 
@@ -212,6 +218,7 @@ def mutated(draw: Draw, raw: dict[str, Any]) -> dict[str, Any]:
                     "allow_headers",
                     "allow_ranges",
                     "forge",
+                    "follow",
                     "host",
                 ]
             )
@@ -317,8 +324,16 @@ class World:
         found |= {("header", name) for name in verdict.allow_headers} | {("forge", one) for one in verdict.forge}
         found |= {("ranges",)} if verdict.allow_ranges else set()
         found |= {("brings",)} if verdict.own_credentials else set()
+        # Both proxies note for themselves what may be followed.
+        kinds = {verdict.follow, self._heard_by_pipelock(asked)}
+        if "" not in kinds:
+            found |= {("follow", "redirects")} | ({("follow", "links")} if kinds == {"links"} else set())
         found |= {("disguise",)} if set(verdict.methods) >= {"PUT", "PATCH", "DELETE"} else set()
         return of_host | found
+
+    def _heard_by_pipelock(self, asked: Asked) -> str:
+        heard = self.policy.followed_by(Request("https", asked.host, 443, asked.method, asked.path))
+        return heard.follow if heard is not None else ""
 
     def may(self, asked: Asked, capability: str) -> bool:
         """Whether calls that need a capability pass at this place, where others may be refused: it tells routes apart."""

@@ -110,6 +110,9 @@ class Plus:
             return "a git push too" in self.rest
         if kind == "pass":
             return f", with {fact[1]}" in self.rest if fact[1] else ", without a credential" in self.rest or free
+        if kind == "follow":
+            words = {"links": "whatever address its answers name", "redirects": "where its redirects lead"}
+            return words[fact[1]] in self.rest
         everything = "every method" in self.methods or {"PUT", "PATCH", "DELETE"} <= set(self.methods.split(", "))
         passes = ", with" in self.rest or free
         return free or {

@@ -79,6 +79,12 @@ def said(path: bytes) -> bytes:
         return (
             b"HTTP/1.1 302 Found\r\nLocation: https://b.wild.example.com/?x=" + word + b"\r\nContent-Length: 0\r\n\r\n"
         )
+    if kind in (b"link", b"inside"):
+        page = b'<a href="https://' + (b"files" if kind == b"link" else kind) + b".example.com/" + word + b'">x</a>'
+        return b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(page) + page
+    if kind == b"inward":
+        to = b"https://inside.example.com/" + word
+        return b"HTTP/1.1 302 Found\r\nLocation: " + to + b"\r\nContent-Length: 0\r\n\r\n"
     body, cookie = (
         b'{"token": "' + word + b'"}',
         b"Set-Cookie: s=" + word + b"; Path=/\r\n" if kind == b"cookie" else b"",
