@@ -32,6 +32,16 @@ MUTATIONS = (
         ("claude_bottle/policy/routes/table.py", r"        if not patterns:\n            return \[\]", "        if not patterns:\n            return [Route(host)]"),
         ("addons/pipelock/core.py", r"if not any_match\(\[pattern for pattern in self\.allowlist if not ended\(self\.until\.get\(pattern\)\)\], host\):", "if False:"),
     )),
+    Mutation("egress-routes", "what follows an answer keeps the agent's headers", (
+        ("addons/egress/addon.py", r"        if decision\.named is not None:\n            headers\.fields = .*\n            return\n", ""),
+        ("addons/pipelock/addon.py", r"if decision\.named is not None and decision\.request is not None:", "if False:"),
+    ), rows="follow-headers"),
+    Mutation("egress-routes", "the answer to any request names addresses", (
+        ("addons/follow/named.py", r"return request\.method in READS and request\.scheme == .*", "return True"),
+    ), rows="follow-search"),
+    Mutation("egress-routes", "any address is read of a host that was named", (
+        ("addons/follow/named.py", r'blake2b\(f"\{host\}\\0\{path\}"', 'blake2b(f"{host}"'),
+    ), rows="follow-(not-named|other-query)"),
     Mutation("egress-ports", "any port", (
         ("addons/frame/proxy.py", r"if port not in ALLOWED_PORTS\.values\(\):", "if False:"),
         ("claude_bottle/policy/routes/table.py", r"if ALLOWED_PORTS\.get\(scheme\) != port:", "if False:"),
@@ -139,7 +149,7 @@ MUTATIONS = (
         ("claude_bottle/policy/routes/table.py", r"        if is_git_push_request\(path\):", "        if False:"),
     )),
     Mutation("egress-tokens", "answers are not masked", (
-        ("addons/egress/addon.py", r"bodies\.mask_response\(flow, response, self\._mask_of\([^\n]*", "response.stream = True"),
+        ("addons/egress/addon.py", r"bodies\.mask_response\(flow, response, mask\)", "response.stream = True"),
     )),
     Mutation("egress-tokens", "the agent's own credentials stay", (
         ("addons/frame/request_rules.py", r"return not has_token or not is_credential\(name\)", "return True"),
@@ -238,7 +248,7 @@ MUTATIONS = (
         ("claude_bottle/dlp/path_privacy.py", r"return _dlp\(\)\.look_at_url\(host, path\) is not None", "return False"),
     ), tests=("tests/unit/test_egress.py", "-k", "in_no_log")),
     Mutation("pipelock-addresses", "inner addresses may be dialled", (
-        ("addons/pipelock/core.py", r"if any_match\(self\.trusted, host\) or all\(", "if True or all("),
+        ("addons/pipelock/core.py", r"if \(declared and any_match\(self\.trusted, host\)\) or all\(", "if True or all("),
     )),
     Mutation("pipelock-dlp", "nothing is looked at", (
         ("claude_bottle/dlp/engine.py", r"found = self\._rules\.first\(data, generic=named, without=self\._without, known=known\)", "found = None"),

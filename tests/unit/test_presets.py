@@ -250,6 +250,11 @@ def test_nothing_of_a_workspace_is_run_or_read(machine: Machine, monkeypatch: py
         with pytest.raises(NoAnswer):
             Clients([there]).ask(client)
     assert Clients().ask("pip").urls == ["https://agent.example.com/simple"], "as it would be"
+    (machine.bin / "pip").unlink()
+    monkeypatch.chdir(there)
+    monkeypatch.setenv("PATH", f".::{machine.bin}")
+    with pytest.raises(NoAnswer):
+        Clients().ask("pip")
 
 
 @pytest.mark.parametrize("script", ["exec /bin/sleep 60", "exec /usr/bin/yes", "exit 1", "true", "echo nonsense"])
