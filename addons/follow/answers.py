@@ -14,7 +14,7 @@ from claude_bottle.dlp.heard import Ears
 from claude_bottle.policy.routes.table import Route, RouteTable
 
 _REDIRECTS = (301, 302, 303, 307, 308)
-_LIMIT = 16 << 20  # bytes of one answer's text
+_LIMIT, _MOST = 16 << 20, 1 << 14  # bytes of one answer's text, and addresses in it
 Stream = bool | Callable[[bytes], Iterable[bytes]]
 
 
@@ -74,9 +74,14 @@ class Follower:
         if not ears.listens:
             return passing
 
+        left = _MOST
+
         def stream(chunk: bytes) -> Iterable[bytes]:
-            if ears.listens:
-                self._note(request, ears.feed(chunk, last=not chunk).urls, sent, rule)
+            nonlocal left
+            if ears.listens and left:
+                urls = ears.feed(chunk, last=not chunk).urls[:left]
+                left -= len(urls)
+                self._note(request, urls, sent, rule)
             if callable(passing):
                 return passing(chunk)
             return [chunk] if chunk else []

@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import blake2b
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -73,17 +74,19 @@ def sent_in(path: str, fields: Iterable[tuple[bytes, bytes]]) -> Sent:
 
 def target(request: Request, url: str, sent: Sent) -> Target | None:
     """What an address in an answer to a request leads to; None where it may not be followed. sent: as of `sent_in`."""
+    absolute = url.startswith("https://")
     try:
-        parts = urlsplit(urljoin(f"{request.scheme}://{request.host}{request.path}", url))
-        host, port = canonical_host(parts.hostname or ""), parts.port
+        parts = urlsplit(url if absolute else urljoin(f"{request.scheme}://{request.host}{request.path}", url))
+        port = parts.port
     except ValueError:
         return None
+    host = _outer(parts.hostname or "")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if parts.scheme != "https" or port not in (None, 443) or "@" in parts.netloc:
         return None
-    if "." not in host or _INNER.search(host) or len(path) > _LONGEST:
+    if not host or host == request.host or len(path) > _LONGEST or check_target(path) is not None:
         return None
-    if check_target(path) is not None or is_git_push_request(path) or host == request.host:
+    if ("%" in path or "receive-pack" in path.lower()) and is_git_push_request(path):
         return None
     echoed = max(_covered(text, sent) for text in _readings(path)) if sent else 0
     if echoed > _ECHOED or _covered(host, sent):
@@ -91,13 +94,27 @@ def target(request: Request, url: str, sent: Sent) -> Target | None:
     return Target(host, path, echoed)
 
 
+@lru_cache(256)
+def _outer(name: str) -> str:
+    """A host's canonical name; "" for what is none, or is one within a network."""
+    try:
+        host = canonical_host(name)
+    except ValueError:
+        return ""
+    return "" if "." not in host or _INNER.search(host) else host
+
+
 def _readings(text: str) -> set[str]:
+    if "%" not in text:
+        return {text.lower()}
     once = unquote(text, errors="replace")
     return {one.lower() for one in (text, once, unquote(once, errors="replace"))}
 
 
 def _covered(text: str, pieces: Sent) -> int:
     """How many letters of a text lie in one of the pieces."""
+    if pieces.isdisjoint([text[at : at + _PIECE] for at in range(len(text) - _PIECE + 1)]):
+        return 0
     covered, end = 0, 0
     for at in range(len(text) - _PIECE + 1):
         if text[at : at + _PIECE] in pieces:

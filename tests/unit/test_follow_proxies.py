@@ -142,6 +142,13 @@ def test_json_and_packed_answers_are_heard_too(proxy: Proxy) -> None:
     assert proxy.passes("https://files.example.org/0") and proxy.passes("https://files.example.org/2999")
 
 
+def test_an_answer_names_so_many_and_no_more(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("addons.follow.answers._MOST", 10)
+    links = "".join(f'<a href="https://files.example.org/{n}">' for n in range(20))
+    proxy.answer(proxy.ask(SIMPLE), links)
+    assert proxy.passes("https://files.example.org/9") and not proxy.passes("https://files.example.org/10")
+
+
 def test_who_names_what_does_not_count(proxy: Proxy) -> None:
     proxy.names(FILE, by="https://plain.example.com/simple/x/")
     proxy.names(FILE, by="https://index.example.com/other/")  # there, redirects alone

@@ -310,7 +310,7 @@ def test_cargo(machine: Machine) -> None:
 
 def test_maven(machine: Machine) -> None:
     mirror = "<mirror><id>m</id><mirrorOf>{}</mirrorOf><url>https://{}.example.com/maven2</url></mirror>"
-    head = '<settings xmlns="http://maven.apache.org/SETTINGS/1.2.0"><servers><server><password>hunter22</password></server></servers><mirrors>'
+    head = '<settings xmlns="http://maven.example.com/SETTINGS/1.2.0"><servers><server><password>hunter22</password></server></servers><mirrors>'
     machine.write(
         ".m2/settings.xml",
         f"{head}{mirror.format('other', 'no')}{mirror.format('central', 'yes')}</mirrors></settings>",
