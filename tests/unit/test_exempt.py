@@ -35,7 +35,8 @@ OWN = [ipaddress.ip_network(one) for one in ("198.18.0.0/28", "198.19.0.64/28")]
 
 
 def config(*networks: str) -> bytes:
-    return render(Manifest.model_validate({"pipelock": {"internal_exempt": list(networks)}})).encode()
+    told = {"allow": ["a.example.com"], "internal_exempt": list(networks)}
+    return render(Manifest.model_validate({"pipelock": told})).encode()
 
 
 def reason(policy: Policy, *addresses: str) -> str | None:
