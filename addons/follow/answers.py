@@ -1,4 +1,4 @@
-"""Hears what answers of followed routes point to, and says which requests may follow. Policy: addons/follow/named.py."""
+"""Hears what answers of followed routes point to, and says which requests may follow. Policy: follow/named.py."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from addons.follow import named as follow
 from addons.frame.request import Request
 from addons.frame.request_target import has_content
 from claude_bottle.dlp.heard import Ears
+from claude_bottle.policy.routes.follow import LINKS, REDIRECTS
 from claude_bottle.policy.routes.table import Route, RouteTable
 
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -30,14 +31,14 @@ class Rule:
     def of(cls, route: Route | None, named: follow.Named | None) -> Rule | None:
         """For the answer to a request by a route, or to one that follows what was named; None: nothing is heard."""
         if named is not None:
-            return cls(named.by, follow.REDIRECTS, named.hops + 1)
+            return cls(named.by, REDIRECTS, named.hops + 1)
         return cls((route.host, route.paths), route.follow) if route is not None and route.follow else None
 
 
 def may_name(table: RouteTable, named: follow.Named) -> bool:
     """Whether the route that has named an address is there, has not ended, and may name it still."""
     kinds = {route.follow for route in table.live_routes() if (route.host, route.paths) == named.by}
-    return follow.LINKS in kinds or named.kind in kinds
+    return LINKS in kinds or named.kind in kinds
 
 
 class Follower:
@@ -66,8 +67,8 @@ class Follower:
         sent = frozenset() if rule.hops else follow.sent_in(request.path, flow.request.headers.fields)
         locations = response.headers.get_all("location")
         if response.status_code in _REDIRECTS and len(locations) == 1:
-            self._note(request, locations, sent, Rule(rule.by, follow.REDIRECTS, rule.hops))
-        if rule.kind != follow.LINKS or rule.hops or response.status_code != 200 or request.method != "GET":
+            self._note(request, locations, sent, Rule(rule.by, REDIRECTS, rule.hops))
+        if rule.kind != LINKS or rule.hops or response.status_code != 200 or request.method != "GET":
             return passing
         kind, encoding = response.headers.get("content-type", ""), response.headers.get("content-encoding", "")
         ears = Ears(kind, encoding, limit=_LIMIT, links=True)

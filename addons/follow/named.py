@@ -19,11 +19,9 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from addons.frame.request import Request
 from claude_bottle.policy.names.hosts import canonical_host
+from claude_bottle.policy.routes.follow import LINKS, READS
 from claude_bottle.policy.routes.targets import check_target, is_git_push_request
 
-LINKS, REDIRECTS = "links", "redirects"  # what a route follows: also what its answers' texts name, or redirects alone
-KINDS = (LINKS, REDIRECTS)
-READS = ("GET", "HEAD")
 SECONDS = 3600.0
 _URLS = 1 << 15  # addresses, of 300 bytes with all that keeps them
 _HOPS = 3  # redirects behind one another

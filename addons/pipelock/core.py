@@ -84,8 +84,8 @@ class Policy:
     on_match: host pattern to what becomes of a request in whose body something is found, one of REACTIONS.
     inbound: what becomes of an answer that instructs an agent, one of dlp/rules/inbound.py's MODES. idle_seconds: how
     long a connection may be silent; a new value is for new connections. upstream_proxy: host and port of the forward
-    proxy by which all is dialled. follow: the routes whose answers may be followed to hosts that are not on the allowlist.
-    outside: the guard for these, to which nothing inner is exempt but what a proxy in fake-ip mode answers.
+    proxy by which all is dialled. follow: the routes whose answers may be followed to hosts that are not on the
+    allowlist. outside: the guard for these, to which nothing inner is exempt but what a proxy in fake-ip mode answers.
     """
 
     allowlist: tuple[str, ...]

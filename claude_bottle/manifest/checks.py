@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
-from addons.follow.named import READS
 from claude_bottle.dlp.rules.ruleset import RuleSet, compile_pattern, rule_ids
 from claude_bottle.manifest.agent_env import OWN_ENV
 from claude_bottle.manifest.fields import ENV_NAME, IMAGES_ENV, RESERVED_ENV, is_token_name
@@ -17,6 +16,7 @@ from claude_bottle.policy.names.hosts import any_match
 from claude_bottle.policy.names.nearest import did_you_mean
 from claude_bottle.policy.own_command import own_command
 from claude_bottle.policy.routes.aws_sigv4 import keys_of, scope_of
+from claude_bottle.policy.routes.follow import READS
 from claude_bottle.policy.routes.injection import MIN_TOKEN_LENGTH
 from claude_bottle.policy.routes.until import ended, parse_until
 from claude_bottle.policy.shown_values import is_mixed

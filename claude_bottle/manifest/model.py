@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from addons.follow.named import LINKS, READS
 from claude_bottle.manifest.fields import (
     AptPackage,
     Argument,
@@ -40,6 +39,7 @@ from claude_bottle.manifest.fields import (
 )
 from claude_bottle.manifest.pipelock_fields import PipelockConfig
 from claude_bottle.policy.names.git_upstream import Upstream
+from claude_bottle.policy.routes.follow import LINKS, READS
 from claude_bottle.policy.routes.table import DEFAULT_METHODS
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
-from addons.follow.named import LINKS, REDIRECTS
 from claude_bottle.policy.names.hosts import any_match, host_matches
 from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.follow import LINKS, REDIRECTS
 from claude_bottle.policy.routes.injection import auth_header
 from claude_bottle.policy.routes.paths import by_path
 from claude_bottle.policy.routes.table import DEFAULT_METHODS, Route, RouteTable, carried

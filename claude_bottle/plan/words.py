@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from addons.follow.named import LINKS, REDIRECTS
 from claude_bottle.plan.places import DISGUISES, OTHER_METHOD, UNCLEAR, Ground, Place, Right, paths
 from claude_bottle.policy.forge.api import CAPABILITIES
+from claude_bottle.policy.routes.follow import LINKS, REDIRECTS
 from claude_bottle.policy.routes.paths import below
 from claude_bottle.policy.routes.table import DEFAULT_METHODS
 from claude_bottle.policy.routes.until import write_until

@@ -1,7 +1,7 @@
 """Asks the owner's own clients where they get their packages from: pip, npm, go, cargo, Maven, apt.
 
 They run in an empty folder of the owner's, so that no file of a workspace has a say, and with the variables of
-claude_bottle/host/child_env.py and those of the client's own that say where packages are. None is run, and nothing is read,
+host/child_env.py and those of the client's own that say where packages are. None is run, and nothing is read,
 from within a workspace. What they say is bounded in time and size, and judged by claude_bottle/presets/answers.py.
 """
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import Literal, get_args
 
 from pydantic import Field
 from ruamel.yaml import YAML
 
+from claude_bottle import ROOT
 from claude_bottle.manifest.fields import AptPackage, EnvName, Host, NpmPackage, Plain, Strict
 from claude_bottle.manifest.model import Follow, PresetName
 
-FOLDER = Path(__file__).resolve().parents[1] / "stacks/presets"
+FOLDER = ROOT / "stacks/presets"
 NAMES: tuple[str, ...] = get_args(PresetName)
 Client = Literal["pip", "npm", "go", "cargo", "maven", "apt"]
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from addons.follow.named import READS
 from claude_bottle.manifest.model import Use, UseEntry
 from claude_bottle.policy.errors import NOT_SHOWN, Finding
 from claude_bottle.policy.names.hosts import canonical_pattern, host_matches
+from claude_bottle.policy.routes.follow import READS
 from claude_bottle.presets.answers import NoAnswer, Told, place
 from claude_bottle.presets.files import Preset, preset
 

@@ -20,17 +20,18 @@ BELOW = {
     "manifest": {"policy", "dlp"},
     "host": _PURE,
     "engines": {"policy", "host"},
+    "presets": {*_PURE, "host"},
     "workspace": {*_PURE, "host", "engines"},
     "plan": {*_PURE, "host", "engines", "workspace"},
-    "checks": {*_PURE, "host", "engines", "workspace"},
+    "checks": {*_PURE, "host", "engines", "workspace", "presets"},
     "runs": {"policy", "host", "engines", "plan"},
-    "components": {*_PURE, "host", "engines", "workspace", "plan", "checks", "addons"},
-    "approvals": {*_PURE, "host", "engines", "plan", "runs"},
+    "components": {*_PURE, "host", "presets", "engines", "workspace", "plan", "checks", "addons"},
+    "approvals": {*_PURE, "host", "presets", "engines", "plan", "runs"},
     "dashboard": {*_PURE, "host", "engines", "runs", "approvals"},
-    "upkeep": {*_PURE, "host", "engines", "workspace", "checks", "runs", "components"},
+    "upkeep": {*_PURE, "host", "presets", "engines", "workspace", "checks", "runs", "components"},
     "toolchain": {"policy", "host", "engines", "components"},
     "project": {"policy", "host"},
-    "cli": {*_PURE, "host", "engines", "workspace", "plan", "checks", "runs", "components"}
+    "cli": {*_PURE, "host", "presets", "engines", "workspace", "plan", "checks", "runs", "components"}
     | {"approvals", "dashboard", "upkeep", "toolchain", "project"},
     "__main__": {"cli"},
 }

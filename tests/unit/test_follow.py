@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from addons.follow import named as follow
-from addons.follow.named import LINKS, REDIRECTS, Followed, Target, may_hear, sent_in, target
+from addons.follow.named import Followed, Target, may_hear, sent_in, target
 from addons.frame.request import Request
+from claude_bottle.policy.routes.follow import LINKS, REDIRECTS
 
 BY = ("index.example.com", ())
 INDEX = Request("https", "index.example.com", 443, "GET", "/simple/requests/")

@@ -11,10 +11,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from addons.follow.named import KINDS, READS
 from claude_bottle.policy.forge import api as forge_api
 from claude_bottle.policy.names.hosts import canonical_pattern, host_matches
 from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.follow import KINDS, READS
 from claude_bottle.policy.routes.injection import SLOT, auth_header
 from claude_bottle.policy.routes.paths import by_path, unclear_path
 from claude_bottle.policy.routes.targets import check_target, checked_path, is_git_push_request
