@@ -70,7 +70,7 @@ class Recent:
             # With the number of its first request, for with those before it it was looked at.
             _keep(self._pieces, piece, (now, self._pieces.get(piece, (now, self._number))[1]), _KEPT)
         likely = set(dlp.begun(chains))
-        for chain in sorted(chains, key=lambda chain: (chain in likely, len(chain)))[-_CHAINS:]:
+        for chain in sorted(chains, key=lambda chain: (chain in likely, len(chain), chain))[-_CHAINS:]:
             _keep(self._chains, chain, (now, self._number), _CHAINS)
         for begun in dlp.begun(piece[-EDGE:] for piece in pieces):
             if begun not in self._begun:
