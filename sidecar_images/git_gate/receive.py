@@ -146,9 +146,9 @@ def _pardoned(remote: Remote, found: Looked, lines: Sequence[str]) -> str:
     asking: list[str] = []
     if pardonable(found):
         once = Once(RUN / "once")
-        if once.is_granted(digest := findings_digest(remote, found.secrets)):
+        if once.is_granted(digest := findings_digest(remote, found.judged)):
             return digest
-        hold(once, remote, found.secrets)
+        hold(once, remote, found.judged)
         asking = ["or, if these are no secrets and may pass this one time,", *ask(digest)]
     raise Refused("secret" if found.secrets else "content", [*lines, *asking])
 

@@ -14,6 +14,7 @@ import shutil
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -52,11 +53,15 @@ def ssh_option(etc: Path = ETC) -> str:
 
 def opened(host: str, port: int, proxy: str, login: str) -> socket.socket:
     """A connection in which the upstream is. Raises OSError."""
+    until = time.monotonic() + SECONDS
     connected = socket.create_connection(parse_proxy(proxy), timeout=SECONDS)
     try:
         connected.sendall(connect_head(host, port, login))
         head = b""
         while not head.endswith(b"\r\n\r\n"):  # byte by byte: what is behind it is the upstream's already
+            if (left := until - time.monotonic()) <= 0:
+                raise OSError(f"the forward proxy {proxy} did not answer within {SECONDS:g} seconds")
+            connected.settimeout(left)
             data = connected.recv(1)
             head += data
             if not data or len(head) > HEAD_LIMIT:

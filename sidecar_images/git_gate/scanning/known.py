@@ -40,6 +40,8 @@ def own_credentials(etc: Path = ETC) -> list[str]:
     """The tokens that the gate holds, of all its remotes, and the lines of its keys: but for the first of each, which
     is the same for all keys of a kind."""
     tokens = [file.read_text().strip() for file in sorted(etc.glob("*.token"))]
+    logins = [file.read_text().strip() for file in sorted(etc.glob("*.login"))]
+    tokens += [login.partition(":")[2] or login for login in logins]
     lines = [line.strip() for file in sorted(etc.glob("*.key")) for line in file.read_text().splitlines()[2:]]
     return [*filter(None, tokens), *(line for line in lines if len(line) >= _KEY_LINE)]
 

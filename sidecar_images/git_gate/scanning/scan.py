@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -11,34 +12,43 @@ from ..remotes import Remote
 from .added import FAR, NEAR, added
 from .known import OWN_RULE, Views, digest_of, needle, own_credentials, upstream_has
 from .leaks import Finding, Gitleaks
+from .masked import Mask
 from .objects import KNOWN, Object, new_objects, too_large, versions
 from .plain import readable
 from .unpack import Bounds, CannotUnpack, unpacked
 from .work import ScanError, TooMuch, Work, unpacked_mb
 
-__all__ = ["KNOWN", "Looked", "ScanError", "Secret", "TooMuch", "look", "tree_names"]
+__all__ = ["KNOWN", "Judged", "Looked", "ScanError", "Secret", "TooMuch", "look", "tree_names"]
 
 _DIGESTS = 100  # values that an owner can exempt in one push
-_CONTEXT = 200  # letters of what is around a secret that its owner is shown
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclass(frozen=True)
 class Secret:
-    """Where a secret is; never what it is. place: for a person. commit: the commit that brings it, if one does.
-    context: what the rule took for one, with each secret of it masked.
-    """
+    """Where a secret is; never what it is. place: for a person. commit: the commit that brings it, if one does."""
 
     place: str
     line: int
     rule: str
     commit: str = ""
     digests: tuple[str, ...] = ()  # by which the owner may say that it is none; the gate's own credentials have none
-    context: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         where = f", commit {self.commit[:12]}" if self.commit else ""
         return f"{self.place}, line {self.line}{where}: REDACTED (rule {self.rule})"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One finding, as its owner judges it. digest: of the value. where: the object, the line and the rule. shown: its
+    place, and context: what the rule took for a secret, both with every secret of the push masked.
+    """
+
+    digest: str
+    where: str
+    shown: str
+    context: str
 
 
 @dataclass
@@ -47,6 +57,8 @@ class Looked:
     of what is packed so that it cannot be looked at, with the reason."""
 
     secrets: list[Secret] = field(default_factory=list)
+    judged: list[Judged] = field(default_factory=list)  # each of the findings behind `secrets`
+    beyond: bool = False  # one is not for an owner to judge: the gate's own credential, or one without a digest
     too_large: list[str] = field(default_factory=list)
     lfs: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
@@ -120,13 +132,13 @@ def look(
         add(_Text("the name of a ref"), "\n".join(refs).encode())
         add(_Text("a push option"), "\n".join(options).encode())
         found += gitleaks.findings()
-    told.secrets = _news(work, remote, own, texts, found)
+    _news(work, remote, own, texts, found, told)
     return told
 
 
 def _news(
-    work: Work, remote: Remote, own: Sequence[str], texts: Sequence[_Text], findings: Iterable[Finding]
-) -> list[Secret]:
+    work: Work, remote: Remote, own: Sequence[str], texts: Sequence[_Text], findings: Sequence[Finding], looked: Looked
+) -> None:
     """Each finding once, at the first commit that brings it, and each line once; but for what is no news upstream."""
     first: dict[tuple[str, str, bytes], Finding] = {}
     for one in sorted(findings, key=lambda one: (one.text, one.line)):  # gitleaks has no order, texts come by commit
@@ -144,9 +156,7 @@ def _news(
     # The first ones, for a digest takes its time; what has none is told, and is no exception.
     values = dict.fromkeys(key[2] for key in news if key not in always)
     digests = {value: digest_of(remote, value) for value in islice(values, _DIGESTS)}
-    secrets: dict[int, set[str]] = {}
-    for one in first.values():
-        secrets.setdefault(one.text, set()).update(filter(None, (one.secret,)))
+    masked = Mask([*(one.secret for one in findings), *own])
     told: dict[tuple[str, int, str], Secret] = {}
     for key, one in news.items():
         digest = "" if key in always else digests.get(key[2], "")
@@ -155,20 +165,19 @@ def _news(
         about = texts[one.text].object_at(one.line)
         commit = about.commit if about else ""
         secret = told.setdefault((key[0], one.line, commit), Secret(key[0], one.line, one.rule, commit))
-        told[key[0], one.line, commit] = replace(
-            secret,
-            digests=(*secret.digests, *filter(None, (digest,))),
-            context=(*secret.context, _masked(one, secrets[one.text])) if digest else secret.context,
+        told[key[0], one.line, commit] = replace(secret, digests=(*secret.digests, *filter(None, (digest,))))
+        looked.beyond = looked.beyond or not digest
+        if looked.beyond:
+            continue
+        looked.judged.append(
+            Judged(
+                digest,
+                f"{about.name if about else key[0]} {one.line} {one.rule}",
+                masked.hide(str(replace(secret, place=json.dumps(key[0], ensure_ascii=False)))),
+                masked.hide(one.match if one.secret in one.match else one.secret),  # gitleaks has decoded it
+            )
         )
-    return list(told.values())
-
-
-def _masked(one: Finding, secrets: Collection[str]) -> str:
-    """What matched, with a mask that tells the length in the place of each secret; of those of the same text too."""
-    shown = one.match if one.secret in one.match else one.secret
-    for secret in sorted({*secrets, one.secret}, key=len, reverse=True):
-        shown = shown.replace(secret, f"[{len(secret)} letters]")
-    return shown if len(shown) <= _CONTEXT else f"{shown[:_CONTEXT]}…"
+    looked.secrets = list(told.values())
 
 
 def _place(one: Object) -> str:
