@@ -196,7 +196,9 @@ class Egress(ProxyAddon):
             # What comes back is masked: it must be packed in a way that is known, and whole, for slices hide a token.
             if "accept-encoding" in headers:
                 headers["accept-encoding"] = readable_part(headers["accept-encoding"])
-            if not route.allow_ranges and not aws.only_signs(self._file.current, route.host):
+            if not route.allow_ranges and not aws.only_signs(
+                self._file.current, route.host, self._known().slots(route.host, self._file.current)
+            ):
                 headers.fields = tuple(field for field in headers.fields if not _RANGE.search(field[0]))
         if flow.request.stream:
             self._sign(flow, decision, b"")  # a body that passes in pieces is not in the signature (inspect_stream)

@@ -20,10 +20,14 @@ def load_signer(table: RouteTable) -> None:
         _signers()
 
 
-def only_signs(table: RouteTable | None, host: str) -> bool:
-    """Whether no secret goes to this host, but signatures alone: then no slice of an answer can hold one."""
+def only_signs(table: RouteTable | None, host: str, slots: frozenset[str]) -> bool:
+    """Whether no secret went or goes to this host, but signatures alone: then no slice of an answer can hold one.
+
+    slots: of all that its answers are masked for, those of earlier tables too.
+    """
     routes = [route for route in table.candidates(host) if route.slot] if table else []
-    return bool(routes) and all(scope_of(route.auth_scheme) for route in routes)
+    signing = {route.slot for route in routes if scope_of(route.auth_scheme)}
+    return bool(routes) and slots | {route.slot for route in routes} <= signing
 
 
 def refuse_head(request: http.Request, route: Route, token: str) -> Refusal | None:
@@ -34,7 +38,7 @@ def refuse_head(request: http.Request, route: Route, token: str) -> Refusal | No
         return Refusal(
             "egress", "token_missing", "The secret of this route is no ACCESS_KEY_ID:SECRET_ACCESS_KEY.", 502
         )
-    why = wrong_head(request.headers.fields, scope, route.allow_headers)
+    why = wrong_head(request.headers.fields, request.path, scope, route.allow_headers)
     return Refusal("egress", "cannot_sign", why) if why else None
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from mitmproxy import http
 
 from addons.egress.as_served import HoldsTokenError, ServedStream, goes_as_served
+from addons.frame.body_encoding import body_encoding
 from addons.frame.decision_log import log_refusal
 from addons.frame.refuse import cut
 from addons.frame.request_rules import FormOverrideScan
@@ -33,7 +34,7 @@ def has_token(request: http.Request, mask: TokenMask) -> bool:
     trailers = b"\n".join(name + b": " + value for name, value in (request.trailers or http.Headers()).fields)
     if mask.found_in(body) or mask.found_in(trailers):
         return True
-    encoding = request.headers.get("content-encoding", "") or _packed(body)
+    encoding = body_encoding(request.headers) or _packed(body)
     try:
         return not is_identity(encoding) and UploadWatch(mask, decoder_for(encoding)).feed(body)
     except DecodeError:
@@ -48,7 +49,7 @@ def watch_upload(flow: http.HTTPFlow, mask: TokenMask, form: FormOverrideScan | 
     if not mask and form is None:
         flow.request.stream = True
         return
-    encoding = flow.request.headers.get("content-encoding", "")
+    encoding = body_encoding(flow.request.headers)
     watch, inside = UploadWatch(mask), _PackedFile(mask)
     if not is_identity(encoding):
         with contextlib.suppress(DecodeError):  # what egress cannot read, pipelock does not let out

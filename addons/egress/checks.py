@@ -8,6 +8,7 @@ from mitmproxy import http
 
 from addons.egress import placeholders
 from addons.frame import request_rules as rules
+from addons.frame.body_encoding import body_encoding
 from claude_bottle.dlp.packed.decoder import DecodeError
 from claude_bottle.dlp.packed.decoders import decode, is_identity
 from claude_bottle.policy.forge import api as forge_api
@@ -53,7 +54,7 @@ def with_credential(request: http.Request, host: str, table: RouteTable, route: 
 def refuse_stream(request: http.Request, route: Route, limit: int) -> Refusal | None:
     """Why a body may not pass in pieces. limit: bytes up to which it is read whole."""
     by_forge = forge_body.reads_body(request.method, request.path) and not route.forge >= _ALL_CAPABILITIES
-    packed_form = _looks_for_method(request, route) and not is_identity(request.headers.get("content-encoding", ""))
+    packed_form = _looks_for_method(request, route) and not is_identity(body_encoding(request.headers))
     if by_forge or packed_form:
         return Refusal("egress", "too_large", f"A request of this kind is read whole, so it may have {limit >> 10} KB.")
     return None
@@ -77,7 +78,7 @@ def refuse_body(request: http.Request, host: str, route: Route) -> Refusal | Non
     by_forge, in_form = forge_body.reads_body(request.method, request.path), _looks_for_method(request, route)
     if not by_forge and not in_form:
         return None
-    kind, encoding = request.headers.get("content-type", ""), request.headers.get("content-encoding", "")
+    kind, encoding = request.headers.get("content-type", ""), body_encoding(request.headers)
     try:
         plain = decode(request.raw_content or b"", encoding, _MAX_READ)
     except DecodeError:

@@ -32,9 +32,13 @@ class TokenMasks:
         """A host is sent a token: its answers are masked for it from now on, whatever becomes of the route."""
         self._given[host] = self._given.get(host, frozenset()) | {slot}
 
+    def slots(self, host: str, table: RouteTable | None) -> frozenset[str]:
+        """What the answers of a host are masked for: what it was sent, and what it may be sent."""
+        return self._given.get(host, frozenset()) | (table.slots(host) if table else frozenset())
+
     def of(self, host: str, table: RouteTable | None) -> TokenMask:
         """For the answers of a host."""
-        return self._of(self._given.get(host, frozenset()) | (table.slots(host) if table else frozenset()))
+        return self._of(self.slots(host, table))
 
     def prepare(self, table: RouteTable) -> RouteTable:
         """Make what takes long before the table is in force. May run in another thread than the rest."""

@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 
 from mitmproxy import http
 
+from addons.frame.body_encoding import body_encoding
 from addons.frame.refuse import cut
 from addons.frame.request import Decision, Outcome
 from addons.http.body_pauses import FLUSH
@@ -41,7 +42,7 @@ async def beside(size: int, look: Callable[P, R], *args: P.args, **kwargs: P.kwa
 async def inspect_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
     """Why a body that is all there may not leave, or None. recent: the requests before it."""
     request = flow.request
-    kind, encoding = request.headers.get("content-type", ""), request.headers.get("content-encoding", "")
+    kind, encoding = request.headers.get("content-type", ""), body_encoding(request.headers)
     return await _inspect(dlp, recent, request.raw_content or b"", kind, encoding, decision, lambda: flow.live)
 
 
@@ -56,7 +57,7 @@ async def redact_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow, decision: D
         return False
     if reads_body(request.method, request.path):  # egress has judged this body: another one may ask for more
         return False
-    made = await beside(len(body), redacted, dlp, body, kind, request.headers.get("content-encoding", ""))
+    made = await beside(len(body), redacted, dlp, body, kind, body_encoding(request.headers))
     if made is None:
         return False
     decision.edges = edges  # what another request may go on with is what leaves
@@ -123,7 +124,7 @@ def stream_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow, decision: Decisio
     Where it pauses, what has come is looked at and goes on: the other side may have to answer first.
     """
     headers = flow.request.headers
-    scan = StreamScan(dlp, headers.get("content-encoding", ""), headers.get("content-type", ""))
+    scan = StreamScan(dlp, body_encoding(headers), headers.get("content-type", ""))
     ended = False
 
     def stream(chunk: bytes) -> list[bytes]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mitmproxy import http
 
+from addons.frame.body_encoding import body_encoding
 from addons.frame.decision_log import log_decision, where
 from addons.frame.request import Decision
 from addons.pipelock.bodies import beside
@@ -109,7 +110,7 @@ def _line(name: bytes, value: bytes, unread: frozenset[str]) -> bytes:
 
 def _places(dlp: Dlp, host: str, request: http.Request) -> str:
     """What stands around each finding, as it was read; "" where there are too many, or it cannot be read to its end."""
-    kind, encoding = request.headers.get("content-type", ""), request.headers.get("content-encoding", "")
+    kind, encoding = request.headers.get("content-type", ""), body_encoding(request.headers)
     body = request.raw_content or b""
     try:
         found = dlp.every_in_request(host, request.path, body, kind, encoding, _FINDINGS)

@@ -11,6 +11,7 @@ from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 from mitmproxy import http
 
+from addons.frame.body_encoding import body_encoding
 from addons.frame.request import Request
 from addons.frame.request_target import has_content
 from claude_bottle.dlp.engine import Dlp
@@ -136,7 +137,7 @@ def _sent(flow: http.HTTPFlow, request: Request, dlp: Dlp) -> bytes | None:
     body = made.raw_content
     if made.stream or made.timestamp_end is None or body is None or len(body) > _HELD or made.trailers:
         return None
-    kind, encoding = made.headers.get("content-type", ""), made.headers.get("content-encoding", "")
+    kind, encoding = made.headers.get("content-type", ""), body_encoding(made.headers)
     try:
         return dlp.readings(request.host, request.path, made.headers.fields, body, kind, encoding).lower()
     except Unscannable:

@@ -28,6 +28,7 @@ from claude_bottle.manifest.checks import tokens
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.routes import EgressPlan
 from claude_bottle.policy.routes.aws_sigv4 import Scope, scope_of
+from claude_bottle.policy.routes.table import RouteTable
 
 IDENTITY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 KEYS = f"{IDENTITY}:{SECRET}"
@@ -39,7 +40,12 @@ BUCKET, TABLE, STORE = (
     "s3.eu-west-1.amazonaws.com",
 )
 ROUTES: list[dict[str, Any]] = [
-    {"host": BUCKET, "auth_scheme": "aws-sigv4:us-east-1/s3", "methods": ["GET", "PUT"]},
+    {
+        "host": BUCKET,
+        "auth_scheme": "aws-sigv4:us-east-1/s3",
+        "methods": ["GET", "PUT"],
+        "allow_headers": ["lifecycle", "x-amz-tagging"],
+    },
     {"host": TABLE, "auth_scheme": "aws-sigv4:eu-west-1/dynamodb", "methods": ["POST"]},
     {"host": STORE, "auth_scheme": "aws-sigv4:eu-west-1/s3", "path": ["/mine"], "methods": ["GET", "PUT"]},
 ]
@@ -175,6 +181,57 @@ def test_what_egress_cannot_sign_or_what_reads_another_object(egress: Egress, na
     made = by_the_agent(f"https://{BUCKET}/x", "us-east-1", "s3", "PUT")
     made.request.headers[name] = value
     assert refusal(run(egress, made))["reason"] == "cannot_sign"
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        ("acl", {}), ("policy", {}), ("session", {}), ("delete", {}), ("renameObject", {}), ("tagging", {}), ("%61cl=", {}),
+        ("list-type=2&Acl", {}), ("x-amz-copy-source=/other/secret", {}),
+        ("", {"x-amz-rename-source": "/secret/key"}), ("", {"x-amz-acl": "public-read"}),
+        ("", {"x-amz-grant-read": 'emailAddress="e@example.com"'}), ("", {"x_amz_meta_a": "1"}),
+        ("", {"X-Amz-Copy_Source": "/other/secret"}), ("", {"x-amz-meta-a": "two  blanks"}),
+        ("", {"x-amz-meta-a": "a\tb"}), ("", {"x-amz-meta-a": "\u00e9"}),
+    ],
+)  # fmt: skip
+def test_what_asks_s3_for_more_than_an_object_by_its_path(egress: Egress, query: str, headers: dict[str, str]) -> None:
+    """S3's API reference: RenameObject, CreateSession, DeleteObjects, PutObjectAcl, CopyObject."""
+    made = by_the_agent(f"https://{BUCKET}/mine/x?{query}".rstrip("?"), "us-east-1", "s3", "PUT")
+    for name, value in headers.items():
+        made.request.headers[name] = value
+    assert refusal(run(egress, made))["reason"] in ("cannot_sign", "ambiguous_request", "host_mismatch")
+
+
+def test_what_its_owner_names_passes_and_what_programs_send_besides(egress: Egress) -> None:
+    made = by_the_agent(f"https://{BUCKET}/x?uploads", "us-east-1", "s3", "PUT", X_Amz_Tagging="a=b")
+    for name, value in {
+        "x-amz-meta-a": "one two",
+        "x-amz-checksum-crc32": "AAAAAA==",
+        "x-amz-storage-class": "GLACIER",
+    }.items():
+        made.request.headers[name] = value
+    assert run(egress, made).response is None
+
+
+def test_a_header_that_is_there_twice_is_not_signed(egress: Egress) -> None:
+    """It would be signed joined in one way and read joined in another, and the upstream's error holds the signature."""
+    made = by_the_agent(f"https://{BUCKET}/x", "us-east-1", "s3", "PUT")
+    made.request.headers.fields += ((b"x-amz-meta-a", b"1"), (b"X-Amz-Meta-A", b"2"))
+    assert refusal(run(egress, made))["reason"] == "cannot_sign"
+
+
+def test_ranges_pass_only_where_no_secret_ever_went() -> None:
+    table = RouteTable.parse(
+        EgressPlan.of(
+            Manifest.model_validate({"egress": {"routes": [{**ROUTES[0], "token_ref": "KEYS"}]}})
+        ).table.encode()
+    )
+    (slot,) = table.slots(BUCKET)
+    assert aws.only_signs(table, BUCKET, frozenset([slot]))
+    assert not aws.only_signs(
+        table, BUCKET, frozenset([slot, "EGRESS_TOKEN_9"])
+    )  # it was given one by an earlier table
+    assert not aws.only_signs(table, "open.example.org", frozenset())
 
 
 def test_keys_of_the_agents_own_and_signed_addresses_do_not_leave(egress: Egress) -> None:

@@ -222,6 +222,20 @@ def test_large_and_endless_bodies_are_scanned_as_streams(pipelock: Pipelock, mon
     assert len(cut) == 1
 
 
+@pytest.mark.parametrize("name", ["X-Amz-Content-Sha256", "x_amz_content_sha256"])
+@pytest.mark.parametrize("size", [1, 8, 16, 39])
+def test_s3s_own_header_says_how_a_body_is_cut(pipelock: Pipelock, name: str, size: int) -> None:
+    """Stores take the pieces apart by it alone, and clients of theirs send no Content-Encoding (localstack, 8704)."""
+    cut = [LEAK[at : at + size] for at in range(0, len(LEAK), size)]
+    body = "".join(f"{len(piece):x}\r\n{piece}\r\n" for piece in cut) + "0\r\n\r\n"
+    made = flow("https://api.example.com/x", "PUT", body.encode())
+    made.request.headers[name] = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+    assert run(pipelock, made) == "dlp_match"
+    honest = flow("https://api.example.com/x", "PUT", b"5\r\nhello\r\n0\r\n\r\n")
+    honest.request.headers[name] = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+    assert run(pipelock, honest) is None
+
+
 def test_without_a_policy_everything_is_refused(tmp_path: Path) -> None:
     addon = Pipelock(tmp_path / "none.yaml", tmp_path)
     addon._file.poll()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 _SCHEME = re.compile(r"aws-sigv4:([a-z0-9-]{2,40})/([a-z0-9-]{2,60})\Z")
 _KEYS = re.compile(r"[\w-]{3,128}:[!-~]{8,256}\Z")  # stores that speak S3 have other ids than AWS
@@ -19,8 +20,24 @@ _AUTHORIZATION = re.compile(
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 UNSIGNED = "UNSIGNED-PAYLOAD"
 _UNSIGNED = (UNSIGNED, "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
-# They read an object of any bucket that the owner's keys can read, past the route's host and path.
-_OTHER_OBJECTS = ("x-amz-copy-source", "x-amz-tagging-source", "x-amz-metadata-source")
+# Of S3's API reference, what reads, writes and lists objects by their own path. Any other header or parameter may name
+# another object (x-amz-copy-source, x-amz-rename-source), other readers (x-amz-acl, ?acl, ?policy), or other keys
+# (?session, ?delete): the owner can name it in allow_headers.
+_HEADERS = """
+x-amz-date x-amz-content-sha256 x-amz-decoded-content-length x-amz-trailer x-amz-te x-amz-sdk-checksum-algorithm
+x-amz-storage-class x-amz-request-payer x-amz-expected-bucket-owner x-amz-user-agent x-amz-max-parts
+x-amz-part-number-marker x-amz-object-attributes x-amz-optional-object-attributes x-amz-mp-object-size
+x-amz-bucket-region x-amz-api-version
+"""
+_S3_FAMILIES = ("x-amz-meta-", "x-amz-checksum-", "x-amz-server-side-encryption")
+_PARAMETERS = """
+list-type prefix delimiter max-keys continuation-token start-after fetch-owner encoding-type marker versionId partNumber
+uploadId uploads part-number-marker max-parts key-marker upload-id-marker max-uploads location versions
+version-id-marker attributes x-id response-cache-control response-content-disposition response-content-encoding
+response-content-language response-content-type response-expires
+"""
+_S3_HEADERS, _S3_PARAMETERS = frozenset(_HEADERS.split()), frozenset(_PARAMETERS.split())
+_SIGNED_ONCE = ("content-type", "content-md5")
 BODY = "x-amz-content-sha256"
 
 
@@ -62,11 +79,21 @@ def needs_body(headers: Iterable[tuple[bytes, bytes]], scope: Scope) -> bool:
     return not scope.is_s3 and not any(name.lower() == BODY.encode() for name, _ in headers)
 
 
-def wrong_head(headers: Sequence[tuple[bytes, bytes]], scope: Scope, allowed: frozenset[str]) -> str:
-    """Why egress does not sign this head, as a sentence; "" where it does. allowed: headers that may pass."""
-    bodies = 0
+def wrong_head(headers: Sequence[tuple[bytes, bytes]], path: str, scope: Scope, allowed: frozenset[str]) -> str:
+    """Why egress does not sign this head, as a sentence; "" where it does. path: with the query. allowed: headers and
+    parameters that may pass.
+    """
+    seen: set[str] = set()
     for raw, content in headers:
         name, value = raw.decode("latin-1").lower(), content.decode("latin-1").strip()
+        if re.sub("[^a-z0-9]", "-", name).startswith("x-amz-") or name in _SIGNED_ONCE:
+            # Signed and sent alike, whoever reads it: an upstream that reads it otherwise answers with the signature.
+            if name in seen or "_" in name or not value.isascii() or value != " ".join(value.split()):
+                return f"The header {name[:60]} is there twice, or is written in a way that servers read differently."
+            seen.add(name)
+            other = name.startswith("x-amz-") and name not in _S3_HEADERS and not name.startswith(_S3_FAMILIES)
+            if scope.is_s3 and other and name not in allowed:
+                return _by_the_owner(f"header {name[:60]}")
         if name == "authorization" and value.startswith("AWS4-"):
             match = _AUTHORIZATION.match(value)
             if match is None:
@@ -78,13 +105,17 @@ def wrong_head(headers: Sequence[tuple[bytes, bytes]], scope: Scope, allowed: fr
                     f"The request is signed for {match[2][:60]} in {match[1][:40]}; the owner's keys are for"
                     f" {scope.service} in {scope.region} here."
                 )
-        elif name == BODY:
-            bodies += 1
-            if bodies > 1 or not (value in _UNSIGNED or _HASH.match(value)):
-                return (
-                    "The chunks of the body are signed, which egress cannot do anew; send it without signed chunks, as"
-                    " AWS's SDKs do over https."
-                )
-        elif name in _OTHER_OBJECTS and name not in allowed:
-            return f"The header {name} names another object; only the owner can name it in allow_headers."
+        elif name == BODY and not (value in _UNSIGNED or _HASH.match(value)):
+            return (
+                "The chunks of the body are signed, which egress cannot do anew; send it without signed chunks, as"
+                " AWS's SDKs do over https."
+            )
+    for parameter in filter(None, path.partition("?")[2].split("&")) if scope.is_s3 else ():
+        name = unquote(parameter.partition("=")[0])
+        if name not in _S3_PARAMETERS and name.lower() not in allowed:
+            return _by_the_owner(f"parameter {name[:60]}")
     return ""
+
+
+def _by_the_owner(what: str) -> str:
+    return f"The {what} asks S3 for more than an object by its path; only the owner can name it in allow_headers."

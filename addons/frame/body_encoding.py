@@ -1,0 +1,22 @@
+"""How a request's body is encoded, by all that servers go by. Pure but for the type of a head."""
+
+from __future__ import annotations
+
+from mitmproxy import http
+
+from addons.frame.request_rules import plain_name
+
+
+def body_encoding(headers: http.Headers) -> str:
+    """The value of Content-Encoding, with `aws-chunked` as its outermost layer where only S3's own header says so.
+
+    S3 and the stores that speak it take the pieces apart by that header alone, and clients of theirs leave the other
+    out (localstack, issue 8704; Apache Ozone, pull request 8366).
+    """
+    said: str = headers.get("content-encoding", "")
+    if "aws-chunked" in said.lower():
+        return said
+    for name, value in headers.fields:
+        if plain_name(name) == "x-amz-content-sha256" and value.strip().upper().startswith(b"STREAMING-"):
+            return f"{said}, aws-chunked" if said else "aws-chunked"
+    return said
