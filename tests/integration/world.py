@@ -33,7 +33,7 @@ LABEL = "claude-bottle.test"
 HOSTS = ["api.anthropic.com", "*.example.com"]
 NAMES = [
     f"{name}.example.com"
-    for name in ("echo", "plain", "git", "undeclared", "new", "keyed", "sub.wild", "xn--bcher-kva")
+    for name in ("echo", "plain", "git", "undeclared", "new", "keyed", "sub.wild", "xn--bcher-kva", "s3")
 ]
 
 
