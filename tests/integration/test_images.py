@@ -70,7 +70,7 @@ def test_gitleaks_and_its_modules_are_shipped_with_their_notices() -> None:
 def test_nothing_of_the_checkouts_own_gets_in(role: str) -> None:
     """The compiled files below /app are those of the build, each beside its source; all can be read by everybody."""
     found = inside(world.built(role), "test ! -d /app || find /app -name '*.pyc' -o ! -perm -o=r")
-    assert {line.split("/")[2] for line in found.split()} <= {"git_gate", "addons"}
+    assert {line.split("/")[2] for line in found.split()} <= {"git_gate", "claude_bottle"}
     assert bool(found) == (role == "git-gate")
 
 
