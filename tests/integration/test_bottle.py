@@ -215,7 +215,9 @@ def test_what_curl_signs_with_placeholders_is_signed_with_the_owners_keys(
     """The signature that arrives is that of AWS's own library for the request that arrives."""
     mark = internet.mark()
     sign = '--aws-sigv4 aws:amz:eu-west-1:s3 --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY"'
-    told = bottle.agent(f"curl -sS {sign} -T /etc/hostname 'https://s3.example.com/bucket/a%20b?versionId=1&partNumber=2'")
+    told = bottle.agent(
+        f"curl -sS {sign} -T /etc/hostname 'https://s3.example.com/bucket/a%20b?versionId=1&partNumber=2'"
+    )
     assert internet.since(mark), told
     seen = dict(internet.since(mark)[-1]["headers"])
     identity, _, secret = AWS_KEYS.partition(":")

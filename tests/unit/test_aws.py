@@ -208,6 +208,7 @@ def test_what_its_owner_names_passes_and_what_programs_send_besides(egress: Egre
         "x-amz-meta-a": "one two",
         "x-amz-checksum-crc32": "AAAAAA==",
         "x-amz-storage-class": "GLACIER",
+        "x-amz-acl": "private",
     }.items():
         made.request.headers[name] = value
     assert run(egress, made).response is None

@@ -37,6 +37,8 @@ version-id-marker attributes x-id response-cache-control response-content-dispos
 response-content-language response-content-type response-expires
 """
 _S3_HEADERS, _S3_PARAMETERS = frozenset(_HEADERS.split()), frozenset(_PARAMETERS.split())
+# Readers that an object has anyway: its own account, and that of its bucket. rclone says so with each upload.
+_S3_VALUES = frozenset(("x-amz-acl", acl) for acl in ("private", "bucket-owner-read", "bucket-owner-full-control"))
 _SIGNED_ONCE = ("content-type", "content-md5")
 BODY = "x-amz-content-sha256"
 
@@ -91,8 +93,8 @@ def wrong_head(headers: Sequence[tuple[bytes, bytes]], path: str, scope: Scope, 
             if name in seen or "_" in name or not value.isascii() or value != " ".join(value.split()):
                 return f"The header {name[:60]} is there twice, or is written in a way that servers read differently."
             seen.add(name)
-            other = name.startswith("x-amz-") and name not in _S3_HEADERS and not name.startswith(_S3_FAMILIES)
-            if scope.is_s3 and other and name not in allowed:
+            known = name in _S3_HEADERS or name.startswith(_S3_FAMILIES) or (name, value) in _S3_VALUES
+            if scope.is_s3 and name.startswith("x-amz-") and not known and name not in allowed:
                 return _by_the_owner(f"header {name[:60]}")
         if name == "authorization" and value.startswith("AWS4-"):
             match = _AUTHORIZATION.match(value)
