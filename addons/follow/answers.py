@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mitmproxy import http
 
 from addons.follow import named as follow
+from addons.follow.sent import Sent, sent_in, stands_for
 from addons.frame.request import Request
 from addons.frame.request_target import has_content
 from claude_bottle.dlp.heard import Ears
@@ -63,34 +64,34 @@ class Follower:
         """Note what the head points to; how the body is to be passed on. passing: how it would be without this."""
         if rule.hops == 0 and not follow.may_hear(request, has_content(flow.request)):
             return passing
-        # What was followed was sent without a part of the agent's, and named with what it had then.
-        sent = frozenset() if rule.hops else follow.sent_in(request.path, flow.request.headers.fields)
         locations = response.headers.get_all("location")
-        if response.status_code in _REDIRECTS and len(locations) == 1:
-            self._note(request, locations, sent, Rule(rule.by, REDIRECTS, rule.hops))
-        if rule.kind != LINKS or rule.hops or response.status_code != 200 or request.method != "GET":
-            return passing
+        moved = response.status_code in _REDIRECTS and len(locations) == 1
         kind, encoding = response.headers.get("content-type", ""), response.headers.get("content-encoding", "")
-        ears = Ears(kind, encoding, limit=_LIMIT, links=True)
-        if not ears.listens:
+        named = rule.kind == LINKS and not rule.hops and response.status_code == 200 and request.method == "GET"
+        ears = Ears(kind, encoding, limit=_LIMIT, links=_MOST) if named else None
+        if not moved and (ears is None or not ears.listens):
             return passing
-
-        left = _MOST
+        # What was followed was sent without a header of the agent's, and counted when it was named.
+        fields = () if rule.hops else flow.request.headers.fields
+        sent = sent_in(request.path, fields, "" if rule.hops else stands_for(rule.by[0], request.host), not rule.hops)
+        if sent.is_too_much:
+            return passing
+        if moved:
+            self._note(request, locations, sent, Rule(rule.by, REDIRECTS, rule.hops))
+        if ears is None or not ears.listens:
+            return passing
 
         def stream(chunk: bytes) -> Iterable[bytes]:
-            nonlocal left
-            if ears.listens and left:
-                urls = ears.feed(chunk, last=not chunk).urls[:left]
-                left -= len(urls)
-                self._note(request, urls, sent, rule)
+            if ears.listens:
+                self._note(request, ears.feed(chunk, last=not chunk).urls, sent, rule)
             if callable(passing):
                 return passing(chunk)
             return [chunk] if chunk else []
 
         return stream
 
-    def _note(self, request: Request, urls: Iterable[str], sent: follow.Sent, rule: Rule) -> None:
-        for url in urls:
+    def _note(self, request: Request, urls: Iterable[str], sent: Sent, rule: Rule) -> None:
+        for url in dict.fromkeys(urls):
             found = follow.target(request, url, sent)
             if found is not None and not self._declared(found.host):
                 self._named.name(rule.by, rule.kind, found, rule.hops)

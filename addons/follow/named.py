@@ -11,12 +11,13 @@ import os
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
+from addons.follow.sent import Sent
 from addons.frame.request import Request
 from claude_bottle.policy.names.hosts import canonical_host
 from claude_bottle.policy.routes.follow import LINKS, READS
@@ -26,7 +27,6 @@ SECONDS = 3600.0
 _URLS = 1 << 15  # addresses, of 300 bytes with all that keeps them
 _HOPS = 3  # redirects behind one another
 _LONGEST = 8192  # letters of an address
-_PIECE = 8  # letters of what was sent: fewer stand anywhere by chance
 _ECHOED, _ECHOED_AN_HOUR = 200, 16 << 10  # letters that the agent has sent: in one address, and of one route
 _ROUTES = 256
 # RFC 6761 and 6762, RFC 7686, RFC 8375, ICANN's `internal`, and names in use within networks.
@@ -34,7 +34,6 @@ _INNER = re.compile(r"(?:\A|\.)(?:local|localhost|internal|intranet|private|corp
 _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _METADATA = ".metadata"  # PEP 658: beside each wheel of an index, under its name and this
-Sent = frozenset[str]  # pieces, in small letters
 By = tuple[str, tuple[str, ...]]  # the host and the paths of a route
 
 
@@ -63,15 +62,10 @@ def may_hear(request: Request, has_content: bool) -> bool:
     return request.method in READS and request.scheme == "https" and "?" not in request.path and not has_content
 
 
-def sent_in(path: str, fields: Iterable[tuple[bytes, bytes]]) -> Sent:
-    """The pieces of what a request says: of its path and the values of its headers, as they are and decoded."""
-    texts = [path, *(value.decode("latin-1") for name, value in fields if name.lower() != b"host")]
-    readings = {reading for text in texts for reading in _readings(text)}
-    return frozenset(one[at : at + _PIECE] for one in readings for at in range(len(one) - _PIECE + 1))
-
-
 def target(request: Request, url: str, sent: Sent) -> Target | None:
-    """What an address in an answer to a request leads to; None where it may not be followed. sent: as of `sent_in`."""
+    """What an address in an answer to a request leads to; None where it may not be followed. sent: of that request."""
+    if not url.isprintable() or " " in url:
+        return None  # urlsplit drops some of these, and then the address is not what was compared
     absolute = url.startswith("https://")
     try:
         parts = urlsplit(url if absolute else urljoin(f"{request.scheme}://{request.host}{request.path}", url))
@@ -86,8 +80,7 @@ def target(request: Request, url: str, sent: Sent) -> Target | None:
         return None
     if ("%" in path or "receive-pack" in path.lower()) and is_git_push_request(path):
         return None
-    echoed = max(_covered(text, sent) for text in _readings(path)) if sent else 0
-    if echoed > _ECHOED or _covered(host, sent):
+    if sent.is_in(host) or (echoed := sent.letters_in(path)) > _ECHOED:
         return None
     return Target(host, path, echoed)
 
@@ -100,25 +93,6 @@ def _outer(name: str) -> str:
     except ValueError:
         return ""
     return "" if "." not in host or _INNER.search(host) else host
-
-
-def _readings(text: str) -> set[str]:
-    if "%" not in text:
-        return {text.lower()}
-    once = unquote(text, errors="replace")
-    return {one.lower() for one in (text, once, unquote(once, errors="replace"))}
-
-
-def _covered(text: str, pieces: Sent) -> int:
-    """How many letters of a text lie in one of the pieces."""
-    if pieces.isdisjoint([text[at : at + _PIECE] for at in range(len(text) - _PIECE + 1)]):
-        return 0
-    covered, end = 0, 0
-    for at in range(len(text) - _PIECE + 1):
-        if text[at : at + _PIECE] in pieces:
-            covered += at + _PIECE - max(at, end)
-            end = at + _PIECE
-    return covered
 
 
 class Followed:

@@ -15,13 +15,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
-from claude_bottle.dlp.packed.decoder import DecodeError, Decoder
+from claude_bottle.dlp.packed.decoder import STEP, DecodeError, Decoder
 from claude_bottle.dlp.packed.decoders import decoder_for
 from claude_bottle.dlp.said import values_in
 
 LIMIT = 256 << 10  # bytes of a body, as it is without its encoding
 _LONGEST = 8 << 10  # bytes of one value
 _MOST_URLS = 256
+_LETTERS = 256  # of an address, in the mean of those of one answer
+_FIELD = 64  # letters that an ampersand counts for: what reads it may take it for a reference of HTML, which is work
+_UNPACKED = 32  # bytes that each of a piece may unpack to, where it unpacks to more than a STEP (text comes to ten)
 _JSON = re.compile(rb'"((?:[^"\\\s]|\\[^\s]){12,8192})(?=")')
 _HTML = re.compile(rb"""["']([^"'\\\s<>]{12,8192})(?=["'])""")
 _XML = re.compile(rb">([^<>\s]{12,8192})(?=<)")
@@ -36,18 +39,26 @@ _COOKIE = b"set-cookie"
 class Heard:
     """values: what may be said back. urls: addresses, absolute ones where they stand in a body.
 
-    links: whether nothing but addresses is heard, and then all of them.
+    links: whether nothing but addresses is heard. most, letters: how many of these, and in all.
     """
 
     values: set[bytes] = field(default_factory=set)
     urls: list[str] = field(default_factory=list)
     links: bool = False
+    most: int = _MOST_URLS
+    letters: int = _MOST_URLS * _LONGEST
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no address is taken any more."""
+        return self.most <= 0 or self.letters <= 0
 
     def add(self, text: bytes, *, url: bool = False) -> None:
         """A whole value, which may be an address."""
         if url or _URL.match(text):
-            if (self.links or len(self.urls) < _MOST_URLS) and len(text) <= _LONGEST:
+            if not self.is_full and len(text) <= _LONGEST:
                 self.urls.append(text.decode("utf-8", "replace"))
+                self.most, self.letters = self.most - 1, self.letters - len(text) - _FIELD * text.count(b"&")
             return
         if self.links:
             return
@@ -122,11 +133,11 @@ def _ways(content_type: str) -> Sequence[Way]:
 class Ears:
     """Listens to a body of one type. After `limit` bytes, or where it cannot be read, it hears nothing more.
 
-    links: as of Heard.
+    links: 0, or how many addresses are heard, and nothing besides; after that many nothing more is heard.
     """
 
-    def __init__(self, content_type: str, content_encoding: str, *, limit: int = LIMIT, links: bool = False) -> None:
-        self._ways, self._links = _ways(content_type), links
+    def __init__(self, content_type: str, content_encoding: str, *, limit: int = LIMIT, links: int = 0) -> None:
+        self._ways, self._links, self._letters = _ways(content_type), links, links * _LETTERS
         self._left, self._work, self._carry = limit, 4 * limit, b""
         self._decoder: Decoder | None = None
         try:
@@ -141,13 +152,18 @@ class Ears:
 
     def feed(self, chunk: bytes, last: bool = False) -> Heard:
         """What the next bytes complete."""
-        heard = Heard(links=self._links)
+        heard = Heard(links=True, most=self._links, letters=self._letters) if self._links else Heard()
         if self._decoder is None or not self._ways:
             return heard
+        room = max(STEP, _UNPACKED * len(chunk))
         try:
             for part in self._decoder.feed_parts(chunk):
+                room -= len(part)
                 self._take(part[: self._left], heard, last=False)
                 if not self._ways:
+                    return heard
+                if room < 0:  # a small piece that unpacks to so much is made to keep the proxy at work
+                    self._ways, self._carry = (), b""
                     return heard
         except DecodeError:
             self._ways = ()
@@ -164,7 +180,12 @@ class Ears:
             for match in pattern.finditer(text):
                 if pattern is not _FORM or last or match.end() < len(text):
                     heard.add(read(match.group(1)))
+                    if heard.links and heard.is_full:
+                        break
             begin = min(begin, max(text.rfind(starts[n : n + 1]) for n in range(len(starts))) % (len(text) + 1))
         self._carry = text[begin:] if len(text) - begin <= _LONGEST else b""
-        if self._left <= 0 or self._work <= 0 or last:
+        full = False
+        if self._links:
+            self._links, self._letters, full = heard.most, heard.letters, heard.is_full
+        if self._left <= 0 or self._work <= 0 or last or full:
             self._ways, self._carry = (), b""

@@ -389,3 +389,23 @@ def test_ears_take_pieces_as_they_come() -> None:
         assert value in values
         assert url in urls
     assert heard_in_head([(b"Set-Cookie", b'a="' + value + b'"; Path=/')]).values >= {value}
+
+
+def test_ears_that_hear_addresses_alone_stop_at_a_bound() -> None:
+    ears = Ears("application/json", "", limit=1 << 24, links=3)
+    assert ears.feed(b'["some-value-1234567", "https://a.example.com/1", "https://a.example.com/2"').urls == [
+        "https://a.example.com/1",
+        "https://a.example.com/2",
+    ]
+    heard = ears.feed(b', "https://a.example.com/3", "https://a.example.com/4", "https://a.example.com/5"]')
+    assert heard.urls == ["https://a.example.com/3"] and not heard.values and not ears.listens
+    ears = Ears("application/json", "", limit=1 << 24, links=10)
+    assert len(ears.feed(b'"https://a.example.com/%s" ' % (b"a" * 1000) * 10).urls) == 3, "so many letters in all"
+
+
+def test_a_small_piece_that_unpacks_to_much_ends_the_hearing() -> None:
+    ears = Ears("application/json", "gzip", limit=1 << 24, links=10)
+    ears.feed(gzip.compress(b" " * (1 << 20)))
+    assert ears.listens
+    ears.feed(gzip.compress(b" " * (3 << 20)))
+    assert not ears.listens

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from addons.follow import named as follow
-from addons.follow.named import Followed, Target, may_hear, sent_in, target
+from addons.follow.named import Followed, Target, may_hear, target
+from addons.follow.sent import Sent, sent_in, stands_for
 from addons.frame.request import Request
 from claude_bottle.policy.routes.follow import LINKS, REDIRECTS
 
@@ -77,10 +80,12 @@ def test_the_metadata_beside_a_wheel_of_an_index(followed: Followed) -> None:
         "https://files.example.com/a\\b", "https://files.example.com/é", "https://files.example.com/" + "a" * 9000,
         "https://files.example.com/x.git/git-receive-pack", "https://files.example.com/x.git/info/refs?service=git-receive-pack",
         "https://index.example.com/other", "/other", "https://exämple.com/a", "https://files.example.com:x/a", "https:///a", "",
+        "https://files.exa\tmple.com/a", "https://files.example.com/a\rb", "https://files.example.com/a\n", "\x00https://files.example.com/a",
+        " https://files.example.com/a", "https://files.example.com/a b", "https://files.example.com/a#\u2028", "https://files.example.com/a#\xa0",
     ],
 )  # fmt: skip
 def test_what_leads_nowhere_that_may_be_followed(url: str) -> None:
-    assert target(INDEX, url, frozenset()) is None
+    assert target(INDEX, url, Sent()) is None
 
 
 def test_a_file_of_an_index_may_be_named() -> None:
@@ -100,6 +105,8 @@ SECRET = "bearer-of-what-was-read-in-the-workspace"
         ("/simple/x/", [(b"user-agent", SECRET.encode())]),
         ("/simple/" + "".join(f"%{ord(c):02x}" for c in SECRET) + "/", []),
         ("/simple/" + "".join(f"%25{ord(c):02x}" for c in SECRET) + "/", []),
+        ("/simple/" + "".join(f"&#{ord(c)};" for c in SECRET) + "/", []),
+        ("/simple/" + "".join(f"%26%23x{ord(c):x}%3b" for c in SECRET) + "/", []),
     ],
 )
 def test_what_the_agent_has_sent_counts_however_it_is_written(path: str, fields: list[tuple[bytes, bytes]]) -> None:
@@ -116,6 +123,56 @@ def test_no_letters_of_the_agents_are_in_a_name_and_few_in_an_address() -> None:
     assert target(INDEX, "https://abcdefghij.example.com/", sent) is None
     assert target(INDEX, "https://evil.example.com/x" + "0123456789" * 20, sent) is not None
     assert target(INDEX, "https://evil.example.com/x" + "0123456789" * 20 + "0", sent) is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/out/https://x.io/a",
+        "/out/X.IO",
+        "/out/x%2eio",
+        "/out/x%252eio",
+        "/out/x&#46;io",
+        "/out/www.x.io.",
+        "/x.io.example.com",
+    ],
+)
+def test_a_name_that_is_shorter_than_a_piece_is_not_chosen_by_what_was_sent(path: str) -> None:
+    for fields, there in (([], path), ([(b"user-agent", path.encode())], "/")):
+        sent = sent_in(there, fields)
+        assert target(INDEX, "https://x.io/a", sent) is None and target(INDEX, "https://a.x.io/a", sent) is None
+        assert (
+            target(INDEX, "https://xx.io/a", sent) is not None and target(INDEX, "https://x.io.to/a", sent) is not None
+        )
+
+
+def test_what_a_wildcard_stands_for_was_sent() -> None:
+    assert stands_for("*.wild.example.com", "a.b.wild.example.com") == "a.b"
+    assert stands_for("wild.example.com", "wild.example.com") == ""
+    sent = sent_in("/", [], f"{SECRET}.abc")
+    found = target(INDEX, f"https://files.example.org/{SECRET}", sent)
+    assert found is not None and found.echoed == len(SECRET)
+    for host in (f"{SECRET}.example.org", f"x{SECRET}.example.org", "abc.example.org"):
+        assert target(INDEX, f"https://{host}/", sent) is None, host
+
+
+def test_what_follows_is_not_counted_again_and_is_in_no_name() -> None:
+    sent = sent_in(f"/{SECRET}/x.io", [], counted=False)
+    assert target(INDEX, f"https://files.example.org/{SECRET * 9}", sent) == Target(
+        "files.example.org", f"/{SECRET * 9}", 0
+    )
+    assert (
+        target(INDEX, f"https://{SECRET}.example.org/", sent) is None and target(INDEX, "https://x.io/", sent) is None
+    )
+
+
+def test_what_is_sent_is_looked_at_in_little_time() -> None:
+    assert not sent_in("/" + "a" * 16_000, []).is_too_much
+    assert sent_in("/", [(b"cookie", b"a" * 8192), (b"x", b"a" * 8192)]).is_too_much
+    begun = time.process_time()
+    for letters in ("a" * 16_000, "a." * 8_000, "%26" * 5_000, "&#38;" * 3_000, "-" * 16_000):
+        sent_in(letters, []).is_in("a.example.org")
+    assert time.process_time() - begun < 2
 
 
 def test_an_answer_is_heard_only_where_the_agent_has_no_query_and_no_body() -> None:

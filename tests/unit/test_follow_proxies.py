@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flows import flow
@@ -186,6 +188,47 @@ def test_a_redirect_is_followed_and_those_behind_it_to_an_end(proxy: Proxy) -> N
             proxy.moves(to, by=at)
         at = to
     assert proxy.passes("https://h4.example.org/") and not proxy.passes("https://h5.example.org/")
+
+
+def test_what_stands_below_a_wildcard_was_sent(proxy: Proxy) -> None:
+    data = ".".join(f"secret-of-the-workspace-number-{number}" for number in range(6))
+    by = f"https://{data}.wild.example.com/"
+    for to in (f"https://{data}.example.org/", f"https://evil.example.org/{data * 2}"):
+        proxy.moves(to, by=by)
+        proxy.names(to, by=by)
+        assert not proxy.passes(to), to
+    passed = []
+    for number in range((16 << 10) // len(data) + 10):
+        proxy.moves(f"https://evil.example.org/{number}/{data}", by=by)
+        passed.append(proxy.passes(f"https://evil.example.org/{number}/{data}"))
+    assert passed[0] and not passed[-1], "it counts"
+    proxy.names(FILE, by="https://ab.wild.example.com/")
+    assert proxy.passes(FILE)
+
+
+@pytest.mark.parametrize("to", ["https://x.io/a", "https://files.exa\tmple.org/a"])
+def test_no_redirect_leads_where_the_agent_says(proxy: Proxy, to: str) -> None:
+    proxy.moves(to, by=f"https://moves.example.com/out/{quote(to, safe=':/')}")
+    assert not proxy.passes(to.replace("\t", ""))
+    proxy.moves("https://one.example.org/x.io", by="https://moves.example.com/b")
+    proxy.moves("https://x.io/a", by="https://one.example.org/x.io")
+    assert not proxy.passes("https://x.io/a"), "nor one behind it"
+
+
+def test_a_request_that_says_too_much_is_not_followed(proxy: Proxy) -> None:
+    more = {f"x_{number}": "some words " * 300 for number in range(6)}
+    proxy.answer(proxy.ask("https://moves.example.com/a", **more), "", status=302, location=FILE)
+    assert not proxy.passes(FILE)
+
+
+def test_a_large_page_is_heard_and_one_that_is_made_to_be_heard_for_long_is_not(proxy: Proxy) -> None:
+    urls = [f"https://files.example.org/{number:064x}/a-{number}.tar.gz" for number in range(12_000)]
+    proxy.answer(proxy.ask(SIMPLE), "".join(f'<a href="{url}#sha256={"0" * 64}">a</a>' for url in urls))
+    assert proxy.passes(urls[0]) and proxy.passes(urls[-1])
+    packed = gzip.compress(b'<a href="https://evil.example.org/x">' * 900_000, 9)
+    begun = time.process_time()
+    proxy.answer(proxy.ask(SIMPLE), packed, content_encoding="gzip")
+    assert time.process_time() - begun < 1
 
 
 def test_what_a_followed_answer_names_is_not_followed(proxy: Proxy) -> None:

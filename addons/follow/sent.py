@@ -1,0 +1,86 @@
+"""What the agent has said with a request, and how much of it stands in an address that the answer names. Pure.
+
+Percent signs and HTML's references are undone, twice, in both: an answer that writes in one of them what came in the
+other hides nothing. What a server makes of it otherwise (another alphabet, a digest) nobody sees.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable
+from urllib.parse import unquote
+
+PIECE = 8  # letters of what was sent: fewer stand anywhere by chance
+_PART, _STEP = 6, 3  # letters of a part of a piece: each piece of a text has one that begins at a multiple of a step
+_MOST = 16 << 10  # letters of a request: an answer to one with more names nothing
+_DOTS = PIECE // 2  # labels of a name that is shorter than a piece
+_BETWEEN_NAMES = re.compile(r"[^a-z0-9_.-]+")
+
+
+class Sent:
+    """Of one request. label: what a wildcard stands for in its host. counted: whether an address may hold little of it.
+
+    Not counted: an address may hold all of it, for it was counted when it was named first; a host's name may not.
+    """
+
+    def __init__(self, texts: Iterable[str] = (), label: str = "", counted: bool = True) -> None:
+        said = list(texts)
+        self.is_too_much = sum(map(len, said)) > _MOST
+        found = {one for text in [*said, label] if not self.is_too_much for one in _readings(text)}
+        self._pieces = {one[at : at + PIECE] for one in found for at in range(len(one) - PIECE + 1)}
+        self._parts = {one[at : at + _PART] for one in found for at in range(len(one) - _PART + 1)}
+        runs = [run.split(".") for one in found for run in _BETWEEN_NAMES.split(one) if "." in run]
+        self._names = {name for run in runs for at in range(len(run)) for name in _short_names(run[at : at + _DOTS])}
+        self._labels = frozenset(label.lower().split(".")) - {""}
+        self._counted, self._hosts = counted, dict[str, bool]()
+
+    def letters_in(self, path: str) -> int:
+        """How many letters of a path and its query were sent, in the reading that has most of them."""
+        return max(map(self._covered, _readings(path))) if self._pieces and self._counted else 0
+
+    def is_in(self, host: str) -> bool:
+        """Whether what was sent has a part in a canonical host: a piece of it, a label, or what it is registered as."""
+        found = self._hosts.get(host)
+        if found is None:
+            labels = host.split(".")
+            found = bool(self._covered(host)) or not self._labels.isdisjoint(labels)
+            found = found or any(".".join(labels[-count:]) in self._names for count in range(2, _DOTS + 1))
+            self._hosts[host] = found
+        return found
+
+    def _covered(self, text: str) -> int:
+        """How many letters of a text lie in one of the pieces."""
+        covered, end = 0, 0
+        for at in [at for at in range(0, len(text) - _PART + 1, _STEP) if text[at : at + _PART] in self._parts]:
+            for begin in range(max(0, at + _PART - PIECE), at + 1):
+                if text[begin : begin + PIECE] in self._pieces:
+                    covered += begin + PIECE - max(begin, end)
+                    end = begin + PIECE
+        return covered
+
+
+def sent_in(path: str, fields: Iterable[tuple[bytes, bytes]], label: str = "", counted: bool = True) -> Sent:
+    """What a request says in its path, in the values of its headers but `Host`, and by a wildcard's label."""
+    values = (value.decode("latin-1") for name, value in fields if name.lower() != b"host")
+    return Sent([path, *values], label, counted)
+
+
+def stands_for(pattern: str, host: str) -> str:
+    """What a wildcard stands for in a host that it matches: the agent chooses it. "" where there is no wildcard."""
+    return host.removesuffix(pattern[1:]) if pattern.startswith("*.") else ""
+
+
+def _short_names(labels: list[str]) -> list[str]:
+    """The names of two labels and more with which these begin, as far as they are shorter than a piece."""
+    names = [".".join(labels[:end]) for end in range(2, len(labels) + 1)]
+    return [name for name in names if len(name) < PIECE]
+
+
+def _readings(text: str) -> set[str]:
+    found = latest = {text}
+    for _ in range(2):
+        made = {unquote(one, errors="replace") for one in latest if "%" in one}
+        latest = (made | {html.unescape(one) for one in latest if "&" in one}) - found
+        found = found | latest
+    return {one.lower() for one in found}
