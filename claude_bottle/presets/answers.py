@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -11,7 +12,9 @@ from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.names.hosts import canonical_pattern
 from claude_bottle.policy.routes.table import ALLOWED_PORTS
 from claude_bottle.policy.routes.targets import checked_path
-from claude_bottle.policy.shown_values import is_mixed
+from claude_bottle.policy.shown_values import may_be_shown
+
+_PARAMETERS = re.compile("[;=:]")  # RFC 3986, 3.3: a part of a path may hold a name and its value
 
 
 class NoAnswer(BottleError):
@@ -36,7 +39,9 @@ def place(client: str, url: str, signed: bool = False) -> tuple[str, str]:
         port = parts.port
     except ValueError:
         raise NoAnswer(f"{client} has told an address that is none") from None
-    if "@" in parts.netloc or parts.query or parts.fragment or any(map(is_mixed, parts.path.split("/"))):
+    pieces = [*re.split("[.:]", parts.hostname or ""), *parts.path.split("/")]
+    held = _PARAMETERS.search(parts.path) or not all(may_be_shown("", piece) for piece in pieces)
+    if "@" in parts.netloc or parts.query or parts.fragment or held:
         raise NoAnswer(f"{client} has told an address that may hold a credential, which is not taken")
     if parts.scheme not in (("https", "http") if signed else ("https",)):
         raise NoAnswer(f"{client} has told an address that does not begin with https://")

@@ -1,8 +1,8 @@
 """Asks the owner's own clients where they get their packages from: pip, npm, go, cargo, Maven, apt.
 
 They run in an empty folder of the owner's, so that no file of a workspace has a say, and with the variables of
-host/child_env.py and those of the client's own that say where packages are. None is run, and nothing is read,
-from within a workspace. What they say is bounded in time and size, and judged by claude_bottle/presets/answers.py.
+claude_bottle/presets/own_files.py alone. None is run, and nothing is read, from within a workspace. What they say is
+bounded in time and size, and judged by claude_bottle/presets/answers.py.
 """
 
 from __future__ import annotations
@@ -20,21 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from claude_bottle.host.bounded import run_bounded
-from claude_bottle.host.child_env import child_env
 from claude_bottle.host.state import state_folder
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.presets.answers import NoAnswer, Told
+from claude_bottle.presets.own_files import OwnFiles
 
 SECONDS, BYTES = 20.0, 1 << 20
-# By these the owner says where packages are. Variables that hold a credential are not among them.
-_VARIABLES = {
-    "pip": ("PIP_INDEX_URL", "PIP_CONFIG_FILE"),
-    "npm": ("NPM_CONFIG_REGISTRY", "npm_config_registry", "NPM_CONFIG_USERCONFIG", "NPM_CONFIG_GLOBALCONFIG"),
-    "go": ("GOPROXY", "GOSUMDB", "GOENV"),
-    "apt-get": ("APT_CONFIG",),
-}
 _ALWAYS = {
     "COLUMNS": "1000", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1",
+    "PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1",  # a package installed for one user alone may be one of a workspace
     "NPM_CONFIG_UPDATE_NOTIFIER": "false", "NPM_CONFIG_LOGS_MAX": "0", "GOWORK": "off", "GOTOOLCHAIN": "local",
 }  # fmt: skip
 _DEFAULT = re.compile(r"Python Package Index \(default (\S+?)\)")
@@ -45,9 +39,9 @@ class Clients:
     """aside: folders from which nothing is run or read, as a workspace, in which an agent may have written."""
 
     def __init__(self, aside: Sequence[Path] = ()) -> None:
-        self._aside = [folder.resolve() for folder in aside]
+        self.own = OwnFiles(aside)
         folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
-        self._path = os.pathsep.join(one for one in folders if Path(one).is_absolute() and self._is_own(Path(one)))
+        self._path = os.pathsep.join(one for one in folders if Path(one).is_absolute() and self.own.has(Path(one)))
         self._known: dict[str, Told] = {}
 
     def ask(self, client: str) -> Told:
@@ -59,16 +53,18 @@ class Clients:
     def find(self, program: str) -> str | None:
         """The file of a program, none from a folder that is left aside."""
         found = shutil.which(program, path=self._path)
-        return found if found and self._is_own(Path(found)) else None
+        return found if found and self.own.has_program(Path(found)) else None
 
     def run(self, program: str, *arguments: str) -> list[str]:
         """The lines that a program prints. Raises NoAnswer."""
         if (file := self.find(program)) is None:
             raise NoAnswer(f"{program} is not on this machine, so it cannot be asked")
-        given = {name: os.environ[name] for name in _VARIABLES.get(program, ()) if name in os.environ}
+        given = self.own.variables(program)
         out = io.BytesIO()
         with tempfile.TemporaryDirectory(dir=state_folder("presets")) as empty:
-            env = child_env({**_ALWAYS, "NPM_CONFIG_CACHE": empty, **given, "PATH": self._path, "PWD": empty})
+            if not self.own.has(Path(empty)):
+                raise NoAnswer(f"this project's own folder is in a workspace, so {program} is not asked there")
+            env = {**_ALWAYS, **given, "NPM_CONFIG_CACHE": empty, "TMPDIR": empty, "PATH": self._path, "PWD": empty}
             try:
                 argv = [file, *arguments]
                 run_bounded(argv, program, out=out, seconds=SECONDS, most=BYTES, env=env, cwd=empty)
@@ -80,16 +76,12 @@ class Clients:
         """A file of the owner's, None where there is none. Raises NoAnswer for one that is not looked at."""
         if not file.is_file():
             return None
-        if not self._is_own(file) or file.stat().st_size > BYTES:
+        if not self.own.has(file) or file.stat().st_size > BYTES:
             raise NoAnswer(f"{file.name} is in a workspace, or is larger than {BYTES >> 20} MB, so it is not read")
         try:
             return file.read_bytes()
         except OSError:
             raise NoAnswer(f"{file.name} cannot be read") from None
-
-    def _is_own(self, file: Path) -> bool:
-        there = file.resolve()
-        return not any(there.is_relative_to(folder) for folder in self._aside)
 
 
 def _word(client: str, text: str) -> str:
@@ -108,6 +100,10 @@ def _pip(clients: Clients) -> Told:
 def _npm(clients: Clients) -> Told:
     lines = clients.run("npm", "config", "get", "registry", "--global")
     registry = _word("npm", lines[-1].strip() if lines else "")
+    # Its place follows from `prefix`, which the owner's file may set.
+    files = clients.run("npm", "config", "get", "globalconfig", "--global")
+    if not files or not clients.own.has(Path(files[-1].strip())):
+        raise NoAnswer("npm has its config in a workspace")
     return Told([registry], {"registry": registry})
 
 
@@ -117,7 +113,7 @@ def _go(clients: Clients) -> Told:
     if not proxies:
         raise NoAnswer("go has no module proxy")
     # GOSUMDB: a name, a name and its key, or these and an address (go help environment).
-    words = lines[1].split() or ["off"]
+    words = lines[1].split()[:2] or ["off"]
     database = [] if words[0] == "off" else [words[1] if len(words) > 1 else f"https://{words[0].partition('+')[0]}"]
     checksums = " ".join(words)
     return Told(
@@ -126,7 +122,7 @@ def _go(clients: Clients) -> Told:
 
 
 def _cargo(clients: Clients) -> Told:
-    home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
+    home = clients.own.folder(clients.own.folder(Path.home(), "HOME") / ".cargo", "CARGO_HOME")
     sources = _sources(clients, home)
     replaced = str(sources.get("crates-io", {}).get("replace-with", ""))
     if replaced:
@@ -160,7 +156,7 @@ def _sources(clients: Clients, home: Path) -> dict[str, Any]:
 
 
 def _maven(clients: Clients) -> Told:
-    data = clients.read(Path.home() / ".m2/settings.xml")
+    data = clients.read(clients.own.folder(Path.home(), "HOME") / ".m2/settings.xml")
     mirrors = [] if data is None else list(_elements(data, "mirror"))
     urls = [one["url"] for one in mirrors if {"central", "*", "external:*"} & set(one.get("mirrorOf", "").split(","))]
     if not urls:
@@ -176,6 +172,8 @@ def _super_pom(clients: Clients) -> bytes:
     if program is None:
         raise NoAnswer("mvn is not on this machine, so it cannot be asked")
     for jar in sorted((Path(program).resolve().parents[1] / "lib").glob("maven-model-builder-*.jar")):
+        if not clients.own.has(jar):
+            continue
         try:
             with zipfile.ZipFile(jar) as packed, packed.open("org/apache/maven/model/pom-4.0.0.xml") as file:
                 return file.read(BYTES)

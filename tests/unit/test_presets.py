@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -49,8 +51,8 @@ class Machine:
         self.home, self.bin = folder / "home", folder / "bin"
         self.home.mkdir()
         self.bin.mkdir()
-        for name in ("CARGO_HOME", "PIP_INDEX_URL", "PIP_CONFIG_FILE", "NPM_CONFIG_REGISTRY", "npm_config_registry"):
-            monkeypatch.delenv(name, raising=False)
+        for name in [name for name in os.environ if name.startswith(("CARGO_", "PIP_", "NPM_", "npm_", "GO", "XDG_"))]:
+            monkeypatch.delenv(name)
         monkeypatch.setenv("HOME", str(self.home))
         monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
         monkeypatch.setenv("PATH", str(self.bin))
@@ -161,6 +163,13 @@ def test_hosts_that_are_named_are_asked_of_nobody() -> None:
         ("https://hunter22@packages.example.com/simple", "may hold a credential"),
         ("https://packages.example.com/simple?key=hunter22", "may hold a credential"),
         ("https://packages.example.com/hunter22hunter22/simple", "may hold a credential"),
+        ("https://packages.example.com/token=hunter22/simple", "may hold a credential"),
+        ("https://packages.example.com/simple;jsessionid=hunter22", "may hold a credential"),
+        ("https://packages.example.com/simple;hunter22", "may hold a credential"),
+        ("https://packages.example.com/me:hunter22/simple", "may hold a credential"),
+        ("https://packages.example.com/hunter22-hunter22-hunter22/simple", "may hold a credential"),
+        ("https://0a1b2c3d4e5f60718293.packages.example.com/simple", "may hold a credential"),
+        ("https://HUNTER22HUNTER22.packages.example.com/simple", "may hold a credential"),
         ("https://packages.example.com:8443/simple", "with a port"),
         ("https://packages.example.com/a/../simple", "not plain"),
         ("https://packages.example.com/a%2fb", "not plain"),
@@ -217,8 +226,6 @@ def test_pip_is_asked_in_an_empty_folder_with_harmless_variables(machine: Machin
 
 @pytest.mark.skipif(shutil.which("pip") is None, reason="no pip")
 def test_the_real_pip_names_the_index_in_force(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     machine.fake("pip", f'exec "{sys.executable}" -m pip "$@"')
     monkeypatch.setenv("PIP_INDEX_URL", INDEX)
     assert Clients().ask("pip").urls == [INDEX]
@@ -257,6 +264,90 @@ def test_nothing_of_a_workspace_is_run_or_read(machine: Machine, monkeypatch: py
         Clients().ask("pip")
 
 
+ASKED = [
+    ("pip", "PIP_CONFIG_FILE"), ("pip", "XDG_CONFIG_HOME"), ("npm", "NPM_CONFIG_USERCONFIG"), ("npm", "NPM_CONFIG_GLOBALCONFIG"),
+    ("npm", "npm_config_userconfig"), ("go", "GOENV"), ("go", "XDG_CONFIG_HOME"), ("apt", "APT_CONFIG"), ("cargo", "CARGO_HOME"),
+]  # fmt: skip
+
+
+def asked(machine: Machine) -> None:
+    """Each client says that it was run."""
+    for program in ("pip", "npm", "go", "apt-get"):
+        machine.fake(program, f'echo $0 >>"{machine.home}/ran"; echo https://agent.example.com/')
+
+
+@pytest.mark.parametrize(("client", "variable"), ASKED)
+def test_a_variable_that_names_a_file_of_a_workspace_ends_the_question(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, client: str, variable: str
+) -> None:
+    asked(machine)
+    there = machine.home / "project"
+    machine.write("project/named/config.toml", "")
+    (machine.home / "link").symlink_to(there / "named")
+    monkeypatch.chdir(there)
+    for value in (str(there / "named"), str(machine.home / "link"), "named", f"{machine.home}/x/../project/named"):
+        monkeypatch.setenv(variable, value)
+        with pytest.raises(NoAnswer, match="a workspace"):
+            Clients([there]).ask(client)
+    assert not (machine.home / "ran").exists(), "it is not even run"
+
+
+@pytest.mark.parametrize("client", ["pip", "npm", "go", "cargo", "maven"])
+def test_a_home_or_a_config_within_a_workspace_ends_the_question(machine: Machine, client: str) -> None:
+    asked(machine)
+    homes = {"cargo": [".cargo"], "npm": [], "maven": []}.get(client, [".config"])
+    for aside in (machine.home, *(machine.home / name for name in homes)):
+        with pytest.raises(NoAnswer, match="a workspace"):
+            Clients([aside]).ask(client)
+    file = {"pip": ".config/pip/pip.conf", "npm": ".npmrc", "go": ".config/go/env", "cargo": ".cargo/config.toml", "maven": ".m2/settings.xml"}[client]  # fmt: skip
+    machine.write("project/file", "")
+    (machine.home / file).parent.mkdir(parents=True, exist_ok=True)
+    (machine.home / file).symlink_to(machine.home / "project/file")
+    with pytest.raises(NoAnswer, match="a workspace"):
+        Clients([machine.home / "project"]).ask(client)
+    assert not (machine.home / "ran").exists(), "it is not even run"
+
+
+def test_a_client_gets_no_variable_that_says_what_is_run(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    harm = [
+        "PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME", "VIRTUAL_ENV", "NODE_OPTIONS", "NODE_PATH", "JAVA_TOOL_OPTIONS", "MAVEN_OPTS",
+        "GOFLAGS", "GOROOT", "GOPATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "BASH_ENV", "ENV", "SSH_ASKPASS", "PIP_EXTRA_INDEX_URL",
+    ]  # fmt: skip
+    for name in (*harm, "GOTOOLCHAIN"):
+        monkeypatch.setenv(name, "/workspace")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.setenv("GOPROXY", "https://go.example.com")
+    machine.fake("go", f'/usr/bin/env >"{machine.home}/env"; echo "$GOPROXY"; echo off')
+    assert Clients([machine.home / "project"]).ask("go").urls == ["https://go.example.com"]
+    given = dict(line.split("=", 1) for line in (machine.home / "env").read_text().splitlines())
+    assert not given.keys() & set(harm) and given["GOTOOLCHAIN"] == "local" and given["LC_ALL"] == "C.UTF-8"
+    assert "/workspace" not in given.values()
+
+
+def test_a_file_of_the_owners_that_a_variable_names_is_given(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.write("own.conf", "own.example.com/simple)")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(machine.home / "own.conf"))
+    machine.fake("pip", 'echo "Python Package Index (default https://$(/bin/cat $PIP_CONFIG_FILE)"')
+    assert Clients([machine.home / "project"]).ask("pip").urls == ["https://own.example.com/simple"]
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    machine.fake("pip", f"echo '{HELP.format(INDEX)}'")
+    assert Clients([machine.home / "project"]).ask("pip").urls == [INDEX]
+
+
+def test_a_script_that_a_program_of_a_workspace_runs_is_not_run(machine: Machine) -> None:
+    there = machine.home / "project"
+    machine.write("project/bin/x", "")
+    (there / "bin/python").symlink_to("/bin/sh")
+    machine.fake("pip", f"echo '{HELP.format(INDEX)}'")
+    text = (machine.bin / "pip").read_text()
+    (machine.home / "python").symlink_to(there / "bin/python")
+    for head in (f"#!{there}/bin/python", f"#! {machine.home}/python -I", f"#!/usr/bin/env -S {there}/bin/python"):
+        (machine.bin / "pip").write_text(text.replace("#!/bin/sh", head))
+        with pytest.raises(NoAnswer, match="is not on this machine"):
+            Clients([there]).ask("pip")
+    assert Clients([there / "other"]).ask("pip").urls == [INDEX], "as it would be"
+
+
 @pytest.mark.parametrize("script", ["exec /bin/sleep 60", "exec /usr/bin/yes", "exit 1", "true", "echo nonsense"])
 def test_a_client_without_an_answer_is_given_up(machine: Machine, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preset_clients, "SECONDS", 0.5)
@@ -268,8 +359,14 @@ def test_a_client_without_an_answer_is_given_up(machine: Machine, script: str, m
 
 
 def test_npm_go_and_apt(machine: Machine) -> None:
-    machine.fake("npm", 'test "$*" = "config get registry --global" && echo https://npm.example.com/')
+    machine.fake(
+        "npm",
+        'case $* in "config get registry --global") echo https://npm.example.com/;;'
+        f' "config get globalconfig --global") echo {machine.home}/npm/etc/npmrc;; *) exit 1; esac',
+    )
     assert Clients().ask("npm").urls == ["https://npm.example.com/"]
+    with pytest.raises(NoAnswer, match="npm has its config in a workspace"):
+        Clients([machine.home / "npm"]).ask("npm")
     machine.fake(
         "go",
         "echo 'https://one.example.com|https://two.example.com/go,direct'; echo 'sum.example.com+key https://sums.example.com'",

@@ -1,0 +1,108 @@
+"""What a client of the owner's may see: a few variables by name, and files in which no agent can have written.
+
+Not the variables that host/child_env.py gives: there `PYTHONPATH` or `VIRTUAL_ENV` would say what Python runs. What is
+not named here, as `NODE_OPTIONS`, `JAVA_TOOL_OPTIONS` or `GOFLAGS`, no client gets.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from claude_bottle.presets.answers import NoAnswer
+
+_ALL = ("HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ")
+_PREFIX = "LC_"
+# By these the owner says where packages are. Variables that hold a credential are not among them.
+_ADDRESSES = {
+    "pip": ("PIP_INDEX_URL",),
+    "npm": ("NPM_CONFIG_REGISTRY", "npm_config_registry"),
+    "go": ("GOPROXY", "GOSUMDB"),
+}
+# And by these in which file that stands.
+_FILES = {
+    "pip": ("XDG_CONFIG_HOME", "PIP_CONFIG_FILE"),
+    "npm": ("NPM_CONFIG_USERCONFIG", "NPM_CONFIG_GLOBALCONFIG", "npm_config_userconfig", "npm_config_globalconfig"),
+    "go": ("XDG_CONFIG_HOME", "GOENV"),
+    "apt-get": ("APT_CONFIG",),
+}
+_LINKS = 40
+_NO_FILE = ("off", os.devnull)
+# What each reads where no variable says another: below the home, below the folder of configs, and of the machine.
+_HOME = {
+    "pip": (".pip/pip.conf", "Library/Application Support/pip/pip.conf"),
+    "npm": (".npmrc",),
+    "go": ("Library/Application Support/go/env",),
+}
+_CONFIG = {"pip": ("pip/pip.conf",), "go": ("go/env",)}
+_MACHINE = {
+    "pip": ("/etc/pip.conf", "/etc/xdg/pip/pip.conf", "/Library/Application Support/pip/pip.conf"),
+    "npm": ("/etc/npmrc", "/usr/etc/npmrc", "/usr/local/etc/npmrc"),
+    "apt-get": ("/etc/apt/apt.conf", "/etc/apt/sources.list"),
+}
+_MACHINE_FOLDERS = {"apt-get": ("/etc/apt/apt.conf.d", "/etc/apt/sources.list.d")}
+
+
+class OwnFiles:
+    """aside: folders in which an agent may have written."""
+
+    def __init__(self, aside: Sequence[Path]) -> None:
+        self._aside = [folder.resolve() for folder in aside]
+
+    def has(self, file: Path) -> bool:
+        """Whether a file or folder is outside all of them, and each link on the way to it too."""
+        for _ in range(_LINKS):
+            there = file.parent.resolve() / file.name
+            if any(one.is_relative_to(folder) for folder in self._aside for one in (there, there.resolve())):
+                return False
+            if not there.is_symlink():
+                return True
+            file = there.parent / there.readlink()  # Python looks beside such a link for the packages of a folder
+        return False
+
+    def has_program(self, file: Path) -> bool:
+        """The same for a program, and for what runs it where it is a script."""
+        try:
+            with file.open("rb") as opened:
+                first = opened.read(1024).partition(b"\n")[0]
+        except OSError:
+            return False
+        words = os.fsdecode(first[2:]).split() if first.startswith(b"#!") else []
+        return self.has(file) and all(self.has(Path(word)) for word in words if word.startswith("/"))
+
+    def variables(self, program: str) -> dict[str, str]:
+        """What a program is given. Raises NoAnswer where it would read what is not the owner's alone."""
+        for file in self._read_by(program):
+            if not self.has(file):
+                raise NoAnswer(f"{program} would read {file.name} in a workspace, so it is not asked")
+        given = {name: value for name, value in os.environ.items() if name in _ALL or name.startswith(_PREFIX)}
+        given |= {name: os.environ[name] for name in _ADDRESSES.get(program, ()) if name in os.environ}
+        for name in _FILES.get(program, ()):
+            if not (value := os.environ.get(name, "")):
+                continue
+            if value not in _NO_FILE and not (Path(value).is_absolute() and self.has(Path(value))):
+                raise NoAnswer(f"{name} is in a workspace, or does not begin with a slash, so {program} is not asked")
+            given[name] = value
+        return given
+
+    def folder(self, default: Path, variable: str) -> Path:
+        """The folder that a variable names, or the default. Raises NoAnswer where it is not the owner's alone."""
+        found = Path(os.environ.get(variable) or default)
+        if not found.is_absolute() or not self.has(found):
+            raise NoAnswer(f"{found.name} is in a workspace, or does not begin with a slash, so it is not read")
+        return found
+
+    def _read_by(self, program: str) -> Iterator[Path]:
+        home = Path.home()
+        config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
+        if program != "apt-get":  # which reads nothing of a home
+            yield home
+            yield from (home / name for name in _HOME.get(program, ()))
+        for name in _CONFIG.get(program, ()):
+            yield from (config, config / name)
+        yield from map(Path, _MACHINE.get(program, ()))
+        for folder in map(Path, _MACHINE_FOLDERS.get(program, ())):
+            yield folder
+            if folder.is_dir():
+                yield from folder.iterdir()
