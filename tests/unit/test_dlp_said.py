@@ -18,7 +18,7 @@ from mitmproxy.test import taddons
 
 from addons.pipelock.addon import Pipelock
 from addons.pipelock.said import Answers
-from claude_bottle.dlp.heard import LIMIT, Ears, heard_in_head
+from claude_bottle.dlp.heard import LIMIT, Ears, Heard, heard_in_head
 from claude_bottle.dlp.recent import Recent
 from claude_bottle.dlp.said import _ALL, _OF_HOST, _SENT, URL_SECONDS, VALUE_SECONDS, Said, values_in
 from claude_bottle.manifest.model import Manifest
@@ -391,7 +391,7 @@ def test_ears_take_pieces_as_they_come() -> None:
     assert heard_in_head([(b"Set-Cookie", b'a="' + value + b'"; Path=/')]).values >= {value}
 
 
-def test_ears_that_hear_addresses_alone_stop_at_a_bound() -> None:
+def test_ears_that_hear_addresses_alone_stop_at_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     ears = Ears("application/json", "", limit=1 << 24, links=3)
     assert ears.feed(b'["some-value-1234567", "https://a.example.com/1", "https://a.example.com/2"').urls == [
         "https://a.example.com/1",
@@ -401,6 +401,10 @@ def test_ears_that_hear_addresses_alone_stop_at_a_bound() -> None:
     assert heard.urls == ["https://a.example.com/3"] and not heard.values and not ears.listens
     ears = Ears("application/json", "", limit=1 << 24, links=10)
     assert len(ears.feed(b'"https://a.example.com/%s" ' % (b"a" * 1000) * 10).urls) == 3, "so many letters in all"
+    looked_at, add = [], Heard.add
+    monkeypatch.setattr(Heard, "add", lambda self, text: (looked_at.append(text), add(self, text)))
+    Ears("application/json", "", limit=1 << 24, links=10).feed(b'"https://a.example.com/" ' * 1000)
+    assert len(looked_at) == 10, "nor is the rest of a piece looked at"
 
 
 def test_a_small_piece_that_unpacks_to_much_ends_the_hearing() -> None:

@@ -308,6 +308,14 @@ def test_a_home_or_a_config_within_a_workspace_ends_the_question(machine: Machin
     assert not (machine.home / "ran").exists(), "it is not even run"
 
 
+def test_no_client_is_run_in_a_folder_of_a_workspace(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked(machine)
+    monkeypatch.setenv("XDG_STATE_HOME", str(machine.home / "project/state"))
+    with pytest.raises(NoAnswer, match="own folder is in a workspace"):
+        Clients([machine.home / "project"]).ask("pip")
+    assert not (machine.home / "ran").exists()
+
+
 def test_a_client_gets_no_variable_that_says_what_is_run(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     harm = [
         "PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME", "VIRTUAL_ENV", "NODE_OPTIONS", "NODE_PATH", "JAVA_TOOL_OPTIONS", "MAVEN_OPTS",
