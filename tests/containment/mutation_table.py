@@ -66,7 +66,7 @@ MUTATIONS = (
     ), rows="own-(beside|longer)|token-own-header-passes"),
     Mutation("egress-tokens", "whatever is asked of AWS is signed", (
         ("claude_bottle/policy/routes/aws_sigv4.py", r"if \(match\[1\], match\[2\]\) != \(scope\.region, scope\.service\):", "if False:"),
-        ("claude_bottle/policy/routes/aws_sigv4.py", r"elif name in _OTHER_OBJECTS and name not in allowed:", "elif False:"),
+        ("claude_bottle/policy/routes/aws_sigv4.py", r"return _by_the_owner\(f\"header \{name\[:60\]\}\"\)", 'return ""'),
     ), rows="aws-(other-(region|service)|copy)"),
     Mutation("egress-host", "what only looks like punycode is a name", (
         ("claude_bottle/policy/names/hosts.py", r"if label\.startswith\(PREFIX\) and not is_a_label\(label\):", "if False:"),
