@@ -51,6 +51,9 @@ from sidecar_images.git_gate.push_policy import allowed_ref
 PAIRS = int(os.environ.get("CLAUDE_BOTTLE_EXAMPLES", "40")) * 3
 SECONDS = float(os.environ.get("CLAUDE_BOTTLE_FUZZ_SECONDS", "0"))  # for so long, instead of so many
 SEED = int(os.environ.get("CLAUDE_BOTTLE_FUZZ_SEED", "0"))
+FIRST = int(
+    os.environ.get("CLAUDE_BOTTLE_FUZZ_FIRST", "0")
+)  # the number of the first pair, to go on behind one that was mended
 IMAGES = {
     "agent": "agent:1",
     "egress": "egress:1",
@@ -326,8 +329,8 @@ def check(first: dict[str, Any], second: dict[str, Any], manifests: tuple[Manife
 
 
 def test_every_gain_has_its_line_and_every_line_its_gain() -> None:
-    end, number = time.monotonic() + SECONDS, 0
-    while time.monotonic() < end if SECONDS else number < PAIRS:
+    end, number = time.monotonic() + SECONDS, FIRST
+    while time.monotonic() < end if SECONDS else number < FIRST + PAIRS:
         draw = random.Random(f"{SEED} {number}")
         number += 1
         raw = a_manifest(draw)
@@ -340,6 +343,18 @@ def test_every_gain_has_its_line_and_every_line_its_gain() -> None:
             except Exception as error:
                 raise AssertionError(f"pair {SEED} {number - 1}:\n{raw}\n{other}\n{error}") from error
     print(f"{number} pairs")
+
+
+def test_an_ended_route_has_no_say_in_what_is_followed() -> None:
+    """Found as pair 46861 of seed 31: pipelock went by a route that had ended, egress by the one that had not."""
+    ended = {"host": "c.example.com", "methods": ["GET"], "until": "2026-01-31T12:00:00Z", "follow": "redirects"}
+    live = {"host": "c.example.com", "methods": ["GET", "HEAD"], "follow": True}
+    pair = [{"egress": {"routes": [{**ended, "follow": kind}, live]}} for kind in ("redirects", True)]
+    for one, two in (pair, pair[::-1]):
+        with at_time(NOW):
+            manifests = accepted_both(one, two)
+        assert manifests is not None
+        check(one, two, manifests)
 
 
 def accepted_both(raw: dict[str, Any], other: dict[str, Any]) -> tuple[Manifest, Manifest] | None:

@@ -127,6 +127,7 @@ def policy(manifest: Manifest) -> dict[str, Any]:
             rendered["builtin"]["inbound"] = config.inbound
         if follow := [
             {"host": route.host, "paths": list(route.path), "methods": list(route.methods), "follow": route.follow}
+            | ({"until": route.until} if route.until else {})
             for route in manifest.egress.routes
             if route.follow
         ]:
