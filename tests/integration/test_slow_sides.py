@@ -117,7 +117,7 @@ def test_one_slow_stream_holds_up_no_other_of_its_connection(sides: Sides) -> No
 def test_many_large_bodies_at_a_time_wait_and_no_part_ends(sides: Sides) -> None:
     """Each of them is held whole by pipelock; chunked ones have no length that says so."""
     started = sides.started()
-    sides.bottle.agent("head -c 19M /dev/urandom | base64 -w 0 | head -c 19M > ~/text")
+    sides.bottle.agent("seq 4000000 | base64 -w 0 | head -c 19M > ~/text")
     for chunked in ("", "-H 'Transfer-Encoding: chunked'"):
         one = f"curl -s --http1.1 {chunked} -m 80 -T ~/text -o /dev/null -w '%{{http_code}} ' https://{READ}/slow/0"
         said = sides.bottle.agent(f"for n in $(seq 12); do {one} & done; wait", timeout=180).split()
@@ -131,7 +131,7 @@ def test_streamed_uploads_and_small_requests_beside_them(sides: Sides, each: int
     started = sides.started()
     sides.bottle.agent("rm -f ~/done*")
     sides.bottle.agent(
-        "head -c 50M /dev/urandom > ~/random; head -c 50M /dev/urandom | base64 -w 0 | head -c 50M > ~/text"
+        "head -c 50M /dev/urandom > ~/random; seq 9000000 | base64 -w 0 | head -c 50M > ~/text"
     )
     for number, kind in ((n, kind) for n in range(each) for kind in ("random", "text")):
         out = f"-o /dev/null -w '%{{http_code}}' https://{READ}/slow/0 > ~/done{number}-{kind}"
