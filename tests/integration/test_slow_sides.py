@@ -130,9 +130,7 @@ def test_many_large_bodies_at_a_time_wait_and_no_part_ends(sides: Sides) -> None
 def test_streamed_uploads_and_small_requests_beside_them(sides: Sides, each: int) -> None:
     started = sides.started()
     sides.bottle.agent("rm -f ~/done*")
-    sides.bottle.agent(
-        "head -c 50M /dev/urandom > ~/random; seq 9000000 | base64 -w 0 | head -c 50M > ~/text"
-    )
+    sides.bottle.agent("head -c 50M /dev/urandom > ~/random; seq 9000000 | base64 -w 0 | head -c 50M > ~/text")
     for number, kind in ((n, kind) for n in range(each) for kind in ("random", "text")):
         out = f"-o /dev/null -w '%{{http_code}}' https://{READ}/slow/0 > ~/done{number}-{kind}"
         sides.start(f"curl -s --http1.1 -m 550 -T ~/{kind} {out}")
