@@ -301,8 +301,9 @@ class World:
         self.table, self.policy = RouteTable.parse(made.table.encode()), Policy.parse(render(self.manifest).encode())
         self.refs = {slot: ref for ref, slot in made.slots.items()}
         told = json.loads(remotes_file(remotes_of(self.manifest)))["remotes"]
-        tuples = ("branches", "push_options", "known_findings")
-        self.gate = {e["upstream"]: Remote(**{**e, **{k: tuple(e[k]) for k in tuples}}) for e in told}
+        # Lists of which the gate asks only what is in them.
+        tuples = ("branches", "push_options", "known_findings", "allow_fsck")
+        self.gate = {e["upstream"]: Remote(**{**e, **{k: tuple(sorted(e[k])) for k in tuples}}) for e in told}
 
     def facts(self, asked: Asked, headers: set[str]) -> frozenset[tuple[str, ...]]:
         """What becomes of a request at this time (`at_time`); empty where it is refused."""
