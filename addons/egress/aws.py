@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from mitmproxy import http
 
 from claude_bottle.policy.refusal import Refusal
-from claude_bottle.policy.routes.aws_sigv4 import BODY, UNSIGNED, Scope, keys_of, needs_body, scope_of, wrong_head
+from claude_bottle.policy.routes.aws_sigv4 import (
+    BODY,
+    SIGNED,
+    UNSIGNED,
+    Scope,
+    keys_of,
+    needs_body,
+    scope_of,
+    wrong_head,
+)
 from claude_bottle.policy.routes.table import Route, RouteTable
 
 HELD_BODY = 4 << 20  # bytes of a body that is in the signature, so read before the head goes
-_SIGNED = ("content-type", "content-md5")  # beside Host and all of x-amz-*; what a hop may change is not among them
 
 
 def load_signer(table: RouteTable) -> None:
@@ -66,7 +75,7 @@ def sign(request: http.Request, host: str, scope: Scope, token: str, body: bytes
     if scope.is_s3 and BODY not in request.headers:
         request.headers[BODY] = UNSIGNED
     names = {name.lower() for name in request.headers}
-    chosen = {n: request.headers[n] for n in sorted(names) if n in _SIGNED or n.startswith("x-amz-")}
+    chosen = {n: request.headers[n] for n in sorted(names) if n in SIGNED or n.startswith("x-amz-")}
     asked = awsrequest.AWSRequest(
         method=request.method, url=f"https://{host}{request.path}", headers=chosen | {"host": host}, data=body
     )
@@ -76,6 +85,7 @@ def sign(request: http.Request, host: str, scope: Scope, token: str, body: bytes
         request.headers[name] = asked.headers[name]
 
 
+@cache
 def _signers() -> tuple[Any, Any, Any, Any]:
     from botocore import auth, awsrequest, credentials
 

@@ -39,7 +39,7 @@ response-content-language response-content-type response-expires
 _S3_HEADERS, _S3_PARAMETERS = frozenset(_HEADERS.split()), frozenset(_PARAMETERS.split())
 # Readers that an object has anyway: its own account, and that of its bucket. rclone says so with each upload.
 _S3_VALUES = frozenset(("x-amz-acl", acl) for acl in ("private", "bucket-owner-read", "bucket-owner-full-control"))
-_SIGNED_ONCE = ("content-type", "content-md5")
+SIGNED = ("content-type", "content-md5")  # beside Host and all of x-amz-*; what a hop may change is not among them
 BODY = "x-amz-content-sha256"
 
 
@@ -88,7 +88,7 @@ def wrong_head(headers: Sequence[tuple[bytes, bytes]], path: str, scope: Scope, 
     seen: set[str] = set()
     for raw, content in headers:
         name, value = raw.decode("latin-1").lower(), content.decode("latin-1").strip()
-        if re.sub("[^a-z0-9]", "-", name).startswith("x-amz-") or name in _SIGNED_ONCE:
+        if re.sub("[^a-z0-9]", "-", name).startswith("x-amz-") or name in SIGNED:
             # Signed and sent alike, whoever reads it: an upstream that reads it otherwise answers with the signature.
             if name in seen or "_" in name or not value.isascii() or value != " ".join(value.split()):
                 return f"The header {name[:60]} is there twice, or is written in a way that servers read differently."
