@@ -12,7 +12,8 @@ import binascii
 from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import unquote
 
-from addons.frame.request_rules import CREDENTIAL_HEADERS, Header, plain_name
+from addons.frame.request_rules import CREDENTIAL_HEADERS, Header
+from claude_bottle.policy.names.header_names import plain_name
 from claude_bottle.policy.routes.aws_sigv4 import credential_id
 
 # Browsers and HTTP libraries add these by themselves (RFC 6265, 5.3), so they do not say that a client has an account.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mitmproxy import http
 
-from addons.frame.request_rules import plain_name
+from claude_bottle.policy.names.header_names import plain_name
 
 
 def body_encoding(headers: http.Headers) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import re2
+
+from claude_bottle.policy.names.header_names import plain_name
 
 Header = tuple[bytes, bytes]
 
@@ -251,12 +252,6 @@ _URLENCODED = _linear(rf"(?i)[&;]{_BLANK}(?:{_NAMES}){_BLANK}(?:[=\[\x00]|%(?:5b
 _MULTIPART = _linear(
     rf"""(?i);\s*name(?:\*[0-9]|\s*\*?\s*=\s*(?:[\w-]*'[\w-]*')?["']?{_BLANK}(?:{_NAMES}){_BLANK}["';\[\s\x00])"""
 )
-
-
-@lru_cache(maxsize=1024)
-def plain_name(name: bytes) -> str:
-    """A header's name as the loosest reader has it."""
-    return re.sub("[^a-z0-9]", "-", name.decode("latin-1").lower())
 
 
 def _options(value: bytes) -> frozenset[str]:

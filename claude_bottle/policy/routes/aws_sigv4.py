@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from claude_bottle.policy.names.header_names import plain_name
+
 _SCHEME = re.compile(r"aws-sigv4:([a-z0-9-]{2,40})/([a-z0-9-]{2,60})\Z")
 _KEYS = re.compile(r"[\w-]{3,128}:[!-~]{8,256}\Z")  # stores that speak S3 have other ids than AWS
 _AUTHORIZATION = re.compile(
@@ -88,7 +90,7 @@ def wrong_head(headers: Sequence[tuple[bytes, bytes]], path: str, scope: Scope, 
     seen: set[str] = set()
     for raw, content in headers:
         name, value = raw.decode("latin-1").lower(), content.decode("latin-1").strip()
-        if re.sub("[^a-z0-9]", "-", name).startswith("x-amz-") or name in SIGNED:
+        if plain_name(raw).startswith("x-amz-") or name in SIGNED:
             # Signed and sent alike, whoever reads it: an upstream that reads it otherwise answers with the signature.
             if name in seen or "_" in name or not value.isascii() or value != " ".join(value.split()):
                 return f"The header {name[:60]} is there twice, or is written in a way that servers read differently."
