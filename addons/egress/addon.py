@@ -21,6 +21,7 @@ from mitmproxy.websocket import WebSocketMessage
 from addons.egress import aws, bodies, checks
 from addons.egress import record as egress_record
 from addons.egress.next_hop import NextHop
+from addons.egress.repositories import Repositories, heard
 from addons.egress.token_masks import TokenMasks, read_masks
 from addons.follow.answers import Follower, Rule, may_name
 from addons.follow.named import fixed_head
@@ -58,6 +59,7 @@ class Egress(ProxyAddon):
         self._next = NextHop(host, int(port), self._lost) if port else None
         self._record = Record(Path(os.environ.get("CLAUDE_BOTTLE_RECORD") or run / "record"))
         self._follower = Follower(self._is_declared)
+        self._repositories = Repositories()
         self._masks: TokenMasks | None = None  # nothing passes before it is there
         self._compiler = ThreadPoolExecutor(1, "compile")
 
@@ -116,7 +118,7 @@ class Egress(ProxyAddon):
             if named is None or not may_name(table, named) or not self._follower.spend(request):
                 return refused(verdict, request)
             verdict = core.Route(request.host, methods=(request.method,))
-        refusal = checks.refuse_head(flow.request, verdict, bool(table.injected_headers(request.host)))
+        refusal = checks.refuse_head(flow.request, request.host, verdict, bool(table.injected_headers(request.host)))
         if refusal is not None:
             return refused(refusal, request)
         head = b"\n".join([request.path.encode(), *(n + b": " + v for n, v in flow.request.headers.fields)])
@@ -160,6 +162,8 @@ class Egress(ProxyAddon):
         assert decision.request is not None  # noqa: S101 - an allowed one was parsed
         host, stream = decision.request.host, flow.request.stream
         refusal = None if stream else checks.refuse_body(flow.request, host, decision.basis)
+        if refusal is None:
+            refusal = self._repositories.refuse(flow, host, decision.basis)
         if refusal is None and self._known().all and bodies.has_token(flow.request, self._known().all):
             refusal = self.refusal("token_in_request", "The body holds a credential of this bottle.")
         if refusal is None and not stream:
@@ -214,7 +218,9 @@ class Egress(ProxyAddon):
 
     def rewrite_response(self, flow: http.HTTPFlow, response: http.Response) -> None:
         mask, decision = self._mask_of(flow), flow.metadata[DECISION]
+        ear = self._repositories.listen(flow, response)
         bodies.mask_response(flow, response, mask)
+        response.stream = heard(response.stream, ear)
         rule = Rule.of(decision.basis, decision.named)
         if rule is not None and not mask and decision.request is not None:  # nothing is put in there
             response.stream = self._follower.hear(flow, decision.request, response, rule, True)
@@ -250,7 +256,9 @@ class Egress(ProxyAddon):
             return self.refusal("credential_ended", "The credential of this request was taken out of its route.")
         if route.own_credentials and not verdict.own_credentials:
             return self.refusal("credential_ended", "The route lets no credential of your own through any more.")
-        return checks.refuse_open(flow.request, route, verdict, bool(table.injected_headers(request.host)))
+        return checks.refuse_open(
+            flow.request, request.host, route, verdict, bool(table.injected_headers(request.host))
+        )
 
     async def inspect_message(self, flow: http.HTTPFlow, message: WebSocketMessage) -> Refusal | None:
         # A token may be cut over messages, so each direction remembers the end of what has passed.

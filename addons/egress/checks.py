@@ -22,11 +22,19 @@ _ALL_CAPABILITIES = frozenset(forge_api.CAPABILITIES)
 _DISGUISES = frozenset(["PUT", "PATCH", "DELETE"])
 
 
-def refuse_head(request: http.Request, route: Route, has_token: bool) -> Refusal | None:
+def refuse_head(request: http.Request, host: str, route: Route, has_token: bool) -> Refusal | None:
     """Why a head is refused that the route allows. has_token: a credential is put in for some path of the host."""
     allowed = route.allow_headers | (rules.METHOD_PARAMETERS if set(route.methods) >= _DISGUISES else frozenset())
     why = rules.judge_head(request.headers.fields, request.path, has_token=has_token, allowed=allowed)
+    if not why and route.repositories is not None and "upgrade" in request.headers:
+        return refuse_repository(host, route, "what is said on a WebSocket is not looked at")
     return Refusal("egress", *why) if why else None
+
+
+def refuse_repository(host: str, route: Route, why: str) -> Refusal:
+    """The refusal of GraphQL that does not keep to the repositories of its route."""
+    named = " and ".join(sorted(route.repositories or ())) or "no repository"
+    return Refusal("egress", "repository_not_declared", f"GraphQL of {host} is held to {named} here: {why}.")
 
 
 def with_credential(request: http.Request, host: str, table: RouteTable, route: Route) -> Route | Refusal:
@@ -54,17 +62,25 @@ def with_credential(request: http.Request, host: str, table: RouteTable, route: 
 def refuse_stream(request: http.Request, route: Route, limit: int) -> Refusal | None:
     """Why a body may not pass in pieces. limit: bytes up to which it is read whole."""
     by_forge = forge_body.reads_body(request.method, request.path) and not route.forge >= _ALL_CAPABILITIES
+    by_forge = by_forge or route.repositories is not None
     packed_form = _looks_for_method(request, route) and not is_identity(body_encoding(request.headers))
     if by_forge or packed_form:
         return Refusal("egress", "too_large", f"A request of this kind is read whole, so it may have {limit >> 10} KB.")
     return None
 
 
-def refuse_open(request: http.Request, before: Route, now: Route, has_token: bool) -> Refusal | None:
+def refuse_open(request: http.Request, host: str, before: Route, now: Route, has_token: bool) -> Refusal | None:
     """Why a request that is on its way may not go on by the route that carries it now."""
     if forge_body.reads_body(request.method, request.path) and not now.forge >= before.forge:
         return Refusal("egress", "forge_write", "The route has lost a capability.")
-    return refuse_head(request, now, has_token) if before.allow_headers - now.allow_headers else None
+    if now.repositories is not None and not (before.repositories and before.repositories <= now.repositories):
+        return refuse_repository(host, now, "the route named more when this began")
+    return refuse_head(request, host, now, has_token) if before.allow_headers - now.allow_headers else None
+
+
+def plain_body(request: http.Request) -> bytes:
+    """A body that is all there, decoded. Raises DecodeError."""
+    return decode(request.raw_content or b"", body_encoding(request.headers), _MAX_READ)
 
 
 def form_scan(request: http.Request, route: Route) -> rules.FormOverrideScan | None:
@@ -78,9 +94,9 @@ def refuse_body(request: http.Request, host: str, route: Route) -> Refusal | Non
     by_forge, in_form = forge_body.reads_body(request.method, request.path), _looks_for_method(request, route)
     if not by_forge and not in_form:
         return None
-    kind, encoding = request.headers.get("content-type", ""), body_encoding(request.headers)
+    kind = request.headers.get("content-type", "")
     try:
-        plain = decode(request.raw_content or b"", encoding, _MAX_READ)
+        plain = plain_body(request)
     except DecodeError:
         return refuse_forge(host, "code") if by_forge else other_method()
     needed = forge_body.needed_by_body(host, request.path, kind, plain) if by_forge else None

@@ -135,7 +135,9 @@ class Change:
             forge = f", and {' and '.join(named)}" if named else ""
             ranges = ", in ranges" if route.get("allow_ranges") else ""
             ranges += ", and what its answers point to" if route.get("follow") else ""
-            return f"reach {route['host']}: {methods} on {paths}{token}{headers}{ranges}{forge}{_until(route)}"
+            held = route.get("repositories")
+            only = f", in GraphQL naming {' or '.join(map(str, held))} alone" if held else ""
+            return f"reach {route['host']}: {methods} on {paths}{token}{headers}{ranges}{only}{forge}{_until(route)}"
         host = self.value["host"] if isinstance(self.value, Mapping) else self.value
         gains = {
             "pipelock.allow": f"have {host} let through by pipelock, without a credential{_until(self.value)}",

@@ -79,7 +79,8 @@ def follows(routes: list[tuple[int, EgressRoute]], config: PipelockConfig) -> It
 
 
 def _adds_capabilities(one: EgressRoute, other: EgressRoute) -> bool:
-    """Whether two routes of the same requests only name other capabilities, as one does that ends before the other."""
+    """Whether two routes of the same requests only name other capabilities or repositories, as one does that ends
+    before the other."""
     alike = [
         (
             r.token_ref,
@@ -89,10 +90,12 @@ def _adds_capabilities(one: EgressRoute, other: EgressRoute) -> bool:
             sorted(r.placeholder),
             r.own_credentials,
             r.follow,
+            bool(r.repositories),  # beside one that lets any be named, a limit would hold nothing
         )
         for r in (one, other)
     ]
-    return alike[0] == alike[1] and set(one.forge) != set(other.forge)
+    named = [(set(r.forge), set(r.repositories)) for r in (one, other)]
+    return alike[0] == alike[1] and named[0] != named[1]
 
 
 def tokens(

@@ -41,6 +41,7 @@ EXAMPLES: dict[str, str] = {
     "egress.routes[].allow_ranges": "true",
     "egress.routes[].follow": "redirects",
     "egress.routes[].forge": "[merge]",
+    "egress.routes[].repositories": "[acme/project]",
     "pipelock": "{allow: [files.example.com]}",
     "pipelock.engine": "builtin",
     "pipelock.image": "example.com/pipelock:2@sha256:…",

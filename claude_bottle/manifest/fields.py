@@ -152,6 +152,12 @@ def _forge(value: str) -> str:
     return value
 
 
+def _repository(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,100}/[A-Za-z0-9._-]{1,100}", value):
+        raise ValueError("write owner and name of a repository (acme/project)")
+    return value.lower()  # names of GitHub have no case
+
+
 def _memory(value: str) -> str:
     if not re.fullmatch(r"[1-9][0-9]*[mg]", value):
         raise ValueError("write megabytes or gigabytes (2g, 512m)")
@@ -271,6 +277,7 @@ TokenRef = Annotated[str, AfterValidator(_token_ref)]
 ProxyUrl = Annotated[str, AfterValidator(_proxy)]
 AuthScheme = Annotated[str, AfterValidator(_auth_scheme)]
 ForgeCapability = Annotated[str, AfterValidator(_forge)]
+RepositoryName = Annotated[str, AfterValidator(_repository)]
 HeaderName = Annotated[str, AfterValidator(_header)]
 Memory = Annotated[str, AfterValidator(_memory)]
 AptPackage = Annotated[str, AfterValidator(_apt)]

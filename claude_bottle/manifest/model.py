@@ -28,6 +28,7 @@ from claude_bottle.manifest.fields import (
     PushOption,
     RefGlob,
     RemoteName,
+    RepositoryName,
     Runtime,
     Skill,
     Strict,
@@ -127,6 +128,13 @@ class EgressRoute(Strict):
         [], description="What may be done to a forge past git-gate (docs/forges.md): merge, releases, pipelines, …"
     )
 
+    repositories: list[RepositoryName] = Field(
+        [],
+        max_length=50,
+        description="Repositories of GitHub that GraphQL may name on this route; its path is then that of GraphQL alone"
+        " (docs/forges.md). Empty: any that the token reaches.",
+    )
+
     @model_validator(mode="after")
     def _credential(self) -> EgressRoute:
         if self.auth_scheme and not self.token_ref:
@@ -140,6 +148,11 @@ class EgressRoute(Strict):
         if self.follow and not set(self.methods) <= {*READS}:
             raise ValueError(
                 "write methods: [GET, HEAD] beside follow, so that no answer holds what the agent wrote there"
+            )
+        if self.repositories and not (self.path and all("graphql" in path.lower() for path in self.path)):
+            raise ValueError(
+                "repositories is for GraphQL: write path: [/graphql] on this route, and the rest on a route of its own,"
+                " where path holds REST to a repository"
             )
         if self.follow and self.token_ref:
             raise ValueError(

@@ -65,6 +65,7 @@ def in_table(route: EgressRoute) -> Route:
         placeholders=frozenset(route.placeholder),
         own_credentials=route.own_credentials == "pass",
         follow=route.follow or "",
+        repositories=frozenset(route.repositories) if route.repositories else None,
     )
 
 
@@ -149,14 +150,14 @@ def _lends(wish: EgressRoute, asked: Asked, was: Route, by: Route) -> bool:
     """Whether what passed before may do no more, or only what a wish names for it."""
     more = by.forge - was.forge
     named = asked.method in wish.methods and host_matches(wish.host, asked.host) and more <= set(wish.forge)
-    return (not more or named) and by.own_credentials <= was.own_credentials
+    return (not more or named) and by.own_credentials <= was.own_credentials and names_no_more(by, was)
 
 
 def _names(wish: EgressRoute, asked: Asked, was: Refusal, by: Route) -> bool:
     path, two_ways = asked.path.partition("?")[0], was.reason == "ambiguous_path"
     there = two_ways or not wish.path or any(prefix == "/" or below(prefix, path) for prefix in wish.path)
     rest = asked.method in wish.methods and (by.slot, by.auth_scheme) == (wish.token_ref, wish.scheme)
-    rest = rest and by.own_credentials <= (wish.own_credentials == "pass")
+    rest = rest and by.own_credentials <= (wish.own_credentials == "pass") and names_no_more(by, in_table(wish))
     return there and rest and host_matches(wish.host, asked.host)
 
 
@@ -186,4 +187,12 @@ def _goes_on(before: Route, after: Route | Refusal) -> bool:
         and after.allow_headers >= before.allow_headers
         and after.allow_ranges >= before.allow_ranges
         and after.own_credentials >= before.own_credentials
+        and names_no_more(before, after)
     )
+
+
+def names_no_more(one: Route, other: Route) -> bool:
+    """Whether GraphQL by one route names no repository that it may not name by the other."""
+    if other.repositories is None:
+        return True
+    return one.repositories is not None and one.repositories <= other.repositories

@@ -115,6 +115,7 @@ def route_of(told: Mapping[str, Any], at: float = _OVER) -> Route:
         forge=frozenset(told.get("forge", ())),
         own_credentials=told.get("own_credentials") == "pass",
         follow=told.get("follow", ""),
+        repositories=frozenset(named) if (named := told.get("repositories")) else None,
     )
 
 
@@ -172,6 +173,7 @@ def _all_rights(ground: Ground, host: str, pushes: bool) -> Iterator[Right]:
     routes = ground.routes(host)
     yield from (("header", name) for name in {name for route in routes for name in route.get("allow_headers", ())})
     yield from (("forge", name, "") for name in {name for route in routes for name in route.get("forge", ())})
+    yield from _nameable(_named(routes), None)
     if pushes:
         yield ("push",)
 
@@ -179,6 +181,8 @@ def _all_rights(ground: Ground, host: str, pushes: bool) -> Iterator[Right]:
 def _by_routes(look: _Look, ground: Ground, pattern: str, host: str) -> Iterator[tuple[Place, Right]]:
     routes = look.table.candidates(host)
     named = {capability for route in routes for capability in route.forge}
+    repositories = _named(ground.routes(host))
+    graphql = [path for route in ground.routes(host) if route.get("repositories") for path in route["path"]]
     if not routes:
         return
     for path, unsure in paths(ground, host).items():
@@ -192,6 +196,8 @@ def _by_routes(look: _Look, ground: Ground, pattern: str, host: str) -> Iterator
                 # Of what pipelock does not read it hears no answer.
                 unread = any_match(look.plan["pipelock"]["passthrough"], host)
                 yield from ((place, right) for right in _rights(verdict) if right[0] != "follow" or not unread)
+                if unsure or any(path.lower().startswith(one.lower()) for one in graphql):
+                    yield from ((place, right) for right in _nameable(repositories, verdict.repositories))
             for capability in named:
                 verdict = carried(readings, "https", host, method, capability)
                 if isinstance(verdict, Route) and capability in verdict.forge:
@@ -211,6 +217,17 @@ def _rights(route: Route) -> Iterator[Right]:
         yield "follow", REDIRECTS
     if route.follow == LINKS:
         yield "follow", LINKS
+
+
+def _named(routes: Iterable[Mapping[str, Any]]) -> set[str]:
+    return {name for route in routes for name in route.get("repositories", ())}
+
+
+def _nameable(repositories: set[str], limit: frozenset[str] | None) -> Iterator[Right]:
+    """Of all repositories that some plan names those that GraphQL may name; limit: as of Route.repositories."""
+    yield from (("repository", name) for name in sorted(repositories if limit is None else limit))
+    if limit is None and repositories:
+        yield ("repositories",)
 
 
 def _credential(route: Route) -> str:

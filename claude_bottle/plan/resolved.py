@@ -69,6 +69,7 @@ def plan(
                     **({"allow_ranges": True} if route.allow_ranges else {}),
                     **({"forge": list(route.forge)} if route.forge else {}),
                     **({"follow": route.follow} if route.follow else {}),
+                    **({"repositories": sorted(set(route.repositories))} if route.repositories else {}),
                 }
                 for route in manifest.egress.routes
             ],

@@ -157,8 +157,14 @@ def _phrase(methods: tuple[str, ...], where: str, rights: dict[Right, str], whol
         elif kind == "forge":
             other = f" with {right[2] or 'no credential'}" if ("pass", right[2]) not in rights else ""
             add(f"MAY {CAPABILITIES.get(right[1], right[1])}{other}", right)
+        elif kind == "repositories":
+            add("may name any repository in GraphQL", right)
+        elif kind == "repository" and ("repositories",) not in rights:
+            add(f"may name {right[1]} in GraphQL", right)
         elif kind == "disguise" and not (passes and set(methods) >= DISGUISES):
             add("may name another method in a header or a form", right)
+    if whole and any(right[0] == "repository" for right in rights) and ("repositories",) not in rights and not free:
+        said.append(", and no other repository")
     if whole and passes and set(methods) >= DISGUISES and not free and ("disguise",) not in rights:
         said.append(", none by another's name")
     return "".join(said) + (common or "")

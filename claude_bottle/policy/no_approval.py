@@ -17,6 +17,8 @@ _INSTEAD = {
     "other_credential": "leave it out; egress injects the owner's credential. Only the owner can name own_credentials: "
     "pass on the route",
     "cannot_sign": "only the owner can name another route, region or service for the keys of AWS",
+    "repository_not_declared": "ask within the repository that is named, or by REST; only the owner can name another, "
+    "in repositories of the route",
     "misplaced_placeholder": "leave it out there; only the owner can name a placeholder on another route",
     "host_mismatch": "send the same name in CONNECT, SNI and Host",
     "bad_host": "use the host's name",

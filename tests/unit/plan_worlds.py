@@ -24,6 +24,9 @@ from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import render
 from claude_bottle.manifest.render.routes import EgressPlan
 from claude_bottle.policy.forge.api import CAPABILITIES
+from claude_bottle.policy.forge.graphql_ids import KnownIds, OutsideError
+from claude_bottle.policy.forge.graphql_request import read_queries
+from claude_bottle.policy.forge.graphql_scope import Scope
 from claude_bottle.policy.names.hosts import host_matches
 from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes.paths import by_path
@@ -48,7 +51,10 @@ PATHS = [
     "/repos/o/r",
     "/repos/o/r/pulls/1/merge",
     "/p.git/git-receive-pack",
+    "/graphql",
 ]
+GRAPHQL = ["/graphql", "/x/graphql"]
+REPOSITORIES = ["o/r", "O/R", "o/s"]
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"]
 GLOBS = ["*", "main", "agent/*", "agent/x*", "a?c", "[ab]*", "refs/*", "refs/tags/v*", "refs/heads/agent/*", "*/x"]
 OPTIONS = ["ci.skip", "topic=*", "topic=a", "to=*", "t=*"]
@@ -81,6 +87,9 @@ def a_route(draw: Draw) -> dict[str, Any]:
     maybe(draw, made, "allow_ranges", True, 0.15)
     maybe(draw, made, "forge", some(draw, ["merge", "code", "keys"]), 0.2)
     maybe(draw, made, "description", draw.choice(["one", "two"]), 0.2)
+    if draw.random() < 0.15:
+        made["path"] = some(draw, GRAPHQL, 2) or GRAPHQL[:1]
+        made["repositories"] = some(draw, REPOSITORIES) or REPOSITORIES[:1]
     if draw.random() < 0.25:
         made["methods"] = some(draw, ["GET", "HEAD"]) or ["GET"]
         made["follow"] = draw.choice([True, "links", "redirects", "redirects", False])
@@ -218,6 +227,7 @@ def mutated(draw: Draw, raw: dict[str, Any]) -> dict[str, Any]:
                     "allow_headers",
                     "allow_ranges",
                     "forge",
+                    "repositories",
                     "follow",
                     "host",
                 ]
@@ -317,6 +327,7 @@ class World:
             return frozenset([("push",)])
         if not self.manifest.routed:
             found: set[tuple[str, ...]] = {("pass", ""), ("free",), ("ranges",), ("disguise",), ("brings",)}
+            found |= {("graphql", name) for name in ("o/r", "o/s", "o/t")}
             return of_host | found | {("header", name) for name in headers} | {("forge", one) for one in CAPABILITIES}
         verdict = self.table.decide(scheme="https", host=asked.host, port=443, method=asked.method, path=asked.path)
         if not isinstance(verdict, Route):
@@ -325,6 +336,7 @@ class World:
         found |= {("header", name) for name in verdict.allow_headers} | {("forge", one) for one in verdict.forge}
         found |= {("ranges",)} if verdict.allow_ranges else set()
         found |= {("brings",)} if verdict.own_credentials else set()
+        found |= {("graphql", name) for name in ("o/r", "o/s", "o/t") if asks(verdict, name)}
         # Both proxies note for themselves what may be followed.
         kinds = {verdict.follow, self._heard_by_pipelock(asked)}
         if "" not in kinds:
@@ -383,6 +395,21 @@ class World:
         return not refusals(
             self.gate[url], [Command(was, now, ref)], lambda *_: how == "forward", lambda _: there, options
         )
+
+
+def asks(route: Route, repository: str) -> bool:
+    """Whether a request of this route may name a repository in GraphQL."""
+    if route.repositories is None:
+        return True
+    owner, name = repository.split("/")
+    body = json.dumps({"query": f'{{ repository(owner: "{owner}", name: "{name}") {{ id }} }}'}).encode()
+    try:
+        Scope(route.repositories, KnownIds()).check(
+            read_queries("/graphql", "application/json", body), in_two_places=False
+        )
+    except OutsideError:
+        return False
+    return True
 
 
 def hosts(*worlds: World) -> list[str]:

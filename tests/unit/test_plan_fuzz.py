@@ -122,6 +122,8 @@ class Plus:
             "header": f"may send {fact[-1]}" in self.rest,
             "forge": f"MAY {CAPABILITIES.get(fact[-1])}" in self.rest,
             "ranges": "may ask for ranges" in self.rest,
+            "graphql": "in GraphQL" not in self.rest
+            or any(f"may name {name} in GraphQL" in self.rest for name in ("any repository", fact[-1])),
             "brings": "may bring a credential of its own" in self.rest,
             "disguise": "may name another method" in self.rest or (everything and passes),
         }.get(kind, False)

@@ -23,7 +23,20 @@ from claude_bottle.policy.routes.table import Route, RouteTable
 EXAMPLES = int(os.environ.get("CLAUDE_BOTTLE_EXAMPLES", "40")) * 5
 QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much]
 LATER, LATEST, PAST = "2998-01-01T00:00:00Z", "2999-01-01T00:00:00Z", "2020-01-01T00:00:00Z"
-PATHS = ["/", "/x", "/X", "/x/", "/x/y", "/x/y/z", "/xy", "/repos/o/r", "/repos/o/r/issues", "/repos/o/r/pulls/1/merge"]
+PATHS = [
+    "/graphql",
+    "/graphql/x",
+    "/",
+    "/x",
+    "/X",
+    "/x/",
+    "/x/y",
+    "/x/y/z",
+    "/xy",
+    "/repos/o/r",
+    "/repos/o/r/issues",
+    "/repos/o/r/pulls/1/merge",
+]
 
 exact = st.sampled_from(["a.example.com", "b.a.example.com", "c.example.com"])
 host = exact | st.sampled_from(["*.example.com", "*.a.example.com"])
@@ -43,6 +56,8 @@ def routes(draw: st.DrawFn) -> EgressRoute:
     made["forge"] = draw(forge)
     made["allow_headers"] = draw(st.sampled_from([[], [], ["x-http-method-override"]]))
     made["allow_ranges"] = draw(st.sampled_from([False, False, True]))
+    if draw(st.integers(0, 4)) == 0:
+        made |= {"path": ["/graphql"], "repositories": draw(st.sampled_from([["o/r"], ["o/s"], ["o/r", "o/s"]]))}
     return EgressRoute.model_validate(made)
 
 
@@ -112,6 +127,7 @@ def test_a_yes_gives_what_its_words_say_and_takes_nothing_away(
                 assert new.forge >= old.forge
                 assert new.allow_headers >= old.allow_headers
                 assert new.allow_ranges >= old.allow_ranges
+                assert new.repositories == old.repositories
             if isinstance(new, Route) and isinstance(old, Refusal):
                 assert within(named, one, old, new), one
             if isinstance(new, Route) and isinstance(old, Route):

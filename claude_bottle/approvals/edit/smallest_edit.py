@@ -19,6 +19,7 @@ from claude_bottle.manifest.route_check import (
     instance,
     is_over,
     lost,
+    names_no_more,
     strips_more,
     table,
 )
@@ -164,6 +165,7 @@ def _passes(around: Sequence[EgressRoute], method: str, wish: EgressRoute, owner
         return False
     granted = {one for route in carrying if _credential(route) == _credential(carrying[0]) for one in route.forge}
     named = set(wish.allow_headers) <= set(carrying[0].allow_headers) and wish.allow_ranges <= carrying[0].allow_ranges
+    named = named and all(names_no_more(in_table(wish), in_table(route)) for route in carrying[:1])
     return set(wish.forge) <= granted and (named or not owner)
 
 

@@ -57,6 +57,7 @@ class EgressPlan:
                 **({"allow_ranges": True} if route.allow_ranges else {}),
                 **({"forge": list(route.forge)} if route.forge else {}),
                 **({"follow": route.follow} if route.follow else {}),
+                **({"repositories": list(route.repositories)} if route.repositories else {}),
                 # Only this project's engine takes the mark out again that egress then puts in.
                 "inspected": pipelock.engine == "builtin" and not any_match(pipelock.passthrough, route.host),
             }

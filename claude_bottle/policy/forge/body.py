@@ -6,7 +6,8 @@ import re
 
 from claude_bottle.policy.forge.api import gitlab_rests
 from claude_bottle.policy.forge.commands import needed_by_comment
-from claude_bottle.policy.forge.graphql_request import is_graphql, needed_by_graphql
+from claude_bottle.policy.forge.graphql_mutations import needed_by_graphql
+from claude_bottle.policy.forge.graphql_request import is_graphql
 from claude_bottle.policy.forge.paths import Segments, read_path
 from claude_bottle.policy.strict_json import read_json
 

@@ -42,6 +42,7 @@ class Route:
     policy/forge/api.py that the owner has named. placeholders: names of the variables that stand for its token in the
     agent's environment. own_credentials: whether a request may bring a credential of its own in place of the owner's.
     follow: what of its answers may be followed to hosts without a route, one of addons/follow/named.py's kinds, or "".
+    repositories: what its GraphQL may name, `owner/name` in lower case (policy/forge/graphql_scope.py); None: anything.
     """
 
     host: str
@@ -58,6 +59,7 @@ class Route:
     placeholders: frozenset[str] = frozenset()
     own_credentials: bool = False
     follow: str = ""
+    repositories: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,7 @@ class RouteTable:
                     **({"placeholder": sorted(r.placeholders)} if r.placeholders else {}),
                     **({"own_credentials": "pass"} if r.own_credentials else {}),
                     **({"follow": r.follow} if r.follow else {}),
+                    **({"repositories": sorted(r.repositories)} if r.repositories is not None else {}),
                     "description": r.description,
                     **({"until": write_until(r.until)} if r.until is not None else {}),
                 }
@@ -182,7 +185,7 @@ def _carried(matched: list[Route], scheme: str, host: str, method: str, needed: 
         route = carrying[0]
         if route.slot and scheme != "https":
             return _refuse("tls_required", f"{host} has an injected credential, so it is reached by https only.")
-        return replace(route, forge=_granted(route, carrying))
+        return replace(route, forge=_granted(route, carrying), repositories=_nameable(route, carrying))
     methods = ", ".join(sorted({m for route in matched for m in route.methods}))
     return _refuse("method_not_declared", f"{method} is not declared for this path of {host}; declared: {methods}.")
 
@@ -192,6 +195,7 @@ def _narrowest(verdicts: list[Route | Refusal]) -> Route | None:
     routes = [verdict for verdict in verdicts if isinstance(verdict, Route)]
     if len(routes) < len(verdicts) or len({(route.slot, route.auth_scheme) for route in routes}) > 1:
         return None
+    limits = [route.repositories for route in routes if route.repositories is not None]
     return replace(
         routes[0],
         methods=tuple(m for m in routes[0].methods if all(m in route.methods for route in routes)),
@@ -200,6 +204,7 @@ def _narrowest(verdicts: list[Route | Refusal]) -> Route | None:
         forge=frozenset.intersection(*(route.forge for route in routes)),
         own_credentials=all(route.own_credentials for route in routes),
         follow=routes[0].follow if len({route.follow for route in routes}) == 1 else "",
+        repositories=frozenset.intersection(*limits) if limits else None,
     )
 
 
@@ -207,6 +212,15 @@ def _granted(route: Route, others: list[Route]) -> frozenset[str]:
     """The capabilities that routes with this route's credential name."""
     same = [other.forge for other in others if (other.slot, other.auth_scheme) == (route.slot, route.auth_scheme)]
     return frozenset().union(*same)
+
+
+def _nameable(route: Route, others: list[Route]) -> frozenset[str] | None:
+    """The repositories that routes with this route's credential name; None where one of them lets any be named."""
+    same = [
+        other.repositories for other in others if (other.slot, other.auth_scheme) == (route.slot, route.auth_scheme)
+    ]
+    limits = [one for one in same if one is not None]
+    return frozenset().union(*limits) if len(limits) == len(same) else None
 
 
 def refuse_forge(host: str, capability: str) -> Refusal:
@@ -225,6 +239,7 @@ def _route(index: int, item: object) -> Route:
     where = f"routes[{index}]"
     known = {"host", "paths", "methods", "auth_scheme", "slot", "description", "until"}
     known |= {"allow_headers", "allow_ranges", "inspected", "forge", "placeholders", "own_credentials", "follow"}
+    known |= {"repositories"}
     if not isinstance(item, dict) or not set(item) <= known or not isinstance(item.get("host"), str):
         raise TableError(f"{where} is not an object with a host and no other keys than {sorted(known)}")
     try:
@@ -265,9 +280,12 @@ def _route(index: int, item: object) -> Route:
     follow = item.get("follow", "")
     if follow not in ("", *KINDS) or (follow and (slot is not None or not set(methods) <= set(READS))):
         raise TableError(f"{where}.follow: {' or '.join(KINDS)}, for GET and HEAD without a slot")
+    named = item.get("repositories")
+    if named is not None and (not isinstance(named, list) or not all(isinstance(n, str) and "/" in n for n in named)):
+        raise TableError(f"{where}.repositories: not a list of owner/name")
     described = str(item.get("description", ""))
     allowed = frozenset(h.lower() for h in headers)
     return Route(
         host, tuple(paths), tuple(methods), scheme, slot, described, until, allowed, *flags, frozenset(forge),
-        frozenset(names), own == "pass", follow,
+        frozenset(names), own == "pass", follow, None if named is None else frozenset(n.lower() for n in named),
     )  # fmt: skip

@@ -1,0 +1,96 @@
+"""Holds GraphQL to the repositories that its route names. Policy: claude_bottle/policy/forge/graphql_scope.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from mitmproxy import http
+
+from addons.egress.checks import plain_body, refuse_repository
+from addons.frame.body_encoding import body_encoding
+from claude_bottle.dlp.packed.decoder import DecodeError
+from claude_bottle.dlp.packed.decoders import decode
+from claude_bottle.policy.forge.commands import is_json
+from claude_bottle.policy.forge.graphql_answer import learn
+from claude_bottle.policy.forge.graphql_ids import KnownIds, OutsideError
+from claude_bottle.policy.forge.graphql_request import Query, read_queries
+from claude_bottle.policy.forge.graphql_scope import Scope
+from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.table import Route
+from claude_bottle.policy.strict_json import read_json
+
+_ASKED = "graphql"  # in a flow's metadata: the scope, and the queries that it has let through
+_LONGEST = 2 << 20  # bytes of an answer, as sent and plain: of a longer one no ID is learned
+Passing = bool | Callable[[bytes], Iterable[bytes] | bytes]  # as mitmproxy has it
+Ear = Callable[[bytes], None]
+
+
+class Repositories:
+    """Of one proxy: the IDs that answers gave, by host; a restart forgets them, and what is not known is refused."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, KnownIds] = {}
+
+    def refuse(self, flow: http.HTTPFlow, host: str, route: Route) -> Refusal | None:
+        """Why a request whose body is there may not go. host: canonical."""
+        if route.repositories is None:
+            return None
+        request = flow.request
+        try:
+            if request.stream:
+                raise DecodeError("it passes in pieces")
+            body = plain_body(request)
+        except DecodeError:
+            return refuse_repository(host, route, "its body cannot be decoded")
+        scope = Scope(route.repositories, self._known.setdefault(host, KnownIds()))
+        queries = read_queries(request.path, request.headers.get("content-type", ""), body)
+        try:
+            scope.check(queries, in_two_places=bool(body) and "?" in request.path)
+        except OutsideError as error:
+            return refuse_repository(host, route, str(error))
+        flow.metadata[_ASKED] = scope, queries or []
+        return None
+
+    def listen(self, flow: http.HTTPFlow, response: http.Response) -> Ear | None:
+        """What takes the pieces of an answer as the upstream sends them, "" at its end, so that its IDs are learned."""
+        scope, queries = flow.metadata.get(_ASKED, (None, []))
+        if not queries or response.status_code != 200 or not is_json(response.headers.get("content-type", "")):
+            return None
+        encoding, told = body_encoding(response.headers), response.headers.get("content-length", "")
+        whole = int(told) if told.isdecimal() and len(told) < 10 else -1
+        held: list[bytes] = []
+        size = 0
+
+        def ear(chunk: bytes) -> None:
+            nonlocal size
+            size += len(chunk)
+            if size > _LONGEST:
+                held.clear()
+                return
+            held.append(chunk)
+            # With a length, a client has the answer before its end is told here.
+            if size == whole or not chunk:
+                _learn(scope, queries, b"".join(held), encoding)
+
+        return ear
+
+
+def heard(passing: Passing, ear: Ear | None) -> Passing:
+    """How an answer is passed on with an ear. passing: how it would be without one."""
+    if ear is None:
+        return passing
+
+    def stream(chunk: bytes) -> Iterable[bytes] | bytes:
+        ear(chunk)
+        if callable(passing):
+            return passing(chunk)
+        return [chunk]
+
+    return stream
+
+
+def _learn(scope: Scope, queries: list[Query], body: bytes, encoding: str) -> None:
+    try:
+        learn(scope, queries, read_json(decode(body, encoding, _LONGEST)))
+    except DecodeError:
+        return  # it is not read, so nothing of it is known

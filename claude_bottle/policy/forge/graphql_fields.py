@@ -1,0 +1,195 @@
+"""What of GitHub's GraphQL schema stays in one repository: its types, and which of their fields lead to which. Pure.
+
+Source: GitHub's public schema (docs.github.com/en/graphql/overview/public-schema, July 2026). A field that is not here
+leads out of the repository, or nobody has looked at it yet: it is refused. What has no selection of its own is a plain
+value in every schema, so such fields need no entry.
+
+A type is written `~T` where it is reached from the repository and is no part of it: people, the parent of a fork, a
+board. Of these plain values may be read, and what is named here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_ROOTS = """
+Query: repository=Repository viewer=~User node=Node nodes=Node search=SearchResultItem* rateLimit=~RateLimit
+"""
+# What an answer to a mutation has: the things that its input named, and what it made of them.
+_PAYLOAD = """
+Payload: actor=~Actor assignable=Node comment=Node commentEdge=IssueComment* commit=Commit discussion=Discussion
+  duplicate=Node issue=Issue issueComment=IssueComment label=Label labelable=Node lockedRecord=Node
+  minimizedComment=Node pullRequest=PullRequest pullRequestReview=PullRequestReview
+  pullRequestReviewComment=PullRequestReviewComment reaction=Reaction ref=Ref repository=Repository
+  requestedReviewersEdge=~User* reviewEdge=PullRequestReview* subject=Node subscribable=Node
+  thread=PullRequestReviewThread timelineEdge=TimelineItem* unlockedRecord=Node
+"""
+_INSIDE = """
+Repository: assignableUsers=~User* codeOfConduct=~CodeOfConduct collaborators=~User* commitComments=CommitComment*
+  contactLinks=~Link defaultBranchRef=Ref discussion=Discussion discussionCategories=DiscussionCategory*
+  discussionCategory=DiscussionCategory discussions=Discussion* fundingLinks=~Link issue=Issue
+  issueOrPullRequest=IssueOrPullRequest issueTemplates=~Template issues=Issue* label=Label labels=Label*
+  languages=~Language* latestRelease=Release licenseInfo=~License mentionableUsers=~User* milestone=Milestone
+  milestones=Milestone* object=GitObject owner=~RepositoryOwner parent=~Repository pinnedIssues=PinnedIssue*
+  primaryLanguage=~Language projects=~Project* projectsV2=~ProjectV2* pullRequest=PullRequest
+  pullRequestTemplates=~Template pullRequests=PullRequest* ref=Ref refs=Ref* release=Release releases=Release*
+  repositoryTopics=~RepositoryTopic* stargazers=~User* templateRepository=~Repository watchers=~User*
+Issue: assignees=~User* author=~Actor comments=IssueComment* editor=~Actor labels=Label*
+  linkedBranches=LinkedBranch* milestone=Milestone participants=~User* projectCards=~ProjectCard*
+  projectItems=~ProjectV2Item* reactionGroups=ReactionGroup reactions=Reaction* repository=Repository
+  subIssuesSummary=~SubIssuesSummary timelineItems=TimelineItem* userContentEdits=UserContentEdit*
+PullRequest: assignees=~User* author=~Actor autoMergeRequest=AutoMergeRequest baseRef=Ref baseRepository=Repository
+  comments=IssueComment* commits=PullRequestCommit* editor=~Actor files=~PullRequestChangedFile* headRef=~Ref
+  headRepository=~Repository headRepositoryOwner=~RepositoryOwner labels=Label*
+  latestOpinionatedReviews=PullRequestReview* latestReviews=PullRequestReview* mergeCommit=Commit
+  mergeQueueEntry=~MergeQueueEntry mergedBy=~Actor milestone=Milestone participants=~User*
+  potentialMergeCommit=Commit projectCards=~ProjectCard* projectItems=~ProjectV2Item* reactionGroups=ReactionGroup
+  reactions=Reaction* repository=Repository reviewRequests=ReviewRequest* reviewThreads=PullRequestReviewThread*
+  reviews=PullRequestReview* statusCheckRollup=StatusCheckRollup suggestedReviewers=~SuggestedReviewer
+  timelineItems=TimelineItem* userContentEdits=UserContentEdit* viewerLatestReview=PullRequestReview
+IssueOrPullRequest:
+SearchResultItem:
+Node:
+IssueComment: author=~Actor editor=~Actor issue=Issue pullRequest=PullRequest reactionGroups=ReactionGroup
+  reactions=Reaction* repository=Repository userContentEdits=UserContentEdit*
+Label: issues=Issue* pullRequests=PullRequest* repository=Repository
+Milestone: creator=~Actor issues=Issue* pullRequests=PullRequest* repository=Repository
+LinkedBranch: ref=Ref
+PinnedIssue: issue=Issue pinnedBy=~Actor repository=Repository
+AutoMergeRequest: enabledBy=~Actor pullRequest=PullRequest
+Reaction: user=~User
+ReactionGroup: users=~User* reactors=~Reactor*
+UserContentEdit: deletedBy=~Actor editor=~Actor
+ReviewRequest: pullRequest=PullRequest requestedReviewer=~RequestedReviewer
+PullRequestCommit: commit=Commit pullRequest=PullRequest
+PullRequestReview: author=~Actor comments=PullRequestReviewComment* commit=Commit editor=~Actor onBehalfOf=~Team*
+  pullRequest=PullRequest reactionGroups=ReactionGroup reactions=Reaction* repository=Repository
+  userContentEdits=UserContentEdit*
+PullRequestReviewComment: author=~Actor commit=Commit editor=~Actor originalCommit=Commit pullRequest=PullRequest
+  pullRequestReview=PullRequestReview reactionGroups=ReactionGroup reactions=Reaction*
+  replyTo=PullRequestReviewComment repository=Repository userContentEdits=UserContentEdit*
+PullRequestReviewThread: comments=PullRequestReviewComment* pullRequest=PullRequest repository=Repository
+  resolvedBy=~User
+Discussion: answer=DiscussionComment answerChosenBy=~Actor author=~Actor category=DiscussionCategory
+  comments=DiscussionComment* editor=~Actor labels=Label* reactionGroups=ReactionGroup reactions=Reaction*
+  repository=Repository userContentEdits=UserContentEdit*
+DiscussionComment: author=~Actor discussion=Discussion editor=~Actor reactionGroups=ReactionGroup
+  reactions=Reaction* replies=DiscussionComment* replyTo=DiscussionComment userContentEdits=UserContentEdit*
+DiscussionCategory: repository=Repository
+Ref: branchProtectionRule=~BranchProtectionRule refUpdateRule=~RefUpdateRule repository=Repository target=GitObject
+GitObject:
+Commit: author=~GitActor authors=~GitActor* checkSuites=CheckSuite* comments=CommitComment* committer=~GitActor
+  file=TreeEntry history=Commit* onBehalfOf=~Organization parents=Commit* signature=~GitSignature status=Status
+  statusCheckRollup=StatusCheckRollup tree=Tree
+Tree: entries=TreeEntry
+TreeEntry: language=~Language object=GitObject
+Blob:
+Tag: tagger=~GitActor target=GitObject
+CommitComment: author=~Actor commit=Commit editor=~Actor reactionGroups=ReactionGroup reactions=Reaction*
+  repository=Repository userContentEdits=UserContentEdit*
+Status: commit=Commit context=StatusContext contexts=StatusContext
+StatusContext: commit=Commit creator=~Actor
+StatusCheckRollup: commit=Commit contexts=StatusCheckRollupContext*
+StatusCheckRollupContext:
+CheckRun: annotations=~CheckAnnotation* checkSuite=CheckSuite repository=Repository steps=~CheckStep*
+CheckSuite: app=~App branch=~Ref checkRuns=CheckRun* commit=Commit creator=~User repository=Repository
+  workflowRun=WorkflowRun
+WorkflowRun: checkSuite=CheckSuite workflow=Workflow
+Workflow: runs=WorkflowRun*
+Release: author=~User mentions=~User* reactionGroups=ReactionGroup reactions=Reaction* releaseAssets=~ReleaseAsset*
+  repository=Repository tag=Ref tagCommit=Commit
+TimelineItem:
+LabeledEvent: actor=~Actor label=Label
+UnlabeledEvent: actor=~Actor label=Label
+ClosedEvent: actor=~Actor
+ReopenedEvent: actor=~Actor
+MergedEvent: actor=~Actor commit=Commit pullRequest=PullRequest
+AssignedEvent: actor=~Actor assignee=~Assignee user=~User
+UnassignedEvent: actor=~Actor assignee=~Assignee user=~User
+RenamedTitleEvent: actor=~Actor
+MilestonedEvent: actor=~Actor
+DemilestonedEvent: actor=~Actor
+LockedEvent: actor=~Actor
+UnlockedEvent: actor=~Actor
+ReviewRequestedEvent: actor=~Actor pullRequest=PullRequest requestedReviewer=~RequestedReviewer
+ReadyForReviewEvent: actor=~Actor pullRequest=PullRequest
+HeadRefForcePushedEvent: actor=~Actor pullRequest=PullRequest
+"""
+_BESIDE = """
+~Actor:
+~User:
+~Bot:
+~Mannequin:
+~EnterpriseUserAccount:
+~Organization:
+~Team: organization=~Organization
+~App:
+~RepositoryOwner:
+~RequestedReviewer:
+~Assignee:
+~Reactor:
+~GitActor: user=~User
+~GitSignature: signer=~User
+~SuggestedReviewer: reviewer=~User
+~Repository: defaultBranchRef=~Ref owner=~RepositoryOwner
+~Ref:
+~RepositoryTopic: topic=~Topic
+~Project:
+~ProjectCard: column=~ProjectColumn project=~Project
+~ProjectV2:
+~ProjectV2Item: fieldValueByName=~ProjectV2ItemFieldValue project=~ProjectV2
+~ProjectV2ItemFieldValue:
+~ProjectV2ItemFieldSingleSelectValue:
+"""
+# Names of people and teams, which a mutation of a repository takes for whom it is about.
+PEOPLE = frozenset(["~Actor", "~User", "~Bot", "~Mannequin", "~Team", "~Assignee", "~RequestedReviewer"])
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a selection stands: a type of the tables, or a connection of its things, or one of the edges of that."""
+
+    kind: str
+    connection: bool = False
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether what stands there is a part of the repository."""
+        return not self.kind.startswith("~")
+
+    def field(self, name: str) -> Place | None:
+        """Where the selection of a field stands; None where the field leads out, or nobody knows where it leads."""
+        if self.connection:
+            if name in ("nodes", "node"):
+                return Place(self.kind)
+            return self if name == "edges" else Place("~") if name in _OF_CONNECTIONS else None
+        return FIELDS.get(self.kind, {}).get(name)
+
+    def on(self, condition: str) -> Place | None:
+        """Where a fragment's selection stands that is for one type; None where this type is not known here."""
+        if self.kind in (condition, f"~{condition}"):
+            return self
+        if self.connection:
+            return None
+        if not self.is_inside:
+            return Place(f"~{condition}") if f"~{condition}" in FIELDS else None
+        found = (kind for kind in (condition, f"~{condition}") if kind in FIELDS and kind not in _NEVER)
+        return next((Place(kind) for kind in found), None)
+
+
+# GitHub's StatusCheckRollupContextConnection has the two counts besides.
+_OF_CONNECTIONS = frozenset(["pageInfo", "checkRunCountsByState", "statusContextCountsByState"])
+_NEVER = frozenset(["Query", "Payload", "Repository"])  # these are reached by their fields alone
+
+
+def _read(table: str) -> dict[str, dict[str, Place]]:
+    made: dict[str, dict[str, Place]] = {}
+    for line in table.replace("\n  ", " ").strip().splitlines():
+        kind, _, fields = line.partition(":")
+        pairs = (field.split("=") for field in fields.split())
+        made[kind] = {name: Place(to.removesuffix("*"), to.endswith("*")) for name, to in pairs}
+    return made
+
+
+FIELDS = {**_read(_ROOTS), **_read(_PAYLOAD), **_read(_INSIDE), **_read(_BESIDE)}
+PAYLOAD = Place("Payload")

@@ -1,0 +1,123 @@
+"""What the mutations of a GraphQL request need of a route, and the commands in the words that they write. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from claude_bottle.policy.forge.api import is_github
+from claude_bottle.policy.forge.commands import needed_by_texts, strings
+from claude_bottle.policy.forge.graphql_request import Query, is_forges, read_queries
+from claude_bottle.policy.strict_json import read_json
+
+if TYPE_CHECKING:
+    from graphql import DocumentNode
+
+# Mutations that write nothing but words: issues, comments, labels, pull requests opened and edited.
+# https://docs.github.com/en/graphql/reference/mutations (2026), https://docs.gitlab.com/api/graphql/reference/ (18.6)
+_FREE = frozenset(
+    """
+    addComment updateIssueComment deleteIssueComment createIssue updateIssue closeIssue reopenIssue pinIssue
+    unpinIssue lockLockable unlockLockable addLabelsToLabelable removeLabelsFromLabelable clearLabelsFromLabelable
+    createLabel updateLabel
+    addAssigneesToAssignable removeAssigneesFromAssignable replaceActorsForAssignable addReaction removeReaction
+    addSubIssue removeSubIssue reprioritizeSubIssue addBlockedBy removeBlockedBy updateIssueIssueType
+    createPullRequest updatePullRequest closePullRequest reopenPullRequest markPullRequestReadyForReview
+    convertPullRequestToDraft requestReviews requestReviewsByLogin addPullRequestReviewComment
+    addPullRequestReviewThread addPullRequestReviewThreadReply resolveReviewThread unresolveReviewThread
+    updatePullRequestReviewComment createDiscussion updateDiscussion addDiscussionComment
+    updateDiscussionComment markDiscussionCommentAsAnswer addProjectV2ItemById addProjectV2DraftIssue
+    updateProjectV2ItemFieldValue deleteProjectV2Item clearProjectV2ItemFieldValue updateSubscription
+    minimizeComment unminimizeComment createNote updateNote destroyNote createDiffNote createDiscussion
+    issueSetLabels issueSetAssignees issueMove mergeRequestCreate mergeRequestUpdate mergeRequestSetLabels
+    mergeRequestSetAssignees mergeRequestSetReviewers mergeRequestSetDraft mergeRequestSetMilestone
+    discussionToggleResolve awardEmojiAdd awardEmojiRemove awardEmojiToggle workItemCreate workItemUpdate
+    labelCreate todoMarkDone
+    """.split()  # noqa: SIM905 - a list of names
+)
+# On hosts that are no known forge these alone are refused, for other services have mutations of their own.
+_FORGES_OWN = frozenset(
+    """
+    createCommitOnBranch createRef updateRef updateRefs deleteRef mergeBranch mergePullRequest
+    enablePullRequestAutoMerge enqueuePullRequest updatePullRequestBranch revertPullRequest addPullRequestReview
+    submitPullRequestReview createBranchProtectionRule updateBranchProtectionRule deleteBranchProtectionRule
+    createRepositoryRuleset updateRepositoryRuleset deleteRepositoryRuleset createRepository updateRepository
+    cloneTemplateRepository createDeployment commitCreate createBranch mergeRequestAccept branchRuleCreate
+    branchRuleUpdate pipelineCreate pipelineRetry jobPlay projectCiCdSettingsUpdate ciTriggerSchedule
+    createSnippet updateSnippet releaseCreate
+    """.split()  # noqa: SIM905 - a list of names
+)
+# By name, for refusals in words.
+_KINDS = (
+    ("merge", re.compile(r"(?i)merge(?!requestcreate|requestupdate|requestset)|automerge|queue")),
+    ("code", re.compile(r"(?i)commit|ref(s)?$|branch|tag|revert|file|snippet|wiki|protection|rule|lfs")),
+    ("secrets", re.compile(r"(?i)secret|variable")),
+    ("keys", re.compile(r"(?i)key|token")),
+    ("hooks", re.compile(r"(?i)hook|integration")),
+    ("pipelines", re.compile(r"(?i)pipeline|workflow|deploy|environment|dispatch|runner|job|^ci")),
+    ("checks", re.compile(r"(?i)check|status")),
+    ("review", re.compile(r"(?i)review|approv")),
+    ("members", re.compile(r"(?i)member|collaborator|invit|team|access|enterprise|organization")),
+    ("releases", re.compile(r"(?i)release|package")),
+)
+
+
+def needed_by_graphql(host: str, path: str, content_type: str, body: bytes) -> str | None:
+    """The capability that a GraphQL request needs; `code` if nobody can say what it does, or it is beyond a bound."""
+    queries = read_queries(path, content_type, body)
+    return "code" if queries is None else _needed(host, path, queries)
+
+
+def _needed(host: str, path: str, queries: Sequence[Query]) -> str | None:
+    known = is_github(host) or is_forges(path)
+    for query in queries:
+        called = _mutations(query.document)
+        needed = _needed_by_names(known, called)
+        if needed is None and not is_github(host) and not _FREE.isdisjoint(called):
+            # GitLab's comments by GraphQL run commands as those by REST do.
+            needed = needed_by_texts(_texts(query.document, query.others))
+        if needed is not None:
+            return needed
+    return None
+
+
+def _mutations(document: DocumentNode) -> list[str]:
+    """The mutations that a document calls, by name; an empty one where a fragment at the root hides them."""
+    from graphql import OperationDefinitionNode, OperationType
+    from graphql.language.ast import FieldNode
+
+    return [
+        field.name.value if isinstance(field, FieldNode) else ""
+        for operation in document.definitions
+        if isinstance(operation, OperationDefinitionNode) and operation.operation is OperationType.MUTATION
+        for field in operation.selection_set.selections
+    ]
+
+
+def _needed_by_names(known: bool, called: list[str]) -> str | None:
+    for name in called:
+        if not name:
+            return "code"
+        if name not in _FREE if known else name in _FORGES_OWN:
+            return next((kind for kind, pattern in _KINDS if pattern.search(name)), "settings")
+    return None
+
+
+def _texts(document: DocumentNode, others: Any) -> Iterator[str]:
+    """Every string of a document with its escapes undone, and of its variables, which may be JSON in a string."""
+    from graphql.language.ast import Node, StringValueNode
+
+    waiting: list[Any] = [document]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, StringValueNode):
+            yield node.value
+        elif isinstance(node, Node):
+            waiting.extend(getattr(node, key, None) for key in node.keys)
+        elif isinstance(node, (list, tuple)):
+            waiting.extend(node)
+    for text in strings(others):
+        yield text
+        if text.lstrip()[:1] in ("{", "["):
+            yield from strings(read_json(text))

@@ -1,0 +1,101 @@
+"""How the arguments of a GraphQL field name a repository of GitHub's: by IDs, by name, in a search. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from claude_bottle.policy.forge.graphql_ids import KnownIds, OutsideError
+
+__all__ = ["OutsideError", "named_by_input", "named_by_search"]
+
+# Mutations whose input says whom they are about by nothing but IDs and `repositoryNameWithOwner`, from the inputs of
+# GitHub's public schema (July 2026). Whether a route lets them through besides is said by `forge`.
+_HELD = frozenset(
+    """
+    addComment updateIssueComment deleteIssueComment createIssue updateIssue closeIssue reopenIssue deleteIssue pinIssue
+    unpinIssue transferIssue lockLockable unlockLockable addLabelsToLabelable removeLabelsFromLabelable
+    clearLabelsFromLabelable createLabel updateLabel deleteLabel addAssigneesToAssignable
+    removeAssigneesFromAssignable replaceActorsForAssignable addReaction removeReaction addSubIssue removeSubIssue
+    reprioritizeSubIssue addBlockedBy removeBlockedBy updateIssueIssueType createPullRequest updatePullRequest
+    closePullRequest reopenPullRequest markPullRequestReadyForReview convertPullRequestToDraft requestReviews
+    requestReviewsByLogin addPullRequestReviewComment addPullRequestReviewThread addPullRequestReviewThreadReply
+    resolveReviewThread unresolveReviewThread updatePullRequestReviewComment createDiscussion updateDiscussion
+    addDiscussionComment updateDiscussionComment markDiscussionCommentAsAnswer unmarkDiscussionCommentAsAnswer
+    updateSubscription minimizeComment unminimizeComment
+    createCommitOnBranch createRef updateRef updateRefs deleteRef mergeBranch createLinkedBranch deleteLinkedBranch
+    mergePullRequest enablePullRequestAutoMerge disablePullRequestAutoMerge enqueuePullRequest dequeuePullRequest
+    updatePullRequestBranch revertPullRequest addPullRequestReview submitPullRequestReview updatePullRequestReview
+    dismissPullRequestReview deletePullRequestReview deletePullRequestReviewComment
+    createCheckRun updateCheckRun createCheckSuite rerequestCheckSuite createDeployment createDeploymentStatus
+    createBranchProtectionRule updateBranchProtectionRule deleteBranchProtectionRule updateRepository
+    archiveRepository unarchiveRepository
+    """.split()  # noqa: SIM905 - a list of names
+)
+# All of that schema's inputs of type ID are called so, but for `inReplyTo`. The other two are texts of the sender's.
+_ID_KEY = re.compile(r"(?:\Aids?|[a-z]I[dD]s?|\AinReplyTo)\Z")
+_NO_ID = frozenset(["clientMutationId", "externalId"])
+_PEOPLE_KEY = re.compile(r"(?:assignee|user|reviewer|actor|team|bot)Ids?\Z", re.IGNORECASE)
+_NAME_KEY, _URL_KEY = "repositoryNameWithOwner", re.compile(r"issueUrl\Z", re.IGNORECASE)
+# docs.github.com/en/search-github/searching-on-github/searching-issues-and-pull-requests: several `repo:`, `user:` and
+# `org:` mean any of them, and words in capitals and brackets put conditions together ("advanced issue search", 2025).
+_WIDENS = re.compile(r'(?:\A|\s)[-+]?(?:user|org|owner|enterprise)\s*:|[()"\\]|\b(?:OR|NOT|AND)\b', re.IGNORECASE)
+_QUOTED = re.compile(r'(?:\A|(?<=[\s:]))"[^"]*"(?=\s|\Z)')
+_REPO = re.compile(r"(?:\A|\s)repo:(\S+)", re.IGNORECASE)
+_SEARCHES = frozenset(["ISSUE", "ISSUE_ADVANCED", "DISCUSSION"])
+
+
+def named_by_input(mutation: str, given: Mapping[str, Any], repositories: Collection[str], known: KnownIds) -> str:
+    """The repository that a mutation is about, "" if it is about more than one of them. Raises OutsideError unless
+    everything that its input names is of these repositories.
+    """
+    if mutation not in _HELD:
+        raise OutsideError(f"the mutation {mutation} is of no repository, or nobody knows of which")
+    found: set[str] = set()
+    for key, value in _leaves("", given):
+        if key == _NAME_KEY:
+            if not isinstance(value, str) or value.lower() not in repositories:
+                raise OutsideError("it names another repository")
+            found.add(value.lower())
+        elif _URL_KEY.search(key):
+            raise OutsideError(f"{key} may name another repository; use an ID")
+        elif _ID_KEY.search(key) and key not in _NO_ID:
+            if _PEOPLE_KEY.search(key) and known.is_person(value):
+                continue
+            found.add(known.repository(value, repositories))
+    if not found:
+        raise OutsideError(f"the mutation {mutation} names nothing of a repository")
+    return found.pop() if len(found) == 1 else ""
+
+
+def named_by_search(given: Mapping[str, Any], repositories: Collection[str]) -> str:
+    """The repository that a search is held to. Raises OutsideError unless it is held to one of these."""
+    text, kind = given.get("query"), given.get("type")
+    if not isinstance(text, str) or kind not in _SEARCHES:
+        raise OutsideError("a search is for issues, pull requests and discussions here, with type ISSUE or DISCUSSION")
+    plain = _QUOTED.sub("-", text)
+    names = {name.lower() for name in _REPO.findall(plain)}
+    if (
+        len(names) != 1
+        or not names <= {*repositories}
+        or _WIDENS.search(plain)
+        or "repo:" in _REPO.sub("", plain).lower()
+    ):
+        raise OutsideError(
+            "a search names one repo:OWNER/NAME here, outside quotation marks, and has no brackets, OR, AND, NOT, "
+            "user: or org:"
+        )
+    return str(names.pop())
+
+
+def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Every value of an input with the key that it stands at, also within lists; null ones are left out."""
+    if isinstance(value, Mapping):
+        for name, one in value.items():
+            yield from _leaves(name, one)
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            yield from _leaves(key, one)
+    elif value is not None and str(value) != "Undefined":
+        yield key, value

@@ -1,0 +1,203 @@
+"""Whether a GraphQL request to GitHub keeps to the repositories that its route names. Pure.
+
+It does if each root field of it names one of them (`repository(owner:, name:)`, a search by `repo:OWNER/NAME`, an ID
+that an answer about one of them gave), and each selection below follows fields that lead to no other
+(policy/forge/graphql_fields.py). What cannot be understood does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from claude_bottle.policy.forge.graphql_fields import PAYLOAD, Place
+from claude_bottle.policy.forge.graphql_ids import KnownIds
+from claude_bottle.policy.forge.graphql_names import OutsideError, named_by_input, named_by_search
+from claude_bottle.policy.forge.graphql_request import Query
+from claude_bottle.policy.strict_json import read_json
+
+if TYPE_CHECKING:
+    from graphql import FieldNode, OperationDefinitionNode, SelectionSetNode
+
+_INTROSPECTION = frozenset(["__schema", "__type"])
+_MOST_SELECTIONS = 20_000  # of one query, with each fragment once for each type that it is looked at as
+
+
+@dataclass(frozen=True)
+class Root:
+    """A root field. place: of what is selected of it; None where the schema tells of itself. repository: `owner/name`
+    in lower case, whose it is; "" where it is nobody's or of more than one.
+    """
+
+    field: FieldNode
+    place: Place | None
+    repository: str
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a route lets a request name. repositories: `owner/name` in lower case. known: the IDs of one host."""
+
+    repositories: frozenset[str]
+    known: KnownIds
+
+    def check(self, queries: Sequence[Query] | None, *, in_two_places: bool) -> None:
+        """Raises OutsideError unless all queries keep to the repositories.
+
+        in_two_places: the URL says something, and the body too, which servers put together as they like.
+        """
+        if queries is None or in_two_places:
+            raise OutsideError("it cannot be read in one way alone; send one plain query as JSON")
+        try:
+            for query in queries:
+                check_form(query)
+                for operation in operations_of(query):
+                    for root in self.roots(query, operation):
+                        if root.place is not None and root.field.selection_set is not None:
+                            _keeps(query, root.place, root.field.selection_set)
+        except RecursionError:
+            raise OutsideError("it is nested too deep") from None
+
+    def roots(self, query: Query, operation: OperationDefinitionNode) -> Iterator[Root]:
+        """The root fields of an operation. Raises OutsideError at the first that names no repository of the route."""
+        given = variables_of(query, operation)
+        kind = operation.operation.value
+        if kind == "subscription":
+            raise OutsideError("subscriptions are not looked at")
+        for field, _ in fields_of(query, Place(kind.capitalize()), operation.selection_set, set()):
+            name = field.name.value
+            if name == "__typename" and field.selection_set is None:
+                continue
+            if name in _INTROSPECTION:
+                yield Root(field, None, "")
+            elif kind == "mutation":
+                yield Root(field, PAYLOAD, named_by_input(name, arguments(field, given), self.repositories, self.known))
+            else:
+                yield self._asked(field, arguments(field, given))
+
+    def _asked(self, field: FieldNode, given: Mapping[str, Any]) -> Root:
+        name = field.name.value
+        place = Place("Query").field(name)
+        if name == "repository":
+            owner, called = given.get("owner"), given.get("name")
+            full = f"{owner}/{called}".lower()
+            if not (isinstance(owner, str) and isinstance(called, str)) or full.count("/") != 1:
+                raise OutsideError("its repository is not told by owner and name")
+            if full not in self.repositories:
+                raise OutsideError("it names another repository")
+            return Root(field, place, full)
+        if name == "search":
+            return Root(field, place, named_by_search(given, self.repositories))
+        if name in ("node", "nodes"):
+            ids = given.get("ids") if name == "nodes" else [given.get("id")]
+            if not isinstance(ids, list):
+                ids = [ids]
+            found = {self.known.repository(one, self.repositories) for one in ids}
+            return Root(field, place, found.pop() if len(found) == 1 else "")
+        if place is not None and not place.is_inside:
+            return Root(field, place, "")
+        raise OutsideError(f"the field {name} is of no repository")
+
+
+def check_form(query: Query) -> None:
+    """Raises OutsideError where servers could read a query in more than one way, or it comes with what is not known."""
+    from graphql import GraphQLSchema, specified_rules
+    from graphql.validation import validate
+
+    # Those that need no schema: every name stands once, every fragment and variable is there, none leads to itself.
+    rules = [rule for rule in specified_rules if rule.__name__.removesuffix("Rule") in _FORM]
+    try:
+        wrong = bool(validate(GraphQLSchema(assume_valid=True), query.document, rules, max_errors=1))
+    except Exception:
+        wrong = True
+    if wrong or any(value for name, value in query.rest.items() if name not in _BESIDE):
+        raise OutsideError("it is no query that every server reads alike, with variables and operationName alone")
+
+
+_BESIDE = frozenset(["variables", "operationName"])
+_FORM = frozenset(
+    """
+    UniqueOperationNames LoneAnonymousOperation UniqueFragmentNames KnownFragmentNames NoFragmentCycles
+    UniqueVariableNames UniqueArgumentNames UniqueInputFieldNames NoUndefinedVariables ExecutableDefinitions
+    """.split()  # noqa: SIM905 - a list of names
+)
+
+
+def operations_of(query: Query) -> list[OperationDefinitionNode]:
+    """The operations of a query, whichever of them its sender names."""
+    from graphql import OperationDefinitionNode
+
+    return [one for one in query.document.definitions if isinstance(one, OperationDefinitionNode)]
+
+
+def variables_of(query: Query, operation: OperationDefinitionNode) -> dict[str, Any]:
+    """The variables as a server has them: those that were sent, and the operation's own values for the rest."""
+    from graphql.utilities import value_from_ast_untyped
+
+    sent = query.rest.get("variables")
+    if isinstance(sent, list):  # of a URL
+        sent = sent[0] if len(sent) == 1 else []
+    if isinstance(sent, str):
+        sent = read_json(sent) if sent else {}
+    if not isinstance(sent, Mapping) and sent is not None:
+        raise OutsideError("its variables are no object")
+    own = {
+        one.variable.name.value: value_from_ast_untyped(one.default_value)
+        for one in operation.variable_definitions
+        if one.default_value is not None
+    }
+    return {**own, **(sent or {})}
+
+
+def arguments(field: FieldNode, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a field by name, with the variables put in; those that have none are left out."""
+    from graphql import Undefined
+    from graphql.utilities import value_from_ast_untyped
+
+    given = {one.name.value: value_from_ast_untyped(one.value, dict(variables)) for one in field.arguments}
+    return {name: value for name, value in given.items() if value is not Undefined}
+
+
+Seen = set[tuple[str, Place]]
+
+
+def fields_of(query: Query, place: Place, selected: SelectionSetNode, seen: Seen) -> Iterator[tuple[FieldNode, Place]]:
+    """The fields of a selection with its fragments put in, each with the place where it stands. seen: what fragments
+    were put in already. Raises OutsideError for a fragment on a type that is not known at this place.
+    """
+    from graphql.language.ast import FieldNode, FragmentDefinitionNode, FragmentSpreadNode, InlineFragmentNode
+
+    for one in selected.selections:
+        if isinstance(one, FieldNode):
+            yield one, place
+            continue
+        if isinstance(one, FragmentSpreadNode):
+            if (one.name.value, place) in seen:
+                continue
+            seen.add((one.name.value, place))
+        part = query.fragments[one.name.value] if isinstance(one, FragmentSpreadNode) else one
+        assert isinstance(part, (InlineFragmentNode, FragmentDefinitionNode))  # noqa: S101 - there is no other selection
+        condition = part.type_condition.name.value if part.type_condition else ""
+        inner = place.on(condition) if condition else place
+        if inner is None:
+            raise OutsideError(f"it asks for {condition}, which may be of another repository")
+        yield from fields_of(query, inner, part.selection_set, seen)
+
+
+def _keeps(query: Query, place: Place, selected: SelectionSetNode) -> None:
+    """Raises OutsideError for a field that leads out. A fragment is looked at once for each place."""
+    seen: Seen = set()
+    waiting, looked = [(place, selected)], 0
+    while waiting:
+        here, selection = waiting.pop()
+        for field, at in fields_of(query, here, selection, seen):
+            looked += 1
+            if looked > _MOST_SELECTIONS:
+                raise OutsideError("it has too many fields")
+            if field.selection_set is None:
+                continue
+            inner = at.field(field.name.value)
+            if inner is None:
+                raise OutsideError(f"the field {field.name.value} may lead to another repository")
+            waiting.append((inner, field.selection_set))
