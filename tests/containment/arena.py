@@ -96,6 +96,7 @@ MANIFEST: dict[str, Any] = {
                 "auth_scheme": "aws-sigv4:eu-west-1/s3",
                 "placeholder": "ARENA_AWS",
             },
+            {"host": "graph.wild.example.com", "path": ["/graphql"], "repositories": ["acme/project"]},
             {"host": "*.wild.example.com"},
             {"host": "index.example.com", "methods": ["GET", "HEAD"], "follow": "links"},
         ]

@@ -170,6 +170,9 @@ MUTATIONS = (
         ("claude_bottle/policy/routes/table.py", r"if carrying and needed is not None:", "if False:"),
         ("addons/egress/checks.py", r"if needed is not None and needed not in route\.forge:", "if False:"),
     ), rows="forge-"),
+    Mutation("egress-git", "GraphQL names any repository", (
+        ("addons/egress/repositories.py", r"        if route\.repositories is None:", "        if True:"),
+    ), rows="graphql-"),
     Mutation("egress-http", "mitmproxy frames what it sends", (
         ("sidecar_images/proxy/proxy.py", r"    http_layers\.install\(role\)\n", ""),
     ), tests=("tests/containment/test_framing.py",)),

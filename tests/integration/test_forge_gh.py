@@ -170,14 +170,30 @@ def test_rest_is_held_to_the_repository(bottle: world.BottleUnderTest, github: w
     assert github.since(mark) == []
 
 
-def test_graphql_is_held_to_the_repository_by_the_token_alone(
-    bottle: world.BottleUnderTest, github: world.Internet
-) -> None:
-    """As the stack and docs/forges.md say: a query names its repository in its body, which egress leaves to the token."""
+OTHERS = [
+    "issue list -R acme/other",
+    "pr list -R acme/other",
+    "issue view 1 -R acme/other",
+    "issue create -R acme/other --title t --body b",
+    "issue list -R acme/other --search bug",
+    "issue transfer 1 acme/other",
+    "repo list acme",
+    "repo view acme/other",
+    "api graphql -f query='{viewer{repositories(first: 9){nodes{name}}}}'",
+    'api graphql -f query=\'{repository(owner: "acme", name: "project"){forks(first: 9){nodes{name}}}}\'',
+    'api graphql -f query=\'mutation{addComment(input: {subjectId: "I_other", body: "x"}){clientMutationId}}\'',
+]
+
+
+@pytest.mark.parametrize("argv", OTHERS)
+def test_graphql_is_held_to_the_repository(bottle: world.BottleUnderTest, github: world.Internet, argv: str) -> None:
+    """`gh` prints the refusal, which says to what it is held."""
     mark = github.mark()
-    bottle.agent("gh issue list -R acme/other")
-    (arrived,) = github.since(mark)
-    assert json.loads(arrived["end"])["variables"]["repo"] == "other"
+    said = bottle.agent(f"gh {argv} && echo DONE || echo FAILED")
+    assert said.rstrip().endswith("FAILED"), said
+    assert "held to acme/project" in said or "not among the declared ones" in said, said
+    assert not [r for r in github.since(mark) if "other" in r["end"] and "I_other" not in argv]
+    assert writes(github.since(mark)) == []
 
 
 def test_a_route_that_names_merge_lets_gh_merge_and_no_more(

@@ -12,6 +12,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     "workspace.": {"path": "~/src/project"},
     "use[].": {"name": "python"},
     "egress.routes[].follow": {"host": "api.github.com", "methods": ["GET"]},
+    "egress.routes[].repositories": {"host": "api.github.com", "path": ["/graphql"]},
 }
 
 

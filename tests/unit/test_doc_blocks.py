@@ -183,7 +183,8 @@ FULL: dict[str, Any] = {
                 "host": "api.github.com", "path": ["/repos"], "methods": ["GET"], "auth_scheme": "bearer", "token_ref": "GH",
                 "placeholder": "GH_TOKEN", "own_credentials": "pass", "until": "2099-01-31T12:00:00Z", "description": "x",
                 "allow_headers": ["X-HTTP-Method-Override"], "allow_ranges": True, "forge": ["merge"],
-            }
+            },
+            {"host": "api.github.com", "path": ["/graphql"], "repositories": ["acme/project"]},
         ]
     },
     "pipelock": {"allow": [{"host": "b.example.com", "until": "2099-01-31T12:00:00Z"}]},
