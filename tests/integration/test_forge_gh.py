@@ -126,7 +126,6 @@ REFUSED = [
     ("pr merge 2 --squash", "merge"),
     ("pr merge 2 --auto --squash", "merge"),
     ("pr review 2 --approve", "review"),
-    ("issue transfer 1 acme/other", "settings"),
     ("issue delete 1 --yes", "settings"),
     ("api -X PUT repos/acme/project/contents/x -f message=m -f content=eA==", "code"),
     (
