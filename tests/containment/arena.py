@@ -42,6 +42,7 @@ NAMES = (
     "b.wild",
     "keyed.wild",
     "s3.wild",
+    "graph.wild",
     "xn--bcher-kva.wild",
     "evilwild",
     "wild",
