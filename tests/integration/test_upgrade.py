@@ -1,0 +1,122 @@
+"""A bottle that an older commit of this repository brought up goes on with today's: nothing that it holds is lost."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import world
+from forge import HOST, Forge, git_forge
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+
+# The last commit before the packages got their rooms: other folders, other imports, other resource inputs.
+OLD = "b12a44b"
+PARTS = ("Pulumi.yaml", "__main__.py", "claude_bottle", "components", "addons", "sidecar_images", "dashboard")
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("old")
+    packed = subprocess.run(["git", "-C", str(world.ROOT), "archive", OLD], capture_output=True, check=False)
+    if packed.returncode != 0:
+        pytest.skip(f"this clone has no commit {OLD}: git fetch --unshallow")
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def forge(internet: world.Internet, git_host_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
+    with git_forge(internet, git_host_image, tmp_path_factory.mktemp("keys")) as made:
+        made.repository("project")
+        yield made
+
+
+def held(bottle: world.BottleUnderTest) -> dict[str, str]:
+    """What a person would miss: volumes by the time they were made, what is in them, both CAs, what was asked for."""
+    found = {}
+    for kind in ("home", "mirrors"):
+        name = f"claude-bottle-{kind}-{bottle.name}"
+        found[kind] = world.docker("volume", "inspect", "--format", "{{.CreatedAt}}", name).strip()
+    found["files"] = bottle.agent("cat ~/kept; cat ~/project/kept; git -C ~/project log --format=%H%s")
+    found["mirror"] = world.docker(
+        "exec", f"claude-bottle-git-gate-{bottle.name}", "git", "-C", "/srv/git/project.git", "for-each-ref"
+    )
+    ca = "openssl x509 -noout -fingerprint -sha256"
+    found["ca"] = bottle.agent(f"{ca} -in $NODE_EXTRA_CA_CERTS")
+    found["asked"] = bottle.pending("new.example.com")
+    return found
+
+
+def test_a_bottle_of_an_older_commit_keeps_all_that_it_holds(
+    old: Path, internet: world.Internet, forge: Forge, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    manifest: dict[str, Any] = {
+        "agent": {"memory": "1g"},
+        "egress": {
+            "routes": [
+                {"host": "api.anthropic.com", "token_ref": "CLAUDE_CODE_OAUTH_TOKEN"},
+                {"host": "echo.example.com", "methods": ["GET"]},
+            ]
+        },
+        "pipelock": {"upstream_roots": ["root.pem"], "passthrough": ["api.anthropic.com"]},
+        "git": [
+            {
+                "name": "project",
+                "upstream": f"git@{HOST}:/srv/acme/project.git",
+                "identity_file": str(forge.key),
+                "known_hosts": forge.known_hosts,
+            }
+        ],
+        "supervise": True,
+        "network": {"outside": internet.network},
+    }
+    token = {"CLAUDE_CODE_OAUTH_TOKEN": "sk-ant-oat01-" + "k" * 48}
+    folder = tmp_path_factory.mktemp("project")
+    with world.bottle(folder, manifest, token, {"root.pem": internet.ca}, root=old) as bottle:
+        bottle.up()
+        bottle.agent(
+            "echo MARK-kept > ~/kept; git config --global user.name A; git config --global user.email a@example.com"
+        )
+        bottle.agent(f"git clone -q git@{HOST}:/srv/acme/project.git ~/project", timeout=120)
+        bottle.agent(
+            "cd ~/project; echo mine > kept; git add -A; git commit -qm 'MARK-commit'; git push -q origin HEAD:main"
+        )
+        assert bottle.marks("hello MARK-before", internet) >= {"MARK-before"}
+        arguments = {"host": "new.example.com", "justification": "to build"}
+        call = {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "tools/call",
+            "params": {"name": "egress-block", "arguments": arguments},
+        }
+        ask = f"curl -s -m 3 -H 'Accept: application/json, text/event-stream' -H 'Content-Type: application/json' -d '{json.dumps(call)}'"
+        bottle.agent(f"{ask} http://supervise:9100/")
+        before = held(bottle)
+        assert "MARK-kept" in before["files"]
+        assert "MARK-commit" in before["files"]
+        assert "refs/heads/main" in before["mirror"]
+
+        for part in PARTS:
+            (folder / part).unlink()
+            (folder / part).symlink_to(world.ROOT / part)
+        told = bottle.stack.preview()
+        assert "delete" not in told.change_summary, told.stdout
+        bottle.up()
+        assert held(bottle) == before
+        # The conversation goes on, and what was refused and allowed is so still.
+        assert bottle.marks("again MARK-after", internet, "--continue") >= {"MARK-before", "MARK-after"}
+        assert bottle.curl("https://echo.example.com/")[0] == 200
+        assert bottle.curl("https://new.example.com/")[0] == 403
+        done = bottle.dashboard("approve", before["asked"], "--for", "1h")
+        assert done.returncode == 0, done.stderr
+        bottle.agent("cd ~/project; echo more >> kept; git commit -qam 'MARK-later'; git push -q origin HEAD:main")
+        assert "MARK-later" in forge.run("git -C /srv/acme/project.git log --format=%s main")
+        assert bottle.stack.preview().change_summary.keys() <= {"same"}
