@@ -9,14 +9,12 @@ from mitmproxy import http
 from addons.egress import placeholders
 from addons.frame import request_rules as rules
 from addons.frame.body_encoding import body_encoding
-from claude_bottle.dlp.packed.decoder import DecodeError
-from claude_bottle.dlp.packed.decoders import decode, is_identity
+from claude_bottle.dlp.packed.decoders import is_identity
 from claude_bottle.policy.forge import api as forge_api
 from claude_bottle.policy.forge import body as forge_body
 from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes.table import Route, RouteTable, refuse_forge
 
-_MAX_READ = 4 << 20  # bytes of a call to a forge or of a form, decoded
 _ALL_CAPABILITIES = frozenset(forge_api.CAPABILITIES)
 # What frameworks make of a form's `_method`: a route that allows all of them has nothing to lose.
 _DISGUISES = frozenset(["PUT", "PATCH", "DELETE"])
@@ -63,8 +61,9 @@ def refuse_stream(request: http.Request, route: Route, limit: int) -> Refusal | 
     """Why a body may not pass in pieces. limit: bytes up to which it is read whole."""
     by_forge = forge_body.reads_body(request.method, request.path) and not route.forge >= _ALL_CAPABILITIES
     by_forge = by_forge or route.repositories is not None
-    packed_form = _looks_for_method(request, route) and not is_identity(body_encoding(request.headers))
-    if by_forge or packed_form:
+    if _looks_for_method(request, route) and not is_identity(body_encoding(request.headers)):
+        return encoded()
+    if by_forge:
         return Refusal("egress", "too_large", f"A request of this kind is read whole, so it may have {limit >> 10} KB.")
     return None
 
@@ -76,11 +75,6 @@ def refuse_open(request: http.Request, host: str, before: Route, now: Route, has
     if now.repositories is not None and not (before.repositories and before.repositories <= now.repositories):
         return refuse_repository(host, now, "the route named more when this began")
     return refuse_head(request, host, now, has_token) if before.allow_headers - now.allow_headers else None
-
-
-def plain_body(request: http.Request) -> bytes:
-    """A body that is all there, decoded. Raises DecodeError."""
-    return decode(request.raw_content or b"", body_encoding(request.headers), _MAX_READ)
 
 
 def form_scan(request: http.Request, route: Route) -> rules.FormOverrideScan | None:
@@ -95,14 +89,19 @@ def refuse_body(request: http.Request, host: str, route: Route) -> Refusal | Non
     if not by_forge and not in_form:
         return None
     kind = request.headers.get("content-type", "")
-    try:
-        plain = plain_body(request)
-    except DecodeError:
-        return refuse_forge(host, "code") if by_forge else other_method()
+    if not is_identity(body_encoding(request.headers)):
+        # A server that does not undo it reads what it skips: the chunk lines of aws-chunked, a comment of gzip's.
+        return encoded()
+    plain = request.raw_content or b""
     needed = forge_body.needed_by_body(host, request.path, kind, plain) if by_forge else None
     if needed is not None and needed not in route.forge:
         return refuse_forge(host, needed)
     return other_method() if in_form and rules.method_override_in_form(plain, kind) else None
+
+
+def encoded() -> Refusal:
+    """The refusal of a body that is judged by what it says, and says it in an encoding."""
+    return Refusal("egress", "ambiguous_request", "A body of this kind is sent plain, without Content-Encoding.")
 
 
 def other_method() -> Refusal:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable
 
 from mitmproxy import http
 
-from addons.egress.checks import plain_body, refuse_repository
+from addons.egress.checks import refuse_repository
 from addons.frame.body_encoding import body_encoding
 from claude_bottle.dlp.packed.decoder import DecodeError
-from claude_bottle.dlp.packed.decoders import decode
+from claude_bottle.dlp.packed.decoders import decode, is_identity
 from claude_bottle.policy.forge.commands import is_json
 from claude_bottle.policy.forge.graphql_answer import learn
 from claude_bottle.policy.forge.graphql_ids import KnownIds, OutsideError
@@ -20,7 +21,8 @@ from claude_bottle.policy.routes.table import Route
 from claude_bottle.policy.strict_json import read_json
 
 _ASKED = "graphql"  # in a flow's metadata: the scope, and the queries that it has let through
-_LONGEST = 2 << 20  # bytes of an answer, as sent and plain: of a longer one no ID is learned
+# Bytes of an answer, as sent and plain, and of all that are held at a time: of what is beyond no ID is learned.
+_LONGEST, _IN_ALL = 1 << 20, 8 << 20
 Passing = bool | Callable[[bytes], Iterable[bytes] | bytes]  # as mitmproxy has it
 Ear = Callable[[bytes], None]
 
@@ -30,18 +32,15 @@ class Repositories:
 
     def __init__(self) -> None:
         self._known: dict[str, KnownIds] = {}
+        self._held = 0
 
     def refuse(self, flow: http.HTTPFlow, host: str, route: Route) -> Refusal | None:
         """Why a request whose body is there may not go. host: canonical."""
         if route.repositories is None:
             return None
-        request = flow.request
-        try:
-            if request.stream:
-                raise DecodeError("it passes in pieces")
-            body = plain_body(request)
-        except DecodeError:
-            return refuse_repository(host, route, "its body cannot be decoded")
+        request, body = flow.request, flow.request.raw_content or b""
+        if request.stream or not is_identity(body_encoding(request.headers)):
+            return refuse_repository(host, route, "its body is not sent plain and whole")
         scope = Scope(route.repositories, self._known.setdefault(host, KnownIds()))
         queries = read_queries(request.path, request.headers.get("content-type", ""), body)
         try:
@@ -58,20 +57,31 @@ class Repositories:
             return None
         encoding, told = body_encoding(response.headers), response.headers.get("content-length", "")
         whole = int(told) if told.isdecimal() and len(told) < 10 else -1
-        held: list[bytes] = []
+        held: list[bytes] | None = []
         size = 0
+
+        def forget() -> None:
+            nonlocal held
+            self._held -= sum(map(len, held or ()))
+            held = None
 
         def ear(chunk: bytes) -> None:
             nonlocal size
             size += len(chunk)
-            if size > _LONGEST:
-                held.clear()
+            if held is None:
+                return
+            if size > _LONGEST or self._held + len(chunk) > _IN_ALL:
+                forget()
                 return
             held.append(chunk)
+            self._held += len(chunk)
             # With a length, a client has the answer before its end is told here.
             if size == whole or not chunk:
-                _learn(scope, queries, b"".join(held), encoding)
+                body = b"".join(held)
+                forget()
+                _learn(scope, queries, body, encoding)
 
+        weakref.finalize(flow, forget)  # an answer may end before it is whole
         return ear
 
 

@@ -83,4 +83,6 @@ def _readings(text: str) -> set[str]:
         made = {unquote(one, errors="replace") for one in latest if "%" in one}
         latest = (made | {html.unescape(one) for one in latest if "&" in one}) - found
         found = found | latest
-    return {one.lower() for one in found}
+    small = {one.lower() for one in found}
+    # An index of Python's writes a project's name so (PEP 503, "Normalized Names"), whatever was asked for.
+    return small | {re.sub(r"[-_.]+", "-", one) for one in small}

@@ -190,7 +190,10 @@ def test_what_egress_cannot_sign_or_what_reads_another_object(egress: Egress, na
         ("list-type=2&Acl", {}), ("x-amz-copy-source=/other/secret", {}),
         ("", {"x-amz-rename-source": "/secret/key"}), ("", {"x-amz-acl": "public-read"}),
         ("", {"x-amz-grant-read": 'emailAddress="e@example.com"'}), ("", {"x_amz_meta_a": "1"}),
-        ("", {"X-Amz-Copy_Source": "/other/secret"}), ("", {"x-amz-meta-a": "two  blanks"}),
+        ("", {"X-Amz-Copy_Source": "/other/secret"}), ("", {"x.amz.copy.source": "/other/secret"}),
+        # docs.aws.amazon.com/kms/latest/developerguide/encrypt_context.html: it is in the log of the key's account.
+        ("", {"x-amz-server-side-encryption-aws-kms-key-id": "arn:aws:kms:eu-west-1:111122223333:key/x"}),
+        ("", {"x-amz-server-side-encryption-context": "e30="}), ("", {"x-amz-meta-a": "two  blanks"}),
         ("", {"x-amz-meta-a": "a\tb"}), ("", {"x-amz-meta-a": "\u00e9"}),
     ],
 )  # fmt: skip
@@ -208,6 +211,7 @@ def test_what_its_owner_names_passes_and_what_programs_send_besides(egress: Egre
         "x-amz-meta-a": "one two",
         "x-amz-checksum-crc32": "AAAAAA==",
         "x-amz-storage-class": "GLACIER",
+        "x-amz-server-side-encryption": "AES256",
         "x-amz-acl": "private",
     }.items():
         made.request.headers[name] = value

@@ -38,6 +38,14 @@ def followed(clock: Clock) -> Followed:
     return Followed(clock)
 
 
+def test_a_projects_name_in_its_normal_form_is_what_was_sent() -> None:
+    """PEP 503, "Normalized Names": an index writes `-` for runs of `-`, `_` and `.`."""
+    words = [f"word{number:03}" for number in range(90)]
+    sent = Sent(["/simple/" + "_".join(words)])
+    assert sent.letters_in("/files/" + "-".join(words)) > 600
+    assert sent.letters_in("/files/" + "-.".join(words)) > 600
+
+
 def test_exactly_the_address_that_was_named_is_found(followed: Followed, clock: Clock) -> None:
     followed.name(BY, LINKS, Target("files.example.com", "/a/b.tgz?sig=1", 0))
     for method in ("GET", "HEAD"):

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from claude_bottle.policy.forge.body import needed_by_body
 from claude_bottle.policy.forge.graphql_answer import learn
 from claude_bottle.policy.forge.graphql_ids import _MOST, KnownIds, OutsideError
 from claude_bottle.policy.forge.graphql_request import read_queries
@@ -48,7 +49,7 @@ GH = [
     reviewRequests(first: 100){nodes{requestedReviewer{__typename,...on User{login},...on Team{organization{login}name}}}},
     commits(first: 100){nodes{commit{authors(first:100){nodes{name,user{id,login}}},oid}}},
     statusCheckRollup: commits(last: 1){nodes{commit{statusCheckRollup{contexts(first:100){nodes{__typename
-      ...on StatusContext{context,state} ...on CheckRun{name,checkSuite{workflowRun{workflow{name}}},isRequired(pullRequestId: "x")}}
+      ...on StatusContext{context,state} ...on CheckRun{name,checkSuite{workflowRun{workflow{name}}},isRequired(pullRequestId: "PR_1")}}
       pageInfo{hasNextPage,endCursor} checkRunCountsByState{state,count}}}}}},
     latestReviews(first: 100){nodes{author{login},body}}, files(first: 100){nodes{path}},
     baseRef{branchProtectionRule{requiresStrictStatusChecks}}}
@@ -74,12 +75,20 @@ GH = [
       search(type: $type, last: 30, query: $query){ issueCount nodes{...on Issue{number title}} pageInfo{endCursor} } }""",
     'query Issue_fields{Issue: __type(name: "Issue"){fields(includeDeprecated: true){name}}}',
     "query UserCurrent{viewer{login}}",
+    # gh issue create --assignee, --reviewer: api/queries_repo.go, RepositoryResolveMetadataIDs
+    """query RepositoryResolveMetadataIDs{u000: user(login:"me"){id,login}
+      organization(login:"acme"){t000: team(slug:"core"){id,slug}}
+      repository(owner:"acme",name:"project"){l000: label(name:"bug"){id,name}}}""",
+    "query PR($owner: String!, $repo: String!){repository(owner: $owner, name: $repo){pullRequest(number: 1){"
+    "closingIssuesReferences(first: 9){nodes{number url repository{nameWithOwner}}}}}}",
 ]
 
 
 @pytest.mark.parametrize("text", GH)
 def test_what_gh_asks_passes(text: str) -> None:
-    assert refusal(text, {"owner": "acme", "repo": "project", "limit": 30}) is None
+    held = scope()
+    held.known.add("PR_1", "acme/project")
+    assert refusal(text, {"owner": "acme", "repo": "project", "limit": 30}, held=held) is None
     if "$repo" in text:
         assert refusal(text, {"owner": "acme", "repo": "other", "limit": 30}) == "it names another repository"
         assert refusal(text, {"owner": "acme"}) is not None
@@ -104,8 +113,17 @@ OUTSIDE = [
     "... on CrossReferencedEvent { source { ... on Issue { body } } } } } } } }",
     f"{{ {REPOSITORY} {{ projectsV2(first: 1) {{ nodes {{ items(first: 9) {{ nodes {{ id }} }} }} }} }} }}",
     f"{{ {REPOSITORY} {{ submodules(first: 1) {{ nodes {{ gitUrl }} }} }} }}",
+    # What a look from outside found: a credential, a branch in another repository, an issue that was moved, a fork.
+    f"{{ {REPOSITORY} {{ tempCloneToken }} }}",
+    f"{{ {REPOSITORY} {{ parent {{ x: tempCloneToken }} }} }}",
+    f"{{ {REPOSITORY} {{ object(expression: \"HEAD\") {{ ... on Commit {{ zipballUrl }} }} }} }}",
+    f"{{ {REPOSITORY} {{ issue(number: 1) {{ linkedBranches(first: 1) {{ nodes {{ ref {{ target {{ id }} }} }} }} }} }} }}",
+    f"{{ {REPOSITORY} {{ issue(number: 1) {{ repository {{ issues(first: 9) {{ nodes {{ body }} }} }} }} }} }}",
+    f"{{ {REPOSITORY} {{ pullRequest(number: 1) {{ closingIssuesReferences(first: 1) {{ nodes {{ title }} }} }} }} }}",
+    f"{{ {REPOSITORY} {{ pullRequest(number: 1) {{ isDraft(pullRequestId: \"PR_9\") }} }} }}",
     '{ organization(login: "acme") { repository(name: "other") { id } } }',
-    '{ user(login: "me") { login } }',
+    '{ user(login: "me") { issues(first: 9) { nodes { body } } } }',
+    '{ organization(login: "acme") { team(slug: "core") { repositories(first: 9) { nodes { name } } } } }',
     '{ repositoryOwner(login: "acme") { repository(name: "other") { id } } }',
     '{ resource(url: "https://github.com/acme/other/issues/1") { ... on Issue { body } } }',
     '{ relay { repository(owner: "acme", name: "other") { id } } }',
@@ -137,6 +155,10 @@ def test_the_name_is_that_of_the_variables_as_a_server_reads_them() -> None:
     assert refusal(text, {"n": "project"}) is None
     assert refusal(text, {"n": "Project", "o": "ACME"}) is None  # names of GitHub have no case
     assert refusal(text, {"n": None}) is not None
+    kit = Scope(frozenset(["acme/kit"]), KnownIds())
+    assert refusal(text, {"n": "kit"}, held=kit) is None
+    assert refusal(text, {"n": "\u212ait"}, held=kit) is not None  # a Kelvin sign, whose small letter is k
+    assert refusal(text, {"n": ["project"]}) is not None
     assert refusal(text, '{"n": "project"}') is None
     assert refusal(text, '{"n": "project", "n": "other"}') is not None
     assert refusal(text, ["project"]) is not None
@@ -164,6 +186,15 @@ def test_the_name_is_that_of_the_variables_as_a_server_reads_them() -> None:
         ('a"b repo:acme/project c"d', "ISSUE", False),
         ("repo: acme/project", "ISSUE", False),
         ("repo:acme/project,acme/other", "ISSUE", False),
+        ("repo:acme/project crash and burn, do not panic", "ISSUE", True),
+        ('repo:acme/project "a\\" " repo:acme/other " "b"', "ISSUE", False),
+        ('repo:acme/project :" repo:acme/other "', "ISSUE", False),
+        ('repo:acme/project x::" user:acme "', "ISSUE", False),
+        ("x\u2003repo:acme/project", "ISSUE", False),
+        ("x\x1frepo:acme/project", "ISSUE", False),
+        ("x\trepo:acme/project", "ISSUE", False),
+        ("repo:acme/pro\u017fect", "ISSUE", False),
+        ("not repo:acme/project", "ISSUE", False),
     ],
 )
 def test_a_search_is_held_to_the_repository(text: str, kind: str, passes: bool) -> None:
@@ -221,6 +252,46 @@ def test_an_id_counts_once_an_answer_about_the_repository_has_given_it() -> None
     assert refusal(sub, held=held) is not None
 
 
+def test_a_pull_request_is_of_a_branch_of_the_repository() -> None:
+    """docs.github.com/en/graphql/reference/input-objects#createpullrequestinput: `username:branch` is of a fork."""
+    made = 'mutation { createPullRequest(input: {repositoryId: "R_1", baseRefName: "main", headRefName: "%s", title: "x"}) { pullRequest { id } } }'
+    assert refusal(made % "agent/fix", held=learned()) is None
+    assert refusal(made % "someone:secret", held=learned()) is not None
+
+
+def test_people_who_are_looked_up_are_people() -> None:
+    held = learned()
+    learned('{ u0: user(login: "me") { id } }', {"data": {"u0": {"id": "U_7"}}}, held)
+    assert refusal(EDIT % ("I_1", "U_7", "R_1"), held=held) is None
+    assert refusal(COMMENT % "U_7", held=held) is not None
+
+
+# github.com/rmosolgo/graphql-ruby, lexer.rb and graphql_c_parser_ext/lexer.rl: where they end a string or a comment.
+SPLIT_OTHERWISE = [
+    '{ %s { issues(first: 1, labels: ["""a""""""x"]) { totalCount } } evil: user(login: "x") { login } } # """]) { id } } }',
+    '{ %s { issues(first: 1, labels: ["""a\\""" b"""]) { totalCount } } }',
+    '{ %s { id } } # \r { user(login: "x") { login } }',
+]
+
+
+@pytest.mark.parametrize("text", SPLIT_OTHERWISE)
+def test_what_servers_split_into_other_tokens_is_refused(text: str) -> None:
+    assert refusal(text % REPOSITORY) is not None
+    assert (
+        needed_by_body(
+            "api.github.com", "/graphql", "application/json", json.dumps({"query": text % REPOSITORY}).encode()
+        )
+        == "code"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["{ %s { id } } # \r\n", '{ %s { issues(first: 1, labels: ["""a "b" """, ""]) { totalCount } } }']
+)
+def test_other_block_strings_and_ends_of_lines_pass(text: str) -> None:
+    assert refusal(text % REPOSITORY) is None
+
+
 def test_an_answer_to_a_mutation_gives_ids_too() -> None:
     held = learned()
     made = 'mutation { createIssue(input: {repositoryId: "R_1", title: "x"}) { issue { id } } }'
@@ -275,12 +346,26 @@ def test_what_can_be_read_in_two_ways_is_refused() -> None:
     assert of_body(b"") is None
     for body in (b"[", b"{}", b'{"id": "stored"}', b'{"query": "{", "query": "{"}', b"x" * (2 << 20)):
         assert of_body(body) is not None
-    assert of_body(json.dumps([{"query": good}, {"query": '{ user(login: "x") { id } }'}]).encode()) is not None
+    assert (
+        of_body(json.dumps([{"query": good}, {"query": '{ repositoryOwner(login: "x") { id } }'}]).encode()) is not None
+    )
     assert of_body(good.encode(), "application/graphql") is None
     assert of_body(json.dumps({"query": good}).encode(), "multipart/form-data; boundary=x") is not None
 
 
 def test_it_has_a_bound() -> None:
+    """Nothing that is refused takes the loop for long: each of these took seconds before there was one bound for all."""
+    parts = " ".join(f"$v{n}: String" for n in range(400))
+    assert refusal(f"query a({parts}) {{ {REPOSITORY} {{ id }} }}") is not None
+    assert refusal(" ".join(f"query q{n} {{ {REPOSITORY} {{ id }} }}" for n in range(60))) is not None
+    assert (
+        refusal(f"{{ {REPOSITORY} {{ {' '.join(f'a{n}: issue(number: {n}) {{ id }}' for n in range(1500))} }} }}")
+        is not None
+    )
+    spread = (
+        f"{{ {REPOSITORY} {{ issues(first: 9) {{ nodes {{ {'...f ' * 4000} }} }} }} }} fragment f on Issue {{ id }}"
+    )
+    learned(spread, {"data": {"repository": {"issues": {"nodes": [{}] * 100_000}}}})
     assert refusal("{" + "... {" * 3000 + REPOSITORY + "{ id }" + "}" * 3001) is not None
     loop = f"{{ {REPOSITORY} {{ ...a }} }} fragment a on Repository {{ ...b }} fragment b on Repository {{ ...a }}"
     assert refusal(loop) is not None

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from claude_bottle.policy.forge.graphql_fields import PEOPLE, Place
 from claude_bottle.policy.forge.graphql_ids import PERSON, OutsideError
 from claude_bottle.policy.forge.graphql_request import Query
-from claude_bottle.policy.forge.graphql_scope import Scope, fields_of, operations_of
+from claude_bottle.policy.forge.graphql_scope import Scope, Steps, fields_of, operations_of, variables_of
 
 if TYPE_CHECKING:
     from graphql import FieldNode, OperationDefinitionNode
 
-_MOST_STEPS = 200_000  # fields that are looked up in one answer
+_MOST_STEPS = 100_000  # fields that are looked up in one answer
 
 Fields = list[tuple["FieldNode", Place]]
 
@@ -26,7 +26,7 @@ def learn(scope: Scope, queries: Sequence[Query], answer: Any) -> None:
     answers = answer if isinstance(answer, list) else [answer]
     if len(answers) != len(queries):
         return
-    steps = _Steps()
+    steps = Steps(_MOST_STEPS)
     try:
         for query, one in zip(queries, answers, strict=True):
             operation = _ran(query)
@@ -34,26 +34,18 @@ def learn(scope: Scope, queries: Sequence[Query], answer: Any) -> None:
             if operation is None or not isinstance(data, dict):
                 continue
             roots: dict[str, list[tuple[FieldNode, Place, str]]] = {}
-            for root in scope.roots(query, operation):
+            for root in scope.roots(query, operation, variables_of(query, operation), steps):
                 if root.place is not None:
                     key = (root.field.alias or root.field.name).value
                     roots.setdefault(key, []).append((root.field, root.place, root.repository))
             for key, some in roots.items():
                 whose = {repository for _, _, repository in some}
-                if len(whose) == 1 and (repository := whose.pop()):
-                    for id_, person in _ids(query, data.get(key), [(node, place) for node, place, _ in some], steps):
+                repository = whose.pop() if len(whose) == 1 else ""
+                for id_, person in _ids(query, data.get(key), [(node, place) for node, place, _ in some], steps):
+                    if person or repository:
                         scope.known.add(id_, PERSON if person else repository)
     except (OutsideError, RecursionError):
         return
-
-
-class _Steps:
-    left = _MOST_STEPS
-
-    def take(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise OutsideError("too much to look up")
 
 
 def _ran(query: Query) -> OperationDefinitionNode | None:
@@ -66,30 +58,33 @@ def _ran(query: Query) -> OperationDefinitionNode | None:
     return next((one for one in operations if one.name and one.name.value == name), None)
 
 
-def _ids(query: Query, value: Any, asked: Fields, steps: _Steps) -> Iterator[tuple[str, bool]]:
+def _ids(query: Query, value: Any, asked: Fields, steps: Steps) -> Iterator[tuple[str, bool]]:
     """The IDs below a value, and whether each is a person's. asked: the fields that it answers."""
-    if isinstance(value, list):
-        for one in value:
-            yield from _ids(query, one, asked, steps)
-        return
-    if not isinstance(value, dict):
-        return
+    below: dict[str, Fields] | None = None
+    for one in value if isinstance(value, list) else [value]:
+        steps.take()
+        if not isinstance(one, dict):
+            continue
+        below = _selected(query, asked, steps) if below is None else below  # the same for all of a list
+        steps.take(len(one))
+        for key in one.keys() & below.keys():
+            some = below[key]
+            if isinstance(one[key], str):
+                # Two fields may have one key in fragments on two types: it is an ID if all of them are.
+                if all(field.name.value == "id" and not at.connection for field, at in some):
+                    inside = all(at.is_inside and at.kind not in ("Query", "Payload") for _, at in some)
+                    if inside or all(at.is_inside or at.kind in PEOPLE for _, at in some):
+                        yield one[key], not inside
+                continue
+            inner = [(field, to) for field, at in some if (to := at.field(field.name.value)) is not None]
+            yield from _ids(query, one[key], inner, steps)
+
+
+def _selected(query: Query, asked: Fields, steps: Steps) -> dict[str, Fields]:
+    """What is selected below some fields, by the keys that it has in an answer."""
     below: dict[str, Fields] = {}
     for node, place in asked:
-        if node.selection_set is None:
-            continue
-        for field, at in fields_of(query, place, node.selection_set, set()):
-            steps.take()
-            below.setdefault((field.alias or field.name).value, []).append((field, at))
-    for key, some in below.items():
-        if key not in value:
-            continue
-        if isinstance(value[key], str):
-            # Two fields may have one key in fragments on two types: it is an ID if all of them are.
-            if all(field.name.value == "id" and not at.connection for field, at in some):
-                inside = all(at.is_inside and at.kind not in ("Query", "Payload") for _, at in some)
-                if inside or all(at.is_inside or at.kind in PEOPLE for _, at in some):
-                    yield value[key], not inside
-            continue
-        inner = [(field, to) for field, at in some if (to := at.field(field.name.value)) is not None]
-        yield from _ids(query, value[key], inner, steps)
+        if node.selection_set is not None:
+            for field, at in fields_of(query, place, node.selection_set, set(), steps):
+                below.setdefault((field.alias or field.name).value, []).append((field, at))
+    return below

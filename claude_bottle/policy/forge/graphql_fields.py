@@ -4,8 +4,9 @@ Source: GitHub's public schema (docs.github.com/en/graphql/overview/public-schem
 leads out of the repository, or nobody has looked at it yet: it is refused. What has no selection of its own is a plain
 value in every schema, so such fields need no entry.
 
-A type is written `~T` where it is reached from the repository and is no part of it: people, the parent of a fork, a
-board. Of these plain values may be read, and what is named here.
+A type is written `~T` where it is reached from the repository and may be no part of it: people, the parent of a fork, a
+board, an issue that another one names, and a `repository` field of any of these. Of these plain values may be read, and
+what is named here; their IDs do not count as the repository's.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from dataclasses import dataclass
 
 _ROOTS = """
 Query: repository=Repository viewer=~User node=Node nodes=Node search=SearchResultItem* rateLimit=~RateLimit
+  user=~User organization=~Organization
 """
 # What an answer to a mutation has: the things that its input named, and what it made of them.
 _PAYLOAD = """
 Payload: actor=~Actor assignable=Node comment=Node commentEdge=IssueComment* commit=Commit discussion=Discussion
   duplicate=Node issue=Issue issueComment=IssueComment label=Label labelable=Node lockedRecord=Node
   minimizedComment=Node pullRequest=PullRequest pullRequestReview=PullRequestReview
-  pullRequestReviewComment=PullRequestReviewComment reaction=Reaction ref=Ref repository=Repository
+  pullRequestReviewComment=PullRequestReviewComment reaction=Reaction ref=Ref repository=~Repository
   requestedReviewersEdge=~User* reviewEdge=PullRequestReview* subject=Node subscribable=Node
   thread=PullRequestReviewThread timelineEdge=TimelineItem* unlockedRecord=Node
 """
@@ -34,28 +36,30 @@ Repository: assignableUsers=~User* codeOfConduct=~CodeOfConduct collaborators=~U
   primaryLanguage=~Language projects=~Project* projectsV2=~ProjectV2* pullRequest=PullRequest
   pullRequestTemplates=~Template pullRequests=PullRequest* ref=Ref refs=Ref* release=Release releases=Release*
   repositoryTopics=~RepositoryTopic* stargazers=~User* templateRepository=~Repository watchers=~User*
-Issue: assignees=~User* author=~Actor comments=IssueComment* editor=~Actor labels=Label*
+Issue: assignees=~User* author=~Actor closedByPullRequestsReferences=~PullRequest* parent=~Issue
+  subIssues=~Issue* trackedInIssues=~Issue* trackedIssues=~Issue* comments=IssueComment* editor=~Actor labels=Label*
   linkedBranches=LinkedBranch* milestone=Milestone participants=~User* projectCards=~ProjectCard*
-  projectItems=~ProjectV2Item* reactionGroups=ReactionGroup reactions=Reaction* repository=Repository
+  projectItems=~ProjectV2Item* reactionGroups=ReactionGroup reactions=Reaction* repository=~Repository
   subIssuesSummary=~SubIssuesSummary timelineItems=TimelineItem* userContentEdits=UserContentEdit*
-PullRequest: assignees=~User* author=~Actor autoMergeRequest=AutoMergeRequest baseRef=Ref baseRepository=Repository
+PullRequest: assignees=~User* author=~Actor autoMergeRequest=AutoMergeRequest baseRef=Ref
+  closingIssuesReferences=~Issue* baseRepository=~Repository
   comments=IssueComment* commits=PullRequestCommit* editor=~Actor files=~PullRequestChangedFile* headRef=~Ref
   headRepository=~Repository headRepositoryOwner=~RepositoryOwner labels=Label*
   latestOpinionatedReviews=PullRequestReview* latestReviews=PullRequestReview* mergeCommit=Commit
   mergeQueueEntry=~MergeQueueEntry mergedBy=~Actor milestone=Milestone participants=~User*
   potentialMergeCommit=Commit projectCards=~ProjectCard* projectItems=~ProjectV2Item* reactionGroups=ReactionGroup
-  reactions=Reaction* repository=Repository reviewRequests=ReviewRequest* reviewThreads=PullRequestReviewThread*
+  reactions=Reaction* repository=~Repository reviewRequests=ReviewRequest* reviewThreads=PullRequestReviewThread*
   reviews=PullRequestReview* statusCheckRollup=StatusCheckRollup suggestedReviewers=~SuggestedReviewer
   timelineItems=TimelineItem* userContentEdits=UserContentEdit* viewerLatestReview=PullRequestReview
 IssueOrPullRequest:
 SearchResultItem:
 Node:
 IssueComment: author=~Actor editor=~Actor issue=Issue pullRequest=PullRequest reactionGroups=ReactionGroup
-  reactions=Reaction* repository=Repository userContentEdits=UserContentEdit*
-Label: issues=Issue* pullRequests=PullRequest* repository=Repository
-Milestone: creator=~Actor issues=Issue* pullRequests=PullRequest* repository=Repository
-LinkedBranch: ref=Ref
-PinnedIssue: issue=Issue pinnedBy=~Actor repository=Repository
+  reactions=Reaction* repository=~Repository userContentEdits=UserContentEdit*
+Label: issues=Issue* pullRequests=PullRequest* repository=~Repository
+Milestone: creator=~Actor issues=Issue* pullRequests=PullRequest* repository=~Repository
+LinkedBranch: ref=~Ref
+PinnedIssue: issue=Issue pinnedBy=~Actor repository=~Repository
 AutoMergeRequest: enabledBy=~Actor pullRequest=PullRequest
 Reaction: user=~User
 ReactionGroup: users=~User* reactors=~Reactor*
@@ -63,22 +67,23 @@ UserContentEdit: deletedBy=~Actor editor=~Actor
 ReviewRequest: pullRequest=PullRequest requestedReviewer=~RequestedReviewer
 PullRequestCommit: commit=Commit pullRequest=PullRequest
 PullRequestReview: author=~Actor comments=PullRequestReviewComment* commit=Commit editor=~Actor onBehalfOf=~Team*
-  pullRequest=PullRequest reactionGroups=ReactionGroup reactions=Reaction* repository=Repository
+  pullRequest=PullRequest reactionGroups=ReactionGroup reactions=Reaction* repository=~Repository
   userContentEdits=UserContentEdit*
 PullRequestReviewComment: author=~Actor commit=Commit editor=~Actor originalCommit=Commit pullRequest=PullRequest
   pullRequestReview=PullRequestReview reactionGroups=ReactionGroup reactions=Reaction*
-  replyTo=PullRequestReviewComment repository=Repository userContentEdits=UserContentEdit*
-PullRequestReviewThread: comments=PullRequestReviewComment* pullRequest=PullRequest repository=Repository
+  replyTo=PullRequestReviewComment repository=~Repository userContentEdits=UserContentEdit*
+PullRequestReviewThread: comments=PullRequestReviewComment* pullRequest=PullRequest repository=~Repository
   resolvedBy=~User
 Discussion: answer=DiscussionComment answerChosenBy=~Actor author=~Actor category=DiscussionCategory
   comments=DiscussionComment* editor=~Actor labels=Label* reactionGroups=ReactionGroup reactions=Reaction*
-  repository=Repository userContentEdits=UserContentEdit*
+  repository=~Repository userContentEdits=UserContentEdit*
 DiscussionComment: author=~Actor discussion=Discussion editor=~Actor reactionGroups=ReactionGroup
   reactions=Reaction* replies=DiscussionComment* replyTo=DiscussionComment userContentEdits=UserContentEdit*
-DiscussionCategory: repository=Repository
-Ref: branchProtectionRule=~BranchProtectionRule refUpdateRule=~RefUpdateRule repository=Repository target=GitObject
+DiscussionCategory: repository=~Repository
+Ref: branchProtectionRule=~BranchProtectionRule refUpdateRule=~RefUpdateRule repository=~Repository target=GitObject
 GitObject:
-Commit: author=~GitActor authors=~GitActor* checkSuites=CheckSuite* comments=CommitComment* committer=~GitActor
+Commit: associatedPullRequests=~PullRequest* author=~GitActor authors=~GitActor* checkSuites=CheckSuite*
+  comments=CommitComment* committer=~GitActor
   file=TreeEntry history=Commit* onBehalfOf=~Organization parents=Commit* signature=~GitSignature status=Status
   statusCheckRollup=StatusCheckRollup tree=Tree
 Tree: entries=TreeEntry
@@ -86,18 +91,17 @@ TreeEntry: language=~Language object=GitObject
 Blob:
 Tag: tagger=~GitActor target=GitObject
 CommitComment: author=~Actor commit=Commit editor=~Actor reactionGroups=ReactionGroup reactions=Reaction*
-  repository=Repository userContentEdits=UserContentEdit*
+  repository=~Repository userContentEdits=UserContentEdit*
 Status: commit=Commit context=StatusContext contexts=StatusContext
 StatusContext: commit=Commit creator=~Actor
 StatusCheckRollup: commit=Commit contexts=StatusCheckRollupContext*
 StatusCheckRollupContext:
-CheckRun: annotations=~CheckAnnotation* checkSuite=CheckSuite repository=Repository steps=~CheckStep*
-CheckSuite: app=~App branch=~Ref checkRuns=CheckRun* commit=Commit creator=~User repository=Repository
+CheckRun: annotations=~CheckAnnotation* checkSuite=CheckSuite repository=~Repository steps=~CheckStep*
+CheckSuite: app=~App branch=~Ref checkRuns=CheckRun* commit=Commit creator=~User repository=~Repository
   workflowRun=WorkflowRun
-WorkflowRun: checkSuite=CheckSuite workflow=Workflow
-Workflow: runs=WorkflowRun*
+WorkflowRun: checkSuite=CheckSuite workflow=~Workflow
 Release: author=~User mentions=~User* reactionGroups=ReactionGroup reactions=Reaction* releaseAssets=~ReleaseAsset*
-  repository=Repository tag=Ref tagCommit=Commit
+  repository=~Repository tag=Ref tagCommit=Commit
 TimelineItem:
 LabeledEvent: actor=~Actor label=Label
 UnlabeledEvent: actor=~Actor label=Label
@@ -114,6 +118,18 @@ UnlockedEvent: actor=~Actor
 ReviewRequestedEvent: actor=~Actor pullRequest=PullRequest requestedReviewer=~RequestedReviewer
 ReadyForReviewEvent: actor=~Actor pullRequest=PullRequest
 HeadRefForcePushedEvent: actor=~Actor pullRequest=PullRequest
+Comment: author=~Actor editor=~Actor
+Labelable: labels=Label*
+Assignable: assignees=~User*
+Reactable: reactionGroups=ReactionGroup reactions=Reaction*
+RepositoryNode: repository=~Repository
+Closable:
+Lockable:
+Subscribable:
+Updatable:
+UpdatableComment:
+Deletable:
+UniformResourceLocatable:
 """
 _BESIDE = """
 ~Actor:
@@ -121,7 +137,7 @@ _BESIDE = """
 ~Bot:
 ~Mannequin:
 ~EnterpriseUserAccount:
-~Organization:
+~Organization: team=~Team
 ~Team: organization=~Organization
 ~App:
 ~RepositoryOwner:
@@ -132,7 +148,9 @@ _BESIDE = """
 ~GitSignature: signer=~User
 ~SuggestedReviewer: reviewer=~User
 ~Repository: defaultBranchRef=~Ref owner=~RepositoryOwner
-~Ref:
+~Ref: repository=~Repository
+~Issue: repository=~Repository
+~PullRequest: repository=~Repository
 ~RepositoryTopic: topic=~Topic
 ~Project:
 ~ProjectCard: column=~ProjectColumn project=~Project
@@ -141,6 +159,10 @@ _BESIDE = """
 ~ProjectV2ItemFieldValue:
 ~ProjectV2ItemFieldSingleSelectValue:
 """
+# Issues and pull requests of any repository are told by these alone.
+_ELSEWHERE = frozenset(["__typename", "number", "url", "state", "isDraft", "merged", "closed"])
+# A credential for the repository, and links that are ones.
+_NEVER_READ = frozenset(["tempCloneToken", "zipballUrl", "tarballUrl"])
 # Names of people and teams, which a mutation of a repository takes for whom it is about.
 PEOPLE = frozenset(["~Actor", "~User", "~Bot", "~Mannequin", "~Team", "~Assignee", "~RequestedReviewer"])
 
@@ -164,6 +186,10 @@ class Place:
                 return Place(self.kind)
             return self if name == "edges" else Place("~") if name in _OF_CONNECTIONS else None
         return FIELDS.get(self.kind, {}).get(name)
+
+    def may_read(self, name: str) -> bool:
+        """Whether a plain value may be read there."""
+        return name not in _NEVER_READ and (self.kind not in ("~Issue", "~PullRequest") or name in _ELSEWHERE)
 
     def on(self, condition: str) -> Place | None:
         """Where a fragment's selection stands that is for one type; None where this type is not known here."""

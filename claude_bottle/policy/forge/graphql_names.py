@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -37,12 +38,13 @@ _HELD = frozenset(
 _ID_KEY = re.compile(r"(?:\Aids?|[a-z]I[dD]s?|\AinReplyTo)\Z")
 _NO_ID = frozenset(["clientMutationId", "externalId"])
 _PEOPLE_KEY = re.compile(r"(?:assignee|user|reviewer|actor|team|bot)Ids?\Z", re.IGNORECASE)
-_NAME_KEY, _URL_KEY = "repositoryNameWithOwner", re.compile(r"issueUrl\Z", re.IGNORECASE)
+_NAME_KEY, _BRANCH_KEY, _URL_KEY = "repositoryNameWithOwner", "headRefName", re.compile(r"issueUrl\Z", re.IGNORECASE)
 # docs.github.com/en/search-github/searching-on-github/searching-issues-and-pull-requests: several `repo:`, `user:` and
-# `org:` mean any of them, and words in capitals and brackets put conditions together ("advanced issue search", 2025).
-_WIDENS = re.compile(r'(?:\A|\s)[-+]?(?:user|org|owner|enterprise)\s*:|[()"\\]|\b(?:OR|NOT|AND)\b', re.IGNORECASE)
-_QUOTED = re.compile(r'(?:\A|(?<=[\s:]))"[^"]*"(?=\s|\Z)')
-_REPO = re.compile(r"(?:\A|\s)repo:(\S+)", re.IGNORECASE)
+# `org:` mean any of them, wherever they stand; OR and brackets put conditions together ("advanced issue search", 2025).
+_ELSEWHERE = re.compile(r"(?:user|org|owner|enterprise)\s*:|\bNOT\s+repo:", re.IGNORECASE)
+_JOINED = re.compile(r'[()"]|\bOR\b', re.IGNORECASE)
+_QUOTED = re.compile(r'(?:\A|(?<=[ :]))"[^"]*"(?= |\Z)')
+_REPO = re.compile(r"(?:\A| )repo:([A-Za-z0-9-]+/[A-Za-z0-9._-]+)(?= |\Z)", re.IGNORECASE)
 _SEARCHES = frozenset(["ISSUE", "ISSUE_ADVANCED", "DISCUSSION"])
 
 
@@ -55,9 +57,11 @@ def named_by_input(mutation: str, given: Mapping[str, Any], repositories: Collec
     found: set[str] = set()
     for key, value in _leaves("", given):
         if key == _NAME_KEY:
-            if not isinstance(value, str) or value.lower() not in repositories:
+            if not isinstance(value, str) or folded(value) not in repositories:
                 raise OutsideError("it names another repository")
-            found.add(value.lower())
+            found.add(folded(value))
+        elif key == _BRANCH_KEY and (not isinstance(value, str) or ":" in value):
+            raise OutsideError("owner:branch is of a fork; give the branch of this repository alone")
         elif _URL_KEY.search(key):
             raise OutsideError(f"{key} may name another repository; use an ID")
         elif _ID_KEY.search(key) and key not in _NO_ID:
@@ -72,21 +76,34 @@ def named_by_input(mutation: str, given: Mapping[str, Any], repositories: Collec
 def named_by_search(given: Mapping[str, Any], repositories: Collection[str]) -> str:
     """The repository that a search is held to. Raises OutsideError unless it is held to one of these."""
     text, kind = given.get("query"), given.get("type")
-    if not isinstance(text, str) or kind not in _SEARCHES:
+    if not isinstance(text, str) or not isinstance(kind, str) or kind not in _SEARCHES:
         raise OutsideError("a search is for issues, pull requests and discussions here, with type ISSUE or DISCUSSION")
     plain = _QUOTED.sub("-", text)
-    names = {name.lower() for name in _REPO.findall(plain)}
-    if (
-        len(names) != 1
-        or not names <= {*repositories}
-        or _WIDENS.search(plain)
-        or "repo:" in _REPO.sub("", plain).lower()
-    ):
+    names = {folded(name) for name in _REPO.findall(plain)}
+    odd = "\\" in text or not text.isprintable()  # which no blank but a space is
+    if odd or text.lower().count("repo:") != 1 or _ELSEWHERE.search(text) or _JOINED.search(plain) or not names:
         raise OutsideError(
-            "a search names one repo:OWNER/NAME here, outside quotation marks, and has no brackets, OR, AND, NOT, "
-            "user: or org:"
+            "a search names one repo:OWNER/NAME here, outside quotation marks, and no user: or org:; OR and brackets "
+            "stand in quotation marks"
         )
+    if not names <= {*repositories}:
+        raise OutsideError("it searches another repository")
     return str(names.pop())
+
+
+def check_ids(given: Mapping[str, Any], repositories: Collection[str], known: KnownIds) -> None:
+    """Raises OutsideError where an argument of a field names something of another repository by its ID."""
+    for key, value in _leaves("", given):
+        if _ID_KEY.search(key) and key not in _NO_ID and not known.is_person(value):
+            known.repository(value, repositories)
+
+
+def folded(name: str) -> str:
+    """A name as GitHub compares it: ASCII letters have no case; any other letter is another one."""
+    return name.translate(_LOWER)
+
+
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 # Beyond these a request cannot be understood. GitHub takes no more than 10,000 nodes of a query, Apollo batches ten by
 # default.
-_MAX_QUERIES, _MAX_TOKENS, _MAX_BODY, _MAX_QUERY = 20, 20_000, 1 << 20, 256 << 10
+_MAX_QUERIES, _MAX_TOKENS, _MAX_BODY, _MAX_QUERY = 20, 10_000, 1 << 20, 256 << 10
+# What servers split into other tokens than the parser here does (github.com/rmosolgo/graphql-ruby, lexer.rb and
+# graphql_c_parser_ext/lexer.rl, which GitHub and GitLab build on): a block string with more quotes at its end than
+# three, an escape before three, and a lone carriage return, which ends a comment here and not there.
+_SPLIT_OTHERWISE = re.compile(r'"{4}|\\"{3}|\r(?!\n)')
 _NAME = re.compile(r"graphql(?:\.[a-z]+)?\Z")  # Rails serves `/api/graphql.json` too; so do Shopify's own paths
 # What a server that reads a form would take from it.
 _FORM_NAMES = frozenset(["query", "variables", "operationname", "operations", "map", "id", "extensions", "_json"])
@@ -136,7 +140,7 @@ def _parse(text: str, tokens: int) -> tuple[DocumentNode | None, int]:
     from graphql import GraphQLError
     from graphql.language.parser import Parser
 
-    if len(text) > _MAX_QUERY or tokens < 1:
+    if len(text) > _MAX_QUERY or tokens < 1 or _SPLIT_OTHERWISE.search(text):
         return None, 0
     parser = Parser(text, no_location=True, max_tokens=tokens)
     try:

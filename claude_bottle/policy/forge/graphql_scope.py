@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from claude_bottle.policy.forge.graphql_fields import PAYLOAD, Place
 from claude_bottle.policy.forge.graphql_ids import KnownIds
-from claude_bottle.policy.forge.graphql_names import OutsideError, named_by_input, named_by_search
+from claude_bottle.policy.forge.graphql_names import OutsideError, check_ids, folded, named_by_input, named_by_search
 from claude_bottle.policy.forge.graphql_request import Query
 from claude_bottle.policy.strict_json import read_json
 
@@ -21,7 +21,23 @@ if TYPE_CHECKING:
     from graphql import FieldNode, OperationDefinitionNode, SelectionSetNode
 
 _INTROSPECTION = frozenset(["__schema", "__type"])
-_MOST_SELECTIONS = 20_000  # of one query, with each fragment once for each type that it is looked at as
+# Of one request: fields, fragments and arguments that are looked at; operations, fragments and variables that it has.
+_MOST_STEPS, _MOST_PARTS = 20_000, 50
+
+
+class Steps:
+    """What may be looked at still. Raises OutsideError beyond it."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def take(self, steps: int = 1) -> None:
+        self._left -= steps
+        if self._left < 0:
+            raise OutsideError("there is too much of it to look at")
+
+
+Seen = set[tuple[str, Place]]
 
 
 @dataclass(frozen=True)
@@ -49,41 +65,68 @@ class Scope:
         """
         if queries is None or in_two_places:
             raise OutsideError("it cannot be read in one way alone; send one plain query as JSON")
+        steps = Steps(_MOST_STEPS)
         try:
             for query in queries:
                 check_form(query)
                 for operation in operations_of(query):
-                    for root in self.roots(query, operation):
+                    given, seen = variables_of(query, operation), set[tuple[str, Place]]()
+                    for root in self.roots(query, operation, given, steps):
                         if root.place is not None and root.field.selection_set is not None:
-                            _keeps(query, root.place, root.field.selection_set)
+                            self._keeps(query, root, given, seen, steps)
         except RecursionError:
             raise OutsideError("it is nested too deep") from None
 
-    def roots(self, query: Query, operation: OperationDefinitionNode) -> Iterator[Root]:
-        """The root fields of an operation. Raises OutsideError at the first that names no repository of the route."""
-        given = variables_of(query, operation)
+    def _keeps(self, query: Query, root: Root, given: Mapping[str, Any], seen: Seen, steps: Steps) -> None:
+        """Raises OutsideError for a field that leads out. A fragment is looked at once for each place."""
+        assert root.place is not None  # noqa: S101
+        assert root.field.selection_set is not None  # noqa: S101
+        waiting = [(root.place, root.field.selection_set)]
+        while waiting:
+            here, selection = waiting.pop()
+            for field, at in fields_of(query, here, selection, seen, steps):
+                name = field.name.value
+                check_ids(arguments(field, given, steps), self.repositories, self.known)
+                if field.selection_set is None:
+                    if not at.may_read(name):
+                        raise OutsideError(f"the field {name} is a credential, or of another repository")
+                    continue
+                inner = at.field(name)
+                if inner is None:
+                    raise OutsideError(f"the field {name} may lead to another repository")
+                waiting.append((inner, field.selection_set))
+
+    def roots(
+        self, query: Query, operation: OperationDefinitionNode, given: Mapping[str, Any], steps: Steps
+    ) -> Iterator[Root]:
+        """The root fields of an operation. Raises OutsideError at the first that names no repository of the route.
+
+        given: its variables, as of `variables_of`.
+        """
         kind = operation.operation.value
         if kind == "subscription":
             raise OutsideError("subscriptions are not looked at")
-        for field, _ in fields_of(query, Place(kind.capitalize()), operation.selection_set, set()):
+        for field, _ in fields_of(query, Place(kind.capitalize()), operation.selection_set, set(), steps):
             name = field.name.value
             if name == "__typename" and field.selection_set is None:
                 continue
             if name in _INTROSPECTION:
                 yield Root(field, None, "")
             elif kind == "mutation":
-                yield Root(field, PAYLOAD, named_by_input(name, arguments(field, given), self.repositories, self.known))
+                yield Root(
+                    field, PAYLOAD, named_by_input(name, arguments(field, given, steps), self.repositories, self.known)
+                )
             else:
-                yield self._asked(field, arguments(field, given))
+                yield self._asked(field, arguments(field, given, steps))
 
     def _asked(self, field: FieldNode, given: Mapping[str, Any]) -> Root:
         name = field.name.value
         place = Place("Query").field(name)
         if name == "repository":
             owner, called = given.get("owner"), given.get("name")
-            full = f"{owner}/{called}".lower()
-            if not (isinstance(owner, str) and isinstance(called, str)) or full.count("/") != 1:
+            if not (isinstance(owner, str) and isinstance(called, str)) or "/" in owner + called:
                 raise OutsideError("its repository is not told by owner and name")
+            full = folded(f"{owner}/{called}")
             if full not in self.repositories:
                 raise OutsideError("it names another repository")
             return Root(field, place, full)
@@ -105,6 +148,9 @@ def check_form(query: Query) -> None:
     from graphql import GraphQLSchema, specified_rules
     from graphql.validation import validate
 
+    parts = len(query.document.definitions) + sum(len(one.variable_definitions) for one in operations_of(query))
+    if parts > _MOST_PARTS:
+        raise OutsideError(f"it has more than {_MOST_PARTS} operations, fragments and variables")
     # Those that need no schema: every name stands once, every fragment and variable is there, none leads to itself.
     rules = [rule for rule in specified_rules if rule.__name__.removesuffix("Rule") in _FORM]
     try:
@@ -150,25 +196,26 @@ def variables_of(query: Query, operation: OperationDefinitionNode) -> dict[str, 
     return {**own, **(sent or {})}
 
 
-def arguments(field: FieldNode, variables: Mapping[str, Any]) -> dict[str, Any]:
+def arguments(field: FieldNode, variables: Mapping[str, Any], steps: Steps) -> dict[str, Any]:
     """The arguments of a field by name, with the variables put in; those that have none are left out."""
     from graphql import Undefined
     from graphql.utilities import value_from_ast_untyped
 
-    given = {one.name.value: value_from_ast_untyped(one.value, dict(variables)) for one in field.arguments}
+    steps.take(len(field.arguments))
+    given = {one.name.value: value_from_ast_untyped(one.value, variables) for one in field.arguments}  # type: ignore[arg-type]
     return {name: value for name, value in given.items() if value is not Undefined}
 
 
-Seen = set[tuple[str, Place]]
-
-
-def fields_of(query: Query, place: Place, selected: SelectionSetNode, seen: Seen) -> Iterator[tuple[FieldNode, Place]]:
+def fields_of(
+    query: Query, place: Place, selected: SelectionSetNode, seen: Seen, steps: Steps
+) -> Iterator[tuple[FieldNode, Place]]:
     """The fields of a selection with its fragments put in, each with the place where it stands. seen: what fragments
     were put in already. Raises OutsideError for a fragment on a type that is not known at this place.
     """
     from graphql.language.ast import FieldNode, FragmentDefinitionNode, FragmentSpreadNode, InlineFragmentNode
 
     for one in selected.selections:
+        steps.take()
         if isinstance(one, FieldNode):
             yield one, place
             continue
@@ -182,22 +229,4 @@ def fields_of(query: Query, place: Place, selected: SelectionSetNode, seen: Seen
         inner = place.on(condition) if condition else place
         if inner is None:
             raise OutsideError(f"it asks for {condition}, which may be of another repository")
-        yield from fields_of(query, inner, part.selection_set, seen)
-
-
-def _keeps(query: Query, place: Place, selected: SelectionSetNode) -> None:
-    """Raises OutsideError for a field that leads out. A fragment is looked at once for each place."""
-    seen: Seen = set()
-    waiting, looked = [(place, selected)], 0
-    while waiting:
-        here, selection = waiting.pop()
-        for field, at in fields_of(query, here, selection, seen):
-            looked += 1
-            if looked > _MOST_SELECTIONS:
-                raise OutsideError("it has too many fields")
-            if field.selection_set is None:
-                continue
-            inner = at.field(field.name.value)
-            if inner is None:
-                raise OutsideError(f"the field {field.name.value} may lead to another repository")
-            waiting.append((inner, field.selection_set))
+        yield from fields_of(query, inner, part.selection_set, seen, steps)

@@ -173,7 +173,7 @@ def _news(
             Judged(
                 digest,
                 f"{about.name if about else key[0]} {one.line} {one.rule}",
-                masked.hide(str(replace(secret, place=json.dumps(key[0], ensure_ascii=False)))),
+                masked.hide(str(replace(secret, place=json.dumps(masked.hide(key[0]), ensure_ascii=False)))),
                 masked.hide(one.match if one.secret in one.match else one.secret),  # gitleaks has decoded it
             )
         )
