@@ -210,7 +210,7 @@ def test_a_long_header_does_not_hide_a_run_in_another() -> None:
 )
 def test_what_a_mask_needs_is_in_proportion_to_a_part(unit: bytes) -> None:
     """Not to what a few kilobytes of gzip unpack to: it once made integers of every place that it hid."""
-    size = 3 << 20
+    size = 1 << 20
     stream = MaskedStream(TokenMask([TOKEN]), decoder_for("gzip"))
     stream.feed(gzip.compress(b"first ")[:-8])  # builds what is built once
     stream = MaskedStream(stream._mask, decoder_for("gzip"))

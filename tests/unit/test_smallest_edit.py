@@ -20,7 +20,7 @@ from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes.paths import below
 from claude_bottle.policy.routes.table import Route, RouteTable
 
-EXAMPLES = int(os.environ.get("CLAUDE_BOTTLE_EXAMPLES", "40")) * 5
+EXAMPLES = int(os.environ.get("CLAUDE_BOTTLE_EXAMPLES", "40")) * 3
 QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much]
 LATER, LATEST, PAST = "2998-01-01T00:00:00Z", "2999-01-01T00:00:00Z", "2020-01-01T00:00:00Z"
 PATHS = [
