@@ -9,12 +9,14 @@ from mitmproxy import http
 from addons.egress import placeholders
 from addons.frame import request_rules as rules
 from addons.frame.body_encoding import body_encoding
-from claude_bottle.dlp.packed.decoders import is_identity
+from claude_bottle.dlp.packed.decoder import DecodeError
+from claude_bottle.dlp.packed.decoders import decode, is_identity
 from claude_bottle.policy.forge import api as forge_api
 from claude_bottle.policy.forge import body as forge_body
 from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes.table import Route, RouteTable, refuse_forge
 
+_MAX_READ = 4 << 20  # bytes of JSON, decoded
 _ALL_CAPABILITIES = frozenset(forge_api.CAPABILITIES)
 # What frameworks make of a form's `_method`: a route that allows all of them has nothing to lose.
 _DISGUISES = frozenset(["PUT", "PATCH", "DELETE"])
@@ -61,7 +63,8 @@ def refuse_stream(request: http.Request, route: Route, limit: int) -> Refusal | 
     """Why a body may not pass in pieces. limit: bytes up to which it is read whole."""
     by_forge = forge_body.reads_body(request.method, request.path) and not route.forge >= _ALL_CAPABILITIES
     by_forge = by_forge or route.repositories is not None
-    if _looks_for_method(request, route) and not is_identity(body_encoding(request.headers)):
+    packed = not is_identity(body_encoding(request.headers))
+    if packed and _looks_for_method(request, route) and rules.is_form(request.headers.get("content-type", "")):
         return encoded()
     if by_forge:
         return Refusal("egress", "too_large", f"A request of this kind is read whole, so it may have {limit >> 10} KB.")
@@ -79,7 +82,7 @@ def refuse_open(request: http.Request, host: str, before: Route, now: Route, has
 
 def form_scan(request: http.Request, route: Route) -> rules.FormOverrideScan | None:
     """What looks for another method in a form that passes in pieces; None where there is nothing to look for."""
-    looks = _looks_for_method(request, route)
+    looks = _looks_for_method(request, route) and is_identity(body_encoding(request.headers))
     return rules.FormOverrideScan(request.headers.get("content-type", "")) if looks else None
 
 
@@ -88,11 +91,15 @@ def refuse_body(request: http.Request, host: str, route: Route) -> Refusal | Non
     by_forge, in_form = forge_body.reads_body(request.method, request.path), _looks_for_method(request, route)
     if not by_forge and not in_form:
         return None
-    kind = request.headers.get("content-type", "")
-    if not is_identity(body_encoding(request.headers)):
+    kind, plain = request.headers.get("content-type", ""), request.raw_content or b""
+    if not is_identity(encoding := body_encoding(request.headers)):
         # A server that does not undo it reads what it skips: the chunk lines of aws-chunked, a comment of gzip's.
-        return encoded()
-    plain = request.raw_content or b""
+        if by_forge or rules.is_form(kind):
+            return encoded()
+        try:
+            plain = decode(plain, encoding, _MAX_READ)
+        except DecodeError:
+            return other_method()
     needed = forge_body.needed_by_body(host, request.path, kind, plain) if by_forge else None
     if needed is not None and needed not in route.forge:
         return refuse_forge(host, needed)
@@ -114,5 +121,5 @@ def _looks_for_method(request: http.Request, route: Route) -> bool:
     return (
         request.method == "POST"
         and not set(route.methods) >= _DISGUISES
-        and rules.is_form(request.headers.get("content-type", ""))
+        and rules.has_fields(request.headers.get("content-type", ""))
     )

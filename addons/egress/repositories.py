@@ -62,8 +62,8 @@ class Repositories:
 
         def forget() -> None:
             nonlocal held
-            self._held -= sum(map(len, held or ()))
-            held = None
+            taken, held = sum(map(len, held or ())), None
+            self._held -= taken  # in one step: the collector, which may come between others, calls this of another flow
 
         def ear(chunk: bytes) -> None:
             nonlocal size

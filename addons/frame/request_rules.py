@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 import re2
 
+from claude_bottle.policy.forge.commands import is_json
 from claude_bottle.policy.names.header_names import plain_name
 
 Header = tuple[bytes, bytes]
@@ -192,12 +193,17 @@ def is_credential(name: str) -> bool:
 def is_form(content_type: str) -> bool:
     """True for a body whose fields a server may read; Rack takes one without a type for a form too."""
     kind = content_type.partition(";")[0].strip().lower()
-    return not kind or "form" in kind or kind.startswith("multipart/")
+    return not kind or "urlencoded" in kind or "form-" in kind or kind.startswith("multipart/")
+
+
+def has_fields(content_type: str) -> bool:
+    """True for a form, and for JSON, whose names Laravel takes for fields (Illuminate's Request::createFromBase)."""
+    return is_form(content_type) or is_json(content_type)
 
 
 def method_override_in_form(body: bytes, content_type: str) -> bool:
-    """True if a field of the form asks for another method, or if nobody can say."""
-    return is_form(content_type) and FormOverrideScan(content_type).feed(body)
+    """True if a field asks for another method, or if nobody can say."""
+    return has_fields(content_type) and FormOverrideScan(content_type).feed(body)
 
 
 class FormOverrideScan:
@@ -205,7 +211,9 @@ class FormOverrideScan:
 
     def __init__(self, content_type: str = "") -> None:
         kind = content_type.partition(";")[0].strip().lower()
-        self._parts, self._pairs = not kind or kind.startswith("multipart/"), not kind.startswith("multipart/")
+        self._json = is_json(content_type)
+        self._parts = not kind or kind.startswith("multipart/")
+        self._pairs = not self._json and not kind.startswith("multipart/")
         charset = re.search(r"charset\s*=\s*[\"']?\s*([\w.:-]*)", content_type, re.IGNORECASE)
         # In another one (UTF-16, UTF-7, EBCDIC) names look different: ASP.NET and Java decode by it.
         self._found = charset is not None and charset[1].lower() not in _CHARSETS
@@ -214,6 +222,10 @@ class FormOverrideScan:
     def feed(self, chunk: bytes) -> bool:
         """True if the field has been seen."""
         data = self._tail + chunk
+        if self._json:
+            self._found = self._found or bool(_IN_JSON.search(data))
+            self._tail = data[-_LONGEST:]
+            return self._found
         if (self._pairs and _URLENCODED.search(data)) or (self._parts and _MULTIPART.search(data)):
             self._found = True
         # A field begins behind a separator, and goes on in the next chunk; however many blanks come before its name.
@@ -245,13 +257,19 @@ def _spelled(letter: str) -> str:
 
 _NAMES = "|".join("".join(map(_spelled, name)) for name in sorted(METHOD_PARAMETERS))
 _BLANK = r"(?:[\s+\x00]|%(?:0[09ad]|20))*"
-_BLANKS = re.compile(rf"{_BLANK}(%?[02]?)".encode(), re.IGNORECASE)
+# Rack leaves out brackets before a name (normalize_params: `\A[\[\]]*`).
+_BEFORE = r"(?:[\s+\x00\[\]]|%(?:0[09ad]|20|5[bd]))*"
+_BLANKS = re.compile(rf"{_BEFORE}(%?[025]?)".encode(), re.IGNORECASE)
 # PHP leaves out spaces before a name, ends it at a zero byte, and takes `name[…]` for it (php_register_variable_ex).
-_URLENCODED = _linear(rf"(?i)[&;]{_BLANK}(?:{_NAMES}){_BLANK}(?:[=\[\x00]|%(?:5b|3d|00))")
-# RFC 7578, 4.2. A name in pieces (name*0=, RFC 2231) comes from no client; one with a character set (name*=) is read.
+_URLENCODED = _linear(rf"(?i)[&;]{_BEFORE}(?:{_NAMES}){_BLANK}(?:[=\[\]\x00]|%(?:5b|5d|3d|00))")
+# RFC 7578, 4.2. A name in pieces (name*0=, RFC 2231) comes from no client; one with a character set (name*=) is read;
+# of an encoded word (RFC 2047), which Commons FileUpload decodes, nobody can say.
 _MULTIPART = _linear(
-    rf"""(?i);\s*name(?:\*[0-9]|\s*\*?\s*=\s*(?:[\w-]*'[\w-]*')?["']?{_BLANK}(?:{_NAMES}){_BLANK}["';\[\s\x00])"""
+    rf"""(?i);\s*name(?:\*[0-9]|\s*\*?\s*=\s*["']?\s*=\?"""
+    rf"""|\s*\*?\s*=\s*(?:[\w-]*'[\w-]*')?["']?{_BEFORE}(?:{_NAMES}){_BLANK}["';\[\]\s\x00])"""
 )
+_IN_JSON_NAME = "".join(rf"(?:{one}|\\u00{ord(one):02x}|\\u00{ord(one):02X})" for one in "_method")
+_IN_JSON = _linear(rf'"{_IN_JSON_NAME}"\s*(?:\z|:)')
 
 
 def _options(value: bytes) -> frozenset[str]:
@@ -263,6 +281,6 @@ def _parameters(path: str) -> Iterator[str]:
     for part in re.split("[?&;]", path)[1:]:
         name = part.partition("=")[0].encode("utf-8", "surrogateescape").replace(b"+", b" ")
         for _ in range(3):
-            bare = name.decode("latin-1").lower().lstrip("\0\t\n\r ").partition("[")[0].partition("\0")[0].rstrip()
-            yield re.sub("[_. ]", "-", bare)
+            bare = re.split(r"[\[\]\0]", name.decode("latin-1").lower().lstrip("\0\t\n\r []"), maxsplit=1)[0]
+            yield re.sub("[_. ]", "-", bare.rstrip())
             name = unquote_to_bytes(name)

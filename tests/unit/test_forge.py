@@ -495,6 +495,37 @@ def test_graphql_that_two_servers_read_in_two_ways_is_refused() -> None:
         assert needed_by_body("git.example.com", path, "application/json", merge) == "settings"
 
 
+# gitlab.com/gitlab-org/gitlab, app/controllers/graphql_controller.rb (`multiplex?`), Gitlab::Graphql::Variables
+# (`ensure_hash`); Rack 1 and 2, normalize_params. Each was let through once.
+MERGES = "mutation{mergeRequestAccept(input:{}){errors}}"
+HIDDEN = [
+    ("/api/graphql", {"query": "{__typename}", "_json": [{"query": MERGES}]}),
+    (f"/api/graphql?_json[][query]={MERGES}", {"query": "{__typename}"}),
+    (f"/api/graphql?[query]={MERGES}", []),
+    (f"/api/graphql?[query]={MERGES}", {"query": "{__typename}"}),
+    ("/api/graphql", {"query": "{__typename}", "operations": MERGES, "map": {}}),
+    ("/api/graphql", {"query": "mutation($i:X){createNote(input:$i){errors}}",
+                      "variables": '{"i":{"body":"hi\\n/merge"},"i":{}}'}),
+    ("/api/graphql", {"query": "mutation($i:X){createNote(input:$i){errors}}",
+                      "variables": json.dumps(json.dumps({"i": {"body": "hi\n/merge"}}))}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "body"), HIDDEN)
+def test_what_is_hidden_beside_a_query(path: str, body: object) -> None:
+    assert needed_by_body("gitlab.example.com", path, "application/json", json.dumps(body).encode()) == "code"
+
+
+def test_a_form_in_json_by_another_name() -> None:
+    body = json.dumps(
+        {"query": "{__typename}", "x": "&[query]=mutation%7BmergeRequestAccept(input:%7B%7D)%7Berrors%7D%7D&"}
+    )
+    assert (
+        needed_by_body("gitlab.example.com", "/api/graphql", "application/x-www-form-urlencoded", body.encode())
+        == "code"
+    )
+
+
 def test_graphql_has_a_budget() -> None:
     def batch(text: str, count: int) -> str | None:
         body = json.dumps([{"query": text}] * count).encode()

@@ -160,7 +160,15 @@ def test_the_name_is_that_of_the_variables_as_a_server_reads_them() -> None:
     assert refusal(text, {"n": "\u212ait"}, held=kit) is not None  # a Kelvin sign, whose small letter is k
     assert refusal(text, {"n": ["project"]}) is not None
     assert refusal(text, '{"n": "project"}') is None
-    assert refusal(text, '{"n": "project", "n": "other"}') is not None
+    for unread in (
+        '{"n": "project", "n": "other"}',
+        '{"n": "project",}',
+        '{"n": "project"} x',
+        '"{\\"n\\": \\"project\\"}"',
+        "[]",
+        "x",
+    ):
+        assert refusal(text, unread) is not None
     assert refusal(text, ["project"]) is not None
 
 
@@ -248,6 +256,10 @@ def test_an_id_counts_once_an_answer_about_the_repository_has_given_it() -> None
     )
     assert refusal(reply % "R_1", held=held) is None
     assert refusal(reply % "C_9", held=held) is not None
+    board = (
+        'mutation { createIssue(input: {repositoryId: "R_1", title: "x", projectV2Ids: ["PVT_9"]}) { issue { id } } }'
+    )
+    assert refusal(board, held=held) is not None
     sub = 'mutation { addSubIssue(input: {issueId: "I_1", subIssueUrl: "https://github.com/acme/other/issues/1"}) { issue { id } } }'
     assert refusal(sub, held=held) is not None
 

@@ -234,12 +234,35 @@ def test_blanks_before_a_name_do_not_hide_it() -> None:
         assert scan.feed(b"_method=DELETE")
 
 
+@pytest.mark.parametrize("name", ["[_method]", "[[_method]]", "]_method", "%5B_method%5D", "%5b%5b_method"])
+def test_brackets_before_a_name_do_not_hide_it(name: str) -> None:
+    """Rack::Utils.normalize_params, Rack 1 and 2: `name =~ %r(\\A[\\[\\]]*([^\\[\\]]+)\\]*)`."""
+    assert judge_head([], f"/?a=b&{name}=DELETE", has_token=False) is not None
+    assert method_override_in_form(f"a=b&{name}=DELETE".encode(), "application/x-www-form-urlencoded")
+
+
+def test_an_encoded_word_is_no_name_of_a_part() -> None:
+    """RFC 2047, which Commons FileUpload decodes there; RFC 7578, 5.1, has no use for it."""
+    body = b'--b\r\nContent-Disposition: form-data; name="=?UTF-8?Q?=5Fmethod?="\r\n\r\nDELETE\r\n--b--\r\n'
+    assert method_override_in_form(body, "multipart/form-data; boundary=b")
+
+
+def test_a_field_of_json_asks_for_another_method() -> None:
+    """Laravel: Illuminate's Request::createFromBase takes JSON's names for fields, Symfony's getMethod reads `_method`."""
+    for body in (b'{"_method": "DELETE"}', b'{"a": 1, "\\u005fmethod" \n : "DELETE"}', b'{"_m\\u0065thod":"PUT"}'):
+        assert method_override_in_form(body, "application/json")
+        scan = FormOverrideScan("application/vnd.api+json")
+        assert [scan.feed(body[at : at + 3]) for at in range(0, len(body), 3)][-1]
+    for body in (b'{"method": "tools/call"}', b'{"a": "_method"}', b'["_methods"]'):
+        assert not method_override_in_form(body, "application/json")
+
+
 def test_forms() -> None:
     assert is_form("")
     assert is_form("Application/X-WWW-Form-Urlencoded; charset=utf-8")
     assert is_form("multipart/mixed; boundary=x")
-    assert not is_form("application/json")
-    assert not is_form("text/plain")
+    for other in ("application/json", "text/plain", "application/vnd.terraform+json", "application/x-sentry-envelope"):
+        assert not is_form(other)
 
 
 def test_the_lists_are_apart() -> None:

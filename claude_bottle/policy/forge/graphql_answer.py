@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from claude_bottle.policy.forge.graphql_fields import PEOPLE, Place
-from claude_bottle.policy.forge.graphql_ids import PERSON, OutsideError
+from claude_bottle.policy.forge.graphql_ids import PERSON, OutsideError, Steps
 from claude_bottle.policy.forge.graphql_request import Query
-from claude_bottle.policy.forge.graphql_scope import Scope, Steps, fields_of, operations_of, variables_of
+from claude_bottle.policy.forge.graphql_scope import Scope, fields_of, operations_of, variables_of
 
 if TYPE_CHECKING:
     from graphql import FieldNode, OperationDefinitionNode
@@ -69,6 +69,7 @@ def _ids(query: Query, value: Any, asked: Fields, steps: Steps) -> Iterator[tupl
         steps.take(len(one))
         for key in one.keys() & below.keys():
             some = below[key]
+            steps.take(len(some))
             if isinstance(one[key], str):
                 # Two fields may have one key in fragments on two types: it is an ID if all of them are.
                 if all(field.name.value == "id" and not at.connection for field, at in some):
@@ -83,8 +84,13 @@ def _ids(query: Query, value: Any, asked: Fields, steps: Steps) -> Iterator[tupl
 def _selected(query: Query, asked: Fields, steps: Steps) -> dict[str, Fields]:
     """What is selected below some fields, by the keys that it has in an answer."""
     below: dict[str, Fields] = {}
+    plain: set[tuple[str, str, Place]] = set()
     for node, place in asked:
         if node.selection_set is not None:
             for field, at in fields_of(query, place, node.selection_set, set(), steps):
-                below.setdefault((field.alias or field.name).value, []).append((field, at))
+                key, name = (field.alias or field.name).value, field.name.value
+                if field.selection_set is None and (key, name, at) in plain:
+                    continue  # the same once more
+                plain.add((key, name, at))
+                below.setdefault(key, []).append((field, at))
     return below

@@ -27,7 +27,8 @@ Payload: actor=~Actor assignable=Node comment=Node commentEdge=IssueComment* com
   thread=PullRequestReviewThread timelineEdge=TimelineItem* unlockedRecord=Node
 """
 _INSIDE = """
-Repository: assignableUsers=~User* codeOfConduct=~CodeOfConduct collaborators=~User* commitComments=CommitComment*
+Repository: assignableUsers=~User* issueTypes=~IssueType* suggestedActors=~Actor* codeOfConduct=~CodeOfConduct
+  collaborators=~User* commitComments=CommitComment*
   contactLinks=~Link defaultBranchRef=Ref discussion=Discussion discussionCategories=DiscussionCategory*
   discussionCategory=DiscussionCategory discussions=Discussion* fundingLinks=~Link issue=Issue
   issueOrPullRequest=IssueOrPullRequest issueTemplates=~Template issues=Issue* label=Label labels=Label*
@@ -36,12 +37,14 @@ Repository: assignableUsers=~User* codeOfConduct=~CodeOfConduct collaborators=~U
   primaryLanguage=~Language projects=~Project* projectsV2=~ProjectV2* pullRequest=PullRequest
   pullRequestTemplates=~Template pullRequests=PullRequest* ref=Ref refs=Ref* release=Release releases=Release*
   repositoryTopics=~RepositoryTopic* stargazers=~User* templateRepository=~Repository watchers=~User*
-Issue: assignees=~User* author=~Actor closedByPullRequestsReferences=~PullRequest* parent=~Issue
+Issue: assignedActors=~Actor* assignees=~User* author=~Actor blockedBy=~Issue* blocking=~Issue* issueType=~IssueType
+  suggestedActors=~Actor* closedByPullRequestsReferences=~PullRequest* parent=~Issue
   subIssues=~Issue* trackedInIssues=~Issue* trackedIssues=~Issue* comments=IssueComment* editor=~Actor labels=Label*
   linkedBranches=LinkedBranch* milestone=Milestone participants=~User* projectCards=~ProjectCard*
   projectItems=~ProjectV2Item* reactionGroups=ReactionGroup reactions=Reaction* repository=~Repository
   subIssuesSummary=~SubIssuesSummary timelineItems=TimelineItem* userContentEdits=UserContentEdit*
-PullRequest: assignees=~User* author=~Actor autoMergeRequest=AutoMergeRequest baseRef=Ref
+PullRequest: assignedActors=~Actor* assignees=~User* author=~Actor suggestedActors=~Actor*
+  suggestedReviewerActors=~SuggestedReviewerActor* autoMergeRequest=AutoMergeRequest baseRef=Ref
   closingIssuesReferences=~Issue* baseRepository=~Repository
   comments=IssueComment* commits=PullRequestCommit* editor=~Actor files=~PullRequestChangedFile* headRef=~Ref
   headRepository=~Repository headRepositoryOwner=~RepositoryOwner labels=Label*
@@ -111,6 +114,7 @@ MergedEvent: actor=~Actor commit=Commit pullRequest=PullRequest
 AssignedEvent: actor=~Actor assignee=~Assignee user=~User
 UnassignedEvent: actor=~Actor assignee=~Assignee user=~User
 RenamedTitleEvent: actor=~Actor
+CrossReferencedEvent: actor=~Actor
 MilestonedEvent: actor=~Actor
 DemilestonedEvent: actor=~Actor
 LockedEvent: actor=~Actor
@@ -137,7 +141,7 @@ _BESIDE = """
 ~Bot:
 ~Mannequin:
 ~EnterpriseUserAccount:
-~Organization: team=~Team
+~Organization: team=~Team teams=~Team*
 ~Team: organization=~Organization
 ~App:
 ~RepositoryOwner:
@@ -147,6 +151,7 @@ _BESIDE = """
 ~GitActor: user=~User
 ~GitSignature: signer=~User
 ~SuggestedReviewer: reviewer=~User
+~SuggestedReviewerActor: reviewer=~Actor
 ~Repository: defaultBranchRef=~Ref owner=~RepositoryOwner
 ~Ref: repository=~Repository
 ~Issue: repository=~Repository
@@ -160,7 +165,7 @@ _BESIDE = """
 ~ProjectV2ItemFieldSingleSelectValue:
 """
 # Issues and pull requests of any repository are told by these alone.
-_ELSEWHERE = frozenset(["__typename", "number", "url", "state", "isDraft", "merged", "closed"])
+_ELSEWHERE = frozenset(["__typename", "id", "number", "url", "state", "isDraft", "merged", "closed"])
 # A credential for the repository, and links that are ones.
 _NEVER_READ = frozenset(["tempCloneToken", "zipballUrl", "tarballUrl"])
 # Names of people and teams, which a mutation of a repository takes for whom it is about.
@@ -189,7 +194,8 @@ class Place:
 
     def may_read(self, name: str) -> bool:
         """Whether a plain value may be read there."""
-        return name not in _NEVER_READ and (self.kind not in ("~Issue", "~PullRequest") or name in _ELSEWHERE)
+        elsewhere = self.kind in ("~Issue", "~PullRequest") and not self.connection
+        return name in _ELSEWHERE if elsewhere else name not in _NEVER_READ
 
     def on(self, condition: str) -> Place | None:
         """Where a fragment's selection stands that is for one type; None where this type is not known here."""

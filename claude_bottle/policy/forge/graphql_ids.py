@@ -19,6 +19,18 @@ class OutsideError(Exception):
     """A request does not keep to its repositories; the message says why, for the agent."""
 
 
+class Steps:
+    """What may be looked at still of one request or answer. Raises OutsideError beyond it."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def take(self, steps: int = 1) -> None:
+        self._left -= steps
+        if self._left < 0:
+            raise OutsideError("there is too much of it to look at")
+
+
 class KnownIds:
     """The IDs of one host: each with its repository, `owner/name` in lower case, or PERSON."""
 

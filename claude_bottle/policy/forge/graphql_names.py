@@ -7,7 +7,7 @@ import string
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from claude_bottle.policy.forge.graphql_ids import KnownIds, OutsideError
+from claude_bottle.policy.forge.graphql_ids import KnownIds, OutsideError, Steps
 
 __all__ = ["OutsideError", "named_by_input", "named_by_search"]
 
@@ -35,7 +35,7 @@ _HELD = frozenset(
     """.split()  # noqa: SIM905 - a list of names
 )
 # All of that schema's inputs of type ID are called so, but for `inReplyTo`. The other two are texts of the sender's.
-_ID_KEY = re.compile(r"(?:\Aids?|[a-z]I[dD]s?|\AinReplyTo)\Z")
+_ID_KEY = re.compile(r"(?:\Aids?|[a-z0-9]I[dD]s?|\AinReplyTo)\Z")
 _NO_ID = frozenset(["clientMutationId", "externalId"])
 _PEOPLE_KEY = re.compile(r"(?:assignee|user|reviewer|actor|team|bot)Ids?\Z", re.IGNORECASE)
 _NAME_KEY, _BRANCH_KEY, _URL_KEY = "repositoryNameWithOwner", "headRefName", re.compile(r"issueUrl\Z", re.IGNORECASE)
@@ -48,14 +48,16 @@ _REPO = re.compile(r"(?:\A| )repo:([A-Za-z0-9-]+/[A-Za-z0-9._-]+)(?= |\Z)", re.I
 _SEARCHES = frozenset(["ISSUE", "ISSUE_ADVANCED", "DISCUSSION"])
 
 
-def named_by_input(mutation: str, given: Mapping[str, Any], repositories: Collection[str], known: KnownIds) -> str:
+def named_by_input(
+    mutation: str, given: Mapping[str, Any], repositories: Collection[str], known: KnownIds, steps: Steps
+) -> str:
     """The repository that a mutation is about, "" if it is about more than one of them. Raises OutsideError unless
     everything that its input names is of these repositories.
     """
     if mutation not in _HELD:
         raise OutsideError(f"the mutation {mutation} is of no repository, or nobody knows of which")
     found: set[str] = set()
-    for key, value in _leaves("", given):
+    for key, value in _leaves("", given, steps):
         if key == _NAME_KEY:
             if not isinstance(value, str) or folded(value) not in repositories:
                 raise OutsideError("it names another repository")
@@ -73,11 +75,12 @@ def named_by_input(mutation: str, given: Mapping[str, Any], repositories: Collec
     return found.pop() if len(found) == 1 else ""
 
 
-def named_by_search(given: Mapping[str, Any], repositories: Collection[str]) -> str:
+def named_by_search(given: Mapping[str, Any], repositories: Collection[str], steps: Steps) -> str:
     """The repository that a search is held to. Raises OutsideError unless it is held to one of these."""
     text, kind = given.get("query"), given.get("type")
     if not isinstance(text, str) or not isinstance(kind, str) or kind not in _SEARCHES:
         raise OutsideError("a search is for issues, pull requests and discussions here, with type ISSUE or DISCUSSION")
+    steps.take(len(text) // 20)
     plain = _QUOTED.sub("-", text)
     names = {folded(name) for name in _REPO.findall(plain)}
     odd = "\\" in text or not text.isprintable()  # which no blank but a space is
@@ -91,9 +94,9 @@ def named_by_search(given: Mapping[str, Any], repositories: Collection[str]) -> 
     return str(names.pop())
 
 
-def check_ids(given: Mapping[str, Any], repositories: Collection[str], known: KnownIds) -> None:
+def check_ids(given: Mapping[str, Any], repositories: Collection[str], known: KnownIds, steps: Steps) -> None:
     """Raises OutsideError where an argument of a field names something of another repository by its ID."""
-    for key, value in _leaves("", given):
+    for key, value in _leaves("", given, steps):
         if _ID_KEY.search(key) and key not in _NO_ID and not known.is_person(value):
             known.repository(value, repositories)
 
@@ -106,13 +109,14 @@ def folded(name: str) -> str:
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
-def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _leaves(key: str, value: Any, steps: Steps) -> Iterator[tuple[str, Any]]:
     """Every value of an input with the key that it stands at, also within lists; null ones are left out."""
+    steps.take()
     if isinstance(value, Mapping):
         for name, one in value.items():
-            yield from _leaves(name, one)
+            yield from _leaves(name, one, steps)
     elif isinstance(value, (list, tuple)):
         for one in value:
-            yield from _leaves(key, one)
-    elif value is not None and str(value) != "Undefined":
+            yield from _leaves(key, one, steps)
+    elif value is not None and type(value).__name__ != "UndefinedType":  # of graphql-core: a variable that was not sent
         yield key, value

@@ -23,15 +23,19 @@ _MAX_QUERIES, _MAX_TOKENS, _MAX_BODY, _MAX_QUERY = 20, 10_000, 1 << 20, 256 << 1
 # three, an escape before three, and a lone carriage return, which ends a comment here and not there.
 _SPLIT_OTHERWISE = re.compile(r'"{4}|\\"{3}|\r(?!\n)')
 _NAME = re.compile(r"graphql(?:\.[a-z]+)?\Z")  # Rails serves `/api/graphql.json` too; so do Shopify's own paths
-# What a server that reads a form would take from it.
+# What a server that reads a form would take from it; and of these what hides other queries in a URL or in JSON, by
+# GitLab's multiplex (app/controllers/graphql_controller.rb: `_json`) or uploads (graphql-multipart-request-spec).
 _FORM_NAMES = frozenset(["query", "variables", "operationname", "operations", "map", "id", "extensions", "_json"])
+_PLAIN_NAMES = frozenset(["query", "variables", "operationName", "id", "extensions"])
+_HIDING = frozenset(["operations", "map", "_json"])
 
 
 @dataclass(frozen=True)
 class Query:
-    """One query of a request. rest: what was sent with it, by name; in a URL these are lists of texts."""
+    """One query of a request. variables: by name. rest: what else was sent with it; in a URL lists of texts."""
 
     document: DocumentNode
+    variables: dict[str, Any]
     rest: dict[str, Any]
 
     @cached_property
@@ -45,7 +49,7 @@ class Query:
     @property
     def others(self) -> list[Any]:
         """The values of what was sent with it."""
-        return list(self.rest.values())
+        return [self.variables, *self.rest.values()]
 
 
 def is_graphql(path: str) -> bool:
@@ -78,20 +82,36 @@ def read_queries(path: str, content_type: str, body: bytes) -> list[Query] | Non
         return None if query else []
     if body:
         in_body = _asked_in_body(content_type, body)
-        if in_body is None:
+        if not in_body:
             return None
         asked += in_body
     if len(asked) > _MAX_QUERIES:
         return None
     tokens, made = _MAX_TOKENS, []
     for text, rest in asked:
+        variables = _variables(rest.pop("variables", None))
         # A stored query is no text.
         document, used = _parse(text, tokens) if isinstance(text, str) else (None, 0)
-        if document is None:
+        if document is None or variables is None or any(_base(name) in _HIDING for name in rest):
             return None
         tokens -= used
-        made.append(Query(document, rest))
+        made.append(Query(document, variables, rest))
     return made
+
+
+def _variables(sent: Any) -> dict[str, Any] | None:
+    """The variables of a query, which may be JSON in a string; None if not every server reads the same ones."""
+    if isinstance(sent, list) and len(sent) == 1:  # of a URL
+        sent = sent[0]
+    if isinstance(sent, str) and sent.strip() not in ("", "null"):
+        sent = read_json(sent)
+        return sent if isinstance(sent, dict) else None
+    return {} if sent is None or isinstance(sent, str) else sent if isinstance(sent, dict) else None
+
+
+def _base(name: str) -> str:
+    """The name that Rack files a field under: brackets before it are left out (normalize_params)."""
+    return re.split(r"[\[\].]", name.strip().lower().lstrip("[]"), maxsplit=1)[0]
 
 
 Asked = tuple[Any, dict[str, Any]]  # a query's text, and what else was sent with it
@@ -101,8 +121,11 @@ def _asked_in_query(query: str) -> list[Asked]:
     if not query:
         return []
     told = parse_qs(query, keep_blank_values=True, max_num_fields=None)
-    rest: dict[str, Any] = {name: values for name, values in told.items() if name != "query"}
-    return [(text, rest) for text in told.get("query", [])]
+    if any(_base(name) in _FORM_NAMES and name not in _PLAIN_NAMES for name in told):
+        return [(None, {})]  # by another name for it: nobody can say what is asked
+    return [
+        (text, {name: values for name, values in told.items() if name != "query"}) for text in told.get("query", [])
+    ]
 
 
 def _asked_in_body(content_type: str, body: bytes) -> list[Asked] | None:
@@ -128,8 +151,7 @@ def _asked_in_body(content_type: str, body: bytes) -> list[Asked] | None:
 def _has_form(body: bytes) -> bool:
     """Whether a server that reads a form would find a query in it. GitHub's own example sends JSON as a form."""
     for pair in re.split("[&;]", body.decode("utf-8", "replace")):
-        name = re.split(r"[\[.]", unquote_plus(pair.partition("=")[0]).strip().lower(), maxsplit=1)[0]
-        if name in _FORM_NAMES:
+        if _base(unquote_plus(pair.partition("=")[0])) in _FORM_NAMES:
             return True
     return False
 

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from claude_bottle.policy.forge.graphql_fields import PAYLOAD, Place
-from claude_bottle.policy.forge.graphql_ids import KnownIds
+from claude_bottle.policy.forge.graphql_ids import KnownIds, Steps
 from claude_bottle.policy.forge.graphql_names import OutsideError, check_ids, folded, named_by_input, named_by_search
 from claude_bottle.policy.forge.graphql_request import Query
-from claude_bottle.policy.strict_json import read_json
 
 if TYPE_CHECKING:
     from graphql import FieldNode, OperationDefinitionNode, SelectionSetNode
@@ -23,18 +22,6 @@ if TYPE_CHECKING:
 _INTROSPECTION = frozenset(["__schema", "__type"])
 # Of one request: fields, fragments and arguments that are looked at; operations, fragments and variables that it has.
 _MOST_STEPS, _MOST_PARTS = 20_000, 50
-
-
-class Steps:
-    """What may be looked at still. Raises OutsideError beyond it."""
-
-    def __init__(self, most: int) -> None:
-        self._left = most
-
-    def take(self, steps: int = 1) -> None:
-        self._left -= steps
-        if self._left < 0:
-            raise OutsideError("there is too much of it to look at")
 
 
 Seen = set[tuple[str, Place]]
@@ -86,10 +73,12 @@ class Scope:
             here, selection = waiting.pop()
             for field, at in fields_of(query, here, selection, seen, steps):
                 name = field.name.value
-                check_ids(arguments(field, given, steps), self.repositories, self.known)
+                check_ids(arguments(field, given, steps), self.repositories, self.known, steps)
                 if field.selection_set is None:
                     if not at.may_read(name):
-                        raise OutsideError(f"the field {name} is a credential, or of another repository")
+                        raise OutsideError(
+                            f"the field {name} is a credential there, or says what is in another repository"
+                        )
                     continue
                 inner = at.field(name)
                 if inner is None:
@@ -113,13 +102,13 @@ class Scope:
             if name in _INTROSPECTION:
                 yield Root(field, None, "")
             elif kind == "mutation":
-                yield Root(
-                    field, PAYLOAD, named_by_input(name, arguments(field, given, steps), self.repositories, self.known)
-                )
+                sent = arguments(field, given, steps)
+                whose = named_by_input(name, sent, self.repositories, self.known, steps)
+                yield Root(field, PAYLOAD, whose)
             else:
-                yield self._asked(field, arguments(field, given, steps))
+                yield self._asked(field, arguments(field, given, steps), steps)
 
-    def _asked(self, field: FieldNode, given: Mapping[str, Any]) -> Root:
+    def _asked(self, field: FieldNode, given: Mapping[str, Any], steps: Steps) -> Root:
         name = field.name.value
         place = Place("Query").field(name)
         if name == "repository":
@@ -131,7 +120,7 @@ class Scope:
                 raise OutsideError("it names another repository")
             return Root(field, place, full)
         if name == "search":
-            return Root(field, place, named_by_search(given, self.repositories))
+            return Root(field, place, named_by_search(given, self.repositories, steps))
         if name in ("node", "nodes"):
             ids = given.get("ids") if name == "nodes" else [given.get("id")]
             if not isinstance(ids, list):
@@ -161,7 +150,7 @@ def check_form(query: Query) -> None:
         raise OutsideError("it is no query that every server reads alike, with variables and operationName alone")
 
 
-_BESIDE = frozenset(["variables", "operationName"])
+_BESIDE = frozenset(["operationName"])
 _FORM = frozenset(
     """
     UniqueOperationNames LoneAnonymousOperation UniqueFragmentNames KnownFragmentNames NoFragmentCycles
@@ -181,19 +170,12 @@ def variables_of(query: Query, operation: OperationDefinitionNode) -> dict[str, 
     """The variables as a server has them: those that were sent, and the operation's own values for the rest."""
     from graphql.utilities import value_from_ast_untyped
 
-    sent = query.rest.get("variables")
-    if isinstance(sent, list):  # of a URL
-        sent = sent[0] if len(sent) == 1 else []
-    if isinstance(sent, str):
-        sent = read_json(sent) if sent else {}
-    if not isinstance(sent, Mapping) and sent is not None:
-        raise OutsideError("its variables are no object")
     own = {
         one.variable.name.value: value_from_ast_untyped(one.default_value)
         for one in operation.variable_definitions
         if one.default_value is not None
     }
-    return {**own, **(sent or {})}
+    return {**own, **query.variables}
 
 
 def arguments(field: FieldNode, variables: Mapping[str, Any], steps: Steps) -> dict[str, Any]:
