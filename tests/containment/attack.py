@@ -144,8 +144,11 @@ def proxy(send: str, second: str = "", **where: Any) -> bytes:
         return got
 
 
-def h2(headers: list[list[str]], data: str = "", extra: list[list[str]] | None = None, **where: Any) -> bytes:
-    """One HTTP/2 stream with exactly these header fields, literally coded; `extra` are trailers."""
+def h2(
+    headers: list[list[str]], data: str = "", extra: list[list[str]] | None = None, patience: int = 4, **where: Any
+) -> bytes:
+    """One HTTP/2 stream with exactly these header fields, literally coded; `extra` are trailers. patience: how often
+    more of an answer is waited for, a second and a half each time."""
 
     def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
         return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
@@ -181,7 +184,7 @@ def h2(headers: list[list[str]], data: str = "", extra: list[list[str]] | None =
         found.sendall(out)
         found.settimeout(1.5)
         got = drain(found)
-        for _ in range(4):
+        for _ in range(patience):
             if b"\0\0\0\1" in got:  # a frame of the stream: on a busy machine it takes longer
                 break
             got += drain(found)
