@@ -19,7 +19,6 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 # The last commit before the packages got their rooms: other folders, other imports, other resource inputs.
 OLD = "b12a44b"
-PARTS = ("Pulumi.yaml", "__main__.py", "claude_bottle", "components", "addons", "sidecar_images", "dashboard")
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +101,7 @@ def test_a_bottle_of_an_older_commit_keeps_all_that_it_holds(
         assert "MARK-commit" in before["files"]
         assert "refs/heads/main" in before["mirror"]
 
-        for part in PARTS:
+        for part in world.PROGRAM:
             (folder / part).unlink()
             (folder / part).symlink_to(world.ROOT / part)
         told = bottle.stack.preview().stdout

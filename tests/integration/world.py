@@ -29,6 +29,7 @@ from claude_bottle.engines.docker.base_image import BaseLock
 from components import images
 
 ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = ("Pulumi.yaml", "__main__.py", "claude_bottle", "components", "addons", "sidecar_images", "dashboard")
 LABEL = "claude-bottle.test"
 HOSTS = ["api.anthropic.com", "*.example.com"]
 NAMES = [
@@ -267,7 +268,7 @@ def bottle(
     for path, data in (files or {}).items():
         (folder / "stacks" / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / "stacks" / path).write_bytes(data)
-    for part in ("Pulumi.yaml", "__main__.py", "claude_bottle", "components", "addons", "sidecar_images", "dashboard"):
+    for part in PROGRAM:
         (folder / part).symlink_to(root / part)
     variables = {
         "PULUMI_BACKEND_URL": f"file://{folder}/state",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Coroutine
 from typing import Any
 
@@ -34,3 +35,10 @@ def now(hook: Coroutine[Any, Any, None]) -> None:
         return
     hook.close()
     raise AssertionError("the hook waits for something")
+
+
+def refusal(made: http.HTTPFlow) -> dict[str, Any]:
+    """What a refused request was answered."""
+    assert made.response is not None
+    told: dict[str, Any] = json.loads(made.response.content or b"")
+    return told

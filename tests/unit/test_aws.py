@@ -7,7 +7,6 @@ with the keys AKIAIOSFODNN7EXAMPLE. Others: the test suite of Signature Version 
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from botocore import auth
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from flows import flow, now
+from flows import flow, now, refusal
 from mitmproxy import http
 from mitmproxy.test import taddons
 
@@ -84,12 +83,6 @@ def run(egress: Egress, made: http.HTTPFlow) -> http.HTTPFlow:
     now(egress.requestheaders(made))
     now(egress.request(made))
     return made
-
-
-def refusal(made: http.HTTPFlow) -> dict[str, Any]:
-    assert made.response is not None
-    told: dict[str, Any] = json.loads(made.response.content or b"")
-    return told
 
 
 @pytest.mark.usefixtures("clock")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flows import flow, now
+from flows import flow, now, refusal
 from mitmproxy import http
 from mitmproxy.test import taddons
 
@@ -62,12 +61,6 @@ def run(egress: Egress, url: str, **headers: str) -> http.HTTPFlow:
     return made
 
 
-def told(made: http.HTTPFlow) -> dict[str, Any]:
-    assert made.response is not None
-    body: dict[str, Any] = json.loads(made.response.content or b"")
-    return body
-
-
 def basic(pair: str) -> str:
     return "Basic " + base64.b64encode(pair.encode()).decode()
 
@@ -113,7 +106,7 @@ def test_in_a_header_of_its_own(egress: Egress) -> None:
     ],
 )
 def test_elsewhere_a_placeholder_is_refused_with_words(egress: Egress, url: str, headers: dict[str, str]) -> None:
-    body = told(run(egress, url, **headers))
+    body = refusal(run(egress, url, **headers))
     assert body["reason"] == "misplaced_placeholder"
     assert ("GITLAB_TOKEN" if GLAB in str(headers) else "GH_TOKEN") in body["message"]
     assert "no_approval" in body
@@ -141,7 +134,7 @@ def test_a_body_that_quotes_the_environment_passes(egress: Egress) -> None:
 )
 def test_a_credential_of_its_own_is_never_overwritten_in_silence(egress: Egress, headers: dict[str, str]) -> None:
     for path in ("/repos/a", "/free"):
-        body = told(run(egress, f"https://api.github.com{path}", **headers))
+        body = refusal(run(egress, f"https://api.github.com{path}", **headers))
         assert body["reason"] in ("other_credential", "misplaced_placeholder")
     assert run(egress, "https://open.example.org/", **headers).response is None or GH in str(headers)
 

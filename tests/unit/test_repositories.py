@@ -6,10 +6,9 @@ import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from flows import flow, now
+from flows import flow, now, refusal
 from mitmproxy import http
 from mitmproxy.test import taddons
 from test_placeholders import TOKEN, loaded
@@ -51,12 +50,6 @@ def asked(egress: Egress, query: str, path: str = "/graphql", method: str = "POS
     if made.response is None:
         now(egress.request(made))
     return made
-
-
-def refusal(made: http.HTTPFlow) -> dict[str, Any]:
-    assert made.response is not None
-    told: dict[str, Any] = json.loads(made.response.content or b"")
-    return told
 
 
 def answered(egress: Egress, made: http.HTTPFlow, body: bytes = ANSWER, status: int = 200, **headers: str) -> bytes:

@@ -9,8 +9,6 @@ from typing import Any
 
 from claude_bottle.policy.forge.graphql_ids import KnownIds, OutsideError, Steps
 
-__all__ = ["OutsideError", "named_by_input", "named_by_search"]
-
 # Mutations whose input says whom they are about by nothing but IDs and `repositoryNameWithOwner`, from the inputs of
 # GitHub's public schema (July 2026). Whether a route lets them through besides is said by `forge`.
 _HELD = frozenset(

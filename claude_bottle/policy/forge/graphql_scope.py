@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from claude_bottle.policy.forge.graphql_fields import PAYLOAD, Place
-from claude_bottle.policy.forge.graphql_ids import KnownIds, Steps
-from claude_bottle.policy.forge.graphql_names import OutsideError, check_ids, folded, named_by_input, named_by_search
+from claude_bottle.policy.forge.graphql_ids import KnownIds, OutsideError, Steps
+from claude_bottle.policy.forge.graphql_names import check_ids, folded, named_by_input, named_by_search
 from claude_bottle.policy.forge.graphql_request import Query
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 _INTROSPECTION = frozenset(["__schema", "__type"])
 # Of one request: fields, fragments and arguments that are looked at; operations, fragments and variables that it has.
 _MOST_STEPS, _MOST_PARTS = 20_000, 50
-
-
 Seen = set[tuple[str, Place]]
 
 
@@ -57,18 +55,26 @@ class Scope:
             for query in queries:
                 check_form(query)
                 for operation in operations_of(query):
-                    given, seen = variables_of(query, operation), set[tuple[str, Place]]()
+                    given, seen = variables_of(query, operation), Seen()
                     for root in self.roots(query, operation, given, steps):
                         if root.place is not None and root.field.selection_set is not None:
-                            self._keeps(query, root, given, seen, steps)
+                            waiting = [(root.place, root.field.selection_set)]
+                            self._keeps(query, waiting, given, seen, steps)
         except RecursionError:
             raise OutsideError("it is nested too deep") from None
 
-    def _keeps(self, query: Query, root: Root, given: Mapping[str, Any], seen: Seen, steps: Steps) -> None:
-        """Raises OutsideError for a field that leads out. A fragment is looked at once for each place."""
-        assert root.place is not None  # noqa: S101
-        assert root.field.selection_set is not None  # noqa: S101
-        waiting = [(root.place, root.field.selection_set)]
+    def _keeps(
+        self,
+        query: Query,
+        waiting: list[tuple[Place, SelectionSetNode]],
+        given: Mapping[str, Any],
+        seen: Seen,
+        steps: Steps,
+    ) -> None:
+        """Raises OutsideError for a field that leads out. A fragment is looked at once for each place.
+
+        waiting: selections, each with its place; empty afterwards.
+        """
         while waiting:
             here, selection = waiting.pop()
             for field, at in fields_of(query, here, selection, seen, steps):
