@@ -168,7 +168,7 @@ def prepared(arena: Arena, user: str, rows: list[dict[str, Any]]) -> list[dict[s
             **arena.facts, "canary": word, "canary40": word.ljust(40, "."), "secret": secret, "secret_query": secret,
             "secret_label": secret.lower(), "secret_name": f"x-{secret}", "secret120": f"token {secret} ".ljust(120, "."),
         }  # fmt: skip
-        made.append({"id": row["id"], "how": _filled(row["how"], words)})
+        made.append({"id": row["id"], "how": _filled(row["how"], words), "patient": row["expect"] == "pass"})
     return made
 
 
@@ -262,7 +262,7 @@ def _bridge(network: str) -> str:
 
 
 def _wait(container: str, word: str, count: int = 1) -> None:
-    for _ in range(100):
+    for _ in range(900):
         if world.docker("logs", container).count(word) >= count:
             return
         time.sleep(0.1)

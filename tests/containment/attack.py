@@ -1,6 +1,7 @@
 """Runs inside the agent, as `node` or as root: tries each way out that it is given and tells what it got back.
 
-Standard input: a JSON list of {id, how: {verb: arguments}}. Standard output: a JSON line {id, got} for each. It judges nothing:
+Standard input: a JSON list of {id, how: {verb: arguments}, patient}; a patient one, which should arrive, is given a minute
+for each answer. Standard output: a JSON line {id, got} for each. It judges nothing:
 whether something got out is seen outside, and whether a token was read is looked for in `got`.
 """
 
@@ -16,14 +17,21 @@ import ssl
 import struct
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 PROXY = ("egress", 8080)
-WAIT = 4.0
+WAIT, PATIENT = 4.0, 60.0
+LOCAL = threading.local()
 TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "SRV": 33, "SVCB": 64,
          "HTTPS": 65, "ANY": 255, "NULL": 10}  # fmt: skip
+
+
+def wait() -> float:
+    """Seconds that the other side is given for an answer."""
+    return float(getattr(LOCAL, "wait", WAIT))
 
 
 def drain(sock: socket.socket, limit: int = 200_000) -> bytes:
@@ -109,7 +117,7 @@ def proxy_address() -> tuple[str, int]:
 
 def open_proxy(connect: str = "", sni: str | None = None, tls: bool = True, alpn: str = "", head: str = "") -> Any:
     """A connection to the proxy, after CONNECT and TLS where asked for; the answer of a refused CONNECT in its place."""
-    sock = socket.create_connection(PROXY, timeout=WAIT)
+    sock = socket.create_connection(PROXY, timeout=wait())
     if not connect:
         return sock
     sock.sendall(raw(head or f"CONNECT {connect} HTTP/1.1\r\nHost: {connect}\r\n\r\n"))
@@ -138,17 +146,16 @@ def proxy(send: str, second: str = "", **where: Any) -> bytes:
         found.sendall(raw(send))
         got = drain(found)
         if second:
-            found.settimeout(WAIT)
+            found.settimeout(wait())
             found.sendall(raw(second))
             got += b"\n--second--\n" + drain(found)
         return got
 
 
 def h2(
-    headers: list[list[str]], data: str = "", extra: list[list[str]] | None = None, patience: int = 4, **where: Any
+    headers: list[list[str]], data: str = "", extra: list[list[str]] | None = None, **where: Any
 ) -> bytes:
-    """One HTTP/2 stream with exactly these header fields, literally coded; `extra` are trailers. patience: how often
-    more of an answer is waited for, a second and a half each time."""
+    """One HTTP/2 stream with exactly these header fields, literally coded; `extra` are trailers."""
 
     def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
         return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
@@ -184,7 +191,7 @@ def h2(
         found.sendall(out)
         found.settimeout(1.5)
         got = drain(found)
-        for _ in range(patience):
+        for _ in range(int(wait())):
             if b"\0\0\0\1" in got:  # a frame of the stream: on a busy machine it takes longer
                 break
             got += drain(found)
@@ -238,12 +245,17 @@ def run(how: dict[str, Any]) -> bytes:
         return type(error).__name__.encode() if verb == "sh" else f"{type(error).__name__}: {error}".encode()
 
 
+def tried(attack: dict[str, Any]) -> bytes:
+    LOCAL.wait = PATIENT if attack["patient"] else WAIT
+    return run(attack["how"])
+
+
 def main() -> None:
     global PROXY
     PROXY = proxy_address()
     attacks = json.load(sys.stdin)
     with ThreadPoolExecutor(8) as pool:
-        for attack, got in zip(attacks, pool.map(lambda a: run(a["how"]), attacks), strict=True):
+        for attack, got in zip(attacks, pool.map(tried, attacks), strict=True):
             print(json.dumps({"id": attack["id"], "got": got.decode("latin-1")[:60_000]}), flush=True)
 
 

@@ -127,7 +127,7 @@ def test_the_engine_killed_at_random_moments(bottle: world.BottleUnderTest, engi
         process = subprocess.Popen(argv, cwd=bottle.folder, env=env, stdout=quiet, stderr=quiet)
         time.sleep(RANDOM.uniform(1.0, 8.0))
         engine.kill()
-        process.wait(180)
+        process.wait(900)
         engine.start()
         done = repair(bottle)
         assert done.returncode == 0, (done.stdout[-1500:], done.stderr[-1500:])

@@ -86,7 +86,7 @@ def ask(bottle: world.BottleUnderTest, method: str) -> int:
         "import ssl, urllib.request as u, urllib.error as e\n"
         "c = ssl._create_unverified_context()\n"
         f"r = u.Request('https://echo.example.com/ok', {body}, method='{method}')\n"
-        "try: print(u.urlopen(r, timeout=20, context=c).status)\n"
+        "try: print(u.urlopen(r, timeout=100, context=c).status)\n"
         "except e.HTTPError as error: print(error.code)\n"
     )
     said = world.docker("exec", "-i", f"claude-bottle-agent-{bottle.name}", "python3", "-", stdin=program.encode())
@@ -99,7 +99,7 @@ def greedy(two: Two, script: str) -> str:
 
 def fill(two: Two) -> None:
     """Take what is left of the disk, once the agent has room for a process again."""
-    for _ in range(60):
+    for _ in range(200):
         said = greedy(two, "dd if=/dev/zero of=/home/node/all bs=1M 2>&1")
         if "No space left" in said:
             return

@@ -222,7 +222,7 @@ def page(bottle: world.BottleUnderTest) -> str:
         said = ""
         cookie = {"Cookie": f"claude-bottle-{port}={token}"}
         for path in ("/", f"/api/{bottle.name}/audit", f"/api/{bottle.name}/resume", "/api/events"):
-            there = http.client.HTTPConnection("127.0.0.1", port, timeout=3)
+            there = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
             there.request("GET", path, headers=cookie)
             answer = there.getresponse()
             with contextlib.suppress(TimeoutError, OSError):

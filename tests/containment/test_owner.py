@@ -134,7 +134,7 @@ class Scene:
     def _call(self, tool: str, arguments: dict[str, Any]) -> None:
         call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
         accept = "-H 'Accept: application/json, text/event-stream' -H 'Content-Type: application/json'"
-        self.bottle.agent(f"curl -s -m 4 {accept} -d @- {URL}", stdin=json.dumps(call).encode())
+        self.bottle.agent(f"curl -s -m 8 {accept} -d @- {URL}", stdin=json.dumps(call).encode())
 
 
 @pytest.fixture(scope="module")

@@ -69,7 +69,7 @@ class SecondEngine:
             self._process = subprocess.Popen(
                 argv, stdout=log, stderr=log, start_new_session=True, pass_fds=[handed_over]
             )
-        for _ in range(300):
+        for _ in range(1200):
             if self.docker("version", "--format", "{{.Server.Version}}", check=False).strip():
                 return
             time.sleep(0.1)

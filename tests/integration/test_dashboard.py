@@ -29,7 +29,7 @@ LEAK = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
 COMMENT = "# the owner's own words stay where they are\n"
 # A folder to keep what the browser shows in, for people to look at.
 SHOTS = os.environ.get("CLAUDE_BOTTLE_SCREENSHOTS", "")
-LONG = 60_000  # ms: an up on a busy machine
+LONG = 300_000  # ms: an up on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ def test_refusal_proposal_approval_success(
         answered = page.locator("#answered .proposal", has_text=bottle.name)
         expect(answered).to_have_count(1, timeout=LONG)
         times.append(time.monotonic())
-        out = asking.communicate(timeout=60)[0]
+        out = asking.communicate(timeout=300)[0]
         times.append(time.monotonic())
     assert '"refused_by": "egress"' in out
     assert "approved: p-" in out, out
@@ -220,7 +220,7 @@ def test_words_of_an_agent_are_words(bottle: world.BottleUnderTest, page: Page) 
         page.keyboard.press("r")
         page.keyboard.type("it is there already")
         page.keyboard.press("Enter")
-        out = asking.communicate(timeout=60)[0]
+        out = asking.communicate(timeout=300)[0]
     assert "rejected: p-" in out
     assert "it is there already" in out
 
@@ -240,7 +240,7 @@ def test_an_edit_and_a_time_limit(bottle: world.BottleUnderTest, page: Page) -> 
         found.locator(".reply input").fill("only what you need")
         found.locator(".approve").click()
         found.locator(".approve").click()
-        out = asking.communicate(timeout=90)[0]
+        out = asking.communicate(timeout=300)[0]
     assert "only what you need" in out
     assert bottle.curl("https://new.example.com/narrow")[0] == 200
     assert bottle.curl("https://new.example.com/else")[0] == 403
@@ -258,12 +258,12 @@ def test_an_edit_and_a_time_limit(bottle: world.BottleUnderTest, page: Page) -> 
         assert bottle.curl("https://new.example.com/narrow")[0] == 200
     time.sleep(max(end - time.time(), 0) + 1.5)
     assert bottle.curl("https://new.example.com/narrow")[0] == 403
-    for _ in range(100):
+    for _ in range(400):
         if "new.example.com" not in bottle.file.read_text():
             break
         time.sleep(1)
     assert "new.example.com" not in bottle.file.read_text()
-    for _ in range(60):  # the `up` of that ends before another begins
+    for _ in range(400):  # the `up` of that ends before another begins
         if "ended" in [json.loads(line)["event"] for line in audit_lines(bottle)]:
             break
         time.sleep(0.5)
@@ -284,7 +284,7 @@ def test_what_dlp_refused_passes_once_by_digest(
         shot(page, "dlp-once")
         found.locator(".approve").click()
         found.locator(".approve").click()
-        assert "approved: p-" in asking.communicate(timeout=60)[0]
+        assert "approved: p-" in asking.communicate(timeout=300)[0]
     other = [*post[:-2], f"token {LEAK}x", post[-1]]
     assert bottle.curl(*other)[0] == 403
     assert bottle.curl(*post)[0] == 200
@@ -305,7 +305,7 @@ def test_a_push_under_review(bottle: world.BottleUnderTest, forge: Forge, page: 
         shot(page, "push-under-review")
         found.locator(".approve").click()
         found.locator(".approve").click()
-        assert "approved: p-" in asking.communicate(timeout=60)[0]
+        assert "approved: p-" in asking.communicate(timeout=300)[0]
     assert "PUSHED" in bottle.agent("cd; cd r; git push origin HEAD:main && echo PUSHED")
     assert forge.run("git -C /srv/acme/review.git show main:file") == "reviewed"
     again = bottle.agent("cd; cd r; echo more > file; git commit -qam more; git push origin HEAD:main && echo PUSHED")
@@ -326,7 +326,7 @@ def test_an_up_that_fails_is_told_to_both(bottle: world.BottleUnderTest, page: P
         expect(found.locator(".note")).to_contain_text("applying it failed")
         identity = bottle.pending("9000g")
         assert bottle.dashboard("reject", identity).returncode == 0
-        asking.communicate(timeout=60)
+        asking.communicate(timeout=300)
 
 
 def test_a_killed_dashboard_goes_on(bottle: world.BottleUnderTest, served: Served) -> None:
@@ -348,7 +348,7 @@ def test_a_killed_dashboard_goes_on(bottle: world.BottleUnderTest, served: Serve
         assert bottle.pending("undeclared.example.com") == identity
         time.sleep(8)  # the killed one's pulumi ends by itself
         served.start()
-        out = asking.communicate(timeout=120)[0]
+        out = asking.communicate(timeout=300)[0]
     assert f"approved: {identity}" in out
     assert bottle.file.read_text().count("undeclared.example.com") == 1
     kinds = [json.loads(line) for line in audit_lines(bottle)]
@@ -365,7 +365,7 @@ def test_a_new_container_and_the_same_conversation(bottle: world.BottleUnderTest
         identity = bottle.pending("1.5 cpus")
         done = bottle.dashboard("approve", identity)
         assert done.returncode == 0, done.stdout + done.stderr
-        asking.communicate(timeout=90)  # it ends with its container
+        asking.communicate(timeout=300)  # it ends with its container
     assert bottle.container_id("agent") != agent
     assert bottle.agent("cat /home/node/workspace/note").strip() == "kept"
     told = bottle.dashboard("resume").stdout.strip()
@@ -375,7 +375,7 @@ def test_a_new_container_and_the_same_conversation(bottle: world.BottleUnderTest
     assert "pong" in subprocess.run(again, capture_output=True, text=True, timeout=90, check=True).stdout
     # The question of the old container, asked once more, has its answer at once.
     with ask(bottle, supervise("capability-block", capability="cpus", value="1.5")) as asking:
-        assert f"approved: {identity}" in asking.communicate(timeout=60)[0]
+        assert f"approved: {identity}" in asking.communicate(timeout=300)[0]
 
 
 def test_other_sites_and_the_agent_cannot_reach_the_page(

@@ -354,7 +354,7 @@ def test_two_ups_at_once_give_one_clear_error(bottle: world.BottleUnderTest, int
         while first.poll() is None and not list(locks.rglob("*.json")):
             pass
         second = bottle.run(*up)
-        assert first.wait(120) == 0
+        assert first.wait(500) == 0
     assert second.returncode != 0
     assert "currently locked" in second.stdout + second.stderr
     assert "MARK-prompt-five" in bottle.agent("cat ~/.claude/rules/claude-bottle-prompt.md")

@@ -141,9 +141,9 @@ def proposal(reader: Reader, name: str, host: str) -> str:
         "params": {"name": "egress-block", "arguments": arguments},
     }
     kinds = ["-H", "Accept: application/json, text/event-stream", "-H", "Content-Type: application/json"]
-    curl = ["curl", "-s", "-m", "3", "--noproxy", "*", *kinds, "-d", json.dumps(call), "http://supervise:9100/"]
+    curl = ["curl", "-s", "-m", "8", "--noproxy", "*", *kinds, "-d", json.dumps(call), "http://supervise:9100/"]
     world.docker("exec", "-u", "node", f"claude-bottle-agent-{name}", *curl, check=False)
-    for _ in range(50):
+    for _ in range(200):
         for one in json.loads(reader.run(f"./bottle ask list {name} --json")):
             if one["verdict"] == "pending" and host in json.dumps(one):
                 return str(one["id"])

@@ -84,7 +84,7 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
             world.docker("start", name)
             address = f"ssh://root@127.0.0.1:{port}"
             env = {**os.environ, "PATH": f"{keys / 'bin'}:{os.environ['PATH']}"}
-            for _ in range(50):
+            for _ in range(300):
                 told = subprocess.run(["docker", "-H", address, "version"], env=env, capture_output=True, check=False)
                 if told.returncode == 0:
                     break

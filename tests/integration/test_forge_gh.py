@@ -203,7 +203,7 @@ def test_a_route_that_names_merge_lets_gh_merge_and_no_more(
     bottle.up()
     mark = github.mark()
     refused = f"gh api graphql -f query='{COMMIT}'"
-    for _ in range(20):  # the running egress takes the edit within a second or so
+    for _ in range(60):  # the running egress takes the edit within a second or so
         said = bottle.agent(f"gh pr merge 2 --squash && echo MERGED; {refused} || echo FAILED")
         if "MERGED" in said:
             break

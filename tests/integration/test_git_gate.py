@@ -587,9 +587,9 @@ def test_a_gate_killed_in_the_middle_of_a_push_loses_nothing(bottle: world.Bottl
             time.sleep(chance.uniform(0, 1.2))
             world.docker("kill", container)
             world.docker("start", container)
-            pushing.wait(90)
+            pushing.wait(400)
         again = ""
-        for _ in range(40):
+        for _ in range(160):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 again = bottle.agent(f"git ls-remote {URLS['ssh']}", timeout=30)
             if "refs/heads/main" in again:

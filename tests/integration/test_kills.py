@@ -101,7 +101,7 @@ def test_supervise_is_killed(bottle: world.BottleUnderTest, step: str) -> None:
     container = f"claude-bottle-supervise-{bottle.name}"
     assert "NOT REACHED" not in cut(bottle, identity, step, "docker", "kill", container)
     world.docker("start", container)
-    for _ in range(50):
+    for _ in range(300):
         if bottle.dashboard("list").returncode == 0:
             break
         time.sleep(0.2)
@@ -117,7 +117,7 @@ def test_the_engine_is_killed(bottle: world.BottleUnderTest, engine: SecondEngin
     engine.kill()
     engine.start()
     bottle.up()
-    for _ in range(50):
+    for _ in range(300):
         if bottle.dashboard("list").returncode == 0:
             break
         time.sleep(0.2)

@@ -96,7 +96,7 @@ def test_a_request_waits_for_its_owner(
         options = ["-m", "no"] if verdict == "reject" else []
         done = bottle.dashboard(verdict, asked, *options)
         assert done.returncode == 0, done.stdout + done.stderr
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=300)
     got = [r for r in internet.since(mark) if r["host"] == ASKS]
     if verdict == "approve":
         assert said.endswith(" 200") and len(got) == 1, said

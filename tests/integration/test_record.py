@@ -69,7 +69,7 @@ def bottle(
 
 def write(bottle: world.BottleUnderTest, what: str, count: int) -> None:
     bottle.agent(
-        f"for n in $(seq {count}); do curl -s -m 20 -o /dev/null -d x https://echo.example.com/{what}/$n & "
+        f"for n in $(seq {count}); do curl -s -m 100 -o /dev/null -d x https://echo.example.com/{what}/$n & "
         "[ $((n % 8)) = 0 ] && wait; done; wait",
         timeout=180,
     )
@@ -126,15 +126,15 @@ def test_under_a_flood_with_the_page_off_and_after_kills(
     flood = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     write(bottle, "flooded", 80)
     push(bottle, "flooded", 300)
-    flood.wait(60)
+    flood.wait(300)
     argv[-1] = "for n in $(seq 200); do curl -s -m 5 -o /dev/null -d x https://echo.example.com/killed/$n; done"
     writing = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for part in ("egress", "git-gate"):
         time.sleep(2)
         world.docker("kill", f"claude-bottle-{part}-{bottle.name}")
         world.docker("start", f"claude-bottle-{part}-{bottle.name}")
-    writing.wait(120)
-    for _ in range(50):
+    writing.wait(500)
+    for _ in range(300):
         if bottle.curl("-d", "x", "https://echo.example.com/up-again")[0] == 200:
             break
         time.sleep(0.2)

@@ -104,7 +104,7 @@ def test_what_a_slow_side_takes_is_whole(sides: Sides, host: str, spoken: str) -
     size = 24 << 20
     status, told = sides.bottle.curl(spoken, "-T", "/home/node/some", f"https://{host}/slow/8000000")
     assert (status, json.loads(told)["length"]) == (200, size)
-    said = sides.bottle.agent(f"curl -s {spoken} -m 40 --limit-rate 8M https://{host}/big/24 | wc -c")
+    said = sides.bottle.agent(f"curl -s {spoken} -m 200 --limit-rate 8M https://{host}/big/24 | wc -c")
     assert int(said) == size
 
 
@@ -122,7 +122,7 @@ def test_many_large_bodies_at_a_time_wait_and_no_part_ends(sides: Sides) -> None
     started = sides.started()
     sides.bottle.agent(f"{TEXT} | head -c 19M > ~/text")
     for chunked in ("", "-H 'Transfer-Encoding: chunked'"):
-        one = f"curl -s --http1.1 {chunked} -m 80 -T ~/text -o /dev/null -w '%{{http_code}} ' https://{READ}/slow/0"
+        one = f"curl -s --http1.1 {chunked} -m 400 -T ~/text -o /dev/null -w '%{{http_code}} ' https://{READ}/slow/0"
         said = sides.bottle.agent(f"for n in $(seq 12); do {one} & done; wait", timeout=180).split()
         assert said == ["200"] * 12, said
     assert max(sides.memory().values()) < LIMIT, sides.memory()
@@ -138,7 +138,7 @@ def test_streamed_uploads_and_small_requests_beside_them(sides: Sides, each: int
         out = f"-o /dev/null -w '%{{http_code}}' https://{READ}/slow/0 > ~/done{number}-{kind}"
         sides.start(f"curl -s --http1.1 -m 550 -T ~/{kind} {out}")
     time.sleep(2)
-    small = f"curl -s -m 40 -o /dev/null -w '%{{http_code}} ' https://{READ}/ok"
+    small = f"curl -s -m 200 -o /dev/null -w '%{{http_code}} ' https://{READ}/ok"
     said = sides.bottle.agent(f"for n in $(seq 20); do {small}; done", timeout=600).split()
     assert said == ["200"] * 20
     for _ in range(500):

@@ -84,7 +84,7 @@ def test_refused_asked_approved_and_through(bottle: world.BottleUnderTest, inter
         done = bottle.dashboard("approve", identity, "-m", "only the api")
         assert done.returncode == 0, done.stdout + done.stderr
         assert bottle.curl("https://echo.example.com/api/x")[0] == 200
-        out = asking.communicate(timeout=60)[0]
+        out = asking.communicate(timeout=300)[0]
     assert f"approved: {identity}" in out
     assert "only the api" in out
     assert bottle.curl("https://echo.example.com/other")[0] == 403
@@ -108,7 +108,7 @@ def test_a_yes_takes_nothing_away_and_goes_with_the_owners_token(
         identity = bottle.pending("POST on /project/issues, with your KEYED_TOKEN")
         done = bottle.dashboard("approve", identity)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert f"approved: {identity}. It is in force" in asking.communicate(timeout=60)[0]
+        assert f"approved: {identity}. It is in force" in asking.communicate(timeout=300)[0]
     assert bottle.curl(issues)[0] == 200
     assert bottle.curl("-X", "POST", "-d", "x", issues)[0] == 200
     assert bottle.curl("-X", "POST", "-d", "x", "https://keyed.example.com/project/labels")[0] == 403
@@ -122,7 +122,7 @@ def test_what_does_not_pass_by_an_approval_is_not_told_to_try_again(bottle: worl
     with ask(bottle, "egress-block", refused=refused) as asking:
         identity = bottle.pending("inside.example.com")
         assert bottle.dashboard("approve", identity).returncode == 0
-        out = asking.communicate(timeout=60)[0]
+        out = asking.communicate(timeout=300)[0]
     assert f"approved: {identity}, and the change is made" in out
     assert "unresolvable" in out  # by the replay: no name server of this network knows the name
     assert "try again" not in out
@@ -133,7 +133,7 @@ def test_a_rejection_comes_with_the_owners_words(bottle: world.BottleUnderTest) 
     with ask(bottle, "egress-block", host="plain.example.com") as asking:
         identity = bottle.pending("plain.example.com")
         assert bottle.dashboard("reject", identity, "-m", "use the mirror").returncode == 0
-        out = asking.communicate(timeout=60)[0]
+        out = asking.communicate(timeout=300)[0]
     assert f"rejected: {identity}" in out
     assert "use the mirror" in out
     assert bottle.file.read_text() == before
@@ -210,7 +210,7 @@ def test_the_agent_cannot_approve_itself(bottle: world.BottleUnderTest) -> None:
         evil = "\x1b]0;owned\x07 <script>alert(1)</script>\n    token_ref: X"
         mcp(bottle, "capability-block", {"justification": evil, "capability": "memory", "value": "zz"})
         assert bottle.dashboard("reject", identity).returncode == 0
-        asking.communicate(timeout=60)
+        asking.communicate(timeout=300)
 
 
 def test_a_killed_supervise_loses_nothing(bottle: world.BottleUnderTest) -> None:
@@ -219,12 +219,12 @@ def test_a_killed_supervise_loses_nothing(bottle: world.BottleUnderTest) -> None
         identity = bottle.pending("Debian package jq")
         world.docker("kill", container)
         world.docker("start", container)
-        asking.communicate(timeout=120)
+        asking.communicate(timeout=300)
     assert identity == bottle.pending("Debian package jq")
     with ask(bottle, "capability-block", proposal_id=identity) as asking:
         time.sleep(3)
         assert bottle.dashboard("reject", identity, "-m", "it is there already").returncode == 0
-        assert "it is there already" in asking.communicate(timeout=60)[0]
+        assert "it is there already" in asking.communicate(timeout=300)[0]
 
 
 def test_an_up_that_fails_puts_the_file_back_and_leaves_the_proposal(bottle: world.BottleUnderTest) -> None:
@@ -237,7 +237,7 @@ def test_an_up_that_fails_puts_the_file_back_and_leaves_the_proposal(bottle: wor
         assert bottle.file.read_text() == before
         assert bottle.pending("9000g of memory") == identity
         bottle.dashboard("reject", identity)
-        asking.communicate(timeout=60)
+        asking.communicate(timeout=300)
 
 
 def test_an_approval_does_not_run_an_unfinished_edit_of_the_owners(bottle: world.BottleUnderTest) -> None:
@@ -254,7 +254,7 @@ def test_an_approval_does_not_run_an_unfinished_edit_of_the_owners(bottle: world
         assert bottle.curl("https://sub.wild.example.com/")[0] == 403
         assert bottle.pending("new.example.com") == identity
         assert bottle.dashboard("approve", identity, "--others").returncode == 0
-        asking.communicate(timeout=60)
+        asking.communicate(timeout=300)
     assert bottle.curl("https://sub.wild.example.com/")[0] == 200
 
 

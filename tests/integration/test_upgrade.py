@@ -94,7 +94,7 @@ def test_a_bottle_of_an_older_commit_keeps_all_that_it_holds(
             "method": "tools/call",
             "params": {"name": "egress-block", "arguments": arguments},
         }
-        ask = f"curl -s -m 3 -H 'Accept: application/json, text/event-stream' -H 'Content-Type: application/json' -d '{json.dumps(call)}'"
+        ask = f"curl -s -m 8 -H 'Accept: application/json, text/event-stream' -H 'Content-Type: application/json' -d '{json.dumps(call)}'"
         bottle.agent(f"{ask} http://supervise:9100/")
         before = held(bottle)
         assert "MARK-kept" in before["files"]

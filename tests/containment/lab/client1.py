@@ -16,7 +16,7 @@ from typing import Any
 
 from lab import wire, wsframes
 
-PATIENCE = 20.0  # seconds that an answer may take
+PATIENCE = 100.0  # seconds that an answer may take on a busy machine
 
 
 class Ended(Exception):
@@ -184,7 +184,7 @@ def frames(reader: Reader, quiet: float, wanted: int) -> list[dict[str, Any]]:
     try:
         while True:
             found += wsframes.take(buffer)
-            reader.more(quiet if len(found) >= wanted else PATIENCE / 4)
+            reader.more(quiet if len(found) >= wanted else PATIENCE / 20)
             buffer += reader.data
             reader.data = b""
     except (Ended, TimeoutError):

@@ -13,7 +13,7 @@ from typing import Any
 import hpack
 from lab import wire
 
-PATIENCE = 20.0
+PATIENCE = 100.0
 _INITIAL_WINDOW_SIZE = b"\0\x04"  # RFC 9113, 6.5.2
 _WINDOW = (1 << 31) - 1 - 65535
 

@@ -91,7 +91,7 @@ def server(file: str, address: str) -> Process:
 def tunnel(case: dict[str, Any]) -> ssl.SSLSocket:
     """A TLS connection to the case's host through the proxy that it names."""
     host = case.get("host", wire.HOST)
-    raw = socket.create_connection(("127.0.0.1", PORTS[case.get("via", "egress")]), timeout=20)
+    raw = socket.create_connection(("127.0.0.1", PORTS[case.get("via", "egress")]), timeout=client1.PATIENCE)
     raw.sendall(f"CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n".encode())
     got = b""
     while b"\r\n\r\n" not in got:
