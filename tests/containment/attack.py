@@ -152,9 +152,7 @@ def proxy(send: str, second: str = "", **where: Any) -> bytes:
         return got
 
 
-def h2(
-    headers: list[list[str]], data: str = "", extra: list[list[str]] | None = None, **where: Any
-) -> bytes:
+def h2(headers: list[list[str]], data: str = "", extra: list[list[str]] | None = None, **where: Any) -> bytes:
     """One HTTP/2 stream with exactly these header fields, literally coded; `extra` are trailers."""
 
     def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:

@@ -225,7 +225,9 @@ class BottleUnderTest:
     def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """A command of the project, as its owner would run it in the project's folder."""
         env = {**os.environ, **self.env}
-        return subprocess.run(argv, cwd=self.folder, env=env, capture_output=True, text=True, timeout=300 * PATIENCE, check=False)
+        return subprocess.run(
+            argv, cwd=self.folder, env=env, capture_output=True, text=True, timeout=300 * PATIENCE, check=False
+        )
 
     def dashboard(self, verb: str, *argv: str) -> subprocess.CompletedProcess[str]:
         """A verb of the owner's on the terminal."""
