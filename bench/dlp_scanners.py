@@ -43,13 +43,22 @@ class Row:
     size: int
 
 
-def built(name: str) -> Path:
-    """The program, built once."""
+def as_in_the_gate() -> Path:
+    """gitleaks as git-gate's image has it: matching by RE2 (sidecar_images/git_gate/Dockerfile)."""
+    if not Path("/usr/include/re2/re2.h").exists():
+        raise SystemExit("git-gate's gitleaks matches by RE2; to build it here: apt-get install g++ pkgconf libre2-dev")
+    return built("gitleaks 8.30.1", "gore2regex,re2_cgo")
+
+
+def built(name: str, tags: str = "") -> Path:
+    """The program, built once. tags: for the Go build; with any, C++ is built too."""
     folder, package = SCANNERS[name]
-    target = CACHE / "bench" / f"{name.replace(' ', '-')}"
+    target = CACHE / "bench" / "-".join([*name.split(), *filter(None, tags.split(","))])
     target.parent.mkdir(parents=True, exist_ok=True)
     argv: list[str | Path] = [find_go(), "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", target]
     environment = {**build_environment(), "GOFLAGS": "-mod=readonly"}
+    if tags:
+        environment |= {"CGO_ENABLED": "1", "GOFLAGS": f"-mod=readonly -tags={tags}"}
     run([*argv, package], f"build {name}", cwd=ROOT / folder, env=environment)
     return target
 

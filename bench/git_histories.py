@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
-from bench.dlp_scanners import built  # noqa: E402
+from bench.dlp_scanners import as_in_the_gate  # noqa: E402
 from sidecar_images.git_gate.remotes import Remote  # noqa: E402
 from sidecar_images.git_gate.scanning import leaks, scan  # noqa: E402
 
@@ -130,7 +130,7 @@ def histories(sources: Sequence[Path]) -> Iterator[list[History]]:
     with tempfile.TemporaryDirectory() as name:
         tools = Path(name) / "bin"
         tools.mkdir()
-        (tools / "gitleaks").symlink_to(built("gitleaks 8.30.1"))
+        (tools / "gitleaks").symlink_to(as_in_the_gate())
         os.environ["PATH"] = f"{tools}:{os.environ['PATH']}"
         with tempfile.TemporaryDirectory(dir="/dev/shm") as scratch:
             leaks.SCRATCH = Path(scratch)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import re2
 from gate_repository import LEAK, MAGIC, SSH, Repository, is_skipped, repository
 
 from sidecar_images.git_gate.remotes import Remote
@@ -100,6 +101,25 @@ def test_a_long_base64_is_cut_where_it_can_be_decoded(times: int) -> None:
             line = base64.b64decode(line[: len(line) // 4 * 4])
         found |= LEAK.encode() in line
     assert found
+
+
+def test_a_piece_is_utf_8_and_a_byte_that_is_none_hides_nothing() -> None:
+    """RE2 matches such a byte by no pattern (its syntax page: "[\\s\\S]" is any character, and that is none)."""
+    key = (
+        b"-----BEGIN RSA PRIVATE KEY-----\n"
+        + b"a" * 70
+        + b"\xe9\xff\n"
+        + b"b" * 70
+        + b"\n-----END RSA PRIVATE KEY-----"
+    )
+    for data in (key, b"caf\xe9 " + LEAK.encode(), b"\xed\xa0\x80\xc3", "caf\u00e9 \U0001f600".encode()):
+        (_, piece), *_ = plain.pieces(data)
+        body = piece.removeprefix(plain.PREFIX).removesuffix(b"\n" + plain.SEAL + b"\n")
+        assert len(body) == len(data)
+        told = body.decode()
+        assert told == data.decode(errors="replace") or "\x1a" in told
+        assert told.replace("\x1a", "") == data.decode(errors="ignore")
+        assert re2.search(r"(?s)\A.*\z", body)
 
 
 def packed_zip(data: bytes, method: int = zipfile.ZIP_DEFLATED) -> bytes:

@@ -2,7 +2,10 @@
 # notices.sh DIR: the licences and notices of gitleaks, of every module that is in it, and of Go, into DIR/gitleaks.
 set -eu
 mkdir -p "$1/gitleaks" "$1/claude-bottle"
-go list -deps -f '{{with .Module}}{{.Path}} {{.Dir}}{{end}}' github.com/zricethezav/gitleaks/v8 | sort -u | while read -r path dir; do
+{ # of each module, and of each of its packages
+  go list -deps -f '{{with .Module}}{{.Path}} {{.Dir}}{{end}}' github.com/zricethezav/gitleaks/v8
+  go list -deps -f '{{if .Module}}{{.Module.Path}} {{.Dir}}{{end}}' github.com/zricethezav/gitleaks/v8
+} | sort -u | while read -r path dir; do
   [ -n "$dir" ] || continue
   find "$dir" -maxdepth 1 -type f \( -iname 'licen[cs]e*' -o -iname 'copying*' -o -iname 'notice*' -o -iname 'copyright*' -o -iname 'unlicense*' \) \
     | sort | while read -r file; do

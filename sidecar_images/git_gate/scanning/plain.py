@@ -9,6 +9,7 @@ bytes.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 
@@ -52,7 +53,7 @@ def pieces(text: bytes) -> Iterator[tuple[int, bytes]]:
     start, lines, run = 0, 0, 0
     while start < len(text):
         end = min(start + _BODY, len(text))
-        yield lines, b"".join((PREFIX, text[start:end], b"\n", SEAL, b"\n"))
+        yield lines, b"".join((PREFIX, _valid(text[start:end]), b"\n", SEAL, b"\n"))
         if end == len(text):
             return
         following = end - OVERLAP
@@ -61,6 +62,25 @@ def pieces(text: bytes) -> Iterator[tuple[int, bytes]]:
         following -= (following - run) % _ALIGN
         lines += text.count(b"\n", start, following)
         start = following
+
+
+def _valid(piece: bytes) -> bytes:
+    """The same in UTF-8. A byte that is none becomes a control character: for RE2, which gitleaks matches by, no pattern
+    holds such a byte, not even one for any character, so that one of them would hide all that is around it."""
+    try:
+        piece.decode()
+    except UnicodeDecodeError:
+        return piece.decode(errors=_SUBSTITUTE).encode()
+    return piece
+
+
+def _substitute(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)  # noqa: S101 - it is for decoding alone
+    return "\x1a" * (error.end - error.start), error.end
+
+
+_SUBSTITUTE = "git-gate-substitute"
+codecs.register_error(_SUBSTITUTE, _substitute)
 
 
 def line_of(found: int, before: int) -> int:
