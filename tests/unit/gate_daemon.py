@@ -90,7 +90,7 @@ class HookedGate:
         argv = ["git", "-C", str(self.work.folder), "push", *what[:-1], f"file://{self.remote.mirror}", what[-1]]
         serve = f"env GIT_CONFIG_SYSTEM={self.config} git receive-pack"
         argv[4:4] = ["--receive-pack", serve]
-        return subprocess.run(argv, env=os.environ, capture_output=True, text=True, check=False, timeout=30)
+        return subprocess.run(argv, env=os.environ, capture_output=True, text=True, check=False, timeout=300)
 
     def refs(self) -> list[str]:
         return mirror.git("-C", str(self.remote.mirror), "for-each-ref", "--format=%(refname)").split()

@@ -217,7 +217,7 @@ def help_of(*words: str) -> str:
     """What a program says of itself; "" where it is not there."""
     if shutil.which(words[0]) is None:
         return ""
-    done = subprocess.run([*words, "--help"], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([*words, "--help"], capture_output=True, text=True, check=False, timeout=300)
     return done.stdout + done.stderr
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -217,11 +218,15 @@ def test_ctrl_c_lets_pulumi_come_to_its_end(place: Place) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", program], env=env, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    until = time.monotonic() + 20
-    while "ready" not in place.calls and time.monotonic() < until:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
-    process.communicate()
+    try:
+        until = time.monotonic() + 300
+        while "ready" not in place.calls and time.monotonic() < until:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=300)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     assert place.calls[-1] == "ended"
 
 

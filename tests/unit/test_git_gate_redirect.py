@@ -88,7 +88,7 @@ def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Hos
     monkeypatch.setattr(
         Remote, "environment", lambda self: {**environment(self, tmp_path), "GIT_ALLOW_PROTOCOL": "http"}
     )
-    monkeypatch.setattr(redirect, "connect", lambda host, port: http.client.HTTPConnection(host, port, timeout=10))
+    monkeypatch.setattr(redirect, "connect", lambda host, port: http.client.HTTPConnection(host, port, timeout=100))
     yield one, two
     for host in (one, two):
         host.server.shutdown()

@@ -58,7 +58,7 @@ def test_git_shows_why_and_what_to_do(tmp_path: Path) -> None:
     with host() as url:
         env = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "no_proxy": "*"}
         argv = ["git", "clone", f"{url}/acme/project.git", str(tmp_path / "x")]
-        done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=30)
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 128
     assert "remote: egress: git.example.com is not among the declared routes of this bottle." in done.stderr
     assert "remote: A repository is reached once the owner declares it under git: in the manifest" in done.stderr

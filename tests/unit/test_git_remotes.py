@@ -190,7 +190,7 @@ def asked(config: str, folder: Path, *argv: str) -> subprocess.CompletedProcess[
         "PATH": "/usr/bin:/bin",
         "HOME": str(folder),
     }
-    return subprocess.run(["git", *argv], env=env, capture_output=True, text=True, check=False, cwd=folder, timeout=30)
+    return subprocess.run(["git", *argv], env=env, capture_output=True, text=True, check=False, cwd=folder, timeout=300)
 
 
 @pytest.mark.parametrize(

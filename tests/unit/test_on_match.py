@@ -122,7 +122,7 @@ def answer(folder: Path, how: Callable[[Once, str], object]) -> Callable[[], Any
 
     async def later() -> None:
         once = Once(folder / "once")
-        for _ in range(100):
+        for _ in range(3000):
             for file in (folder / "once").glob("*.held"):
                 how(once, file.name.removesuffix(".held"))
                 return

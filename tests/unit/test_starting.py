@@ -43,7 +43,7 @@ class Gate:
 
     def wait(self) -> None:
         self.threads.append(threading.current_thread())
-        assert self.open.wait(10)
+        assert self.open.wait(100)
 
 
 @pytest.fixture
