@@ -65,8 +65,8 @@ def pieces(text: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _valid(piece: bytes) -> bytes:
-    """The same in UTF-8. A byte that is none becomes a control character: for RE2, which gitleaks matches by, no pattern
-    holds such a byte, not even one for any character, so that one of them would hide all that is around it."""
+    """The same in UTF-8. A byte that is none becomes a control character: for RE2, gitleaks' engine, no pattern holds
+    such a byte, not even one for any character, so one of them would hide what is around it."""
     try:
         piece.decode()
     except UnicodeDecodeError:
