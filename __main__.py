@@ -14,9 +14,9 @@ import pulumi
 from claude_bottle.engines.docker.drift import Drift
 from claude_bottle.engines.docker.host_routes import ways_of_the_machine
 from claude_bottle.engines.docker.machine import Machine
+from claude_bottle.engines.docker.resources.provider_engine import provider_engine
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.own_command import own_command
-from components.provider_engine import provider_engine
 
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold tokens
 gc.disable()  # a program of one second, of which the collector would take a sixth

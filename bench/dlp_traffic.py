@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests/integration")]
 
 import world
 
-from claude_bottle.engines.docker.build_context import digest
+from claude_bottle.engines.images.build_context import digest
 from components import images
 
 FOLDER = ROOT / "bench/programs"

@@ -10,8 +10,13 @@ import pulumi_command as command
 import pulumi_docker as docker
 
 from addons.egress.placeholders import placeholder
+from claude_bottle.engines.component_types import formerly
 from claude_bottle.engines.docker.address import prefix
 from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.engines.docker.resources.container import ContainerArgs, hardened_container
+from claude_bottle.engines.docker.resources.provider_engine import provider_engine
+from claude_bottle.engines.docker.resources.volume import named_volume
+from claude_bottle.engines.local_command import local_command
 from claude_bottle.host.type_tokens import token
 from claude_bottle.manifest.agent_env import program_env
 from claude_bottle.manifest.model import AgentConfig
@@ -19,11 +24,6 @@ from claude_bottle.manifest.sizes import megabytes
 from claude_bottle.workspace.agent_files import WORKSPACE
 from claude_bottle.workspace.copies import WorkspaceCopy
 from claude_bottle.workspace.git_mounts import folders_above
-from components.component_types import formerly
-from components.container import ContainerArgs, hardened_container
-from components.local_command import local_command
-from components.provider_engine import provider_engine
-from components.volume import named_volume
 
 HOME = "/home/node"
 CA_NAME = "claude-bottle-mitm-ca.crt"

@@ -11,11 +11,11 @@ import pulumi
 import pulumi_docker as docker
 
 from claude_bottle import ROOT
-from claude_bottle.engines.docker.build_context import digest
+from claude_bottle.engines.component_types import formerly
+from claude_bottle.engines.docker.resources.build_failure import say_why
+from claude_bottle.engines.images.build_context import digest
 from claude_bottle.host.type_tokens import token
 from claude_bottle.manifest.model import AgentConfig
-from components.build_failure import say_why
-from components.component_types import formerly
 from components.images import extra_roots, tag, with_proxies
 
 _LAYER = "sidecar_images/agent/packages.Dockerfile"

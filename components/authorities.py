@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_tls as tls
 
+from claude_bottle.engines.component_types import formerly
 from claude_bottle.host.type_tokens import token
-from components.component_types import formerly
 
 _YEAR_HOURS = 365 * 24
 _RENEW_HOURS = 60 * 24

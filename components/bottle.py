@@ -10,8 +10,11 @@ from typing import Any
 
 import pulumi
 
+from claude_bottle.engines.component_types import formerly
 from claude_bottle.engines.docker.drift import Drift
 from claude_bottle.engines.docker.live import SIDECARS
+from claude_bottle.engines.docker.resources.attachments import Attachments, AttachmentsArgs
+from claude_bottle.engines.docker.resources.network import CLOSED_DNS, BottleNetwork, BottleNetworkArgs
 from claude_bottle.engines.docker.subnets import POOL, Pool, Taken
 from claude_bottle.host.git_remotes import GateRemote
 from claude_bottle.host.type_tokens import token
@@ -25,13 +28,10 @@ from claude_bottle.workspace.copies import Copies
 from components import images as image_module
 from components.agent import Agent, AgentArgs
 from components.agent_image import AgentImage, AgentImageArgs, image_name
-from components.attachments import Attachments, AttachmentsArgs
 from components.authorities import Authorities, AuthoritiesArgs
-from components.component_types import formerly
 from components.egress import EGRESS_PORT, Egress, EgressArgs
 from components.git_gate import GitGate, GitGateArgs
 from components.images import Images, ImagesArgs
-from components.network import CLOSED_DNS, BottleNetwork, BottleNetworkArgs
 from components.pipelock import PIPELOCK_HOSTNAME, Pipelock, PipelockArgs
 from components.provisioning import Provisioning, ProvisioningArgs
 from components.secret_digests import SecretDigests

@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_docker as docker
 
+from claude_bottle.engines.component_types import formerly
 from claude_bottle.engines.docker.drift import Drift
 from claude_bottle.engines.docker.live import SIDECARS
 from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.engines.docker.resources.container import RECORD, ContainerArgs, hardened_container
+from claude_bottle.engines.docker.resources.volume import named_volume
 from claude_bottle.host.type_tokens import token
 from claude_bottle.manifest.render.pipelock import EGRESS_HOSTNAME, PIPELOCK_PORT
 from claude_bottle.manifest.render.routes import EgressPlan
 from components.authorities import Authority
-from components.component_types import formerly
-from components.container import RECORD, ContainerArgs, hardened_container
 from components.pipelock import PIPELOCK_HOSTNAME
 from components.policy_push import PolicyPush, PolicyPushArgs
-from components.volume import named_volume
 
 EGRESS_PORT = 8080
 EGRESS_ROUTES = "/etc/claude-bottle/routes.json"

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_docker as docker
 
+from claude_bottle.engines.component_types import formerly
 from claude_bottle.engines.docker.drift import Drift
 from claude_bottle.engines.docker.live import SIDECARS
 from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.engines.docker.resources.container import RECORD, ContainerArgs, hardened_container
+from claude_bottle.engines.docker.resources.container_command import ReadyArgs, ready_command
+from claude_bottle.engines.docker.resources.volume import named_volume
 from claude_bottle.host.git_remotes import GateRemote, remotes_file
 from claude_bottle.host.type_tokens import token
-from components.component_types import formerly
-from components.container import RECORD, ContainerArgs, hardened_container
-from components.container_command import ReadyArgs, ready_command
-from components.volume import named_volume
 
 GIT_GATE_HOSTNAME = "git-gate"
 _ETC = "/etc/git-gate"

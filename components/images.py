@@ -11,13 +11,13 @@ import pulumi
 import pulumi_docker as docker
 
 from claude_bottle import ROOT
-from claude_bottle.engines.docker.base_image import BaseLock
-from claude_bottle.engines.docker.build_context import digest
-from claude_bottle.engines.docker.build_proxies import build_proxies
+from claude_bottle.engines.component_types import formerly
+from claude_bottle.engines.docker.resources.build_failure import say_why
+from claude_bottle.engines.images.base_image import BaseLock
+from claude_bottle.engines.images.build_context import digest
+from claude_bottle.engines.images.build_proxies import build_proxies
 from claude_bottle.host.machine_roots import machine_roots
 from claude_bottle.host.type_tokens import token
-from components.build_failure import say_why
-from components.component_types import formerly
 
 # Container role to image, where they differ.
 _SHARED = {"egress": "proxy", "pipelock": "proxy"}

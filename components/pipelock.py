@@ -10,16 +10,16 @@ import pulumi_docker as docker
 
 from addons.pipelock.own_networks import NAMED
 from addons.pipelock.upstream_proxy import LOGIN
+from claude_bottle.engines.component_types import formerly
 from claude_bottle.engines.docker.drift import Drift
 from claude_bottle.engines.docker.live import SIDECARS
 from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.engines.docker.resources.container import ContainerArgs, hardened_container
+from claude_bottle.engines.docker.resources.container_command import ReadyArgs, ready_command
 from claude_bottle.host.type_tokens import token
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import pipelock_memory, render
 from components.authorities import Authority
-from components.component_types import formerly
-from components.container import ContainerArgs, hardened_container
-from components.container_command import ReadyArgs, ready_command
 from components.policy_push import PolicyPush, PolicyPushArgs
 
 PIPELOCK_HOSTNAME = "pipelock"

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
+from claude_bottle.engines.component_types import formerly
 from claude_bottle.engines.docker.drift import Drift
 from claude_bottle.engines.docker.live import SIDECARS
+from claude_bottle.engines.docker.resources.container_command import ReadyArgs, ready_command
 from claude_bottle.host.type_tokens import token
-from components.component_types import formerly
-from components.container_command import ReadyArgs, ready_command
 
 # put.py says in one line why a policy was refused, and leaves the one in force.
 _PUT = 'docker exec -i -u 0 "$CONTAINER" /opt/proxy/bin/python /app/put.py "$KIND"'

@@ -10,12 +10,12 @@ import pulumi
 import pulumi_command as command
 import pulumi_docker as docker
 
+from claude_bottle.engines.component_types import formerly
+from claude_bottle.engines.docker.resources.container_command import container_command
 from claude_bottle.host.type_tokens import token
 from claude_bottle.manifest.agent_env import CA_BUNDLE, JAVA_STORE
 from claude_bottle.workspace.copies import Copies
 from components.agent import CA_FILE, CA_NAME
-from components.component_types import formerly
-from components.container_command import container_command
 
 
 def _in_agent(user: str, script: str, otherwise: str, *, fails: bool = True) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import pulumi
 
+from claude_bottle.engines.component_types import formerly
 from claude_bottle.host.type_tokens import token
-from components.component_types import formerly
 
 _WHAT = b"claude-bottle: the value of a secret\0"
 

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from claude_bottle import ROOT
-from claude_bottle.engines.docker.base_image import DOCKERFILE, BaseLock
-from claude_bottle.engines.docker.build_proxies import options
+from claude_bottle.engines.images.base_image import DOCKERFILE, BaseLock
+from claude_bottle.engines.images.build_proxies import options
 from claude_bottle.policy.own_command import own_command
 from toolchain.shell import CACHE, SetupError, apt_install, as_root, quiet, run, say
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from claude_bottle.engines.docker.base_image import BaseLock
+from claude_bottle.engines.images.base_image import BaseLock
 from toolchain.docker_engine import snapshots_answer
 from toolchain.go_build import find_go
 from toolchain.shell import ROOT, quiet, run

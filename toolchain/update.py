@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from claude_bottle.engines.docker.base_image import LOCK, BaseLock
-from claude_bottle.engines.docker.build_proxies import options
+from claude_bottle.engines.images.base_image import LOCK, BaseLock
+from claude_bottle.engines.images.build_proxies import options
 from claude_bottle.policy.own_command import own_command
 from toolchain import newer
 from toolchain.docker_engine import BaseImage

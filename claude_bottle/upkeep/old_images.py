@@ -15,9 +15,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from claude_bottle.engines.docker.base_image import BaseLock
 from claude_bottle.engines.docker.engine import Engine
 from claude_bottle.engines.docker.machine import resources_in_state
+from claude_bottle.engines.images.base_image import BaseLock
 from claude_bottle.host.stack_names import STACKS, declared, in_state
 from claude_bottle.host.stack_text import read_config
 from claude_bottle.host.stale_lock import local_backend

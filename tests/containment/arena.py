@@ -25,8 +25,8 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from claude_bottle.engines.docker.base_image import BaseLock
-from claude_bottle.engines.docker.build_context import digest
+from claude_bottle.engines.images.base_image import BaseLock
+from claude_bottle.engines.images.build_context import digest
 
 HERE = Path(__file__).parent
 SINK_IMAGE = f"claude-bottle/test-sink:{digest(HERE / 'sink/Dockerfile', HERE / 'sink', exact_modes=False)[:12]}"

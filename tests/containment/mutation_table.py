@@ -22,11 +22,11 @@ class Mutation:
 
 MUTATIONS = (
     Mutation("network", "agent network not internal, host on the bridge", (
-        ("components/network.py", r'self\._network\("agent", internal=True\)', 'self._network("agent", internal=False)'),
+        ("claude_bottle/engines/docker/resources/network.py", r'self\._network\("agent", internal=True\)', 'self._network("agent", internal=False)'),
     )),
     Mutation("dns", "agent's name server is one that answers, on the host", (
-        ("components/network.py", r'CLOSED_DNS = "127.0.0.1"', 'CLOSED_DNS = "172.17.0.1"'),
-        ("components/network.py", r'self\._network\("agent", internal=True\)', 'self._network("agent", internal=False)'),
+        ("claude_bottle/engines/docker/resources/network.py", r'CLOSED_DNS = "127.0.0.1"', 'CLOSED_DNS = "172.17.0.1"'),
+        ("claude_bottle/engines/docker/resources/network.py", r'self\._network\("agent", internal=True\)', 'self._network("agent", internal=False)'),
     )),
     Mutation("egress-routes", "default deny: an undeclared host gets the first route's rules", (
         ("claude_bottle/policy/routes/table.py", r"        if not patterns:\n            return \[\]", "        if not patterns:\n            return [Route(host)]"),
@@ -290,8 +290,8 @@ MUTATIONS = (
         ("claude_bottle/policy/held_budget.py", r"return self\.used \+ size <= self\.total", "return True"),
     ), tests=("tests/integration/test_slow_sides.py", "-k", "many_large")),
     Mutation("hardening", "capabilities and new privileges", (
-        ("components/container.py", r'capabilities=docker\.ContainerCapabilitiesArgs\(drops=\["ALL"\]\)', 'capabilities=docker.ContainerCapabilitiesArgs(adds=["CAP_SYS_ADMIN", "CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_MKNOD"])'),
-        ("components/container.py", r'security_opts=\["no-new-privileges:true"\]', 'security_opts=["seccomp=unconfined"]'),
+        ("claude_bottle/engines/docker/resources/container.py", r'capabilities=docker\.ContainerCapabilitiesArgs\(drops=\["ALL"\]\)', 'capabilities=docker.ContainerCapabilitiesArgs(adds=["CAP_SYS_ADMIN", "CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_MKNOD"])'),
+        ("claude_bottle/engines/docker/resources/container.py", r'security_opts=\["no-new-privileges:true"\]', 'security_opts=["seccomp=unconfined"]'),
     )),
     Mutation("on-match", "a masked body leaves without a second look", (
         ("claude_bottle/dlp/redact.py", r"not found or dlp\.look_at_body\(data, content_type, \"\"\):", "not found:"),

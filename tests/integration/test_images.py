@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import world
 
-from claude_bottle.engines.docker.base_image import ROOT, BaseLock
+from claude_bottle.engines.images.base_image import ROOT, BaseLock
 from components import images
 
 pytestmark = pytest.mark.docker

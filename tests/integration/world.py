@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pulumi import automation as auto
 
-from claude_bottle.engines.docker.base_image import BaseLock
+from claude_bottle.engines.images.base_image import BaseLock
 from components import images
 
 ROOT = Path(__file__).resolve().parents[2]

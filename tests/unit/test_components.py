@@ -11,6 +11,7 @@ import pulumi
 import pytest
 from mocked import Recorder, compose, is_secret
 
+from claude_bottle.engines.docker.resources.container import RECORD
 from claude_bottle.host.git_remotes import GateRemote
 from claude_bottle.manifest.model import GitRemote
 from claude_bottle.manifest.sizes import megabytes
@@ -19,7 +20,6 @@ from claude_bottle.workspace.copies import Copies, WorkspaceCopy
 from claude_bottle.workspace.git_mounts import GitPlaces
 from components import agent_image, images
 from components.authorities import fingerprint
-from components.container import RECORD
 
 TOKEN = "a-real-looking-token-value"
 ROUTED = {

@@ -252,7 +252,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_types_that_a_page_names_are_those_of_the_components() -> None:
-    """A component's token is made by its name (components/component_types.py)."""
+    """A component's token is made by its name (claude_bottle/engines/component_types.py)."""
     classes = {
         name
         for file in (ROOT / "components").rglob("*.py")

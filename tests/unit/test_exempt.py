@@ -11,12 +11,12 @@ from addons.pipelock import own_networks as module
 from addons.pipelock.core import Policy
 from addons.pipelock.own_networks import on_link, own_networks
 from addons.pipelock.policy import LoadedPolicy
+from claude_bottle.engines.docker.resources.network import CLOSED_DNS
 from claude_bottle.engines.docker.subnets import POOL, choose
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import render
 from claude_bottle.policy.names.exempt import checked_exempt
 from claude_bottle.policy.names.hosts import AddressGuard
-from components.network import CLOSED_DNS
 
 # Of a container on two networks of Docker; proc(5) has the columns.
 ROUTES = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT

@@ -16,11 +16,11 @@ import pytest
 from test_cli import Place, place
 
 from claude_bottle.engines.docker.build_reason import reason
+from claude_bottle.engines.docker.resources import build_failure
+from claude_bottle.engines.local_command import CREATE
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.runs.events import Run
 from claude_bottle.runs.terminal import run_pulumi
-from components import build_failure
-from components.local_command import CREATE
 
 __all__ = ["place"]
 CONTAINER, IMAGE = "docker:index/container:Container", "docker:index/remoteImage:RemoteImage"

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from claude_bottle.engines.docker.base_image import LOCK, BaseLock
+from claude_bottle.engines.images.base_image import LOCK, BaseLock
 from toolchain import __main__ as command
 from toolchain import archives, audit, docker_engine, newer, update, workspace
 from toolchain.newer import Age

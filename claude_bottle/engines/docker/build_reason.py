@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
-from claude_bottle.engines.docker.build_proxies import build_proxies
+from claude_bottle.engines.images.build_proxies import build_proxies
 from claude_bottle.host.child_env import child_env
 from claude_bottle.policy.errors import printable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pulumi
 
 from claude_bottle.engines.docker.build_reason import build_reason
-from components.provider_engine import provider_engine
+from claude_bottle.engines.docker.resources.provider_engine import provider_engine
 
 
 def say_why(resource: str) -> pulumi.ResourceHookBinding:

@@ -12,11 +12,11 @@ import pulumi
 import pulumi_command as command
 import pulumi_docker as docker
 
+from claude_bottle.engines.component_types import formerly
 from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.engines.docker.resources.provider_engine import provider_engine
+from claude_bottle.engines.local_command import local_command
 from claude_bottle.host.type_tokens import token
-from components.component_types import formerly
-from components.local_command import local_command
-from components.provider_engine import provider_engine
 
 # WANTED has a line per container and network: container, network, alias. The provider sees such a change only in the
 # outputs of a container (aliases not even there), so this is what mends it.

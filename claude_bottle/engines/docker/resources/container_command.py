@@ -11,8 +11,8 @@ import pulumi_docker as docker
 
 from claude_bottle.engines.docker.drift import Drift
 from claude_bottle.engines.docker.live import PYTHON, SIDECARS, version
-from components.local_command import local_command
-from components.provider_engine import provider_engine
+from claude_bottle.engines.docker.resources.provider_engine import provider_engine
+from claude_bottle.engines.local_command import local_command
 
 
 def container_command(

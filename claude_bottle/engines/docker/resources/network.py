@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_docker as docker
 
+from claude_bottle.engines.component_types import formerly
 from claude_bottle.engines.docker.naming import docker_name, labels
 from claude_bottle.engines.docker.subnets import Pool, Taken, choose, first_address
 from claude_bottle.host.type_tokens import token
-from components.component_types import formerly
 
 # No address of the host on the bridge: a plain internal network has one, and with it the host's own services.
 _NO_HOST = {"com.docker.network.bridge.inhibit_ipv4": "true"}

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from claude_bottle import ROOT
-from claude_bottle.engines.docker.build_context import digest
+from claude_bottle.engines.images.build_context import digest
 
 LOCK = ROOT / "sidecar_images/base/base.lock"
 DOCKERFILE = "sidecar_images/base/Dockerfile"
