@@ -28,6 +28,7 @@ def main(stack: str) -> None:
     os.environ.update(provider_engine())
     machine = Machine(stack)
     # Loading the rest takes as long as the answers.
+    from claude_bottle.engines.docker.resources.engine import DockerEngine
     from claude_bottle.host.checkout import here
     from claude_bottle.host.machine_roots import advice, not_named
     from components.bottle import Bottle, BottleArgs
@@ -42,8 +43,9 @@ def main(stack: str) -> None:
         pulumi.log.warn(advice(files))
     drifts = machine.drifts()
     tell_of_drift(stack, drifts.values())
-    there = (machine.own_images(), machine.subnets(), ways_of_the_machine(), drifts, here(Path.cwd()))
-    bottle = Bottle(stack, BottleArgs(stack, found.readable, tokens, found.copies, found.remotes, base, *there))
+    engine = DockerEngine(machine.own_images(), machine.subnets(), ways_of_the_machine(), drifts)
+    brought = (found.readable, tokens, found.copies, found.remotes, base, engine, here(Path.cwd()))
+    bottle = Bottle(stack, BottleArgs(stack, *brought))
     for output, value in bottle.outputs.items():
         pulumi.export(output, value)
     if pulumi.runtime.is_dry_run() and found.copies.workspace is not None and machine.last_checkout():

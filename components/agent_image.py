@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pulumi
-import pulumi_docker as docker
 
 from claude_bottle import ROOT
 from claude_bottle.engines.component_types import formerly
-from claude_bottle.engines.docker.resources.build_failure import say_why
+from claude_bottle.engines.declare import Engine, ImageBuild, Text
 from claude_bottle.engines.images.build_context import digest
 from claude_bottle.host.type_tokens import token
 from claude_bottle.manifest.model import AgentConfig
-from components.images import extra_roots, tag, with_proxies
+from components.images import extra_roots, tag
 
 _LAYER = "sidecar_images/agent/packages.Dockerfile"
 
@@ -50,6 +49,7 @@ def _context(config: AgentConfig, base: Path) -> Path:
 class AgentImageArgs:
     """own: the project's own image, where the manifest names none. base: where relative file names start."""
 
+    engine: Engine
     config: AgentConfig
     own: pulumi.Output[str] | None
     base: Path
@@ -64,39 +64,22 @@ class AgentImage(pulumi.ComponentResource):
         super().__init__(
             token("AgentImage"), name, {}, formerly(opts, "agent_image:AgentImage", name.removesuffix("-image"))
         )
-        config, under = args.config, base_name(args.config, args.base)
-        child = pulumi.ResourceOptions(parent=self)
+        config, under, engine = args.config, base_name(args.config, args.base), args.engine
         if args.own is not None:
             below = args.own
         elif config.image:
-            below = docker.RemoteImage(f"{name}-given", name=under, keep_locally=True, opts=child).image_id
+            below = engine.fetched(f"{name}-given", under, self).id
         else:
             context, file = _context(config, args.base), Path(config.dockerfile or "").name
-            build = docker.RemoteImageBuildArgs(context=str(context), dockerfile=file, build_args=with_proxies({}))
-            below = self._built(f"{name}-own", under, build)
+            below = engine.built(f"{name}-own", under, ImageBuild(str(context), file), self).id
         self.id = below
         if config.apt or config.npm:
-            build = docker.RemoteImageBuildArgs(
-                context=str(ROOT),
-                dockerfile=_LAYER,
-                build_args=with_proxies(
-                    {
-                        "BASE": below.apply(lambda _: under),  # by name, once it is there
-                        "APT": " ".join(sorted(config.apt)),
-                        "NPM": " ".join(sorted(config.npm)),
-                        "EXTRA_ROOTS": extra_roots(),
-                    }
-                ),
-            )
-            self.id = self._built(f"{name}-packages", image_name(config, args.base), build)
+            arguments: dict[str, Text] = {
+                "BASE": below.apply(lambda _: under),  # by name, once it is there
+                "APT": " ".join(sorted(config.apt)),
+                "NPM": " ".join(sorted(config.npm)),
+                "EXTRA_ROOTS": extra_roots(),
+            }
+            build = ImageBuild(str(ROOT), _LAYER, arguments)
+            self.id = engine.built(f"{name}-packages", image_name(config, args.base), build, self).id
         self.register_outputs({})
-
-    def _built(self, name: str, tagged: str, build: docker.RemoteImageBuildArgs) -> pulumi.Output[str]:
-        resource = f"{name}-{tagged.rpartition(':')[2]}"
-        return docker.RemoteImage(
-            resource,
-            name=tagged,
-            keep_locally=True,
-            build=build,
-            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["build"], hooks=say_why(resource)),
-        ).image_id

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_docker as docker
 
 from claude_bottle import ROOT
 from claude_bottle.engines.component_types import formerly
-from claude_bottle.engines.docker.resources.build_failure import say_why
+from claude_bottle.engines.declare import Engine, Image, ImageBuild
 from claude_bottle.engines.images.base_image import BaseLock
 from claude_bottle.engines.images.build_context import digest
-from claude_bottle.engines.images.build_proxies import build_proxies
 from claude_bottle.host.machine_roots import machine_roots
 from claude_bottle.host.type_tokens import token
 
-# Container role to image, where they differ.
+# Role to image, where they differ.
 _SHARED = {"egress": "proxy", "pipelock": "proxy"}
 
 
@@ -28,7 +25,7 @@ def _content(image: str) -> str:
 
 
 def image_of(role: str) -> str:
-    """The image that containers of this role run: both proxies share one."""
+    """The image that this role runs: both proxies share one."""
     return _SHARED.get(role, role)
 
 
@@ -42,14 +39,6 @@ def tag(role: str) -> str:
 def build_args() -> dict[str, str]:
     """Of the build of any image but the base."""
     return {"BASE": BaseLock.read().tag, "EXTRA_ROOTS": extra_roots()}
-
-
-def with_proxies(arguments: Mapping[str, pulumi.Input[str]]) -> dict[str, pulumi.Input[str]]:
-    """These build arguments, and the forward proxy of this shell; a value with a login is a secret of the state."""
-    proxies: dict[str, pulumi.Input[str]] = {
-        name: pulumi.Output.secret(value) if "@" in value else value for name, value in build_proxies().items()
-    }
-    return {**proxies, **arguments}
 
 
 def dockerfile(role: str) -> str:
@@ -68,10 +57,10 @@ def extra_roots() -> str:
 
 @dataclass
 class ImagesArgs:
-    """roles: whose images are needed. there: tags that the engine has already; these are not built again."""
+    """roles: whose images are needed. engine: what it has already is not built again."""
 
     roles: tuple[str, ...]
-    there: frozenset[str] = frozenset()
+    engine: Engine
 
 
 class Images(pulumi.ComponentResource):
@@ -81,40 +70,25 @@ class Images(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ImagesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(token("Images"), name, {}, formerly(opts, "images:Images"))
+        self._name, self._engine = name, args.engine
         images = dict.fromkeys(image_of(role) for role in args.roles)
         # Not asked of an engine that was given the finished images and has no base.
-        wanted = {BaseLock.read().tag} & args.there or {tag(image) for image in images} - args.there
-        base = self._base(name, args.there) if wanted else None
-        ids = {image: self._image(f"{name}-{image}", image, args.there, base) for image in images}
+        wanted = args.engine.has(BaseLock.read().tag) or not all(args.engine.has(tag(image)) for image in images)
+        base = self._base().resource if wanted else None
+        ids = {image: self._image(image, base).id for image in images}
         self.ids = {role: ids[image_of(role)] for role in args.roles}
         self.register_outputs({})
 
-    def _base(self, name: str, there: frozenset[str]) -> pulumi.Resource:
+    def _base(self) -> Image:
         """The set-up makes it on this machine's engine; on another one it is made here."""
         lock = BaseLock.read()
-        build = docker.RemoteImageBuildArgs(
-            context=str(ROOT), dockerfile=dockerfile("base"), build_args=with_proxies(lock.build_args)
-        )
-        return self._built(f"{name}-base", lock.tag, None if lock.tag in there else build)
+        build = ImageBuild(str(ROOT), dockerfile("base"), lock.build_args)
+        return self._engine.built(f"{self._name}-base", lock.tag, None if self._engine.has(lock.tag) else build, self)
 
-    def _image(self, name: str, image: str, there: frozenset[str], base: pulumi.Resource | None) -> pulumi.Output[str]:
+    def _image(self, image: str, base: pulumi.Resource | None) -> Image:
         tagged = tag(image)
-        build = docker.RemoteImageBuildArgs(
-            context=str(ROOT),
-            dockerfile=dockerfile(image),
-            build_args=with_proxies(build_args()),
-            labels={"claude-bottle.role": image},
-        )
+        build = ImageBuild(str(ROOT), dockerfile(image), build_args(), {"claude-bottle.role": image})
         # The tag is a hash of the content. Building it once more would need its base image and its packages again.
-        return self._built(name, tagged, None if tagged in there else build, base).image_id
-
-    def _built(
-        self, name: str, tagged: str, build: docker.RemoteImageBuildArgs | None, after: pulumi.Resource | None = None
-    ) -> docker.RemoteImage:
-        # Another host's roots, or another place of the checkout, do not make another image.
-        child = pulumi.ResourceOptions(parent=self, ignore_changes=["build"], depends_on=[after] if after else [])
-        # A new content is a new resource, so that the old image is let go, never replaced.
-        resource = f"{name}-{tagged.rpartition(':')[2]}"
-        if build is not None:
-            child.hooks = say_why(resource)
-        return docker.RemoteImage(resource, name=tagged, keep_locally=True, build=build, opts=child)
+        return self._engine.built(
+            f"{self._name}-{image}", tagged, None if self._engine.has(tagged) else build, self, base
+        )

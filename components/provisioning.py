@@ -7,30 +7,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_command as command
-import pulumi_docker as docker
 
 from claude_bottle.engines.component_types import formerly
-from claude_bottle.engines.docker.resources.container_command import container_command
+from claude_bottle.engines.declare import Running
 from claude_bottle.host.type_tokens import token
 from claude_bottle.manifest.agent_env import CA_BUNDLE, JAVA_STORE
 from claude_bottle.workspace.copies import Copies
 from components.agent import CA_FILE, CA_NAME
 
 
-def _in_agent(user: str, script: str, otherwise: str, *, fails: bool = True) -> str:
-    """A shell command that runs a script in the agent. Its words do not reach the owner's terminal, and it ends.
+@dataclass(frozen=True)
+class _Inside:
+    """A script that is run in the agent, as this user. Its words do not reach the owner's terminal, and it ends.
 
-    fails: without it, the bottle is up all the same.
+    otherwise: what the owner is told where it fails. fails: without it, the bottle is up all the same.
 
     The agent may have put a pipe in a file's place, and root there another program in any program's.
     """
-    run = f"timeout 90 docker exec -i -u {user} \"$CONTAINER\" timeout -k 1 60 sh -eu -c '{script}' >/dev/null 2>&1"
-    return f'{run} || {{ echo "{otherwise}" >&2; {"exit 1" if fails else ":"}; }}'
+
+    user: str
+    script: str
+    otherwise: str
+    fails: bool = True
+
+    def of(self, agent: Running) -> str:
+        """The command of the owner's shell."""
+        run = f"timeout 90 {agent.enter(self.user)} timeout -k 1 60 sh -eu -c '{self.script}' >/dev/null 2>&1"
+        return f'{run} || {{ echo "{self.otherwise}" >&2; {"exit 1" if self.fails else ":"}; }}'
 
 
 # A second run with the same certificate changes nothing.
-_INSTALL_CA = _in_agent(
+_INSTALL_CA = _Inside(
     "0",
     f"""
   umask 022
@@ -46,7 +53,7 @@ _INSTALL_CA = _in_agent(
 # Programs that read no bundle. Neither fails the bottle: most have no such program, and some no openssl.
 # Java: a store without a password, which every JDK reads; Debian's own is made by update-ca-certificates, and left.
 # Chromium: a managed policy (CACertificates: each a certificate in base64). Browsers of other makes read the database.
-_TRUST_ELSEWHERE = _in_agent(
+_TRUST_ELSEWHERE = _Inside(
     "0",
     f"""
   umask 022
@@ -65,7 +72,7 @@ _TRUST_ELSEWHERE = _in_agent(
     "warning: Java or browsers in $CONTAINER may not trust the CA",
     fails=False,
 )
-_TRUST_NSS = _in_agent(
+_TRUST_NSS = _Inside(
     "node",
     f"""
   command -v certutil >/dev/null || exit 0
@@ -78,7 +85,7 @@ _TRUST_NSS = _in_agent(
     fails=False,
 )
 # Claude Code reads every file of this folder when a session starts, however it is started; CLAUDE.md is the agent's.
-_PUT_PROMPT = _in_agent(
+_PUT_PROMPT = _Inside(
     "node",
     """
   umask 022
@@ -91,7 +98,7 @@ _PUT_PROMPT = _in_agent(
     "the prompt could not be put into $CONTAINER; is /home/node full, or not of node?",
 )
 # A file of its own, included by ~/.gitconfig, where the agent may keep settings too.
-_PUT_GIT = _in_agent(
+_PUT_GIT = _Inside(
     "node",
     """
   cd /home/node; umask 022
@@ -106,12 +113,12 @@ _PUT_GIT = _in_agent(
 _REGISTER = """
 add="claude mcp add --scope user --transport http supervise http://supervise:9100/"
 look='grep -c "http://supervise:9100/" /home/node/.claude.json | head -c 9'
-there=$(timeout 30 docker exec -u node "$CONTAINER" timeout -k 1 20 sh -c "$look" 2>/dev/null | tr -cd 0-9)
+there=$(timeout 30 ENTER timeout -k 1 20 sh -c "$look" 2>/dev/null | tr -cd 0-9)
 [ "$WANTED" = yes ] && [ "${there:-0}" -gt 0 ] && exit 0
 [ "$WANTED" = no ] && [ "${there:-0}" -eq 0 ] && exit 0
 [ "$WANTED" = yes ] || add="claude mcp remove --scope user supervise"
-timeout 90 docker exec -u node "$CONTAINER" sh -c "cd /home/node && timeout -k 1 60 $add" >/dev/null 2>&1 && exit 0
-echo "warning: the agent's MCP server list could not be changed; by hand: docker exec -u node $CONTAINER $add" >&2
+timeout 90 ENTER sh -c "cd /home/node && timeout -k 1 60 $add" >/dev/null 2>&1 && exit 0
+echo "warning: the agent's MCP server list could not be changed; by hand: BY_HAND $add" >&2
 """
 _COPY = 'exec python3 -m claude_bottle.workspace.copy_step "$KIND"'
 
@@ -120,8 +127,7 @@ _COPY = 'exec python3 -m claude_bottle.workspace.copy_step "$KIND"'
 class ProvisioningArgs:
     """ca: the certificate that the agent trusts, PEM. sha256: its fingerprint, for the log. copies: what is copied."""
 
-    container: docker.Container
-    container_name: str
+    agent: Running
     stack: str
     ca: pulumi.Output[str]
     sha256: pulumi.Output[str]
@@ -131,26 +137,22 @@ class ProvisioningArgs:
 
 
 class Provisioning(pulumi.ComponentResource):
-    """Each step runs again when the container or its content is new, and does nothing when neither is."""
-
-    last: command.local.Command | None
+    """Each step runs again when the agent or its content is new, and does nothing when neither is."""
 
     def __init__(self, name: str, args: ProvisioningArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(token("Provisioning"), name, {}, formerly(opts, "provisioning:Provisioning"))
-        self._name, self._args, self.last = name, args, None
+        self._name, self._agent = name, args.agent
+        self._last: pulumi.Resource | None = None
+        trust = "\n".join(step.of(self._agent) for step in (_INSTALL_CA, _TRUST_ELSEWHERE, _TRUST_NSS))
         said = f'\necho "installed {CA_NAME}, SHA-256 $FINGERPRINT"'
-        self._step(
-            "ca", f"{_INSTALL_CA}\n{_TRUST_ELSEWHERE}\n{_TRUST_NSS}{said}", args.ca, {"FINGERPRINT": args.sha256}
-        )
-        self._step("prompt", _PUT_PROMPT, args.copies.prompt, {})
+        self._step("ca", trust + said, args.ca, {"FINGERPRINT": args.sha256})
+        self._step("prompt", _PUT_PROMPT.of(self._agent), args.copies.prompt, {})
         skills = [{"name": skill.name, "source": skill.source, "digest": skill.digest} for skill in args.copies.skills]
-        self._step(
-            "skills", _COPY, json.dumps({"container": args.container_name, "skills": skills}), {"KIND": "skills"}
-        )
+        self._step("skills", _COPY, json.dumps({"container": self._agent.name, "skills": skills}), {"KIND": "skills"})
         workspace = args.copies.workspace
         if workspace is not None and workspace.mode == "copy":
             plan = {
-                "container": args.container_name,
+                "container": self._agent.name,
                 "stack": args.stack,
                 "source": workspace.source,
                 "digest": workspace.digest,
@@ -158,19 +160,13 @@ class Provisioning(pulumi.ComponentResource):
                 **({"branches": workspace.branches} if workspace.copy_git else {}),
             }
             self._step("workspace", _COPY, json.dumps(plan), {"KIND": "workspace"})
-        self._step("git", _PUT_GIT, args.git_config, {})
-        self._step("supervise", _REGISTER, "", {"WANTED": "yes" if args.supervise else "no"})
+        self._step("git", _PUT_GIT.of(self._agent), args.git_config, {})
+        enter = self._agent.enter("node", stdin=False)
+        register = _REGISTER.replace("ENTER", enter).replace("BY_HAND", enter.replace('"', ""))
+        self._step("supervise", register, "", {"WANTED": "yes" if args.supervise else "no"})
         self.register_outputs({})
 
     def _step(self, what: str, script: str, stdin: pulumi.Input[str], env: Mapping[str, pulumi.Input[str]]) -> None:
         """One step, after the one before it."""
-        self.last = container_command(
-            f"{self._name}-{what}",
-            script,
-            self._args.container,
-            self._args.container_name,
-            stdin=stdin,
-            env=env,
-            parent=self,
-            after=self.last,
-        )
+        step = self._agent.step(f"{self._name}-{what}", script, self, stdin=stdin, env=env, after=self._last)
+        self._last = step.resource

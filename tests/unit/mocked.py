@@ -11,6 +11,7 @@ import pulumi
 from pulumi.runtime import mocks
 
 from claude_bottle.engines.docker.drift import Drift
+from claude_bottle.engines.docker.resources.engine import DockerEngine
 from claude_bottle.host.git_remotes import GateRemote
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.workspace.copies import Copies
@@ -116,9 +117,8 @@ def compose(
     def register() -> pulumi.Output[None]:
         secret = {ref: pulumi.Output.secret(value) for ref, value in (tokens or {}).items()}
         manifest = Manifest.model_validate(raw)
-        args = BottleArgs(
-            stack, manifest, secret, copies or Copies(), remotes or [], Path(), images_there, drifts=drifts or {}
-        )
+        engine = DockerEngine(images_there, drifts=drifts or {})
+        args = BottleArgs(stack, manifest, secret, copies or Copies(), remotes or [], Path(), engine)
         bottle = Bottle(stack, args)
 
         def keep(resolved: dict[str, Any]) -> None:

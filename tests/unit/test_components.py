@@ -11,14 +11,14 @@ import pulumi
 import pytest
 from mocked import Recorder, compose, is_secret
 
-from claude_bottle.engines.docker.resources.container import RECORD
+from claude_bottle.engines.docker.resources import image
+from claude_bottle.engines.sidecars import RECORD
 from claude_bottle.host.git_remotes import GateRemote
 from claude_bottle.manifest.model import GitRemote
 from claude_bottle.manifest.sizes import megabytes
 from claude_bottle.policy.names.git_upstream import Upstream
 from claude_bottle.workspace.copies import Copies, WorkspaceCopy
 from claude_bottle.workspace.git_mounts import GitPlaces
-from components import agent_image, images
 from components.authorities import fingerprint
 
 TOKEN = "a-real-looking-token-value"
@@ -206,8 +206,7 @@ def test_images_stay_and_are_tagged_by_content(routed: Any) -> None:
 
 def test_each_image_that_is_built_says_why_where_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    for module in (images, agent_image):
-        monkeypatch.setattr(module, "say_why", lambda name: asked.append(name) or pulumi.ResourceHookBinding())
+    monkeypatch.setattr(image, "say_why", lambda name: asked.append(name) or pulumi.ResourceHookBinding())
     recorder, _ = compose({"agent": {"apt": ["jq"]}, "egress": {"routes": []}})
     assert set(asked) == {image.name for image in recorder.all(":RemoteImage") if "build" in image.inputs}
     assert len(asked) > 3

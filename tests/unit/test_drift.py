@@ -17,9 +17,10 @@ from mocked import compose
 
 from claude_bottle.engines.docker import live, live_probe
 from claude_bottle.engines.docker.drift import LABEL_MENDED, Drift, Put, drift_of, put_of
-from claude_bottle.engines.docker.live import SIDECARS, Look, look, version
+from claude_bottle.engines.docker.live import Look, look, version
+from claude_bottle.engines.sidecars import SIDECARS
 from claude_bottle.manifest.render.pipelock import PIPELOCK_PORT
-from components.egress import EGRESS_PORT
+from components.flows import EGRESS_PORT
 
 ONE, TWO = (hashlib.sha256(text).hexdigest() for text in (b"one", b"two"))
 FILES = {"/etc/claude-bottle/tokens.json": "aa", "/app": "bb"}

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from mocked import SECRET_SIGNATURE, compose
 
+from claude_bottle.engines.docker.resources.image import with_proxies
 from claude_bottle.engines.images.base_image import ROOT, BaseLock
 from claude_bottle.engines.images.build_context import Ignored, digest, taken
 from claude_bottle.engines.images.build_proxies import build_proxies, options
 from claude_bottle.manifest.model import AgentConfig
 from components import images
 from components.agent_image import base_name
-from components.images import with_proxies
 
 OWN = ("base", "egress", "git-gate", "supervise", "agent")
 

@@ -12,9 +12,9 @@ import pytest
 
 from claude_bottle.checks.preflight import machine_findings, other_workspace, renamed
 from claude_bottle.engines.docker.engine import Engine, EngineError, Part
-from claude_bottle.engines.docker.live import SIDECARS
 from claude_bottle.engines.docker.machine import Machine, ids_in_state
 from claude_bottle.engines.docker.subnets import Taken
+from claude_bottle.engines.sidecars import SIDECARS
 from claude_bottle.host.checkout import other_checkout
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import pipelock_memory

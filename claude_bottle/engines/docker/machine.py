@@ -12,7 +12,8 @@ from typing import Any
 
 from claude_bottle.engines.docker.drift import Drift, drift_of, put_of
 from claude_bottle.engines.docker.engine import Engine, EngineError, Part
-from claude_bottle.engines.docker.live import SIDECARS, Look, look
+from claude_bottle.engines.docker.live import Look, look
+from claude_bottle.engines.sidecars import SIDECARS
 from claude_bottle.host.stale_lock import state_file
 from claude_bottle.host.type_tokens import is_of
 

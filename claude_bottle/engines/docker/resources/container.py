@@ -1,121 +1,125 @@
-"""The one place where a container of a bottle gets its hardening."""
+"""The one place where a container of a bottle gets its hardening, and a volume its name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import pulumi
 import pulumi_docker as docker
 
+from claude_bottle.engines.declare import Workload
 from claude_bottle.engines.docker.drift import LABEL_MENDED
 from claude_bottle.engines.docker.naming import docker_name, labels
-
-RECORD = "/var/lib/claude-bottle/record"  # where a sidecar keeps what it has let out (claude_bottle/policy/record.py)
+from claude_bottle.engines.docker.resources.network import CLOSED_DNS
 
 _SCRATCH = 16 << 20  # bytes of each
 OPEN_FILES = 16_384  # of one process; an engine that has fewer itself starts no container, and says so
 HEALTH_INTERVAL = "6s"
+_GRACE = 5  # seconds from the signal to the kill
 # Docker 20.10's resolver gives no answer where its name server gives none: without these a program waits 20 seconds to
 # hear that there is no such name (resolv.conf(5): 5 seconds, 2 attempts, for each address family).
 _DNS_OPTIONS = ("timeout:1", "attempts:1")
 
 
-@dataclass
-class ContainerArgs:
-    """What differs between the containers of a bottle.
-
-    networks: (network name, alias) pairs; the container is on these only. memory: MB; there is no swap beyond it.
-    dns: name servers that answer nothing; None: the engine's own. shm: MB of /dev/shm, none for the engine's default.
-    cpu_shares: how much of a busy machine it gets beside others, whose default is 1024.
-    files: path to content; written before the start, so a change means a new container. They are root's, so that who
-    runs there can neither write to one nor make it writable; and for all to read, of whom there is but one.
-    healthcheck: a command; nothing here waits for it.
-    mended: why this container took the place of one that was changed by hand; a new reason makes a new container.
-    """
-
-    role: str
-    stack: str
-    image: pulumi.Input[str]
-    networks: Sequence[tuple[pulumi.Input[str], str]]
-    memory: int
-    cpus: float | None = None
-    cpu_shares: int = 1024
-    env: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
-    command: Sequence[str] | None = None
-    files: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
-    mounts: Sequence[docker.ContainerMountArgs] = ()
-    healthcheck: Sequence[str] | None = None
-    mended: str | None = None
-    dns: Sequence[str] | None = None
-    shm: int | None = None
-    grace_seconds: int = 5
-    runtime: str | None = None
+def volumes_of(name: str, stack: str, workload: Workload, parent: pulumi.Resource | None) -> list[docker.Volume]:
+    """`claude-bottle-<role>-<stack>` each, which outlives the containers that use it and goes with the stack."""
+    return [
+        docker.Volume(
+            f"{name}-{role.removeprefix(f'{workload.role}-')}",
+            name=docker_name(role, stack),
+            labels=[
+                docker.VolumeLabelArgs(label=label, value=value) for label, value in sorted(labels(role, stack).items())
+            ],
+            opts=pulumi.ResourceOptions(parent=parent),
+        )
+        for role in workload.volumes.values()
+    ]
 
 
-def scratch(role: str) -> list[docker.ContainerMountArgs]:
+def _mounts(workload: Workload, volumes: Sequence[docker.Volume]) -> list[docker.ContainerMountArgs]:
     """What anybody in a sidecar may write to is in memory and has a size, so that it takes nothing of the disk.
 
     The root is not mounted read-only, because the engine puts no files into such a one; all else there is root's, but
     for the state of the sidecar in /run.
     """
-    if role == "agent":
-        return []
+    made = [
+        docker.ContainerMountArgs(type="volume", target=path, source=volume.name)
+        for path, volume in zip(workload.volumes, volumes, strict=True)
+    ]
+    made += [
+        docker.ContainerMountArgs(type="bind", target=m.path, source=m.source, read_only=m.read_only or None)
+        for m in workload.host_mounts
+    ]
+    if workload.disk:
+        return made
     options = docker.ContainerMountTmpfsOptionsArgs(size_bytes=_SCRATCH, mode=0o1777)
     paths = ("/run/lock", "/tmp", "/var/tmp")  # noqa: S108
-    return [docker.ContainerMountArgs(type="tmpfs", target=p, read_only=False, tmpfs_options=options) for p in paths]
+    scratch = [docker.ContainerMountArgs(type="tmpfs", target=p, read_only=False, tmpfs_options=options) for p in paths]
+    return [*made, *scratch]
 
 
-def hardened_container(name: str, args: ContainerArgs, opts: pulumi.ResourceOptions) -> docker.Container:
-    """A container without capabilities, new privileges or swap, that comes back when its process ends."""
-    fixed = docker_name(args.role, args.stack)
-    marks = {**labels(args.role, args.stack), **({LABEL_MENDED: args.mended} if args.mended else {})}
+def hardened_container(
+    name: str,
+    stack: str,
+    workload: Workload,
+    joined: Sequence[tuple[pulumi.Input[str], str]],
+    volumes: Sequence[docker.Volume],
+    mended: str | None,
+    opts: pulumi.ResourceOptions,
+) -> docker.Container:
+    """A container without capabilities, new privileges or swap, that comes back when its process ends.
+
+    joined: (network name, alias) pairs; the container is on these only.
+    mended: why this container took the place of one that was changed by hand; a new reason makes a new container.
+    """
+    marks = {**labels(workload.role, stack), **({LABEL_MENDED: mended} if mended else {})}
     return docker.Container(
-        name,
-        name=fixed,
-        hostname=args.role,
-        image=args.image,
-        command=list(args.command) if args.command else None,
-        envs=[pulumi.Output.concat(key, "=", value) for key, value in args.env.items()],
+        f"{name}-container",
+        name=docker_name(workload.role, stack),
+        hostname=workload.role,
+        image=workload.image,
+        command=list(workload.command) or None,
+        envs=[pulumi.Output.concat(key, "=", value) for key, value in workload.env.items()],
         # "bridge" is what an engine reports for none, and the provider takes the container off it before it starts;
         # naming a network here instead would lose the alias.
         network_mode="bridge",
         networks_advanced=[
-            docker.ContainerNetworksAdvancedArgs(name=network, aliases=[alias]) for network, alias in args.networks
+            docker.ContainerNetworksAdvancedArgs(name=network, aliases=[alias]) for network, alias in joined
         ],
-        dns=list(args.dns) if args.dns else None,
-        dns_opts=list(_DNS_OPTIONS) if args.dns else None,
-        shm_size=args.shm,
+        dns=None if workload.resolves_names else [CLOSED_DNS],
+        dns_opts=None if workload.resolves_names else list(_DNS_OPTIONS),
+        shm_size=workload.shared_memory,
         capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
         security_opts=["no-new-privileges:true"],
-        runtime=args.runtime,
+        runtime=workload.runtime,
         init=True,
         ulimits=[docker.ContainerUlimitArgs(name="nofile", soft=OPEN_FILES, hard=OPEN_FILES)],
-        memory=args.memory,
-        memory_swap=args.memory,
-        cpus=str(args.cpus) if args.cpus else None,
-        cpu_shares=args.cpu_shares,
+        memory=workload.memory,
+        memory_swap=workload.memory,
+        cpus=str(workload.cpus) if workload.cpus else None,
+        cpu_shares=workload.cpu_shares,
         restart="unless-stopped",
         must_run=True,
-        destroy_grace_seconds=args.grace_seconds,
+        destroy_grace_seconds=_GRACE,
         log_driver="json-file",
         log_opts={"max-size": "10m", "max-file": "3"},
         labels=[docker.ContainerLabelArgs(label=label, value=value) for label, value in sorted(marks.items())],
-        # With an owner given, the engine gives them all to the image's user, whoever that owner is (CopyUIDGID).
+        # With an owner given, the engine gives them all to the image's user, whoever that owner is (CopyUIDGID). They
+        # are for all to read, of whom there is but one.
         uploads=[
             docker.ContainerUploadArgs(file=path, content=content, permissions="0444")
-            for path, content in args.files.items()
+            for path, content in workload.files.items()
         ],
-        mounts=[*args.mounts, *scratch(args.role)] or None,
+        mounts=_mounts(workload, volumes) or None,
         healthcheck=docker.ContainerHealthcheckArgs(
             # Each look starts a process in the container: with twenty bottles, every two seconds was more than a core.
-            tests=["CMD", *args.healthcheck],
+            tests=["CMD", *workload.ready],
             interval=HEALTH_INTERVAL,
             timeout="3s",
             retries=3,
             start_period="20s",
         )
-        if args.healthcheck
+        if workload.ready
         else None,
         opts=pulumi.ResourceOptions.merge(
             # The name is fixed, so two cannot be there at once; `init` is not ForceNew in the provider.

@@ -1,15 +1,16 @@
-"""The networks of a bottle: agent and chain are internal; only the outside one leads out."""
+"""The networks of a bottle, made of its flows: all are internal; only the outside one leads out."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_docker as docker
 
 from claude_bottle.engines.component_types import formerly
+from claude_bottle.engines.declare import OUTSIDE, Flow
 from claude_bottle.engines.docker.naming import docker_name, labels
 from claude_bottle.engines.docker.subnets import Pool, Taken, choose, first_address
 from claude_bottle.host.type_tokens import token
@@ -19,39 +20,69 @@ _NO_HOST = {"com.docker.network.bridge.inhibit_ipv4": "true"}
 # Engines before 25 forward outside names from internal networks to the host's resolver. Loopback inside the
 # container's own network namespace answers nothing, so the embedded resolver knows the bottle's aliases alone.
 CLOSED_DNS = "127.0.0.1"
+_CALLED = {"egress": "chain"}  # a network is called by the source that it is for, but for this one
+
+
+def networks_of(flows: Iterable[Flow]) -> dict[str, list[str]]:
+    """The roles on each network, so that all flows have a way: a network for every source, and one to the outside.
+
+    A source whose targets are all on a larger network with it already gets none of its own. Pure.
+    """
+    shared: dict[str, list[str]] = {}
+    out: list[str] = []
+    for flow in flows:
+        if flow.target == OUTSIDE:
+            out.append(flow.source)
+        else:
+            shared.setdefault(flow.source, [flow.source]).append(flow.target)
+    inner: dict[str, list[str]] = {}
+    for source, roles in sorted(shared.items(), key=lambda item: -len(item[1])):
+        if not any(set(roles) <= set(others) for others in inner.values()):
+            inner[_CALLED.get(source, source)] = roles
+    return {**inner, **({OUTSIDE: out} if out else {})}
 
 
 @dataclass
 class BottleNetworkArgs:
-    """stack: the stack's name. has_egress: a chain network is needed. outside: an existing network to use instead.
+    """stack: the stack's name. outside: an existing network to use instead of an own one.
     taken: the subnets of the engine's networks. pool: where the bottle's own are taken from."""
 
     stack: str
-    has_egress: bool
+    flows: Sequence[Flow]
     outside: str | None = None
     taken: Sequence[Taken] = ()
     pool: Pool = field(default_factory=Pool)
 
 
 class BottleNetwork(pulumi.ComponentResource):
-    """One set of networks, never shared; `agent` and `chain` (None without egress) have no way out and no host."""
+    """One set of networks, never shared; those within have no way out and no host."""
 
-    agent: pulumi.Output[str]
-    chain: pulumi.Output[str] | None
-    outside: pulumi.Output[str]
     subnets: list[str]  # of those that are the bottle's own
 
     def __init__(self, name: str, args: BottleNetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(token("BottleNetwork"), name, {}, formerly(opts, "network:BottleNetwork"))
         self._name, self._stack, self._taken, self._pool = name, args.stack, list(args.taken), args.pool
         self.subnets = []
-        self.agent = self._network("agent", internal=True)
-        self.chain = self._network("chain", internal=True) if args.has_egress else None
-        if args.outside is not None:
-            self.outside = pulumi.Output.from_input(args.outside)
-        else:
-            self.outside = self._network("outside", internal=False)
-        self.register_outputs({"agent": self.agent, "outside": self.outside})
+        self._roles = networks_of(args.flows)
+        self._names: dict[str, pulumi.Output[str]] = {}
+        for kind in self._roles:
+            if kind == OUTSIDE and args.outside is not None:
+                self._names[kind] = pulumi.Output.from_input(args.outside)
+            else:
+                self._names[kind] = self._network(kind, internal=kind != OUTSIDE)
+        self.register_outputs({kind: self._names[kind] for kind in ("agent", OUTSIDE)})
+
+    def joined(self, role: str) -> list[tuple[pulumi.Output[str], str]]:
+        """The networks that a role is on, each with its name there: on the outside, other bottles may be too."""
+        return [
+            (self._names[kind], f"{role}-{self._stack}" if kind == OUTSIDE else role)
+            for kind, roles in self._roles.items()
+            if role in roles
+        ]
+
+    def between(self, role: str, source: str) -> pulumi.Output[str]:
+        """The network that both are on."""
+        return next(self._names[kind] for kind, roles in self._roles.items() if role in roles and source in roles)
 
     def _network(self, kind: str, *, internal: bool) -> pulumi.Output[str]:
         role = f"{kind}-network"

@@ -5,15 +5,13 @@ Gives each its limit of processes too, for which the provider has no argument.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_command as command
 import pulumi_docker as docker
 
 from claude_bottle.engines.component_types import formerly
-from claude_bottle.engines.docker.naming import docker_name
 from claude_bottle.engines.docker.resources.provider_engine import provider_engine
 from claude_bottle.engines.local_command import local_command
 from claude_bottle.host.type_tokens import token
@@ -39,38 +37,35 @@ printf '%s\\n' "$PROCESSES" | while read -r container most; do
   docker update --pids-limit "$most" "$container" >/dev/null
 done
 """
-# Processes and threads. The machine has 32,768 in all by default (proc(5), pid_max), for all bottles and its owner.
-_AGENT, _SIDECAR = 4096, 1024
 
 
-@dataclass
-class AttachmentsArgs:
-    """wanted: container name to the (network, alias) pairs it is on. containers: the same containers."""
+@dataclass(frozen=True)
+class Member:
+    """joined: the (network, alias) pairs that a container is on. processes: and threads, at most."""
 
-    wanted: Mapping[str, Sequence[tuple[pulumi.Input[str], str]]]
-    containers: Sequence[docker.Container]
+    container: docker.Container
+    name: str
+    joined: Sequence[tuple[pulumi.Input[str], str]]
+    processes: int
 
 
 class Attachments(pulumi.ComponentResource):
     """Runs when a container is new, or when a refresh has seen it on other networks than before."""
 
-    mended: command.local.Command
-
-    def __init__(self, name: str, args: AttachmentsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, members: Sequence[Member], opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(token("Attachments"), name, {}, formerly(opts, "attachments:Attachments"))
         lines = [
-            pulumi.Output.concat(container, " ", network, " ", alias)
-            for container, joined in args.wanted.items()
-            for network, alias in joined
+            pulumi.Output.concat(member.name, " ", network, " ", alias)
+            for member in members
+            for network, alias in member.joined
         ]
-        most = {name: _AGENT if name.startswith(docker_name("agent", "")) else _SIDECAR for name in args.wanted}
         environment: dict[str, pulumi.Input[str]] = {
             **provider_engine(),
             "WANTED": pulumi.Output.all(*lines).apply("\n".join),
-            "PROCESSES": "\n".join(f"{name} {number}" for name, number in most.items()),
+            "PROCESSES": "\n".join(f"{member.name} {member.processes}" for member in members),
         }
-        triggers = [self._seen(container) for container in args.containers]
-        self.mended = local_command(f"{name}-mend", _MEND, environment, triggers, pulumi.ResourceOptions(parent=self))
+        triggers = [self._seen(member.container) for member in members]
+        local_command(f"{name}-mend", _MEND, environment, triggers, pulumi.ResourceOptions(parent=self))
         self.register_outputs({})
 
     @staticmethod

@@ -1,0 +1,89 @@
+"""Docker as the engine of a bottle (claude_bottle/engines/declare.py says what each method is for)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+
+import pulumi
+
+from claude_bottle.engines.declare import Flow, Image, ImageBuild, Workload
+from claude_bottle.engines.docker.drift import Drift
+from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.engines.docker.resources.container import hardened_container, volumes_of
+from claude_bottle.engines.docker.resources.image import built_image, fetched_image
+from claude_bottle.engines.docker.resources.membership import Attachments, Member
+from claude_bottle.engines.docker.resources.network import BottleNetwork, BottleNetworkArgs
+from claude_bottle.engines.docker.resources.step import RunningContainer
+from claude_bottle.engines.docker.subnets import POOL, Pool, Taken
+
+
+class DockerFabric:
+    """The networks of a bottle and the containers on them."""
+
+    def __init__(self, network: BottleNetwork, stack: str, drifts: Mapping[str, Drift]) -> None:
+        self._network, self._stack, self._drifts = network, stack, drifts
+        self._members: list[Member] = []
+        self.subnets: Sequence[str] = network.subnets
+
+    def run(self, name: str, workload: Workload, opts: pulumi.ResourceOptions) -> RunningContainer:
+        drift = self._drifts.get(workload.role, Drift())
+        joined = self._network.joined(workload.role)
+        volumes = volumes_of(name, self._stack, workload, opts.parent)
+        container = hardened_container(name, self._stack, workload, joined, volumes, drift.mended, opts)
+        fixed = docker_name(workload.role, self._stack)
+        self._members.append(Member(container, fixed, joined, workload.processes))
+        return RunningContainer(workload.role, fixed, container, workload.ready, drift)
+
+    def own_name(self, role: str, source: str) -> pulumi.Output[str]:
+        """Docker's own name server knows an alias by network."""
+        name: pulumi.Output[str] = pulumi.Output.concat(role, ".", self._network.between(role, source))
+        return name
+
+    def close(self, name: str, parent: pulumi.Resource) -> pulumi.Resource:
+        return Attachments(name, self._members, pulumi.ResourceOptions(parent=parent))
+
+
+@dataclass(frozen=True)
+class DockerEngine:
+    """What was asked of an engine before the first resource.
+
+    images: tags of own images that it has. taken: the subnets of its networks. ways: networks that its machine has a
+    way to. drifts: by role, what is live and was not put there.
+    """
+
+    images: frozenset[str] = frozenset()
+    taken: Sequence[Taken] = ()
+    ways: Sequence[str] = ()
+    drifts: Mapping[str, Drift] = field(default_factory=dict)
+
+    def has(self, tag: str) -> bool:
+        return tag in self.images
+
+    def built(
+        self,
+        name: str,
+        tag: str,
+        build: ImageBuild | None,
+        parent: pulumi.Resource,
+        after: pulumi.Resource | None = None,
+    ) -> Image:
+        return built_image(name, tag, build, parent, after)
+
+    def fetched(self, name: str, reference: str, parent: pulumi.Resource) -> Image:
+        return fetched_image(name, reference, parent)
+
+    def fabric(
+        self,
+        name: str,
+        stack: str,
+        flows: Sequence[Flow],
+        opts: pulumi.ResourceOptions,
+        *,
+        outside: str | None = None,
+        pool: str | None = None,
+    ) -> DockerFabric:
+        own = Pool(IPv4Network(pool or POOL), self.ways)
+        network = BottleNetwork(name, BottleNetworkArgs(stack, flows, outside, self.taken, own), opts)
+        return DockerFabric(network, stack, self.drifts)

@@ -1,0 +1,46 @@
+"""The one place where an image becomes a resource; it stays when the stack goes, for other stacks use it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pulumi
+import pulumi_docker as docker
+
+from claude_bottle.engines.declare import Image, ImageBuild
+from claude_bottle.engines.docker.resources.build_failure import say_why
+from claude_bottle.engines.images.build_proxies import build_proxies
+
+
+def with_proxies(arguments: Mapping[str, pulumi.Input[str]]) -> dict[str, pulumi.Input[str]]:
+    """These build arguments, and the forward proxy of this shell; a value with a login is a secret of the state."""
+    proxies: dict[str, pulumi.Input[str]] = {
+        name: pulumi.Output.secret(value) if "@" in value else value for name, value in build_proxies().items()
+    }
+    return {**proxies, **arguments}
+
+
+def built_image(
+    name: str, tag: str, build: ImageBuild | None, parent: pulumi.Resource, after: pulumi.Resource | None
+) -> Image:
+    """Tagged by a hash of its content. Another host's roots, or another place of the checkout, do not make another."""
+    opts = pulumi.ResourceOptions(parent=parent, ignore_changes=["build"], depends_on=[after] if after else [])
+    # A new content is a new resource, so that the old image is let go, never replaced.
+    resource = f"{name}-{tag.rpartition(':')[2]}"
+    args: docker.RemoteImageBuildArgs | None = None
+    if build is not None:
+        opts.hooks = say_why(resource)
+        args = docker.RemoteImageBuildArgs(
+            context=build.context,
+            dockerfile=build.file,
+            build_args=with_proxies(build.arguments),
+            labels=build.labels,
+        )
+    made = docker.RemoteImage(resource, name=tag, keep_locally=True, build=args, opts=opts)
+    return Image(made, made.image_id)
+
+
+def fetched_image(name: str, reference: str, parent: pulumi.Resource) -> Image:
+    """From its registry, unless the engine has it."""
+    made = docker.RemoteImage(name, name=reference, keep_locally=True, opts=pulumi.ResourceOptions(parent=parent))
+    return Image(made, made.image_id)

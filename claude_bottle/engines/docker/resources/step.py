@@ -1,0 +1,101 @@
+"""A container that runs: a step on it is run when the container or what it is given is new, never otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import pulumi
+import pulumi_docker as docker
+
+from claude_bottle.engines.declare import Step, Text
+from claude_bottle.engines.docker.command import attach_line
+from claude_bottle.engines.docker.drift import Drift
+from claude_bottle.engines.docker.live import PYTHON, version
+from claude_bottle.engines.docker.resources.provider_engine import provider_engine
+from claude_bottle.engines.local_command import local_command
+from claude_bottle.engines.sidecars import SIDECARS
+
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+# Both words and the probe's answer are kept in the state; the answer, on the last line, is what a later look is held
+# against. A part that was stopped, by whom ever, is started: without a refresh the provider believes that it runs.
+_READY = """
+set -eu
+state=$(docker inspect -f '{{.State.Status}}' "$CONTAINER" 2>/dev/null) || {
+  echo "$CONTAINER is not there any more; run up again" >&2; exit 1; }
+case $state in
+  running) ;;
+  paused) docker unpause "$CONTAINER" >/dev/null ;;
+  *) docker start "$CONTAINER" >/dev/null ;;
+esac
+PUT
+ready=no
+# shellcheck disable=SC2086 # the words of the check
+for _ in $(seq 150); do docker exec "$CONTAINER" $CHECK >/dev/null 2>&1 && { ready=yes; break; }; sleep 0.2; done
+if [ $ready = no ]; then
+  echo "$CONTAINER is not ready; its last words:" >&2
+  docker logs --tail 5 "$CONTAINER" 2>&1 | tr -d '\\000-\\010\\013-\\037\\177' >&2
+  exit 1
+fi
+probe=claude_bottle/engines/docker/live_probe.py
+[ -z "$LOOK" ] || docker exec -i "$CONTAINER" KEEP "$LOOK" < "${CLAUDE_BOTTLE_ROOT:-.}/$probe"
+"""
+
+
+@dataclass
+class RunningContainer:
+    """check: succeeds when the container is ready. drift: what was found there when the program started."""
+
+    role: str
+    name: str
+    container: docker.Container
+    check: Sequence[str] = ()
+    drift: Drift = field(default_factory=Drift)
+
+    @property
+    def made(self) -> pulumi.Output[str]:
+        return self.container.name
+
+    def enter(self, user: str, *, stdin: bool = True) -> str:
+        return f'docker exec {"-i " if stdin else ""}-u {user} "$CONTAINER"'
+
+    def attach(self, *argv: str) -> str:
+        return attach_line(provider_engine(), self.name, argv)
+
+    def step(
+        self,
+        name: str,
+        script: str,
+        parent: pulumi.Resource,
+        *,
+        stdin: Text = "",
+        env: Mapping[str, Text] = _NONE,
+        after: pulumi.Resource | None = None,
+    ) -> Step:
+        environment = {"CONTAINER": self.name, **provider_engine(), **env}
+        opts = pulumi.ResourceOptions(parent=parent, deleted_with=self.container, depends_on=[after] if after else None)
+        # A new container has a new id, which replaces the command; new content updates it.
+        made = local_command(name, script, environment, [self.container.id], opts, stdin)
+        return Step(made, made.stdout)
+
+    def ready(
+        self,
+        name: str,
+        parent: pulumi.Resource,
+        *,
+        put: str = "",
+        stdin: str = "",
+        env: Mapping[str, str] = _NONE,
+        probed: bool = True,
+    ) -> Step:
+        """Sooner than the engine, which looks once an interval."""
+        more = {
+            "CHECK": " ".join(self.check),
+            "LOOK": SIDECARS[self.role].spec if probed else "",
+            **({"PROBE": version(self.role)} if probed else {}),
+            **({"DRIFT": self.drift.again} if self.drift.again else {}),
+        }
+        script = _READY.replace("PUT", put).replace("KEEP", f"{' '.join(PYTHON)} keep")
+        return self.step(name, script, parent, stdin=stdin, env={**env, **more})
