@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pulumi
 from pulumi.runtime.config import CONFIG, is_config_secret
 
 from claude_bottle.checks.preflight import available_memory, machine_findings, other_workspace, renamed
 from claude_bottle.checks.validation import Examined, examine
-from claude_bottle.engines.docker.context import not_followed
-from claude_bottle.engines.docker.engine import EngineError
-from claude_bottle.engines.docker.machine import Machine
+from claude_bottle.engines.chosen import not_followed
+from claude_bottle.engines.client import EngineError
 from claude_bottle.host.checkout import TAKE_OVER, here, other_checkout
 from claude_bottle.host.state_files import room
 from claude_bottle.manifest.config_keys import config_findings, mistyped_bottle
@@ -22,6 +22,9 @@ from claude_bottle.manifest.render.routes import assign_slots
 from claude_bottle.manifest.secrets_in_clear import token_names
 from claude_bottle.policy.errors import NOT_SHOWN, Finding, ManifestError
 from claude_bottle.presets.use import use_presets
+
+if TYPE_CHECKING:
+    from claude_bottle.engines.chosen import Machine
 
 
 def read_manifest(config: pulumi.Config, stack: str, base: Path, machine: Machine) -> Examined:
@@ -41,7 +44,7 @@ def read_manifest(config: pulumi.Config, stack: str, base: Path, machine: Machin
             stack, found.readable, machine, machine.known_ids, available_memory(), found.copies.workspace
         )
         findings += [finding for finding in seen if finding.path not in wrong]
-        findings += not_followed(os.environ, Path.home(), stack)
+        findings += not_followed(stack)
         findings += renamed(machine.bottles_name(), stack)
         findings += other_workspace(machine.last_plan(), found.copies.workspace, stack)
         if not os.environ.get(TAKE_OVER):

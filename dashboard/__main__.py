@@ -24,8 +24,7 @@ from claude_bottle.approvals.audit.log import Audit, summary
 from claude_bottle.approvals.held import HeldContent
 from claude_bottle.approvals.resume import is_running, resume_command
 from claude_bottle.approvals.terms import as_yaml, from_yaml, gain, seconds, stack_name
-from claude_bottle.engines.docker.address import environment
-from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.engines.chosen import open_client
 from claude_bottle.host.stack_names import must_be_known, must_be_remembered
 from claude_bottle.manifest.change import Change
 from claude_bottle.policy.errors import BottleError, printable
@@ -155,8 +154,7 @@ def take_over(stack: str, project: Path) -> None:
 def audit(args: argparse.Namespace, project: Path) -> None:
     log, taken = Audit(args.stack), 0
     if args.what == "last":  # nothing more leaves the bottle, so that nothing more is put on record
-        agent, env = docker_name("agent", args.stack), environment(args.stack, project)
-        subprocess.run(["docker", "stop", "-t", "2", agent], env=env, check=False, capture_output=True, timeout=60)
+        open_client(args.stack, project).stop("agent", 2)
     if args.what in ("collect", "last"):
         taken = collect(args.stack, project)
     else:

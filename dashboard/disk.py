@@ -7,19 +7,15 @@ stopped. Nothing of it is deleted.
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from claude_bottle.approvals.audit.log import Audit
-from claude_bottle.engines.docker.engine import Engine, EngineError
-from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.engines.client import EngineError, Host
 
 LOW, FULL = 0.10, 0.03  # shares of the disk that are free
 _LEAST = 10**9  # bytes
 _WORTH = 256 << 20  # bytes that a bottle must take to be stopped
-_UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 
 
 @dataclass(frozen=True)
@@ -48,7 +44,7 @@ class Verdict:
     stop: str | None = None
 
 
-def judge(disk: Disk, uses: dict[str, int], running: Iterable[str]) -> Verdict:
+def judge(disk: Disk, uses: Mapping[str, int], running: Iterable[str]) -> Verdict:
     """uses: stack to the bytes that its agent's layer and home take. running: stacks whose agent runs."""
     if not disk.low:
         return Verdict()
@@ -59,7 +55,7 @@ def judge(disk: Disk, uses: dict[str, int], running: Iterable[str]) -> Verdict:
     return Verdict(words, candidates[0] if disk.full and candidates else None)
 
 
-def look_at_disk(engine: Engine, own: set[str]) -> Verdict:
+def look_at_disk(engine: Host, own: set[str]) -> Verdict:
     """Look, and stop what has to stop. own: stacks that may be stopped. Raises BottleError.
 
     Costs one `df` in a sidecar; what each bottle takes is only counted where the disk is low.
@@ -68,23 +64,15 @@ def look_at_disk(engine: Engine, own: set[str]) -> Verdict:
     asked = next((part for part in parts if part.role != "agent"), None)
     if asked is None:
         return Verdict()
-    disk = _read_df(engine.docker("exec", asked.id, "df", "-Pk", "/"))
+    disk = _read_df(engine.run_in(asked, "df", "-Pk", "/"))
     if not disk.low:
         return Verdict()
-    verdict = judge(disk, _uses(engine, own), {part.stack for part in parts if part.role == "agent"} & own)
+    verdict = judge(disk, engine.uses(own), {part.stack for part in parts if part.role == "agent"} & own)
     if verdict.stop is None:
         return verdict
-    engine.docker("stop", docker_name("agent", verdict.stop), timeout=60)
+    engine.stop("agent", verdict.stop)
     Audit(verdict.stop).append({"event": "stopped", "who": "the page", "found": verdict.words})
     return Verdict(f"{verdict.words}; the agent of {verdict.stop} was stopped", verdict.stop)
-
-
-def _uses(engine: Engine, stacks: set[str]) -> dict[str, int]:
-    told = json.loads(engine.docker("system", "df", "-v", "--format", "{{json .}}", timeout=300))
-    sizes = {found["Names"]: _bytes(found["Size"].partition(" (")[0]) for found in told["Containers"] or []}
-    volumes = {found["Name"]: _bytes(found["Size"]) for found in told["Volumes"] or []}
-    names = {stack: (docker_name("agent", stack), docker_name("home", stack)) for stack in stacks}
-    return {stack: sizes.get(agent, 0) + volumes.get(home, 0) for stack, (agent, home) in names.items()}
 
 
 def _read_df(text: str) -> Disk:
@@ -94,12 +82,6 @@ def _read_df(text: str) -> Disk:
         return Disk(int(size) << 10, int(free) << 10)
     except (IndexError, ValueError):
         raise EngineError("df did not say how full the engine's disk is") from None
-
-
-def _bytes(text: str) -> int:
-    """The engine's words for a size, as in `1.2GB`; 0 for N/A."""
-    match = re.fullmatch(r"([0-9.]+)\s*([kMGT]?B)", text.strip())
-    return int(float(match[1]) * _UNITS[match[2].lower()]) if match else 0
 
 
 def _size(size: int) -> str:

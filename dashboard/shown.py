@@ -8,9 +8,8 @@ from typing import Any
 
 from claude_bottle.approvals.approval import Approval
 from claude_bottle.approvals.begun import Desk
-from claude_bottle.engines.docker.address import engine_of, prefix
-from claude_bottle.engines.docker.engine import Running
-from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.engines.chosen import open_client
+from claude_bottle.engines.client import WorkloadStatus
 from claude_bottle.manifest.change import Change, ChangeError
 from claude_bottle.policy.errors import BottleError, printable
 from claude_bottle.policy.proposals import Proposal
@@ -18,23 +17,28 @@ from claude_bottle.policy.proposals import Proposal
 PARTS = ("agent", "egress", "pipelock", "git-gate", "supervise")
 
 
-def by_stack(running: Iterable[Running], declared: set[str], project: Path) -> dict[str, dict[str, Any]]:
+def by_stack(running: Iterable[WorkloadStatus], declared: set[str], project: Path) -> dict[str, dict[str, Any]]:
     """Every bottle, declared or there, with its parts."""
     found: dict[str, dict[str, Any]] = {}
     for stack in sorted(declared | {part.stack for part in running}):
         parts = {part.role: part for part in running if part.stack == stack and part.role in PARTS}
         shown = [{"role": role, "health": parts[role].health, "status": _words(parts[role].status)} for role in PARTS
                  if role in parts]  # fmt: skip
-        attach = f"{_prefix(stack, project)}docker exec -it -u node {docker_name('agent', stack)} claude"
-        found[stack] = {"stack": stack, "declared": stack in declared, "parts": shown, "attach": attach}
+        found[stack] = {
+            "stack": stack,
+            "declared": stack in declared,
+            "parts": shown,
+            "attach": _attach_line(stack, project),
+        }
     return found
 
 
-def _prefix(stack: str, project: Path) -> str:
+def _attach_line(stack: str, project: Path) -> str:
     try:
-        return prefix(engine_of(stack, project))
-    except BottleError:
-        return ""
+        client = open_client(stack, project)
+    except BottleError:  # of the engine's address, which `bottles` tells
+        client = open_client(stack, variables={})
+    return client.attach_line("claude")
 
 
 def _words(status: str) -> str:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from claude_bottle.approvals.audit.collect import collect
 from claude_bottle.approvals.audit.decisions import Line, read_line
 from claude_bottle.approvals.audit.from_logs import for_audit, is_new, move, since_of
 from claude_bottle.approvals.audit.log import Audit, AuditFull
-from claude_bottle.engines.docker.address import environment
-from claude_bottle.engines.docker.engine import Running
-from claude_bottle.engines.docker.project_engines import declared, engines, running_bottles
+from claude_bottle.engines.chosen import hosts, open_client, running_bottles
+from claude_bottle.engines.client import WorkloadStatus
+from claude_bottle.host.stack_names import stack_names
 from claude_bottle.policy.errors import BottleError, printable
 from dashboard.disk import look_at_disk
 from dashboard.news import News
@@ -101,31 +102,32 @@ class Watch:
         """What a page shows of the bottles."""
         return {"bottles": list(self.bottles.values()), "problem": self.problem}
 
-    def _running(self) -> tuple[list[Running], str]:
+    def _running(self) -> tuple[Sequence[WorkloadStatus], str]:
         """All parts on all engines that a stack names, and what is wrong with an engine."""
         running, problems = running_bottles(self._project)
         return running, "; ".join(problems)
 
     async def _look_at_disks(self) -> None:
         low = []
-        for engine in (await asyncio.to_thread(engines, self._project))[0].values():
+        for engine in (await asyncio.to_thread(hosts, self._project))[0].values():
             with contextlib.suppress(BottleError):  # an engine that does not answer is told by the other look
                 low.append((await asyncio.to_thread(look_at_disk, engine, self._declared())).words)
         self._low = low
 
     def _declared(self) -> set[str]:
-        return declared(self._project)
+        return stack_names(self._project / "stacks")
 
-    async def _read(self, part: Running) -> None:
-        """The log of one container, from where the audit log of its bottle ends."""
+    async def _read(self, part: WorkloadStatus) -> None:
+        """The log of one part, from where the audit log of its bottle ends."""
         if part.stack not in self._marks:
             self._marks[part.stack] = await asyncio.to_thread(_audited_up_to, part.stack)
         self._collect.setdefault(part.stack, set()).add(part.role)
         since = since_of(self._marks[part.stack].get(part.role, {}))
-        argv = ["docker", "logs", "--follow", "--timestamps", *(["--since", since] if since else []), part.id]
+        command = open_client(part.stack, self._project).log(part.role, since=since, follow=True, id=part.id)
         pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
-        env = environment(part.stack, self._project)
-        reader = await asyncio.create_subprocess_exec(*argv, stdout=pipe, stderr=null, limit=_LINE, env=env)
+        reader = await asyncio.create_subprocess_exec(
+            *command.argv, stdout=pipe, stderr=null, limit=_LINE, env=command.env
+        )
         assert reader.stdout is not None  # noqa: S101 - asked for above
         try:
             while True:
@@ -141,7 +143,7 @@ class Watch:
                 reader.kill()
             await reader.wait()
 
-    def _take(self, part: Running, line: Line | None) -> None:
+    def _take(self, part: WorkloadStatus, line: Line | None) -> None:
         if line is None or line.part != part.role:
             return
         mark = self._marks[part.stack].setdefault(part.role, {})

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
 
-from claude_bottle.engines.docker.address import engine_of
+from claude_bottle.engines.chosen import inside_agent, use_engine_of
 from claude_bottle.policy.own_command import own_command
 
 # Shaped like a credential, made up here, valid nowhere.
@@ -42,8 +41,8 @@ TRIALS = [
 def attempt(container: str, trial: Trial) -> tuple[str, str]:
     """Verdict and reason of one trial."""
     kind = ["-H", "Content-Type: application/json"] if "-d" in trial.curl else []
-    argv = ["docker", "exec", container, "curl", "-sS", "-m", "20", "-w", "\n%{http_code}", *kind, *trial.curl]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    argv = inside_agent(container, ["curl", "-sS", "-m", "20", "-w", "\n%{http_code}", *kind, *trial.curl])
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         return "no way out", done.stderr.strip().removeprefix("curl: ")[:70]
     body, _, status = done.stdout.rpartition("\n")
@@ -78,7 +77,7 @@ def outputs(stack: str) -> dict[str, object]:
 def main() -> None:
     """Entry point: the stack's name is the argument."""
     stack = sys.argv[1]
-    os.environ.update(engine_of(stack))
+    use_engine_of(stack)
     found = outputs(stack)
     container = str(found["agent_container"])
     print(f"\nThe bottle {stack} is up. From inside its agent:\n")

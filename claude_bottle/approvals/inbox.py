@@ -1,14 +1,12 @@
-"""The owner's way to the sidecars of one bottle: by `docker exec`, which the agent's network has no part in."""
+"""The owner's way to the sidecars of one bottle: by commands in them, which the agent's network has no part in."""
 
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
-from claude_bottle.engines.docker.address import environment
-from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.engines.chosen import open_client
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.proposals import Proposal
 
@@ -81,14 +79,8 @@ class Inbox:
         return self._exec(part, [python, "-m", "claude_bottle.policy.once", folder, *argv])
 
     def _exec(self, part: str, command: list[str], stdin: str = "") -> str:
-        argv = ["docker", "exec", "-i", "-w", "/app", docker_name(part, self._stack), *command]
-        try:
-            env = environment(self._stack, self._project)
-            done = subprocess.run(
-                argv, input=stdin, capture_output=True, text=True, check=False, timeout=_SECONDS, env=env
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            raise BottleError(f"{part} of {self._stack} does not answer") from None
-        if done.returncode != 0:
-            raise BottleError((done.stderr.strip().splitlines() or [f"{part} does not answer"])[-1])
-        return done.stdout
+        client = open_client(self._stack, self._project)
+        answer = client.exec(part, command, stdin=stdin.encode(), folder="/app", timeout=_SECONDS)
+        if answer.code != 0:
+            raise BottleError(answer.last_words or f"{part} does not answer")
+        return answer.out.decode()

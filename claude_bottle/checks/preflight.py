@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from claude_bottle.engines.docker.engine import Engine, EngineError, Part
+from claude_bottle.engines.client import EngineError
+from claude_bottle.engines.docker.engine import Engine, Part
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import pipelock_memory
 from claude_bottle.manifest.sizes import megabytes

@@ -17,17 +17,16 @@ from claude_bottle.policy.own_command import own_command
 app = typer.Typer()
 
 
-def _docker_exec(name: str, argv: list[str], *, terminal: bool) -> None:
-    """Become `docker exec` in the agent, as its own user. Raises BottleError where the agent does not run."""
+def _inside(name: str, argv: list[str], *, terminal: bool) -> None:
+    """Become a command in the agent, as its own user. Raises BottleError where the agent does not run."""
     from claude_bottle.approvals.resume import is_running
-    from claude_bottle.engines.docker.address import environment
-    from claude_bottle.engines.docker.naming import docker_name
+    from claude_bottle.engines.chosen import open_client
     from claude_bottle.policy.errors import BottleError
 
     if not is_running(name):
         raise BottleError(f"{name} is not up; {own_command(f'up {name}')}")
-    how = "-it" if terminal else "-i"
-    become(["docker", "exec", how, "-u", "node", docker_name("agent", name), *argv], environment(name))
+    command = open_client(name).inside("agent", argv, terminal=terminal)
+    become(command.argv, command.env)
 
 
 def become(argv: list[str], env: dict[str, str]) -> None:
@@ -38,7 +37,7 @@ def become(argv: list[str], env: dict[str, str]) -> None:
 @app.command(epilog="Example: bottle attach demo")
 def attach(name: Name) -> None:
     """Start Claude Code in the bottle, on this terminal."""
-    _docker_exec(name, ["claude"], terminal=True)
+    _inside(name, ["claude"], terminal=True)
 
 
 @app.command("exec", epilog="Example: bottle exec demo -- git status")
@@ -47,7 +46,7 @@ def exec_(
     command: Annotated[list[str], typer.Argument(metavar="-- COMMAND…", help="What to run; its exit code is ours.")],
 ) -> None:
     """Run a command in the bottle, as its agent's user."""
-    _docker_exec(name, command, terminal=sys.stdin.isatty() and sys.stdout.isatty())
+    _inside(name, command, terminal=sys.stdin.isatty() and sys.stdout.isatty())
 
 
 @app.command(epilog="Example: bottle resume demo")

@@ -31,21 +31,20 @@ def callback(
 ) -> int:
     """Finish a log-in (OAuth) that a program in the bottle waits for, with the address that your browser ended at."""
     from claude_bottle.approvals.resume import is_running
-    from claude_bottle.engines.docker.address import environment
-    from claude_bottle.engines.docker.naming import docker_name
+    from claude_bottle.engines.chosen import open_client
     from claude_bottle.host.bounded import run_bounded
     from claude_bottle.policy.errors import BottleError, one_line
 
     if not is_running(name):
         raise BottleError(f"{name} is not up; {own_command(f'up {name}')}")
     address = checked(url or _ask())
-    argv = ["docker", "exec", "-i", "-u", "node", docker_name("agent", name), *_CURL]
+    command = open_client(name).inside("agent", _CURL)
     out = io.BytesIO()
     with tempfile.TemporaryFile() as config:
         config.write(f'url = "{address}"\n'.encode())
         config.seek(0)
         try:
-            run_bounded(argv, "curl", stdin=config, out=out, seconds=40, most=_MOST, env=environment(name))
+            run_bounded(command.argv, "curl", stdin=config, out=out, seconds=40, most=_MOST, env=command.env)
         except BottleError as error:
             message = one_line(str(error))[-200:]
             raise BottleError(f"nobody in {name} answered at port {urlsplit(address).port}: {message}") from None

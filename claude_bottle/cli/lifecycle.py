@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
@@ -63,7 +62,7 @@ def down(
     forget_too: Annotated[bool, typer.Option("--forget", help="Delete Pulumi's earlier states of it as well.")] = False,
 ) -> int:
     """Take a bottle away, its home too; stops where work was not pulled."""
-    from claude_bottle.engines.docker.address import engine_of
+    from claude_bottle.engines.chosen import use_engine_of
     from claude_bottle.host import past_states
     from claude_bottle.runs.terminal import run_pulumi
     from claude_bottle.workspace import unpulled
@@ -72,7 +71,7 @@ def down(
     if not _has_resources(name):
         say(f"{name} is not up")
         return NOTHING
-    os.environ.update(engine_of(name))
+    use_engine_of(name)
     if not force and unpulled.main([name]) != 0:
         return FAILED
     if dashboard(["audit", "last", "-s", name]) != 0 and not force:
@@ -83,7 +82,7 @@ def down(
 
 def _has_resources(name: str) -> bool:
     """Whether Pulumi's state has anything of it. Raises EngineError when Pulumi cannot tell."""
-    from claude_bottle.engines.docker.machine import resources_in_state
+    from claude_bottle.engines.pulumi_state import resources_in_state
     from claude_bottle.host.stale_lock import state_file
 
     file = state_file(name)

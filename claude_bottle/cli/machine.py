@@ -46,12 +46,13 @@ def dashboard(
 @app.command(epilog="Example: bottle fleet --json")
 def fleet(as_json: Json = False) -> int:
     """List every bottle of the checkout and of its engines, with the health of its parts."""
-    from claude_bottle.engines.docker.project_engines import declared, running_bottles
+    from claude_bottle.engines.chosen import running_bottles
+    from claude_bottle.host.stack_names import stack_names
     from dashboard.shown import by_stack
 
     project = Path.cwd()
     running, problems = running_bottles(project)
-    found = by_stack(running, declared(project), project)
+    found = by_stack(running, stack_names(project / "stacks"), project)
     for problem in problems:
         say(problem)
     if as_json:
@@ -62,11 +63,11 @@ def fleet(as_json: Json = False) -> int:
 
 
 def _with_engine(bottle: dict[str, Any]) -> dict[str, Any]:
-    from claude_bottle.engines.docker.address import engine_of
+    from claude_bottle.engines.chosen import address_of
     from claude_bottle.policy.errors import BottleError
 
     try:
-        return {**bottle, "engine": engine_of(bottle["stack"]).get("DOCKER_HOST", "")}
+        return {**bottle, "engine": address_of(bottle["stack"])}
     except BottleError:
         return {**bottle, "engine": None}
 
@@ -91,12 +92,12 @@ def prune(
     dry: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
 ) -> int:
     """Delete this project's images that no bottle uses and this checkout would not build again; never another's."""
-    from claude_bottle.engines.docker.project_engines import engines
+    from claude_bottle.engines.chosen import hosts
     from claude_bottle.policy.errors import one_line
     from claude_bottle.upkeep import old_images
 
     keep, failed, something = old_images.wanted(), False, False
-    found, problems = engines(Path.cwd())
+    found, problems = hosts(Path.cwd())
     for host, engine in found.items():
         old = old_images.look(engine, keep)
         something = something or bool(old.names)

@@ -7,16 +7,15 @@ import threading
 from collections.abc import Iterable, Sequence
 from typing import IO
 
-from claude_bottle.engines.docker.address import engine_of, environment
-from claude_bottle.engines.docker.engine import Engine
-from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.engines.chosen import open_client, open_host
+from claude_bottle.engines.client import Local
 from claude_bottle.policy.errors import one_line
 from dashboard.shown import PARTS
 
 
 def parts_of(stack: str) -> list[str]:
-    """The parts that have a container, in the order of the picture."""
-    there = {part.role for part in Engine(engine_of(stack)).bottles() if part.stack == stack}
+    """The parts that are there, running or not, in the order of the picture."""
+    there = {part.role for part in open_host(stack).bottles() if part.stack == stack}
     return [role for role in PARTS if role in there]
 
 
@@ -32,8 +31,8 @@ def _line(part: str, when: str, said: str) -> str:
 
 def show(stack: str, parts: Sequence[str], *, follow: bool, tail: int) -> int:
     """Print them; 1 where the engine could not give one."""
-    env = environment(stack)
-    running = [(part, _log_of(stack, part, env, follow=follow, tail=tail)) for part in parts]
+    client = open_client(stack)
+    running = [(part, _started(client.log(part, tail=tail, follow=follow))) for part in parts]
     try:
         if follow:
             readers = [threading.Thread(target=_copy, args=(part, process.stdout)) for part, process in running]
@@ -52,11 +51,9 @@ def show(stack: str, parts: Sequence[str], *, follow: bool, tail: int) -> int:
     return max(process.wait() for _, process in running) and 1
 
 
-def _log_of(stack: str, part: str, env: dict[str, str], *, follow: bool, tail: int) -> subprocess.Popen[str]:
-    options = ["--timestamps", "--tail", str(tail), *(["--follow"] if follow else [])]
-    argv = ["docker", "logs", *options, docker_name(part, stack)]
+def _started(command: Local) -> subprocess.Popen[str]:
     pipe, same = subprocess.PIPE, subprocess.STDOUT
-    return subprocess.Popen(argv, stdout=pipe, stderr=same, text=True, errors="replace", env=env)
+    return subprocess.Popen(command.argv, stdout=pipe, stderr=same, text=True, errors="replace", env=command.env)
 
 
 def _copy(part: str, lines: IO[str] | None) -> None:

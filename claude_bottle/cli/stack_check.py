@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_bottle.checks.validation import examine
-from claude_bottle.engines.docker.address import engine_variables
+from claude_bottle.engines.chosen import must_be_an_engine
 from claude_bottle.host.stack_size import too_large
 from claude_bottle.host.stack_text import StackTextError, read_config
 from claude_bottle.manifest.config_keys import PROJECT, config_findings, mistyped_bottle
@@ -31,7 +31,7 @@ def findings(text: str, base: Path, *, stack: str = "", ask_machine: bool = True
         return [str(error)]
     found = [wrong] if (wrong := too_large(text)) else []
     try:
-        engine_variables(config)
+        must_be_an_engine(config)
     except BottleError as error:
         found.append(str(error))
     encrypted = {key.partition(":")[2] for key, value in config.items() if _is_secret(key, value)}

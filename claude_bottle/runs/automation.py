@@ -12,7 +12,7 @@ from typing import Any
 
 from pulumi import automation as auto
 
-from claude_bottle.engines.docker.build_reason import NOT_BUILT
+from claude_bottle.engines.client import NOT_BUILT
 from claude_bottle.host.stale_lock import all_stale, remove_broken
 from claude_bottle.host.type_tokens import is_of
 from claude_bottle.plan.diff import changes, secrets_changed

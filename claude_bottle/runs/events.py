@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from claude_bottle.engines.docker.build_reason import NOT_BUILT
+from claude_bottle.engines.client import NOT_BUILT
 
 _MARKS = {"create": "+", "update": "~", "create-replacement": "±", "delete": "-"}
 _COLOUR = re.compile(r"<\{%[^%]*%\}>")

@@ -5,7 +5,6 @@ Only what is called as the components call an image counts; another's image may 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import sys
@@ -15,9 +14,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from claude_bottle.engines.docker.engine import Engine
-from claude_bottle.engines.docker.machine import resources_in_state
+from claude_bottle.engines.chosen import open_host
+from claude_bottle.engines.client import Host
 from claude_bottle.engines.images.base_image import BaseLock
+from claude_bottle.engines.pulumi_state import resources_in_state
 from claude_bottle.host.stack_names import STACKS, declared, in_state
 from claude_bottle.host.stack_text import read_config
 from claude_bottle.host.stale_lock import local_backend
@@ -75,54 +75,33 @@ def _of_stack_file(file: Path, base: Path) -> set[str]:
         ) from None
 
 
-def look(engine: Engine, keep: Iterable[str]) -> OldImages:
-    """The images on this engine that are not to be kept and that no container has, running or not."""
+def look(engine: Host, keep: Iterable[str]) -> OldImages:
+    """The images on this engine that are not to be kept and that no workload has, running or not."""
     here = {name: name for name in engine.own_images() if _NAME.fullmatch(name)}
-    of_containers = set(engine.docker("ps", "-aq", "--no-trunc").split())
-    used = (
-        set(engine.docker("container", "inspect", "-f", "{{.Image}}", *of_containers).split())
-        if of_containers
-        else set()
-    )
-    ids = dict(zip(here, _ids(engine, list(here)), strict=True))
+    used = engine.images_in_use()
+    ids = dict(zip(here, engine.image_ids(list(here)), strict=True))
     old = sorted(name for name in here if name not in set(keep) and ids[name] not in used)
-    layers = {name: _layers(engine, name) for name in here}
+    layers = {name: engine.layers(name) for name in here}
     kept = {key for name in here if name not in old for key in layers[name]}
     gone = {key: size for name in old for key, size in layers[name].items() if key not in kept}
     return OldImages(old, sum(gone.values()))
 
 
-def remove(engine: Engine, old: OldImages) -> list[str]:
+def remove(engine: Host, old: OldImages) -> list[str]:
     """Take them away, those on top first; what the engine refuses, which is what somebody uses since, in words."""
     refused = []
     for name in sorted(old.names, key=lambda one: not one.startswith("claude-bottle/agent-packages:")):
         try:
-            engine.docker("image", "rm", name, timeout=120)
+            engine.remove_image(name)
         except BottleError as error:
             refused.append(f"{name} stays: {error}")
     return refused
 
 
-def _ids(engine: Engine, names: list[str]) -> list[str]:
-    return engine.docker("image", "inspect", "-f", "{{.Id}}", *names).split() if names else []
-
-
-def _layers(engine: Engine, name: str) -> dict[str, int]:
-    """Bytes of each layer, by a digest of its history up to there: images with the same start share these layers."""
-    shape = "{{.CreatedAt}}\t{{.Size}}\t{{.CreatedBy}}"
-    lines = engine.docker("history", "--no-trunc", "--human=false", "--format", shape, name).splitlines()
-    found, chain = {}, hashlib.sha256()
-    for line in reversed(lines):
-        chain.update(line.encode() + b"\n")
-        size = line.split("\t")[1] if line.count("\t") >= 2 else "0"
-        found[chain.hexdigest()] = int(size) if size.isdecimal() else 0
-    return found
-
-
 def main() -> int:
     """Entry point, for `make doctor`."""
     try:
-        old = look(Engine(), wanted())
+        old = look(open_host(), wanted())
     except BottleError:
         return 0  # a look that is not asked for has no errors
     if old.size >= MUCH:

@@ -8,16 +8,13 @@ removed here: a home that the state has lost is taken up again by its name.
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 
 from claude_bottle.checks.preflight import ADOPT_VOLUMES
-from claude_bottle.engines.docker.address import engine_of
-from claude_bottle.engines.docker.engine import Engine
-from claude_bottle.engines.docker.machine import ids_in_state
-from claude_bottle.host.child_env import child_env
+from claude_bottle.engines.chosen import open_host, use_engine_of
+from claude_bottle.engines.client import Host
+from claude_bottle.engines.pulumi_state import ids_in_state
 from claude_bottle.host.stack_names import must_be_known
 from claude_bottle.host.stale_lock import all_stale, locks, remove_broken, state_file
 from claude_bottle.host.state_files import VERSION, problem, restore
@@ -52,23 +49,19 @@ def check_state(stack: str) -> None:
         say(f"{file} was {was}; {good} is in its place")
 
 
-def remove_orphans(stack: str, engine: Engine) -> int:
+def remove_orphans(stack: str, engine: Host) -> int:
     """Containers and networks of the stack that its state does not know."""
-    known = ids_in_state(stack)
-    gone = 0
-    for kind in ("container", "network"):
-        for part in engine.parts(stack):
-            if part.kind == kind and part.id not in known:
-                say(f"{part.kind} {part.name} is of no state; removing it")
-                subprocess.run(part.removal.split(), check=False, capture_output=True, env=child_env())
-                gone += 1
-    return gone
+    found = engine.leftovers(stack, ids_in_state(stack))
+    for part in found:
+        say(f"{part.kind} {part.name} is of no state; removing it")
+        engine.remove(part)
+    return len(found)
 
 
 def repair(stack: str, *, down: bool) -> None:
     """Bring the stack to a correct state. Raises BottleError with what stands in the way."""
     check_state(stack)
-    os.environ.update(engine_of(stack))
+    use_engine_of(stack)
     if (gone := remove_broken(stack)) > 0:
         say(f"{gone} locks that were never written to their end were taken away")
     if locks(stack):
@@ -78,11 +71,11 @@ def repair(stack: str, *, down: bool) -> None:
         pulumi(stack, "cancel", "--yes")
     say("looking at what is really there")
     pulumi(stack, "refresh", *_QUIET, "--clear-pending-creates")
-    remove_orphans(stack, Engine())
+    remove_orphans(stack, open_host())
     if down:
         pulumi(stack, "destroy", *_QUIET)
-        remove_orphans(stack, Engine())
-        for part in Engine().parts(stack):
+        remove_orphans(stack, open_host())
+        for part in open_host().parts(stack):
             say(f"{part.kind} {part.name} stays, for it may hold work of the agent; when you are sure: {part.removal}")
     else:
         # The policies are put into the proxies again, whatever is known of them: a kill may have come at any moment.

@@ -1,4 +1,4 @@
-"""The agent's files, read and written by `docker exec` as the agent's own user; what is read is not trusted.
+"""The agent's files, read and written by commands in it as the agent's own user; what is read is not trusted.
 
 Only the standard library: commands that run during `up`, and `make pull`, use it.
 """
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from claude_bottle.engines.chosen import inside_agent
 from claude_bottle.host.bounded import run_bounded
 from claude_bottle.host.state import state_folder
 from claude_bottle.policy.errors import BottleError
@@ -45,7 +46,7 @@ _LIST = (
 
 @dataclass(frozen=True)
 class AgentFiles:
-    """The files of one agent's container."""
+    """The files of one agent. container: its name, as the engine has it."""
 
     container: str
 
@@ -73,7 +74,7 @@ class AgentFiles:
     def _argv(self, script: str, seconds: int = _SECONDS) -> list[str]:
         # What is given up here must end there too; the agent may have put a pipe or a device in a file's place.
         limited = ["timeout", "-k", "1", str(seconds), "sh", "-euc", script]
-        return ["docker", "exec", "-i", "-u", "node", self.container, *limited]
+        return inside_agent(self.container, limited)
 
     def extract(self, folder: str, write: Callable[[IO[bytes]], None]) -> None:
         """Unpack what `write` writes, a tar, below `folder`."""

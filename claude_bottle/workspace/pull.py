@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from claude_bottle.engines.docker.address import engine_of
+from claude_bottle.engines.chosen import use_engine_of
 from claude_bottle.host.stack_names import must_be_known
 from claude_bottle.policy.errors import BottleError, one_line, printable
 from claude_bottle.workspace.agent_commits import fetched
@@ -176,7 +176,7 @@ def stack_outputs(stack: str) -> dict[str, Any]:
 
 def pull(stack: str, **options: Any) -> list[str]:
     """Bring the work of a stack's agent here; lines that say what was done. options: as of Pull. Raises BottleError."""
-    os.environ.update(engine_of(stack))
+    use_engine_of(stack)
     outputs = stack_outputs(stack)
     if "plan" not in outputs:
         raise BottleError(f"{stack} is not up")

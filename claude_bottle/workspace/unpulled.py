@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from claude_bottle.engines.docker.address import engine_of
+from claude_bottle.engines.chosen import use_engine_of
 from claude_bottle.host.child_env import child_env
 from claude_bottle.host.stack_names import must_be_remembered
 from claude_bottle.policy.errors import BottleError, printable
@@ -59,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BottleError as error:
         print(error, file=sys.stderr)
         return 1
-    os.environ.update(engine_of(stack))
+    use_engine_of(stack)
     try:
         outputs = stack_outputs(stack)
     except BottleError:

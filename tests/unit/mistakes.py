@@ -21,7 +21,8 @@ import yaml
 
 from claude_bottle.checks.preflight import machine_findings
 from claude_bottle.cli.stack_check import findings
-from claude_bottle.engines.docker.engine import Engine, EngineError, Part
+from claude_bottle.engines.client import EngineError
+from claude_bottle.engines.docker.engine import Engine, Part
 from claude_bottle.host.stack_names import look_up
 from claude_bottle.manifest.change import Change, ChangeError
 from claude_bottle.manifest.model import Manifest

@@ -22,7 +22,7 @@ from claude_bottle.approvals.audit.log import Audit
 from claude_bottle.approvals.edit.stack_file import changed
 from claude_bottle.approvals.terms import as_yaml, from_yaml, gain, seconds, stack_name
 from claude_bottle.engines.docker.engine import Running
-from claude_bottle.engines.docker.project_engines import declared
+from claude_bottle.host.stack_names import stack_names
 from claude_bottle.manifest.change import Change
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.replay import can_be_replayed, replay
@@ -190,7 +190,7 @@ def test_examples_are_no_bottles(tmp_path: Path) -> None:
     for name in ("mine", "examples/demo"):
         folder, _, stack = name.rpartition("/")
         (tmp_path / "stacks" / folder / f"Pulumi.{stack}.yaml").write_text("config: {}")
-    assert declared(tmp_path) == {"mine"}
+    assert stack_names(tmp_path / "stacks") == {"mine"}
 
 
 def test_an_emptied_edit_is_not_the_agents_wish() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from claude_bottle.approvals.audit.log import Audit
-from claude_bottle.engines.docker.engine import Engine, EngineError, Running
+from claude_bottle.engines.client import EngineError
+from claude_bottle.engines.docker.engine import Engine, Running
 from dashboard.disk import Disk, judge, look_at_disk
 
 GB = 10**9

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from claude_bottle.checks.preflight import machine_findings, other_workspace, renamed
-from claude_bottle.engines.docker.engine import Engine, EngineError, Part
-from claude_bottle.engines.docker.machine import Machine, ids_in_state
+from claude_bottle.engines.client import EngineError
+from claude_bottle.engines.docker.engine import Engine, Part
+from claude_bottle.engines.docker.machine import Machine
 from claude_bottle.engines.docker.subnets import Taken
+from claude_bottle.engines.pulumi_state import ids_in_state
 from claude_bottle.engines.sidecars import SIDECARS
 from claude_bottle.host.checkout import other_checkout
 from claude_bottle.manifest.model import Manifest

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from claude_bottle.approvals.audit.decisions import read_decision
 from claude_bottle.approvals.audit.log import Audit
-from claude_bottle.engines.docker.address import environment
-from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.engines.chosen import open_client
 from claude_bottle.policy.errors import BottleError
 
 PARTS = ("egress", "git-gate")
@@ -73,15 +71,10 @@ def events_of(stack: str, part: str, lines: list[bytes], identity: str, followin
 
 
 def _read(stack: str, project: Path, part: str, identity: str, number: int) -> list[bytes]:
-    argv = ["docker", "exec", "-w", "/app", docker_name(part, stack)]
-    argv += ["python3", "-m", "claude_bottle.policy.record", "read", identity or "none", str(number)]
-    try:
-        done = subprocess.run(argv, capture_output=True, check=False, timeout=_SECONDS, env=environment(stack, project))
-    except (OSError, subprocess.TimeoutExpired):
-        raise BottleError(f"{part} of {stack} does not answer") from None
-    if done.returncode != 0 and b"no such container" in done.stderr.lower():
+    command = ["python3", "-m", "claude_bottle.policy.record", "read", identity or "none", str(number)]
+    answer = open_client(stack, project).exec(part, command, folder="/app", timeout=_SECONDS)
+    if not answer.there:
         return []
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise BottleError(f"the record of {part} cannot be read: {(said or ['no answer'])[-1]}")
-    return done.stdout.splitlines()
+    if answer.code != 0:
+        raise BottleError(f"the record of {part} cannot be read: {answer.last_words or 'no answer'}")
+    return answer.out.splitlines()

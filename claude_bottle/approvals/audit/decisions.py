@@ -60,7 +60,7 @@ class Line:
 
 
 def read_line(stack: str, line: str) -> Line | None:
-    """A line of `docker logs --timestamps`; None for one that is no part's."""
+    """A line of a part's log after the engine's time; None for one that is no part's."""
     at, _, rest = line.partition(" ")
     told = _object(rest)
     if told is None or told.get("part") not in _READERS:

@@ -10,11 +10,11 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
+from claude_bottle.engines.client import NOT_BUILT
 from claude_bottle.engines.images.build_proxies import build_proxies
 from claude_bottle.host.child_env import child_env
 from claude_bottle.policy.errors import printable
 
-NOT_BUILT = "the image could not be built"  # in every reason; by it a reason is known among a run's errors
 _LINES = 8
 _SECONDS = 900
 _BUILDKIT = re.compile(r"#\d+ (?:\d+\.\d+ )?")

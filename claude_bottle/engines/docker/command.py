@@ -1,11 +1,12 @@
-"""The docker command lines by which something is run in a container of a bottle."""
+"""The docker command line. Standard library only, for the steps of an `up` need it."""
 
 from __future__ import annotations
 
-import shlex
+import subprocess
 from collections.abc import Mapping, Sequence
 
-from claude_bottle.engines.docker.address import prefix
+from claude_bottle.engines.client import EngineError
+from claude_bottle.host.child_env import child_env
 
 AGENT_USER = "node"  # whom an agent's image runs as
 
@@ -22,6 +23,22 @@ def exec_argv(
     return ["docker", "exec", *options, container, *argv]
 
 
-def attach_line(variables: Mapping[str, str], agent: str, argv: Sequence[str], folder: str = "") -> str:
-    """What a person pastes for a terminal in the agent's container. variables: of its engine, see address.py."""
-    return prefix(variables) + shlex.join(exec_argv(agent, argv, user=AGENT_USER, folder=folder, terminal=True))
+class DockerCommand:
+    """The command, for the engine that it talks to with these variables (address.py), and those of this process."""
+
+    def __init__(self, variables: Mapping[str, str] | None = None) -> None:
+        self._env = child_env(variables)
+
+    def docker(self, *argv: str, timeout: float = 30) -> str:
+        """Standard output of a docker command. timeout: seconds. Raises EngineError with its last words."""
+        try:
+            done = subprocess.run(
+                ["docker", *argv], capture_output=True, text=True, timeout=timeout, check=False, env=self._env
+            )
+        except FileNotFoundError:
+            raise EngineError("there is no docker command on PATH") from None
+        except subprocess.TimeoutExpired:
+            raise EngineError(f"docker {argv[0]} did not answer within {timeout:g} s") from None
+        if done.returncode != 0:
+            raise EngineError((done.stderr.strip().splitlines() or ["docker failed"])[-1])
+        return done.stdout

@@ -1,24 +1,20 @@
-"""What the Docker engine says about itself and about one stack's parts. Its own methods only read."""
+"""What the Docker engine says about itself and about one stack's parts. Only what says so changes anything."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from claude_bottle.engines.docker.naming import LABEL_ROLE, LABEL_STACK, PREFIX, docker_name
+from claude_bottle.engines.client import EngineError
+from claude_bottle.engines.docker.naming import LABEL_ROLE, LABEL_STACK, docker_name
+from claude_bottle.engines.docker.storage import Storage
 from claude_bottle.engines.docker.subnets import Taken
-from claude_bottle.host.child_env import child_env
-from claude_bottle.policy.errors import BottleError
 
 _ROLES = ("agent", "egress", "pipelock", "git-gate", "supervise")
-
-
-class EngineError(BottleError):
-    """The engine could not be asked; the message is its own."""
 
 
 @dataclass(frozen=True)
@@ -54,25 +50,8 @@ class Running:
         return "starting" if "health: starting" in self.status else "healthy"
 
 
-class Engine:
-    """The engine that the docker command line talks to; variables: see engine_address."""
-
-    def __init__(self, variables: Mapping[str, str] | None = None) -> None:
-        self._env = child_env(variables)
-
-    def docker(self, *argv: str, timeout: float = 30) -> str:
-        """Standard output of a docker command. timeout: seconds. Raises EngineError with its last words."""
-        try:
-            done = subprocess.run(
-                ["docker", *argv], capture_output=True, text=True, timeout=timeout, check=False, env=self._env
-            )
-        except FileNotFoundError:
-            raise EngineError("there is no docker command on PATH") from None
-        except subprocess.TimeoutExpired:
-            raise EngineError(f"docker {argv[0]} did not answer within {timeout:g} s") from None
-        if done.returncode != 0:
-            raise EngineError((done.stderr.strip().splitlines() or ["docker failed"])[-1])
-        return done.stdout
+class Engine(Storage):
+    """The engine that the docker command line talks to; variables: see address.py."""
 
     def is_podman(self) -> bool:
         """Whether Podman answers, which speaks Docker's language with a version number of its own."""
@@ -140,19 +119,22 @@ class Engine:
                     raise
         return told
 
-    def own_images(self) -> frozenset[str]:
-        """`claude-bottle/<role>:<hash>` of every image of this project that is there."""
-        shape = ["--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={PREFIX}/*"]
-        # Podman puts its own host's name before what was built or loaded there.
-        return frozenset(name.removeprefix("localhost/") for name in self.docker("image", "ls", *shape).split())
+    def leftovers(self, stack: str, known_ids: Collection[str]) -> list[Part]:
+        """Containers, then the networks that they were on."""
+        kinds = ("container", "network")
+        found = [part for part in self.parts(stack) if part.kind in kinds and part.id not in known_ids]
+        return sorted(found, key=lambda part: kinds.index(part.kind))
 
-    def image_problem(self, name: str) -> str | None:
-        """Why an image can neither be found here nor in its registry; None when it can."""
-        try:
-            self.docker("image", "inspect", "--format", "{{.Id}}", name)
-        except EngineError:
-            try:
-                self.docker("manifest", "inspect", name, timeout=20)
-            except EngineError as error:
-                return str(error)
-        return None
+    def remove(self, part: Part) -> None:
+        """Changes the engine; what it refuses stays."""
+        if part.kind != "volume":
+            with contextlib.suppress(EngineError):
+                self.docker(*part.removal.split()[1:], timeout=120)
+
+    def run_in(self, workload: Running, *argv: str) -> str:
+        """Standard output of a command in a container."""
+        return self.docker("exec", workload.id, *argv)
+
+    def stop(self, role: str, stack: str) -> None:
+        """Changes the engine."""
+        self.docker("stop", docker_name(role, stack), timeout=60)

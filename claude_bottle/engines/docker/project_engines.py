@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from claude_bottle.engines.client import EngineError
 from claude_bottle.engines.docker.address import engine_of
-from claude_bottle.engines.docker.engine import Engine, EngineError, Running
+from claude_bottle.engines.docker.engine import Engine, Running
+from claude_bottle.host.stack_names import stack_names
 from claude_bottle.policy.errors import BottleError
-
-
-def declared(project: Path) -> set[str]:
-    """The stacks that have a file in the project."""
-    return {file.name[len("Pulumi.") : -len(".yaml")] for file in (project / "stacks").glob("Pulumi.*.yaml")}
 
 
 def engines(project: Path) -> tuple[dict[str, Engine], list[str]]:
     """By address, all that a stack names; and why one is not known."""
     found, problems = {"": Engine()}, []
-    for stack in sorted(declared(project)):
+    for stack in sorted(stack_names(project / "stacks")):
         try:
             variables = engine_of(stack, project)
         except BottleError as error:

@@ -10,7 +10,7 @@ import pulumi
 import pulumi_docker as docker
 
 from claude_bottle.engines.declare import Step, Text
-from claude_bottle.engines.docker.command import attach_line
+from claude_bottle.engines.docker.client import attach_line
 from claude_bottle.engines.docker.drift import Drift
 from claude_bottle.engines.docker.live import PYTHON, version
 from claude_bottle.engines.docker.resources.provider_engine import provider_engine

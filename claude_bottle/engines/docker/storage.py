@@ -1,0 +1,75 @@
+"""What of the disk of a Docker engine bottles and their images take."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+
+from claude_bottle.engines.client import EngineError
+from claude_bottle.engines.docker.command import DockerCommand
+from claude_bottle.engines.docker.naming import PREFIX, docker_name
+
+_UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+
+
+class Storage(DockerCommand):
+    """Only what says so changes anything."""
+
+    def uses(self, stacks: Iterable[str]) -> dict[str, int]:
+        """Bytes that the agent of each stack and its home take; the engine counts all files for it."""
+        told = json.loads(self.docker("system", "df", "-v", "--format", "{{json .}}", timeout=300))
+        sizes = {found["Names"]: _bytes(found["Size"].partition(" (")[0]) for found in told["Containers"] or []}
+        volumes = {found["Name"]: _bytes(found["Size"]) for found in told["Volumes"] or []}
+        names = {stack: (docker_name("agent", stack), docker_name("home", stack)) for stack in stacks}
+        return {stack: sizes.get(agent, 0) + volumes.get(home, 0) for stack, (agent, home) in names.items()}
+
+    def own_images(self) -> frozenset[str]:
+        """`claude-bottle/<role>:<hash>` of every image of this project that is there."""
+        shape = ["--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={PREFIX}/*"]
+        # Podman puts its own host's name before what was built or loaded there.
+        return frozenset(name.removeprefix("localhost/") for name in self.docker("image", "ls", *shape).split())
+
+    def image_problem(self, name: str) -> str | None:
+        """Why an image can neither be found here nor in its registry; None when it can."""
+        try:
+            self.docker("image", "inspect", "--format", "{{.Id}}", name)
+        except EngineError:
+            try:
+                self.docker("manifest", "inspect", name, timeout=20)
+            except EngineError as error:
+                return str(error)
+        return None
+
+    def images_in_use(self) -> set[str]:
+        """Ids of the images of all containers, running or not."""
+        containers = set(self.docker("ps", "-aq", "--no-trunc").split())
+        return (
+            set(self.docker("container", "inspect", "-f", "{{.Image}}", *containers).split()) if containers else set()
+        )
+
+    def image_ids(self, names: Sequence[str]) -> list[str]:
+        """In the same order."""
+        return self.docker("image", "inspect", "-f", "{{.Id}}", *names).split() if names else []
+
+    def layers(self, image: str) -> dict[str, int]:
+        """Bytes of each layer, by a digest of its history up to there: images with the same start share these."""
+        shape = "{{.CreatedAt}}\t{{.Size}}\t{{.CreatedBy}}"
+        lines = self.docker("history", "--no-trunc", "--human=false", "--format", shape, image).splitlines()
+        found, chain = {}, hashlib.sha256()
+        for line in reversed(lines):
+            chain.update(line.encode() + b"\n")
+            size = line.split("\t")[1] if line.count("\t") >= 2 else "0"
+            found[chain.hexdigest()] = int(size) if size.isdecimal() else 0
+        return found
+
+    def remove_image(self, name: str) -> None:
+        """Changes the engine."""
+        self.docker("image", "rm", name, timeout=120)
+
+
+def _bytes(text: str) -> int:
+    """The engine's words for a size, as in `1.2GB`; 0 for N/A."""
+    match = re.fullmatch(r"([0-9.]+)\s*([kMGT]?B)", text.strip())
+    return int(float(match[1]) * _UNITS[match[2].lower()]) if match else 0
