@@ -10,6 +10,7 @@ from typing import Any
 import pulumi
 from pulumi.runtime import mocks
 
+from claude_bottle.engines.declare import Engine
 from claude_bottle.engines.docker.drift import Drift
 from claude_bottle.engines.docker.resources.engine import DockerEngine
 from claude_bottle.host.git_remotes import GateRemote
@@ -99,6 +100,14 @@ class _Monitor(mocks.MockMonitor):
         return super().RegisterResource(request)
 
 
+def recording(stack: str) -> Recorder:
+    """Of what is registered from now on."""
+    recorder = Recorder()
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    mocks.set_mocks(recorder, project="claude-bottle", stack=stack, preview=False, monitor=_Monitor(recorder))
+    return recorder
+
+
 def compose(
     raw: dict[str, Any],
     tokens: dict[str, str] | None = None,
@@ -107,18 +116,17 @@ def compose(
     remotes: list[GateRemote] | None = None,
     drifts: dict[str, Drift] | None = None,
     images_there: frozenset[str] = frozenset(),
+    engine: Engine | None = None,
 ) -> tuple[Recorder, dict[str, Any]]:
-    """Register a bottle of this manifest; what was registered, and the resolved outputs."""
-    recorder, outputs = Recorder(), {}
-    asyncio.set_event_loop(asyncio.new_event_loop())
-    mocks.set_mocks(recorder, project="claude-bottle", stack=stack, preview=False, monitor=_Monitor(recorder))
+    """Register a bottle of this manifest; what was registered, and the resolved outputs. engine: Docker, or another."""
+    recorder, outputs = recording(stack), {}
 
     @pulumi.runtime.test
     def register() -> pulumi.Output[None]:
         secret = {ref: pulumi.Output.secret(value) for ref, value in (tokens or {}).items()}
         manifest = Manifest.model_validate(raw)
-        engine = DockerEngine(images_there, drifts=drifts or {})
-        args = BottleArgs(stack, manifest, secret, copies or Copies(), remotes or [], Path(), engine)
+        chosen = engine or DockerEngine(images_there, drifts=drifts or {})
+        args = BottleArgs(stack, manifest, secret, copies or Copies(), remotes or [], Path(), chosen)
         bottle = Bottle(stack, args)
 
         def keep(resolved: dict[str, Any]) -> None:
