@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from claude_bottle.policy.errors import Finding
 
 
-def engine_of(stack: str, project: Path = Path()) -> dict[str, str]:
+def _engine_of(stack: str, project: Path = Path()) -> dict[str, str]:
     """The variables by which a program talks to the engine of a stack, from its file; empty for the usual one.
 
     Raises BottleError for an address that is none, or one that anybody could use.
@@ -28,12 +28,12 @@ def engine_of(stack: str, project: Path = Path()) -> dict[str, str]:
 
 def use_engine_of(stack: str) -> None:
     """Have this process, and what it starts, talk to the engine of a stack. Raises BottleError."""
-    os.environ.update(engine_of(stack))
+    os.environ.update(_engine_of(stack))
 
 
 def address_of(stack: str) -> str:
     """The address of a stack's engine for a person; "" for the usual one. Raises BottleError."""
-    return engine_of(stack).get("DOCKER_HOST", "")
+    return _engine_of(stack).get("DOCKER_HOST", "")
 
 
 def must_be_an_engine(config: Mapping[str, object]) -> None:
@@ -54,14 +54,14 @@ def open_client(stack: str, project: Path = Path(), variables: Mapping[str, str]
     """To act on the bottle of a stack. variables: of its engine, where they are known. Raises BottleError."""
     from claude_bottle.engines.docker.client import DockerClient
 
-    return DockerClient(stack, engine_of(stack, project) if variables is None else variables)
+    return DockerClient(stack, _engine_of(stack, project) if variables is None else variables)
 
 
 def open_host(stack: str = "") -> Host:
     """The engine of a stack; without one, that which this process talks to. Raises BottleError."""
     from claude_bottle.engines.docker.engine import Engine
 
-    return Engine(engine_of(stack) if stack else None)
+    return Engine(_engine_of(stack) if stack else None)
 
 
 def hosts(project: Path) -> tuple[Mapping[str, Host], list[str]]:

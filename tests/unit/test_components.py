@@ -11,7 +11,9 @@ import pulumi
 import pytest
 from mocked import Recorder, compose, is_secret
 
+from claude_bottle.engines.declare import Flow
 from claude_bottle.engines.docker.resources import image
+from claude_bottle.engines.docker.resources.network import networks_of
 from claude_bottle.engines.sidecars import RECORD
 from claude_bottle.host.git_remotes import GateRemote
 from claude_bottle.manifest.model import GitRemote
@@ -20,6 +22,7 @@ from claude_bottle.policy.names.git_upstream import Upstream
 from claude_bottle.workspace.copies import Copies, WorkspaceCopy
 from claude_bottle.workspace.git_mounts import GitPlaces
 from components.authorities import fingerprint
+from components.flows import flows
 
 TOKEN = "a-real-looking-token-value"
 ROUTED = {
@@ -286,3 +289,14 @@ def test_pipelock_knows_the_bottles_networks_where_it_could_be_led_there() -> No
     subnets = {r.inputs["ipamConfigs"][0]["subnet"] for r in recorder.all(":Network")}
     assert len(subnets) == 3
     assert set(envs["CLAUDE_BOTTLE_NETWORKS"].split(",")) == subnets
+
+
+def test_networks_are_made_of_flows() -> None:
+    """supervise needs none of its own to reach the agent's proxy: it is on the agent's with it."""
+    agents = ["agent", "egress", "git-gate", "supervise"]
+    full = {"agent": agents, "chain": ["egress", "pipelock"], "outside": ["git-gate", "pipelock"]}
+    assert networks_of(flows(routed=True, git=True, supervise=True)) == full
+    small = {"agent": ["agent", "pipelock"], "outside": ["pipelock"]}
+    assert networks_of(flows(routed=False, git=False, supervise=False)) == small
+    shown = {"a": ["a", "b", "c"]}
+    assert networks_of([Flow("b", "c"), Flow("a", "b"), Flow("a", "c")]) == shown, "whatever their order"

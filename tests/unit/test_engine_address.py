@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from claude_bottle.engines.docker.address import engine_of, engine_variables, environment, prefix
+from claude_bottle.engines.chosen import open_client
+from claude_bottle.engines.docker.address import engine_of, engine_variables, prefix
 from claude_bottle.policy.errors import BottleError
 
 
@@ -29,8 +30,16 @@ def test_ssh_and_tls(tmp_path: Path) -> None:
     }
     (tmp_path / "stacks").mkdir()
     (tmp_path / "stacks/Pulumi.far.yaml").write_text("config:\n  docker:host: ssh://me@build.example.com\n")
-    assert environment("far", tmp_path)["DOCKER_HOST"] == "ssh://me@build.example.com"
+    command = open_client("far", tmp_path).inside("agent", ["true"])
+    assert command.env["DOCKER_HOST"] == "ssh://me@build.example.com"
     assert prefix(engine_of("far", tmp_path)) == "DOCKER_HOST=ssh://me@build.example.com "
+
+
+def test_a_file_that_cannot_be_read_names_no_engine_and_not_the_usual_one(tmp_path: Path) -> None:
+    (tmp_path / "stacks").mkdir()
+    (tmp_path / "stacks/Pulumi.torn.yaml").write_text("config:\n  docker:host: [ssh://me@build\n")
+    with pytest.raises(BottleError, match="which engine torn is on cannot be told"):
+        open_client("torn", tmp_path)
 
 
 @pytest.mark.parametrize(

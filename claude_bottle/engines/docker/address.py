@@ -10,7 +10,6 @@ from typing import Any
 
 import yaml
 
-from claude_bottle.host.child_env import child_env
 from claude_bottle.policy.errors import BottleError
 
 HOST, CERTIFICATES = "docker:host", "docker:certPath"
@@ -38,17 +37,15 @@ def engine_variables(config: Mapping[str, Any]) -> dict[str, str]:
 
 def engine_of(stack: str, project: Path = Path()) -> dict[str, str]:
     """The same, read from the stack's file; empty where there is none."""
+    file = project / "stacks" / f"Pulumi.{stack}.yaml"
     try:
-        told = yaml.safe_load((project / "stacks" / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
+        told = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError:
         return {}
+    except (yaml.YAMLError, UnicodeDecodeError):  # the usual engine would be a guess
+        raise BottleError(f"{file} is not YAML, so which engine {stack} is on cannot be told") from None
     config = told.get("config") if isinstance(told, dict) else None
     return engine_variables(config) if isinstance(config, dict) else {}
-
-
-def environment(stack: str, project: Path = Path()) -> dict[str, str]:
-    """The variables of a docker command about the stack's bottle."""
-    return child_env(engine_of(stack, project))
 
 
 def prefix(variables: Mapping[str, str]) -> str:

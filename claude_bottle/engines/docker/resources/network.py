@@ -70,7 +70,7 @@ class BottleNetwork(pulumi.ComponentResource):
                 self._names[kind] = pulumi.Output.from_input(args.outside)
             else:
                 self._names[kind] = self._network(kind, internal=kind != OUTSIDE)
-        self.register_outputs({kind: self._names[kind] for kind in ("agent", OUTSIDE)})
+        self.register_outputs({kind: name for kind, name in self._names.items() if kind in ("agent", OUTSIDE)})
 
     def joined(self, role: str) -> list[tuple[pulumi.Output[str], str]]:
         """The networks that a role is on, each with its name there: on the outside, other bottles may be too."""
