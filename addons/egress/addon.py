@@ -37,6 +37,7 @@ from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes import injection
 from claude_bottle.policy.routes import table as core
 from claude_bottle.policy.routes.aws_sigv4 import scope_of
+from claude_bottle.policy.routes.route import Route
 
 EGRESS_ROUTES = Path(os.environ.get("EGRESS_ROUTES", "/etc/claude-bottle/routes.json"))
 EGRESS_TOKENS = Path(os.environ.get("EGRESS_TOKENS", "/etc/claude-bottle/tokens.json"))
@@ -117,7 +118,7 @@ class Egress(ProxyAddon):
             named = self._follower.finds(flow, request) if verdict.reason == "host_not_declared" else None
             if named is None or not may_name(table, named) or not self._follower.spend(request):
                 return refused(verdict, request)
-            verdict = core.Route(request.host, methods=(request.method,))
+            verdict = Route(request.host, methods=(request.method,))
         refusal = checks.refuse_head(flow.request, request.host, verdict, bool(table.injected_headers(request.host)))
         if refusal is not None:
             return refused(refusal, request)
@@ -171,13 +172,13 @@ class Egress(ProxyAddon):
         return refusal
 
     def _sign(self, flow: http.HTTPFlow, decision: Decision, body: bytes) -> None:
-        route: core.Route = decision.basis
+        route: Route = decision.basis
         if decision.request and route.slot and (scope := scope_of(route.auth_scheme)) is not None:
             aws.sign(flow.request, decision.request.host, scope, self._known().tokens[route.slot], body)
 
     def rewrite_request(self, flow: http.HTTPFlow, decision: Decision) -> None:
         """Take the agent's credentials out and put the owner's in, or neither where the request may bring its own."""
-        route: core.Route = decision.basis
+        route: Route = decision.basis
         headers = flow.request.headers
         if decision.named is not None:
             headers.fields = tuple(fixed_head(route.host if "host" in headers else ""))

@@ -18,7 +18,8 @@ from claude_bottle.policy.routes.aws_sigv4 import (
     scope_of,
     wrong_head,
 )
-from claude_bottle.policy.routes.table import Route, RouteTable
+from claude_bottle.policy.routes.route import Route
+from claude_bottle.policy.routes.table import RouteTable
 
 HELD_BODY = 4 << 20  # bytes of a body that is in the signature, so read before the head goes
 

@@ -14,7 +14,8 @@ from claude_bottle.dlp.packed.decoders import decode, is_identity
 from claude_bottle.policy.forge import api as forge_api
 from claude_bottle.policy.forge import body as forge_body
 from claude_bottle.policy.refusal import Refusal
-from claude_bottle.policy.routes.table import Route, RouteTable, refuse_forge
+from claude_bottle.policy.routes.route import Route
+from claude_bottle.policy.routes.table import RouteTable, refuse_forge
 
 _MAX_READ = 4 << 20  # bytes of JSON, decoded
 _ALL_CAPABILITIES = frozenset(forge_api.CAPABILITIES)

@@ -17,7 +17,7 @@ from claude_bottle.policy.forge.graphql_ids import KnownIds, OutsideError
 from claude_bottle.policy.forge.graphql_request import Query, read_queries
 from claude_bottle.policy.forge.graphql_scope import Scope
 from claude_bottle.policy.refusal import Refusal
-from claude_bottle.policy.routes.table import Route
+from claude_bottle.policy.routes.route import Route
 from claude_bottle.policy.strict_json import read_json
 
 _ASKED = "graphql"  # in a flow's metadata: the scope, and the queries that it has let through

@@ -13,7 +13,8 @@ from addons.frame.request import Request
 from addons.frame.request_target import has_content
 from claude_bottle.dlp.heard import Ears
 from claude_bottle.policy.routes.follow import LINKS, REDIRECTS
-from claude_bottle.policy.routes.table import Route, RouteTable
+from claude_bottle.policy.routes.route import Route
+from claude_bottle.policy.routes.table import RouteTable
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _LIMIT, _MOST = 16 << 20, 1 << 14  # bytes of one answer's text, and addresses in it

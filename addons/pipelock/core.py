@@ -26,7 +26,8 @@ from claude_bottle.policy.names.hosts import (
     host_matches,
 )
 from claude_bottle.policy.refusal import Refusal
-from claude_bottle.policy.routes.table import ALLOWED_PORTS, TABLE_VERSION, Route, RouteTable
+from claude_bottle.policy.routes.route import Route
+from claude_bottle.policy.routes.table import ALLOWED_PORTS, TABLE_VERSION, RouteTable
 from claude_bottle.policy.routes.targets import is_git_push_request
 from claude_bottle.policy.routes.until import ended, parse_until
 

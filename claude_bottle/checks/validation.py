@@ -13,9 +13,10 @@ from pydantic import ValidationError
 from claude_bottle.host.git_remotes import GateRemote, RemoteReader
 from claude_bottle.manifest import checks
 from claude_bottle.manifest.legacy import LEGACY_KEYS, rewrite, rewrite_role
-from claude_bottle.manifest.model import EgressRoute, Manifest
+from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.pipelock_fields import PipelockConfig
 from claude_bottle.manifest.readable import Readable
+from claude_bottle.manifest.route_model import EgressRoute
 from claude_bottle.manifest.secrets_in_clear import secrets_in, token_names
 from claude_bottle.manifest.words import BOTTLE
 from claude_bottle.policy.errors import NOT_SHOWN, Finding, ManifestError

@@ -11,9 +11,10 @@ import yaml
 from claude_bottle.dlp.engine import Dlp
 from claude_bottle.dlp.rules.ruleset import RuleSet
 from claude_bottle.dlp.text.readings import text_views
-from claude_bottle.manifest.fields import ENV_NAME, RESERVED_ENV
+from claude_bottle.manifest.fields import RESERVED_ENV
 from claude_bottle.manifest.legacy import ended, git_remote, routes
 from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.routes.values import ENV_NAME
 
 _HEAD = "# yaml-language-server: $schema=manifest.schema.json\n"
 _NAME = re.compile(r"[^A-Za-z0-9_.-]+")

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.words import findings
 from claude_bottle.policy.errors import Finding
-from claude_bottle.policy.forge.api import CAPABILITIES
 from claude_bottle.policy.once import is_digest
+from claude_bottle.policy.routes.route import KEYS
 
 # What an agent may ask for at all: ways out, and what it is made of. Nothing that names a secret or a file of the host.
 APPENDS = ("egress.routes", "pipelock.allow", "agent.apt", "agent.npm")
@@ -25,7 +25,8 @@ SETS = ("agent.memory", "agent.cpus")
 GRANTS = {"pipelock.once": "pipelock", "git.review": "git-gate"}
 # What can end by itself: the proxies know the time, so this holds with no process of the owner's running.
 ENDING = ("egress.routes", "pipelock.allow")
-_ROUTE_KEYS = {"host", "path", "methods", "description", "forge"}
+# Of a route: what an agent may ask for, and its description, which supervise gives it.
+_ROUTE_KEYS = (*(key.name for key in KEYS.values() if key.asks), "description")
 
 
 class ChangeError(ValueError):
@@ -55,10 +56,9 @@ class Change:
         if path not in (*APPENDS, *SETS, *GRANTS):
             raise ChangeError(f"{path}: can be asked for: {', '.join((*APPENDS, *SETS, *GRANTS))}")
         if path == "egress.routes":
-            if not isinstance(value, Mapping) or not (owner or set(value) <= _ROUTE_KEYS):
-                raise ChangeError(
-                    "a route that is asked for has host, path, methods, forge and description; tokens are the owner's"
-                )
+            if not isinstance(value, Mapping) or not (owner or set(value) <= {*_ROUTE_KEYS}):
+                asked = f"{', '.join(_ROUTE_KEYS[:-1])} and {_ROUTE_KEYS[-1]}"
+                raise ChangeError(f"a route that is asked for has {asked}; tokens are the owner's")
             value = dict(value)
         elif not owner and not isinstance(value, str | float):
             raise ChangeError(f"{path}: a plain value")
@@ -130,14 +130,10 @@ class Change:
             if "token_ref" in route:
                 token = f", with your {route['token_ref']}" if route["token_ref"] else ", without a credential"
             paths = " or ".join(route.get("path") or ["every path"])
-            headers = f", sending {', '.join(route['allow_headers'])}" if route.get("allow_headers") else ""
-            named = [CAPABILITIES.get(str(one), str(one)) for one in route.get("forge") or []]
-            forge = f", and {' and '.join(named)}" if named else ""
-            ranges = ", in ranges" if route.get("allow_ranges") else ""
-            ranges += ", and what its answers point to" if route.get("follow") else ""
-            held = route.get("repositories")
-            only = f", in GraphQL naming {' or '.join(map(str, held))} alone" if held else ""
-            return f"reach {route['host']}: {methods} on {paths}{token}{headers}{ranges}{only}{forge}{_until(route)}"
+            # What an agent may ask for by itself stands last.
+            keys = sorted(KEYS.values(), key=lambda key: bool(key.asks))
+            more = "".join(key.widens(route[key.name]) for key in keys if key.widens and route.get(key.name))
+            return f"reach {route['host']}: {methods} on {paths}{token}{more}{_until(route)}"
         host = self.value["host"] if isinstance(self.value, Mapping) else self.value
         gains = {
             "pipelock.allow": f"have {host} let through by pipelock, without a credential{_until(self.value)}",

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from claude_bottle.dlp.rules.ruleset import RuleSet, compile_pattern, rule_ids
 from claude_bottle.manifest.agent_env import OWN_ENV
-from claude_bottle.manifest.fields import ENV_NAME, IMAGES_ENV, RESERVED_ENV, is_token_name
-from claude_bottle.manifest.model import EgressRoute
+from claude_bottle.manifest.fields import IMAGES_ENV, RESERVED_ENV, is_token_name
 from claude_bottle.manifest.pipelock_fields import DEFAULT_PASSTHROUGH, PipelockConfig
+from claude_bottle.manifest.route_check import in_table
+from claude_bottle.manifest.route_model import EgressRoute
 from claude_bottle.policy.errors import NOT_SHOWN, Finding
 from claude_bottle.policy.names.hosts import any_match
 from claude_bottle.policy.names.nearest import did_you_mean
@@ -18,8 +19,12 @@ from claude_bottle.policy.own_command import own_command
 from claude_bottle.policy.routes.aws_sigv4 import keys_of, scope_of
 from claude_bottle.policy.routes.follow import READS
 from claude_bottle.policy.routes.injection import MIN_TOKEN_LENGTH
+from claude_bottle.policy.routes.route import KEYS
 from claude_bottle.policy.routes.until import ended, parse_until
+from claude_bottle.policy.routes.values import ENV_NAME
 from claude_bottle.policy.shown_values import is_mixed
+
+_SAY_WHERE = ("host", "path", "methods", "description", "until")  # of a route: what it is for, not what it allows
 
 
 def no_secret(name: str, stack: str, secrets: Collection[str]) -> str:
@@ -81,21 +86,12 @@ def follows(routes: list[tuple[int, EgressRoute]], config: PipelockConfig) -> It
 def _adds_capabilities(one: EgressRoute, other: EgressRoute) -> bool:
     """Whether two routes of the same requests only name other capabilities or repositories, as one does that ends
     before the other."""
-    alike = [
-        (
-            r.token_ref,
-            r.scheme,
-            sorted(r.allow_headers),
-            r.allow_ranges,
-            sorted(r.placeholder),
-            r.own_credentials,
-            r.follow,
-            bool(r.repositories),  # beside one that lets any be named, a limit would hold nothing
-        )
-        for r in (one, other)
+    rules = vars(in_table(one)), vars(in_table(other))
+    differ = [
+        key for key in KEYS.values() if key.name not in _SAY_WHERE and rules[0][key.column] != rules[1][key.column]
     ]
-    named = [(set(r.forge), set(r.repositories)) for r in (one, other)]
-    return alike[0] == alike[1] and named[0] != named[1]
+    # Beside one that lets any repository be named, a limit would hold nothing.
+    return bool(differ) and all(key.lends and None not in [rule[key.column] for rule in rules] for key in differ)
 
 
 def tokens(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from claude_bottle.policy.routes.route import KEYS
+
 # By key path; [] stands for each entry of a list, {} for each value of a mapping. A test keeps them complete, and valid
 # when they are put together.
 EXAMPLES: dict[str, str] = {
@@ -28,20 +30,7 @@ EXAMPLES: dict[str, str] = {
     "workspace.copy_git": "true",
     "egress": "{routes: [{host: api.example.com}]}",
     "egress.routes": "[{host: api.example.com}]",
-    "egress.routes[].host": "api.github.com",
-    "egress.routes[].path": "[/repos/acme]",
-    "egress.routes[].methods": "[GET, POST]",
-    "egress.routes[].auth_scheme": "bearer",
-    "egress.routes[].token_ref": "GITHUB_TOKEN",
-    "egress.routes[].placeholder": "[GH_TOKEN]",
-    "egress.routes[].own_credentials": "pass",
-    "egress.routes[].description": "the project's repository",
-    "egress.routes[].until": '"2026-01-31T12:00:00Z"',
-    "egress.routes[].allow_headers": "[X-HTTP-Method-Override]",
-    "egress.routes[].allow_ranges": "true",
-    "egress.routes[].follow": "redirects",
-    "egress.routes[].forge": "[merge]",
-    "egress.routes[].repositories": "[acme/project]",
+    **{f"egress.routes[].{name}": key.example for name, key in KEYS.items()},
     "pipelock": "{allow: [files.example.com]}",
     "pipelock.engine": "builtin",
     "pipelock.image": "example.com/pipelock:2@sha256:…",

@@ -8,36 +8,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from claude_bottle.policy.forge.api import CAPABILITIES
 from claude_bottle.policy.names.exempt import checked_exempt
 from claude_bottle.policy.names.fsck_checks import checked_fsck
 from claude_bottle.policy.names.git_upstream import Upstream
-from claude_bottle.policy.names.host_words import host_mistake
-from claude_bottle.policy.names.hosts import canonical_pattern
-from claude_bottle.policy.names.nearest import did_you_mean
-from claude_bottle.policy.routes.injection import auth_header
-from claude_bottle.policy.routes.table import DEFAULT_METHODS
-from claude_bottle.policy.routes.targets import checked_path
-from claude_bottle.policy.routes.until import parse_until
+from claude_bottle.policy.routes import values
 
-# A part between underscores that is long and mixed is no word: so are the tokens of GitHub, Stripe, npm, AWS and others
-# that have no other characters than a name may have.
-_TOKEN_VALUE = re.compile(r"(?:.*_)?(?=[^_]*[0-9])(?=[^_]*[A-Za-z])[^_]{16,}(?:_.*)?\Z")
 # A token in the place of a user name: by its prefix, or as a run of letters and digits that is longer than a name.
 _TOKEN_AS_USER = re.compile(
     r"gh[opusr]_|github_pat_|glpat-|ATATT|ATBB|.*(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{20}"
-)
-_TOKEN_REF = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
-ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-# RFC 9110, 16.1.1, and RFC 7237, which filled the IANA HTTP Method Registry: without CONNECT, which is a tunnel, and
-# TRACE, which echoes credentials. No client sends PRI, of which RFC 9113, 3.4, makes the first line of HTTP/2.
-METHODS = (
-    *("ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "COPY", "DELETE", "GET", "HEAD", "LABEL", "LINK"),
-    *("LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MKREDIRECTREF", "MKWORKSPACE", "MOVE", "OPTIONS"),
-    *("ORDERPATCH", "PATCH", "POST", "PROPFIND", "PROPPATCH", "PUT", "REBIND", "REPORT", "SEARCH", "UNBIND"),
-    *("UNCHECKOUT", "UNLINK", "UNLOCK", "UPDATE", "UPDATEREDIRECTREF", "VERSION-CONTROL"),
-    # In no registry, and in use: caches take PURGE (manuals of Fastly and Squid); QUERY is a draft of the IETF's.
-    *("PURGE", "QUERY"),
 )
 # Debian policy, 5.6.1; apt-get(8): a name with `-` behind it is one to remove.
 _APT = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](=[A-Za-z0-9.+:~-]+)?\Z")
@@ -75,18 +53,9 @@ class Strict(BaseModel):
 
 def is_token_name(value: object) -> bool:
     """Whether this can be the name of a secret; a credential itself is too long or has other characters."""
-    return isinstance(value, str) and len(value) <= 60 and value.upper() == value and bool(_TOKEN_REF.match(value))
-
-
-def _host(value: str) -> str:
-    try:
-        return canonical_pattern(value)
-    except ValueError as error:
-        if (mistake := host_mistake(value)) is not None:
-            raise ValueError(mistake) from None
-        raise ValueError(
-            f"{error}; write an exact name (api.example.com) or a leading wildcard (*.example.com)"
-        ) from None
+    return (
+        isinstance(value, str) and len(value) <= 60 and value.upper() == value and bool(values.TOKEN_REF.match(value))
+    )
 
 
 def _proxy(value: str) -> str:
@@ -96,66 +65,6 @@ def _proxy(value: str) -> str:
     if match is None or not 0 < int(match[2]) < 65536:
         raise ValueError("write http://host:port (http://proxy.corp.example.com:3128)")
     return value.rstrip("/").lower()
-
-
-def _path(value: str) -> str:
-    if glob := re.search(r"[*?{]", value):
-        above = value[: glob.start()].rpartition("/")[0] or "/"
-        instead = f"{above} (it covers all paths below it)" if above.startswith("/") else "/repos/acme"
-        if above == "/":  # the whole host, which nobody should write because it was the nearest
-            instead = "each first segment in full (/repos), or / for every path of the host"
-        raise ValueError(f"a path is a prefix of whole segments, not a glob; write {instead}")
-    if checked_path(value) != value:
-        raise ValueError("write a plain absolute path prefix (/repos/acme), without dot segments or percent encoding")
-    return value
-
-
-def _method(value: str) -> str:
-    if value.upper() not in METHODS:
-        raise ValueError(f"not a method of HTTP that a route can allow; usual ones: {', '.join(DEFAULT_METHODS)}")
-    return value.upper()
-
-
-def _token_ref(value: str) -> str:
-    if not _TOKEN_REF.match(value):
-        raise ValueError("write the name of a secret (GITHUB_TOKEN), never its value")
-    if _TOKEN_VALUE.match(value):
-        raise ValueError(
-            "looks like a secret itself; take it out of the file and have a new one made where it is from, then"
-            " bottle secret NAME GITHUB_TOKEN asks for it, and token_ref: GITHUB_TOKEN names it"
-        )
-    return value
-
-
-def _env_name(value: str) -> str:
-    if not ENV_NAME.match(value) or len(value) > 100:
-        raise ValueError("write the name of an environment variable (GH_TOKEN)")
-    return value
-
-
-def _auth_scheme(value: str) -> str:
-    if not auth_header(value):
-        raise ValueError("write bearer, basic, header:<Name> or aws-sigv4:<region>/<service> (aws-sigv4:eu-west-1/s3)")
-    return value
-
-
-def _header(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,63}", value) or auth_header(f"header:{value}") == "":
-        raise ValueError("write the name of a header (X-HTTP-Method-Override), none that frames or routes a message")
-    return value.lower()
-
-
-def _forge(value: str) -> str:
-    if value not in CAPABILITIES:
-        near = did_you_mean(value, CAPABILITIES)
-        raise ValueError(f"write one or more of {', '.join(CAPABILITIES)}{near}")
-    return value
-
-
-def _repository(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9-]{1,100}/[A-Za-z0-9._-]{1,100}", value):
-        raise ValueError("write owner and name of a repository (acme/project)")
-    return value.lower()  # names of GitHub have no case
 
 
 def _memory(value: str) -> str:
@@ -180,7 +89,7 @@ def _skill(value: str) -> str:
     name = value.rstrip("/").rpartition("/")[2]
     if not _FOLDER.match(name):
         raise ValueError("write the name of a skill folder (review) or a path to one (./skills/review)")
-    return _plain(value.rstrip("/"))
+    return values.plain(value.rstrip("/"))
 
 
 def _upstream(value: str) -> str:
@@ -213,22 +122,8 @@ def _push_option(value: str) -> str:
     return value
 
 
-def _plain(value: str) -> str:
-    if not value.isprintable():
-        raise ValueError("write it without control characters, which could draw on a terminal")
-    return value
-
-
 def _argument(value: str) -> str:
-    _plain(re.sub(r"[\n\t]", "", value))
-    return value
-
-
-def _until(value: str) -> str:
-    try:
-        parse_until(value)
-    except ValueError:  # without quotes YAML reads a time, and Pulumi writes it otherwise
-        raise ValueError('write a UTC time, in quotes: "2026-01-31T12:00:00Z"') from None
+    values.plain(re.sub(r"[\n\t]", "", value))
     return value
 
 
@@ -267,18 +162,12 @@ def _pattern_name(value: str) -> str:
     return value
 
 
-Host = Annotated[str, AfterValidator(_host)]
-Plain = Annotated[str, AfterValidator(_plain)]  # names and words that are shown to people
+Host = Annotated[str, AfterValidator(values.host_pattern)]
+Plain = Annotated[str, AfterValidator(values.plain)]  # names and words that are shown to people
 Argument = Annotated[str, AfterValidator(_argument)]  # of a command, which may have lines
-UrlPath = Annotated[str, AfterValidator(_path)]
-Method = Annotated[str, AfterValidator(_method)]
-EnvName = Annotated[str, AfterValidator(_env_name)]
-TokenRef = Annotated[str, AfterValidator(_token_ref)]
+EnvName = Annotated[str, AfterValidator(values.env_name)]
+TokenRef = Annotated[str, AfterValidator(values.token_ref)]
 ProxyUrl = Annotated[str, AfterValidator(_proxy)]
-AuthScheme = Annotated[str, AfterValidator(_auth_scheme)]
-ForgeCapability = Annotated[str, AfterValidator(_forge)]
-RepositoryName = Annotated[str, AfterValidator(_repository)]
-HeaderName = Annotated[str, AfterValidator(_header)]
 Memory = Annotated[str, AfterValidator(_memory)]
 AptPackage = Annotated[str, AfterValidator(_apt)]
 NpmPackage = Annotated[str, AfterValidator(_npm)]
@@ -290,7 +179,7 @@ PushOption = Annotated[str, AfterValidator(_push_option)]
 RefGlob = Annotated[str, AfterValidator(_ref_glob)]
 Skill = Annotated[str, AfterValidator(_skill)]
 InnerNetwork = Annotated[str, AfterValidator(checked_exempt)]
-Until = Annotated[str, AfterValidator(_until)]
+Until = Annotated[str, AfterValidator(values.until)]
 # The pattern is for editors, which read the JSON Schema.
 Runtime = Annotated[str, AfterValidator(_runtime), Field(json_schema_extra={"pattern": _RUNTIME})]
 NetworkName = Annotated[str, AfterValidator(_network), Field(json_schema_extra={"pattern": _NETWORK})]

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import yaml
 
 from claude_bottle.manifest.fields import is_token_name
-from claude_bottle.manifest.model import EgressRoute
 from claude_bottle.manifest.render.routes import CLAUDE_TOKEN
+from claude_bottle.manifest.route_model import EgressRoute
 from claude_bottle.policy.names.hosts import canonical_pattern
 from claude_bottle.policy.routes.injection import auth_header
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import yaml
 
-from claude_bottle.manifest.model import EgressRoute
 from claude_bottle.manifest.route_check import Asked, decide, table
+from claude_bottle.manifest.route_model import EgressRoute
 from claude_bottle.policy.refusal import Refusal
 
 ROUTES = """\

@@ -12,36 +12,27 @@ from pydantic import BeforeValidator, Field, model_validator
 from claude_bottle.manifest.fields import (
     AptPackage,
     Argument,
-    AuthScheme,
-    EnvName,
     FindingDigest,
-    ForgeCapability,
     FsckCheck,
     GitUrl,
-    HeaderName,
     Host,
     Memory,
-    Method,
     NetworkName,
     NpmPackage,
     Plain,
     PushOption,
     RefGlob,
     RemoteName,
-    RepositoryName,
     Runtime,
     Skill,
     Strict,
     SubnetPool,
     TokenRef,
     TokenUser,
-    Until,
-    UrlPath,
 )
 from claude_bottle.manifest.pipelock_fields import PipelockConfig
+from claude_bottle.manifest.route_model import EgressRoute
 from claude_bottle.policy.names.git_upstream import Upstream
-from claude_bottle.policy.routes.follow import LINKS, READS
-from claude_bottle.policy.routes.table import DEFAULT_METHODS
 
 
 class AgentConfig(Strict):
@@ -67,103 +58,6 @@ class AgentConfig(Strict):
         if self.image and self.dockerfile:
             raise ValueError("write image or dockerfile, not both")
         return self
-
-
-def _several(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-Follow = Literal["links", "redirects"]
-
-
-def _followed(value: object) -> object:
-    return {True: LINKS, False: None}[value] if isinstance(value, bool) else value
-
-
-class EgressRoute(Strict):
-    """One way out: a host, and what may be asked of it."""
-
-    host: Host = Field(description="Exact host name, or *. and a name for everything below it.")
-    path: list[UrlPath] = Field([], description="Path prefixes; empty: every path.")
-    methods: list[Method] = Field(list(DEFAULT_METHODS), min_length=1, description="HTTP methods.")
-    auth_scheme: AuthScheme | None = Field(
-        None, description="How the token goes in: bearer (default), basic, header:<Name>, aws-sigv4:<region>/<service>."
-    )
-    token_ref: TokenRef | None = Field(
-        None, description="Name of the secret that egress puts in: a secret of the stack, else a variable of the host."
-    )
-    placeholder: Annotated[list[EnvName], BeforeValidator(_several, json_schema_input_type=list[EnvName] | EnvName)] = (
-        Field(
-            [],
-            max_length=20,
-            description="Variables of the agent that hold a placeholder, for programs that want a token to start;"
-            " egress puts the token in its place. One name alone is the same as a list of it.",
-        )
-    )
-    own_credentials: Literal["refuse", "pass"] = Field(
-        "refuse",
-        description="What becomes of a request with another credential than a placeholder, where a token is put in."
-        " pass: it goes with its own, so with somebody else's account at that host, and without yours.",
-    )
-    description: Plain = Field("", max_length=200, description="For people and for the agent.")
-    until: Until | None = Field(
-        None, description="UTC time at which the route ends by itself; it then refuses, in its place."
-    )
-    allow_headers: list[HeaderName] = Field(
-        [], description="Headers to let through that are refused or taken out otherwise (docs/headers.md)."
-    )
-    allow_ranges: bool = Field(
-        False,
-        description="Let Range through where a token is put in: its slices can hold parts of an echoed token, or all of"
-        " it where the answer is packed.",
-    )
-    follow: Annotated[Follow | None, BeforeValidator(_followed, json_schema_input_type=Follow | bool)] = Field(
-        None,
-        description="Read what its answers point to on hosts without a route: exactly those addresses, GET and HEAD,"
-        " without a credential (docs/presets.md). links, or true: what their text names and their redirects;"
-        " redirects: these alone.",
-    )
-
-    forge: list[ForgeCapability] = Field(
-        [], description="What may be done to a forge past git-gate (docs/forges.md): merge, releases, pipelines, …"
-    )
-
-    repositories: list[RepositoryName] = Field(
-        [],
-        max_length=50,
-        description="Repositories of GitHub that GraphQL may name on this route; its path is then that of GraphQL alone"
-        " (docs/forges.md). Empty: any that the token reaches.",
-    )
-
-    @model_validator(mode="after")
-    def _credential(self) -> EgressRoute:
-        if self.auth_scheme and not self.token_ref:
-            raise ValueError("auth_scheme needs a token_ref; write token_ref: GITHUB_TOKEN, or take auth_scheme out")
-        if self.token_ref and self.host.startswith("*."):
-            raise ValueError(
-                "a token goes to an exact host only (host: api.example.com), for others may own a name below *."
-            )
-        if self.placeholder and not self.token_ref:
-            raise ValueError("placeholder needs a token_ref, because egress puts that token in its place")
-        if self.follow and not set(self.methods) <= {*READS}:
-            raise ValueError(
-                "write methods: [GET, HEAD] beside follow, so that no answer holds what the agent wrote there"
-            )
-        if self.repositories and not (self.path and all("graphql" in path.lower() for path in self.path)):
-            raise ValueError(
-                "repositories is for GraphQL: write path: [/graphql] on this route, and the rest on a route of its own,"
-                " where path holds REST to a repository"
-            )
-        if self.follow and self.token_ref:
-            raise ValueError(
-                "follow is for routes without token_ref, whose answers anybody gets; write one or the other"
-            )
-        return self
-
-    @property
-    def scheme(self) -> str | None:
-        """auth_scheme with its default."""
-        return (self.auth_scheme or "bearer") if self.token_ref else None
 
 
 class EgressConfig(Strict):

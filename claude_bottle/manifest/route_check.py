@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from claude_bottle.manifest.model import EgressRoute
+from claude_bottle.manifest.route_model import EgressRoute
 from claude_bottle.policy.names.hosts import host_matches
 from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes.paths import below
-from claude_bottle.policy.routes.table import Route, RouteTable
+from claude_bottle.policy.routes.route import Route, gives_no_more, route_of, row_of
+from claude_bottle.policy.routes.table import RouteTable
 from claude_bottle.policy.routes.until import ended, parse_until
 
 _NAME = "zz9"  # for a host below a wildcard, and a path below or beside a prefix
@@ -51,22 +52,7 @@ def table(routes: Sequence[EgressRoute], at: float = 0.0) -> RouteTable:
 
 def in_table(route: EgressRoute) -> Route:
     """A route of the manifest as egress has it."""
-    return Route(
-        host=route.host,
-        paths=tuple(route.path),
-        methods=tuple(route.methods),
-        auth_scheme=route.scheme,
-        slot=route.token_ref,
-        description=route.description,
-        until=ends_at(route),
-        allow_headers=frozenset(route.allow_headers),
-        allow_ranges=route.allow_ranges,
-        forge=frozenset(route.forge),
-        placeholders=frozenset(route.placeholder),
-        own_credentials=route.own_credentials == "pass",
-        follow=route.follow or "",
-        repositories=frozenset(route.repositories) if route.repositories else None,
-    )
+    return route_of(row_of(route.words))
 
 
 def decide(routes: RouteTable, asked: Asked) -> Route | Refusal:
@@ -150,15 +136,15 @@ def _lends(wish: EgressRoute, asked: Asked, was: Route, by: Route) -> bool:
     """Whether what passed before may do no more, or only what a wish names for it."""
     more = by.forge - was.forge
     named = asked.method in wish.methods and host_matches(wish.host, asked.host) and more <= set(wish.forge)
-    return (not more or named) and by.own_credentials <= was.own_credentials and names_no_more(by, was)
+    return (not more or named) and gives_no_more(by, was, "forge")
 
 
 def _names(wish: EgressRoute, asked: Asked, was: Refusal, by: Route) -> bool:
     path, two_ways = asked.path.partition("?")[0], was.reason == "ambiguous_path"
     there = two_ways or not wish.path or any(prefix == "/" or below(prefix, path) for prefix in wish.path)
     rest = asked.method in wish.methods and (by.slot, by.auth_scheme) == (wish.token_ref, wish.scheme)
-    rest = rest and by.own_credentials <= (wish.own_credentials == "pass") and names_no_more(by, in_table(wish))
-    return there and rest and host_matches(wish.host, asked.host)
+    rest = rest and host_matches(wish.host, asked.host) and gives_no_more(by, in_table(wish), "forge")
+    return there and rest
 
 
 def needless(routes: Sequence[EgressRoute], index: int) -> bool:
@@ -183,16 +169,5 @@ def _goes_on(before: Route, after: Route | Refusal) -> bool:
         isinstance(after, Route)
         and (after.slot, after.auth_scheme) == (before.slot, before.auth_scheme)
         and set(after.methods) >= set(before.methods)  # a form may ask for another method where all are allowed
-        and after.forge >= before.forge
-        and after.allow_headers >= before.allow_headers
-        and after.allow_ranges >= before.allow_ranges
-        and after.own_credentials >= before.own_credentials
-        and names_no_more(before, after)
+        and gives_no_more(before, after)
     )
-
-
-def names_no_more(one: Route, other: Route) -> bool:
-    """Whether GraphQL by one route names no repository that it may not name by the other."""
-    if other.repositories is None:
-        return True
-    return one.repositories is not None and one.repositories <= other.repositories

@@ -14,11 +14,12 @@ from typing import Any
 
 from claude_bottle.policy.names.hosts import any_match, host_matches
 from claude_bottle.policy.refusal import Refusal
-from claude_bottle.policy.routes.follow import LINKS, REDIRECTS
 from claude_bottle.policy.routes.injection import auth_header
 from claude_bottle.policy.routes.paths import by_path
-from claude_bottle.policy.routes.table import DEFAULT_METHODS, Route, RouteTable, carried
+from claude_bottle.policy.routes.route import KEYS, Route, route_of, row_of
+from claude_bottle.policy.routes.table import RouteTable, carried
 from claude_bottle.policy.routes.until import ended, parse_until
+from claude_bottle.policy.routes.values import DEFAULT_METHODS
 
 Plan = Mapping[str, Any]
 Right = tuple[str, ...]
@@ -96,27 +97,16 @@ class _Look:
         pipelock = plan["pipelock"]
         over = {host for host, text in pipelock["until"].items() if _is_over(text, at)}
         allowed = tuple(one for one in pipelock["allowlist"] if one not in over)
-        return cls(plan, RouteTable(tuple(route_of(told, at) for told in plan["egress"]["routes"]), ""), allowed)
+        return cls(plan, RouteTable(tuple(planned_route(told, at) for told in plan["egress"]["routes"]), ""), allowed)
 
     @property
     def routed(self) -> bool:
         return bool(self.plan["agent"]["proxy"] == "egress")
 
 
-def route_of(told: Mapping[str, Any], at: float = _OVER) -> Route:
+def planned_route(told: Mapping[str, Any], at: float = _OVER) -> Route:
     """A route of a plan as egress has it at a time; tokens go by their names."""
-    scheme, ref = told.get("auth_scheme"), told.get("token_ref")
-    route = Route(told["host"], tuple(told["path"]), tuple(told["methods"]), scheme, ref)
-    return replace(
-        route,
-        until=_OVER if _is_over(told.get("until"), at) else None,
-        allow_headers=frozenset(told.get("allow_headers", ())),
-        allow_ranges=bool(told.get("allow_ranges")),
-        forge=frozenset(told.get("forge", ())),
-        own_credentials=told.get("own_credentials") == "pass",
-        follow=told.get("follow", ""),
-        repositories=frozenset(named) if (named := told.get("repositories")) else None,
-    )
+    return replace(route_of(row_of(told)), until=_OVER if _is_over(told.get("until"), at) else None)
 
 
 def paths(ground: Ground, host: str) -> dict[str, bool]:
@@ -169,9 +159,12 @@ def _everywhere(ground: Ground, pattern: str, host: str) -> Iterator[Place]:
 
 def _all_rights(ground: Ground, host: str, pushes: bool) -> Iterator[Right]:
     """Without an egress nothing but the host is judged."""
-    yield from (("pass", ""), ("free",), ("ranges",), ("disguise",), ("brings",))
+    yield from (("pass", ""), ("free",), ("disguise",))
     routes = ground.routes(host)
-    yield from (("header", name) for name in {name for route in routes for name in route.get("allow_headers", ())})
+    for key in KEYS.values():
+        if key.right and key.by_host:
+            everything = key.everything([route[key.name] for route in routes if key.name in route])
+            yield from ((key.right, *one) for one in key.rights(everything))
     yield from (("forge", name, "") for name in {name for route in routes for name in route.get("forge", ())})
     yield from _nameable(_named(routes), None)
     if pushes:
@@ -206,17 +199,11 @@ def _by_routes(look: _Look, ground: Ground, pattern: str, host: str) -> Iterator
 
 def _rights(route: Route) -> Iterator[Right]:
     yield "pass", _credential(route)
-    yield from (("header", name) for name in route.allow_headers)
-    if route.allow_ranges:
-        yield ("ranges",)
     if set(route.methods) >= DISGUISES:
         yield ("disguise",)
-    if route.own_credentials:
-        yield ("brings",)
-    if route.follow:
-        yield "follow", REDIRECTS
-    if route.follow == LINKS:
-        yield "follow", LINKS
+    for key in KEYS.values():
+        if key.right:
+            yield from ((key.right, *one) for one in key.rights(getattr(route, key.column)))
 
 
 def _named(routes: Iterable[Mapping[str, Any]]) -> set[str]:

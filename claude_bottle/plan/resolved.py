@@ -15,6 +15,7 @@ from claude_bottle.host.git_remotes import GateRemote
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import allowlist, endings, looks_for_seed_phrases, reactions
 from claude_bottle.manifest.render.routes import CLAUDE_TOKEN, EgressPlan
+from claude_bottle.policy.routes.route import KEYS
 from claude_bottle.workspace.copies import Copies, WorkspaceCopy
 
 SCHEMA = 2
@@ -54,25 +55,7 @@ def plan(
         "workspace": _workspace(copies.workspace),
         "egress": {
             "image": images.get("egress"),
-            "routes": [
-                {
-                    "host": route.host,
-                    "path": list(route.path),
-                    "methods": list(route.methods),
-                    "auth_scheme": route.scheme,
-                    "token_ref": route.token_ref,
-                    **({"placeholder": sorted(set(route.placeholder))} if route.placeholder else {}),
-                    **({"own_credentials": "pass"} if route.own_credentials == "pass" else {}),
-                    "description": route.description,
-                    **({"until": route.until} if route.until else {}),
-                    **({"allow_headers": list(route.allow_headers)} if route.allow_headers else {}),
-                    **({"allow_ranges": True} if route.allow_ranges else {}),
-                    **({"forge": list(route.forge)} if route.forge else {}),
-                    **({"follow": route.follow} if route.follow else {}),
-                    **({"repositories": sorted(set(route.repositories))} if route.repositories else {}),
-                }
-                for route in manifest.egress.routes
-            ],
+            "routes": [_route(route.words) for route in manifest.egress.routes],
             "token_slots": {slot: ref for ref, slot in egress.slots.items()},
         },
         "pipelock": {
@@ -115,6 +98,11 @@ def plan(
         ],
         "git_gate": {"image": images["git-gate"], "mirrors_volume": docker_name("mirrors", stack)} if remotes else None,
     }
+
+
+def _route(words: Mapping[str, Any]) -> dict[str, Any]:
+    given = {name: key for name, key in KEYS.items() if key.always or words[name] != key.default}
+    return {name: key.planned(words[name]) for name, key in given.items()}
 
 
 def sha256(text: str) -> str:

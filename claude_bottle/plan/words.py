@@ -7,20 +7,16 @@ from dataclasses import dataclass
 
 from claude_bottle.plan.places import DISGUISES, OTHER_METHOD, UNCLEAR, Ground, Place, Right, paths
 from claude_bottle.policy.forge.api import CAPABILITIES
-from claude_bottle.policy.routes.follow import LINKS, REDIRECTS
 from claude_bottle.policy.routes.paths import below
-from claude_bottle.policy.routes.table import DEFAULT_METHODS
+from claude_bottle.policy.routes.route import KEYS
 from claude_bottle.policy.routes.until import write_until
+from claude_bottle.policy.routes.values import DEFAULT_METHODS
 
 Given = Mapping[Place, Mapping[Right, str]]  # place to right to words about its time
 Spans = frozenset[int]
 REACH, UNREAD, INTERNAL, OWN = "can reach", "not read", "internal", "own credentials"
 _OF_HOST = {"unread": UNREAD, "internal": INTERNAL, "own": OWN}
-
-FOLLOWS = {
-    LINKS: "may read whatever address its answers name on hosts without a route by GET and HEAD and no credential",
-    REDIRECTS: "may read where its redirects lead on hosts without a route by GET and HEAD and no credential",
-}
+_SAYS = {key.right: key.says for key in KEYS.values() if key.says}  # of the rights that a key of a route gives
 
 
 @dataclass(frozen=True)
@@ -146,14 +142,8 @@ def _phrase(methods: tuple[str, ...], where: str, rights: dict[Right, str], whol
             add("a git push too", right)
         elif free:
             continue
-        elif kind == "header":
-            add(f"may send {right[1]}", right)
-        elif kind == "ranges":
-            add("may ask for ranges", right)
-        elif kind == "follow":
-            add(FOLLOWS[right[1]], right)
-        elif kind == "brings":
-            add("may bring a credential of its own instead", right)
+        elif says := _SAYS.get(kind):
+            add(says(*right[1:]), right)
         elif kind == "forge":
             other = f" with {right[2] or 'no credential'}" if ("pass", right[2]) not in rights else ""
             add(f"MAY {CAPABILITIES.get(right[1], right[1])}{other}", right)

@@ -10,10 +10,11 @@ from ruamel.yaml import YAML
 
 from claude_bottle import ROOT
 from claude_bottle.manifest.fields import AptPackage, EnvName, Host, NpmPackage, Plain, Strict
-from claude_bottle.manifest.model import Follow, PresetName
+from claude_bottle.manifest.model import PresetName
 
 FOLDER = ROOT / "stacks/presets"
 NAMES: tuple[str, ...] = get_args(PresetName)
+Follow = Literal["links", "redirects"]  # as policy/routes/follow.py
 Client = Literal["pip", "npm", "go", "cargo", "maven", "apt"]
 
 

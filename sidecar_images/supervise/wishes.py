@@ -12,7 +12,8 @@ from claude_bottle.policy.forge import api as forge_api
 from claude_bottle.policy.names.hosts import canonical_host, canonical_pattern, host_matches
 from claude_bottle.policy.no_approval import instead
 from claude_bottle.policy.refusal import Refusal
-from claude_bottle.policy.routes.table import Route, RouteTable
+from claude_bottle.policy.routes.route import route_of, row_of
+from claude_bottle.policy.routes.table import RouteTable
 
 # What capability-block asks for, and with which value.
 CAPABILITIES = {
@@ -30,9 +31,17 @@ class WishError(ValueError):
 
 
 def route_wish(
-    request: Mapping[str, str], host: str, path: list[str] | None, methods: list[str] | None, forge: list[str] | None
+    request: Mapping[str, str],
+    host: str,
+    path: list[str] | None,
+    methods: list[str] | None,
+    forge: list[str] | None,
+    **more: Any,
 ) -> dict[str, Any]:
-    """A change of egress.routes. Raises WishError where the route would not let the refused request through."""
+    """A change of egress.routes. Raises WishError where the route would not let the refused request through.
+
+    more: the keys of which a refusal says nothing.
+    """
     may_be_approved(request)
     _names_a_host(host, request)
     asked_with = request.get("method", "GET")
@@ -41,9 +50,8 @@ def route_wish(
     route: dict[str, Any] = {"host": host or request.get("host", ""), "path": path}
     # As few as will do: what a declared route has already would be in conflict with it.
     route["methods"] = methods or (["GET", "HEAD"] if asked_with == "GET" else [asked_with])
-    forge = forge or _capability(request)
-    if forge:
-        route["forge"] = forge
+    more["forge"] = forge or _capability(request)
+    route |= {name: value for name, value in more.items() if value}
     _must_carry(route, request)
     return {"path": "egress.routes", "value": {**route, "description": "asked for by the agent"}}
 
@@ -116,9 +124,8 @@ def _must_carry(route: Mapping[str, Any], request: Mapping[str, str]) -> None:
         raise WishError(f"the refused request went to {host}, and this route is for {pattern}; ask for one of them")
     if "method" not in request or "path" not in request:
         return
-    methods = tuple(method.upper() for method in route["methods"])
-    made = Route(pattern, tuple(route["path"]), methods, forge=frozenset(route.get("forge", ())))
-    verdict = RouteTable((made,), "").decide(
+    made = {**route, "host": pattern, "methods": [method.upper() for method in route["methods"]]}
+    verdict = RouteTable((route_of(row_of(made)),), "").decide(
         scheme="https", host=host, port=443, method=request["method"], path=request["path"]
     )
     if isinstance(verdict, Refusal):

@@ -15,10 +15,10 @@ from claude_bottle.cli.stack_check import findings
 from claude_bottle.manifest import model as manifest
 from claude_bottle.manifest import pipelock_fields as manifest_pipelock
 from claude_bottle.manifest.examples import EXAMPLES
-from claude_bottle.manifest.fields import METHODS
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.readable import Readable
 from claude_bottle.policy.names.host_words import host_mistake
+from claude_bottle.policy.routes.values import METHODS
 
 KINDS: dict[str, Any] = {
     "text": "§",

@@ -42,9 +42,9 @@ from claude_bottle.policy.forge.api import CAPABILITIES, needed
 from claude_bottle.policy.names.hosts import host_matches
 from claude_bottle.policy.names.ref_globs import covered
 from claude_bottle.policy.routes.paths import below
-from claude_bottle.policy.routes.table import DEFAULT_METHODS
 from claude_bottle.policy.routes.targets import checked_path
 from claude_bottle.policy.routes.until import ended, parse_until
+from claude_bottle.policy.routes.values import DEFAULT_METHODS
 from claude_bottle.workspace.copies import Copies
 from sidecar_images.git_gate.push_policy import allowed_ref
 

@@ -12,8 +12,8 @@ from ruamel.yaml.comments import CommentedSeq
 
 from claude_bottle.approvals.edit.smallest_edit import Edit, EditError, credential_around, smallest
 from claude_bottle.manifest.change import Change
-from claude_bottle.manifest.model import EgressRoute
 from claude_bottle.manifest.route_check import needless
+from claude_bottle.manifest.route_model import EgressRoute
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.names.hosts import host_matches
 from claude_bottle.policy.routes.until import write_until

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from claude_bottle.manifest.model import EgressRoute
 from claude_bottle.manifest.route_check import (
     Asked,
     decide,
@@ -19,13 +18,14 @@ from claude_bottle.manifest.route_check import (
     instance,
     is_over,
     lost,
-    names_no_more,
     strips_more,
     table,
 )
+from claude_bottle.manifest.route_model import EgressRoute
 from claude_bottle.policy.names.hosts import host_matches
 from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes.paths import below, most_specific
+from claude_bottle.policy.routes.route import gives_no_more
 from claude_bottle.policy.routes.until import parse_until
 
 Credential = tuple[str | None, str | None]
@@ -164,9 +164,8 @@ def _passes(around: Sequence[EgressRoute], method: str, wish: EgressRoute, owner
     if not carrying or (owner and _credential(carrying[0]) != _credential(wish)):
         return False
     granted = {one for route in carrying if _credential(route) == _credential(carrying[0]) for one in route.forge}
-    named = set(wish.allow_headers) <= set(carrying[0].allow_headers) and wish.allow_ranges <= carrying[0].allow_ranges
-    named = named and all(names_no_more(in_table(wish), in_table(route)) for route in carrying[:1])
-    return set(wish.forge) <= granted and (named or not owner)
+    named = not owner or gives_no_more(in_table(wish), in_table(carrying[0]), "forge", "own_credentials")
+    return set(wish.forge) <= granted and named
 
 
 def _wider(routes: Sequence[EgressRoute], host: str) -> list[EgressRoute]:

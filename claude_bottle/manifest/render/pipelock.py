@@ -11,8 +11,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from claude_bottle.manifest.model import EgressConfig, EgressRoute, Manifest
+from claude_bottle.manifest.model import EgressConfig, Manifest
 from claude_bottle.manifest.pipelock_fields import AllowedHost
+from claude_bottle.manifest.route_model import EgressRoute
 from claude_bottle.policy.held_budget import LARGE_POOL, SMALL_POOL
 from claude_bottle.policy.idle import IDLE_SECONDS
 from claude_bottle.policy.names.hosts import INTERNAL_NETWORKS, any_match, host_matches

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from claude_bottle.manifest.model import EgressConfig, EgressRoute, Manifest
+from claude_bottle.manifest.model import EgressConfig, Manifest
+from claude_bottle.manifest.route_model import EgressRoute
 from claude_bottle.policy.names.hosts import any_match
+from claude_bottle.policy.routes.route import row_of
 from claude_bottle.policy.routes.table import TABLE_VERSION
 
 CLAUDE_TOKEN = "CLAUDE_CODE_OAUTH_TOKEN"  # noqa: S105 - the name of a secret, not one
@@ -45,19 +47,8 @@ class EgressPlan:
         slots = assign_slots(config)
         routes = [
             {
-                "host": route.host,
-                "paths": list(route.path),
-                "methods": list(route.methods),
-                "description": route.description,
-                **({"until": route.until} if route.until else {}),
-                **({"auth_scheme": route.scheme, "slot": slots[route.token_ref]} if route.token_ref else {}),
-                **({"placeholders": names} if (names := route_placeholders(route)) else {}),
-                **({"own_credentials": "pass"} if route.own_credentials == "pass" else {}),
-                **({"allow_headers": list(route.allow_headers)} if route.allow_headers else {}),
-                **({"allow_ranges": True} if route.allow_ranges else {}),
-                **({"forge": list(route.forge)} if route.forge else {}),
-                **({"follow": route.follow} if route.follow else {}),
-                **({"repositories": list(route.repositories)} if route.repositories else {}),
+                **row_of({**route.words, "placeholder": route_placeholders(route)}),
+                **({"slot": slots[route.token_ref]} if route.token_ref else {}),
                 # Only this project's engine takes the mark out again that egress then puts in.
                 "inspected": pipelock.engine == "builtin" and not any_match(pipelock.passthrough, route.host),
             }

@@ -3,3 +3,7 @@
 LINKS, REDIRECTS = "links", "redirects"  # what a route follows: also what its answers' texts name, or redirects alone
 KINDS = (LINKS, REDIRECTS)
 READS = ("GET", "HEAD")
+SAYS = {
+    LINKS: "may read whatever address its answers name on hosts without a route by GET and HEAD and no credential",
+    REDIRECTS: "may read where its redirects lead on hosts without a route by GET and HEAD and no credential",
+}

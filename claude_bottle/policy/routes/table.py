@@ -7,59 +7,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from claude_bottle.policy.forge import api as forge_api
 from claude_bottle.policy.names.hosts import canonical_pattern, host_matches
 from claude_bottle.policy.refusal import Refusal
-from claude_bottle.policy.routes.follow import KINDS, READS
+from claude_bottle.policy.routes.follow import READS
 from claude_bottle.policy.routes.injection import SLOT, auth_header
 from claude_bottle.policy.routes.paths import by_path, unclear_path
-from claude_bottle.policy.routes.targets import check_target, checked_path, is_git_push_request
-from claude_bottle.policy.routes.until import ended, parse_until, write_until
+from claude_bottle.policy.routes.route import FIELDS, Route, narrowest, route_of, with_lent
+from claude_bottle.policy.routes.targets import check_target, is_git_push_request
+from claude_bottle.policy.routes.until import ended, write_until
 
 INTROSPECTION_HOST = "_egress.local"
 TABLE_VERSION = 1
-DEFAULT_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 ALLOWED_PORTS = {"https": 443, "http": 80}
-
-_METHOD = re.compile(r"[A-Z][A-Z-]{0,30}\Z")
 
 
 class TableError(ValueError):
     """A route table that is not understood as a whole; the message says where."""
-
-
-@dataclass(frozen=True)
-class Route:
-    """One declared way out. Empty `paths` stands for every path. until: seconds since the epoch; from then on it lets
-    nothing through, and holds its place: what a wider route allows does not fill it.
-
-    allow_headers: lower-case names that the owner lets through (frame/request_rules.py). allow_ranges: whether Range
-    may pass where a token is put in. inspected: whether pipelock reads what is sent there. forge: the capabilities of
-    policy/forge/api.py that the owner has named. placeholders: names of the variables that stand for its token in the
-    agent's environment. own_credentials: whether a request may bring a credential of its own in place of the owner's.
-    follow: what of its answers may be followed to hosts without a route, one of addons/follow/named.py's kinds, or "".
-    repositories: what its GraphQL may name, `owner/name` in lower case (policy/forge/graphql_scope.py); None: anything.
-    """
-
-    host: str
-    paths: tuple[str, ...] = ()
-    methods: tuple[str, ...] = DEFAULT_METHODS
-    auth_scheme: str | None = None
-    slot: str | None = None
-    description: str = ""
-    until: float | None = None
-    allow_headers: frozenset[str] = frozenset()
-    allow_ranges: bool = False
-    inspected: bool = False
-    forge: frozenset[str] = frozenset()
-    placeholders: frozenset[str] = frozenset()
-    own_credentials: bool = False
-    follow: str = ""
-    repositories: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +101,7 @@ class RouteTable:
 
     def describe(self) -> dict[str, object]:
         """What the agent may know of the table: no slot, no token."""
+        told = [key for key in FIELDS.values() if key.told]
         return {
             "digest": self.digest,
             "routes": [
@@ -142,10 +110,7 @@ class RouteTable:
                     "paths": list(r.paths),
                     "methods": list(r.methods),
                     "credential": "injected" if r.slot else "none",
-                    **({"placeholder": sorted(r.placeholders)} if r.placeholders else {}),
-                    **({"own_credentials": "pass"} if r.own_credentials else {}),
-                    **({"follow": r.follow} if r.follow else {}),
-                    **({"repositories": sorted(r.repositories)} if r.repositories is not None else {}),
+                    **{key.name: key.write(value) for key in told if (value := getattr(r, key.column)) != key.empty},
                     "description": r.description,
                     **({"until": write_until(r.until)} if r.until is not None else {}),
                 }
@@ -178,14 +143,14 @@ def _carried(matched: list[Route], scheme: str, host: str, method: str, needed: 
     carrying = [route for route in matched if method in route.methods]
     if carrying and needed is not None:
         # Nobody lends a capability to another route's credential.
-        carrying = [route for route in carrying if needed in _granted(route, carrying)]
+        carrying = [route for route in carrying if needed in with_lent(route, carrying).forge]
         if not carrying:
             return refuse_forge(host, needed)
     if carrying:
         route = carrying[0]
         if route.slot and scheme != "https":
             return _refuse("tls_required", f"{host} has an injected credential, so it is reached by https only.")
-        return replace(route, forge=_granted(route, carrying), repositories=_nameable(route, carrying))
+        return with_lent(route, carrying)
     methods = ", ".join(sorted({m for route in matched for m in route.methods}))
     return _refuse("method_not_declared", f"{method} is not declared for this path of {host}; declared: {methods}.")
 
@@ -195,32 +160,7 @@ def _narrowest(verdicts: list[Route | Refusal]) -> Route | None:
     routes = [verdict for verdict in verdicts if isinstance(verdict, Route)]
     if len(routes) < len(verdicts) or len({(route.slot, route.auth_scheme) for route in routes}) > 1:
         return None
-    limits = [route.repositories for route in routes if route.repositories is not None]
-    return replace(
-        routes[0],
-        methods=tuple(m for m in routes[0].methods if all(m in route.methods for route in routes)),
-        allow_headers=frozenset.intersection(*(route.allow_headers for route in routes)),
-        allow_ranges=all(route.allow_ranges for route in routes),
-        forge=frozenset.intersection(*(route.forge for route in routes)),
-        own_credentials=all(route.own_credentials for route in routes),
-        follow=routes[0].follow if len({route.follow for route in routes}) == 1 else "",
-        repositories=frozenset.intersection(*limits) if limits else None,
-    )
-
-
-def _granted(route: Route, others: list[Route]) -> frozenset[str]:
-    """The capabilities that routes with this route's credential name."""
-    same = [other.forge for other in others if (other.slot, other.auth_scheme) == (route.slot, route.auth_scheme)]
-    return frozenset().union(*same)
-
-
-def _nameable(route: Route, others: list[Route]) -> frozenset[str] | None:
-    """The repositories that routes with this route's credential name; None where one of them lets any be named."""
-    same = [
-        other.repositories for other in others if (other.slot, other.auth_scheme) == (route.slot, route.auth_scheme)
-    ]
-    limits = [one for one in same if one is not None]
-    return frozenset().union(*limits) if len(limits) == len(same) else None
+    return narrowest(routes)
 
 
 def refuse_forge(host: str, capability: str) -> Refusal:
@@ -237,55 +177,21 @@ def refuse_forge(host: str, capability: str) -> Refusal:
 
 def _route(index: int, item: object) -> Route:
     where = f"routes[{index}]"
-    known = {"host", "paths", "methods", "auth_scheme", "slot", "description", "until"}
-    known |= {"allow_headers", "allow_ranges", "inspected", "forge", "placeholders", "own_credentials", "follow"}
-    known |= {"repositories"}
-    if not isinstance(item, dict) or not set(item) <= known or not isinstance(item.get("host"), str):
-        raise TableError(f"{where} is not an object with a host and no other keys than {sorted(known)}")
+    if not isinstance(item, dict) or not set(item) <= set(FIELDS) or not isinstance(item.get("host"), str):
+        raise TableError(f"{where} is not an object with a host and no other keys than {sorted(FIELDS)}")
     try:
-        host = canonical_pattern(item["host"])
+        item = {**item, "host": canonical_pattern(item["host"])}
     except ValueError as error:
         raise TableError(f"{where}.host: {error}") from error
-    paths, methods = item.get("paths", []), item.get("methods", list(DEFAULT_METHODS))
-    if not isinstance(paths, list) or not all(isinstance(p, str) and p == checked_path(p) for p in paths):
-        raise TableError(f"{where}.paths: not a list of plain absolute paths")
-    if (
-        not isinstance(methods, list)
-        or not methods
-        or not all(isinstance(m, str) and _METHOD.match(m) for m in methods)
-    ):
-        raise TableError(f"{where}.methods: not a list of method names")
+    for name, value in item.items():
+        if not FIELDS[name].holds(value):
+            raise TableError(f"{where}.{name}: {FIELDS[name].wants}")
     scheme, slot = item.get("auth_scheme"), item.get("slot")
     if (scheme is None) != (slot is None):
         raise TableError(f"{where}: auth_scheme and slot go together")
     if slot is not None and (not isinstance(slot, str) or not SLOT.match(slot) or auth_header(scheme) == ""):
         raise TableError(f"{where}: unknown slot or auth_scheme")
-    try:
-        until = parse_until(str(item["until"])) if "until" in item else None
-    except ValueError as error:
-        raise TableError(f"{where}.until: {error}") from error
-    headers, flags = item.get("allow_headers", []), (item.get("allow_ranges", False), item.get("inspected", False))
-    if not isinstance(headers, list) or not all(isinstance(h, str) and auth_header(f"header:{h}") for h in headers):
-        raise TableError(f"{where}.allow_headers: not a list of header names")
-    if not all(isinstance(flag, bool) for flag in flags):
-        raise TableError(f"{where}: allow_ranges and inspected are true or false")
-    forge = item.get("forge", [])
-    if not isinstance(forge, list) or not set(forge) <= set(forge_api.CAPABILITIES):
-        raise TableError(f"{where}.forge: not a list of {', '.join(forge_api.CAPABILITIES)}")
-    names, own = item.get("placeholders", []), item.get("own_credentials", "refuse")
-    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
-        raise TableError(f"{where}.placeholders: not a list of names")
-    if own not in ("refuse", "pass"):
-        raise TableError(f"{where}.own_credentials: refuse or pass")
-    follow = item.get("follow", "")
-    if follow not in ("", *KINDS) or (follow and (slot is not None or not set(methods) <= set(READS))):
-        raise TableError(f"{where}.follow: {' or '.join(KINDS)}, for GET and HEAD without a slot")
-    named = item.get("repositories")
-    if named is not None and (not isinstance(named, list) or not all(isinstance(n, str) and "/" in n for n in named)):
-        raise TableError(f"{where}.repositories: not a list of owner/name")
-    described = str(item.get("description", ""))
-    allowed = frozenset(h.lower() for h in headers)
-    return Route(
-        host, tuple(paths), tuple(methods), scheme, slot, described, until, allowed, *flags, frozenset(forge),
-        frozenset(names), own == "pass", follow, None if named is None else frozenset(n.lower() for n in named),
-    )  # fmt: skip
+    route = route_of(item)
+    if route.follow and (slot is not None or not set(route.methods) <= set(READS)):
+        raise TableError(f"{where}.follow: {FIELDS['follow'].wants}")
+    return route

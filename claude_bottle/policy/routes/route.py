@@ -1,0 +1,157 @@
+"""A route: the one declaration of its keys, and what is made of one or of several. Pure.
+
+A new key is a field here and the check of addons/egress that obeys it. Nothing else names the keys one by one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from claude_bottle.policy.forge.api import CAPABILITIES
+from claude_bottle.policy.routes import values
+from claude_bottle.policy.routes.follow import KINDS, SAYS
+from claude_bottle.policy.routes.injection import auth_header
+from claude_bottle.policy.routes.keys import Choice, Flag, Key, Limit, Listed, Names, Time, Words
+from claude_bottle.policy.routes.targets import checked_path
+
+_METHOD = re.compile(r"[A-Z][A-Z-]{0,30}\Z")
+
+
+def _declared(key: Key) -> Any:
+    return field(metadata={"key": key}) if key.required else field(default=key.empty, metadata={"key": key})
+
+
+@dataclass(frozen=True)
+class Route:
+    """One declared way out. Empty `paths` stands for every path. until: seconds since the epoch; from then on it lets
+    nothing through, and holds its place: what a wider route allows does not fill it.
+    """
+
+    host: str = _declared(Key(
+        doc="Exact host name, or *. and a name for everything below it.",
+        example="api.github.com", required=True, check=values.host_pattern, always=True, told=False,
+        asks="Exact host name, or *. and a name; default: that of the refusal.",
+    ))  # fmt: skip
+    paths: tuple[str, ...] = _declared(Listed(
+        name="path", doc="Path prefixes; empty: every path.", example="[/repos/acme]",
+        check=values.path_prefix, always=True, told=False, asks="Path prefixes, as narrow as will do.",
+        fits=lambda path: path == checked_path(path), wants="not a list of plain absolute paths",
+    ))  # fmt: skip
+    methods: tuple[str, ...] = _declared(Listed(
+        doc="HTTP methods.", example="[GET, POST]", default=[*values.DEFAULT_METHODS], empty=values.DEFAULT_METHODS,
+        check=values.method, bounds={"min_length": 1}, always=True, told=False,
+        fits=_METHOD.match, wants="not a list of method names", asks="HTTP methods, as few as will do.",
+    ))  # fmt: skip
+    auth_scheme: str | None = _declared(Key(
+        doc="How the token goes in: bearer (default), basic, header:<Name>, aws-sigv4:<region>/<service>.",
+        example="bearer", check=values.auth_scheme, needs=values.scheme_needs, always=True, told=False,
+    ))  # fmt: skip
+    slot: str | None = _declared(Key(
+        name="token_ref",
+        doc="Name of the secret that egress puts in: a secret of the stack, else a variable of the host.",
+        example="GITHUB_TOKEN", check=values.token_ref, needs=values.token_needs, always=True, told=False,
+    ))  # fmt: skip
+    placeholders: frozenset[str] = _declared(Names(
+        name="placeholder",
+        doc="Variables of the agent that hold a placeholder, for programs that want a token to start;"
+        " egress puts the token in its place. One name alone is the same as a list of it.",
+        example="[GH_TOKEN]", check=values.env_name, bounds={"max_length": 20}, also=(str, values.several),
+        needs=values.placeholder_needs, fits=bool, wants="not a list of names", of_requests=False,
+    ))  # fmt: skip
+    own_credentials: bool = _declared(Flag(
+        doc="What becomes of a request with another credential than a placeholder, where a token is put in."
+        " pass: it goes with its own, so with somebody else's account at that host, and without yours.",
+        example="pass", options=("refuse", "pass"), default="refuse", wants="refuse or pass",
+        right="brings", says="may bring a credential of its own instead".format,
+    ))  # fmt: skip
+    description: str = _declared(Key(
+        doc="For people and for the agent.", example="the project's repository", default="", empty="",
+        check=values.plain, bounds={"max_length": 200}, always=True, told=False,
+    ))  # fmt: skip
+    until: float | None = _declared(Time(
+        doc="UTC time at which the route ends by itself; it then refuses, in its place.",
+        example='"2026-01-31T12:00:00Z"', check=values.until, told=False,
+    ))  # fmt: skip
+    # In lower case (addons/frame/request_rules.py).
+    allow_headers: frozenset[str] = _declared(Names(
+        doc="Headers to let through that are refused or taken out otherwise (docs/headers.md).",
+        example="[X-HTTP-Method-Override]", check=values.header, lower=True, sorts=False, told=False,
+        fits=lambda name: auth_header(f"header:{name}"), wants="not a list of header names",
+        right="header", says="may send {}".format, widens=lambda names: f", sending {', '.join(names)}",
+    ))  # fmt: skip
+    allow_ranges: bool = _declared(Flag(
+        doc="Let Range through where a token is put in: its slices can hold parts of an echoed token, or all of"
+        " it where the answer is packed.",
+        example="true", told=False, right="ranges", says="may ask for ranges".format, widens=lambda _: ", in ranges",
+    ))  # fmt: skip
+    follow: str = _declared(Choice(
+        doc="Read what its answers point to on hosts without a route: exactly those addresses, GET and HEAD,"
+        " without a credential (docs/presets.md). links, or true: what their text names and their redirects;"
+        " redirects: these alone.",
+        example="redirects", options=KINDS, also=(bool, values.followed), needs=values.follow_needs,
+        wants=f"{' or '.join(KINDS)}, for GET and HEAD without a slot", of_requests=False,
+        # By pipelock.allow alone no other host is reached.
+        right="follow", says=SAYS.__getitem__, by_host=False, widens=lambda _: ", and what its answers point to",
+    ))  # fmt: skip
+    forge: frozenset[str] = _declared(Names(
+        doc="What may be done to a forge past git-gate (docs/forges.md): merge, releases, pipelines, …",
+        example="[merge]", check=values.capability, sorts=False, told=False, lends=True,
+        fits=CAPABILITIES.__contains__, wants=f"not a list of {', '.join(CAPABILITIES)}",
+        widens=lambda names: f", and {' and '.join(CAPABILITIES.get(str(one), str(one)) for one in names)}",
+        asks="For reason forge_write: what the refusal names.",
+    ))  # fmt: skip
+    # `owner/name` in lower case (policy/forge/graphql_scope.py).
+    repositories: frozenset[str] | None = _declared(Limit(
+        doc="Repositories of GitHub that GraphQL may name on this route; its path is then that of GraphQL alone"
+        " (docs/forges.md). Empty: any that the token reaches.",
+        example="[acme/project]", check=values.repository, bounds={"max_length": 50}, lower=True, lends=True,
+        needs=values.repositories_need, fits=lambda name: "/" in name, wants="not a list of owner/name",
+        widens=lambda names: f", in GraphQL naming {' or '.join(map(str, names))} alone",
+    ))  # fmt: skip
+    inspected: bool = _declared(Flag(told=False))  # whether pipelock reads what is sent there; no key of a manifest
+
+
+# By their names in the table and in the manifest, which has all that mean something to its owner.
+FIELDS: Mapping[str, Key] = {
+    each.name: replace(key, column=each.name, name=key.name or each.name)
+    for each in fields(Route)
+    for key in [each.metadata["key"]]
+}
+KEYS: Mapping[str, Key] = {key.name: key for key in FIELDS.values() if key.doc}
+
+
+def row_of(words: Words) -> dict[str, Any]:
+    """A route of a manifest or of a plan in the names of the table, without what is not given."""
+    return {
+        key.column: value
+        for key in KEYS.values()
+        if (value := words.get(key.name)) is not None and (key.always or value != key.default)
+    }
+
+
+def route_of(item: Mapping[str, Any]) -> Route:
+    """A route in the names of the table, which holds what it may."""
+    return Route(**{name: FIELDS[name].read(value) for name, value in item.items()})
+
+
+def gives_no_more(one: Route, other: Route, *but: str) -> bool:
+    """Whether by the keys of one route a request may do no more than by those of another; some left out."""
+    kept = [key for key in FIELDS.values() if key.of_requests and key.name not in but]
+    return all(key.within(getattr(one, key.column), getattr(other, key.column)) for key in kept)
+
+
+def narrowest(routes: Sequence[Route]) -> Route:
+    """What each of some routes allows; host, path and credential are those of the first."""
+    common = {name: key.common([getattr(route, name) for route in routes]) for name, key in FIELDS.items()}
+    methods = tuple(method for method in routes[0].methods if all(method in route.methods for route in routes))
+    return replace(routes[0], **{**common, "methods": methods})
+
+
+def with_lent(route: Route, others: Sequence[Route]) -> Route:
+    """A route with what those of the same credential lend it; it is among them."""
+    same = [other for other in others if (other.slot, other.auth_scheme) == (route.slot, route.auth_scheme)]
+    lent = {name: key.together([getattr(one, name) for one in same]) for name, key in FIELDS.items() if key.lends}
+    return replace(route, **lent)
