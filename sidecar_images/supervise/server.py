@@ -22,6 +22,7 @@ from claude_bottle.policy.proposals import PENDING, FullError, LimitError, Propo
 
 from .answers import answer
 from .arguments import wrong_arguments
+from .route_arguments import asks_for_a_route
 from .waiting import Connection, Waiting
 from .wishes import WishError, capability_wish, host_wish, route_wish
 
@@ -61,25 +62,14 @@ store: Proposals
 
 
 @server.tool(name="egress-block")
+@asks_for_a_route
 async def egress_block(
-    context: Context,
-    justification: Words,
-    refused: Refused = None,
-    host: Annotated[str, Field(description="Exact host name, or *. and a name; default: that of the refusal.")] = "",
-    path: Annotated[list[str] | None, Field(description="Path prefixes, as narrow as will do.")] = None,
-    methods: Annotated[list[str] | None, Field(description="HTTP methods, as few as will do.")] = None,
-    forge: Annotated[list[str] | None, Field(description="For reason forge_write: what the refusal names.")] = None,
-    proposal_id: Again = "",
+    context: Context, justification: Words, refused: Refused = None, proposal_id: Again = "", **asked: Any
 ) -> str:
     """Ask the owner for a route: egress refused a host, a path or a method. Waits for the verdict."""
     request = refused_request(refused)
     return await _ask(
-        context,
-        "egress-block",
-        lambda: route_wish(request, host, path, methods, forge),
-        justification,
-        proposal_id,
-        request,
+        context, "egress-block", lambda: route_wish(request, **asked), justification, proposal_id, request
     )
 
 
