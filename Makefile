@@ -102,8 +102,9 @@ dlp: ## what the DLP engine finds and what it takes for a secret, by rule family
 dlp-traffic: ## what DLP makes of real programs' traffic: builds an image of them (some minutes), writes docs/dlp-traffic.md
 	@$(RUN) python3 bench/dlp_traffic.py --write $(if $(REGISTRIES),--registries $(REGISTRIES))
 
-docs: ## write what is generated: the manifest's JSON Schema, docs/manifest.md, docs/programs.md, docs/messages.md
+docs: ## write what is generated: the manifest's JSON Schema, docs/manifest.md, docs/programs.md, docs/messages.md, the routes in docs/plan.md
 	@$(RUN) python3 -m claude_bottle.cli.manifest_tool schema > stacks/manifest.schema.json
 	@$(RUN) python3 -m claude_bottle.cli.manifest_tool docs > docs/manifest.md
 	@$(RUN) python3 -m claude_bottle.cli.manifest_tool programs > docs/programs.md
+	@$(RUN) python3 -m claude_bottle.cli.manifest_tool plan docs/plan.md
 	@$(RUN) python3 -m tests.unit.mistakes > docs/messages.md

@@ -1,4 +1,4 @@
-"""The command line of the manifest: `python -m claude_bottle.cli.manifest_tool schema|docs|programs|convert`."""
+"""The command line of the manifest: `python -m claude_bottle.cli.manifest_tool schema|docs|programs|plan|convert`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from claude_bottle.cli.legacy_convert import convert
 from claude_bottle.manifest.agent_env import programs_page
 from claude_bottle.manifest.docs import manifest_page
 from claude_bottle.manifest.model import Manifest
+from claude_bottle.plan.page import with_keys_of_routes
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.own_command import own_command
 
@@ -54,6 +55,8 @@ def main(argv: list[str] | None = None) -> int:
     commands.add_parser("schema", help="print the JSON Schema of a stack file")
     commands.add_parser("docs", help="print docs/manifest.md")
     commands.add_parser("programs", help="print docs/programs.md")
+    page = commands.add_parser("plan", help="put the keys of a route into docs/plan.md")
+    page.add_argument("file", type=Path, help="the page")
     old = commands.add_parser("convert", help="turn a JSON file of the original tool into stack files")
     old.add_argument("file", type=Path, help='a JSON object with "bottles" and "agents"')
     old.add_argument("--out", type=Path, default=Path("stacks"), help="where to write (default: stacks)")
@@ -65,6 +68,8 @@ def main(argv: list[str] | None = None) -> int:
             print(manifest_page(), end="")
         elif args.command == "programs":
             print(programs_page(), end="")
+        elif args.command == "plan":
+            args.file.write_text(with_keys_of_routes(args.file.read_text()))
         else:
             _convert(args.file, args.out)
     except BottleError as error:

@@ -10,12 +10,18 @@ from placed import placed
 
 from claude_bottle.manifest.docs import EXAMPLES, keys, manifest_page
 from claude_bottle.manifest.model import Manifest
+from claude_bottle.plan.page import with_keys_of_routes
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_stored_page_is_the_models() -> None:
     assert (ROOT / "docs/manifest.md").read_text() == manifest_page(), "run: make docs"
+
+
+def test_the_page_of_the_plan_has_the_keys_of_routes() -> None:
+    page = (ROOT / "docs/plan.md").read_text()
+    assert page == with_keys_of_routes(page), "run: make docs"
 
 
 def test_every_key_has_an_example_and_every_example_a_key() -> None:
