@@ -163,8 +163,8 @@ def _all_rights(ground: Ground, host: str, pushes: bool) -> Iterator[Right]:
     routes = ground.routes(host)
     for key in KEYS.values():
         if key.right and key.by_host:
-            everything = key.everything([route[key.name] for route in routes if key.name in route])
-            yield from ((key.right, *one) for one in key.rights(everything))
+            values = [key.read(route[key.name]) for route in routes if key.name in route]
+            yield from {(key.right, *one) for value in values for one in key.rights(value)}
     yield from (("forge", name, "") for name in {name for route in routes for name in route.get("forge", ())})
     yield from _nameable(_named(routes), None)
     if pushes:

@@ -27,9 +27,9 @@ class Key:
 
     fits, wants: whether a table may hold a text, and what a refusal of the table says. told: whether the agent may know
     of it. of_requests: whether it is about what a request may do. lends: whether routes of one credential have it
-    together. right, says: the right that it gives in a plan, and
-    its words. by_host: whether a bottle without an egress, in which the host alone is judged, has that right. widens:
-    words of a wish that has it. asks: what an agent is told of it that may ask for it.
+    together. right, says: the right that it gives in a plan, and its words. by_host: whether a bottle without an
+    egress, in which the host alone is judged, has that right. widens: words of a wish that has it. asks: what an agent
+    is told of it that may ask for it.
     """
 
     column: str = ""
@@ -83,10 +83,6 @@ class Key:
         """What some values give where one lends to the other."""
         return values[0]
 
-    def everything(self, told: Sequence[Any]) -> Any:  # noqa: ARG002 - as above
-        """What gives every right of its kind, as far as routes of a plan tell them apart. told: their values."""
-        return self.empty
-
     def rights(self, value: Any) -> Iterable[tuple[str, ...]]:  # noqa: ARG002 - as above
         """The rights that a value gives, each as what its words are about."""
         return ()
@@ -133,9 +129,6 @@ class Flag(Key):
     def common(self, values: Sequence[Any]) -> Any:
         return all(values)
 
-    def everything(self, told: Sequence[Any]) -> Any:  # noqa: ARG002 - as in Key
-        return True
-
     def rights(self, value: Any) -> Iterable[tuple[str, ...]]:
         return [()] if value else []
 
@@ -154,10 +147,7 @@ class Choice(Key):
         return not one or one in self._below(other)
 
     def common(self, values: Sequence[Any]) -> Any:
-        return values[0] if len(set(values)) == 1 else ""
-
-    def everything(self, told: Sequence[Any]) -> Any:  # noqa: ARG002 - as in Key
-        return self.options[0]
+        return values[0] if len(set(values)) == 1 else ""  # where servers read a path in two ways, it is not sure
 
     def rights(self, value: Any) -> Iterable[tuple[str, ...]]:
         return [(one,) for one in self._below(value)]
@@ -207,9 +197,6 @@ class Names(Listed):
 
     def together(self, values: Sequence[Any]) -> Any:
         return frozenset().union(*values)
-
-    def everything(self, told: Sequence[Any]) -> Any:
-        return frozenset().union(*told)
 
     def rights(self, value: Any) -> Iterable[tuple[str, ...]]:
         return [(one,) for one in value]
