@@ -1,7 +1,7 @@
 """What is wrong with a value of the manifest, in one sentence with what to write: made from the model. Pure.
 
-A check of the project's own (claude_bottle/manifest/fields.py) has its own sentence. Everything else that the model
-refuses, a wrong kind of value above all, is said here from the key's type, its bounds and its example.
+A check of the project's own (manifest/fields.py, policy/routes/values.py) has its own sentence. Everything else that
+the model refuses, a wrong kind of value above all, is said here from the key's type, its bounds and its example.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def found(program: str) -> Iterator[tuple[Path, str]]:
 AS_IT_IS = {
     "claude_bottle/project.py": "a comment in a program that is kept",
     "claude_bottle/cli": "help, with an example of each verb, and the comments of a stack file",
-    "claude_bottle/manifest/fields.py": "said by a sidecar too; claude_bottle/checks/validation.py puts the form in",
+    "claude_bottle/policy/routes/values.py": "said by a sidecar too; claude_bottle/checks/validation.py puts the form in",
     "claude_bottle/checks/validation.py": "what it replaces",
     "claude_bottle/manifest/model.py": "a description in the manifest's schema",
     "claude_bottle/policy/no_approval.py": "said by a sidecar, which has no checkout",
