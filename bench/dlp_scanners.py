@@ -43,11 +43,12 @@ class Row:
     size: int
 
 
-def as_in_the_gate() -> Path:
-    """gitleaks as git-gate's image has it: matching by RE2 (sidecar_images/git_gate/Dockerfile)."""
+def as_in_the_gate() -> dict[str, Path]:
+    """gitleaks as git-gate's image has it (sidecar_images/git_gate/Dockerfile), by their names there."""
     if not Path("/usr/include/re2/re2.h").exists():
         raise SystemExit("git-gate's gitleaks matches by RE2; to build it here: apt-get install g++ pkgconf libre2-dev")
-    return built("gitleaks 8.30.1", "gore2regex,re2_cgo")
+    gitleaks = "gitleaks 8.30.1"
+    return {"gitleaks": built(gitleaks), "gitleaks-re2": built(gitleaks, "gore2regex,re2_cgo")}
 
 
 def built(name: str, tags: str = "") -> Path:

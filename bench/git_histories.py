@@ -130,7 +130,8 @@ def histories(sources: Sequence[Path]) -> Iterator[list[History]]:
     with tempfile.TemporaryDirectory() as name:
         tools = Path(name) / "bin"
         tools.mkdir()
-        (tools / "gitleaks").symlink_to(as_in_the_gate())
+        for program, path in as_in_the_gate().items():
+            (tools / program).symlink_to(path)
         os.environ["PATH"] = f"{tools}:{os.environ['PATH']}"
         with tempfile.TemporaryDirectory(dir="/dev/shm") as scratch:
             leaks.SCRATCH = Path(scratch)
