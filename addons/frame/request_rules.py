@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 import re2
 
-from claude_bottle.policy.forge.commands import is_json
+from claude_bottle.policy.forge.commands import OTHER_LETTERS, is_json
 from claude_bottle.policy.names.header_names import plain_name
 
 Header = tuple[bytes, bytes]
@@ -198,7 +198,12 @@ def is_form(content_type: str) -> bool:
 
 def has_fields(content_type: str) -> bool:
     """True for a form, and for JSON, whose names Laravel takes for fields (Illuminate's Request::createFromBase)."""
-    return is_form(content_type) or is_json(content_type)
+    return is_form(content_type) or _is_json_somewhere(content_type)
+
+
+def _is_json_somewhere(content_type: str) -> bool:
+    """As Laravel sees it (Illuminate's InteractsWithContentTypes::isJson): by these letters anywhere in the header."""
+    return any(part in content_type.lower() for part in ("/json", "+json"))
 
 
 def method_override_in_form(body: bytes, content_type: str) -> bool:
@@ -211,9 +216,9 @@ class FormOverrideScan:
 
     def __init__(self, content_type: str = "") -> None:
         kind = content_type.partition(";")[0].strip().lower()
-        self._json = is_json(content_type)
+        self._json, self._only_json = _is_json_somewhere(content_type), is_json(content_type)
         self._parts = not kind or kind.startswith("multipart/")
-        self._pairs = not self._json and not kind.startswith("multipart/")
+        self._pairs = not self._only_json and not kind.startswith("multipart/")
         charset = re.search(r"charset\s*=\s*[\"']?\s*([\w.:-]*)", content_type, re.IGNORECASE)
         # In another one (UTF-16, UTF-7, EBCDIC) names look different: ASP.NET and Java decode by it.
         self._found = charset is not None and charset[1].lower() not in _CHARSETS
@@ -222,11 +227,11 @@ class FormOverrideScan:
     def feed(self, chunk: bytes) -> bool:
         """True if the field has been seen."""
         data = self._tail + chunk
-        if self._json:
-            self._found = self._found or bool(_IN_JSON.search(data))
+        self._found = self._found or (self._json and bool(_IN_JSON.search(data)))
+        if self._only_json:
             self._tail = data[-_LONGEST:]
             return self._found
-        if (self._pairs and _URLENCODED.search(data)) or (self._parts and _MULTIPART.search(data)):
+        if (self._pairs and _URLENCODED.search(data)) or (self._parts and self._in_parts(data)):
             self._found = True
         # A field begins behind a separator, and goes on in the next chunk; however many blanks come before its name.
         last = max(data.rfind(b"&"), data.rfind(b";"))
@@ -234,8 +239,12 @@ class FormOverrideScan:
         if len(begun) > _LONGEST:
             blank = _BLANKS.fullmatch(begun, 1)
             begun = begun[:1] + blank[1] if blank else b""
-        self._tail = begun
+        self._tail = data[-_LONGEST:] if self._json else begun
         return self._found
+
+    @staticmethod
+    def _in_parts(data: bytes) -> bool:
+        return bool(_MULTIPART.search(data) or OTHER_LETTERS.search(data))
 
 
 _CHARSETS = frozenset(("", "utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin1", "windows-1252", "iso-8859-15"))

@@ -218,6 +218,27 @@ def test_a_file_that_talks_of_it_is_no_field() -> None:
     assert not method_override_in_form(part('name="payment_method"'), "multipart/form-data; boundary=b")
 
 
+@pytest.mark.parametrize(
+    "kind", ["text/json", "application/x.y/json", "image/a+json", "text/plain; x=/json", "Text/JSON"]
+)
+def test_what_laravel_takes_for_json_is_read_as_such(kind: str) -> None:
+    """Illuminate's InteractsWithContentTypes::isJson looks for "/json" and "+json" anywhere in the header."""
+    assert method_override_in_form(b'{"a": 1, "_method": "DELETE"}', kind)
+    scan = FormOverrideScan(kind)
+    assert not scan.feed(b'{"_met')
+    assert scan.feed(b'hod": "DELETE"}')
+    assert not method_override_in_form(b'{"a": "_method"}', kind)
+
+
+def test_no_part_has_letters_that_stand_for_others() -> None:
+    """lib/rack/multipart/parser.rb, handle_dummy_encoding (Rack 3.2): `ESC ( B` before a name is taken out."""
+    head = b'--b\r\nContent-Disposition: form-data; name="\x1b(B_method"\r\nContent-Type: text/plain; charset='
+    for charset in (b"ISO-2022-JP", b'"utf-7"', b"UTF-16LE", b"CP50221"):
+        assert method_override_in_form(head + charset + b"\r\n\r\nDELETE\r\n--b--", "multipart/form-data; boundary=b")
+    body = head.replace(b"\x1b(B_", b"a_") + b"utf-8\r\n\r\nDELETE\r\n--b--"
+    assert not method_override_in_form(body, "multipart/form-data; boundary=b")
+
+
 def test_a_form_in_another_character_set_is_refused() -> None:
     # ASP.NET decodes IBM037 forms: a published way round filters (S. Dalili, "Request encoding to bypass WAFs", 2017).
     for charset in ("ibm037", "utf-16", "utf-16le", "utf-7", "x-user-defined"):

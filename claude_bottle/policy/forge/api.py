@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from claude_bottle.policy.forge.accounts import ACCOUNTS
 from claude_bottle.policy.forge.paths import Segments, may_be_forge, read_path
-from claude_bottle.policy.forge.rules import GITLAB, ID, REPOSITORIES, Forge
+from claude_bottle.policy.forge.rules import ID, REPOSITORIES, Forge
 
 # Capability to what it allows, for messages and documentation.
 CAPABILITIES = {
@@ -65,10 +65,10 @@ def is_github(host: str) -> bool:
     return bool(_GITHUB_HOST.match(host))
 
 
-def gitlab_rests(readings: tuple[Segments, ...]) -> list[str]:
-    """What follows the project or group in GitLab's API, in every reading of a path."""
+def repository_rests(forge: str, readings: tuple[Segments, ...]) -> list[str]:
+    """What follows the repository, project or group in the API of a forge of this name, in every reading of a path."""
     parts = [part for segments in readings for part in _parts(segments, False)]
-    return [rest for forge, rest in parts if forge.name == GITLAB and len(forge.roots[0]) > 2]
+    return [rest for one, rest in parts if one.name == forge and one in REPOSITORIES]
 
 
 def _parts(segments: Segments, github: bool) -> Iterator[tuple[Forge, str]]:

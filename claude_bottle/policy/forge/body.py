@@ -1,14 +1,18 @@
-"""What a request to a forge does that its head does not tell: GraphQL, LFS uploads, commands in comments. Pure."""
+"""What a request to a forge does that its head does not tell: GraphQL, LFS uploads, commands in comments, work for
+another project or for the forge's own agent. Pure."""
 
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote_plus
 
-from claude_bottle.policy.forge.api import gitlab_rests
+from claude_bottle.policy.forge.api import repository_rests
 from claude_bottle.policy.forge.commands import needed_by_comment
 from claude_bottle.policy.forge.graphql_mutations import needed_by_graphql
 from claude_bottle.policy.forge.graphql_request import is_graphql
 from claude_bottle.policy.forge.paths import Segments, read_path
+from claude_bottle.policy.forge.robots import assigns_agent
+from claude_bottle.policy.forge.rules import GITHUB, GITLAB
 from claude_bottle.policy.strict_json import read_json
 
 __all__ = ["is_graphql", "needed_by_body", "reads_body"]
@@ -19,6 +23,10 @@ _TALKS = re.compile(
     rf"(?:issues|merge_requests|epics|work_items|snippets){_END}"
     rf"|(?!packages/)(?:.*/)?(?:notes|discussions|comments){_END}"
 )
+# A merge request may be made in another project (docs.gitlab.com/api/merge_requests, "Create MR").
+_ELSEWHERE = "target_project_id"
+_IN_FORM = re.compile(rf"(?:\A|[&;\[\"'=?]|name=)\s*{_ELSEWHERE}\b", re.IGNORECASE)
+_ISSUES = re.compile(r"issues(?:/.*)?\Z")
 _BATCH = ["info", "lfs", "objects", "batch"]  # github.com/git-lfs/git-lfs, docs/api/batch.md
 
 
@@ -29,7 +37,7 @@ def reads_body(method: str, path: str) -> bool:
     if is_graphql(path):
         return True
     readings = read_path(path)
-    return method != "GET" and readings is not None and (_is_batch(readings) or _talks(readings))
+    return method != "GET" and readings is not None and (_is_batch(readings) or _talks(readings) or _assigns(readings))
 
 
 def needed_by_body(host: str, path: str, content_type: str, body: bytes) -> str | None:
@@ -40,7 +48,9 @@ def needed_by_body(host: str, path: str, content_type: str, body: bytes) -> str 
     if readings is not None and _is_batch(readings):
         told = read_json(body)
         return None if isinstance(told, dict) and told.get("operation") == "download" else "code"
-    return needed_by_comment(content_type, body, path)
+    if readings is not None and _assigns(readings):
+        return "code" if assigns_agent(body) else None
+    return needed_by_comment(content_type, body, path) or ("settings" if _goes_elsewhere(path, body) else None)
 
 
 def _is_batch(readings: tuple[Segments, ...]) -> bool:
@@ -48,4 +58,16 @@ def _is_batch(readings: tuple[Segments, ...]) -> bool:
 
 
 def _talks(readings: tuple[Segments, ...]) -> bool:
-    return any(_TALKS.match(rest) for rest in gitlab_rests(readings))
+    return any(_TALKS.match(rest) for rest in repository_rests(GITLAB, readings))
+
+
+def _assigns(readings: tuple[Segments, ...]) -> bool:
+    return any(_ISSUES.match(rest) for rest in repository_rests(GITHUB, readings)) and not _talks(readings)
+
+
+def _goes_elsewhere(path: str, body: bytes) -> bool:
+    told = read_json(body)
+    if isinstance(told, dict) and any(name.strip().lower() == _ELSEWHERE for name in told):
+        return True
+    texts = [path.partition("?")[2], *([] if isinstance(told, dict) else [body.decode("utf-8", "replace")])]
+    return any(_IN_FORM.search(unquote_plus(text)) for text in texts)

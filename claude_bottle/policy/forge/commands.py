@@ -42,6 +42,20 @@ _MAX_BODY = 2 << 20  # GitLab takes a million characters of a comment (docs.gitl
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json\Z")
 
 
+# By these an issue is put beside another one, or takes something of it; one of another project has a slash in its name.
+_REFER = frozenset(
+    """
+    add_child blocked_by blocks copy_metadata duplicate epic parent_epic promote_to relate remove_child
+    remove_child_epic remove_parent set_parent unlink child_epic add_parent
+    """.split()  # noqa: SIM905 - a list of names
+)
+# Character sets in which Rack reads names and words otherwise than they stand there (lib/rack/multipart/parser.rb,
+# handle_dummy_encoding, since 3.2: those that are "dummy" to Ruby).
+OTHER_LETTERS = re.compile(
+    rb"charset\s*+=\s*+[\"']?\s*+(?:iso-2022|cp5022|utf-?(?:7|16|32)|ucs|ibm0|hz)", re.IGNORECASE
+)
+
+
 def needed_by_text(text: str) -> str | None:
     """The capability that a comment's commands need; None if there is none but harmless ones.
 
@@ -54,6 +68,8 @@ def needed_by_text(text: str) -> str | None:
         before, command = match[1], match[2].lower()
         if command in _NEEDS:
             return _NEEDS[command]
+        if command in _REFER and "/" in text[match.end() :].partition("\n")[0]:
+            return "settings"
         if not before and command not in _FREE:
             return "settings"
     return None
@@ -83,6 +99,8 @@ def needed_by_comment(content_type: str, body: bytes, path: str) -> str | None:
     told = read_json(body)
     if is_json(content_type):
         return "code" if told is None else needed_by_texts(strings(told))
+    if OTHER_LETTERS.search(body):
+        return "code"
     text = body.decode("utf-8", "replace")
     return (
         needed_by_text(text)

@@ -20,8 +20,8 @@ Query: repository=Repository viewer=~User node=Node nodes=Node search=SearchResu
 # What an answer to a mutation has: the things that its input named, and what it made of them.
 _PAYLOAD = """
 Payload: actor=~Actor assignable=Node comment=Node commentEdge=IssueComment* commit=Commit discussion=Discussion
-  duplicate=Node issue=Issue issueComment=IssueComment label=Label labelable=Node lockedRecord=Node
-  minimizedComment=Node pullRequest=PullRequest pullRequestReview=PullRequestReview
+  reactionGroups=ReactionGroup duplicate=Node issue=Issue issueComment=IssueComment label=Label labelable=Node
+  lockedRecord=Node minimizedComment=Node pullRequest=PullRequest pullRequestReview=PullRequestReview
   pullRequestReviewComment=PullRequestReviewComment reaction=Reaction ref=Ref repository=~Repository
   requestedReviewersEdge=~User* reviewEdge=PullRequestReview* subject=Node subscribable=Node
   thread=PullRequestReviewThread timelineEdge=TimelineItem* unlockedRecord=Node

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from claude_bottle.policy.forge.api import is_github
 from claude_bottle.policy.forge.commands import needed_by_texts, strings
 from claude_bottle.policy.forge.graphql_request import Query, is_forges, read_queries
+from claude_bottle.policy.forge.robots import KEY_GRAPHQL, are_agents
 from claude_bottle.policy.strict_json import read_json
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ _FORGES_OWN = frozenset(
     createSnippet updateSnippet releaseCreate
     """.split()  # noqa: SIM905 - a list of names
 )
+# Those by which an issue is given to somebody.
+_ASSIGN = frozenset(["createIssue", "updateIssue", "addAssigneesToAssignable", "replaceActorsForAssignable"])
 # By name, for refusals in words.
 _KINDS = (
     ("merge", re.compile(r"(?i)merge(?!requestcreate|requestupdate|requestset)|automerge|queue")),
@@ -77,9 +80,31 @@ def _needed(host: str, path: str, queries: Sequence[Query]) -> str | None:
         if needed is None and not is_github(host) and not _FREE.isdisjoint(called):
             # GitLab's comments by GraphQL run commands as those by REST do.
             needed = needed_by_texts(_texts(query.document, query.others))
+        if needed is None and not _ASSIGN.isdisjoint(called) and _is_for_an_agent(query):
+            needed = "code"
         if needed is not None:
             return needed
     return None
+
+
+def _is_for_an_agent(query: Query) -> bool:
+    """Whether a query gives something to GitHub's own agent: its key stands anywhere, or somebody is no person."""
+    from graphql.language.ast import ObjectFieldNode
+
+    keys = [node.name.value for node in _nodes(query.document) if isinstance(node, ObjectFieldNode)]
+    return KEY_GRAPHQL in (*keys, *_names(query.others)) or are_agents(_texts(query.document, query.others))
+
+
+def _names(told: Any) -> Iterator[str]:
+    """Every name of a JSON value, however deep."""
+    waiting = [told]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            yield from item
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
 
 
 def _mutations(document: DocumentNode) -> list[str]:
@@ -104,19 +129,26 @@ def _needed_by_names(known: bool, called: list[str]) -> str | None:
     return None
 
 
-def _texts(document: DocumentNode, others: Any) -> Iterator[str]:
-    """Every string of a document with its escapes undone, and of its variables, which may be JSON in a string."""
-    from graphql.language.ast import Node, StringValueNode
+def _nodes(document: DocumentNode) -> Iterator[Any]:
+    from graphql.language.ast import Node
 
     waiting: list[Any] = [document]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, StringValueNode):
-            yield node.value
-        elif isinstance(node, Node):
+        if isinstance(node, Node):
+            yield node
             waiting.extend(getattr(node, key, None) for key in node.keys)
         elif isinstance(node, (list, tuple)):
             waiting.extend(node)
+
+
+def _texts(document: DocumentNode, others: Any) -> Iterator[str]:
+    """Every string of a document with its escapes undone, and of its variables, which may be JSON in a string."""
+    from graphql.language.ast import StringValueNode
+
+    for node in _nodes(document):
+        if isinstance(node, StringValueNode):
+            yield node.value
     for text in strings(others):
         yield text
         if text.lstrip()[:1] in ("{", "["):

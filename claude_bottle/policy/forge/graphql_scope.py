@@ -152,11 +152,16 @@ def check_form(query: Query) -> None:
         wrong = bool(validate(GraphQLSchema(assume_valid=True), query.document, rules, max_errors=1))
     except Exception:
         wrong = True
-    if wrong or any(value for name, value in query.rest.items() if name not in _BESIDE):
+    if wrong or any(value for name, value in query.rest.items() if not _goes_beside(name, value)):
         raise OutsideError("it is no query that every server reads alike, with variables and operationName alone")
 
 
-_BESIDE = frozenset(["operationName"])
+def _goes_beside(name: str, value: Any) -> bool:
+    """Apollo's clients tell of themselves in `extensions`; what a stored query is called by stands there too."""
+    told = isinstance(value, dict) and not {one for one in value if one != "clientLibrary"}
+    return name == "operationName" or (name == "extensions" and told)
+
+
 _FORM = frozenset(
     """
     UniqueOperationNames LoneAnonymousOperation UniqueFragmentNames KnownFragmentNames NoFragmentCycles

@@ -60,8 +60,10 @@ WRITE = "(?:POST|PUT|PATCH|DELETE)"
 GRAPE_FORMAT = re.compile(r"\.(?:json|txt|xml|binary)\Z")
 # https://docs.github.com/en/rest (version 2022-11-28); https://docs.gitea.com/api (1.25) and
 # https://codeberg.org/api/swagger (Forgejo 13), which have GitHub's shape below /api/v1.
+# An issue that is put below or before another one may be in any repository of the owner, and is shown there afterwards
+# (docs.github.com/en/rest/issues/sub-issues, …/issue-dependencies; Gitea's routers/api/v1/repo/issue_dependency.go).
 _GITHUB_FREE = rests(
-    rf"{WRITE} issues(?:/.*)?",
+    rf"{WRITE} issues(?!/[^/]+/(?:sub_issues?|dependencies|blocks)(?:/|\Z))(?:/.*)?",
     rf"{WRITE} (?:labels|milestones|assignees|notifications|subscription)(?:/.*)?",
     r"POST pulls",
     r"PATCH pulls/[0-9]+",
@@ -82,17 +84,19 @@ _GITHUB_KINDS = kinds(
     members=r"collaborators|invitations|teams",
 )
 _GITHUB_ROOTS = (("repos", ID, ID), ("repositories", ID))
-GITLAB = "GitLab"
+GITHUB, GITLAB = "GitHub", "GitLab"
 REPOSITORIES = (
     Forge("Gitea", (("api", "v1", "repos", ID, ID),), _GITHUB_FREE, _GITHUB_KINDS),
-    Forge("GitHub", _GITHUB_ROOTS, _GITHUB_FREE, _GITHUB_KINDS, at_start=True),
-    Forge("GitHub", tuple(("api", "v3", *root) for root in _GITHUB_ROOTS), _GITHUB_FREE, _GITHUB_KINDS),
+    Forge(GITHUB, _GITHUB_ROOTS, _GITHUB_FREE, _GITHUB_KINDS, at_start=True),
+    Forge(GITHUB, tuple(("api", "v3", *root) for root in _GITHUB_ROOTS), _GITHUB_FREE, _GITHUB_KINDS),
     # https://docs.gitlab.com/api/api_resources/ (18.6)
     Forge(
         GITLAB,
         (("api", "v4", "projects", ID), ("api", "v4", "groups", ID)),
+        # With links, move and clone a request names another project, with promote the group.
         rests(
-            rf"{WRITE} (?:issues|labels|milestones|notes|snippets/[0-9]+/notes|boards|epics|work_items)(?:/.*)?",
+            rf"{WRITE} (?!(?:issues|epics|labels|milestones)/[^/]+/(?:links|move|clone|promote|issues|epics"
+            r"|related_epics)(?:/|\Z))(?:issues|labels|milestones|notes|snippets/[0-9]+/notes|boards|epics|work_items)(?:/.*)?",
             r"POST merge_requests",
             r"PUT merge_requests/[0-9]+",
             # bulk_publish submits a review, which can approve.
