@@ -190,10 +190,20 @@ def h2(headers: list[list[str]], data: str = "", extra: list[list[str]] | None =
         found.settimeout(1.5)
         got = drain(found)
         for _ in range(int(wait())):
-            if b"\0\0\0\1" in got:  # a frame of the stream: on a busy machine it takes longer
+            if answered(got):  # on a busy machine it takes longer
                 break
             got += drain(found)
         return got
+
+
+def answered(got: bytes) -> bool:
+    """Whether there is a frame of the stream, or one that ends the connection (RFC 9113, 4.1 and 6)."""
+    at = 0
+    while at + 9 <= len(got):
+        if int.from_bytes(got[at + 5 : at + 9], "big") == 1 or got[at + 3] == 7:
+            return True
+        at += 9 + int.from_bytes(got[at : at + 3], "big")
+    return False
 
 
 def websocket(message: str, path: str = "/", **where: Any) -> bytes:
