@@ -25,6 +25,9 @@ __all__ = ["DEPTH", "Unscannable", "body_views", "member_views", "packed_too", "
 DEPTH = 4  # archives and parts within one another
 _UNDONE = ("base64", "hex", "wide", "escape", "rest")
 _IN_TAGS, _PHRASE = compile_bytes(">[^<>A-Za-z]{0,20}([A-Za-z]{3,8})[^<>A-Za-z]{0,20}<"), 12
+# A percent sign or a backslash that begins no escape. Of a binary that has one, no escape is one but by chance: undone,
+# an archive of the stream itself would stand there once more, unfinished.
+_STRAY = re.compile(rb"%(?![0-9A-Fa-f]{2})(?=[\s\S]{2})|\\(?![ -~])(?=[\s\S])")
 _CHARSET = re.compile(r"""charset\s*=\s*"?([A-Za-z0-9._:-]{1,40})""", re.IGNORECASE)
 # Read as they are; or no text, and slow to undo.
 _AS_IT_IS = ("utf-8", "ascii", "iso8859-1", "cp1252", "punycode", "idna", "undefined")
@@ -103,7 +106,9 @@ def _text(data: bytes, label: str, depth: int, budget: Budget, *, whole: bool = 
         yield name, view
         how = name.rpartition(">")[2]
         if how in _UNDONE:  # an archive that is spelt so; a binary that has a percent sign is none
-            yield from _packed(view, depth, budget, whole=whole or not in_one, sure=how != "escape" or data.isascii())
+            ours = how != "escape" or data.isascii()
+            whole_here = whole or not in_one or (not ours and _STRAY.search(data) is not None)
+            yield from _packed(view, depth, budget, whole=whole_here, sure=ours)
     for run in long_runs(data):
         yield from _packed(run, depth, budget, whole=whole)
 

@@ -88,10 +88,17 @@ def packed(pack: Callable[[bytes], bytes], times: int, data: bytes = TOKEN.encod
     return data
 
 
+# Of the packed things here: at this time a stream's own beginning had, by chance, an escape in it shortly before its first
+# part ended, and was taken for an archive in another spelling.
+WHEN, SECONDS = (2026, 11, 27, 22, 3, 4), 0x6B09FE18
+
+
 def zipped(data: bytes) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a", data)
+        named = zipfile.ZipInfo("a", WHEN)
+        named.compress_type = zipfile.ZIP_DEFLATED
+        archive.writestr(named, data)
     return out.getvalue()
 
 
@@ -290,7 +297,7 @@ def test_what_is_packed_in_a_long_stream_is_unpacked_as_it_comes(dlp: Dlp, place
         found = streamed(dlp, body)
         assert found is not None
         assert streamed(dlp, body, step=3_000_000) is not None
-    assert streamed(dlp, gzip.compress(zipped(TEXT))) is None
+    assert streamed(dlp, gzip.compress(zipped(TEXT), mtime=SECONDS)) is None
     assert streamed(dlp, NOISE) is None
 
 
