@@ -237,7 +237,10 @@ def early(shape: Shape) -> Iterator[Case]:
                         *([["wait", 1]] if whole else []),
                     ]
                 sent = (Sent("0" if shape.http == 1 else "1", "POST", path, first, seen=seen, status=status),)
-                yield Case(f"{shape.name}/{kind}/{size}/{'whole' if whole else 'cut'}", shape, case, tuple(steps), sent)
+                # An upstream that stops takes room of the proxies for as long as the client waits.
+                patience = 5.0 if kind == "earlystop" else None
+                name = f"{shape.name}/{kind}/{size}/{'whole' if whole else 'cut'}"
+                yield Case(name, shape, case, tuple(steps), sent, patience=patience)
 
 
 def cut(shape: Shape) -> Iterator[Case]:

@@ -71,7 +71,9 @@ class Sent:
 
 @dataclass(frozen=True)
 class Case:
-    """Steps of a client (see lab/client1.py, lab/client2.py) and what it knows of them. source: of a public case."""
+    """Steps of a client (see lab/client1.py, lab/client2.py) and what it knows of them. source: of a public case.
+    patience: seconds that it waits for each answer, where none may come.
+    """
 
     name: str
     shape: Shape
@@ -80,12 +82,14 @@ class Case:
     sent: tuple[Sent, ...] = ()
     source: str = ""
     quiet: float | None = None
+    patience: float | None = None
     partial: bool = False  # whether something was sent besides `sent`
 
     def given(self) -> dict[str, Any]:
         shape = self.shape
         made = {"id": self.id, "http": shape.http, "host": shape.host, "via": shape.via, "alpn": shape.alpn}
-        return {**made, "steps": self.steps, **({"quiet": self.quiet} if self.quiet else {})}
+        told = {"quiet": self.quiet, "patience": self.patience}
+        return {**made, "steps": self.steps, **{name: value for name, value in told.items() if value}}
 
 
 def violations(case: Case, outcome: Outcome) -> list[str]:

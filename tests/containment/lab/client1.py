@@ -24,13 +24,13 @@ class Ended(Exception):
 
 
 class Reader:
-    def __init__(self, conn: ssl.SSLSocket) -> None:
-        self.conn, self.data, self.ended = conn, b"", False
+    def __init__(self, conn: ssl.SSLSocket, patience: float = PATIENCE) -> None:
+        self.conn, self.data, self.ended, self.patience = conn, b"", False, patience
 
-    def more(self, patience: float = PATIENCE) -> None:
+    def more(self, patience: float | None = None) -> None:
         if self.ended:
             raise Ended
-        self.conn.settimeout(patience)
+        self.conn.settimeout(self.patience if patience is None else patience)
         try:
             piece = self.conn.recv(1 << 18)
         except TimeoutError:
@@ -129,12 +129,12 @@ def abort(conn: ssl.SSLSocket) -> None:
     conn.close()
 
 
-def run(conn: ssl.SSLSocket, steps: list[list[Any]], quiet: float) -> dict[str, Any]:
+def run(conn: ssl.SSLSocket, steps: list[list[Any]], quiet: float, patience: float = PATIENCE) -> dict[str, Any]:
     """The answers, and what came besides them."""
-    reader, answers, out = Reader(conn), [], {}
+    reader, answers, out = Reader(conn, patience), [], {}
     try:
         for kind, *rest in steps:
-            if kind in ("send", "fill", "chunks", "frame") and not send(conn, kind, rest):
+            if kind in ("send", "fill", "chunks", "frame") and not send(conn, kind, rest, patience):
                 out["unsent"] = True
             elif kind == "pause":
                 time.sleep(rest[0])
@@ -158,7 +158,7 @@ def run(conn: ssl.SSLSocket, steps: list[list[Any]], quiet: float) -> dict[str, 
     return {"answers": answers, "rest": reader.data[:2000].decode("latin-1"), "closed": reader.ended, **out}
 
 
-def send(conn: ssl.SSLSocket, kind: str, rest: list[Any]) -> bool:
+def send(conn: ssl.SSLSocket, kind: str, rest: list[Any], patience: float) -> bool:
     """False if the other side takes no more: then its answer is read all the same."""
     if kind == "send":
         body = rest[0].encode("latin-1")
@@ -168,7 +168,7 @@ def send(conn: ssl.SSLSocket, kind: str, rest: list[Any]) -> bool:
         body = wire.chunked(wire.filler(rest[0]), rest[1], rest[2] if len(rest) > 2 else ())
     else:
         body = wsframes.frame(rest[0], rest[1].encode("latin-1"), masked=True, **(rest[2] if len(rest) > 2 else {}))
-    conn.settimeout(PATIENCE)
+    conn.settimeout(patience)
     try:
         conn.sendall(body)
     except OSError:

@@ -19,8 +19,8 @@ _WINDOW = (1 << 31) - 1 - 65535
 
 
 class Client:
-    def __init__(self, conn: ssl.SSLSocket) -> None:
-        self.conn, self.buffer, self.decoder = conn, bytearray(), hpack.Decoder()
+    def __init__(self, conn: ssl.SSLSocket, patience: float = PATIENCE) -> None:
+        self.conn, self.buffer, self.decoder, self.patience = conn, bytearray(), hpack.Decoder(), patience
         self.streams: dict[int, dict[str, Any]] = {}
         self.bodies: dict[int, bytearray] = {}
         self.block: tuple[int, int, bytes] | None = None
@@ -38,10 +38,10 @@ class Client:
             + wire.frame(wire.WINDOW_UPDATE, 0, 0, _WINDOW.to_bytes(4, "big"))
         )
         while not self.settled and not self.closed:
-            self.read(PATIENCE)
+            self.read(self.patience)
 
     def put(self, data: bytes) -> None:
-        self.conn.settimeout(PATIENCE)
+        self.conn.settimeout(self.patience)
         try:
             self.conn.sendall(data)
         except OSError:
@@ -99,7 +99,7 @@ class Client:
 
     def fill(self, stream: int, body: bytes, end: bool = False) -> None:
         """Send a body as its receiver takes it; no more of it once the stream is over."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + self.patience
         if not body:
             self.put(wire.data(stream, b"", end))
         while body and not self.over(stream) and time.monotonic() < until:
@@ -147,13 +147,13 @@ class Client:
         return bool(made.get("complete") or "reset" in made or made.get("wrong_length")) or self.closed
 
     def wait(self, streams: list[int]) -> None:
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + self.patience
         while not all(map(self.over, streams)) and time.monotonic() < until:
             self.read(max(0.05, until - time.monotonic()))
 
 
-def run(conn: ssl.SSLSocket, steps: list[list[Any]], quiet: float) -> dict[str, Any]:
-    client = Client(conn)
+def run(conn: ssl.SSLSocket, steps: list[list[Any]], quiet: float, patience: float = PATIENCE) -> dict[str, Any]:
+    client = Client(conn, patience)
     client.start()
     for kind, *rest in steps:
         if kind == "headers":

@@ -111,7 +111,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
             client = client2 if case["http"] == 2 else client1
             if conn.selected_alpn_protocol() != ("h2" if case["http"] == 2 else "http/1.1"):
                 return {"failed": f"ALPN is {conn.selected_alpn_protocol()}"}
-            result = client.run(conn, case["steps"], case.get("quiet", QUIET))
+            result = client.run(conn, case["steps"], case.get("quiet", QUIET), case.get("patience", client1.PATIENCE))
     except Exception as error:
         result = {"failed": f"{type(error).__name__}: {error}"}
     return {**result, "seconds": round(time.monotonic() - begun, 2)}
