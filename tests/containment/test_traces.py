@@ -69,9 +69,10 @@ def test_a_guess_alone_in_a_body(traces: subprocess.Popen[str], length: int, htt
     guesses: list[dict[str, Any]] = [{**asked, "pieces": [guess]} for guess in (right, wrong(right))]
     seen = pair(traces, *guesses)
     assert seen[0] == seen[1]
-    # Where pipelock splices, the piece has arrived; elsewhere it holds what it reads. No side was told of an end.
+    # Where pipelock splices, the piece has arrived; elsewhere it holds what it reads, and on a busy machine, where the look
+    # takes seconds, lets it go on as one of a body that pauses. No side was told of an end.
     pieces = [kind for kind, *_ in seen[0]["server"] if kind == "piece"]
-    assert pieces == (["piece"] if host == wire.SPLICED else [])
+    assert pieces == ["piece"] or (not pieces and host != wire.SPLICED)
     assert seen[0]["client"][-1] == ["open"]
 
 
