@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 from collections.abc import Collection
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -34,7 +35,8 @@ class BlockSearch:
     """Looks for some texts, each of one or more whole blocks; a text's number is its place among them."""
 
     def __init__(self, texts: Collection[bytes]) -> None:
-        self._encrypt = Cipher(algorithms.AES(os.urandom(BLOCK)), modes.ECB()).encryptor().update  # noqa: S305 - above
+        self._cipher = Cipher(algorithms.AES(os.urandom(BLOCK)), modes.ECB())  # noqa: S305 - above
+        self._local = threading.local()
         encrypted, at = self._encrypt(b"".join(texts)), 0
         self._numbers: dict[bytes, int] = {}
         for number, text in enumerate(texts):
@@ -46,6 +48,13 @@ class BlockSearch:
 
     def __bool__(self) -> bool:
         return bool(self._lengths)
+
+    def _encrypt(self, blocks: bytes) -> bytes:
+        """An encryptor is for one thread at a time ("Already borrowed"), and each that searches has its own."""
+        if not hasattr(self._local, "encryptor"):
+            self._local.encryptor = self._cipher.encryptor()
+        encrypted: bytes = self._local.encryptor.update(blocks)
+        return encrypted
 
     def compile(self) -> None:
         """Make the search fast. May run in another thread, while this one searches."""
