@@ -231,7 +231,9 @@ class FormOverrideScan:
         if self._only_json:
             self._tail = data[-_LONGEST:]
             return self._found
-        if (self._pairs and _URLENCODED.search(data)) or (self._parts and self._in_parts(data)):
+        if (self._pairs and _URLENCODED.search(data)) or (
+            self._parts and (_MULTIPART.search(data) or OTHER_LETTERS.search(data))
+        ):
             self._found = True
         # A field begins behind a separator, and goes on in the next chunk; however many blanks come before its name.
         last = max(data.rfind(b"&"), data.rfind(b";"))
@@ -241,10 +243,6 @@ class FormOverrideScan:
             begun = begun[:1] + blank[1] if blank else b""
         self._tail = data[-_LONGEST:] if self._json else begun
         return self._found
-
-    @staticmethod
-    def _in_parts(data: bytes) -> bool:
-        return bool(_MULTIPART.search(data) or OTHER_LETTERS.search(data))
 
 
 _CHARSETS = frozenset(("", "utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin1", "windows-1252", "iso-8859-15"))

@@ -65,10 +65,10 @@ def is_github(host: str) -> bool:
     return bool(_GITHUB_HOST.match(host))
 
 
-def repository_rests(forge: str, readings: tuple[Segments, ...]) -> list[str]:
-    """What follows the repository, project or group in the API of a forge of this name, in every reading of a path."""
+def repository_rests(readings: tuple[Segments, ...]) -> list[tuple[str, str]]:
+    """The name of each forge whose API a path is in, and what follows the repository, project or group there."""
     parts = [part for segments in readings for part in _parts(segments, False)]
-    return [rest for one, rest in parts if one.name == forge and one in REPOSITORIES]
+    return [(forge.name, rest) for forge, rest in parts if forge in REPOSITORIES]
 
 
 def _parts(segments: Segments, github: bool) -> Iterator[tuple[Forge, str]]:

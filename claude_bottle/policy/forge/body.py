@@ -37,7 +37,10 @@ def reads_body(method: str, path: str) -> bool:
     if is_graphql(path):
         return True
     readings = read_path(path)
-    return method != "GET" and readings is not None and (_is_batch(readings) or _talks(readings) or _assigns(readings))
+    if method == "GET" or readings is None:
+        return False
+    rests = repository_rests(readings)
+    return _is_batch(readings) or _talks(rests) or _assigns(rests)
 
 
 def needed_by_body(host: str, path: str, content_type: str, body: bytes) -> str | None:
@@ -48,7 +51,8 @@ def needed_by_body(host: str, path: str, content_type: str, body: bytes) -> str 
     if readings is not None and _is_batch(readings):
         told = read_json(body)
         return None if isinstance(told, dict) and told.get("operation") == "download" else "code"
-    if readings is not None and _assigns(readings):
+    rests = repository_rests(readings or ())
+    if _assigns(rests) and not _talks(rests):
         return "code" if assigns_agent(body) else None
     return needed_by_comment(content_type, body, path) or ("settings" if _goes_elsewhere(path, body) else None)
 
@@ -57,12 +61,12 @@ def _is_batch(readings: tuple[Segments, ...]) -> bool:
     return any(segments[-4:] == _BATCH for segments in readings)
 
 
-def _talks(readings: tuple[Segments, ...]) -> bool:
-    return any(_TALKS.match(rest) for rest in repository_rests(GITLAB, readings))
+def _talks(rests: list[tuple[str, str]]) -> bool:
+    return any(forge == GITLAB and _TALKS.match(rest) for forge, rest in rests)
 
 
-def _assigns(readings: tuple[Segments, ...]) -> bool:
-    return any(_ISSUES.match(rest) for rest in repository_rests(GITHUB, readings)) and not _talks(readings)
+def _assigns(rests: list[tuple[str, str]]) -> bool:
+    return any(forge == GITHUB and _ISSUES.match(rest) for forge, rest in rests)
 
 
 def _goes_elsewhere(path: str, body: bytes) -> bool:

@@ -116,12 +116,16 @@ def form_values(text: str) -> list[str]:
 
 def strings(told: Any) -> Iterator[str]:
     """Every string of a JSON value, however deep."""
+    return (item for item in parts_of(told) if isinstance(item, str))
+
+
+def parts_of(told: Any) -> Iterator[Any]:
+    """A JSON value and every value in it, however deep."""
     waiting = [told]
     while waiting:
         item = waiting.pop()
-        if isinstance(item, str):
-            yield item
-        elif isinstance(item, dict):
+        yield item
+        if isinstance(item, dict):
             waiting.extend(item.values())
         elif isinstance(item, list):
             waiting.extend(item)

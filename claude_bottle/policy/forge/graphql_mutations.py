@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from claude_bottle.policy.forge.api import is_github
-from claude_bottle.policy.forge.commands import needed_by_texts, strings
+from claude_bottle.policy.forge.commands import needed_by_texts, parts_of, strings
 from claude_bottle.policy.forge.graphql_request import Query, is_forges, read_queries
 from claude_bottle.policy.forge.robots import KEY_GRAPHQL, are_agents
 from claude_bottle.policy.strict_json import read_json
@@ -91,20 +91,9 @@ def _is_for_an_agent(query: Query) -> bool:
     """Whether a query gives something to GitHub's own agent: its key stands anywhere, or somebody is no person."""
     from graphql.language.ast import ObjectFieldNode
 
-    keys = [node.name.value for node in _nodes(query.document) if isinstance(node, ObjectFieldNode)]
-    return KEY_GRAPHQL in (*keys, *_names(query.others)) or are_agents(_texts(query.document, query.others))
-
-
-def _names(told: Any) -> Iterator[str]:
-    """Every name of a JSON value, however deep."""
-    waiting = [told]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict):
-            yield from item
-            waiting.extend(item.values())
-        elif isinstance(item, list):
-            waiting.extend(item)
+    fields = (node.name.value for node in _nodes(query.document) if isinstance(node, ObjectFieldNode))
+    sent = (name for part in parts_of(query.others) if isinstance(part, dict) for name in part)
+    return KEY_GRAPHQL in (*fields, *sent) or are_agents(_texts(query.document, query.others))
 
 
 def _mutations(document: DocumentNode) -> list[str]:

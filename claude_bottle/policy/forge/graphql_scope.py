@@ -158,8 +158,9 @@ def check_form(query: Query) -> None:
 
 def _goes_beside(name: str, value: Any) -> bool:
     """Apollo's clients tell of themselves in `extensions`; what a stored query is called by stands there too."""
-    told = isinstance(value, dict) and not {one for one in value if one != "clientLibrary"}
-    return name == "operationName" or (name == "extensions" and told)
+    return name == "operationName" or (
+        name == "extensions" and isinstance(value, dict) and set(value) <= {"clientLibrary"}
+    )
 
 
 _FORM = frozenset(

@@ -17,6 +17,7 @@ from typing import Any
 from lab import wire, wsframes
 
 PATIENCE = 100.0  # seconds that an answer may take on a busy machine
+BETWEEN = 5.0  # and a frame of a WebSocket that should come
 
 
 class Ended(Exception):
@@ -184,7 +185,7 @@ def frames(reader: Reader, quiet: float, wanted: int) -> list[dict[str, Any]]:
     try:
         while True:
             found += wsframes.take(buffer)
-            reader.more(quiet if len(found) >= wanted else PATIENCE / 20)
+            reader.more(quiet if len(found) >= wanted else BETWEEN)
             buffer += reader.data
             reader.data = b""
     except (Ended, TimeoutError):
