@@ -52,6 +52,7 @@ class Handler(BaseHTTPRequestHandler):
                 return
         env = {
             **os.environ,
+            "HOME": "/home/git",
             "GIT_PROJECT_ROOT": "/srv",
             "GIT_HTTP_EXPORT_ALL": "1",
             "REQUEST_METHOD": self.command,
@@ -63,7 +64,9 @@ class Handler(BaseHTTPRequestHandler):
             "GIT_PROTOCOL": self.headers.get("git-protocol", ""),
             "REMOTE_USER": "owner",
         }
-        done = subprocess.run(["git", "http-backend"], input=body, env=env, stdout=subprocess.PIPE, check=False)
+        done = subprocess.run(  # as the account that sshd pushes by, because each writes into folders that the other made
+            ["git", "http-backend"], input=body, env=env, stdout=subprocess.PIPE, check=False, user="git", group="git"
+        )
         head, _, content = done.stdout.partition(b"\r\n\r\n")
         fields = [line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line]
         status = next((int(value.split()[0]) for key, value in fields if key == "Status"), 200)
