@@ -64,16 +64,10 @@ class Handler(BaseHTTPRequestHandler):
             "GIT_PROTOCOL": self.headers.get("git-protocol", ""),
             "REMOTE_USER": "owner",
         }
-        done = (
-            subprocess.run(  # as the account that sshd pushes by, because each writes into folders that the other made
-                ["git", "http-backend"],
-                input=body,
-                env=env,
-                stdout=subprocess.PIPE,
-                check=False,
-                user="git",
-                group="git",
-            )
+        backend = ["git", "http-backend"]
+        # As the account that sshd pushes by, because each writes into folders that the other made.
+        done = subprocess.run(
+            backend, input=body, env=env, stdout=subprocess.PIPE, check=False, user="git", group="git"
         )
         head, _, content = done.stdout.partition(b"\r\n\r\n")
         fields = [line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line]
