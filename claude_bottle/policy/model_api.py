@@ -34,12 +34,12 @@ def status_of(path: str, status: int, reason: str = "") -> int:
     return STATUS if status == 403 or status >= 500 else status
 
 
-def in_its_form(path: str, told: dict[str, Any]) -> dict[str, Any]:
+def in_its_form(path: str, refusal: dict[str, Any]) -> dict[str, Any]:
     """The fields of a refusal, for these calls with those that the API's clients show."""
     if not is_model_call(path):
-        return told
-    who = f"Refused by {told['refused_by']}" if "refused_by" in told else f"Failed at {told['failed_at']}"
-    words = f"{who} of this sandbox ({told['reason']}): {told['message']}"
-    words += _AGAIN if told["reason"] == "dlp_match" else ""
+        return refusal
+    who = f"Refused by {refusal['refused_by']}" if "refused_by" in refusal else f"Failed at {refusal['failed_at']}"
+    words = f"{who} of this sandbox ({refusal['reason']}): {refusal['message']}"
+    words += _AGAIN if refusal["reason"] == "dlp_match" else ""
     # Claude Code shows the outer message where there is one.
-    return {**told, "message": words, "type": "error", "error": {"type": "invalid_request_error", "message": words}}
+    return {**refusal, "message": words, "type": "error", "error": {"type": "invalid_request_error", "message": words}}

@@ -29,10 +29,10 @@ _DIGEST, _PROPOSAL = re.compile(r"sha256:[0-9a-f]{64}\Z"), re.compile(r"p-[0-9a-
 
 def digest_of(*parts: bytes) -> str:
     """One name for exactly these parts in this order."""
-    made = hashlib.sha256()
+    digest = hashlib.sha256()
     for part in parts:
-        made.update(len(part).to_bytes(8, "big") + part)
-    return f"sha256:{made.hexdigest()}"
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return f"sha256:{digest.hexdigest()}"
 
 
 def is_digest(text: object) -> bool:
@@ -52,11 +52,11 @@ class Once:
         What is held says how many `pages` there are, which `view` they are, and has the first one as `excerpt`.
         """
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        told = {**about, "digest": digest, "time": time.time()}
+        entry = {**about, "digest": digest, "time": time.time()}
         if pages:
             view = digest_of(*(page.encode("utf-8", "surrogatepass") for page in pages))
-            told.update(pages=len(pages), view=view, excerpt=pages[0])
-        lines = [json.dumps(told), *(json.dumps(page) for page in pages)]
+            entry.update(pages=len(pages), view=view, excerpt=pages[0])
+        lines = [json.dumps(entry), *(json.dumps(page) for page in pages)]
         self._write(self._folder / f"{digest}.held", "\n".join(lines) + "\n")
         self._let_go()
 
@@ -143,10 +143,10 @@ class Once:
 
     def _let_go(self) -> None:
         """What is over, what is too much, and what tells of grants of long ago."""
-        held = [(file, found) for file in self._folder.glob("*.held") if (found := _stat(file))]
+        held = [(file, status) for file in self._folder.glob("*.held") if (status := _stat(file))]
         size = 0
-        for place, (file, found) in enumerate(sorted(held, key=lambda one: one[1].st_mtime, reverse=True)):
-            size += found.st_size
+        for place, (file, status) in enumerate(sorted(held, key=lambda one: one[1].st_mtime, reverse=True)):
+            size += status.st_size
             if place >= MAX_HELD or (size > MAX_BYTES and place) or not _younger(file, HELD_SECONDS):
                 file.unlink(missing_ok=True)
         for file in (f for kind in ("used", "granted", "bound") for f in self._folder.glob(f"*.{kind}")):
@@ -172,8 +172,8 @@ def _stat(file: Path) -> os.stat_result | None:
 
 def _younger(file: Path, seconds: float) -> bool:
     """Whether a file is there that was written within these seconds."""
-    found = _stat(file)
-    return found is not None and -_SKEW <= time.time() - found.st_mtime <= seconds
+    status = _stat(file)
+    return status is not None and -_SKEW <= time.time() - status.st_mtime <= seconds
 
 
 def main(argv: Sequence[str] | None = None) -> int:

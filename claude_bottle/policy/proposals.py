@@ -97,13 +97,13 @@ class Proposals:
             recent = db.execute(hour, (now - 3600, now + _SKEW)).fetchone()[0]
             if recent >= MAX_PER_HOUR:
                 raise LimitError(f"{MAX_PER_HOUR} proposals in an hour are enough; go on without, or wait")
-            made = Proposal(f"p-{secrets.token_hex(5)}", now, tool, change, words, request)
-            row = (made.id, now, tool, json.dumps(change), words, json.dumps(request), PENDING, "")
+            proposal = Proposal(f"p-{secrets.token_hex(5)}", now, tool, change, words, request)
+            row = (proposal.id, now, tool, json.dumps(change), words, json.dumps(request), PENDING, "")
             try:
                 db.execute("insert into proposals values (?, ?, ?, ?, ?, ?, ?, ?, null, '')", row)
             except sqlite3.OperationalError as error:
                 raise FullError(f"the proposal cannot be kept: {error}; tell the owner of the bottle") from None
-            return made
+            return proposal
 
     def get(self, identity: str) -> Proposal | None:
         """The proposal of that id."""
@@ -134,5 +134,5 @@ class Proposals:
 
 
 def _proposal(row: sqlite3.Row) -> Proposal:
-    told = dict(row)
-    return Proposal(**{**told, "change": json.loads(told["change"]), "request": json.loads(told["request"])})
+    fields = dict(row)
+    return Proposal(**{**fields, "change": json.loads(fields["change"]), "request": json.loads(fields["request"])})

@@ -42,7 +42,7 @@ class Record:
         self._folder, self._segments, self._segment = folder, segments, segment
         self._known: tuple[Path, int, int] | None = None  # where the last line of this process ended
 
-    def append(self, told: Mapping[str, Any], *, sync: bool = False) -> int:
+    def append(self, event: Mapping[str, Any], *, sync: bool = False) -> int:
         """Write one line and return its number. Raises RecordFullError, after which nothing of it is there.
 
         sync: it is on disk when this returns; else when it has been read, or the kernel has written it.
@@ -50,7 +50,7 @@ class Record:
         try:
             with self._locked():
                 last, number, size = self._where()
-                line = json.dumps({"n": number, "at": round(time.time(), 3), **told}, default=str).encode() + b"\n"
+                line = json.dumps({"n": number, "at": round(time.time(), 3), **event}, default=str).encode() + b"\n"
                 if len(line) > LINE:
                     raise RecordFullError(f"a record of {len(line)} bytes is longer than {LINE}")
                 if size and size + len(line) > self._segment:
@@ -84,10 +84,10 @@ class Record:
             first = _first(files[0]) if files else following
         start = max(number, first) if known else first
         yield json.dumps({"id": own, "first": first, "next": following}).encode() + b"\n"
-        there = [file for file in files if _first(file) <= start]
-        if there:
-            with there[-1].open("rb") as lines:
-                for at, line in enumerate(lines, _first(there[-1])):
+        earlier = [file for file in files if _first(file) <= start]
+        if earlier:
+            with earlier[-1].open("rb") as lines:
+                for at, line in enumerate(lines, _first(earlier[-1])):
                     if start <= at < following:
                         yield line
 

@@ -28,13 +28,13 @@ def replay(request: Mapping[str, Any]) -> dict[str, Any]:
     proxy = urlsplit(os.environ["BOTTLE_PROXY"])
     try:
         trusted = ssl.create_default_context(cafile=str(CA))
-        there = http.client.HTTPSConnection(str(proxy.hostname), proxy.port, timeout=15, context=trusted)
-        there.set_tunnel(str(request["host"]), 443)
+        connection = http.client.HTTPSConnection(str(proxy.hostname), proxy.port, timeout=15, context=trusted)
+        connection.set_tunnel(str(request["host"]), 443)
         path = quote(str(request.get("path") or "/"), safe="/%:@!$&'()*+,;=-._~")
-        there.request(str(request["method"]), path, headers={"User-Agent": "claude-bottle-replay"})
-        answer = there.getresponse()
+        connection.request(str(request["method"]), path, headers={"User-Agent": "claude-bottle-replay"})
+        answer = connection.getresponse()
         reason = answer.headers.get(_BLOCKED)
-        there.close()
+        connection.close()
     except (OSError, http.client.HTTPException, ValueError) as error:
         return {"error": f"{type(error).__name__}: {error}"[:200]}
     return {"status": answer.status, **({"reason": reason} if reason else {})}

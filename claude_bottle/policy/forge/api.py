@@ -54,10 +54,10 @@ def needed(method: str, path: str, host: str = "") -> str | None:
     readings = read_path(path)
     if readings is None:
         return "code" if github or may_be_forge(path) else None
-    found = {forge.judge(method, rest) for segments in readings for forge, rest in _parts(segments, github)}
-    if len(found) > 1:
+    capabilities = {forge.judge(method, rest) for segments in readings for forge, rest in _parts(segments, github)}
+    if len(capabilities) > 1:
         return "code"
-    return found.pop() if found else None
+    return capabilities.pop() if capabilities else None
 
 
 def is_github(host: str) -> bool:

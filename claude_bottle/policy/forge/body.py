@@ -49,8 +49,8 @@ def needed_by_body(host: str, path: str, content_type: str, body: bytes) -> str 
         return needed_by_graphql(host, path, content_type, body)
     readings = read_path(path)
     if readings is not None and _is_batch(readings):
-        told = read_json(body)
-        return None if isinstance(told, dict) and told.get("operation") == "download" else "code"
+        batch = read_json(body)
+        return None if isinstance(batch, dict) and batch.get("operation") == "download" else "code"
     rests = repository_rests(readings or ())
     if _assigns(rests) and not _talks(rests):
         return "code" if assigns_agent(body) else None
@@ -70,8 +70,8 @@ def _assigns(rests: list[tuple[str, str]]) -> bool:
 
 
 def _goes_elsewhere(path: str, body: bytes) -> bool:
-    told = read_json(body)
-    if isinstance(told, dict) and any(name.strip().lower() == _ELSEWHERE for name in told):
+    value = read_json(body)
+    if isinstance(value, dict) and any(name.strip().lower() == _ELSEWHERE for name in value):
         return True
-    texts = [path.partition("?")[2], *([] if isinstance(told, dict) else [body.decode("utf-8", "replace")])]
+    texts = [path.partition("?")[2], *([] if isinstance(value, dict) else [body.decode("utf-8", "replace")])]
     return any(_IN_FORM.search(unquote_plus(text)) for text in texts)

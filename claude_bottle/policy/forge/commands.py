@@ -96,15 +96,15 @@ def needed_by_comment(content_type: str, body: bytes, path: str) -> str | None:
     needed = needed_by_texts(iter(form_values(query)))
     if needed is not None or not body.strip():
         return needed
-    told = read_json(body)
+    value = read_json(body)
     if is_json(content_type):
-        return "code" if told is None else needed_by_texts(strings(told))
+        return "code" if value is None else needed_by_texts(strings(value))
     if OTHER_LETTERS.search(body):
         return "code"
     text = body.decode("utf-8", "replace")
     return (
         needed_by_text(text)
-        or (needed_by_texts(strings(told)) if told is not None else None)
+        or (needed_by_texts(strings(value)) if value is not None else None)
         or needed_by_texts(iter(form_values(text)))
     )
 
@@ -114,14 +114,14 @@ def form_values(text: str) -> list[str]:
     return [unquote_plus(pair.partition("=")[2]) for pair in re.split("[&;]", text) if "=" in pair]
 
 
-def strings(told: Any) -> Iterator[str]:
+def strings(value: Any) -> Iterator[str]:
     """Every string of a JSON value, however deep."""
-    return (item for item in parts_of(told) if isinstance(item, str))
+    return (item for item in parts_of(value) if isinstance(item, str))
 
 
-def parts_of(told: Any) -> Iterator[Any]:
+def parts_of(value: Any) -> Iterator[Any]:
     """A JSON value and every value in it, however deep."""
-    waiting = [told]
+    waiting = [value]
     while waiting:
         item = waiting.pop()
         yield item

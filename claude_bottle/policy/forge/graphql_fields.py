@@ -205,8 +205,8 @@ class Place:
             return None
         if not self.is_inside:
             return Place(f"~{condition}") if f"~{condition}" in FIELDS else None
-        found = (kind for kind in (condition, f"~{condition}") if kind in FIELDS and kind not in _NEVER)
-        return next((Place(kind) for kind in found), None)
+        kinds = (kind for kind in (condition, f"~{condition}") if kind in FIELDS and kind not in _NEVER)
+        return next((Place(kind) for kind in kinds), None)
 
 
 # GitHub's StatusCheckRollupContextConnection has the two counts besides.
@@ -215,12 +215,12 @@ _NEVER = frozenset(["Query", "Payload", "Repository"])  # these are reached by t
 
 
 def _read(table: str) -> dict[str, dict[str, Place]]:
-    made: dict[str, dict[str, Place]] = {}
+    places: dict[str, dict[str, Place]] = {}
     for line in table.replace("\n  ", " ").strip().splitlines():
         kind, _, fields = line.partition(":")
         pairs = (field.split("=") for field in fields.split())
-        made[kind] = {name: Place(to.removesuffix("*"), to.endswith("*")) for name, to in pairs}
-    return made
+        places[kind] = {name: Place(to.removesuffix("*"), to.endswith("*")) for name, to in pairs}
+    return places
 
 
 FIELDS = {**_read(_ROOTS), **_read(_PAYLOAD), **_read(_INSIDE), **_read(_BESIDE)}

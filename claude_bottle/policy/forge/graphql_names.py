@@ -54,12 +54,12 @@ def named_by_input(
     """
     if mutation not in _HELD:
         raise OutsideError(f"the mutation {mutation} is of no repository, or nobody knows of which")
-    found: set[str] = set()
+    named: set[str] = set()
     for key, value in _leaves("", given, steps):
         if key == _NAME_KEY:
             if not isinstance(value, str) or folded(value) not in repositories:
                 raise OutsideError("it names another repository")
-            found.add(folded(value))
+            named.add(folded(value))
         elif key == _BRANCH_KEY and (not isinstance(value, str) or ":" in value):
             raise OutsideError("owner:branch is of a fork; give the branch of this repository alone")
         elif _URL_KEY.search(key):
@@ -67,10 +67,10 @@ def named_by_input(
         elif _ID_KEY.search(key) and key not in _NO_ID:
             if _PEOPLE_KEY.search(key) and known.is_person(value):
                 continue
-            found.add(known.repository(value, repositories))
-    if not found:
+            named.add(known.repository(value, repositories))
+    if not named:
         raise OutsideError(f"the mutation {mutation} names nothing of a repository")
-    return found.pop() if len(found) == 1 else ""
+    return named.pop() if len(named) == 1 else ""
 
 
 def named_by_search(given: Mapping[str, Any], repositories: Collection[str], steps: Steps) -> str:

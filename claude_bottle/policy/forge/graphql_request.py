@@ -41,8 +41,8 @@ class Query:
         """Its fragments by name."""
         from graphql import FragmentDefinitionNode
 
-        found = (one for one in self.document.definitions if isinstance(one, FragmentDefinitionNode))
-        return {one.name.value: one for one in found}
+        nodes = (one for one in self.document.definitions if isinstance(one, FragmentDefinitionNode))
+        return {one.name.value: one for one in nodes}
 
     @property
     def others(self) -> list[Any]:
@@ -64,7 +64,7 @@ def is_forges(path: str) -> bool:
     readings = read_path(path)
     if readings is None:
         return True
-    return any(len(found) > 1 and found[-2] == "api" and bool(_NAME.match(found[-1])) for found in readings)
+    return any(len(segments) > 1 and segments[-2] == "api" and bool(_NAME.match(segments[-1])) for segments in readings)
 
 
 def read_queries(path: str, content_type: str, body: bytes) -> list[Query] | None:
@@ -85,7 +85,7 @@ def read_queries(path: str, content_type: str, body: bytes) -> list[Query] | Non
         asked += in_body
     if len(asked) > _MAX_QUERIES:
         return None
-    tokens, made = _MAX_TOKENS, []
+    tokens, queries = _MAX_TOKENS, []
     for text, rest in asked:
         variables = _variables(rest.pop("variables", None))
         # A stored query is no text.
@@ -94,8 +94,8 @@ def read_queries(path: str, content_type: str, body: bytes) -> list[Query] | Non
         if document is None or variables is None or any(_base(name) in _HIDING for name in rest):
             return None
         tokens -= used
-        made.append(Query(document, variables, rest))
-    return made
+        queries.append(Query(document, variables, rest))
+    return queries
 
 
 def _variables(sent: Any) -> dict[str, Any] | None:
@@ -119,11 +119,12 @@ Asked = tuple[Any, dict[str, Any]]  # a query's text, and what else was sent wit
 def _asked_in_query(query: str) -> list[Asked]:
     if not query:
         return []
-    told = parse_qs(query, keep_blank_values=True, max_num_fields=None)
-    if any(_base(name) in _FORM_NAMES and name not in _PLAIN_NAMES for name in told):
+    parameters = parse_qs(query, keep_blank_values=True, max_num_fields=None)
+    if any(_base(name) in _FORM_NAMES and name not in _PLAIN_NAMES for name in parameters):
         return [(None, {})]  # by another name for it: nobody can say what is asked
     return [
-        (text, {name: values for name, values in told.items() if name != "query"}) for text in told.get("query", [])
+        (text, {name: values for name, values in parameters.items() if name != "query"})
+        for text in parameters.get("query", [])
     ]
 
 
@@ -136,9 +137,9 @@ def _asked_in_body(content_type: str, body: bytes) -> list[Asked] | None:
         return None
     if not is_json(content_type) and _has_form(body):
         return None
-    told = read_json(body)
+    payload = read_json(body)
     asked: list[Asked] = []
-    for one in told if isinstance(told, list) else [told]:
+    for one in payload if isinstance(payload, list) else [payload]:
         if not isinstance(one, dict):
             return None
         asked.append((one.get("query"), {name: value for name, value in one.items() if name != "query"}))

@@ -131,8 +131,8 @@ class Scope:
             ids = given.get("ids") if name == "nodes" else [given.get("id")]
             if not isinstance(ids, list):
                 ids = [ids]
-            found = {self.known.repository(one, self.repositories) for one in ids}
-            return Root(field, place, found.pop() if len(found) == 1 else "")
+            named = {self.known.repository(one, self.repositories) for one in ids}
+            return Root(field, place, named.pop() if len(named) == 1 else "")
         if place is not None and not place.is_inside:
             return Root(field, place, "")
         raise OutsideError(f"the field {name} is of no repository")

@@ -23,9 +23,9 @@ def are_agents(names: Iterable[str]) -> bool:
 
 def assigns_agent(body: bytes) -> bool:
     """Whether the body of a REST request about an issue gives it to an agent, or nobody can say."""
-    told = read_json(body)
-    if not isinstance(told, dict):
+    request = read_json(body)
+    if not isinstance(request, dict):
         return body.lstrip()[:1] == b"{" or KEY_REST.encode() in body
-    several = told.get("assignees")
-    named = [told.get("assignee"), *(several if isinstance(several, list) else [several])]
-    return KEY_REST in told or are_agents(one for one in named if isinstance(one, str))
+    several = request.get("assignees")
+    named = [request.get("assignee"), *(several if isinstance(several, list) else [several])]
+    return KEY_REST in request or are_agents(one for one in named if isinstance(one, str))

@@ -28,23 +28,23 @@ def covered(glob: str, globs: Iterable[str]) -> bool:
     while left:
         if len(seen) > _MANY:
             return False
-        place, there = left.pop()
+        place, positions = left.pop()
         for at in _skip(one, place):
             if at == len(one):
-                if not any(spot == len(others[index]) for index, spot in there):
+                if not any(spot == len(others[index]) for index, spot in positions):
                     return False
                 continue
             for letter in letters - _NO_REF if one[at] is _STAR else one[at] or ():
-                after = (at if one[at] is _STAR else at + 1, _step(others, there, letter))
+                after = (at if one[at] is _STAR else at + 1, _step(others, positions, letter))
                 if after not in seen:
                     seen.add(after)
                     left.append(after)
     return True
 
 
-def _step(globs: list[list[Token]], there: Iterable[tuple[int, int]], letter: str) -> frozenset[tuple[int, int]]:
+def _step(globs: list[list[Token]], positions: Iterable[tuple[int, int]], letter: str) -> frozenset[tuple[int, int]]:
     after = set()
-    for index, place in there:
+    for index, place in positions:
         tokens = globs[index]
         if place == len(tokens):
             continue
@@ -58,11 +58,11 @@ def _step(globs: list[list[Token]], there: Iterable[tuple[int, int]], letter: st
 
 def _skip(tokens: Sequence[Token], place: int) -> list[int]:
     """The places that are reached without a letter."""
-    found = [place]
+    places = [place]
     while place < len(tokens) and tokens[place] is _STAR:
         place += 1
-        found.append(place)
-    return found
+        places.append(place)
+    return places
 
 
 def _tokens(text: str, letters: frozenset[str]) -> list[Token]:

@@ -25,8 +25,8 @@ class Key:
     bounds: pydantic's. also: another type that the manifest takes for it, and what is made of that. needs: why it does
     not go with the rest of its route, or "". always: whether table and plan have it in any case.
 
-    fits, wants: whether a table may hold a text, and what a refusal of the table says. told: whether the agent may know
-    of it. of_requests: whether it is about what a request may do. lends: whether routes of one credential have it
+    fits, wants: whether a table may hold a text, and what a refusal of the table says. shown: whether the agent may
+    know of it. of_requests: whether it is about what a request may do. lends: whether routes of one credential have it
     together. right, says: the right that it gives in a plan, and its words. by_host: whether a bottle without an
     egress, in which the host alone is judged, has that right. widens: words of a wish that has it. asks: what an agent
     is told of it that may ask for it.
@@ -46,7 +46,7 @@ class Key:
     always: bool = False
     fits: Callable[[str], object] = lambda _: True
     wants: str = ""
-    told: bool = True
+    shown: bool = True
     of_requests: bool = True
     lends: bool = False
     right: str = ""

@@ -41,14 +41,14 @@ def by_path(routes: list[R], path: str) -> tuple[list[R], ...] | Refusal:
             return unclear_path(host)
         prefixes = dict.fromkeys(prefix for route in routes for prefix in route.paths or ("",))
         return _distinct(most_specific(routes, prefix, fold) for prefix in prefixes for fold in (False, True))
-    found = [most_specific(routes, plain) for plain in readings]
-    if not any(found):
+    matches = [most_specific(routes, plain) for plain in readings]
+    if not any(matches):
         return Refusal("egress", "path_not_declared", f"This path of {host} is not among the declared ones.")
     # A longer prefix may allow less than a shorter one. So the path must come to the same for a server that merges
     # slashes (nginx, merge_slashes), cuts parameters off (Tomcat), or minds neither case nor last dots (IIS).
     # An encoded slash within or right after a prefix is not below it for who takes it for a letter: `/projects/1%2F2`
     # is project 2 of the group 1, and not below project 1.
-    return _distinct([*found, *(most_specific(routes, _merged(plain), fold=True) for plain in readings)])
+    return _distinct([*matches, *(most_specific(routes, _merged(plain), fold=True) for plain in readings)])
 
 
 def _merged(plain: str) -> str:
@@ -62,16 +62,16 @@ def _distinct(readings: Iterable[list[R]]) -> tuple[list[R], ...]:
 def most_specific(routes: list[R], path: str, fold: bool = False) -> list[R]:
     """The routes with the longest prefix that a path is or is below. fold: for a server that minds no case."""
     best = -1
-    found: list[R] = []
+    matches: list[R] = []
     path = path.lower() if fold else path
     for route in routes:
         paths = [prefix.lower() for prefix in route.paths] if fold else route.paths
         longest = max((len(prefix) for prefix in paths or ("",) if below(prefix, path)), default=-1)
         if longest > best:
-            best, found = longest, [route]
+            best, matches = longest, [route]
         elif longest == best and longest >= 0:
-            found.append(route)
-    return found
+            matches.append(route)
+    return matches
 
 
 def below(prefix: str, path: str) -> bool:

@@ -32,27 +32,27 @@ class Route:
 
     host: str = _declared(Key(
         doc="Exact host name, or *. and a name for everything below it.",
-        example="api.github.com", required=True, check=values.host_pattern, always=True, told=False,
+        example="api.github.com", required=True, check=values.host_pattern, always=True, shown=False,
         asks="Exact host name, or *. and a name; default: that of the refusal.",
     ))  # fmt: skip
     paths: tuple[str, ...] = _declared(Listed(
         name="path", doc="Path prefixes; empty: every path.", example="[/repos/acme]",
-        check=values.path_prefix, always=True, told=False, asks="Path prefixes, as narrow as will do.",
+        check=values.path_prefix, always=True, shown=False, asks="Path prefixes, as narrow as will do.",
         fits=lambda path: path == checked_path(path), wants="not a list of plain absolute paths",
     ))  # fmt: skip
     methods: tuple[str, ...] = _declared(Listed(
         doc="HTTP methods.", example="[GET, POST]", default=[*values.DEFAULT_METHODS], empty=values.DEFAULT_METHODS,
-        check=values.method, bounds={"min_length": 1}, always=True, told=False,
+        check=values.method, bounds={"min_length": 1}, always=True, shown=False,
         fits=_METHOD.match, wants="not a list of method names", asks="HTTP methods, as few as will do.",
     ))  # fmt: skip
     auth_scheme: str | None = _declared(Key(
         doc="How the token goes in: bearer (default), basic, header:<Name>, aws-sigv4:<region>/<service>.",
-        example="bearer", check=values.auth_scheme, needs=values.scheme_needs, always=True, told=False,
+        example="bearer", check=values.auth_scheme, needs=values.scheme_needs, always=True, shown=False,
     ))  # fmt: skip
     slot: str | None = _declared(Key(
         name="token_ref",
         doc="Name of the secret that egress puts in: a secret of the stack, else a variable of the host.",
-        example="GITHUB_TOKEN", check=values.token_ref, needs=values.token_needs, always=True, told=False,
+        example="GITHUB_TOKEN", check=values.token_ref, needs=values.token_needs, always=True, shown=False,
     ))  # fmt: skip
     placeholders: frozenset[str] = _declared(Names(
         name="placeholder",
@@ -69,23 +69,23 @@ class Route:
     ))  # fmt: skip
     description: str = _declared(Key(
         doc="For people and for the agent.", example="the project's repository", default="", empty="",
-        check=values.plain, bounds={"max_length": 200}, always=True, told=False,
+        check=values.plain, bounds={"max_length": 200}, always=True, shown=False,
     ))  # fmt: skip
     until: float | None = _declared(Time(
         doc="UTC time at which the route ends by itself; it then refuses, in its place.",
-        example='"2026-01-31T12:00:00Z"', check=values.until, told=False,
+        example='"2026-01-31T12:00:00Z"', check=values.until, shown=False,
     ))  # fmt: skip
     # In lower case (addons/frame/request_rules.py).
     allow_headers: frozenset[str] = _declared(Names(
         doc="Headers to let through that are refused or taken out otherwise (docs/headers.md).",
-        example="[X-HTTP-Method-Override]", check=values.header, lower=True, sorts=False, told=False,
+        example="[X-HTTP-Method-Override]", check=values.header, lower=True, sorts=False, shown=False,
         fits=lambda name: auth_header(f"header:{name}"), wants="not a list of header names",
         right="header", says="may send {}".format, widens=lambda names: f", sending {', '.join(names)}",
     ))  # fmt: skip
     allow_ranges: bool = _declared(Flag(
         doc="Let Range through where a token is put in: its slices can hold parts of an echoed token, or all of"
         " it where the answer is packed.",
-        example="true", told=False, right="ranges", says="may ask for ranges".format, widens=lambda _: ", in ranges",
+        example="true", shown=False, right="ranges", says="may ask for ranges".format, widens=lambda _: ", in ranges",
     ))  # fmt: skip
     follow: str = _declared(Choice(
         doc="Read what its answers point to on hosts without a route: exactly those addresses, GET and HEAD,"
@@ -98,7 +98,7 @@ class Route:
     ))  # fmt: skip
     forge: frozenset[str] = _declared(Names(
         doc="What may be done to a forge past git-gate (docs/forges.md): merge, releases, pipelines, …",
-        example="[merge]", check=values.capability, sorts=False, told=False, lends=True,
+        example="[merge]", check=values.capability, sorts=False, shown=False, lends=True,
         fits=CAPABILITIES.__contains__, wants=f"not a list of {', '.join(CAPABILITIES)}",
         widens=lambda names: f", and {' and '.join(CAPABILITIES.get(str(one), str(one)) for one in names)}",
         asks="For reason forge_write: what the refusal names.",
@@ -111,7 +111,7 @@ class Route:
         needs=values.repositories_need, fits=lambda name: "/" in name, wants="not a list of owner/name",
         widens=lambda names: f", in GraphQL naming {' or '.join(map(str, names))} alone",
     ))  # fmt: skip
-    inspected: bool = _declared(Flag(told=False))  # whether pipelock reads what is sent there; no key of a manifest
+    inspected: bool = _declared(Flag(shown=False))  # whether pipelock reads what is sent there; no key of a manifest
 
 
 # By their names in the table and in the manifest, which has all that mean something to its owner.

@@ -101,7 +101,7 @@ class RouteTable:
 
     def describe(self) -> dict[str, object]:
         """What the agent may know of the table: no slot, no token."""
-        told = [key for key in FIELDS.values() if key.told]
+        keys = [key for key in FIELDS.values() if key.shown]
         return {
             "digest": self.digest,
             "routes": [
@@ -110,7 +110,7 @@ class RouteTable:
                     "paths": list(r.paths),
                     "methods": list(r.methods),
                     "credential": "injected" if r.slot else "none",
-                    **{key.name: key.write(value) for key in told if (value := getattr(r, key.column)) != key.empty},
+                    **{key.name: key.write(value) for key in keys if (value := getattr(r, key.column)) != key.empty},
                     "description": r.description,
                     **({"until": write_until(r.until)} if r.until is not None else {}),
                 }
