@@ -79,10 +79,10 @@ class Dlp:
         if where.endswith(WORDS):
             return None
         known, named = self._known(where), where not in _NAMELESS
-        found = self._rules.first(data, generic=named, without=self._without, known=known)
-        if found and known and where.endswith(JOINED) and (alone := self.unsaid(data, found[0].is_generic)) is not data:
-            data, found = alone, self._rules.first(alone, generic=named, without=self._without, known=known)
-        return ((found[1], found[2]), _finding(found[0].id, where, data, found[1], found[2])) if found else None
+        match = self._rules.first(data, generic=named, without=self._without, known=known)
+        if match and known and where.endswith(JOINED) and (alone := self.unsaid(data, match[0].is_generic)) is not data:
+            data, match = alone, self._rules.first(alone, generic=named, without=self._without, known=known)
+        return ((match[1], match[2]), _finding(match[0].id, where, data, match[1], match[2])) if match else None
 
     def hit_in(self, where: str, data: bytes) -> tuple[tuple[int, int], Finding] | None:
         """The first finding in a text as it stands, with its first byte and the one behind its last."""
@@ -107,8 +107,8 @@ class Dlp:
         for how, part in self._rules.mirror.readings(data):
             if _TURNED[how] in where:  # it would be as it was, but for what was undone between
                 continue
-            if found := self._rules.first(part, generic=False, without=self._without, turned=True):
-                return part[found[1] : found[2]], _finding(found[0].id, f"{where}>{how}", part, found[1], found[2])
+            if match := self._rules.first(part, generic=False, without=self._without, turned=True):
+                return part[match[1] : match[2]], _finding(match[0].id, f"{where}>{how}", part, match[1], match[2])
         return None
 
     def _first(self, text: bytes) -> tuple[Rule, int, int] | None:
@@ -156,19 +156,19 @@ class Dlp:
 
         Raises Unscannable. For the owner, who decides about a request as a whole.
         """
-        found = self._every(
+        findings = self._every(
             chain(url_views(host, path), body_views(body, content_type, content_encoding)),
             limit,
         )
-        return None if found is None else list(found.values())
+        return None if findings is None else list(findings.values())
 
     def values_in_url(self, host: str, path: str) -> list[bytes]:
         """The secrets in an address; none where there are more than some, or it cannot be read."""
         try:
-            found = self._every(url_views(host, path), _IN_URL)
+            findings = self._every(url_views(host, path), _IN_URL)
         except Unscannable:
             return []
-        return list(found or ())
+        return list(findings or ())
 
     def readings(
         self, host: str, path: str, headers: Sequence[tuple[bytes, bytes]], body: bytes, kind: str, encoding: str
@@ -183,20 +183,20 @@ class Dlp:
 
     def _every(self, views: Iterable[View], limit: int) -> dict[bytes, Finding] | None:
         """Each secret once, and what is said of it; None where there are more than `limit`."""
-        found: dict[bytes, Finding] = {}
+        findings: dict[bytes, Finding] = {}
         for where, view in views:
             data, steps = view, 0
             while (hit := self.hit_in(where, data)) is not None and steps <= limit:
                 (start, end), finding, steps = hit[0], hit[1], steps + 1
-                found.setdefault(bytes(data[start:end]), finding)
+                findings.setdefault(bytes(data[start:end]), finding)
                 data = data[:start] + b"*" * (end - start) + data[end:]
             while (turned := self._turned_in(where, data)) is not None and steps <= limit:
                 steps += 1
-                found.setdefault(*turned)
+                findings.setdefault(*turned)
                 data = _without(data, turned[0])
-            if len(found) > limit or steps > limit:
+            if len(findings) > limit or steps > limit:
                 return None
-        return found
+        return findings
 
     def look_across_all(self, texts: Sequence[bytes]) -> Finding | None:
         """What the end of one request and the beginning of another make together, by the precise rules. Each text by
@@ -204,8 +204,8 @@ class Dlp:
         if not texts or self._first(b"\n\0\n\0\n".join(texts)) is None:
             return None
         for text in texts:
-            if found := self._first(text):
-                return Finding(found[0].id, "across requests", place_of(text, found[1], found[2]))
+            if match := self._first(text):
+                return Finding(match[0].id, "across requests", place_of(text, match[1], match[2]))
         return None
 
     def begun(self, tails: Iterable[bytes]) -> list[bytes]:

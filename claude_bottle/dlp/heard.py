@@ -63,22 +63,22 @@ class Heard:
         if self.links:
             return
         for written in {text, unquote_to_bytes(text)} if b"%" in text else (text,):
-            found = values_in(written)
-            self.values |= found
-            for value in found:
+            values = values_in(written)
+            self.values |= values
+            for value in values:
                 if value.startswith(b"ey"):
                     self.values |= _claims(value)
 
 
 def _claims(token: bytes) -> set[bytes]:
     """The values within a JSON Web Token: DLP reads what is in base64."""
-    found: set[bytes] = set()
+    claims: set[bytes] = set()
     for part in token.split(b".")[:2]:
         try:
-            found |= values_in(base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4)))
+            claims |= values_in(base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4)))
         except (binascii.Error, ValueError):
             continue
-    return found
+    return claims
 
 
 def heard_in_head(fields: Iterable[tuple[bytes, bytes]]) -> Heard:

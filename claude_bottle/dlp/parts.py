@@ -50,8 +50,8 @@ def boundaries(content_type: str) -> re.Pattern[bytes]:
     exact = "|".join(re.escape(name) for name in declared)
     lines = rf"(?:{exact})(?:--)?[ \t]*(?=\r?\n|\Z)|" if exact else ""
     # Behind one that is not declared stands a header or an empty line; the last one closes.
-    found = r"(?!-*[ \t]*\r?\n)[^\r\n]{1,200}?(?:(?=\r?\n(?:[A-Za-z][A-Za-z0-9-]{1,60}:|\r?\n))|--[ \t]*(?=\r?\n|\Z))"
-    return re.compile(rf"(?:\A|\r?\n)--(?:{lines}{found})".encode("latin-1", "replace"))
+    unknown = r"(?!-*[ \t]*\r?\n)[^\r\n]{1,200}?(?:(?=\r?\n(?:[A-Za-z][A-Za-z0-9-]{1,60}:|\r?\n))|--[ \t]*(?=\r?\n|\Z))"
+    return re.compile(rf"(?:\A|\r?\n)--(?:{lines}{unknown})".encode("latin-1", "replace"))
 
 
 def is_cut(data: bytes) -> bool:

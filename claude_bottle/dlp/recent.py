@@ -56,8 +56,8 @@ class Recent:
             # A short piece goes on with what came before it: a secret may be in more than two parts.
             if len(piece) < EDGE // 2:
                 chains.update((end + piece)[-EDGE:] for end in before)
-        if found := dlp.look_across_all(pairs):
-            return found
+        if finding := dlp.look_across_all(pairs):
+            return finding
         self._remember(now, dlp, pieces, chains)
         return Finding("too_much_to_scan", "across requests") if len(self._begun) > _BEGUN else None
 

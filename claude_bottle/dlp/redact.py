@@ -72,7 +72,7 @@ def redacted(dlp: Dlp, body: bytes, content_type: str, content_encoding: str) ->
 def _redacted(dlp: Dlp, data: bytes, content_type: str) -> Redacted | None:
     data.decode()  # UTF-8, so that a letter that means something in JSON is that byte
     strings = _is_json(data)
-    found: list[Finding] = []
+    findings: list[Finding] = []
     while (hit := dlp.hit_in("text", data)) is not None:
         (start, end), finding = hit
         place = (
@@ -80,19 +80,19 @@ def _redacted(dlp: Dlp, data: bytes, content_type: str) -> Redacted | None:
             if strings
             else _wide(data, 0, len(data), start, end, finding.rule)
         )
-        if place is None or len(found) == MOST:
+        if place is None or len(findings) == MOST:
             return None
-        found.append(finding)
+        findings.append(finding)
         data = data[: place[0]] + mask(finding) + data[place[1] :]
-    if any(finding.rule == "aws-access-token" for finding in found):
+    if any(finding.rule == "aws-access-token" for finding in findings):
         data = _SECRET_KEY.sub(b"[REDACTED aws-secret-access-key]", data)
     if strings and dlp.look_at_body(data, content_type, ""):
         for start, end, finding in reversed(list(_encoded(dlp, data))):
-            found.append(finding)
+            findings.append(finding)
             data = data[:start] + mask(finding) + data[end:]
-    if len(found) > MOST or not found or dlp.look_at_body(data, content_type, ""):
+    if len(findings) > MOST or not findings or dlp.look_at_body(data, content_type, ""):
         return None
-    return Redacted(data, tuple(found))
+    return Redacted(data, tuple(findings))
 
 
 def mask(finding: Finding) -> bytes:

@@ -42,14 +42,14 @@ class Named(Protocol):
 
 def values_in(text: bytes) -> set[bytes]:
     """What of a text may be a credential: its runs of letters with a digit among them, and the long parts of a path."""
-    found: set[bytes] = set()
+    values: set[bytes] = set()
     for run in _RUN.findall(text):
         parts = [run]
         if b"/" in run:  # of base64 some part is long, of most paths none
             parts = [part for part in run.split(b"/") if len(part) >= _SHORTEST]
             parts += [run] if parts else []
-        found.update(part for part in parts if _DIGIT.search(part))
-    return found
+        values.update(part for part in parts if _DIGIT.search(part))
+    return values
 
 
 class Said:

@@ -254,7 +254,7 @@ MUTATIONS = (
         ("addons/pipelock/core.py", r"if \(declared and any_match\(self\.trusted, host\)\) or all\(", "if True or all("),
     )),
     Mutation("pipelock-dlp", "nothing is looked at", (
-        ("claude_bottle/dlp/engine.py", r"found = self\._rules\.first\(data, generic=named, without=self\._without, known=known\)", "found = None"),
+        ("claude_bottle/dlp/engine.py", r"match = self\._rules\.first\(data, generic=named, without=self\._without, known=known\)", "match = None"),
         ("addons/pipelock/bodies.py", r"return core\.refuse\(error\.reason, f\"The body", "return None if True else core.refuse(error.reason, f\"The body"),
     )),
     Mutation("drift", "what is changed by hand in a sidecar stays", (
@@ -294,7 +294,7 @@ MUTATIONS = (
         ("claude_bottle/engines/docker/resources/container.py", r'security_opts=\["no-new-privileges:true"\]', 'security_opts=["seccomp=unconfined"]'),
     )),
     Mutation("on-match", "a masked body leaves without a second look", (
-        ("claude_bottle/dlp/redact.py", r"not found or dlp\.look_at_body\(data, content_type, \"\"\):", "not found:"),
+        ("claude_bottle/dlp/redact.py", r"not findings or dlp\.look_at_body\(data, content_type, \"\"\):", "not findings:"),
         ("addons/pipelock/bodies.py", r"if await _inspect\(dlp, recent, made\.body, kind, \"\", decision\) is not None:", "if False:"),
     ), tests=("tests/unit/test_dlp_redact.py", "tests/unit/test_on_match.py")),
     Mutation("on-match", "a body that its sender has signed is masked", (

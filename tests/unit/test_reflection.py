@@ -312,7 +312,7 @@ def pieces(data: bytes, step: int) -> Iterator[bytes]:
 
 def answer(mask: TokenMask, chunks: list[bytes], encoding: str = "") -> tuple[list[list[bytes]], bool]:
     stream = MaskedStream(mask, decoder_for(encoding) if encoding else None)
-    return [*(stream.feed(chunk) for chunk in chunks), stream.finish()], stream.found
+    return [*(stream.feed(chunk) for chunk in chunks), stream.finish()], stream.masked_whole
 
 
 STEPS = (1, 7, 64, 100_000)
@@ -458,7 +458,7 @@ def test_an_upload_is_cut_with_the_chunk_that_completes_a_token(spelling: str, s
     data = b"some text " * 30 + SPELLINGS[spelling] + b" and more " * 30
     watch = UploadWatch(TokenMask([TOKEN]))
     told = [watch.feed(chunk) for chunk in pieces(data, step)]
-    assert watch.found
+    assert watch.is_complete
     assert not TokenMask([TOKEN]).found_in(data[: step * told.index(True)])
     assert all(told[told.index(True) :])
 

@@ -30,21 +30,21 @@ class Budget:
     """How much of one body is unpacked in all. size: of the body. Raises Unscannable beyond."""
 
     size: int
-    made: int = 0
+    unpacked: int = 0
     taken: int = 0
     members: int = 0
     known: dict[bytes, list[tuple[int, int]]] = field(default_factory=dict)  # beginning to length and hash
 
     def make(self, size: int) -> None:
         """Count bytes that came out."""
-        self.made += size
-        if self.made > most_plain(self.size):
+        self.unpacked += size
+        if self.unpacked > most_plain(self.size):
             raise Unscannable("too_large_to_scan", "the archive is too large when unpacked")
 
     def take(self, size: int) -> None:
         """Count bytes that went in: streams that begin within one another are unpacked each, but not for long."""
         self.taken += size
-        if self.taken > 2 * (self.size + self.made) + WINDOW // 2:
+        if self.taken > 2 * (self.size + self.unpacked) + WINDOW // 2:
             raise Unscannable("too_much_to_scan", "archives that overlap")
 
     def is_known(self, data: bytes, at: int) -> bool:

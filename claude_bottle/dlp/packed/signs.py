@@ -56,16 +56,16 @@ _ANY = re.compile(b"|".join(b"(" + re.escape(begin) + b")" for _, begin in _BEGI
 def beginnings(data: bytes) -> list[tuple[int, str]]:
     """Each place where something may begin, and its kind; in order. Raises Unscannable where there are too many."""
     scanner = _scanner(data.isascii())
-    found: list[tuple[int, int]] = []
+    matches: list[tuple[int, int]] = []
     if scanner is None:
-        found = [(match.start(), (match.lastindex or 1) - 1) for match in _ANY.finditer(data)]
+        matches = [(match.start(), (match.lastindex or 1) - 1) for match in _ANY.finditer(data)]
     else:
-        scanner.scan(data, lambda number, _, to, *__: found.append((to - len(_BEGINNINGS[number][1]), number)))
-    if not found:
+        scanner.scan(data, lambda number, _, to, *__: matches.append((to - len(_BEGINNINGS[number][1]), number)))
+    if not matches:
         return []
-    if len(found) > _MOST:
+    if len(matches) > _MOST:
         raise Unscannable("too_much_to_scan", "more places than can be looked at where something packed may begin")
-    return [(at, kind) for at, number in sorted(found) if _is_one(kind := _BEGINNINGS[number][0], data, at)]
+    return [(at, kind) for at, number in sorted(matches) if _is_one(kind := _BEGINNINGS[number][0], data, at)]
 
 
 def _is_one(kind: str, data: bytes, at: int) -> bool:

@@ -18,8 +18,8 @@ def finder(*expressions: str) -> Callable[[bytes], bool]:
     scanner = Scanner([(n, expression.encode("latin-1")) for n, expression in enumerate(expressions)], ONCE)
 
     def find(data: bytes) -> bool:
-        there: list[int] = []
-        scanner.scan(data, lambda *_: there.append(1))
-        return bool(there)
+        hits: list[int] = []
+        scanner.scan(data, lambda *_: hits.append(1))
+        return bool(hits)
 
     return find

@@ -37,8 +37,8 @@ class Rule:
 @cache
 def rules() -> tuple[Rule, ...]:
     """Those of the file, in its order."""
-    told = tomllib.loads(_RULES.read_text(encoding="utf-8"))["rule"]
-    return tuple(Rule(one["id"], compile_bytes(one["expression"])) for one in told)
+    tables = tomllib.loads(_RULES.read_text(encoding="utf-8"))["rule"]
+    return tuple(Rule(one["id"], compile_bytes(one["expression"])) for one in tables)
 
 
 def is_text(content_type: str) -> bool:

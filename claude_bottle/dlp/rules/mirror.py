@@ -66,22 +66,22 @@ class Mirror:
         return Scanner(expressions, hyperscan.HS_FLAG_CASELESS)
 
     def _places(self, data: bytes) -> dict[str, list[tuple[int, int]]]:
-        found: dict[str, list[tuple[int, int]]] = {REVERSED: [], ROT13: []}
+        spans: dict[str, list[tuple[int, int]]] = {REVERSED: [], ROT13: []}
         if self._scanner is None:
             lowered = data.lower()
             for (how, _), word in zip(self._words, self._plain, strict=True):
                 if word in lowered:
-                    found[how].append((0, len(data)))
-            return found
+                    spans[how].append((0, len(data)))
+            return spans
 
         def take(number: int, _: int, end: int, *__: object) -> bool:
-            places = found[self._words[number][0]]
+            places = spans[self._words[number][0]]
             if len(places) <= MANY:
                 places.append((max(0, end - 24), end))
             return False
 
         self._scanner.scan(data, take)
-        return found
+        return spans
 
 
 def _forms(how: str, word: bytes, written: bytes) -> list[str]:

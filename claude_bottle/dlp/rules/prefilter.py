@@ -57,9 +57,9 @@ class HyperscanPrefilter:
         self._slow = [Scanner([patterns[rules.index(rule)]], CANDIDATES) for rule in slow]
 
     def candidates(self, text: bytes) -> Iterable[int]:
-        found: set[int] = set()
-        self._fast.scan(text, lambda number, *_: found.add(number))
-        for keyword in [number for number in found if number >= self._size]:
-            found.remove(keyword)
-            self._slow[keyword - self._size].scan(text, lambda number, *_: found.add(number))
-        return found
+        numbers: set[int] = set()
+        self._fast.scan(text, lambda number, *_: numbers.add(number))
+        for keyword in [number for number in numbers if number >= self._size]:
+            numbers.remove(keyword)
+            self._slow[keyword - self._size].scan(text, lambda number, *_: numbers.add(number))
+        return numbers

@@ -83,8 +83,8 @@ class RuleSet:
 
     def find(self, text: bytes, *, generic: bool = True) -> Rule | None:
         """The first rule that some part of the text satisfies. generic: whether the rules without a shape count."""
-        found = self.first(text, generic=generic)
-        return found[0] if found else None
+        match = self.first(text, generic=generic)
+        return match[0] if match else None
 
     def is_begun(self, text: bytes) -> bool:
         """Whether the text ends within what may be a secret."""

@@ -25,8 +25,8 @@ class Scanner:
         # A scan lets other threads run, and two that share one scratch fail (HS_SCRATCH_IN_USE).
         self._own = threading.local()
 
-    def scan(self, data: bytes, found: Callable[[int, int, int, int, object], bool | None]) -> None:
-        """Call found(number, 0, where the match ends, 0, None) for each match; anything true from it ends the scan."""
+    def scan(self, data: bytes, take: Callable[[int, int, int, int, object], bool | None]) -> None:
+        """Call take(number, 0, where the match ends, 0, None) for each match; anything true from it ends the scan."""
         if not hasattr(self._own, "scratch"):
             self._own.scratch = hyperscan.Scratch(self._database)
-        self._database.scan(data, match_event_handler=found, scratch=self._own.scratch)
+        self._database.scan(data, match_event_handler=take, scratch=self._own.scratch)

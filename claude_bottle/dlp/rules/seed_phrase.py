@@ -51,9 +51,9 @@ def find_seed_phrase(text: bytes, *, as_written: bool = True) -> tuple[int, int]
     for match in row_of_words.finditer(text):
         words = list(_WORD.finditer(match.group().lower()))
         for first, last in _phrases([numbers[word.group()] for word in words[: _MOST - count]]):
-            found = words[first : last + 1]
-            if (as_written and _is_written(match.group(), found)) or _is_drawn(
-                [numbers[word.group()] for word in found]
+            phrase = words[first : last + 1]
+            if (as_written and _is_written(match.group(), phrase)) or _is_drawn(
+                [numbers[word.group()] for word in phrase]
             ):
                 return match.start() + words[first].start(), match.start() + words[last].end()
         count += len(words)

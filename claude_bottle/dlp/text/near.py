@@ -24,17 +24,17 @@ def near(data: bytes, places: Iterable[tuple[int, int]], reach: int = _REACH) ->
 
     Nothing if there are no places; data itself if the parts would be most of it.
     """
-    found = list(places)
-    if not found:
+    spans = list(places)
+    if not spans:
         return
     reach = OVERLAP if _PEM.search(data) else reach  # a key in PEM, one letter of whose first line is encoded
     parts: list[list[int]] = []
-    for start, end in found:
+    for start, end in spans:
         if parts and start - reach <= parts[-1][1]:
             parts[-1][1] = end + reach
         else:
             parts.append([max(0, start - reach), end + reach])
-    if len(found) > MANY or sum(end - start for start, end in parts) > len(data) // 2:
+    if len(spans) > MANY or sum(end - start for start, end in parts) > len(data) // 2:
         yield data
     else:
         yield from (data[start:end] for start, end in parts)

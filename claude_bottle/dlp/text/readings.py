@@ -73,15 +73,15 @@ def _views(data: bytes, depth: int, label: str) -> Iterator[View]:
 
 
 def _undone(data: bytes, depth: int, label: str) -> Iterator[View]:
-    there = spans(data)
-    found: list[bytes] = []
-    if there or b"\n" in data:
-        found = [data[start:end] for start, end in there]
-        found += broken_runs(data, there)
+    places = spans(data)
+    runs: list[bytes] = []
+    if places or b"\n" in data:
+        runs = [data[start:end] for start, end in places]
+        runs += broken_runs(data, places)
     if depth == 0:
-        yield from _rest(data, found, label)
+        yield from _rest(data, runs, label)
         return
-    ways: list[tuple[str, Iterable[bytes]]] = [("base64", _base64(found)), ("hex", _hex(found))] if found else []
+    ways: list[tuple[str, Iterable[bytes]]] = [("base64", _base64(runs)), ("hex", _hex(runs))] if runs else []
     # A letter that begins what is undone is looked for first, which takes next to no time.
     if b"\\" in data and _INNER.search(data):  # JSON in a string of JSON: what stands between quotes is to be seen so
         yield f"{label}>{PLAIN}", data.replace(b'\\"', b'"')
@@ -91,16 +91,16 @@ def _undone(data: bytes, depth: int, label: str) -> Iterator[View]:
         ways.append(("escape", _escapes(data)))
     if b"\0" in data and "wide" not in label and _is_wide()(data):
         ways.append(("wide", _narrow(data)))
-    ways += codes.undone(data, label, found, found[len(there) :])
+    ways += codes.undone(data, label, runs, runs[len(places) :])
     turned, moved = (
         (data[::-1], data.translate(ROT13_LETTERS)) if ">" not in label and len(data) <= _LITTLE else (b"", b"")
     )
-    if turned and (found or any(map(codes.is_odd, (data, turned, moved)))):  # encoded, and then turned: all of it
+    if turned and (runs or any(map(codes.is_odd, (data, turned, moved)))):  # encoded, and then turned: all of it
         yield from _undone(turned, depth - 1, f"{label}>turned")
         yield from _undone(moved, depth - 1, f"{label}>rot13")
         yield f"{label}>turned>rot13", turned.translate(ROT13_LETTERS)
-    elif found and len(data) <= _SHORT and "within" not in label:
-        ways.append(("turned", _turned(found)))
+    elif runs and len(data) <= _SHORT and "within" not in label:
+        ways.append(("turned", _turned(runs)))
     for how, undone in ways:
         name, left = f"{label}>{how}", depth - _taken(how, data, label)
         for parts in _sorted(undone) if how == "base64" else (undone,):
@@ -117,9 +117,9 @@ def _sorted(undone: Iterable[bytes]) -> tuple[list[bytes], list[bytes]]:
     return text, garbage
 
 
-def _turned(found: Iterable[bytes]) -> Iterator[bytes]:
+def _turned(runs: Iterable[bytes]) -> Iterator[bytes]:
     """What base64 or hexadecimal says that is written backwards, or moved by thirteen letters; text alone."""
-    for run in found:
+    for run in runs:
         if run.islower() or run.isupper():
             yield from _hex([run[::-1]])
         else:
@@ -136,10 +136,10 @@ def _taken(how: str, data: bytes, label: str) -> int:
     return 0 if how == "escape" and not data.isascii() and label.count(how) < _DEPTH else 1
 
 
-def _rest(data: bytes, found: list[bytes], label: str) -> Iterator[View]:
+def _rest(data: bytes, runs: list[bytes], label: str) -> Iterator[View]:
     """What is left where as much was undone as is: letters are folded, percent signs and backslashes undone as often
     as they are there. Raises Unscannable where there is more."""
-    _refuse_deeper(found)
+    _refuse_deeper(runs)
     left = data
     if not data.isascii() and "folded" not in label:
         left = b"\n".join(folded(data)) or data
@@ -157,9 +157,9 @@ def _rest(data: bytes, found: list[bytes], label: str) -> Iterator[View]:
         _refuse_deeper([left[start:end] for start, end in spans(left)])
 
 
-def _refuse_deeper(found: Iterable[bytes]) -> None:
+def _refuse_deeper(runs: Iterable[bytes]) -> None:
     """Raises Unscannable if what was undone as often as it is holds text that is encoded once more."""
-    long = [run for run in found if len(run) >= 40]
+    long = [run for run in runs if len(run) >= 40]
     words = [words for part in _base64(long) for words in _WORDS.findall(part)]
     for part in _hex(long):
         while len(part) >= 40 and _ALL_HEX.fullmatch(part):  # hexadecimal of hexadecimal has digits alone
@@ -203,9 +203,9 @@ def _escapes(data: bytes) -> Iterator[bytes]:
     return (unescaped(unquote_to_bytes(part)) for part in near(data, sorted(places)))
 
 
-def _base64(found: Iterable[bytes]) -> Iterator[bytes]:
+def _base64(runs: Iterable[bytes]) -> Iterator[bytes]:
     """The runs decoded at each offset: a path or a word may stand before one without a separator."""
-    for run in found:
+    for run in runs:
         if len(run) <= _WORD and (run.islower() or run.isupper()):
             continue  # a name or a digest: base64 of fifteen random bytes has letters of one case once in 30,000 times
         yield from each_offset(run)
@@ -225,11 +225,11 @@ def each_offset(run: bytes) -> Iterator[bytes]:
         yield decoded
 
 
-def _hex(found: Iterable[bytes]) -> Iterator[bytes]:
+def _hex(runs: Iterable[bytes]) -> Iterator[bytes]:
     """Each way is the faster one by ten times: RE2 for few long runs, re for many short ones, decoded in one go. Where
     a digit is too many, it may stand before: in a binary one does by chance."""
     short: list[bytes] = []
-    for run in found:
+    for run in runs:
         if len(run) > _WORD:
             yield from (binascii.unhexlify(digits) for digits in _LONG_HEX.findall(run))
         elif len(run) >= _SHORTEST_HEX:

@@ -44,9 +44,9 @@ def spans(data: bytes) -> list[Span]:
     if edges is None:
         return [match.span() for match in _RUN.finditer(data)]
     one, all_edges = edges
-    there: list[int] = []
-    one.scan(data, lambda *_: there.append(1))
-    if not there:
+    hits: list[int] = []
+    one.scan(data, lambda *_: hits.append(1))
+    if not hits:
         return []
     starts: list[int] = []
     ends: list[int] = []
@@ -61,29 +61,29 @@ def runs(data: bytes) -> list[bytes]:
     return [data[start:end] for start, end in spans(data)]
 
 
-def broken_runs(data: bytes, found: Sequence[Span]) -> Iterable[bytes]:
-    """Runs that line breaks cut into pieces, put together: of any length, or long ones (`found`) that are indented."""
-    if b"\n" not in data or (len(data) < _SMALL and not found and _ANY_LINES.search(data) is None):
+def broken_runs(data: bytes, places: Sequence[Span]) -> Iterable[bytes]:
+    """Runs that line breaks cut into pieces, put together: of any length, or long ones (`places`) that are indented."""
+    if b"\n" not in data or (len(data) < _SMALL and not places and _ANY_LINES.search(data) is None):
         return ()
-    return _broken_runs(data, found)
+    return _broken_runs(data, places)
 
 
-def _broken_runs(data: bytes, found: Sequence[Span]) -> Iterator[bytes]:
+def _broken_runs(data: bytes, places: Sequence[Span]) -> Iterator[bytes]:
     first = _FIRST_LINES.match(data) if data.find(b"\n", 0, 200) >= 0 else None
     for match in (*((first,) if first else ()), *_LATER_LINES.finditer(data)):
         if len(joined := _BETWEEN.sub(b"", match.group())) >= _SHORTEST:
             yield joined
     start, end = 0, -1
-    for (before, there), (here, behind) in pairwise(found):
-        if here - there > _INDENTED or _BREAK.fullmatch(data, there, here) is None:
+    for (before, stop), (here, behind) in pairwise(places):
+        if here - stop > _INDENTED or _BREAK.fullmatch(data, stop, here) is None:
             continue
-        if there != end and end > 0:
+        if stop != end and end > 0:
             yield _joined(data, start, end)
-        start, end = (start if there == end else before), behind
+        start, end = (start if stop == end else before), behind
     if end > 0:
         yield _joined(data, start, end)
-    elif len(found) == 1:
-        yield _joined(data, *found[0])
+    elif len(places) == 1:
+        yield _joined(data, *places[0])
 
 
 def _joined(data: bytes, start: int, end: int) -> bytes:

@@ -70,27 +70,27 @@ class BlockSearch:
         firsts, numbers = self._firsts, self._numbers
         if self._scanner is not None:
             return _scanned(self._scanner, self._encrypt(blocks), most)
-        encrypted, found = self._encrypt(blocks), list[tuple[int, int]]()
+        encrypted, matches = self._encrypt(blocks), list[tuple[int, int]]()
         halves = memoryview(encrypted).cast("Q")[::2]  # 64 bits each; what is found by them is looked at whole
         if firsts.isdisjoint(halves):
-            return found
+            return matches
         for at in [at for at, half in enumerate(halves) if half in firsts]:
             for length in self._lengths:
                 end = BLOCK * at + length
                 number = numbers.get(encrypted[BLOCK * at : end])
-                if number is not None and end <= len(encrypted) and len(found) <= most:
-                    found.append((end, number))
-        return found
+                if number is not None and end <= len(encrypted) and len(matches) <= most:
+                    matches.append((end, number))
+        return matches
 
 
 def _scanned(scanner: Scanner, encrypted: bytes, most: int) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = []
+    matches: list[tuple[int, int]] = []
 
     def add(number: int, _: int, end: int, *__: object) -> bool:
         if end % BLOCK == 0:
-            found.append((end, number))
-        return len(found) > most
+            matches.append((end, number))
+        return len(matches) > most
 
     with contextlib.suppress(hyperscan.ScanTerminated):
         scanner.scan(encrypted, add)
-    return found
+    return matches

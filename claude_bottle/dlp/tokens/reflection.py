@@ -133,17 +133,17 @@ class UploadWatch:
     def __init__(self, mask: TokenMask, decoder: Decoder | None = None) -> None:
         self._mask, self._decoder = mask, decoder
         self._raw, self._plain = b"", b""
-        self.found = False
+        self.is_complete = False
 
     def feed(self, chunk: bytes) -> bool:
         """True once a token is complete, as sent or as decoded. DecodeError passes through."""
-        if not self.found:
-            self.found, self._raw = self._look(self._raw, chunk)
-        for part in _plain_parts(self._decoder, chunk) if self._decoder is not None and not self.found else ():
-            self.found, self._plain = self._look(self._plain, part)
-            if self.found:
+        if not self.is_complete:
+            self.is_complete, self._raw = self._look(self._raw, chunk)
+        for part in _plain_parts(self._decoder, chunk) if self._decoder is not None and not self.is_complete else ():
+            self.is_complete, self._plain = self._look(self._plain, part)
+            if self.is_complete:
                 break
-        return self.found
+        return self.is_complete
 
     def _look(self, before: bytes, chunk: bytes) -> tuple[bool, bytes]:
         data = before + chunk
@@ -161,15 +161,15 @@ class MaskedStream:
         self._mask, self._decoder = mask, decoder
         self._before = b""  # of the run at the end, what has left already: a token may have begun there
         self._held = b""
-        self.found = False  # a whole token was masked
+        self.masked_whole = False  # a whole token was masked
         self.touched = False  # something was masked, or would have been had it not left already
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The next pieces to pass on, none of them empty. DecodeError where they would be more than 16 MB."""
-        pieces, made = [], 0
+        pieces, size = [], 0
         for part in _plain_parts(self._decoder, chunk):
-            made += len(part)
-            if self._decoder is not None and made > _MAX_AT_ONCE:
+            size += len(part)
+            if self._decoder is not None and size > _MAX_AT_ONCE:
                 raise DecodeError("a piece unpacks to too much")
             pieces += self._take(part, last=False)
         return pieces
@@ -185,7 +185,7 @@ class MaskedStream:
         masked = self._mask.mask(data)
         if masked is not data:
             self.touched = True
-            self.found = self._mask.found_in(data) or self.found
+            self.masked_whole = self._mask.found_in(data) or self.masked_whole
         tail = self._mask.tail(data)
         fresh = len(data) - len(self._before)
         held = 0 if last else min(tail, self._mask.hold, fresh)

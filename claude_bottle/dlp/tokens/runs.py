@@ -71,13 +71,13 @@ class RunScanner:
             return []
         # No secret holds what stands between the rows, so no block of one is found over two of them.
         text = b"\n".join([view[start:end] for start, end in rows])
-        found: set[_Match] = set()
+        hits: set[_Match] = set()
         for start in range(0, len(text), _PIECE):
             matches = self._matches(text[start : start + _PIECE + _OVERLAP], start)
             if matches is None:
                 return [(0, len(view))]
-            found.update(matches)
-        return _grown_all(view, rows, sorted(found)) if found else []
+            hits.update(matches)
+        return _grown_all(view, rows, sorted(hits)) if hits else []
 
     def _rows(self, view: bytes) -> list[Span]:
         """Where letters of a secret's kind stand in a row that is long enough."""

@@ -100,7 +100,7 @@ def _cores(text: str) -> Iterator[tuple[int, int]]:
     start = match.end() if match else 0
     routable = _ROUTABLE.match(text)
     end = routable.end() if routable else len(text)
-    for stop, after in (*(found.span() for found in _CONSTANT.finditer(text, start)), (end, end)):
+    for stop, after in (*(constant.span() for constant in _CONSTANT.finditer(text, start)), (end, end)):
         if stop - start >= MIN_CORE:
             yield start, stop
         start = after
