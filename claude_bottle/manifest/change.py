@@ -45,14 +45,14 @@ class Change:
     owner: bool = field(default=False, compare=False)
 
     @classmethod
-    def read(cls, told: object, *, owner: bool = False) -> Change:
+    def read(cls, data: object, *, owner: bool = False) -> Change:
         """From JSON. Raises ChangeError on anything that an agent may not ask for.
 
         owner: as the owner has edited it, who may also give a route a token or an end.
         """
-        if not isinstance(told, Mapping) or set(told) != {"path", "value"}:
+        if not isinstance(data, Mapping) or set(data) != {"path", "value"}:
             raise ChangeError("a change is an object with path and value")
-        path, value = told["path"], told["value"]
+        path, value = data["path"], data["value"]
         if path not in (*APPENDS, *SETS, *GRANTS):
             raise ChangeError(f"{path}: can be asked for: {', '.join((*APPENDS, *SETS, *GRANTS))}")
         if path == "egress.routes":
@@ -100,18 +100,18 @@ class Change:
 
     def with_value(self, value: Any) -> Change:
         """The same about another value. Raises ChangeError."""
-        made = replace(self, value=value)
-        made.check()
-        return made
+        change = replace(self, value=value)
+        change.check()
+        return change
 
     def on(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """The manifest with this change beside what is there; the given one stays as it is.
 
         For a stack file see claude_bottle/approvals/edit/stack_file.py: there a route comes with what it would shadow.
         """
-        made: dict[str, Any] = copy.deepcopy(dict(manifest))
+        changed: dict[str, Any] = copy.deepcopy(dict(manifest))
         *way, last = self.path.split(".")
-        place: Any = made
+        place: Any = changed
         for key in way:
             place = place.setdefault(key, {})
         if self.path in APPENDS:
@@ -119,7 +119,7 @@ class Change:
                 place[last].append(self.value)
         else:
             place[last] = self.value
-        return made
+        return changed
 
     def in_words(self) -> str:
         """What the agent would gain."""

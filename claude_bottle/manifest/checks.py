@@ -50,9 +50,9 @@ def conflicts(routes: list[tuple[int, EgressRoute]]) -> Iterator[Finding]:
         if route.until and ended(parse_until(route.until)):
             continue  # it lets nothing through any more
         claimed = [seen.setdefault((route.host, p, m), []) for p in route.path or ["/"] for m in route.methods]
-        others = [claim for there in claimed for claim in there if claim[0] != index]
-        for there in claimed:
-            there.append((index, route))
+        others = [claim for claims in claimed for claim in claims if claim[0] != index]
+        for claims in claimed:
+            claims.append((index, route))
         clash = next(((other, old) for other, old in others if not _adds_capabilities(old, route)), None)
         if clash is not None:
             other, old = clash

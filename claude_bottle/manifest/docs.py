@@ -53,9 +53,9 @@ def _inner(annotation: Any) -> tuple[type[BaseModel] | None, str]:
     origin = get_origin(annotation)
     many = "[]" if origin is list else "{}" if origin is dict else ""
     for part in get_args(annotation):
-        found, deeper = _inner(part)
-        if found is not None:
-            return found, many or deeper
+        model, deeper = _inner(part)
+        if model is not None:
+            return model, many or deeper
     return None, ""
 
 

@@ -89,8 +89,8 @@ def git_remote(entry: Mapping[str, Any]) -> dict[str, Any]:
     known = low.get("knownhostkey") or low.get("knownhosts")
     if known and " " in str(known) and not str(known).startswith(host):
         known = f"{host} {known}" if port == "22" else f"[{host}]:{port} {known}"
-    found = {"name": name, "upstream": upstream, "identity_file": low.get("identityfile"), "known_hosts": known}
-    return {key: item for key, item in found.items() if item}
+    remote = {"name": name, "upstream": upstream, "identity_file": low.get("identityfile"), "known_hosts": known}
+    return {key: item for key, item in remote.items() if item}
 
 
 def _entries(value: object) -> Iterator[dict[str, Any]]:
@@ -111,18 +111,18 @@ def _route(entry: Mapping[str, Any]) -> dict[str, Any]:
     known = _known(entry.get("role") or entry.get("kind"))
     candidates = [entry.get("host"), entry.get("upstream"), entry.get("value"), known[0] if known else None]
     host = next((host for host in map(_host, candidates) if host), _ASK_HOST)
-    made: dict[str, Any] = {"host": host}
+    route: dict[str, Any] = {"host": host}
     paths = (
         entry.get("path_allowlist") or entry.get("paths") or (entry.get("path") if "upstream" not in entry else None)
     )
     if paths:
-        made["path"] = [str(path) for path in (paths if isinstance(paths, list) else [paths])]
+        route["path"] = [str(path) for path in (paths if isinstance(paths, list) else [paths])]
     scheme = str(merged.get("auth_scheme") or "bearer").lower()
     credential = {"token_ref", "auth_token_ref", "token", "name", "kind", "role"} & set(merged)
     if credential or not entry:
-        made["auth_scheme"] = scheme if scheme in ("bearer", "basic") else f"header:{merged['auth_scheme']}"
-        made["token_ref"] = _token_ref(merged) if _token_ref(merged) != _ASK_TOKEN or not known else known[1]
-    return made
+        route["auth_scheme"] = scheme if scheme in ("bearer", "basic") else f"header:{merged['auth_scheme']}"
+        route["token_ref"] = _token_ref(merged) if _token_ref(merged) != _ASK_TOKEN or not known else known[1]
+    return route
 
 
 def _token_ref(entry: Mapping[str, Any]) -> str:

@@ -61,12 +61,12 @@ def matching_page() -> str:
 
 
 def _verdict(host: str, method: str, path: str) -> str:
-    routes = table([EgressRoute.model_validate(told) for told in yaml.safe_load(ROUTES)])
-    found = decide(routes, Asked("https", host, method, path))
-    if isinstance(found, Refusal):
-        return f"refused, `{found.reason}`"
-    return f"by `{' '.join(found.paths) or found.host}`, " + (
-        f"with {found.slot}" if found.slot else "without a credential"
+    routes = table([EgressRoute.model_validate(row) for row in yaml.safe_load(ROUTES)])
+    verdict = decide(routes, Asked("https", host, method, path))
+    if isinstance(verdict, Refusal):
+        return f"refused, `{verdict.reason}`"
+    return f"by `{' '.join(verdict.paths) or verdict.host}`, " + (
+        f"with {verdict.slot}" if verdict.slot else "without a credential"
     )
 
 

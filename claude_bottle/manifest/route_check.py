@@ -46,8 +46,8 @@ def is_over(route: EgressRoute) -> bool:
 def table(routes: Sequence[EgressRoute], at: float = 0.0) -> RouteTable:
     """The table that egress makes of routes, as it stands at a time; tokens go by their names instead of slots."""
     live = [not is_over(route) and (ends_at(route) or at + 1) > at for route in routes]
-    there = zip(routes, live, strict=True)
-    return RouteTable(tuple(replace(in_table(route), until=None if lives else OVER) for route, lives in there), "")
+    pairs = zip(routes, live, strict=True)
+    return RouteTable(tuple(replace(in_table(route), until=None if lives else OVER) for route, lives in pairs), "")
 
 
 def in_table(route: EgressRoute) -> Route:
@@ -141,10 +141,10 @@ def _lends(wish: EgressRoute, asked: Asked, was: Route, by: Route) -> bool:
 
 def _names(wish: EgressRoute, asked: Asked, was: Refusal, by: Route) -> bool:
     path, two_ways = asked.path.partition("?")[0], was.reason == "ambiguous_path"
-    there = two_ways or not wish.path or any(prefix == "/" or below(prefix, path) for prefix in wish.path)
+    path_fits = two_ways or not wish.path or any(prefix == "/" or below(prefix, path) for prefix in wish.path)
     rest = asked.method in wish.methods and (by.slot, by.auth_scheme) == (wish.token_ref, wish.scheme)
     rest = rest and host_matches(wish.host, asked.host) and gives_no_more(by, in_table(wish), "forge")
-    return there and rest
+    return path_fits and rest
 
 
 def needless(routes: Sequence[EgressRoute], index: int) -> bool:

@@ -33,16 +33,16 @@ def secrets_in(raw: Mapping[Any, Any], known: Mapping[str, str], disabled: list[
     texts = [(path, text) for path, text in _texts(raw) if not _LEFT_OUT.match(path)]
     own = {name: value for name, value in known.items() if len(value) >= MIN_TOKEN_LENGTH}
     mask = TokenMask(own.values())
-    told = set()
+    reported = set()
     for path, text in texts:
         if own and mask.found_in(text.encode(errors="surrogatepass")):
             names = [name for name, value in own.items() if TokenMask([value]).found_in(text.encode())]
-            told.add(path)
+            reported.add(path)
             yield Finding(path, NOT_SHOWN, f"holds the value of {' and '.join(names)}; {_INSTEAD}")
         elif any(not _STANDS_FOR.match(password) for password in _WITH_PASSWORD.findall(text)):
-            told.add(path)
+            reported.add(path)
             yield Finding(path, NOT_SHOWN, f"holds a URL with a password; {_INSTEAD}")
-    yield from _by_rules([(path, text) for path, text in texts if path not in told], disabled)
+    yield from _by_rules([(path, text) for path, text in texts if path not in reported], disabled)
 
 
 def token_names(raw: Mapping[Any, Any]) -> set[str]:
@@ -61,8 +61,8 @@ def _by_rules(texts: list[tuple[str, str]], disabled: list[str]) -> Iterator[Fin
     if not dlp.look(text_views("\n".join(lines.values()).encode(errors="replace"))):
         return
     for path, line in lines.items():
-        if found := dlp.look(text_views(line.encode(errors="replace"))):
-            yield Finding(path, NOT_SHOWN, f"looks like a secret (rule {found.rule}); {_INSTEAD}")
+        if finding := dlp.look(text_views(line.encode(errors="replace"))):
+            yield Finding(path, NOT_SHOWN, f"looks like a secret (rule {finding.rule}); {_INSTEAD}")
 
 
 def _texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:

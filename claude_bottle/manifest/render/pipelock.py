@@ -42,11 +42,11 @@ def pipelock_route_hosts(config: EgressConfig) -> list[str]:
 
 def injected_headers(config: EgressConfig) -> dict[str, list[str]]:
     """Host to the lower-case names of the headers that egress fills in there."""
-    found: dict[str, list[str]] = {}
+    headers: dict[str, list[str]] = {}
     for route in config.routes:
-        if route.scheme and auth_header(route.scheme) not in found.setdefault(route.host, []):
-            found[route.host].append(auth_header(route.scheme))
-    return found
+        if route.scheme and auth_header(route.scheme) not in headers.setdefault(route.host, []):
+            headers[route.host].append(auth_header(route.scheme))
+    return headers
 
 
 def allowlist(manifest: Manifest) -> list[str]:
@@ -57,12 +57,12 @@ def allowlist(manifest: Manifest) -> list[str]:
 
 def endings(manifest: Manifest) -> dict[str, str]:
     """Allowed host to when it ends, for the hosts that nothing allows for longer."""
-    found: dict[str, list[str | None]] = {}
+    by_host: dict[str, list[str | None]] = {}
     items: list[EgressRoute | AllowedHost] = [*manifest.egress.routes, *manifest.pipelock.allow]
     for item in items:
-        found.setdefault(item.host, []).append(item.until)
+        by_host.setdefault(item.host, []).append(item.until)
     # The form sorts by time.
-    return {host: max(times) for host, told in found.items() if len(times := [t for t in told if t]) == len(told)}
+    return {host: max(times) for host, ends in by_host.items() if len(times := [t for t in ends if t]) == len(ends)}
 
 
 def policy(manifest: Manifest) -> dict[str, Any]:
@@ -144,12 +144,12 @@ def reactions(manifest: Manifest) -> dict[str, str]:
     An example token in a conversation would end it, because its text is sent again with every turn.
     """
     config, given = manifest.pipelock, manifest.pipelock.dlp.hosts
-    found = {host: str(one.on_match) for host, one in given.items() if one.on_match}
+    by_host = {host: str(one.on_match) for host, one in given.items() if one.on_match}
     for host in allowlist(manifest):
-        told = any(one.on_match and host_matches(pattern, host) for pattern, one in given.items())
-        if not told and is_model_gateway(host, manifest.env) and not any_match(config.passthrough, host):
-            found[host] = "redact"
-    return found
+        declared = any(one.on_match and host_matches(pattern, host) for pattern, one in given.items())
+        if not declared and is_model_gateway(host, manifest.env) and not any_match(config.passthrough, host):
+            by_host[host] = "redact"
+    return by_host
 
 
 def looks_for_seed_phrases(manifest: Manifest) -> bool:
