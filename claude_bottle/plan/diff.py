@@ -43,7 +43,7 @@ def changes(old: Plan | None, new: Plan) -> Iterator[str]:
         return
     try:
         was, note = upgraded(old, new)
-        told = [
+        reported = [
             *note,
             *_places(was, new),
             *(f"{mark} {words}" for mark, words in differences(*map(Facts.of, (was, new)))),
@@ -53,9 +53,9 @@ def changes(old: Plan | None, new: Plan) -> Iterator[str]:
         yield "~ the plan of the running bottle is of another version; what differs:"
         yield from _rest(old, new, ())
         return
-    told += _rest(was, new, told)
+    reported += _rest(was, new, reported)
     # Two spellings of one thing, as 1g and 1024m.
-    yield from told or (f"~ {'.'.join(path)}: {_text(a)} → {_text(b)}" for path, a, b in _differing(was, new))
+    yield from reported or (f"~ {'.'.join(path)}: {_text(a)} → {_text(b)}" for path, a, b in _differing(was, new))
 
 
 def secrets_changed(steps: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -85,16 +85,16 @@ def upgraded(old: Plan, new: Plan) -> tuple[Plan, list[str]]:
         }
         for route in old["egress"]["routes"]
     ]
-    there = new["pipelock"]
-    patterns = {one["name"]: one["sha256"] for one in there["dlp_patterns"]}
+    new_pipelock = new["pipelock"]
+    patterns = {one["name"]: one["sha256"] for one in new_pipelock["dlp_patterns"]}
     now = {remote["name"]: remote for remote in new["git_remotes"]}
     unknown = ("known_hosts_sha256", "rules_sha256")
     new_lists: dict[str, list[str]] = {"push_options": [], "known_findings": [], "allow_fsck": []}
     files = {
-        key: [{"file": name, "sha256": _known(there[key], name)} for name in pipelock.get(key, [])]
+        key: [{"file": name, "sha256": _known(new_pipelock[key], name)} for name in pipelock.get(key, [])]
         for key in ("upstream_roots", "revocation_lists")
     }
-    made = {
+    plan = {
         **old,
         "schema": SCHEMA,
         "agent": {**old["agent"], "env": {name: new["agent"]["env"].get(name) for name in old["agent"]["env"]}},
@@ -102,9 +102,9 @@ def upgraded(old: Plan, new: Plan) -> tuple[Plan, list[str]]:
         "pipelock": {
             **pipelock,
             **files,
-            "allow": there["allow"],
+            "allow": new_pipelock["allow"],
             "dlp_patterns": [{"name": name, "sha256": patterns.get(name)} for name in pipelock["dlp_patterns"]],
-            "seed_phrases_wanted": there["seed_phrases_wanted"],
+            "seed_phrases_wanted": new_pipelock["seed_phrases_wanted"],
         },
         "git_remotes": [
             {**new_lists, **remote, **{key: now.get(remote["name"], {}).get(key) for key in unknown}}
@@ -112,7 +112,7 @@ def upgraded(old: Plan, new: Plan) -> tuple[Plan, list[str]]:
         ],
     }
     note = "the plan of the running bottle is an older one: what is in files, patterns and variables is not compared"
-    return made, [f"~ {note}"]
+    return plan, [f"~ {note}"]
 
 
 def _known(files: list[dict[str, Any]], name: str) -> str | None:
@@ -124,8 +124,8 @@ def _places(old: Plan, new: Plan) -> Iterator[str]:
     was, now = rights(old, ground), rights(new, ground)
     for mark, word, before, after in (("-", "loses", now, was), ("+", "gains", was, now)):
         given: dict[Place, dict[Right, str]] = {}
-        for place, there in after.items():
-            for right, spans in there.items():
+        for place, held in after.items():
+            for right, spans in held.items():
                 so_far = before.get(place, {}).get(right, frozenset())
                 if spans <= so_far:
                     continue
@@ -145,13 +145,13 @@ def _places(old: Plan, new: Plan) -> Iterator[str]:
                     yield f"{mark} the agent {word} {line}"
 
 
-def _passes(there: Mapping[Right, object]) -> bool:
-    return any(right[0] in ("pass", "free") for right in there)
+def _passes(held: Mapping[Right, object]) -> bool:
+    return any(right[0] in ("pass", "free") for right in held)
 
 
-def _rest(old: Plan, new: Plan, told: Iterable[str]) -> Iterator[str]:
+def _rest(old: Plan, new: Plan, reported: Iterable[str]) -> Iterator[str]:
     """What differs and has no line yet, each as it is."""
-    said = " ".join(told)
+    said = " ".join(reported)
     for path, was, now in sorted(_differing(old, new), key=lambda one: one[0]):
         if path in _BY_FACTS | _BY_HOST and _in_another_order(was, now):
             if path != ("pipelock", "allowlist"):  # which follows the routes

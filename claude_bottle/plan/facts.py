@@ -172,8 +172,8 @@ def differences(old: Facts, new: Facts) -> Iterator[tuple[str, str]]:
             if key not in less.gives and not _given(key, less):
                 yield mark, words
         for key, (_, words) in less.holds.items():
-            there = key[0] != "git" or (*key[:2], "fetch") in old.gives.keys() & new.gives.keys()
-            if key not in more.holds and there:
+            comparable = key[0] != "git" or (*key[:2], "fetch") in old.gives.keys() & new.gives.keys()
+            if key not in more.holds and comparable:
                 yield mark, f"no longer held to: {words}" if mark == "+" else f"held to from now on: {words}"
     for key in old.amounts.keys() & new.amounts.keys():
         was, now, unit = old.amounts[key][1], new.amounts[key][1], new.amounts[key][2]

@@ -10,7 +10,7 @@ from claude_bottle.policy.routes.route import KEYS
 
 def with_keys_of_routes(page: str) -> str:
     """The page with the row of today's keys."""
-    always, given = (", ".join(_shown(k) for k in KEYS.values() if k.always is there) for there in (True, False))
+    always, given = (", ".join(_shown(k) for k in KEYS.values() if k.always is flag) for flag in (True, False))
     row = f"| `egress.routes[]` | {always}; where given {given} |"
     return re.sub(r"^\| `egress\.routes\[\]` \|.*", lambda _: row, page, flags=re.MULTILINE)
 

@@ -50,9 +50,9 @@ class Ground:
 
     def __post_init__(self) -> None:
         routes = [route for plan in self.plans for route in plan["egress"]["routes"]]
-        told = [route.get("until") for route in routes]
-        told += [when for plan in self.plans for when in plan["pipelock"]["until"].values()]
-        self.ends = sorted({when for text in told if text and not ended(when := parse_until(text))})
+        times = [route.get("until") for route in routes]
+        times += [when for plan in self.plans for when in plan["pipelock"]["until"].values()]
+        self.ends = sorted({when for text in times if text and not ended(when := parse_until(text))})
         patterns = dict.fromkeys(route["host"] for route in routes)
         for plan in self.plans:
             pipelock = plan["pipelock"]
@@ -68,20 +68,20 @@ class Ground:
         """The longest other pattern that stands for all that this one does."""
         name = pattern.removeprefix("*.")
         wild = [one for one in self.hosts if one.startswith("*.") and one != pattern]
-        found = [one for one in wild if host_matches(one, name)]
-        return max(found, key=len, default=None)
+        wider = [one for one in wild if host_matches(one, name)]
+        return max(wider, key=len, default=None)
 
 
 def rights(plan: Plan, ground: Ground) -> dict[Place, dict[Right, frozenset[int]]]:
     """Place to right to the spans in which it holds: span 0 is now, span n begins with the nth of `ground.ends`."""
-    found: dict[Place, dict[Right, frozenset[int]]] = {}
+    by_place: dict[Place, dict[Right, frozenset[int]]] = {}
     for span, at in enumerate([_OVER, *ground.ends]):
         look = _Look.of(plan, at)
         for pattern, host in ground.hosts.items():
             for place, right in _at_host(look, ground, pattern, host):
-                there = found.setdefault(place, {})
-                there[right] = there.get(right, frozenset()) | {span}
-    return found
+                held = by_place.setdefault(place, {})
+                held[right] = held.get(right, frozenset()) | {span}
+    return by_place
 
 
 @dataclass(frozen=True)
@@ -97,16 +97,16 @@ class _Look:
         pipelock = plan["pipelock"]
         over = {host for host, text in pipelock["until"].items() if _is_over(text, at)}
         allowed = tuple(one for one in pipelock["allowlist"] if one not in over)
-        return cls(plan, RouteTable(tuple(planned_route(told, at) for told in plan["egress"]["routes"]), ""), allowed)
+        return cls(plan, RouteTable(tuple(planned_route(route, at) for route in plan["egress"]["routes"]), ""), allowed)
 
     @property
     def routed(self) -> bool:
         return bool(self.plan["agent"]["proxy"] == "egress")
 
 
-def planned_route(told: Mapping[str, Any], at: float = _OVER) -> Route:
+def planned_route(route: Mapping[str, Any], at: float = _OVER) -> Route:
     """A route of a plan as egress has it at a time; tokens go by their names."""
-    return replace(route_of(row_of(told)), until=_OVER if _is_over(told.get("until"), at) else None)
+    return replace(route_of(row_of(route)), until=_OVER if _is_over(route.get("until"), at) else None)
 
 
 def paths(ground: Ground, host: str) -> dict[str, bool]:

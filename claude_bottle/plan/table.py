@@ -48,18 +48,18 @@ def rows(plan: Plan) -> list[tuple[str, str]]:
     Two plans have the same rows only where they do the same.
     """
     facts = Facts.of(plan)
-    told = [*_places(plan), *_refused(plan), *_injected(plan), *_copied(plan), *_agent(plan)]
-    told += [("git", f"git {remote['upstream']}: is {remote['served_as']}") for remote in plan["git_remotes"]]
-    told += [*facts.gives.values(), *facts.holds.values()]
-    told += [(heading, f"{abs(number):g} {unit}") for heading, number, unit in facts.amounts.values()]
-    return sorted(told, key=lambda row: HEADINGS.index(row[0]))
+    pairs = [*_places(plan), *_refused(plan), *_injected(plan), *_copied(plan), *_agent(plan)]
+    pairs += [("git", f"git {remote['upstream']}: is {remote['served_as']}") for remote in plan["git_remotes"]]
+    pairs += [*facts.gives.values(), *facts.holds.values()]
+    pairs += [(heading, f"{abs(number):g} {unit}") for heading, number, unit in facts.amounts.values()]
+    return sorted(pairs, key=lambda row: HEADINGS.index(row[0]))
 
 
 def _places(plan: Plan) -> Iterator[tuple[str, str]]:
     ground = Ground((plan,))
     given = {
-        place: {right: when(spans, ground) for right, spans in there.items()}
-        for place, there in rights(plan, ground).items()
+        place: {right: when(spans, ground) for right, spans in held.items()}
+        for place, held in rights(plan, ground).items()
     }
     said = lines(given, ground, whole=True)
     yield from ((line.kind, str(line)) for line in said if line.kind != OWN)
@@ -117,8 +117,8 @@ def _copied(plan: Plan) -> Iterator[tuple[str, str]]:
 
 def drifts(preview: Mapping[str, Any]) -> Iterator[str]:
     """What the program has found in the sidecars that it did not put there, or could not look at."""
-    for told in preview.get("diagnostics", []):
-        before, mark, words = str(told.get("message", "")).partition("drift: ")
+    for diagnostic in preview.get("diagnostics", []):
+        before, mark, words = str(diagnostic.get("message", "")).partition("drift: ")
         if mark and "\n" not in before:
             yield words.replace("<{%reset%}>", "").strip()
 
@@ -130,8 +130,8 @@ def show(preview: Mapping[str, Any], console: Console) -> bool:
     """
     old, new = plans(preview)
     if new is None:
-        for told in preview.get("diagnostics", []):
-            console.print(Text(printable(str(told.get("message", "")).rstrip())))
+        for diagnostic in preview.get("diagnostics", []):
+            console.print(Text(printable(str(diagnostic.get("message", "")).rstrip())))
         return False
     table = Table(title=one_line(f"bottle {new['stack']}"), show_header=False, title_justify="left")
     table.add_column(style="bold", no_wrap=True)
@@ -141,9 +141,9 @@ def show(preview: Mapping[str, Any], console: Console) -> bool:
         table.add_row("" if heading == last else heading, Text(one_line(text)))
         last = heading
     console.print(table)
-    told = [*changes(old, new), *secrets_changed(preview.get("steps", []))]
-    console.print(Text("pulumi up would change:" if told else "pulumi up would change nothing in the plan"))
-    for line in told:
+    changed = [*changes(old, new), *secrets_changed(preview.get("steps", []))]
+    console.print(Text("pulumi up would change:" if changed else "pulumi up would change nothing in the plan"))
+    for line in changed:
         style = {"+": "green", "-": "red", "~": "yellow"}[line[0]]
         console.print(Text(f"  {one_line(line)}", style=style))
     for line in interruptions(preview.get("steps", [])):
@@ -158,9 +158,9 @@ def as_json(preview: Mapping[str, Any]) -> dict[str, Any] | None:
     old, new = plans(preview)
     if new is None:
         return None
-    told = [*changes(old, new), *secrets_changed(preview.get("steps", []))]
+    changed = [*changes(old, new), *secrets_changed(preview.get("steps", []))]
     ends = list(interruptions(preview.get("steps", [])))
-    return {"stack": new["stack"], "plan": new, "changes": told, "interrupts": ends, "drift": list(drifts(preview))}
+    return {"stack": new["stack"], "plan": new, "changes": changed, "interrupts": ends, "drift": list(drifts(preview))}
 
 
 def read_preview(stack: str) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def read_preview(stack: str) -> dict[str, Any]:
     except ValueError:
         raise BottleError(done.stderr or done.stdout) from None
     if done.returncode != 0:  # the plan of what runs now would say nothing of this file
-        said = [str(told.get("message", "")).rstrip() for told in preview.get("diagnostics", [])]
+        said = [str(diagnostic.get("message", "")).rstrip() for diagnostic in preview.get("diagnostics", [])]
         raise BottleError("\n".join(filter(None, said)) or done.stderr)
     return preview
 

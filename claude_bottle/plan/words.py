@@ -45,13 +45,13 @@ def lines(given: Given, ground: Ground, *, whole: bool = False) -> list[Line]:
         here = {place: rights for place, rights in given.items() if place.host == pattern}
         for body in dict.fromkeys([*_reached(here, ground, host, whole), *_of_host(here)]):
             bodies.setdefault(body, []).append(pattern)
-    told = []
+    result = []
     for (kind, words), patterns in bodies.items():
         for top, but in _tops(patterns, ground.hosts, ground.above):
-            told.append(Line(kind, f"{top} (but not {_or(but)})" if but else top, words))
+            result.append(Line(kind, f"{top} (but not {_or(but)})" if but else top, words))
     order = [REACH, UNREAD, INTERNAL, OWN]
     places = {pattern: index for index, pattern in enumerate(ground.hosts)}
-    return sorted(told, key=lambda line: (order.index(line.kind), places[line.hosts.partition(" ")[0]]))
+    return sorted(result, key=lambda line: (order.index(line.kind), places[line.hosts.partition(" ")[0]]))
 
 
 def _of_host(here: Given) -> Iterator[tuple[str, str]]:
@@ -78,22 +78,22 @@ def _reached(here: Given, ground: Ground, host: str, whole: bool) -> Iterator[tu
     by_methods: dict[tuple[bool, frozenset[tuple[Right, str]], tuple[str, ...]], list[str]] = {}
     for (unsure, path, left), several in by_rights.items():
         by_methods.setdefault((unsure, left, tuple(several)), []).append(path)
-    for (unsure, left, methods), there in by_methods.items():
+    for (unsure, left, methods), reached in by_methods.items():
         if unsure:
-            where = f"what servers may read as {' or '.join(path or 'any path' for path in there)}"
+            where = f"what servers may read as {' or '.join(path or 'any path' for path in reached)}"
         else:
-            where = _where(there, sure)
+            where = _where(reached, sure)
             if whole and UNCLEAR in paths(ground, host) and not any(place.path == UNCLEAR for place in here):
                 where = where.replace("every path", "every path that servers read alike", 1)
         yield REACH, _phrase(methods, where, dict(left), whole)
 
 
-def _where(there: list[str], all_paths: list[str]) -> str:
+def _where(reached: list[str], all_paths: list[str]) -> str:
     def above(path: str) -> str | None:
         return max((one for one in all_paths if one != path and below(one, path)), key=len, default=None)
 
-    told = _tops(there, all_paths, above)
-    return " or ".join(f"{path or 'every path'}{f' (but not {_or(but)})' if but else ''}" for path, but in told)
+    tops = _tops(reached, all_paths, above)
+    return " or ".join(f"{path or 'every path'}{f' (but not {_or(but)})' if but else ''}" for path, but in tops)
 
 
 def _or(names: list[str]) -> str:
@@ -101,22 +101,22 @@ def _or(names: list[str]) -> str:
 
 
 def _tops(
-    there: Iterable[str], everything: Iterable[str], above: Callable[[str], str | None]
+    names: Iterable[str], everything: Iterable[str], above: Callable[[str], str | None]
 ) -> Iterator[tuple[str, list[str]]]:
     """Of some names those that are not below another of them, each with what below it is not among them."""
-    found, rest = set(there), [one for one in everything if above(one) is not None]
-    for one in there:
-        if above(one) not in found:
-            inside = [name for name in rest if name not in found and _root(name, found, above) == one]
+    chosen, rest = set(names), [one for one in everything if above(one) is not None]
+    for one in names:
+        if above(one) not in chosen:
+            inside = [name for name in rest if name not in chosen and _root(name, chosen, above) == one]
             yield one, inside
 
 
-def _root(name: str, found: set[str], above: Callable[[str], str | None]) -> str | None:
+def _root(name: str, chosen: set[str], above: Callable[[str], str | None]) -> str | None:
     """The top that a name is directly left out of; None where what it is below of is left out itself."""
     parent = above(name)
-    if parent not in found:
+    if parent not in chosen:
         return None
-    while (upper := above(parent)) in found:
+    while (upper := above(parent)) in chosen:
         parent = str(upper)
     return parent
 
