@@ -50,7 +50,7 @@ def read_manifest(config: pulumi.Config, stack: str, base: Path, machine: Machin
         if not os.environ.get(TAKE_OVER):
             last = machine.last_checkout()
             there = Path(last.get("folder", "")).is_dir()
-            findings += other_checkout(last, here(base.parent), stack, there=there)
+            findings += other_checkout(last, here(base.parent), stack, exists=there)
         if (full := room(stack)) is not None:
             findings.append(full)
     except EngineError as error:

@@ -22,13 +22,13 @@ def here(folder: Path) -> dict[str, str]:
     return {"host": socket.gethostname(), "folder": str(folder.resolve())}
 
 
-def other_checkout(last: Mapping[str, str], now: Mapping[str, str], stack: str, *, there: bool) -> Iterator[Finding]:
+def other_checkout(last: Mapping[str, str], now: Mapping[str, str], stack: str, *, exists: bool) -> Iterator[Finding]:
     """What stands in the way where another checkout brought the bottle up.
 
-    last: what the state has, empty for a bottle that is not up. there: whether its folder still is, seen from here. One
-    that was moved or deleted on this machine has no bottle any more.
+    last: what the state has, empty for a bottle that is not up. exists: whether its folder still is, seen from here.
+    One that was moved or deleted on this machine has no bottle any more.
     """
-    if not last or last == dict(now) or (last.get("host") == now["host"] and not there):
+    if not last or last == dict(now) or (last.get("host") == now["host"] and not exists):
         return
     whose = f"{last.get('folder')} on {last.get('host')}"
     message = (

@@ -32,15 +32,15 @@ def child_env(more: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def _trusted() -> dict[str, str]:
     """Of git's config by variables, whose repositories are trusted; the rest may be a credential."""
-    told = os.environ.get("GIT_CONFIG_COUNT", "")
+    count = os.environ.get("GIT_CONFIG_COUNT", "")
     pairs = [
         (os.environ.get(f"GIT_CONFIG_KEY_{n}", ""), os.environ.get(f"GIT_CONFIG_VALUE_{n}", ""))
-        for n in range(min(int(told), 100) if told.isdecimal() else 0)
+        for n in range(min(int(count), 100) if count.isdecimal() else 0)
     ]
     kept = [(key, value) for key, value in pairs if key.lower() == "safe.directory"]
-    made = {f"GIT_CONFIG_KEY_{n}": key for n, (key, _) in enumerate(kept)}
-    made |= {f"GIT_CONFIG_VALUE_{n}": value for n, (_, value) in enumerate(kept)}
-    return {**made, "GIT_CONFIG_COUNT": str(len(kept))} if kept else {}
+    variables = {f"GIT_CONFIG_KEY_{n}": key for n, (key, _) in enumerate(kept)}
+    variables |= {f"GIT_CONFIG_VALUE_{n}": value for n, (_, value) in enumerate(kept)}
+    return {**variables, "GIT_CONFIG_COUNT": str(len(kept))} if kept else {}
 
 
 def interpreter(names: Mapping[str, object]) -> list[str]:

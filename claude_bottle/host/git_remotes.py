@@ -85,10 +85,10 @@ class RemoteReader:
 
     def read(self, remotes: Sequence[GitRemote]) -> list[GateRemote]:
         """The remotes that are in order; what is wrong is in `findings`."""
-        found: list[GateRemote] = []
+        accepted: list[GateRemote] = []
         for index, config in enumerate(remotes):
             path, upstream = f"git[{index}]", upstream_of(config)
-            for number, other in enumerate(found):
+            for number, other in enumerate(accepted):
                 if other.name == config.name:
                     self._say(f"{path}.name", config.name, f"is the name of git[{number}] too")
                 elif set(other.upstream.spellings()) & set(upstream.spellings()):
@@ -99,8 +99,8 @@ class RemoteReader:
                 if config.token_user:
                     how = "is for https; with ssh the upstream names the user (ssh://me@host/path.git)"
                     self._say(f"{path}.token_user", config.token_user, how)
-            found.append(GateRemote(config, upstream, secret, self._rules(path, config)))
-        return found
+            accepted.append(GateRemote(config, upstream, secret, self._rules(path, config)))
+        return accepted
 
     def _say(self, path: str, value: object, message: str) -> None:
         self.findings.append(Finding(path, value, message))

@@ -18,8 +18,8 @@ def machine_roots() -> dict[Path, list[str]]:
     """By file, the certificates in PEM; empty where CLAUDE_BOTTLE_EXTRA_ROOTS=off."""
     if os.environ.get("CLAUDE_BOTTLE_EXTRA_ROOTS") == "off":
         return {}
-    found = {file: _PEM.findall(_text(file)) for file in sorted(FOLDER.rglob("*.crt"))}
-    return {file: pems for file, pems in found.items() if pems}
+    roots = {file: _PEM.findall(_text(file)) for file in sorted(FOLDER.rglob("*.crt"))}
+    return {file: pems for file, pems in roots.items() if pems}
 
 
 def not_named(names: Iterable[str], base: Path) -> list[Path]:

@@ -66,10 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args.delete:
         print(f"Pulumi keeps {describe(args.stack, files)}; {own_command(f'forget {args.stack}')} deletes them")
         return 0
-    told = describe(args.stack, files)
+    summary = describe(args.stack, files)
     for file in files:
         file.unlink(missing_ok=True)
-    print(f"deleted {told}")
+    print(f"deleted {summary}")
     return 0
 
 

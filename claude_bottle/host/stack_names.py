@@ -66,7 +66,7 @@ def in_state() -> set[str]:
     if root is not None:
         return {file.stem for file in (root / "stacks" / PROJECT).glob("*.json")}
     try:
-        told = subprocess.run(
+        listing = subprocess.run(
             ["pulumi", "stack", "ls", "--json", "--project", PROJECT],
             capture_output=True,
             text=True,
@@ -75,7 +75,7 @@ def in_state() -> set[str]:
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return set()
-    return {str(stack["name"]).rpartition("/")[2] for stack in json.loads(told or "[]")}
+    return {str(stack["name"]).rpartition("/")[2] for stack in json.loads(listing or "[]")}
 
 
 def with_a_past() -> set[str]:

@@ -20,14 +20,14 @@ class StackTextError(BottleError):
 def read_config(text: str) -> Mapping[str, Any]:
     """What stands under `config`, with full keys. Raises StackTextError."""
     try:
-        told = yaml.safe_load(text)
+        document = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise StackTextError(_not_yaml(text, error)) from None
     except ValueError as error:  # of a date that is none
         raise StackTextError(f"not YAML: {error}; put what looks like a date in quotes") from None
-    config = told.get("config") if isinstance(told, Mapping) else None
+    config = document.get("config") if isinstance(document, Mapping) else None
     if not isinstance(config, Mapping):
-        what = "is empty" if isinstance(told, Mapping) and "config" in told and config is None else "is missing"
+        what = "is empty" if isinstance(document, Mapping) and "config" in document and config is None else "is missing"
         if config is not None:
             what = "is not a mapping"
         raise StackTextError(f"config: {what}; write config:, and {BOTTLE}: {{}} below it, two blanks further in")

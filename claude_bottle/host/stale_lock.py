@@ -40,10 +40,10 @@ def locks(stack: str) -> list[Path]:
 def is_stale(lock: Path) -> bool:
     """Whether the `pulumi` that made it is gone; False when that cannot be told."""
     try:
-        told = json.loads(lock.read_text())
-        if told["hostname"] != socket.gethostname():
+        holder = json.loads(lock.read_text())
+        if holder["hostname"] != socket.gethostname():
             return False
-        command = Path(f"/proc/{int(told['pid'])}/comm")
+        command = Path(f"/proc/{int(holder['pid'])}/comm")
         return Path("/proc/self/comm").exists() and not (command.exists() and command.read_text().startswith("pulumi"))
     except (OSError, ValueError, KeyError, TypeError):
         return False
@@ -70,5 +70,5 @@ def _is_broken(lock: Path) -> bool:
 
 def all_stale(stack: str) -> bool:
     """Whether the stack is locked, and by nobody who is still there."""
-    found = locks(stack)
-    return bool(found) and all(is_stale(lock) for lock in found)
+    existing = locks(stack)
+    return bool(existing) and all(is_stale(lock) for lock in existing)

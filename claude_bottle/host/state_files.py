@@ -23,8 +23,8 @@ _COPIES, _LEAST = 6, 8 << 20  # an `up` writes some copies of the state; bytes t
 def problem(file: Path) -> str | None:
     """Why this is no state that can be gone on with; None for a good one."""
     try:
-        told = json.loads(file.read_text())
-        version, checkpoint = told["version"], told["checkpoint"]
+        state = json.loads(file.read_text())
+        version, checkpoint = state["version"], state["checkpoint"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         return type(error).__name__
     if not isinstance(version, int) or version > VERSION:
@@ -37,9 +37,9 @@ def candidates(stack: str) -> list[Path]:
     root, file = local_backend(), state_file(stack)
     if root is None or file is None:
         return []
-    found = [file.with_name(f"{file.name}.bak"), *(root / "backups" / PROJECT / stack).glob(f"{stack}.*.json")]
-    found += (root / "history" / PROJECT / stack).glob(f"{stack}-*.checkpoint.json")
-    return sorted((f for f in found if f.is_file()), key=lambda f: f.stat().st_mtime_ns, reverse=True)
+    files = [file.with_name(f"{file.name}.bak"), *(root / "backups" / PROJECT / stack).glob(f"{stack}.*.json")]
+    files += (root / "history" / PROJECT / stack).glob(f"{stack}-*.checkpoint.json")
+    return sorted((f for f in files if f.is_file()), key=lambda f: f.stat().st_mtime_ns, reverse=True)
 
 
 def restore(stack: str) -> Path | None:
@@ -74,8 +74,8 @@ def room(stack: str) -> Finding | None:
     root, file = local_backend(), state_file(stack)
     if root is None or file is None or not root.is_dir():
         return None
-    found = os.statvfs(root)
-    free = found.f_bavail * found.f_frsize
+    disk = os.statvfs(root)
+    free = disk.f_bavail * disk.f_frsize
     needed = max(_LEAST, _COPIES * (file.stat().st_size if file.is_file() else 0))
     if free >= needed:
         return None

@@ -280,7 +280,7 @@ def test_a_second_checkout_does_not_take_a_bottle_over() -> None:
     first, second = {"host": "one", "folder": "/home/me/a"}, {"host": "one", "folder": "/home/me/b"}
 
     def told(last: dict[str, str], now: dict[str, str], *, there: bool) -> list[str]:
-        return [str(finding) for finding in other_checkout(last, now, "s", there=there)]
+        return [str(finding) for finding in other_checkout(last, now, "s", exists=there)]
 
     (finding,) = told(first, second, there=True)
     assert "/home/me/a on one brought s up last" in finding
