@@ -56,7 +56,7 @@ def main(stack: str) -> None:
 
 def tell_of_drift(stack: str, drifts: Collection[Drift]) -> None:
     """Warn of what is live and was not put there; an `up`, which mends it, writes it into the owner's audit log too."""
-    found = [words for drift in drifts for words in drift.found]
+    found = [words for drift in drifts for words in drift.differences]
     for words in (*found, *(drift.unseen for drift in drifts if drift.unseen)):
         pulumi.log.warn(f"drift: {words}")
     if not found or pulumi.runtime.is_dry_run():

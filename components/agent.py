@@ -94,7 +94,7 @@ class Agent(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self, depends_on=ready),
         )
-        self.register_outputs({"container": self.running.made})
+        self.register_outputs({"container": self.running.created_name})
 
 
 def workspace_mounts(workspace: WorkspaceCopy | None) -> list[HostMount]:

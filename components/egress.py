@@ -74,4 +74,4 @@ class Egress(pulumi.ComponentResource):
             PolicyPushArgs(self.running, "routes", args.plan.table),
             pulumi.ResourceOptions(parent=self),
         )
-        self.register_outputs({"container": self.running.made})
+        self.register_outputs({"container": self.running.created_name})

@@ -55,7 +55,7 @@ class GitGate(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self),
         )
         self.ready = self.running.ready(f"{name}-ready", self).resource
-        self.register_outputs({"container": self.running.made})
+        self.register_outputs({"container": self.running.created_name})
 
     @staticmethod
     def _files(args: GitGateArgs) -> dict[str, pulumi.Input[str]]:

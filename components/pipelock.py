@@ -89,4 +89,4 @@ class Pipelock(pulumi.ComponentResource):
             )
         else:
             self.ready = self.running.ready(f"{name}-ready", self, probed=False).resource
-        self.register_outputs({"container": self.running.made})
+        self.register_outputs({"container": self.running.created_name})

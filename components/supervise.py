@@ -46,4 +46,4 @@ class Supervise(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self),
         )
         self.ready = self.running.ready(f"{name}-ready", self).resource
-        self.register_outputs({"container": self.running.made})
+        self.register_outputs({"container": self.running.created_name})

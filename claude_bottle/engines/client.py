@@ -69,12 +69,12 @@ class Local:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command in a workload ended with. there: False where there is no such workload."""
+    """What a command in a workload ended with. exists: False where there is no such workload."""
 
     code: int
     out: bytes
     said: str
-    there: bool = True
+    exists: bool = True
 
     @property
     def last_words(self) -> str:

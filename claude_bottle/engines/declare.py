@@ -104,7 +104,7 @@ class Running(Protocol):
     name: str  # the engine's, known beforehand; in the text of a step it is $CONTAINER
 
     @property
-    def made(self) -> pulumi.Output[str]:
+    def created_name(self) -> pulumi.Output[str]:
         """Its name, once it is there."""
 
     def enter(self, user: str, *, stdin: bool = True) -> str:

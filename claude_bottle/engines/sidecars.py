@@ -33,8 +33,13 @@ class Sidecar:
     def spec(self) -> str:
         """What the probe is told, as JSON."""
         half = self.policy.rpartition(".")[0] + ".new"  # what a put that was killed has left
-        told = {"check": self.check, "policy": self.policy, "status": f"{_RUN}/status.json", "settings": self.settings}
-        return json.dumps({**told, "each": self.each, "whole": self.whole, "not": [self.policy, half]})
+        fields = {
+            "check": self.check,
+            "policy": self.policy,
+            "status": f"{_RUN}/status.json",
+            "settings": self.settings,
+        }
+        return json.dumps({**fields, "each": self.each, "whole": self.whole, "not": [self.policy, half]})
 
 
 SIDECARS: Mapping[str, Sidecar] = {

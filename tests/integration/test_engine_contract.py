@@ -108,12 +108,12 @@ def test_a_command_runs_inside_as_the_agents_own_user(made: Maker) -> None:
     answer = made.client().exec(
         "agent", ["sh", "-c", "id -un; pwd; cat; echo no >&2; exit 7"], stdin=b"in", folder="/tmp"
     )
-    assert (answer.code, answer.out, answer.last_words, answer.there) == (7, b"node\n/tmp\nin", "no", True)
+    assert (answer.code, answer.out, answer.last_words, answer.exists) == (7, b"node\n/tmp\nin", "no", True)
 
 
 def test_who_is_not_there_is_told_apart_from_who_fails(made: Maker) -> None:
     client = made.client()
-    assert not client.exec("git-gate", ["true"]).there
+    assert not client.exec("git-gate", ["true"]).exists
     assert not client.is_running("git-gate")
     assert client.is_running("agent")
     with pytest.raises(EngineError, match="does not answer"):

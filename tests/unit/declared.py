@@ -91,7 +91,7 @@ class _PaperRunning:
     resource: pulumi.Resource
 
     @property
-    def made(self) -> pulumi.Output[str]:
+    def created_name(self) -> pulumi.Output[str]:
         return pulumi.Output.from_input(self.name)
 
     def enter(self, user: str, *, stdin: bool = True) -> str:

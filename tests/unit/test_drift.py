@@ -24,14 +24,14 @@ from components.flows import EGRESS_PORT
 
 ONE, TWO = (hashlib.sha256(text).hexdigest() for text in (b"one", b"two"))
 FILES = {"/etc/claude-bottle/tokens.json": "aa", "/app": "bb"}
-PUT = Put(there=True, done=True, policy=ONE, files=FILES, again="old words", mended="old reason")
+PUT = Put(known=True, done=True, policy=ONE, files=FILES, again="old words", mended="old reason")
 SAME = Look("running", live=ONE, disk=ONE, files=FILES)
 
 
 def test_what_is_as_it_was_put_changes_nothing() -> None:
     """The values of the last time stay, for other ones would be a change."""
     assert drift_of("egress", SAME, PUT) == Drift((), "", "old words", "old reason")
-    assert drift_of("egress", SAME, Put(there=True)) == Drift()
+    assert drift_of("egress", SAME, Put(known=True)) == Drift()
     assert drift_of("egress", Look("gone"), Put()) == Drift()
 
 
@@ -50,7 +50,7 @@ def test_what_is_as_it_was_put_changes_nothing() -> None:
 )
 def test_a_policy_or_a_part_that_is_another_runs_the_command_again(seen: Look, words: str) -> None:
     first, second = (drift_of("egress", seen, PUT, now) for now in (1, 2))
-    assert words in first.found[0]
+    assert words in first.differences[0]
     assert words in (first.again or "")
     assert first.mended == "old reason"
     assert first.again != second.again
@@ -66,7 +66,7 @@ def test_a_policy_or_a_part_that_is_another_runs_the_command_again(seen: Look, w
 )
 def test_a_file_that_is_another_makes_a_new_container(files: dict[str, str], words: str) -> None:
     told = drift_of("egress", Look("running", live=ONE, disk=ONE, files=files), PUT)
-    assert words in told.found[0]
+    assert words in told.differences[0]
     assert words in (told.mended or "")
     assert told.again == "old words"
 
@@ -77,9 +77,9 @@ def test_what_could_not_be_looked_at_is_said_and_changes_nothing() -> None:
 
 
 def test_where_no_probe_runs_plain_files_are_compared() -> None:
-    put = Put(there=True, uploads={"/etc/pipelock/pipelock.yaml": ONE, "/etc/pipelock/ca.pem": ONE})
+    put = Put(known=True, uploads={"/etc/pipelock/pipelock.yaml": ONE, "/etc/pipelock/ca.pem": ONE})
     told = drift_of("pipelock", Look("running", plain={"/etc/pipelock/pipelock.yaml": TWO}), put)
-    assert told.found == (
+    assert told.differences == (
         "pipelock: /etc/pipelock/ca.pem was taken away by hand",
         "pipelock: /etc/pipelock/pipelock.yaml was changed by hand",
     )

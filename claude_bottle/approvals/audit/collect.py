@@ -73,7 +73,7 @@ def events_of(stack: str, part: str, lines: list[bytes], identity: str, followin
 def _read(stack: str, project: Path, part: str, identity: str, number: int) -> list[bytes]:
     command = ["python3", "-m", "claude_bottle.policy.record", "read", identity or "none", str(number)]
     answer = open_client(stack, project).exec(part, command, folder="/app", timeout=_SECONDS)
-    if not answer.there:
+    if not answer.exists:
         return []
     if answer.code != 0:
         raise BottleError(f"the record of {part} cannot be read: {answer.last_words or 'no answer'}")

@@ -39,12 +39,12 @@ def engine_of(stack: str, project: Path = Path()) -> dict[str, str]:
     """The same, read from the stack's file; empty where there is none."""
     file = project / "stacks" / f"Pulumi.{stack}.yaml"
     try:
-        told = yaml.safe_load(file.read_text(encoding="utf-8"))
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError:
         return {}
     except (yaml.YAMLError, UnicodeDecodeError):  # the usual engine would be a guess
         raise BottleError(f"{file} is not YAML, so which engine {stack} is on cannot be told") from None
-    config = told.get("config") if isinstance(told, dict) else None
+    config = document.get("config") if isinstance(document, dict) else None
     return engine_variables(config) if isinstance(config, dict) else {}
 
 

@@ -62,8 +62,8 @@ def reason(resource: str, output: str) -> str:
     step, said = "", list[str]()
     for line in output.splitlines():
         line = _BUILDKIT.sub("", _ANSI.sub("", line), count=1).rstrip()
-        if found := _STEP.match(line):
-            step, said = found[1], []
+        if match := _STEP.match(line):
+            step, said = match[1], []
         elif line.strip() and not _ASIDE.match(line) and line not in said:
             said.append(line)
     last = "\n".join(f"  {printable(line)}" for line in said[-_LINES:]) or "  it said nothing"

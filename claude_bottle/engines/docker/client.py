@@ -38,8 +38,8 @@ class DockerClient:
             )
         except (OSError, subprocess.TimeoutExpired):
             raise EngineError(f"{role} of {self._stack} does not answer") from None
-        there = done.returncode == 0 or b"no such container" not in done.stderr.lower()
-        return Answer(done.returncode, done.stdout, done.stderr.decode(errors="replace"), there)
+        exists = done.returncode == 0 or b"no such container" not in done.stderr.lower()
+        return Answer(done.returncode, done.stdout, done.stderr.decode(errors="replace"), exists)
 
     def log(self, role: str, *, since: str = "", tail: int | None = None, follow: bool = False, id: str = "") -> Local:
         options = [

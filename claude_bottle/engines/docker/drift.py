@@ -22,13 +22,14 @@ LABEL_MENDED = "claude-bottle.mended"  # why a container was replaced; the engin
 
 @dataclass(frozen=True)
 class Drift:
-    """found: what is not as it was put, in words, for the owner. unseen: why a part could not be looked at, or "".
+    """differences: what is not as it was put, in words, for the owner. unseen: why a part could not be looked at,
+    or "".
 
     again: a value that a command has run with, or is to run with; a new one runs it. mended: the same of a container,
     which a new one replaces.
     """
 
-    found: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
     unseen: str = ""
     again: str | None = None
     mended: str | None = None
@@ -38,11 +39,11 @@ class Drift:
 class Put:
     """What a stack's state says of one sidecar. policy: SHA-256 of what was put last. files: as `Look.files`.
 
-    there: the state knows the container. done: its command has run on this container. uploads: path to SHA-256, where
+    known: the state knows the container. done: its command has run on this container. uploads: path to SHA-256, where
     the content is no secret. again, mended: as of a Drift.
     """
 
-    there: bool = False
+    known: bool = False
     done: bool = False
     policy: str | None = None
     files: Mapping[str, str] | None = None
@@ -61,7 +62,7 @@ def put_of(role: str, stack: str, resources: Iterable[Mapping[str, Any]]) -> Put
     done = bool(container.get("id")) and given.get("triggers") == [container.get("id")]
     stdin = given.get("stdin")
     return Put(
-        there=bool(container.get("id")),
+        known=bool(container.get("id")),
         done=done,
         policy=_sha256(stdin) if done and SIDECARS[role].policy and isinstance(stdin, str) and stdin else None,
         files=_kept(command) if done and env.get("PROBE") == version(role) else None,
@@ -77,7 +78,7 @@ def put_of(role: str, stack: str, resources: Iterable[Mapping[str, Any]]) -> Put
 
 def drift_of(role: str, look: Look, put: Put, now: float | None = None) -> Drift:
     """Compare. A part of which the state knows nothing yet has no drift."""
-    if not put.there:
+    if not put.known:
         return Drift()
     if look.state == "unknown":
         return Drift((), f"{role} could not be looked at: it {look.why}", put.again, put.mended)
@@ -114,9 +115,9 @@ def _policy(role: str, look: Look, put: Put) -> Iterator[str]:
 def _files(role: str, look: Look, put: Put) -> Iterator[str]:
     if look.files is not None and put.files is not None:
         for path in sorted({*look.files, *put.files}):
-            was, found = put.files.get(path), look.files.get(path)
-            if was != found:
-                how = "was put there" if was is None else "was taken away" if found is None else "was changed"
+            was, now = put.files.get(path), look.files.get(path)
+            if was != now:
+                how = "was put there" if was is None else "was taken away" if now is None else "was changed"
                 yield f"{role}: {path} {how} by hand"
     if look.plain is not None and put.uploads is not None:
         for path, digest in sorted(put.uploads.items()):
@@ -128,8 +129,8 @@ def _kept(command: Mapping[str, Any]) -> dict[str, str] | None:
     """What the probe has said when the part was ready: the last line of the command's output."""
     try:
         said = str((command.get("outputs") or {})["stdout"])
-        told = json.loads(said.splitlines()[-1])["files"]
-        return {str(path): str(digest) for path, digest in told.items()}
+        files = json.loads(said.splitlines()[-1])["files"]
+        return {str(path): str(digest) for path, digest in files.items()}
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         return None
 

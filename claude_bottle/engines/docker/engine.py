@@ -63,10 +63,10 @@ class Engine(Storage):
     @cached_property
     def info(self) -> dict[str, Any]:
         """`docker info`. Raises EngineError."""
-        told: dict[str, Any] = json.loads(self.docker("info", "--format", "{{json .}}"))
-        if told.get("ServerErrors"):
-            raise EngineError(str(told["ServerErrors"][0]))
-        return told
+        info: dict[str, Any] = json.loads(self.docker("info", "--format", "{{json .}}"))
+        if info.get("ServerErrors"):
+            raise EngineError(str(info["ServerErrors"][0]))
+        return info
 
     def parts(self, stack: str) -> list[Part]:
         """Everything on the engine that carries the stack's label, or one of its names."""
@@ -76,54 +76,54 @@ class Engine(Storage):
             "container": ["ps", "-a", "--no-trunc", "--format", f"{{{{.ID}}}}\t{{{{.Names}}}}\t{label}"],
             "volume": ["volume", "ls", "--format", f"{{{{.Name}}}}\t{{{{.Name}}}}\t{label}"],
         }
-        found = []
+        parts = []
         for kind, argv in listing.items():
             for line in self.docker(*argv).splitlines():
                 identity, name, labelled = line.split("\t")
                 if labelled == stack or name in own[kind]:
-                    found.append(Part(kind, identity, name))
+                    parts.append(Part(kind, identity, name))
         for network in self.networks:
             if (network.get("Labels") or {}).get(LABEL_STACK) == stack:
-                found.append(Part("network", network["Id"], network["Name"]))
-        return found
+                parts.append(Part("network", network["Id"], network["Name"]))
+        return parts
 
     def bottles(self) -> list[Running]:
         """Every container of every bottle on the engine, running or not."""
         shape = "\t".join(
             (f'{{{{.Label "{LABEL_STACK}"}}}}', f'{{{{.Label "{LABEL_ROLE}"}}}}', "{{.ID}}", "{{.Status}}")
         )
-        told = self.docker("ps", "-a", "--no-trunc", "--filter", f"label={LABEL_STACK}", "--format", shape)
-        return [Running(*line.split("\t", 3)) for line in told.splitlines() if line.count("\t") == 3]
+        output = self.docker("ps", "-a", "--no-trunc", "--filter", f"label={LABEL_STACK}", "--format", shape)
+        return [Running(*line.split("\t", 3)) for line in output.splitlines() if line.count("\t") == 3]
 
     def subnets(self) -> list[Taken]:
         """The subnets of all networks, whoever made them."""
-        found = []
+        subnets = []
         for network in self.networks:
             labels = network.get("Labels") or {}
             owner = (labels.get(LABEL_STACK, ""), labels.get(LABEL_ROLE, ""))
             configs = (network.get("IPAM") or {}).get("Config") or []
-            found += [Taken(config["Subnet"], *owner) for config in configs if config.get("Subnet")]
-        return found
+            subnets += [Taken(config["Subnet"], *owner) for config in configs if config.get("Subnet")]
+        return subnets
 
     @cached_property
     def networks(self) -> list[dict[str, Any]]:
         """`docker network inspect` of all, whoever made them."""
-        told: list[dict[str, Any]] = []
+        networks: list[dict[str, Any]] = []
         for attempt in range(5):
             names = self.docker("network", "ls", "-q").split()
             try:
-                told = json.loads(self.docker("network", "inspect", *names)) if names else []
+                networks = json.loads(self.docker("network", "inspect", *names)) if names else []
                 break
             except EngineError:  # a bottle that goes down took its network away between the two questions
                 if attempt == 4:
                     raise
-        return told
+        return networks
 
     def leftovers(self, stack: str, known_ids: Collection[str]) -> list[Part]:
         """Containers, then the networks that they were on."""
         kinds = ("container", "network")
-        found = [part for part in self.parts(stack) if part.kind in kinds and part.id not in known_ids]
-        return sorted(found, key=lambda part: kinds.index(part.kind))
+        parts = [part for part in self.parts(stack) if part.kind in kinds and part.id not in known_ids]
+        return sorted(parts, key=lambda part: kinds.index(part.kind))
 
     def remove(self, part: Part) -> None:
         """Changes the engine; what it refuses stays."""

@@ -12,7 +12,7 @@ _WIDE = 8  # shorter prefixes are the way to everything else: a default route, o
 
 def parse_routes(table: str) -> list[str]:
     """The networks of such a table, each once. Pure; what is no route is left out."""
-    found: dict[str, None] = {}
+    networks: dict[str, None] = {}
     for line in table.splitlines()[1:]:
         words = line.split()
         try:
@@ -21,8 +21,8 @@ def parse_routes(table: str) -> list[str]:
         except (IndexError, ValueError):
             continue
         if network.prefixlen >= _WIDE:
-            found[str(network)] = None
-    return list(found)
+            networks[str(network)] = None
+    return list(networks)
 
 
 def ways_of_the_machine() -> list[str]:

@@ -74,22 +74,22 @@ def _state(name: str, env: Mapping[str, str]) -> str:
     return "running" if done.stdout.strip() == b"running" else "stopped"
 
 
-def _read(told: dict[str, Any]) -> Look:
-    policy = told["policy"] or {}
-    files = {str(path): str(digest) for path, digest in told["files"].items()}
-    return Look("running", "", bool(told["ready"]), policy.get("live"), policy.get("disk"), files)
+def _read(answer: dict[str, Any]) -> Look:
+    policy = answer["policy"] or {}
+    files = {str(path): str(digest) for path, digest in answer["files"].items()}
+    return Look("running", "", bool(answer["ready"]), policy.get("live"), policy.get("disk"), files)
 
 
 def _copied(name: str, folder: str, env: Mapping[str, str]) -> dict[str, str]:
     done = _docker(["cp", f"{name}:{folder}", "-"], env)
-    found = {}
+    digests = {}
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:
         for member in tar.getmembers():
             content = tar.extractfile(member) if member.isfile() else None
             if not member.isdir():
                 path = f"{folder.rpartition('/')[0]}/{member.name}"
-                found[path] = hashlib.sha256(content.read()).hexdigest() if content else "no file"
-    return found
+                digests[path] = hashlib.sha256(content.read()).hexdigest() if content else "no file"
+    return digests
 
 
 def _docker(argv: Sequence[str], env: Mapping[str, str], stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:

@@ -48,18 +48,18 @@ def _sealed(key: bytes, content: bytes) -> str:
 def fingerprint(key: bytes, path: Path) -> str:
     """Of one file or link: place, mode, owner and content."""
     try:
-        found = path.lstat()
+        status = path.lstat()
         if path.is_symlink():
             content = str(path.readlink()).encode()
         elif not path.is_file():
             content = b"no file"
-        elif found.st_size > _LARGE:
-            content = f"{found.st_size} {found.st_mtime_ns}".encode()
+        elif status.st_size > _LARGE:
+            content = f"{status.st_size} {status.st_mtime_ns}".encode()
         else:
             content = path.read_bytes()
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    return _sealed(key, f"{path}\0{found.st_mode:o} {found.st_uid} {found.st_gid}\0".encode() + content)
+    return _sealed(key, f"{path}\0{status.st_mode:o} {status.st_uid} {status.st_gid}\0".encode() + content)
 
 
 def settings(key: bytes, path: Path) -> str:
@@ -82,12 +82,12 @@ def below(place: Path) -> list[Path]:
 def files(spec: dict[str, Any], key: bytes) -> dict[str, str]:
     """`each`: a fingerprint for every file. `settings`: of git configs. `whole`: one for a whole folder."""
     every = (path for place in spec["each"] for path in below(Path(place)))
-    told = {str(path): fingerprint(key, path) for path in every if str(path) not in spec["not"]}
+    fingerprints = {str(path): fingerprint(key, path) for path in every if str(path) not in spec["not"]}
     for path in Path("/").glob(spec["settings"]) if spec["settings"] else ():
-        told[str(path)] = settings(key, path)
+        fingerprints[str(path)] = settings(key, path)
     for place in spec["whole"]:
-        told[place] = _sealed(key, "\n".join(fingerprint(key, path) for path in below(Path(place))).encode())
-    return told
+        fingerprints[place] = _sealed(key, "\n".join(fingerprint(key, path) for path in below(Path(place))).encode())
+    return fingerprints
 
 
 def policy(spec: dict[str, Any]) -> dict[str, Any] | None:
@@ -124,5 +124,5 @@ def answer(*, keep: bool, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    told = answer(keep=sys.argv[1] == "keep", spec=json.loads(sys.argv[2]))
-    print(json.dumps(told, separators=(",", ":")))
+    report = answer(keep=sys.argv[1] == "keep", spec=json.loads(sys.argv[2]))
+    print(json.dumps(report, separators=(",", ":")))

@@ -46,7 +46,7 @@ class Machine(Engine):
 
     def drifts(self) -> dict[str, Drift]:
         """By role of a sidecar, what is live there and was not put there by this stack. Raises EngineError."""
-        looks = {role: found.result() for role, found in self._looks.items()}
+        looks = {role: future.result() for role, future in self._looks.items()}
         state = self._state.result()
         return {role: drift_of(role, seen, put_of(role, self._stack, state)) for role, seen in looks.items()}
 

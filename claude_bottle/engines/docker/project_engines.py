@@ -13,22 +13,22 @@ from claude_bottle.policy.errors import BottleError
 
 def engines(project: Path) -> tuple[dict[str, Engine], list[str]]:
     """By address, all that a stack names; and why one is not known."""
-    found, problems = {"": Engine()}, []
+    by_address, problems = {"": Engine()}, []
     for stack in sorted(stack_names(project / "stacks")):
         try:
             variables = engine_of(stack, project)
         except BottleError as error:
             problems.append(f"{stack}: {error}")
         else:
-            found[variables.get("DOCKER_HOST", "")] = Engine(variables)
-    return found, problems
+            by_address[variables.get("DOCKER_HOST", "")] = Engine(variables)
+    return by_address, problems
 
 
 def running_bottles(project: Path) -> tuple[list[Running], list[str]]:
     """All parts of all bottles there, and what is wrong with an engine."""
-    found, problems = engines(project)
+    by_address, problems = engines(project)
     running: list[Running] = []
-    for host, engine in found.items():
+    for host, engine in by_address.items():
         try:
             running += engine.bottles()
         except EngineError as error:

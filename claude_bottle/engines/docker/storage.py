@@ -19,9 +19,11 @@ class Storage(DockerCommand):
 
     def uses(self, stacks: Iterable[str]) -> dict[str, int]:
         """Bytes that the agent of each stack and its home take; the engine counts all files for it."""
-        told = json.loads(self.docker("system", "df", "-v", "--format", "{{json .}}", timeout=300))
-        sizes = {found["Names"]: _bytes(found["Size"].partition(" (")[0]) for found in told["Containers"] or []}
-        volumes = {found["Name"]: _bytes(found["Size"]) for found in told["Volumes"] or []}
+        usage = json.loads(self.docker("system", "df", "-v", "--format", "{{json .}}", timeout=300))
+        sizes = {
+            container["Names"]: _bytes(container["Size"].partition(" (")[0]) for container in usage["Containers"] or []
+        }
+        volumes = {volume["Name"]: _bytes(volume["Size"]) for volume in usage["Volumes"] or []}
         names = {stack: (docker_name("agent", stack), docker_name("home", stack)) for stack in stacks}
         return {stack: sizes.get(agent, 0) + volumes.get(home, 0) for stack, (agent, home) in names.items()}
 
@@ -57,12 +59,12 @@ class Storage(DockerCommand):
         """Bytes of each layer, by a digest of its history up to there: images with the same start share these."""
         shape = "{{.CreatedAt}}\t{{.Size}}\t{{.CreatedBy}}"
         lines = self.docker("history", "--no-trunc", "--human=false", "--format", shape, image).splitlines()
-        found, chain = {}, hashlib.sha256()
+        sizes, chain = {}, hashlib.sha256()
         for line in reversed(lines):
             chain.update(line.encode() + b"\n")
             size = line.split("\t")[1] if line.count("\t") >= 2 else "0"
-            found[chain.hexdigest()] = int(size) if size.isdecimal() else 0
-        return found
+            sizes[chain.hexdigest()] = int(size) if size.isdecimal() else 0
+        return sizes
 
     def remove_image(self, name: str) -> None:
         """Changes the engine."""

@@ -23,13 +23,13 @@ def taken(dockerfile: Path, context: Path) -> list[Path]:
     """
     ignored = Ignored.of(dockerfile, context)
     sources = _sources(dockerfile.read_text())
-    found = {dockerfile}
+    files = {dockerfile}
     for source in ["."] if sources is None else sources:
         clean = source.strip("/") or "."
         for top in [context] if clean == "." else context.glob(clean):
             walk = [top] if top.is_file() or top.is_symlink() else top.rglob("*")
-            found |= {path for path in walk if path.is_file() or path.is_symlink()}
-    return sorted(path for path in found if path == dockerfile or not ignored(path.relative_to(context)))
+            files |= {path for path in walk if path.is_file() or path.is_symlink()}
+    return sorted(path for path in files if path == dockerfile or not ignored(path.relative_to(context)))
 
 
 def digest(dockerfile: Path, context: Path, *, exact_modes: bool) -> str:
@@ -52,7 +52,7 @@ def digest(dockerfile: Path, context: Path, *, exact_modes: bool) -> str:
 def _sources(text: str) -> list[str] | None:
     """Sources of the context, as patterns; None where they cannot be told."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    found = []
+    patterns = []
     for line in re.sub(r"\\[ \t]*\n", " ", "\n".join(lines)).splitlines():
         match = _INSTRUCTION.match(line)
         if not match:
@@ -65,8 +65,8 @@ def _sources(text: str) -> list[str] | None:
             sources = [word for word in words[:-1] if not re.match(r"[a-z+]+://", word)]
             if any("$" in source or ".." in source.split("/") for source in sources) or "<<" in match[2]:
                 return None
-            found += sources
-    return found
+            patterns += sources
+    return patterns
 
 
 def _words(rest: str) -> tuple[list[str], list[str]]:
@@ -113,18 +113,18 @@ class Ignored:
 
 
 def _regex(pattern: str) -> str:
-    made, rest = "", pattern
+    regex, rest = "", pattern
     while rest:
         if rest.startswith("**/"):
-            made, rest = made + "(?:.*/)?", rest[3:]
+            regex, rest = regex + "(?:.*/)?", rest[3:]
         elif rest.startswith("**"):
-            made, rest = made + ".*", rest[2:]
+            regex, rest = regex + ".*", rest[2:]
         elif rest[0] in "*?":
-            made, rest = made + ("[^/]*" if rest[0] == "*" else "[^/]"), rest[1:]
+            regex, rest = regex + ("[^/]*" if rest[0] == "*" else "[^/]"), rest[1:]
         elif match := re.match(r"\[\^?[^\]]+\]", rest):
-            made, rest = made + match[0], rest[match.end() :]
+            regex, rest = regex + match[0], rest[match.end() :]
         elif rest[0] == "\\" and len(rest) > 1:
-            made, rest = made + re.escape(rest[1]), rest[2:]
+            regex, rest = regex + re.escape(rest[1]), rest[2:]
         else:
-            made, rest = made + re.escape(rest[0]), rest[1:]
-    return made
+            regex, rest = regex + re.escape(rest[0]), rest[1:]
+    return regex

@@ -42,20 +42,20 @@ def _mounts(workload: Workload, volumes: Sequence[docker.Volume]) -> list[docker
     The root is not mounted read-only, because the engine puts no files into such a one; all else there is root's, but
     for the state of the sidecar in /run.
     """
-    made = [
+    mounts = [
         docker.ContainerMountArgs(type="volume", target=path, source=volume.name)
         for path, volume in zip(workload.volumes, volumes, strict=True)
     ]
-    made += [
+    mounts += [
         docker.ContainerMountArgs(type="bind", target=m.path, source=m.source, read_only=m.read_only or None)
         for m in workload.host_mounts
     ]
     if workload.disk:
-        return made
+        return mounts
     options = docker.ContainerMountTmpfsOptionsArgs(size_bytes=_SCRATCH, mode=0o1777)
     paths = ("/run/lock", "/tmp", "/var/tmp")  # noqa: S108
     scratch = [docker.ContainerMountArgs(type="tmpfs", target=p, read_only=False, tmpfs_options=options) for p in paths]
-    return [*made, *scratch]
+    return [*mounts, *scratch]
 
 
 def hardened_container(

@@ -36,11 +36,11 @@ def built_image(
             build_args=with_proxies(build.arguments),
             labels=build.labels,
         )
-    made = docker.RemoteImage(resource, name=tag, keep_locally=True, build=args, opts=opts)
-    return Image(made, made.image_id)
+    image = docker.RemoteImage(resource, name=tag, keep_locally=True, build=args, opts=opts)
+    return Image(image, image.image_id)
 
 
 def fetched_image(name: str, reference: str, parent: pulumi.Resource) -> Image:
     """From its registry, unless the engine has it."""
-    made = docker.RemoteImage(name, name=reference, keep_locally=True, opts=pulumi.ResourceOptions(parent=parent))
-    return Image(made, made.image_id)
+    image = docker.RemoteImage(name, name=reference, keep_locally=True, opts=pulumi.ResourceOptions(parent=parent))
+    return Image(image, image.image_id)

@@ -72,6 +72,6 @@ class Attachments(pulumi.ComponentResource):
     def _seen(container: docker.Container) -> pulumi.Output[str]:
         """The container and the networks that it was last seen on."""
         names = container.network_datas.apply(
-            lambda found: " ".join(sorted(str(item.network_name) for item in found or []))
+            lambda networks: " ".join(sorted(str(item.network_name) for item in networks or []))
         )
         return pulumi.Output.concat(container.id, " ", names)

@@ -55,7 +55,7 @@ class RunningContainer:
     drift: Drift = field(default_factory=Drift)
 
     @property
-    def made(self) -> pulumi.Output[str]:
+    def created_name(self) -> pulumi.Output[str]:
         return self.container.name
 
     def enter(self, user: str, *, stdin: bool = True) -> str:
@@ -77,8 +77,8 @@ class RunningContainer:
         environment = {"CONTAINER": self.name, **provider_engine(), **env}
         opts = pulumi.ResourceOptions(parent=parent, deleted_with=self.container, depends_on=[after] if after else None)
         # A new container has a new id, which replaces the command; new content updates it.
-        made = local_command(name, script, environment, [self.container.id], opts, stdin)
-        return Step(made, made.stdout)
+        command = local_command(name, script, environment, [self.container.id], opts, stdin)
+        return Step(command, command.stdout)
 
     def ready(
         self,
