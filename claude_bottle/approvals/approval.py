@@ -85,9 +85,9 @@ class Approval:
     def notes(self, proposal: Proposal, change: Change) -> list[str]:
         """What the owner should know of a change before it is made, a line each. Raises BottleError."""
         before, after = self._texts(change)
-        told = notes(bottle_of(before), change)
+        remarks = notes(bottle_of(before), change)
         why = why_refused(bottle_of(after), change, proposal.request)
-        return [*told, *([f"the refused request does not pass by this: {why}"] if why else [])]
+        return [*remarks, *([f"the refused request does not pass by this: {why}"] if why else [])]
 
     def preview(self, change: Change) -> Previewed:
         """What `pulumi up` would do; nothing is changed. Raises BottleError with what is in the way."""
@@ -101,12 +101,12 @@ class Approval:
         it, by name; an owner's own words are taken as they are. Raises BottleError.
         """
         try:
-            made = Change.read(proposal.change) if edit is None else Change.read(edit, owner=True)
-            if made.path == ROUTES and edit is None:
-                made = named(bottle_of(StackFile.of(self.stack, self.project).read()), made)
-            elif made.path == ROUTES:
-                made = made.with_value({"token_ref": None, **made.value})
-            return made.ending(write_until(time.time() + seconds)) if seconds else made
+            change = Change.read(proposal.change) if edit is None else Change.read(edit, owner=True)
+            if change.path == ROUTES and edit is None:
+                change = named(bottle_of(StackFile.of(self.stack, self.project).read()), change)
+            elif change.path == ROUTES:
+                change = change.with_value({"token_ref": None, **change.value})
+            return change.ending(write_until(time.time() + seconds)) if seconds else change
         except ChangeError as error:
             raise BottleError(f"{proposal.id} asks for what cannot be given: {error}") from None
 
@@ -152,15 +152,15 @@ class Approval:
         """
         if others and self.where != ON_PAGE:
             return
-        found = self.apply.preview(StackFile.of(self.stack, self.project).read())
-        if self.where == ON_PAGE and found.secrets:
-            told = "\n".join(found.secrets)
+        preview = self.apply.preview(StackFile.of(self.stack, self.project).read())
+        if self.where == ON_PAGE and preview.secrets:
+            tokens = "\n".join(preview.secrets)
             raise BottleError(
-                f"A page changes no token. Run {own_command(f'up {self.stack}')}, then start the page again:\n{told}"
+                f"A page changes no token. Run {own_command(f'up {self.stack}')}, then start the page again:\n{tokens}"
             )
         if others:
             return
-        if lines := [*found.gains, *(f"pulumi: {step}" for step in found.steps)]:
+        if lines := [*preview.gains, *(f"pulumi: {step}" for step in preview.steps)]:
             raise WaitingError(f"{WAITS}\n" + "\n".join(lines))
 
     def reject(self, identity: str, reply: str) -> None:
@@ -259,15 +259,15 @@ class Approval:
             return ""
         request = f"{proposal.request['method']} {proposal.request['host']}"
         try:
-            told = self.inbox.replay(proposal.request)
+            answer = self.inbox.replay(proposal.request)
         except BottleError:
             return ""
-        if reason := str(told.get("reason") or ""):
+        if reason := str(answer.get("reason") or ""):
             way = instead(reason)
             return f"{STILL_REFUSED} tried again ({request}), it is refused: {reason}{f'; {way}' if way else ''}."
-        if told.get("error"):
-            return f"The refused request was tried again ({request}): {told['error']}."
-        return f"The refused request was tried again ({request}): it passes, status {told['status']}."
+        if answer.get("error"):
+            return f"The refused request was tried again ({request}): {answer['error']}."
+        return f"The refused request was tried again ({request}): it passes, status {answer['status']}."
 
     def _texts(self, change: Change) -> tuple[str, str]:
         before = StackFile.of(self.stack, self.project).read()
@@ -276,5 +276,5 @@ class Approval:
     def _record(self, event: str, begun: Begun, **more: object) -> None:
         texts = {"before": begun.before, "after": begun.after}
         digests = {age: hashlib.sha256(text.encode()).hexdigest() for age, text in texts.items()}
-        told = {"event": event, "id": begun.id, "who": begun.who, "change": begun.change, "reply": begun.reply}
-        self.audit.append({**told, "file": digests, **more})
+        record = {"event": event, "id": begun.id, "who": begun.who, "change": begun.change, "reply": begun.reply}
+        self.audit.append({**record, "file": digests, **more})

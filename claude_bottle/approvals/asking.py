@@ -16,8 +16,8 @@ WORDS = "(pipelock asks by itself: something was found in a request to this host
 def file_question(stack: str, project: Path, line: Line) -> None:
     """One more proposal, if this line of pipelock's log is such a question and nobody has put it there yet."""
     change = {"path": "pipelock.once", "value": line.asks}
-    told = {"tool": TOOL, "change": change, "words": WORDS, "request": {}}
+    question = {"tool": TOOL, "change": change, "words": WORDS, "request": {}}
     try:
-        Inbox(stack, project).file(told)
+        Inbox(stack, project).file(question)
     except BottleError as error:  # too many wait: the request is refused when its time is over
         logging.warning("%s: %s", stack, error)

@@ -54,19 +54,19 @@ class HeldContent:
 
         It counts as shown from now on. Raises BottleError where there is no such page.
         """
-        told = self._holder.held(self._part, self._digest)
-        if told is None:
+        content = self._holder.held(self._part, self._digest)
+        if content is None:
             raise BottleError(GONE)
-        pages, text = int(told.get("pages", 1)), str(told.get("excerpt", ""))
+        pages, text = int(content.get("pages", 1)), str(content.get("excerpt", ""))
         if number != 1:
             page = self._holder.page(self._part, self._digest, number)
             if page is None:
                 raise BottleError(f"there is no page {number}; there are {pages}")
             text = str(page["text"])
         self._seen.add(self._digest, number)
-        unseen = self._unseen(told)
+        unseen = self._unseen(content)
         return {
-            **{key: printable(str(told[key])) for key in ("what", "headers", "why") if key in told},
+            **{key: printable(str(content[key])) for key in ("what", "headers", "why") if key in content},
             "text": printable(text),
             "page": number,
             "pages": pages,
@@ -75,8 +75,8 @@ class HeldContent:
 
     def unseen(self) -> Unseen:
         """What has not been shown; nothing of a content that is gone, for no approval lets that through."""
-        told = self._holder.held(self._part, self._digest)
-        return self._unseen(told) if told is not None else Unseen(0, 0, "pages")
+        content = self._holder.held(self._part, self._digest)
+        return self._unseen(content) if content is not None else Unseen(0, 0, "pages")
 
     def must_be_seen(self, accepted: int | None) -> None:
         """accepted: how much the owner has said to approve unseen; None: all that there is. Raises BottleError."""
@@ -84,11 +84,11 @@ class HeldContent:
         if accepted is not None and unseen.count > accepted:
             raise BottleError(f"{unseen} have not been shown; look at them, or say that you approve them unseen")
 
-    def _unseen(self, told: dict[str, Any]) -> Unseen:
-        if "pages" in told:
-            pages = int(told["pages"])
+    def _unseen(self, content: dict[str, Any]) -> Unseen:
+        if "pages" in content:
+            pages = int(content["pages"])
             return Unseen(pages - len(self._seen.of(self._digest) & set(range(1, pages + 1))), pages, "pages")
-        text, size = str(told.get("excerpt", "")), int(told.get("size", 0))
+        text, size = str(content.get("excerpt", "")), int(content.get("size", 0))
         if 1 not in self._seen.of(self._digest):
             return Unseen(size, size, "bytes") if size else Unseen(1, 1, "pages")
         # An excerpt in place of pages: a mark in it stands for one byte at least that could not be shown.
@@ -112,10 +112,10 @@ class Seen:
 
     def add(self, digest: str, page: int) -> None:
         with self._alone():
-            told = self._read()
-            pages = sorted({*told.pop(digest, []), page})
-            told = dict([*list(told.items())[-_KEPT + 1 :], (digest, pages)])
-            write_whole(self._file, json.dumps(told).encode())
+            seen = self._read()
+            pages = sorted({*seen.pop(digest, []), page})
+            seen = dict([*list(seen.items())[-_KEPT + 1 :], (digest, pages)])
+            write_whole(self._file, json.dumps(seen).encode())
 
     def _read(self) -> dict[str, list[int]]:
         try:

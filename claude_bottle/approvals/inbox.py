@@ -26,7 +26,7 @@ class Inbox:
 
     def all(self) -> list[Proposal]:
         """Oldest first. Raises BottleError when supervise is not there."""
-        return [Proposal(**told) for told in json.loads(self._supervise("list"))]
+        return [Proposal(**fields) for fields in json.loads(self._supervise("list"))]
 
     def get(self, identity: str) -> Proposal:
         """Raises BottleError when there is none of that id."""
@@ -37,16 +37,16 @@ class Inbox:
 
     def decide(self, identity: str, verdict: str, reply: str, note: str = "") -> None:
         """Raises BottleError when it is not pending any more."""
-        told = {"id": identity, "verdict": verdict, "reply": reply, "note": note}
-        self._supervise("decide", json.dumps(told))
+        decision = {"id": identity, "verdict": verdict, "reply": reply, "note": note}
+        self._supervise("decide", json.dumps(decision))
 
     def note(self, identity: str, note: str) -> None:
         """Tell the agent, who waits, what happens."""
         self._supervise("note", json.dumps({"id": identity, "note": note}))
 
-    def file(self, told: dict[str, Any]) -> None:
+    def file(self, question: dict[str, Any]) -> None:
         """Put a question of a part among the proposals: tool, change, words, request. Raises BottleError."""
-        self._supervise("file", json.dumps(told))
+        self._supervise("file", json.dumps(question))
 
     def decline(self, part: str, digest: str) -> None:
         """Let go of what a part holds: who waits there for a grant goes on without. Raises BottleError."""
@@ -54,18 +54,18 @@ class Inbox:
 
     def replay(self, request: dict[str, Any]) -> dict[str, Any]:
         """Send a refused request again, as the agent would: `status` and perhaps `reason`, or `error`."""
-        told: dict[str, Any] = json.loads(self._supervise("replay", json.dumps(request)))
-        return told
+        answer: dict[str, Any] = json.loads(self._supervise("replay", json.dumps(request)))
+        return answer
 
     def held(self, part: str, digest: str) -> dict[str, Any] | None:
         """What a part holds under this digest, to be shown; None when it has let it go."""
-        told: dict[str, Any] | None = json.loads(self._once(part, "held", digest))
-        return told
+        content: dict[str, Any] | None = json.loads(self._once(part, "held", digest))
+        return content
 
     def page(self, part: str, digest: str, number: int) -> dict[str, Any] | None:
         """One of the pages of what a part holds; the first is 1. None where there is no such page."""
-        told: dict[str, Any] | None = json.loads(self._once(part, "page", digest, str(number)))
-        return told
+        page: dict[str, Any] | None = json.loads(self._once(part, "page", digest, str(number)))
+        return page
 
     def grant(self, part: str, digest: str, identity: str) -> None:
         """Let this content through once; the same proposal again changes nothing. Raises BottleError if it is gone."""

@@ -33,10 +33,10 @@ def resume_command(stack: str, project: Path = Path()) -> str:
     return client.attach_line("claude", *(["--continue"] if session else []), folder=_folder(session))
 
 
-def _folder(told: str) -> str:
+def _folder(text: str) -> str:
     """The folder in what the agent's own files say, where it is one that cannot be anything else."""
     try:
-        folder = json.loads("{" + told + "}")["cwd"]
+        folder = json.loads("{" + text + "}")["cwd"]
     except (ValueError, KeyError):
         return ""
     return folder if isinstance(folder, str) and _SAFE_FOLDER.match(folder) else ""

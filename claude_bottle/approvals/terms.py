@@ -51,7 +51,7 @@ def from_yaml(text: str) -> Any:
 def gain(change: dict[str, Any] | Change) -> str:
     """What the agent would gain, in plain words, or why that cannot be said."""
     try:
-        made = change if isinstance(change, Change) else Change.read(change, owner=True)
-        return printable(made.in_words())
+        parsed = change if isinstance(change, Change) else Change.read(change, owner=True)
+        return printable(parsed.in_words())
     except ValueError as error:
         return f"not valid: {printable(str(error))}"

@@ -140,7 +140,7 @@ MUTATIONS = (
         ("sidecar_images/git_gate/receive.py", r"if done\.accepted or done\.unknown else", "if done.accepted else"),
     ), tests=("tests/unit/test_push_outcomes.py",)),
     Mutation("approval", "a page changes a token", (
-        ("claude_bottle/approvals/approval.py", r"if self\.where == ON_PAGE and found\.secrets:", "if False:"),
+        ("claude_bottle/approvals/approval.py", r"if self\.where == ON_PAGE and preview\.secrets:", "if False:"),
     ), tests=("tests/unit/test_approval.py", "-k", "never_changes_a_token")),
     Mutation("approval", "try again is said of what stays refused", (
         ("sidecar_images/supervise/answers.py", r"proposal\.note\.startswith\(STILL_REFUSED\)", "False"),

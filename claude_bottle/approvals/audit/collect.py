@@ -59,15 +59,15 @@ def events_of(stack: str, part: str, lines: list[bytes], identity: str, followin
         gap = {"record": head["id"], "from": following, "to": head["first"] - 1}
         yield {"event": "gap", "part": part, **gap, "read": {"record": head["id"], "next": head["first"]}}
     for line in lines[1:]:
-        told = json.loads(line)
-        decision = read_decision(stack, told)
-        shown = {k: v for k, v in decision.to_json().items() if v and k not in ("stack", "time")} if decision else told
+        entry = json.loads(line)
+        decision = read_decision(stack, entry)
+        shown = {k: v for k, v in decision.to_json().items() if v and k not in ("stack", "time")} if decision else entry
         at = {"at": decision.time} if decision else {}
-        more = {key: told[key] for key in ("refs", "before", "after", "options", "commits", "piece") if key in told}
+        more = {key: entry[key] for key in ("refs", "before", "after", "options", "commits", "piece") if key in entry}
         if "refs" in more:
             shown.pop("path", None)
-        read = {"record": head["id"], "next": told["n"] + 1}
-        yield {"event": "decision", **at, **shown, **more, "part": part, "n": told["n"], "count": 1, "read": read}
+        read = {"record": head["id"], "next": entry["n"] + 1}
+        yield {"event": "decision", **at, **shown, **more, "part": part, "n": entry["n"], "count": 1, "read": read}
 
 
 def _read(stack: str, project: Path, part: str, identity: str, number: int) -> list[bytes]:

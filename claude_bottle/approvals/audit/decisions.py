@@ -62,81 +62,81 @@ class Line:
 def read_line(stack: str, line: str) -> Line | None:
     """A line of a part's log after the engine's time; None for one that is no part's."""
     at, _, rest = line.partition(" ")
-    told = _object(rest)
-    if told is None or told.get("part") not in _READERS:
+    entry = _object(rest)
+    if entry is None or entry.get("part") not in _READERS:
         return None
-    decision = read_decision(stack, told, at)
-    run, number = str(told.get("run", ""))[:16], told.get("line")
+    decision = read_decision(stack, entry, at)
+    run, number = str(entry.get("run", ""))[:16], entry.get("line")
     return Line(
-        part=str(told["part"]),
+        part=str(entry["part"]),
         at=at,
         run=run,
         number=number if isinstance(number, int) else 0,
         decision=decision.cut if decision else None,
-        on_record="record" in told,
-        asks=str(told["content"]) if told.get("decision") == "asking" and is_digest(told.get("content")) else "",
+        on_record="record" in entry,
+        asks=str(entry["content"]) if entry.get("decision") == "asking" and is_digest(entry.get("content")) else "",
     )
 
 
-def read_decision(stack: str, told: Mapping[str, Any], at: str = "") -> Decision | None:
+def read_decision(stack: str, entry: Mapping[str, Any], at: str = "") -> Decision | None:
     """What a part has told, if it is a decision; whole. at: its time, where it does not tell one itself."""
-    made = _READERS.get(str(told.get("part")), lambda _: None)(told)
-    if made is None:
+    texts = _READERS.get(str(entry.get("part")), lambda _: None)(entry)
+    if texts is None:
         return None
-    verdict, rule, what, path = (printable(str(text)).replace("\n", " ") for text in made)
-    return Decision(stack, _time(told.get("at", told.get("time")), at), str(told["part"]), verdict, rule, what, path)
+    verdict, rule, what, path = (printable(str(text)).replace("\n", " ") for text in texts)
+    return Decision(stack, _time(entry.get("at", entry.get("time")), at), str(entry["part"]), verdict, rule, what, path)
 
 
 def _object(text: str) -> dict[str, Any] | None:
     try:
-        told = json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return told if isinstance(told, dict) else None
+    return value if isinstance(value, dict) else None
 
 
-def _time(told: object, otherwise: str) -> str:
-    if isinstance(told, float | int) and 0 <= told < 1e11:
-        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(told)) + f".{int(told * 1000) % 1000:03d}Z"
-    return told[:30] if isinstance(told, str) and told else otherwise
+def _time(value: object, otherwise: str) -> str:
+    if isinstance(value, float | int) and 0 <= value < 1e11:
+        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(value)) + f".{int(value * 1000) % 1000:03d}Z"
+    return value[:30] if isinstance(value, str) and value else otherwise
 
 
 _VERDICTS = {"allowed": "allowed", "refused": "refused", "unfinished": "allowed", "asking": "asked", "failed": "failed"}
 
 
-def _proxy(told: Mapping[str, Any]) -> tuple[str, str, str, str] | None:
-    verdict = _VERDICTS.get(str(told.get("decision")))
+def _proxy(entry: Mapping[str, Any]) -> tuple[str, str, str, str] | None:
+    verdict = _VERDICTS.get(str(entry.get("decision")))
     if verdict is None:
         return None
-    rule = told.get("reason") or ("passthrough" if told.get("passthrough") else told.get("route") or "allowlist")
-    if told.get("once"):
+    rule = entry.get("reason") or ("passthrough" if entry.get("passthrough") else entry.get("route") or "allowlist")
+    if entry.get("once"):
         rule = "let through once by the owner"
-    if told["decision"] == "unfinished":
+    if entry["decision"] == "unfinished":
         rule = f"{rule}, not sent to its end"
-    if told.get("redacted"):
-        rule = f"{rule}, masked in its body: {told['redacted']}"
-    if told.get("injected"):
+    if entry.get("redacted"):
+        rule = f"{rule}, masked in its body: {entry['redacted']}"
+    if entry.get("injected"):
         rule = f"{rule}, token put in"
-    what = f"{told.get('method', 'CONNECT')} {told.get('host', '')}"
+    what = f"{entry.get('method', 'CONNECT')} {entry.get('host', '')}"
     # What DLP has found may be in the path.
-    return verdict, str(rule), what, "" if rule == "dlp_match" else str(told.get("path", ""))
+    return verdict, str(rule), what, "" if rule == "dlp_match" else str(entry.get("path", ""))
 
 
-def _gate(told: Mapping[str, Any]) -> tuple[str, str, str, str] | None:
-    verdict = {"accepted": "allowed", "stale": "allowed"}.get(str(told.get("verdict")), str(told.get("verdict")))
+def _gate(entry: Mapping[str, Any]) -> tuple[str, str, str, str] | None:
+    verdict = {"accepted": "allowed", "stale": "allowed"}.get(str(entry.get("verdict")), str(entry.get("verdict")))
     if verdict not in ("allowed", "refused", "forwarding", "unknown"):
         return None
-    refs = told.get("refs") or []
-    rule = told.get("reason") or ("stale mirror" if told.get("verdict") == "stale" else "")
-    what = f"{told.get('event', '')} {told.get('remote', '')}"
+    refs = entry.get("refs") or []
+    rule = entry.get("reason") or ("stale mirror" if entry.get("verdict") == "stale" else "")
+    what = f"{entry.get('event', '')} {entry.get('remote', '')}"
     return verdict, str(rule), what, " ".join(map(str, refs)) if isinstance(refs, list) else ""
 
 
-def _supervise(told: Mapping[str, Any]) -> tuple[str, str, str, str] | None:
-    if told.get("event") != "proposed":
+def _supervise(entry: Mapping[str, Any]) -> tuple[str, str, str, str] | None:
+    if entry.get("event") != "proposed":
         return None
-    change = told.get("change") if isinstance(told.get("change"), dict) else {}
-    return "asked", str(told.get("tool", "")), str(told.get("id", "")), str(change.get("path", ""))  # type: ignore[union-attr]
+    change = entry.get("change") if isinstance(entry.get("change"), dict) else {}
+    return "asked", str(entry.get("tool", "")), str(entry.get("id", "")), str(change.get("path", ""))  # type: ignore[union-attr]
 
 
 _READERS = {"egress": _proxy, "pipelock": _proxy, "git-gate": _gate, "supervise": _supervise}

@@ -88,8 +88,8 @@ class AuditFiles:
     def head(self) -> dict[str, Any] | None:
         """What `write_head` wrote last. Raises AuditError for anything else."""
         try:
-            told = json.loads(self._head.read_text())
-            return {"read": {}, "files": [], **told, "seq": int(told["seq"]), "hash": str(told["hash"])}
+            head = json.loads(self._head.read_text())
+            return {"read": {}, "files": [], **head, "seq": int(head["seq"]), "hash": str(head["hash"])}
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError):
@@ -106,9 +106,9 @@ class AuditFiles:
 def read_record(line: bytes, number: int | None) -> dict[str, Any]:
     """A line as a record. Raises AuditError."""
     try:
-        told = json.loads(line)
-        if isinstance(told, dict) and isinstance(told["seq"], int) and isinstance(told["hash"], str):
-            return told
+        record = json.loads(line)
+        if isinstance(record, dict) and isinstance(record["seq"], int) and isinstance(record["hash"], str):
+            return record
     except (ValueError, KeyError):
         pass
     raise AuditError(f"record {number or 'at the end of the audit log'} is not a record of an audit log")

@@ -59,7 +59,7 @@ def for_audit(lines: Iterable[Line], read: Marks) -> tuple[list[dict[str, Any]],
             key = line.part, line.decision.time[:19], replace(line.decision, time="", path="")
             first.setdefault(key, line.decision)
             counts[key] += 1
-    made: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     kinds: Counter[tuple[str, str]] = Counter()
     left_out: Counter[tuple[str, str]] = Counter()
     for key, count in counts.items():
@@ -68,17 +68,19 @@ def for_audit(lines: Iterable[Line], read: Marks) -> tuple[list[dict[str, Any]],
         if kinds[part, second] > _KINDS:
             left_out[part, second] += count
             continue
-        told = {name: value for name, value in first[key].to_json().items() if value and name not in ("stack", "time")}
-        made.append({"event": "decision", "at": first[key].time, **told, "count": count})
-    made += [
+        fields = {
+            name: value for name, value in first[key].to_json().items() if value and name not in ("stack", "time")
+        }
+        records.append({"event": "decision", "at": first[key].time, **fields, "count": count})
+    records += [
         {"event": "decision", "at": second, "part": part, "not_recorded": n} for (part, second), n in left_out.items()
     ]
-    made += [{"event": "gap", "part": part, "lines_missing": missing} for part, missing in gaps.items() if missing]
-    made += clocks
-    last = {event["part"]: event for event in made}
+    records += [{"event": "gap", "part": part, "lines_missing": missing} for part, missing in gaps.items() if missing]
+    records += clocks
+    last = {event["part"]: event for event in records}
     for part, event in last.items():
         event["read"] = {key: marks[part][key] for key in ("until", "run", "line", "runs") if key in marks[part]}
-    return made, marks
+    return records, marks
 
 
 def since_of(mark: Mapping[str, Any], now: float | None = None) -> str:

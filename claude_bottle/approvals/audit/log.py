@@ -31,8 +31,8 @@ class AuditFull(BottleError):
 
 def record_hash(record: Mapping[str, Any]) -> str:
     """SHA-256 over the record without its hash, keys sorted."""
-    told = {key: value for key, value in record.items() if key != "hash"}
-    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    content = {key: value for key, value in record.items() if key != "hash"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 class Audit:
@@ -108,8 +108,8 @@ class Audit:
 
     def read_to(self) -> dict[str, dict[str, Any]]:
         """Of each part, up to where its decisions are here: the keys of `read` of their records."""
-        found: dict[str, dict[str, Any]] = self._end()["read"]
-        return found
+        marks: dict[str, dict[str, Any]] = self._end()["read"]
+        return marks
 
     def verify(self) -> tuple[int, str]:
         """The number and the hash of the last record. Raises AuditError at the first that is wrong.

@@ -28,8 +28,8 @@ def notes(bottle: Any, change: Change) -> list[str]:
 
 def _unread(bottle: Any, host: str) -> str:
     """That what goes to a host is not looked into, where it is so."""
-    told = (bottle.get("pipelock") or {}).get("passthrough")
-    patterns = [str(one) for one in (DEFAULT_PASSTHROUGH if told is None else told)]
+    passthrough = (bottle.get("pipelock") or {}).get("passthrough")
+    patterns = [str(one) for one in (DEFAULT_PASSTHROUGH if passthrough is None else passthrough)]
     if any(one == host or host_matches(one, host) or host_matches(host, one) for one in patterns):
         return f"what goes to {host} is not looked into for secrets (pipelock.passthrough)"
     return ""

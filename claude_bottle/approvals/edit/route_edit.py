@@ -27,13 +27,13 @@ def routes_of(bottle: Any) -> list[EgressRoute]:
     one is not valid.
     """
     try:
-        told = _plain(((bottle or {}).get("egress") or {}).get("routes") or [])
+        items = _plain(((bottle or {}).get("egress") or {}).get("routes") or [])
     except AttributeError:
         raise BottleError("egress of the stack file is not valid: write a mapping with routes") from None
-    if not isinstance(told, list):
+    if not isinstance(items, list):
         raise BottleError("egress.routes of the stack file is not valid: write a list")
     routes = []
-    for index, item in enumerate(told):
+    for index, item in enumerate(items):
         try:
             routes.append(EgressRoute.model_validate(item))
         except ValidationError as error:
@@ -46,8 +46,8 @@ def _given(bottle: Any, own: int) -> list[EgressRoute]:
     """The routes of its presets, which are in no file. own: how many routes the file has."""
     if not (bottle or {}).get("use"):
         return []
-    made: Any = use_presets(_plain(bottle), Path.cwd() / "stacks")[0]
-    return [EgressRoute.model_validate(route) for route in (made.get("egress") or {}).get("routes", [])[own:]]
+    merged: Any = use_presets(_plain(bottle), Path.cwd() / "stacks")[0]
+    return [EgressRoute.model_validate(route) for route in (merged.get("egress") or {}).get("routes", [])[own:]]
 
 
 def named(bottle: Any, change: Change) -> Change:

@@ -87,10 +87,10 @@ def smallest(routes: Sequence[EgressRoute], wish: EgressRoute, *, owner: bool = 
 
 def _made(routes: Sequence[EgressRoute], wish: EgressRoute, owner: bool) -> Edit:
     """The edit. What has ended still holds its place, so when a route ends nothing else comes in or out of force."""
-    made = _longer(list(routes), wish)
+    after = _longer(list(routes), wish)
     for path in _prefixes(routes, wish):
-        made = _give(made, wish, path, owner)
-    return _as_edit(routes, made)
+        after = _give(after, wish, path, owner)
+    return _as_edit(routes, after)
 
 
 def _prefixes(routes: Sequence[EgressRoute], wish: EgressRoute) -> list[str]:
@@ -108,10 +108,10 @@ def _prefixes(routes: Sequence[EgressRoute], wish: EgressRoute) -> list[str]:
 
 
 def _does_not_pass(after: Sequence[EgressRoute], wish: EgressRoute) -> Iterator[str]:
-    there = table(after)
+    routes = table(after)
     for path in (wish.path or ["/"]) if not is_over(wish) else ():
         for method in wish.methods:
-            verdict = decide(there, Asked("https", instance(wish.host), method, path))
+            verdict = decide(routes, Asked("https", instance(wish.host), method, path))
             if isinstance(verdict, Refusal) and (wish.path or verdict.reason == "forge_write"):
                 if verdict.reason != "forge_write":
                     raise EditError(f"no route lets {method} {path} through: {verdict.message}")
@@ -131,7 +131,7 @@ def _give(routes: list[EgressRoute], wish: EgressRoute, path: str, owner: bool) 
     in_place = any(path in (route.path or [""]) for route in around)
     around = _live(around)
     kept = [] if in_place else [_copy(route, path=[path]) for route in around]
-    there = [path] if path else []
+    paths = [path] if path else []
     lent: list[EgressRoute] = []
     for route in around:
         given = {m for other in lent for m in other.methods}
@@ -141,21 +141,21 @@ def _give(routes: list[EgressRoute], wish: EgressRoute, path: str, owner: bool) 
         if again and _credential(route) != _credential(wish):
             raise EditError(f"{' and '.join(again)} goes with another credential there than the rest; ask for it alone")
         if again:  # the same once more, with the capabilities: it ends by itself and takes nothing with it
-            lent.append(_copy(route, path=there, methods=again, forge=wish.forge, until=wish.until))
+            lent.append(_copy(route, path=paths, methods=again, forge=wish.forge, until=wish.until))
     plain = [m for m in missing if not any(m in route.methods for route in lent)]
     if owner and not in_place:
         kept = [_copy(route, methods=left) for route in kept if (left := [m for m in route.methods if m not in plain])]
-    made = [*routes, *copied]
+    after = [*routes, *copied]
     if not plain:
-        return [*made, *kept, *lent]
-    new = _copy(wish, path=there, methods=plain)
-    for places in (made, kept):
+        return [*after, *kept, *lent]
+    new = _copy(wish, path=paths, methods=plain)
+    for places in (after, kept):
         for index, route in enumerate(places):
             if _same(route, new, "methods", "description"):
-                description = route.description if places is made else new.description
+                description = route.description if places is after else new.description
                 places[index] = _copy(route, methods=[*route.methods, *plain], description=description)
-                return [*made, *kept, *lent]
-    return [*made, *kept, *lent, new]
+                return [*after, *kept, *lent]
+    return [*after, *kept, *lent, new]
 
 
 def _passes(around: Sequence[EgressRoute], method: str, wish: EgressRoute, owner: bool) -> bool:
@@ -170,8 +170,8 @@ def _passes(around: Sequence[EgressRoute], method: str, wish: EgressRoute, owner
 
 def _wider(routes: Sequence[EgressRoute], host: str) -> list[EgressRoute]:
     """The routes of the longest wildcard that stands for a host, or for all below a wildcard, besides its own."""
-    found = [r.host for r in routes if r.host != host and host_matches(r.host, host.removeprefix("*."))]
-    best = max((pattern for pattern in found if pattern.startswith("*.")), key=len, default=None)
+    patterns = [r.host for r in routes if r.host != host and host_matches(r.host, host.removeprefix("*."))]
+    best = max((pattern for pattern in patterns if pattern.startswith("*.")), key=len, default=None)
     return [route for route in routes if route.host == best]
 
 
@@ -191,10 +191,10 @@ def _longer(routes: list[EgressRoute], wish: EgressRoute) -> list[EgressRoute]:
     return routes
 
 
-def _as_edit(before: Sequence[EgressRoute], made: Sequence[EgressRoute]) -> Edit:
-    changed = {index: made[index] for index, route in enumerate(before) if made[index] != route}
+def _as_edit(before: Sequence[EgressRoute], after: Sequence[EgressRoute]) -> Edit:
+    changed = {index: after[index] for index, route in enumerate(before) if after[index] != route}
     added: list[EgressRoute] = []
-    for route in made[len(before) :]:
+    for route in after[len(before) :]:
         # One that has ended comes back in its own place; and paths with the same rules are one route.
         over = (i for i, old in enumerate(before) if is_over(old) and _same(old, route, "until", "description"))
         place, alike = next(over, None), next((i for i, o in enumerate(added) if _same(o, route, "path")), None)
@@ -219,8 +219,8 @@ def _exceptions(routes: Sequence[EgressRoute], wish: EgressRoute) -> Iterator[st
     """Where rules that are there stand before what is given: longer prefixes, and names below a wildcard."""
     own = [route for route in routes if route.host == wish.host]
     for path in sorted({path for route in own for path in route.path} - set(wish.path)):
-        there = _live(_around(own, path))
-        closed = not all(any(m in route.methods for route in there) for m in wish.methods)
+        around = _live(_around(own, path))
+        closed = not all(any(m in route.methods for route in around) for m in wish.methods)
         if closed and any(below(wished, path) for wished in wish.path or [""]):
             yield f"below {path} what you have declared holds, and nothing is added"
     for host in sorted({route.host for route in routes if route.host != wish.host}):
@@ -243,8 +243,8 @@ def _copy(route: EgressRoute, **changes: object) -> EgressRoute:
 def _same(one: EgressRoute, other: EgressRoute, *but: str) -> bool:
     """Whether two routes allow alike, but for some keys; neither the order of a list nor an unsaid default matters."""
 
-    def told(route: EgressRoute) -> dict[str, object]:
+    def comparable(route: EgressRoute) -> dict[str, object]:
         listed = {k: sorted(v) if isinstance(v, list) else v for k, v in route.model_dump().items() if k not in but}
         return {**listed, "auth_scheme": route.scheme}
 
-    return told(one) == told(other)
+    return comparable(one) == comparable(other)

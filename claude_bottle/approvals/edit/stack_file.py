@@ -175,10 +175,10 @@ def _make(bottle: Any, change: Change) -> None:
 
 def _has_more(agent: Any, key: str, value: Any) -> bool:
     """Whether the agent has as much already: its own wish never takes memory or cpus away."""
-    there = agent.get(key)
-    there = AgentConfig.model_fields[key].default if there is None else there
+    current = agent.get(key)
+    current = AgentConfig.model_fields[key].default if current is None else current
     try:
-        return _amount(there) >= _amount(value)
+        return _amount(current) >= _amount(value)
     except (ValueError, TypeError, LookupError):
         return False  # what is there is not valid, as `up` says
 
@@ -202,8 +202,8 @@ def _allow(items: Any, value: Any) -> None:
 
 
 def _host_and_end(item: Any) -> tuple[str, str | None]:
-    told = item if isinstance(item, dict) else {"host": item}
-    return str(told.get("host")), None if told.get("until") is None else str(told["until"])
+    entry = item if isinstance(item, dict) else {"host": item}
+    return str(entry.get("host")), None if entry.get("until") is None else str(entry["until"])
 
 
 def _indent(text: str) -> int:

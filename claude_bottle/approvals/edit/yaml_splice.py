@@ -201,8 +201,8 @@ class _Splicer:
 
     def _line_end(self, place: int) -> int:
         """Behind the line break, where there is one."""
-        found = self._text.find("\n", place)
-        return len(self._text) if found < 0 else found + 1
+        end = self._text.find("\n", place)
+        return len(self._text) if end < 0 else end + 1
 
     def _block(self, value: Any, column: int) -> str:
         """Whole lines, each from this column on."""
