@@ -11,14 +11,14 @@ from addons.frame import request_rules as rules
 from addons.frame.body_encoding import body_encoding
 from claude_bottle.dlp.packed.decoder import DecodeError
 from claude_bottle.dlp.packed.decoders import decode, is_identity
-from claude_bottle.policy.forge import api as forge_api
 from claude_bottle.policy.forge import body as forge_body
+from claude_bottle.policy.forge.capabilities import CAPABILITIES
 from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes.route import Route
 from claude_bottle.policy.routes.table import RouteTable, refuse_forge
 
 _MAX_READ = 4 << 20  # bytes of JSON, decoded
-_ALL_CAPABILITIES = frozenset(forge_api.CAPABILITIES)
+_ALL_CAPABILITIES = frozenset(CAPABILITIES)
 # What frameworks make of a form's `_method`: a route that allows all of them has nothing to lose.
 _DISGUISES = frozenset(["PUT", "PATCH", "DELETE"])
 
@@ -101,9 +101,9 @@ def refuse_body(request: http.Request, host: str, route: Route) -> Refusal | Non
             plain = decode(plain, encoding, _MAX_READ)
         except DecodeError:
             return other_method()
-    needed = forge_body.needed_by_body(host, request.path, kind, plain) if by_forge else None
-    if needed is not None and needed not in route.forge:
-        return refuse_forge(host, needed)
+    missing = forge_body.needed_by_body(host, request.path, kind, plain) - route.forge if by_forge else frozenset()
+    if missing:
+        return refuse_forge(host, missing)
     return other_method() if in_form and rules.method_override_in_form(plain, kind) else None
 
 

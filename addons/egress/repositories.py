@@ -11,7 +11,7 @@ from addons.egress.checks import refuse_repository
 from addons.frame.body_encoding import body_encoding
 from claude_bottle.dlp.packed.decoder import DecodeError
 from claude_bottle.dlp.packed.decoders import decode, is_identity
-from claude_bottle.policy.forge.commands import is_json
+from claude_bottle.policy.forge.fields import is_json
 from claude_bottle.policy.forge.graphql_answer import learn
 from claude_bottle.policy.forge.graphql_ids import KnownIds, OutsideError
 from claude_bottle.policy.forge.graphql_request import Query, read_queries

@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 import re2
 
-from claude_bottle.policy.forge.commands import OTHER_LETTERS, is_json
+from claude_bottle.policy.forge.fields import is_json
 from claude_bottle.policy.names.header_names import plain_name
 
 Header = tuple[bytes, bytes]
@@ -222,17 +222,18 @@ class FormOverrideScan:
         charset = re.search(r"charset\s*=\s*[\"']?\s*([\w.:-]*)", content_type, re.IGNORECASE)
         # In another one (UTF-16, UTF-7, EBCDIC) names look different: ASP.NET and Java decode by it.
         self._found = charset is not None and charset[1].lower() not in _CHARSETS
-        self._tail = b"&"
+        self._tail, self._line = b"&", b""
 
     def feed(self, chunk: bytes) -> bool:
         """True if the field has been seen."""
-        data = self._tail + chunk
+        data, line = self._tail + chunk, self._line + chunk
+        self._line = line[-_LONGEST:]
         self._found = self._found or (self._json and bool(_IN_JSON.search(data)))
         if self._only_json:
             self._tail = data[-_LONGEST:]
             return self._found
         if (self._pairs and _URLENCODED.search(data)) or (
-            self._parts and (_MULTIPART.search(data) or OTHER_LETTERS.search(data))
+            self._parts and (_MULTIPART.search(data) or _OTHER_LETTERS.search(data) or _CONTENT_ID.search(line))
         ):
             self._found = True
         # A field begins behind a separator, and goes on in the next chunk; however many blanks come before its name.
@@ -275,6 +276,12 @@ _MULTIPART = _linear(
     rf"""(?i);\s*name(?:\*[0-9]|\s*\*?\s*=\s*["']?\s*=\?"""
     rf"""|\s*\*?\s*=\s*(?:[\w-]*'[\w-]*')?["']?{_BEFORE}(?:{_NAMES}){_BLANK}["';\[\]\s\x00])"""
 )
+# Rack takes this for the name of a part that has no other (lib/rack/multipart/parser.rb). OData's batches count theirs,
+# mail's stand in brackets.
+_CONTENT_ID = _linear(r"(?i)content-id:(?:\s{0,16}[^<0-9\s]|\s{17})")
+# Character sets in which Rack reads names and words otherwise than they stand there (handle_dummy_encoding of the same
+# file, since 3.2): those that are "dummy" to Ruby, by all their names (Encoding.list, Encoding.aliases).
+_OTHER_LETTERS = _linear(r"(?i)charset\s*=\s*[\"']?\s*(?:iso-?2022|cp502|cp65000|utf-?(?:7|16|32)|ucs|ibm0|ebcdic|hz)")
 _IN_JSON_NAME = "".join(rf"(?:{one}|\\u00{ord(one):02x}|\\u00{ord(one):02X})" for one in "_method")
 _IN_JSON = _linear(rf'"{_IN_JSON_NAME}"\s*(?:\z|:)')
 

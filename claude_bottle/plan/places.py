@@ -184,7 +184,7 @@ def _by_routes(look: _Look, ground: Ground, pattern: str, host: str) -> Iterator
             continue
         for method in _methods(ground, host):
             place = Place(pattern, path, method, unsure)
-            verdict = carried(readings, "https", host, method, None)
+            verdict = carried(readings, "https", host, method, frozenset())
             if isinstance(verdict, Route):
                 # Of what pipelock does not read it hears no answer.
                 unread = any_match(look.plan["pipelock"]["passthrough"], host)
@@ -192,7 +192,7 @@ def _by_routes(look: _Look, ground: Ground, pattern: str, host: str) -> Iterator
                 if unsure or any(path.lower().startswith(one.lower()) for one in graphql):
                     yield from ((place, right) for right in _nameable(repositories, verdict.repositories))
             for capability in named:
-                verdict = carried(readings, "https", host, method, capability)
+                verdict = carried(readings, "https", host, method, frozenset([capability]))
                 if isinstance(verdict, Route) and capability in verdict.forge:
                     yield place, ("forge", capability, _credential(verdict))
 

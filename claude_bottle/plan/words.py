@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from claude_bottle.plan.places import DISGUISES, OTHER_METHOD, UNCLEAR, Ground, Place, Right, paths
-from claude_bottle.policy.forge.api import CAPABILITIES
+from claude_bottle.policy.forge.capabilities import CAPABILITIES
 from claude_bottle.policy.routes.paths import below
 from claude_bottle.policy.routes.route import KEYS
 from claude_bottle.policy.routes.until import write_until

@@ -20,7 +20,7 @@ class Refusal:
     message: one or two sentences for the agent: what was wrong and what can be done. Never holds a secret.
     status: HTTP status of the answer.
     content: digest by which the owner may let exactly this through once, or "".
-    forge: the capability that a call to a forge needs, or "".
+    forge: the capabilities that a call to a forge needs, with commas between them, or "".
     """
 
     by: str

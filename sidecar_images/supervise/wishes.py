@@ -106,12 +106,12 @@ def _capability(request: Mapping[str, str]) -> list[str]:
     """What a call to a forge needs, as its refusal says, or as its method and path do."""
     if request.get("reason") != "forge_write":
         return []
-    told = request.get("forge") or forge_api.needed(
-        request.get("method", ""), request.get("path", ""), request.get("host", "")
-    )
-    if told is None:
+    if named := request.get("forge"):
+        return named.split(", ")
+    needs = forge_api.needed(request.get("method", ""), request.get("path", ""), request.get("host", ""))
+    if not needs:
         raise WishError("name the capability that the refusal names: forge: [code], or another one")
-    return [told]
+    return sorted(needs)
 
 
 def _must_carry(route: Mapping[str, Any], request: Mapping[str, str]) -> None:

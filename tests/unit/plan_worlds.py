@@ -23,7 +23,7 @@ from claude_bottle.host.git_remotes import GateRemote, remotes_file, upstream_of
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import render
 from claude_bottle.manifest.render.routes import EgressPlan
-from claude_bottle.policy.forge.api import CAPABILITIES
+from claude_bottle.policy.forge.capabilities import CAPABILITIES
 from claude_bottle.policy.forge.graphql_ids import KnownIds, OutsideError
 from claude_bottle.policy.forge.graphql_request import read_queries
 from claude_bottle.policy.forge.graphql_scope import Scope

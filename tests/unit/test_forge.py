@@ -7,10 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
+from forge_needs import needed, needed_by_body
 
 from claude_bottle.policy.forge import api as forge_api
-from claude_bottle.policy.forge.api import CAPABILITIES, needed
-from claude_bottle.policy.forge.body import needed_by_body, reads_body
+from claude_bottle.policy.forge.body import reads_body
+from claude_bottle.policy.forge.capabilities import CAPABILITIES
 from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes.table import Route, RouteTable
 
@@ -155,23 +156,23 @@ OTHERS = [
     ("POST", "/repos/acme/project/%67it/refs", "code"),
     ("POST", "/repos/acme/project//git/refs", "code"),
     ("POST", "/REPOS/acme/project/GIT/refs", "code"),
-    ("POST", "/repos/acme/project/issues/../git/refs", "code"),
-    ("POST", "/repos/acme/project/issues;x/../keys", "code"),
-    ("POST", "/api/v4/projects/acme%252Fissues/repository/commits", "code"),
+    ("POST", "/repos/acme/project/issues/../git/refs", "unreadable"),
+    ("POST", "/repos/acme/project/issues;x/../keys", "unreadable"),
+    ("POST", "/api/v4/projects/acme%252Fissues/repository/commits", "unreadable"),
     # A server that decodes before it splits has another call: what is free must be free in both.
     ("PUT", "/api/v1/repos/acme%2Fproject/contents/issues/f", "code"),
-    ("PUT", "/repos/acme/project%2Fcontents/x/issues/f", "code"),
+    ("PUT", "/repos/acme/project%2Fcontents/x/issues/f", "code settings"),
     ("POST", "/api%2Fv4/projects/1/repository/commits", "code"),
     ("POST", "/repos%2Facme%2Fproject%2Fgit/refs", "code"),
     ("POST", "/info%2Flfs/objects/0123", "code"),
     ("PUT", "/api/v4/projects/1/labels/area%2Fcli", None),
     ("DELETE", "/repos/acme/project/issues/1/labels/area%2Fcli", None),
     ("DELETE", "/repos/acme/project/issues/1/labels/good%20first%20issue", None),
-    ("POST", "/repos/acme/project/issues%20", "code"),
-    ("PUT", "/api/./v4/projects/1/hooks", "code"),
-    ("PUT", "/user;a=b/keys", "code"),
-    ("POST", "/x/..%252f..%252fuser/keys", "code"),
-    ("POST", "/api/v4/projects/1%2F..%2F2/issues", "code"),
+    ("POST", "/repos/acme/project/issues%20", "unreadable"),
+    ("PUT", "/api/./v4/projects/1/hooks", "unreadable"),
+    ("PUT", "/user;a=b/keys", "unreadable"),
+    ("POST", "/x/..%252f..%252fuser/keys", "unreadable"),
+    ("POST", "/api/v4/projects/1%2F..%2F2/issues", "unreadable"),
     # A forge's root within another's rest: GitHub writes the file `api/v1/repos/a/b/issues/x`.
     ("PUT", "/repos/acme/project/contents/api/v1/repos/a/b/issues/x", "code"),
     ("PUT", "/api/v1/repos/acme/project/contents/api/v4/projects/1/issues", "code"),
@@ -266,7 +267,7 @@ ACCOUNTS = [
     ("POST", "/api/v4/projects/1/merge_requests/2/draft_notes/bulk_publish", "review"),
     ("POST", "/api/v4/markdown", None),
     ("POST", "/api/v4/todos/1/mark_as_done", None),
-    ("POST", "/api/v4/projects/1/ci/lint", None),
+    ("POST", "/api/v4/projects/1/ci/lint", "pipelines"),
     ("POST", "/2.0/workspaces/acme/hooks", "hooks"),
     ("POST", "/2.0/users/u/ssh-keys", "keys"),
     ("POST", "/2.0/workspaces/acme/pipelines-config/variables", "secrets"),
@@ -333,13 +334,13 @@ def test_a_path_beyond_the_bounds_is_not_followed() -> None:
     deep = "/a" * 32_768
     assert needed("POST", deep) is None
     assert needed("POST", "/a" * 524_288) is None
-    assert needed("POST", deep, "api.github.com") == "code"
-    assert needed("POST", f"{deep}/api/v4/projects/1/hooks") == "code"
-    assert needed("POST", f"/api/v4/projects/1/issues{deep}") == "code"
-    assert needed("PUT", f"/repos/acme/project/issues/{'a' * 9000}") == "code"
-    assert needed("PUT", "/user/%2525252525252525252561") == "code"
+    assert needed("POST", deep, "api.github.com") == "unreadable"
+    assert needed("POST", f"{deep}/api/v4/projects/1/hooks") == "unreadable"
+    assert needed("POST", f"/api/v4/projects/1/issues{deep}") == "unreadable"
+    assert needed("PUT", f"/repos/acme/project/issues/{'a' * 9000}") == "unreadable"
+    assert needed("PUT", "/user/%2525252525252525252561") == "unreadable"
     assert not reads_body("POST", deep)
-    assert needed("POST", "/" + "%25" * 349_525) == "code"
+    assert needed("POST", "/" + "%25" * 349_525) == "unreadable"
 
 
 def test_no_segment_of_a_deep_path_is_looked_at_more_than_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -373,14 +374,14 @@ def graphql(text: str, host: str = "api.github.com", path: str = "/graphql") -> 
         ("mutation { createCommitOnBranch(input: {}) { commit { url } } }", "code"),
         ("mutation { harmless: updateRef(input: {}) { clientMutationId } }", "code"),
         ("query A { viewer { login } } mutation B { deleteRef(input: {}) { clientMutationId } }", "code"),
-        ("mutation { ...F } fragment F on Mutation { mergeBranch(input: {}) { clientMutationId } }", "code"),
+        ("mutation { ...F } fragment F on Mutation { mergeBranch(input: {}) { clientMutationId } }", "unreadable"),
         ("mutation { addComment(input: {}) { clientMutationId } enablePullRequestAutoMerge(input: {}) { actor { login } } }", "merge"),
         ("mutation { someNewThing(input: {}) { clientMutationId } }", "settings"),
         ("# mutation { updateRef }\nquery { viewer { login } }", None),
         ('query { search(query: "mutation { updateRef }", type: ISSUE, first: 1) { issueCount } }', None),
         ("{ viewer { login } }", None),
-        ("mutation {", "code"),
-        ("query " + "{a" * 30_000, "code"),
+        ("mutation {", "unreadable"),
+        ("query " + "{a" * 30_000, "unreadable"),
     ],
 )  # fmt: skip
 def test_graphql(text: str, capability: str | None) -> None:
@@ -430,7 +431,7 @@ def test_graphql_of_others_is_theirs_but_for_a_forges_own_words() -> None:
     [b'{"id": "PersistedQuery1"}', b'[{"query": "{a}"}, {"variables": {}}]', b"query=x", b'{"query": 1}', b"\xff\xfe"],
 )
 def test_graphql_that_cannot_be_read_is_refused(body: bytes) -> None:
-    assert needed_by_body("api.github.com", "/graphql", "application/json", body) == "code"
+    assert needed_by_body("api.github.com", "/graphql", "application/json", body) == "unreadable"
 
 
 def test_a_command_in_a_comment_by_graphql() -> None:
@@ -481,11 +482,11 @@ def test_paths_of_others_in_mutations_are_no_commands() -> None:
 def test_graphql_that_two_servers_read_in_two_ways_is_refused() -> None:
     # RFC 8259, 4: what a parser makes of a name that stands twice is not said.
     twice = b'{"query": "mutation{mergeRequestAccept(input:{}){errors}}", "query": "{a}"}'
-    assert needed_by_body("gitlab.com", "/api/graphql", "application/json", twice) == "code"
+    assert needed_by_body("gitlab.com", "/api/graphql", "application/json", twice) == "unreadable"
     form = b'{"query":"{a}","x":"&query=mutation{mergeRequestAccept(input:{}){errors}}&"}'
     for kind in ("application/x-www-form-urlencoded", "", "text/plain"):
-        assert needed_by_body("gitlab.com", "/api/graphql", kind, form) == "code"
-    assert needed_by_body("gitlab.com", "/api/graphql", "multipart/form-data; boundary=x", form) == "code"
+        assert needed_by_body("gitlab.com", "/api/graphql", kind, form) == "unreadable"
+    assert needed_by_body("gitlab.com", "/api/graphql", "multipart/form-data; boundary=x", form) == "unreadable"
     # docs.github.com/en/graphql/guides/forming-calls-with-graphql: curl sends JSON as a form.
     call = b'{"query": "query { viewer { login }}"}'
     assert needed_by_body("api.github.com", "/graphql", "application/x-www-form-urlencoded", call) is None
@@ -513,7 +514,7 @@ HIDDEN = [
 
 @pytest.mark.parametrize(("path", "body"), HIDDEN)
 def test_what_is_hidden_beside_a_query(path: str, body: object) -> None:
-    assert needed_by_body("gitlab.example.com", path, "application/json", json.dumps(body).encode()) == "code"
+    assert needed_by_body("gitlab.example.com", path, "application/json", json.dumps(body).encode()) == "unreadable"
 
 
 def test_a_form_in_json_by_another_name() -> None:
@@ -522,7 +523,7 @@ def test_a_form_in_json_by_another_name() -> None:
     )
     assert (
         needed_by_body("gitlab.example.com", "/api/graphql", "application/x-www-form-urlencoded", body.encode())
-        == "code"
+        == "unreadable"
     )
 
 
@@ -532,13 +533,13 @@ def test_graphql_has_a_budget() -> None:
         return needed_by_body("api.github.com", "/graphql", "application/json", body)
 
     assert batch("{a}", 20) is None
-    assert batch("{a}", 21) == "code"
+    assert batch("{a}", 21) == "unreadable"
     assert batch("{" + "a " * 900 + "}", 10) is None
-    assert batch("{" + "a " * 1800 + "}", 12) == "code"  # more than 10,000 tokens in all, though each has few
-    assert batch("{a}#" + " " * 300_000, 1) == "code"
+    assert batch("{" + "a " * 1800 + "}", 12) == "unreadable"  # more than 10,000 tokens in all, though each has few
+    assert batch("{a}#" + " " * 300_000, 1) == "unreadable"
     packed = gzip.compress(b'[{"query":"{a}"}' + b',{"query":"{a}"}' * 199_999 + b"]")
     assert len(packed) < 10_000
-    assert needed_by_body("api.github.com", "/graphql", "application/json", gzip.decompress(packed)) == "code"
+    assert needed_by_body("api.github.com", "/graphql", "application/json", gzip.decompress(packed)) == "unreadable"
 
 
 def test_graphql_in_a_query_string() -> None:
@@ -559,16 +560,16 @@ def test_graphql_in_a_query_string() -> None:
         ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="body"\r\n\r\n/merge\r\n--x--', "merge"),
         ("application/json", b'{"body": "see docs/merge and /label ~bug"}', None),
         ("application/JSON", b' \n{"body": "\\u002fmerge"}', "merge"),
-        ("text/plain", b' {"body": "\\u002fmerge"}', "merge"),
-        ("application/x-www-form-urlencoded", b' {"body": "\\u002fmerge"}', "merge"),
+        ("text/plain", b' {"body": "\\u002fmerge"}', "unreadable"),
+        ("application/x-www-form-urlencoded", b' {"body": "\\u002fmerge"}', "unreadable"),
         ("application/vnd.api+json; charset=utf-8", b'{"body": "\\u002fmerge"}', "merge"),
-        ("application/json, text/plain", b"body=%2Fmerge", "merge"),
-        ("", b"a=1&" + b" " * 200 + b"body=%2Fmerge", "merge"),
-        ("application/x-www-form-urlencoded", b'["&body=%2Fmerge&"]', "merge"),
+        ("application/json, text/plain", b"body=%2Fmerge", "unreadable"),
+        ("", b"a=1&" + b" " * 200 + b"body=%2Fmerge", "unreadable"),
+        ("application/x-www-form-urlencoded", b'["&body=%2Fmerge&"]', "unreadable"),
         ("application/x-www-form-urlencoded", b"a=1;body=x%0D%0A%2Fmerge", "merge"),
         # Ruby's JSON reads comments (github.com/ruby/json, "allow comments"), so what Python cannot read is refused.
-        ("application/json", b'/**/{"body": "\\u002fmerge"}', "code"),
-        ("application/json", b'{"body": "/merge", "body": "x"}', "code"),
+        ("application/json", b'/**/{"body": "\\u002fmerge"}', "unreadable"),
+        ("application/json", b'{"body": "/merge", "body": "x"}', "unreadable"),
         ("application/json", b'{"body": "/MERGE now"}', "merge"),
         ("application/json", b'{"body": "/mer\\rge"}', "merge"),
         ("application/json", b'{"body": "> /ship"}', "merge"),
@@ -623,7 +624,7 @@ def test_where_commands_are_looked_for(path: str) -> None:
 
 def test_a_comment_has_a_bound() -> None:
     long = b"body=" + b"a" * (2 << 20)
-    assert needed_by_body("gitlab.com", "/api/v4/projects/1/issues", "", long) == "code"
+    assert needed_by_body("gitlab.com", "/api/v4/projects/1/issues", "", long) == "unreadable"
 
 
 def test_an_upload_is_no_comment() -> None:
@@ -644,7 +645,7 @@ def test_an_upload_is_no_comment() -> None:
 def test_lfs_in_other_spellings(path: str) -> None:
     assert reads_body("POST", path)
     assert needed_by_body("github.com", path, "", b'{"operation":"upload"}') == "code"
-    assert needed_by_body("github.com", path, "", b'{"operation":"upload","operation":"download"}') == "code"
+    assert needed_by_body("github.com", path, "", b'{"operation":"upload","operation":"download"}') == "unreadable"
     assert needed_by_body("github.com", path, "", b'{"operation":"download"}') is None
 
 

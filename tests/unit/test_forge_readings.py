@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from forge_needs import needed, needed_by_body
 from test_graphql_scope import GH, refusal
 
-from claude_bottle.policy.forge.api import needed
-from claude_bottle.policy.forge.body import needed_by_body, reads_body
+from claude_bottle.policy.forge.body import reads_body
 from claude_bottle.policy.forge.graphql_text import document_of
 
 JSON, GITLAB = "application/json", "/api/v4/projects/acme%2Fproject"
@@ -41,7 +41,7 @@ HONEST = [
 def test_a_text_that_a_server_rewrites_is_not_read(text: str) -> None:
     assert document_of(text, 1000) == (None, 0)
     body = json.dumps({"query": text}).encode()
-    assert needed_by_body("gitlab.example.com", "/api/graphql", JSON, body) == "code"
+    assert needed_by_body("gitlab.example.com", "/api/graphql", JSON, body) == "unreadable"
 
 
 @pytest.mark.parametrize("text", HONEST, ids=range(len(HONEST)))
@@ -53,7 +53,9 @@ def test_an_honest_text_is_read(text: str) -> None:
 def test_no_escape_in_a_block_string(words: str) -> None:
     """graphql-ruby before 2.3 undoes them there (lib/graphql/language/block_string.rb, lexer.rl)."""
     text = f"mutation {{ createNote(input: {{body: {words}}}) {{ errors }} }}"
-    assert needed_by_body("gitlab.example.com", "/api/graphql", JSON, json.dumps({"query": text}).encode()) == "code"
+    assert (
+        needed_by_body("gitlab.example.com", "/api/graphql", JSON, json.dumps({"query": text}).encode()) == "unreadable"
+    )
 
 
 @pytest.mark.parametrize("path", ["/api/glql", "/api/glql.json", "/gitlab/api/glql", "/api/graphql"])
@@ -115,7 +117,7 @@ PART = '--x\r\nContent-Disposition: form-data; name="{}"\r\n{}\r\n{}\r\n--x--\r\
         ("issues/1/notes", JSON, b'{"body": "/relate #12\\nsee a/b"}', None),
         # lib/rack/multipart/parser.rb, handle_dummy_encoding: Rack 3.2 takes the escape out of name and words.
         ("merge_requests/1/notes", "multipart/form-data; boundary=x",
-         PART.format("body", "Content-Type: text/plain; charset=ISO-2022-JP\r\n", "ok\n\x1b(B/merge").encode(), "code"),
+         PART.format("body", "Content-Type: text/plain; charset=ISO-2022-JP\r\n", "ok\n\x1b(B/merge").encode(), "unreadable"),
         ("merge_requests/1/notes", "multipart/form-data; boundary=x",
          PART.format("body", "Content-Type: text/plain; charset=utf-8\r\n", "ok").encode(), None),
     ],
@@ -143,7 +145,7 @@ def test_no_issue_is_given_to_githubs_agent(body: dict[str, object], capability:
     assert reads_body("PATCH", f"{path}/1")
     for where in (path, f"{path}/1/assignees", "/api/v3/repos/acme/project/issues/1"):
         assert needed_by_body("api.github.com", where, JSON, json.dumps(body).encode()) == capability
-    assert needed_by_body("api.github.com", path, JSON, b'{"assignees": ["copilot"], "assignees": []}') == "code"
+    assert needed_by_body("api.github.com", path, JSON, b'{"assignees": ["copilot"], "assignees": []}') == "unreadable"
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from forge_needs import needed_by_body
 
-from claude_bottle.policy.forge.body import needed_by_body
 from claude_bottle.policy.forge.graphql_answer import learn
 from claude_bottle.policy.forge.graphql_ids import _MOST, KnownIds, OutsideError
 from claude_bottle.policy.forge.graphql_request import read_queries
@@ -293,7 +293,7 @@ def test_what_servers_split_into_other_tokens_is_refused(text: str) -> None:
         needed_by_body(
             "api.github.com", "/graphql", "application/json", json.dumps({"query": text % REPOSITORY}).encode()
         )
-        == "code"
+        == "unreadable"
     )
 
 

@@ -38,7 +38,8 @@ from claude_bottle.manifest.render.routes import EgressPlan
 from claude_bottle.plan.diff import changes
 from claude_bottle.plan.resolved import plan
 from claude_bottle.plan.table import rows
-from claude_bottle.policy.forge.api import CAPABILITIES, needed
+from claude_bottle.policy.forge.api import needed
+from claude_bottle.policy.forge.capabilities import CAPABILITIES
 from claude_bottle.policy.names.hosts import host_matches
 from claude_bottle.policy.names.ref_globs import covered
 from claude_bottle.policy.routes.paths import below

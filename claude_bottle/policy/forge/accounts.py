@@ -77,7 +77,7 @@ ACCOUNTS = (
     Forge(
         "GitLab",
         (("api", "v4"),),
-        rests(r"POST (?:markdown|ci/lint|lint)", rf"{WRITE} (?:todos|user/(?:status|preferences))(?:/.*)?"),
+        rests(r"POST markdown", rf"{WRITE} (?:todos|user/(?:status|preferences))(?:/.*)?"),
         kinds(
             keys=rf"user/(?:{_KEYS})|users/[^/]+/(?:{_KEYS})|personal_access_tokens|deploy_keys|deploy_tokens|keys"
             r"|applications|token",

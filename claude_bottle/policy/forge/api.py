@@ -12,23 +12,10 @@ import re
 from collections.abc import Iterator
 
 from claude_bottle.policy.forge.accounts import ACCOUNTS
+from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
 from claude_bottle.policy.forge.paths import Segments, may_be_forge, read_path
 from claude_bottle.policy.forge.rules import ID, REPOSITORIES, Forge
 
-# Capability to what it allows, for messages and documentation.
-CAPABILITIES = {
-    "code": "write files, commits, branches, tags or LFS objects past git-gate",
-    "merge": "merge pull requests or branches",
-    "review": "approve or dismiss reviews",
-    "releases": "publish releases and packages",
-    "pipelines": "start, stop or configure pipelines, workflows and deployments",
-    "checks": "report statuses and checks, which can open a protected branch",
-    "keys": "add or remove keys and tokens",
-    "hooks": "add or change webhooks and integrations",
-    "secrets": "add or change secrets and variables",
-    "members": "invite or change members and their rights",
-    "settings": "create, change, move or delete repositories, or anything else that is not listed",
-}
 _READS = frozenset(["GET", "HEAD", "OPTIONS"])
 # docs.github.com/en/enterprise-cloud@latest/admin/data-residency: api.SUBDOMAIN.ghe.com
 _GITHUB_HOST = re.compile(r"api\.(?:github\.com|[a-z0-9-]+\.ghe\.com)\Z")
@@ -41,23 +28,20 @@ for _forge in (*REPOSITORIES, *ACCOUNTS):
         (_STARTS if _forge.at_start else _ROOTS.setdefault(_root[0], [])).append((_root, _forge))
 
 
-def needed(method: str, path: str, host: str = "") -> str | None:
-    """The capability that a request to a forge's API needs by its head; None for a read and for what is written freely.
+def needed(method: str, path: str, host: str = "") -> frozenset[str]:
+    """The capabilities that a request to a forge's API needs by its head; none for a read and what is free.
 
     host: where it goes, in lower case; at GitHub's own host every path is the forge's. A path can be a forge's in more
-    than one reading (`%2F`, a root within another's rest). What is free in one must be free in all: where they differ,
-    and where no reading of a forge's path is sure, it needs `code`.
+    than one reading (`%2F`, a root within another's rest): it needs what each of them needs.
     """
     if method in _READS:
-        return None
+        return NOTHING
     github = is_github(host)
     readings = read_path(path)
     if readings is None:
-        return "code" if github or may_be_forge(path) else None
-    capabilities = {forge.judge(method, rest) for segments in readings for forge, rest in _parts(segments, github)}
-    if len(capabilities) > 1:
-        return "code"
-    return capabilities.pop() if capabilities else None
+        return UNREADABLE if github or may_be_forge(path) else NOTHING
+    kinds = {forge.judge(method, rest) for segments in readings for forge, rest in _parts(segments, github)}
+    return frozenset(kind for kind in kinds if kind is not None)
 
 
 def is_github(host: str) -> bool:

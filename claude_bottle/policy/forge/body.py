@@ -4,14 +4,15 @@ another project or for the forge's own agent. Pure."""
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote_plus
 
 from claude_bottle.policy.forge.api import repository_rests
+from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
 from claude_bottle.policy.forge.commands import needed_by_comment
+from claude_bottle.policy.forge.fields import base_name, fields_of_body, fields_of_query
 from claude_bottle.policy.forge.graphql_mutations import needed_by_graphql
 from claude_bottle.policy.forge.graphql_request import is_graphql
-from claude_bottle.policy.forge.paths import Segments, read_path
-from claude_bottle.policy.forge.robots import assigns_agent
+from claude_bottle.policy.forge.paths import Segments, is_gitlab_id, read_path
+from claude_bottle.policy.forge.robots import needed_by_assignment
 from claude_bottle.policy.forge.rules import GITHUB, GITLAB
 from claude_bottle.policy.strict_json import read_json
 
@@ -23,9 +24,9 @@ _TALKS = re.compile(
     rf"(?:issues|merge_requests|epics|work_items|snippets){_END}"
     rf"|(?!packages/)(?:.*/)?(?:notes|discussions|comments){_END}"
 )
-# A merge request may be made in another project (docs.gitlab.com/api/merge_requests, "Create MR").
+# A merge request may be made in another project (docs.gitlab.com/api/merge_requests, "Create MR"). glab always says in
+# which (profclems/glab, commands/mr/create/mr_create.go).
 _ELSEWHERE = "target_project_id"
-_IN_FORM = re.compile(rf"(?:\A|[&;\[\"'=?]|name=)\s*{_ELSEWHERE}\b", re.IGNORECASE)
 _ISSUES = re.compile(r"issues(?:/.*)?\Z")
 _BATCH = ["info", "lfs", "objects", "batch"]  # github.com/git-lfs/git-lfs, docs/api/batch.md
 
@@ -43,18 +44,21 @@ def reads_body(method: str, path: str) -> bool:
     return _is_batch(readings) or _talks(rests) or _assigns(rests)
 
 
-def needed_by_body(host: str, path: str, content_type: str, body: bytes) -> str | None:
-    """The capability that the body asks for; None if none. What cannot be read needs `code`."""
+def needed_by_body(host: str, path: str, content_type: str, body: bytes) -> frozenset[str]:
+    """The capabilities that the body asks for."""
     if is_graphql(path):
         return needed_by_graphql(host, path, content_type, body)
     readings = read_path(path)
     if readings is not None and _is_batch(readings):
         batch = read_json(body)
-        return None if isinstance(batch, dict) and batch.get("operation") == "download" else "code"
+        if not isinstance(batch, dict):
+            return UNREADABLE
+        return NOTHING if batch.get("operation") == "download" else frozenset(["code"])
     rests = repository_rests(readings or ())
     if _assigns(rests) and not _talks(rests):
-        return "code" if assigns_agent(body) else None
-    return needed_by_comment(content_type, body, path) or ("settings" if _goes_elsewhere(path, body) else None)
+        return needed_by_assignment(body)
+    elsewhere = _goes_elsewhere(readings or (), path, content_type, body)
+    return needed_by_comment(content_type, body, path) | (frozenset(["settings"]) if elsewhere else NOTHING)
 
 
 def _is_batch(readings: tuple[Segments, ...]) -> bool:
@@ -69,9 +73,8 @@ def _assigns(rests: list[tuple[str, str]]) -> bool:
     return any(forge == GITHUB and _ISSUES.match(rest) for forge, rest in rests)
 
 
-def _goes_elsewhere(path: str, body: bytes) -> bool:
-    value = read_json(body)
-    if isinstance(value, dict) and any(name.strip().lower() == _ELSEWHERE for name in value):
-        return True
-    texts = [path.partition("?")[2], *([] if isinstance(value, dict) else [body.decode("utf-8", "replace")])]
-    return any(_IN_FORM.search(unquote_plus(text)) for text in texts)
+def _goes_elsewhere(readings: tuple[Segments, ...], path: str, content_type: str, body: bytes) -> bool:
+    fields = (*(fields_of_body(content_type, body) or ()), *fields_of_query(path.partition("?")[2]))
+    targets = {str(value) for name, value in fields if base_name(name) == _ELSEWHERE}
+    own = {segments[at] for segments in readings for at in range(len(segments)) if is_gitlab_id(segments, at)}
+    return bool(targets) and not (len(own) == 1 and targets == own and min(own).isdecimal())

@@ -1,25 +1,24 @@
-"""The commands that GitLab runs out of the words of a comment or a description, and the capability each needs. Pure.
+"""The commands that GitLab runs out of the words of a comment or a description, and the capabilities they need. Pure.
 
-docs.gitlab.com/user/project/quick_actions (18.6): a line that begins with `/` and a word. How GitLab finds them:
-gitlab.com/gitlab-org/gitlab, lib/gitlab/quick_actions/extractor.rb: carriage returns are taken out, case does not
+docs.gitlab.com/user/project/quick_actions (18.6): a line that begins with `/` and a word. How GitLab finds them, all of
+them: gitlab.com/gitlab-org/gitlab, lib/gitlab/quick_actions/extractor.rb: carriage returns are taken out, case does not
 matter, a blank or the end of the line follows. What GitLab leaves alone in code blocks is not left alone here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
-from urllib.parse import unquote_plus
+from collections.abc import Iterable
 
-from claude_bottle.policy.strict_json import read_json
+from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
+from claude_bottle.policy.forge.fields import fields_of_body, fields_of_query, strings
 
 # Commands that write nothing but words, labels, dates and the like about an issue or a merge request.
 _FREE = frozenset(
     """
     add_child add_contacts assign assign_reviewer award blocked_by blocks board_move cc checkin_reminder
     clear_health_status clear_weight close confidential copy_metadata done draft due duplicate epic estimate
-    estimate_time health_status iteration label labels link lock milestone page parent_epic promote promote_to
+    estimate_time health_status iteration label labels link lock milestone page parent_epic promote_to
     promote_to_incident react ready reassign reassign_reviewer relabel relate remove_child remove_child_epic
     remove_contacts remove_due_date remove_epic remove_estimate remove_iteration remove_iteration_cadence remove_label
     remove_milestone remove_parent remove_parent_epic remove_reviewer remove_time_estimate remove_time_spent
@@ -34,98 +33,54 @@ _KINDS = {
     "code": "tag create_merge_request cherry_pick revert q",
     "pipelines": "run_pipeline",
     "members": "add_email invite_email remove_email convert_to_ticket",
+    "settings": "move clone promote",  # to another project, or to the group
 }
 _NEEDS = {command: capability for capability, commands in _KINDS.items() for command in commands.split()}
 # A word of another alphabet may be one of these to a server that folds it. `/usr/bin` is none, for a slash follows.
 _COMMAND = re.compile(r"^([ \t>]*)/([^\W\d][\w-]*)(?=\s|\Z)", re.MULTILINE)
 _MAX_BODY = 2 << 20  # GitLab takes a million characters of a comment (docs.gitlab.com/administration/instance_limits)
-_JSON = re.compile(r"application/(?:[\w.+-]+\+)?json\Z")
-
-
-# By these an issue is put beside another one, or takes something of it; one of another project has a slash in its name.
+# By these an issue is put beside another one, or takes something of it.
 _REFER = frozenset(
     """
     add_child blocked_by blocks copy_metadata duplicate epic parent_epic promote_to relate remove_child
     remove_child_epic remove_parent set_parent unlink child_epic add_parent
     """.split()  # noqa: SIM905 - a list of names
 )
-# Character sets in which Rack reads names and words otherwise than they stand there (lib/rack/multipart/parser.rb,
-# handle_dummy_encoding, since 3.2: those that are "dummy" to Ruby).
-OTHER_LETTERS = re.compile(
-    rb"charset\s*+=\s*+[\"']?\s*+(?:iso-2022|cp5022|utf-?(?:7|16|32)|ucs|ibm0|hz)", re.IGNORECASE
-)
+# One of this project, and what such a command may have instead: a kind of issue. With a name before the sign it is of
+# another project, or of another group (docs.gitlab.com/user/markdown, "GitLab-specific references").
+_OWN = re.compile(r"[\s,]*(?:(?:[#&!][0-9]+|issue|incident|task|objective|key result)[\s,]*)*\Z", re.IGNORECASE)
 
 
-def needed_by_text(text: str) -> str | None:
-    """The capability that a comment's commands need; None if there is none but harmless ones.
+def needed_by_text(text: str) -> frozenset[str]:
+    """The capabilities that a comment's commands need.
 
     A line that begins with an unknown command needs `settings`, for GitLab learns new ones. Before it a quotation mark
     or blanks are seen through for the known ones alone: a line of a listing may begin with a folder's name.
     """
     if "/" not in text:
-        return None
-    for match in _COMMAND.finditer(text.replace("\r", "").lstrip()):
+        return NOTHING
+    needs: set[str] = set()
+    text = text.replace("\r", "").lstrip()
+    for match in _COMMAND.finditer(text):
         before, command = match[1], match[2].lower()
         if command in _NEEDS:
-            return _NEEDS[command]
-        if command in _REFER and "/" in text[match.end() :].partition("\n")[0]:
-            return "settings"
-        if not before and command not in _FREE:
-            return "settings"
-    return None
+            needs.add(_NEEDS[command])
+        elif command in _REFER:
+            needs |= NOTHING if _OWN.match(text[match.end() :].partition("\n")[0]) else {"settings"}
+        elif not before and command not in _FREE:
+            needs.add("settings")
+    return frozenset(needs)
 
 
-def needed_by_texts(texts: Iterator[str]) -> str | None:
-    """The capability of the first text that needs one."""
-    return next((needed for text in texts if (needed := needed_by_text(text)) is not None), None)
+def needed_by_texts(texts: Iterable[str]) -> frozenset[str]:
+    """The capabilities that the commands in some texts need."""
+    return NOTHING.union(*map(needed_by_text, texts))
 
 
-def is_json(content_type: str) -> bool:
-    """Whether every server reads such a body as JSON, and as nothing else."""
-    return bool(_JSON.match(content_type.partition(";")[0].strip().lower()))
-
-
-def needed_by_comment(content_type: str, body: bytes, path: str) -> str | None:
-    """The capability that the commands in a body or a query need; `code` for JSON that cannot be read.
-
-    A body is read as what it says it is, and as JSON, a form and plain text if it says none that is sure.
-    """
+def needed_by_comment(content_type: str, body: bytes, path: str) -> frozenset[str]:
+    """The capabilities that the commands in a body and a query need."""
     query = path.partition("?")[2]
-    if len(body) > _MAX_BODY or len(query) > _MAX_BODY:
-        return "code"
-    needed = needed_by_texts(iter(form_values(query)))
-    if needed is not None or not body.strip():
-        return needed
-    value = read_json(body)
-    if is_json(content_type):
-        return "code" if value is None else needed_by_texts(strings(value))
-    if OTHER_LETTERS.search(body):
-        return "code"
-    text = body.decode("utf-8", "replace")
-    return (
-        needed_by_text(text)
-        or (needed_by_texts(strings(value)) if value is not None else None)
-        or needed_by_texts(iter(form_values(text)))
-    )
-
-
-def form_values(text: str) -> list[str]:
-    """The values of a form or a query, decoded. Rack 2 parts them at `;` too (lib/rack/query_parser.rb)."""
-    return [unquote_plus(pair.partition("=")[2]) for pair in re.split("[&;]", text) if "=" in pair]
-
-
-def strings(value: Any) -> Iterator[str]:
-    """Every string of a JSON value, however deep."""
-    return (item for item in parts_of(value) if isinstance(item, str))
-
-
-def parts_of(value: Any) -> Iterator[Any]:
-    """A JSON value and every value in it, however deep."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        yield item
-        if isinstance(item, dict):
-            waiting.extend(item.values())
-        elif isinstance(item, list):
-            waiting.extend(item)
+    fields = fields_of_body(content_type, body) if len(body) <= _MAX_BODY and len(query) <= _MAX_BODY else None
+    if fields is None:
+        return UNREADABLE
+    return needed_by_texts(text for _, value in (*fields, *fields_of_query(query)) for text in strings(value))

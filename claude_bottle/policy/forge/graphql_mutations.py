@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from claude_bottle.policy.forge.api import is_github
-from claude_bottle.policy.forge.commands import needed_by_texts, parts_of, strings
+from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
+from claude_bottle.policy.forge.commands import needed_by_texts
+from claude_bottle.policy.forge.fields import parts_of, strings
 from claude_bottle.policy.forge.graphql_request import Query, is_forges, read_queries
 from claude_bottle.policy.forge.robots import KEY_GRAPHQL, are_agents
 from claude_bottle.policy.strict_json import read_json
@@ -31,7 +33,7 @@ _FREE = frozenset(
     updateDiscussionComment markDiscussionCommentAsAnswer addProjectV2ItemById addProjectV2DraftIssue
     updateProjectV2ItemFieldValue deleteProjectV2Item clearProjectV2ItemFieldValue updateSubscription
     minimizeComment unminimizeComment createNote updateNote destroyNote createDiffNote createDiscussion
-    issueSetLabels issueSetAssignees issueMove mergeRequestCreate mergeRequestUpdate mergeRequestSetLabels
+    issueSetLabels issueSetAssignees mergeRequestCreate mergeRequestUpdate mergeRequestSetLabels
     mergeRequestSetAssignees mergeRequestSetReviewers mergeRequestSetDraft mergeRequestSetMilestone
     discussionToggleResolve awardEmojiAdd awardEmojiRemove awardEmojiToggle workItemCreate workItemUpdate
     labelCreate todoMarkDone
@@ -50,7 +52,12 @@ _FORGES_OWN = frozenset(
     """.split()  # noqa: SIM905 - a list of names
 )
 # Those by which an issue is given to somebody.
-_ASSIGN = frozenset(["createIssue", "updateIssue", "addAssigneesToAssignable", "replaceActorsForAssignable"])
+_ASSIGN = frozenset(
+    ["createIssue", "updateIssue", "updatePullRequest", "addAssigneesToAssignable", "replaceActorsForAssignable"]
+)
+# A field that reads. GitLab fetches what the content includes, from other projects and from any address
+# (docs.gitlab.com/api/graphql/reference, Query.ciConfig; docs.gitlab.com/ci/yaml/includes).
+_FETCHES = frozenset(["ciConfig", "ciLint"])
 # By name, for refusals in words.
 _KINDS = (
     ("merge", re.compile(r"(?i)merge(?!requestcreate|requestupdate|requestset)|automerge|queue")),
@@ -66,25 +73,26 @@ _KINDS = (
 )
 
 
-def needed_by_graphql(host: str, path: str, content_type: str, body: bytes) -> str | None:
-    """The capability that a GraphQL request needs; `code` if nobody can say what it does, or it is beyond a bound."""
+def needed_by_graphql(host: str, path: str, content_type: str, body: bytes) -> frozenset[str]:
+    """The capabilities that a GraphQL request needs, of all its queries and of every field of each."""
     queries = read_queries(path, content_type, body)
-    return "code" if queries is None else _needed(host, path, queries)
-
-
-def _needed(host: str, path: str, queries: Sequence[Query]) -> str | None:
+    if queries is None:
+        return UNREADABLE
     known = is_github(host) or is_forges(path)
-    for query in queries:
-        called = _mutations(query.document)
-        needed = _needed_by_names(known, called)
-        if needed is None and not is_github(host) and not _FREE.isdisjoint(called):
-            # GitLab's comments by GraphQL run commands as those by REST do.
-            needed = needed_by_texts(_texts(query.document, query.others))
-        if needed is None and not _ASSIGN.isdisjoint(called) and _is_for_an_agent(query):
-            needed = "code"
-        if needed is not None:
-            return needed
-    return None
+    return NOTHING.union(*(_needed(query, known, is_github(host)) for query in queries))
+
+
+def _needed(query: Query, known: bool, github: bool) -> frozenset[str]:
+    called = _mutations(query.document)
+    needs = _needed_by_names(known, called)
+    if not github and not _FREE.isdisjoint(called):
+        # GitLab's comments by GraphQL run commands as those by REST do.
+        needs |= needed_by_texts(_texts(query.document, query.others))
+    if not _ASSIGN.isdisjoint(called) and _is_for_an_agent(query):
+        needs |= {"code"}
+    if known and not github and _fetches(query.document):
+        needs |= {"pipelines"}
+    return needs
 
 
 def _is_for_an_agent(query: Query) -> bool:
@@ -109,13 +117,20 @@ def _mutations(document: DocumentNode) -> list[str]:
     ]
 
 
-def _needed_by_names(known: bool, called: list[str]) -> str | None:
+def _needed_by_names(known: bool, called: Iterable[str]) -> frozenset[str]:
+    needs: set[str] = set()
     for name in called:
         if not name:
-            return "code"
-        if name not in _FREE if known else name in _FORGES_OWN:
-            return next((kind for kind, pattern in _KINDS if pattern.search(name)), "settings")
-    return None
+            needs |= UNREADABLE
+        elif name not in _FREE if known else name in _FORGES_OWN:
+            needs.add(next((kind for kind, pattern in _KINDS if pattern.search(name)), "settings"))
+    return frozenset(needs)
+
+
+def _fetches(document: DocumentNode) -> bool:
+    from graphql.language.ast import FieldNode
+
+    return any(isinstance(node, FieldNode) and node.name.value in _FETCHES for node in _nodes(document))
 
 
 def _nodes(document: DocumentNode) -> Iterator[Any]:

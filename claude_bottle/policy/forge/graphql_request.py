@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote_plus
 
-from claude_bottle.policy.forge.commands import is_json
+from claude_bottle.policy.forge.fields import base_name, is_json
 from claude_bottle.policy.forge.graphql_text import document_of
 from claude_bottle.policy.forge.paths import read_path, words_of
 from claude_bottle.policy.strict_json import read_json
@@ -80,9 +80,11 @@ def read_queries(path: str, content_type: str, body: bytes) -> list[Query] | Non
         return None if query else []
     if body:
         in_body = _asked_in_body(content_type, body)
-        if not in_body:
+        # Servers put URL and body together, each in its own way (Rails' params); operationName picks of what is judged.
+        beside = {base_name(name) for name in parse_qs(query, keep_blank_values=True)} & _FORM_NAMES
+        if not in_body or beside - {"operationname"}:
             return None
-        asked += in_body
+        asked = in_body
     if len(asked) > _MAX_QUERIES:
         return None
     tokens, queries = _MAX_TOKENS, []
@@ -91,7 +93,7 @@ def read_queries(path: str, content_type: str, body: bytes) -> list[Query] | Non
         # A stored query is no text.
         readable = isinstance(text, str) and len(text) <= _MAX_QUERY and tokens > 0
         document, used = document_of(text, tokens) if readable else (None, 0)
-        if document is None or variables is None or any(_base(name) in _HIDING for name in rest):
+        if document is None or variables is None or any(base_name(name) in _HIDING for name in rest):
             return None
         tokens -= used
         queries.append(Query(document, variables, rest))
@@ -108,11 +110,6 @@ def _variables(sent: Any) -> dict[str, Any] | None:
     return {} if sent is None or isinstance(sent, str) else sent if isinstance(sent, dict) else None
 
 
-def _base(name: str) -> str:
-    """The name that Rack files a field under: brackets before it are left out (normalize_params)."""
-    return re.split(r"[\[\].]", name.strip().lower().lstrip("[]"), maxsplit=1)[0]
-
-
 Asked = tuple[Any, dict[str, Any]]  # a query's text, and what else was sent with it
 
 
@@ -120,7 +117,7 @@ def _asked_in_query(query: str) -> list[Asked]:
     if not query:
         return []
     parameters = parse_qs(query, keep_blank_values=True, max_num_fields=None)
-    if any(_base(name) in _FORM_NAMES and name not in _PLAIN_NAMES for name in parameters):
+    if any(base_name(name) in _FORM_NAMES and name not in _PLAIN_NAMES for name in parameters):
         return [(None, {})]  # by another name for it: nobody can say what is asked
     return [
         (text, {name: values for name, values in parameters.items() if name != "query"})
@@ -151,6 +148,6 @@ def _asked_in_body(content_type: str, body: bytes) -> list[Asked] | None:
 def _has_form(body: bytes) -> bool:
     """Whether a server that reads a form would find a query in it. GitHub's own example sends JSON as a form."""
     for pair in re.split("[&;]", body.decode("utf-8", "replace")):
-        if _base(unquote_plus(pair.partition("=")[0])) in _FORM_NAMES:
+        if base_name(unquote_plus(pair.partition("=")[0])) in _FORM_NAMES:
             return True
     return False

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 # A block string with more quotes at its end than three, an escape before three, and a lone carriage return, which ends
 # a comment here and not there. An escaped backslash before a quote: GitLab's rewriting takes it for an escaped quote. A
-# number and a name without a blank, which another rewriting parts, in comments too, and takes line ends away there.
+# number and a name without a blank, which another rewriting parts (add_space_between_numbers_and_names, of each release
+# since 2.3), in comments and names too, and takes line ends away before a colon. An escaped backslash before `u0000`:
+# releases before 2.3 undo the two of them.
 _OTHERWISE = re.compile(
-    r'"{4}|\\"{3}|\\\\"|\r(?!\n)'
+    r'"{4}|\\"{3}|\\\\"|\\\\u[0-9A-Fa-f{]|\r(?!\n)'
     r"|[ !$&()=:@\[\]{|}]-?[0-9.]++(?:[eE][+-]?[0-9]++)?+[_A-Za-z]\w*+[\s,]*+[#:]"
+    r"|[0-9][_A-Za-z][_0-9A-Za-z]*+(?=(?:[^\S\n]|,)*+[\n#])(?:[\s,]|#[^\n]*+)*+:"
 )
 # How `escape_single_quoted_newlines` counts quotation marks, since pull request 5630 and before: GitLab parses what it
 # makes of a query (app/controllers/graphql_controller.rb).

@@ -1,7 +1,7 @@
-"""Work that is given to GitHub's own agent, which writes code past git-gate. Pure.
+"""Work that is given to one of GitHub's agents, which writes code past git-gate. Pure.
 
-github.blog/changelog, 2025-12-03: an issue is assigned to it by REST and GraphQL, with instructions, and with the
-repository in which it works, which may be another one.
+github.blog/changelog, 2025-12-03: an issue is assigned to its own one by REST and GraphQL, with instructions, and with
+the repository in which it works, which may be another one. Other makers' agents are assigned alike.
 """
 
 from __future__ import annotations
@@ -9,11 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
 from claude_bottle.policy.strict_json import read_json
 
 KEY_REST, KEY_GRAPHQL = "agent_assignment", "agentAssignment"
-# By login, or as a node of the type Bot, whose IDs begin like this (docs.github.com/en/graphql, "global node IDs").
-_AGENT = re.compile(r"BOT_.*|copilot(?:-swe-agent)?(?:\[bot\])?", re.IGNORECASE | re.DOTALL)
+# By login, which ends in `[bot]` in REST alone, or as a node of the type Bot, whose IDs begin like this: of today, and
+# `03:Bot` in base64 before (docs.github.com/en/graphql, "global node IDs").
+_AGENT = re.compile(
+    r"BOT_.*|.*\[bot\]|(?:.*[-_])?(?:agent|copilot)(?:[-_].*)?|MDM6Qm90.*|claude|codex", re.IGNORECASE | re.DOTALL
+)
 
 
 def are_agents(names: Iterable[str]) -> bool:
@@ -21,11 +25,18 @@ def are_agents(names: Iterable[str]) -> bool:
     return any(_AGENT.fullmatch(name.strip()) for name in names)
 
 
-def assigns_agent(body: bytes) -> bool:
-    """Whether the body of a REST request about an issue gives it to an agent, or nobody can say."""
-    request = read_json(body)
-    if not isinstance(request, dict):
-        return body.lstrip()[:1] == b"{" or KEY_REST.encode() in body
-    several = request.get("assignees")
-    named = [request.get("assignee"), *(several if isinstance(several, list) else [several])]
-    return KEY_REST in request or are_agents(one for one in named if isinstance(one, str))
+def needed_by_assignment(body: bytes) -> frozenset[str]:
+    """What the body of a REST request about an issue needs: `code` where it gives the issue to an agent. GitHub takes
+    JSON there, whatever the body is called.
+    """
+    if not body.strip():
+        return NOTHING
+    payload = read_json(body)
+    if not isinstance(payload, (dict, list)):
+        return UNREADABLE
+    if isinstance(payload, list):  # of labels
+        payload = {"assignees": payload}
+    several = payload.get("assignees")
+    named = [payload.get("assignee"), *(several if isinstance(several, list) else [several])]
+    given = KEY_REST in payload or are_agents(one for one in named if isinstance(one, str))
+    return frozenset(["code"]) if given else NOTHING

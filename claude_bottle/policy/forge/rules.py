@@ -89,13 +89,18 @@ REPOSITORIES = (
     Forge("Gitea", (("api", "v1", "repos", ID, ID),), _GITHUB_FREE, _GITHUB_KINDS),
     Forge(GITHUB, _GITHUB_ROOTS, _GITHUB_FREE, _GITHUB_KINDS, at_start=True),
     Forge(GITHUB, tuple(("api", "v3", *root) for root in _GITHUB_ROOTS), _GITHUB_FREE, _GITHUB_KINDS),
+    # upload_url of a release, on a server of one's own (docs.github.com/en/enterprise-server/rest/releases/assets)
+    Forge(GITHUB, (("api", "uploads", "repos", ID, ID),), (), kinds(releases=r"releases")),
+    # docs.gitea.com/usage/packages, Forgejo alike
+    Forge("Gitea", (("api", "packages", ID),), (), kinds(releases=r".*")),
     # https://docs.gitlab.com/api/api_resources/ (18.6)
     Forge(
         GITLAB,
         (("api", "v4", "projects", ID), ("api", "v4", "groups", ID)),
-        # With links, move and clone a request names another project, with promote the group.
+        # With links, move and clone a request names another project, with promote the group. ci/lint is not free: it
+        # fetches what the content includes, from any address (docs.gitlab.com/ci/yaml/includes).
         rests(
-            rf"{WRITE} (?!(?:issues|epics|labels|milestones)/[^/]+/(?:links|move|clone|promote|issues|epics"
+            rf"{WRITE} (?!(?:issues|epics|labels|milestones|work_items)/[^/]+/(?:links|move|clone|promote|issues|epics"
             r"|related_epics)(?:/|\Z))(?:issues|labels|milestones|notes|snippets/[0-9]+/notes|boards|epics|work_items)(?:/.*)?",
             r"POST merge_requests",
             r"PUT merge_requests/[0-9]+",
@@ -104,7 +109,6 @@ REPOSITORIES = (
             r"|subscribe|unsubscribe|draft_notes|time_estimate|reset_time_estimate|add_spent_time|reset_spent_time"
             r"|resource_[a-z_]+)(?:/.*)?",
             rf"{WRITE} repository/commits/[^/]+/(?:comments|discussions)(?:/.*)?",
-            r"POST ci/lint",
         ),
         kinds(
             merge=r"merge_requests/[0-9]+/(?:merge|merge_ref|rebase|cancel_merge_when_pipeline_succeeds"
@@ -147,12 +151,14 @@ REPOSITORIES = (
         (("rest", "api", ID, "projects", ID, "repos", ID),),
         rests(
             r"POST pull-requests", r"PUT pull-requests/[0-9]+", r"POST pull-requests/[0-9]+/(?:decline|reopen)",
-            rf"{WRITE} pull-requests/[0-9]+/(?:blocker-)?comments(?:/.*)?", rf"{WRITE} commits/[^/]+/comments(?:/.*)?",
+            rf"{WRITE} pull-requests/[0-9]+/(?:blocker-)?comments(?:/[0-9]+)?",
+            rf"{WRITE} commits/[^/]+/comments(?:/.*)?",
         ),
         kinds(merge=r"pull-requests/[0-9]+/(?:merge|auto-merge)",
               review=r"pull-requests/[0-9]+/(?:approve|participants|review)",
               checks=r"commits/[^/]+/(?:builds|deployments|reports)",
-              code=r"browse|branches|tags|commits", hooks=r"webhooks|settings/hooks", keys=r"ssh",
+              code=r"browse|branches|tags|commits|pull-requests/[0-9]+/comments/[0-9]+/apply-suggestion",
+              hooks=r"webhooks|settings/hooks", keys=r"ssh",
               members=r"permissions"),
     ),
     # https://learn.microsoft.com/en-us/rest/api/azure/devops/git/ (7.1); a PATCH of a pull request can complete it.

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from claude_bottle.policy.forge.api import CAPABILITIES
+from claude_bottle.policy.forge.capabilities import CAPABILITIES
 from claude_bottle.policy.routes import values
 from claude_bottle.policy.routes.follow import KINDS, SAYS
 from claude_bottle.policy.routes.injection import auth_header

@@ -10,7 +10,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from claude_bottle.policy.forge import api as forge_api
+from claude_bottle.policy.forge.api import needed as needed_by_head
+from claude_bottle.policy.forge.capabilities import CAPABILITIES, UNREADABLE
 from claude_bottle.policy.names.hosts import canonical_pattern, host_matches
 from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes.follow import READS
@@ -97,7 +98,7 @@ class RouteTable:
         readings = by_path(routes, path)
         if isinstance(readings, Refusal):
             return readings
-        return carried(readings, scheme, host, method, forge_api.needed(method, path, host))
+        return carried(readings, scheme, host, method, needed_by_head(method, path, host))
 
     def describe(self) -> dict[str, object]:
         """What the agent may know of the table: no slot, no token."""
@@ -124,9 +125,9 @@ def _refuse(reason: str, message: str) -> Refusal:
 
 
 def carried(
-    readings: Sequence[list[Route]], scheme: str, host: str, method: str, needed: str | None
+    readings: Sequence[list[Route]], scheme: str, host: str, method: str, needed: frozenset[str]
 ) -> Route | Refusal:
-    """The route that carries a method, or why none does. readings: as of `by_path`. needed: the forge's capability."""
+    """The route that carries a method, or why none does. readings: as of `by_path`. needed: for a forge."""
     verdicts = [_carried(matched, scheme, host, method, needed) for matched in readings]
     if len(verdicts) == 1:
         return verdicts[0]
@@ -134,16 +135,16 @@ def carried(
     return _narrowest(verdicts) or unclear_path(host)
 
 
-def _carried(matched: list[Route], scheme: str, host: str, method: str, needed: str | None) -> Route | Refusal:
+def _carried(matched: list[Route], scheme: str, host: str, method: str, needed: frozenset[str]) -> Route | Refusal:
     matched = [route for route in matched if not ended(route.until)]
     if not matched:
         return _refuse("path_not_declared", f"What was declared for this path of {host} has ended.")
-    if needed is not None and not any(needed in route.forge for route in matched):
-        return refuse_forge(host, needed)  # before the method: with that alone the agent would be refused again
+    if missing := needed.difference(*(route.forge for route in matched)):
+        return refuse_forge(host, missing)  # before the method: with that alone the agent would be refused again
     carrying = [route for route in matched if method in route.methods]
-    if carrying and needed is not None:
+    if carrying and needed:
         # Nobody lends a capability to another route's credential.
-        carrying = [route for route in carrying if needed in with_lent(route, carrying).forge]
+        carrying = [route for route in carrying if needed <= with_lent(route, carrying).forge]
         if not carrying:
             return refuse_forge(host, needed)
     if carrying:
@@ -163,15 +164,19 @@ def _narrowest(verdicts: list[Route | Refusal]) -> Route | None:
     return narrowest(routes)
 
 
-def refuse_forge(host: str, capability: str) -> Refusal:
-    """The refusal of a call to a forge's API that needs a capability which no route names."""
-    means = forge_api.CAPABILITIES[capability]
+def refuse_forge(host: str, missing: frozenset[str]) -> Refusal:
+    """The refusal of a call to a forge's API that needs capabilities which no route names."""
+    if missing >= UNREADABLE:
+        message = f"Nobody can say what this call of {host} does, because servers read it in more than one way."
+        return Refusal("egress", "unclear_forge_call", message)
+    names = [name for name in CAPABILITIES if name in missing]
+    means = ", and ".join(CAPABILITIES[name] for name in names)
     return Refusal(
         "egress",
         "forge_write",
         f"This call of {host} can {means}, so it is refused. Push code to the git-gate remote, "
-        f"git://git-gate/<name>.git; for anything else ask for the route with forge: [{capability}].",
-        forge=capability,
+        f"git://git-gate/<name>.git; for anything else ask for the route with forge: [{', '.join(names)}].",
+        forge=", ".join(names),
     )
 
 

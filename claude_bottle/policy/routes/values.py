@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from claude_bottle.policy.forge.api import CAPABILITIES
+from claude_bottle.policy.forge.capabilities import CAPABILITIES
 from claude_bottle.policy.names.host_words import host_mistake
 from claude_bottle.policy.names.hosts import canonical_pattern
 from claude_bottle.policy.names.nearest import did_you_mean

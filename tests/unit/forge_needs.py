@@ -1,0 +1,17 @@
+"""What a call to a forge needs, in words with blanks between them, for tables of cases; None for nothing."""
+
+from __future__ import annotations
+
+from claude_bottle.policy.forge import api, body
+
+
+def needed(method: str, path: str, host: str = "") -> str | None:
+    return _words(api.needed(method, path, host))
+
+
+def needed_by_body(host: str, path: str, content_type: str, sent: bytes) -> str | None:
+    return _words(body.needed_by_body(host, path, content_type, sent))
+
+
+def _words(needs: frozenset[str]) -> str | None:
+    return " ".join(sorted(needs)) or None
