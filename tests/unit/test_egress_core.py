@@ -160,6 +160,43 @@ def test_an_encoded_slash_passes_below_a_prefix_in_both_of_its_readings(
     assert (verdict.reason if isinstance(verdict, Refusal) else "passes") == expected
 
 
+NAMED = table(
+    {"host": "lab.example.com", "paths": ["/api/v4/projects/acme%2Fsite"], "methods": ["GET", "POST"]},
+    {"host": "lab.example.com", "paths": ["/api/v4/projects/acme%2Fsite/issues"], "methods": ["GET"]},
+    {"host": "lab.example.com", "paths": ["/open"], "methods": ["GET"]},
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "expected"),
+    [
+        # docs.gitlab.com/api/rest, "Namespaced paths": glab and python-gitlab name a project so.
+        ("/api/v4/projects/acme%2Fsite", "GET", "passes"),
+        ("/api/v4/projects/acme%2fsite/merge_requests", "POST", "passes"),
+        ("/api/v4/projects/acme%2Fsite/issues", "POST", "method_not_declared"),
+        ("/api/v4/projects/acme%2Fsite2", "GET", "path_not_declared"),
+        ("/api/v4/projects/acme%2Fsite%2Fmore/issues", "GET", "path_not_declared"),
+        ("/api/v4/projects/acme/site/issues", "GET", "path_not_declared"),
+        ("/api/v4/projects/acme%252Fsite", "GET", "ambiguous_path"),
+        ("/api/v4/projects/acme%2Fsite/..%2Fother", "GET", "ambiguous_path"),
+        ("/api/v4/projects/acme%2F..%2Fother", "GET", "ambiguous_path"),
+        ("/api/v4/projects/acme%2Fsite%2Fissues", "POST", "path_not_declared"),
+        ("/open%2Fapi/v4/projects/acme%2Fsite", "GET", "ambiguous_path"),
+    ],
+)
+def test_a_prefix_with_an_encoded_slash_is_that_name_alone(path: str, method: str, expected: str) -> None:
+    verdict = NAMED.decide(scheme="https", host="lab.example.com", port=443, method=method, path=path)
+    assert (verdict.reason if isinstance(verdict, Refusal) else "passes") == expected
+
+
+@pytest.mark.parametrize(
+    "prefix", ["/a%2fb", "/a%2F", "/%2Fa", "/a%2F/b", "/a%2F%2Fb", "/a%2F..", "/a%5Cb", "/a%252Fb"]
+)
+def test_what_is_no_prefix(prefix: str) -> None:
+    with pytest.raises(ValueError, match="paths"):
+        table({"host": "lab.example.com", "paths": [prefix]})
+
+
 @given(st.lists(st.sampled_from(["/", "%2F", "%2f", "a", "npm", ".", "..", "%2e", ";x", "%252f", "%5c"]), max_size=9))
 def test_no_reading_of_an_encoded_slash_leaves_the_prefix(parts: list[str]) -> None:
     """Whatever a server makes of it: decode and then resolve (RFC 3986, 5.2.4), or resolve what is written."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol, TypeVar
 
 from claude_bottle.policy.refusal import Refusal
@@ -41,14 +41,18 @@ def by_path(routes: list[R], path: str) -> tuple[list[R], ...] | Refusal:
             return unclear_path(host)
         prefixes = dict.fromkeys(prefix for route in routes for prefix in route.paths or ("",))
         return _distinct(most_specific(routes, prefix, fold) for prefix in prefixes for fold in (False, True))
-    matches = [most_specific(routes, plain) for plain in readings]
+    # The last reading has encoded slashes as letters. Whoever wrote a prefix so means exactly that, whatever the other
+    # reading comes to: no server has a path that is below both.
+    spelled = {prefix for route in routes for prefix in route.paths if "%2F" in prefix and below(prefix, readings[-1])}
+    matches = [most_specific(routes, plain, spelled=spelled) for plain in readings]
     if not any(matches):
         return Refusal("egress", "path_not_declared", f"This path of {host} is not among the declared ones.")
     # A longer prefix may allow less than a shorter one. So the path must come to the same for a server that merges
     # slashes (nginx, merge_slashes), cuts parameters off (Tomcat), or minds neither case nor last dots (IIS).
     # An encoded slash within or right after a prefix is not below it for who takes it for a letter: `/projects/1%2F2`
     # is project 2 of the group 1, and not below project 1.
-    return _distinct([*matches, *(most_specific(routes, _merged(plain), fold=True) for plain in readings)])
+    folded = (most_specific(routes, _merged(plain), fold=True, spelled=spelled) for plain in readings)
+    return _distinct([*matches, *folded])
 
 
 def _merged(plain: str) -> str:
@@ -59,13 +63,16 @@ def _distinct(readings: Iterable[list[R]]) -> tuple[list[R], ...]:
     return tuple({tuple(map(id, reading)): reading for reading in readings}.values())
 
 
-def most_specific(routes: list[R], path: str, fold: bool = False) -> list[R]:
-    """The routes with the longest prefix that a path is or is below. fold: for a server that minds no case."""
+def most_specific(routes: list[R], path: str, fold: bool = False, spelled: Collection[str] = ()) -> list[R]:
+    """The routes with the longest prefix that a path is or is below. fold: for a server that minds no case. spelled:
+    prefixes with an encoded slash that count for a path in which it is decoded.
+    """
     best = -1
     matches: list[R] = []
     path = path.lower() if fold else path
     for route in routes:
-        paths = [prefix.lower() for prefix in route.paths] if fold else route.paths
+        paths = [*route.paths, *(prefix.replace("%2F", "/") for prefix in route.paths if prefix in spelled)]
+        paths = [prefix.lower() for prefix in paths] if fold else paths
         longest = max((len(prefix) for prefix in paths or ("",) if below(prefix, path)), default=-1)
         if longest > best:
             best, matches = longest, [route]

@@ -15,7 +15,7 @@ from claude_bottle.policy.routes import values
 from claude_bottle.policy.routes.follow import KINDS, SAYS
 from claude_bottle.policy.routes.injection import auth_header
 from claude_bottle.policy.routes.keys import Choice, Flag, Key, Limit, Listed, Names, Time, Words
-from claude_bottle.policy.routes.targets import checked_path
+from claude_bottle.policy.routes.targets import is_prefix
 
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,30}\Z")
 
@@ -38,7 +38,7 @@ class Route:
     paths: tuple[str, ...] = _declared(Listed(
         name="path", doc="Path prefixes; empty: every path.", example="[/repos/acme]",
         check=values.path_prefix, always=True, shown=False, asks="Path prefixes, as narrow as will do.",
-        fits=lambda path: path == checked_path(path), wants="not a list of plain absolute paths",
+        fits=is_prefix, wants="not a list of plain absolute paths",
     ))  # fmt: skip
     methods: tuple[str, ...] = _declared(Listed(
         doc="HTTP methods.", example="[GET, POST]", default=[*values.DEFAULT_METHODS], empty=values.DEFAULT_METHODS,

@@ -68,6 +68,13 @@ def path_readings(path: str) -> tuple[str, ...]:
     return decoded, unquote(_ENCODED_SLASH.sub("%252F", raw))
 
 
+def is_prefix(text: str) -> bool:
+    """Whether a route can have this as a prefix of paths: plain, in which `%2F` is a slash that is a letter of a name, as
+    in GitLab's IDs (`/api/v4/projects/group%2Fproject`) and npm's scopes."""
+    plain = text.replace("%2F", "/")
+    return checked_path(plain) == plain and not re.search(r"(?:\A|/|%2F)%2F|%2F(?:/|\Z)", text)
+
+
 def is_git_fetch_request(path: str) -> bool:
     """True for both requests of a fetch as git itself spells them. For the form of an answer, never for a decision."""
     location, _, query = path.partition("?")

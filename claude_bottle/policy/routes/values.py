@@ -12,7 +12,7 @@ from claude_bottle.policy.names.hosts import canonical_pattern
 from claude_bottle.policy.names.nearest import did_you_mean
 from claude_bottle.policy.routes.follow import LINKS, READS
 from claude_bottle.policy.routes.injection import auth_header
-from claude_bottle.policy.routes.targets import checked_path
+from claude_bottle.policy.routes.targets import is_prefix
 from claude_bottle.policy.routes.until import parse_until
 
 DEFAULT_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -53,8 +53,11 @@ def path_prefix(value: str) -> str:
         if above == "/":  # the whole host, which nobody should write because it was the nearest
             instead = "each first segment in full (/repos), or / for every path of the host"
         raise ValueError(f"a path is a prefix of whole segments, not a glob; write {instead}")
-    if checked_path(value) != value:
-        raise ValueError("write a plain absolute path prefix (/repos/acme), without dot segments or percent encoding")
+    if not is_prefix(value):
+        raise ValueError(
+            "write a plain absolute path prefix (/repos/acme), without dot segments or percent encoding but for %2F within"
+            " a name (/api/v4/projects/acme%2Fsite)"
+        )
     return value
 
 
