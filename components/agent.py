@@ -101,7 +101,7 @@ def workspace_mounts(workspace: WorkspaceCopy | None) -> list[HostMount]:
     """The mounts of a mounted workspace. Each `.git` is read-only: what the agent writes there, git runs."""
     if workspace is None or workspace.mode != "mount":
         return []
-    places = sorted({*workspace.git.there, *workspace.git.missing})
+    places = sorted({*workspace.git.present, *workspace.git.missing})
     above = folders_above(places)  # a mount of its own cannot be renamed
     return [
         HostMount(WORKSPACE, workspace.source),

@@ -91,12 +91,12 @@ def _engine(info: dict[str, object], engine: Engine) -> Iterator[Finding]:
 
 
 def _runtime(manifest: Manifest, info: dict[str, object]) -> Iterator[Finding]:
-    there, wanted = info.get("Runtimes"), manifest.agent.runtime
-    if wanted and isinstance(there, dict) and wanted not in there:
+    runtimes, wanted = info.get("Runtimes"), manifest.agent.runtime
+    if wanted and isinstance(runtimes, dict) and wanted not in runtimes:
         yield Finding(
             "agent.runtime",
             wanted,
-            f"this engine has only {', '.join(sorted(there))}; install it there first, or take the key out",
+            f"this engine has only {', '.join(sorted(runtimes))}; install it there first, or take the key out",
         )
 
 

@@ -96,10 +96,10 @@ def examine(
 
 def load(raw: object, find_token: Callable[[str], str | None], base: Path = Path()) -> Manifest:
     """The manifest in `raw`. Raises ManifestError with every finding of the whole manifest."""
-    found = examine(raw, find_token, base)
-    if found.findings or found.manifest is None:
-        raise ManifestError(found.findings)
-    return found.manifest
+    examined = examine(raw, find_token, base)
+    if examined.findings or examined.manifest is None:
+        raise ManifestError(examined.findings)
+    return examined.manifest
 
 
 def _of_stack(message: str, stack: str) -> str:

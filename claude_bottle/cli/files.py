@@ -117,22 +117,22 @@ def check(
     wanted = names or sorted(declared())
     for name in wanted:
         look_up(name, declared())
-    found = {name: findings(_text(name), STACKS, stack=name) for name in wanted}
+    by_name = {name: findings(_text(name), STACKS, stack=name) for name in wanted}
     if as_json:
-        print_json([{"stack": name, "findings": wrong} for name, wrong in found.items()])
+        print_json([{"stack": name, "findings": wrong} for name, wrong in by_name.items()])
     else:
-        _tell(found)
-    return FAILED if any(found.values()) else DONE
+        _tell(by_name)
+    return FAILED if any(by_name.values()) else DONE
 
 
 def _text(name: str) -> str:
     return (STACKS / f"Pulumi.{name}.yaml").read_text(encoding="utf-8", errors="replace")
 
 
-def _tell(found: dict[str, list[str]]) -> None:
+def _tell(by_name: dict[str, list[str]]) -> None:
     from claude_bottle.policy.errors import printable
 
-    for name, wrong in found.items():
+    for name, wrong in by_name.items():
         print(f"{name}: {f'{len(wrong)} to put right' if wrong else 'in order'}")
         for line in wrong:
             print(printable(f"  {line}"))

@@ -51,14 +51,14 @@ def _stack(name: str) -> str:
 def _file(name: str, bottle_name: str, bottle: object, agent: Mapping[str, Any]) -> str:
     bottle = bottle if isinstance(bottle, Mapping) else {}
     notes = [ended()] if ended() else []
-    made: dict[str, Any] = {}
+    manifest: dict[str, Any] = {}
     env = _env(bottle.get("env"), notes)
     if env:
-        made["env"] = env
+        manifest["env"] = env
     if isinstance(agent.get("prompt"), str) and agent["prompt"].strip():
-        made["prompt"] = agent["prompt"]
+        manifest["prompt"] = agent["prompt"]
     if isinstance(agent.get("skills"), list) and agent["skills"]:
-        made["skills"] = [str(skill) for skill in agent["skills"]]
+        manifest["skills"] = [str(skill) for skill in agent["skills"]]
     ways = [route for key in ("tokens", "cred_proxy", "egress_proxy") for route in routes(bottle.get(key))]
     ways += _egress(bottle.get("egress"), notes)
     allowed = _allowlist(bottle.get("egress"))
@@ -66,12 +66,12 @@ def _file(name: str, bottle_name: str, bottle: object, agent: Mapping[str, Any])
         # With routes, a host that is only in the allowlist is out of the agent's reach.
         ways += [{"host": host} for host in allowed if host not in [way["host"] for way in ways]]
     elif allowed:
-        made["pipelock"] = {"allow": allowed}
+        manifest["pipelock"] = {"allow": allowed}
     if ways:
-        made["egress"] = {"routes": [route for index, route in enumerate(ways) if route not in ways[:index]]}
+        manifest["egress"] = {"routes": [route for index, route in enumerate(ways) if route not in ways[:index]]}
     remotes = [git_remote(e) for key in ("git", "ssh") for e in bottle.get(key) or [] if isinstance(e, Mapping)]
     if remotes:
-        made["git"] = remotes
+        manifest["git"] = remotes
         unknown = [remote["name"] for remote in remotes if "known_hosts" not in remote]
         notes += [
             f"git {name}: paste the host keys under known_hosts; preview says how to get them" for name in unknown
@@ -80,11 +80,13 @@ def _file(name: str, bottle_name: str, bottle: object, agent: Mapping[str, Any])
     notes += [f"agent {key}: not known here, left out" for key in agent if key not in ("bottle", "prompt", "skills")]
     head = f"{_HEAD}# Converted from the bottle {bottle_name!r}, agent {name!r}.\n"
     notes += [
-        f"fill in: {word}" for word in ("NAME-THE-HOST", "NAME_OF_THE_SECRET", "OWNER/REPOSITORY") if word in str(made)
+        f"fill in: {word}"
+        for word in ("NAME-THE-HOST", "NAME_OF_THE_SECRET", "OWNER/REPOSITORY")
+        if word in str(manifest)
     ]
     head += "".join(f"#   {note}\n" for note in notes)
     body = yaml.dump(
-        {"config": {"claude-bottle:bottle": made}}, Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True
+        {"config": {"claude-bottle:bottle": manifest}}, Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True
     )
     return head + body
 

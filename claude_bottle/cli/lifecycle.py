@@ -46,9 +46,9 @@ def plan(name: FileName, as_json: Json = False) -> int:
     create_stack(name)
     preview = plan_table.read_preview(name)
     if as_json:
-        told = plan_table.as_json(preview)
-        print_json(told)
-        return FAILED if told is None else DONE
+        document = plan_table.as_json(preview)
+        print_json(document)
+        return FAILED if document is None else DONE
     wide = None if sys.stdout.isatty() else 120
     return DONE if plan_table.show(preview, Console(highlight=False, width=wide)) else FAILED
 

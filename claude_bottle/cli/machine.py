@@ -28,8 +28,8 @@ def doctor(as_json: Json = False) -> int:
     missing = [report for report in reports if report.found is None]
     with contextlib.redirect_stdout(sys.stderr):
         old = [] if missing else toolchain.upkeep()
-    told = [{"name": report.name, "found": report.found, "how": report.how} for report in reports]
-    print_json({"parts": told, "missing": len(missing), "old": old})
+    parts = [{"name": report.name, "found": report.found, "how": report.how} for report in reports]
+    print_json({"parts": parts, "missing": len(missing), "old": old})
     return FAILED if missing else DONE
 
 
@@ -52,13 +52,13 @@ def fleet(as_json: Json = False) -> int:
 
     project = Path.cwd()
     running, problems = running_bottles(project)
-    found = by_stack(running, stack_names(project / "stacks"), project)
+    bottles = by_stack(running, stack_names(project / "stacks"), project)
     for problem in problems:
         say(problem)
     if as_json:
-        print_json({"bottles": [_with_engine(bottle) for bottle in found.values()], "problems": problems})
+        print_json({"bottles": [_with_engine(bottle) for bottle in bottles.values()], "problems": problems})
     else:
-        _table([_with_engine(bottle) for bottle in found.values()])
+        _table([_with_engine(bottle) for bottle in bottles.values()])
     return FAILED if problems else DONE
 
 
@@ -97,8 +97,8 @@ def prune(
     from claude_bottle.upkeep import old_images
 
     keep, failed, something = old_images.wanted(), False, False
-    found, problems = hosts(Path.cwd())
-    for host, engine in found.items():
+    engines, problems = hosts(Path.cwd())
+    for host, engine in engines.items():
         old = old_images.look(engine, keep)
         something = something or bool(old.names)
         for name in old.names:

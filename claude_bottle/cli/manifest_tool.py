@@ -38,9 +38,11 @@ def _convert(file: Path, out: Path) -> None:
     except ValueError as error:
         raise BottleError(f"{file}: not JSON: {error}") from None
     targets = {out / f"Pulumi.{stack}.yaml": text for stack, text in files.items()}
-    there = [str(target) for target in targets if target.exists()]
-    if there:
-        raise BottleError(f"already there, nothing was written: {', '.join(there)}; move them, or name another --out")
+    existing = [str(target) for target in targets if target.exists()]
+    if existing:
+        raise BottleError(
+            f"already there, nothing was written: {', '.join(existing)}; move them, or name another --out"
+        )
     out.mkdir(parents=True, exist_ok=True)
     for target, text in targets.items():
         target.write_text(text)

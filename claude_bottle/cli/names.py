@@ -46,8 +46,8 @@ def _any_past(ctx: typer.Context, name: str) -> str:
 def complete(incomplete: str) -> list[str]:
     """For the shell."""
     stacks = project_folder(Path.cwd()) / STACKS  # a completion does not enter it
-    found = stack_names(stacks) | stack_names(examples_of(stacks))
-    return sorted(name for name in found if name.startswith(incomplete))
+    names = stack_names(stacks) | stack_names(examples_of(stacks))
+    return sorted(name for name in names if name.startswith(incomplete))
 
 
 _HELP = "The bottle: the name of its stack."

@@ -15,8 +15,8 @@ from dashboard.shown import PARTS
 
 def parts_of(stack: str) -> list[str]:
     """The parts that are there, running or not, in the order of the picture."""
-    there = {part.role for part in open_host(stack).bottles() if part.stack == stack}
-    return [role for role in PARTS if role in there]
+    roles = {part.role for part in open_host(stack).bottles() if part.stack == stack}
+    return [role for role in PARTS if role in roles]
 
 
 def merged(logs: Iterable[tuple[str, str]]) -> list[str]:

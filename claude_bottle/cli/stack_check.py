@@ -29,11 +29,11 @@ def findings(text: str, base: Path, *, stack: str = "", ask_machine: bool = True
         config = read_config(text)
     except StackTextError as error:
         return [str(error)]
-    found = [wrong] if (wrong := too_large(text)) else []
+    lines = [wrong] if (wrong := too_large(text)) else []
     try:
         must_be_an_engine(config)
     except BottleError as error:
-        found.append(str(error))
+        lines.append(str(error))
     encrypted = {key.partition(":")[2] for key, value in config.items() if _is_secret(key, value)}
 
     def token(ref: str) -> str | None:
@@ -48,7 +48,7 @@ def findings(text: str, base: Path, *, stack: str = "", ask_machine: bool = True
     keys = {str(key): _is_secret(key, value) for key, value in config.items()}
     wrong_keys = config_findings(keys, stack, token_names(raw) if isinstance(raw, Mapping) else ())
     seen = [] if mistyped_bottle(keys) else examine(raw, token, base, dict.fromkeys(encrypted, ""), stack).findings
-    return found + [str(one) for one in (*wrong_keys, *unanswered, *seen)]
+    return lines + [str(one) for one in (*wrong_keys, *unanswered, *seen)]
 
 
 def _is_secret(key: object, value: Any) -> bool:

@@ -52,8 +52,8 @@ class Clients:
 
     def find(self, program: str) -> str | None:
         """The file of a program, none from a folder that is left aside."""
-        found = shutil.which(program, path=self._path)
-        return found if found and self.own.has_program(Path(found)) else None
+        file = shutil.which(program, path=self._path)
+        return file if file and self.own.has_program(Path(file)) else None
 
     def run(self, program: str, *arguments: str) -> list[str]:
         """The lines that a program prints. Raises NoAnswer."""
@@ -92,8 +92,8 @@ def _word(client: str, text: str) -> str:
 
 def _pip(clients: Clients) -> Told:
     # The help names the index in force: of a variable, of pip's files, else pip's own. `pip config` knows no default.
-    found = _DEFAULT.search(" ".join(clients.run("pip", "install", "--help")))
-    index = _word("pip", found[1] if found else "")
+    match = _DEFAULT.search(" ".join(clients.run("pip", "install", "--help")))
+    index = _word("pip", match[1] if match else "")
     return Told([index], {"index": index})
 
 
@@ -134,10 +134,10 @@ def _cargo(clients: Clients) -> Told:
     if len(used) != 1:
         raise NoAnswer("cargo has no replacement of its index, and has not used one index alone")
     # Its folder is the index's host and a digest; `dl` is where its files are.
-    found = re.search(rb'"dl"\s*:\s*"([!#-~]{1,2000})"', clients.read(used[0]) or b"")
-    if found is None:
+    match = re.search(rb'"dl"\s*:\s*"([!#-~]{1,2000})"', clients.read(used[0]) or b"")
+    if match is None:
         raise NoAnswer("cargo's index does not say where its files are")
-    return Told([f"https://{used[0].parent.name.rpartition('-')[0]}", found[1].decode().partition("{")[0]])
+    return Told([f"https://{used[0].parent.name.rpartition('-')[0]}", match[1].decode().partition("{")[0]])
 
 
 def _sources(clients: Clients, home: Path) -> dict[str, Any]:

@@ -53,12 +53,12 @@ class OwnFiles:
     def has(self, file: Path) -> bool:
         """Whether a file or folder is outside all of them, and each link on the way to it too."""
         for _ in range(_LINKS):
-            there = file.parent.resolve() / file.name
-            if any(one.is_relative_to(folder) for folder in self._aside for one in (there, there.resolve())):
+            place = file.parent.resolve() / file.name
+            if any(one.is_relative_to(folder) for folder in self._aside for one in (place, place.resolve())):
                 return False
-            if not there.is_symlink():
+            if not place.is_symlink():
                 return True
-            file = there.parent / there.readlink()  # Python looks beside such a link for the packages of a folder
+            file = place.parent / place.readlink()  # Python looks beside such a link for the packages of a folder
         return False
 
     def has_program(self, file: Path) -> bool:
@@ -88,10 +88,10 @@ class OwnFiles:
 
     def folder(self, default: Path, variable: str) -> Path:
         """The folder that a variable names, or the default. Raises NoAnswer where it is not the owner's alone."""
-        found = Path(os.environ.get(variable) or default)
-        if not found.is_absolute() or not self.has(found):
-            raise NoAnswer(f"{found.name} is in a workspace, or does not begin with a slash, so it is not read")
-        return found
+        folder = Path(os.environ.get(variable) or default)
+        if not folder.is_absolute() or not self.has(folder):
+            raise NoAnswer(f"{folder.name} is in a workspace, or does not begin with a slash, so it is not read")
+        return folder
 
     def _read_by(self, program: str) -> Iterator[Path]:
         home = Path.home()

@@ -30,6 +30,6 @@ def without_answers(raw: object) -> object:
 
 
 def _workspace(raw: object, base: Path) -> list[Path]:
-    told = raw.get("workspace") if isinstance(raw, Mapping) else None
-    path = told.get("path") if isinstance(told, Mapping) else None
+    workspace = raw.get("workspace") if isinstance(raw, Mapping) else None
+    path = workspace.get("path") if isinstance(workspace, Mapping) else None
     return [(base / Path(path).expanduser()).resolve()] if isinstance(path, str) and path else []

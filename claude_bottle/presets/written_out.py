@@ -29,7 +29,7 @@ def written_out(raw: object, ask: Callable[[str], Told]) -> tuple[object, list[F
     """
     if not isinstance(raw, Mapping) or not isinstance(raw.get("use"), list):
         return raw, []
-    made = {key: value for key, value in raw.items() if key != "use"}
+    manifest = {key: value for key, value in raw.items() if key != "use"}
     findings: list[Finding] = []
     for index, item in enumerate(raw["use"]):
         try:
@@ -37,10 +37,10 @@ def written_out(raw: object, ask: Callable[[str], Told]) -> tuple[object, list[F
         except ValidationError:
             return raw, findings  # its model says what is wrong
         try:
-            made = _with(made, raw, used, preset(used.name), ask)
+            manifest = _with(manifest, raw, used, preset(used.name), ask)
         except NoAnswer as error:
             findings.append(Finding(f"use[{index}]", NOT_SHOWN, f"{error}; {_instead(used.name)}"))
-    return made, findings
+    return manifest, findings
 
 
 def _instead(name: str) -> str:
@@ -48,38 +48,38 @@ def _instead(name: str) -> str:
 
 
 def _with(
-    made: dict[str, Any], owner: Mapping[str, Any], used: Use, one: Preset, ask: Callable[[str], Told]
+    manifest: dict[str, Any], owner: Mapping[str, Any], used: Use, one: Preset, ask: Callable[[str], Told]
 ) -> dict[str, Any]:
-    told = ask(one.ask) if one.ask and not used.hosts else Told([])
-    places = [(*place(str(one.ask), url, one.signed), one.follow) for url in told.urls]
+    answer = ask(one.ask) if one.ask and not used.hosts else Told([])
+    places = [(*place(str(one.ask), url, one.signed), one.follow) for url in answer.urls]
     places += [(host, above, one.follow and "redirects") for host, path, _ in places for above in _above(path, one)]
     places += [(host, "", one.follow) for host in used.hosts or one.hosts]
-    agent, env, egress = (_mapping(made.get(key)) for key in ("agent", "env", "egress"))
+    agent, env, egress = (_mapping(manifest.get(key)) for key in ("agent", "env", "egress"))
     if agent is None or env is None or egress is None:
-        return made  # not valid, which is said elsewhere
+        return manifest  # not valid, which is said elsewhere
     if not agent.keys() & {"image", "dockerfile"}:  # an image of the owner's own has what it has
         for key, packages in (("apt", one.apt), ("npm", one.npm)):
-            there = agent.get(key, [])
-            if packages and isinstance(there, list):
-                agent[key] = [*there, *(name for name in packages if name not in {_bare(item) for item in there})]
+            listed = agent.get(key, [])
+            if packages and isinstance(listed, list):
+                agent[key] = [*listed, *(name for name in packages if name not in {_bare(item) for item in listed})]
     for name, value in one.env.items():
-        for word, said in told.values.items():
+        for word, said in answer.values.items():
             value = value.replace(f"{{{word}}}", said)
         if "{" not in value:
             env.setdefault(name, value)
     routes = egress.get("routes", [])
     if isinstance(routes, list):
         own = list(_hosts(owner))
-        there = {
+        claims = {
             (route["host"], *route.get("path", [])) for route in routes if isinstance(route, dict) and route.get("host")
         }
         for host, path, follow in places:
             claim = (host, *filter(None, [path]))
-            if not any(host_matches(pattern, host) for pattern in own) and claim not in there:
-                there.add(claim)
+            if not any(host_matches(pattern, host) for pattern in own) and claim not in claims:
+                claims.add(claim)
                 routes = [*routes, _route(host, path, one.description, follow)]
         egress["routes"] = routes
-    return {**made, **{key: value for key, value in (("agent", agent), ("env", env), ("egress", egress)) if value}}
+    return {**manifest, **{key: value for key, value in (("agent", agent), ("env", env), ("egress", egress)) if value}}
 
 
 def _above(path: str, one: Preset) -> list[str]:

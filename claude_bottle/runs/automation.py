@@ -54,8 +54,8 @@ class Apply:
         plans: list[tuple[Any, Any]] = []
         seen: list[dict[str, Any]] = []
 
-        def event(told: Any) -> None:
-            step = told.resource_pre_event and told.resource_pre_event.metadata
+        def event(engine_event: Any) -> None:
+            step = engine_event.resource_pre_event and engine_event.resource_pre_event.metadata
             if not step:
                 return
             old, new = ((age.inputs or {}).get("plan") if age else None for age in (step.old, step.new))
@@ -78,8 +78,8 @@ class Apply:
         """Apply the stack file. tell: gets Pulumi's lines as they come."""
         why: list[str] = []
 
-        def event(told: Any) -> None:
-            if (said := told.diagnostic_event) and NOT_BUILT in said.message:
+        def event(engine_event: Any) -> None:
+            if (said := engine_event.diagnostic_event) and NOT_BUILT in said.message:
                 why.append(re.sub(r"<\{%[^%]*%\}>", "", said.message).strip())
 
         try:
@@ -126,6 +126,8 @@ def _reason(said: list[str], error: str) -> str:
     start = next((n for n, line in enumerate(lines) if line.startswith("Diagnostics:")), None)
     if start is None:
         return "pulumi: " + ("\n".join(lines[-5:]) or error.strip()[-1000:])
-    told = lines[start + 1 :]
-    end = next((n for n, line in enumerate(told) if line.startswith(("Resources:", "Outputs:"))), len(told))
-    return "\n".join(told[:end]) or error.strip()[-1000:]
+    diagnostics = lines[start + 1 :]
+    end = next(
+        (n for n, line in enumerate(diagnostics) if line.startswith(("Resources:", "Outputs:"))), len(diagnostics)
+    )
+    return "\n".join(diagnostics[:end]) or error.strip()[-1000:]

@@ -44,10 +44,10 @@ class Run:
     def take(self, event: Mapping[str, Any]) -> str | None:
         """A line for a part that has changed, when it has."""
         for key in ("resourcePreEvent", "resOutputsEvent", "resOpFailedEvent"):
-            if isinstance(told := event.get(key), Mapping):
-                return self._step(key, told.get("metadata") or {})
-        if isinstance(told := event.get("diagnosticEvent"), Mapping):
-            self._diagnostic(told)
+            if isinstance(payload := event.get(key), Mapping):
+                return self._step(key, payload.get("metadata") or {})
+        if isinstance(payload := event.get("diagnosticEvent"), Mapping):
+            self._diagnostic(payload)
         return None
 
     def _step(self, key: str, step: Mapping[str, Any]) -> str | None:
@@ -79,8 +79,8 @@ class Run:
             return name.removesuffix("-put").replace("-", " ")
         return ""
 
-    def _diagnostic(self, told: Mapping[str, Any]) -> None:
-        severity, text = told.get("severity"), _COLOUR.sub("", str(told.get("message", ""))).strip()
+    def _diagnostic(self, diagnostic: Mapping[str, Any]) -> None:
+        severity, text = diagnostic.get("severity"), _COLOUR.sub("", str(diagnostic.get("message", ""))).strip()
         if severity == "warning" and text and text not in self.warnings:
             self.warnings.append(text)
         if severity != "error" or not text or text in _OWN_WORDS:

@@ -110,9 +110,9 @@ def _read(file: Path) -> Iterator[dict[str, object]]:
             place += len(data)
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
-                told = json.loads(line) if line.strip() else {}
-                if isinstance(told, dict) and told:
-                    yield told
+                event = json.loads(line) if line.strip() else {}
+                if isinstance(event, dict) and event:
+                    yield event
         yield {}
 
 

@@ -51,11 +51,11 @@ def check_state(stack: str) -> None:
 
 def remove_orphans(stack: str, engine: Host) -> int:
     """Containers and networks of the stack that its state does not know."""
-    found = engine.leftovers(stack, ids_in_state(stack))
-    for part in found:
+    parts = engine.leftovers(stack, ids_in_state(stack))
+    for part in parts:
         say(f"{part.kind} {part.name} is of no state; removing it")
         engine.remove(part)
-    return len(found)
+    return len(parts)
 
 
 def repair(stack: str, *, down: bool) -> None:

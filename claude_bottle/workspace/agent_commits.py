@@ -95,28 +95,28 @@ class AgentCommits:
 def fetched(agent: AgentFiles, root: Path) -> Iterator[AgentCommits]:
     """The agent's commits, their objects in a folder of their own while the block runs; none without a `.git`."""
     with tempfile.TemporaryFile(suffix=".bundle") as file, tempfile.TemporaryDirectory() as folder:
-        made = AgentCommits(root, file, OwnersGit(root))
+        commits = AgentCommits(root, file, OwnersGit(root))
         if (root / ".git").exists():
             try:
-                _fetch(made, agent, Path(folder))
+                _fetch(commits, agent, Path(folder))
             except (BottleError, OSError) as error:
-                made.wrong, made.agent = str(error), NOWHERE
-        yield made
+                commits.wrong, commits.agent = str(error), NOWHERE
+        yield commits
 
 
-def _fetch(made: AgentCommits, agent: AgentFiles, folder: Path) -> None:
-    agent.run_into(f"cd {WORKSPACE}; {_BUNDLE}", made.file)
-    if not made.file.tell():
+def _fetch(commits: AgentCommits, agent: AgentFiles, folder: Path) -> None:
+    agent.run_into(f"cd {WORKSPACE}; {_BUNDLE}", commits.file)
+    if not commits.file.tell():
         return
-    made.file.seek(0)
-    own = made.root / made.git("rev-parse", "--git-path", "objects").strip()
+    commits.file.seek(0)
+    own = commits.root / commits.git("rev-parse", "--git-path", "objects").strip()
     env = {"GIT_OBJECT_DIRECTORY": str(folder), "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(own.resolve())}
-    made.git = OwnersGit(made.root, env)
-    made.branches = unpack(made.root, made.file, env)
-    made._is_partial = made.git.is_partial()
-    if made._is_partial:
+    commits.git = OwnersGit(commits.root, env)
+    commits.branches = unpack(commits.root, commits.file, env)
+    commits._is_partial = commits.git.is_partial()
+    if commits._is_partial:
         return  # git would ask the owner's upstream for whatever the agent's commits name
-    made.owner, side = made.git.side(), agents_side(agent)
-    pending = made.git.brought_by(side.head, made.owner.head) if side.head and made.owner.head else None
+    commits.owner, side = commits.git.side(), agents_side(agent)
+    pending = commits.git.brought_by(side.head, commits.owner.head) if side.head and commits.owner.head else None
     if pending is not None:
-        made.agent, made._pending = side, pending
+        commits.agent, commits._pending = side, pending

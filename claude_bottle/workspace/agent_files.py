@@ -86,16 +86,16 @@ class AgentFiles:
     def home_identity(self) -> str:
         """What tells this home volume from one before it; an agent that changes it only makes its own base unknown."""
         new = f"{{ rm -rf {_MARK}; od -An -N16 -tx1 /dev/urandom | tr -d ' ' > {_MARK}; }}"
-        told = self.run(f"[ -f {_MARK} ] && [ ! -L {_MARK} ] && [ -s {_MARK} ] || {new}; head -c 64 {_MARK}")
-        return told.decode(errors="replace").strip()
+        output = self.run(f"[ -f {_MARK} ] && [ ! -L {_MARK} ] && [ -s {_MARK} ] || {new}; head -c 64 {_MARK}")
+        return output.decode(errors="replace").strip()
 
     def list_workspace(self) -> list[str]:
         """What git does not ignore there, or all files where there is no repository; only names that may be used."""
-        told = self.run(_LIST)
-        if told.count(b"\0") > _NAMES:
+        listing = self.run(_LIST)
+        if listing.count(b"\0") > _NAMES:
             raise BottleError(f"{self.container}: the workspace has more than {_NAMES} files")
-        found = told.split(b"\0")
-        names = (os.fsdecode(name.removeprefix(b"./")) for name in found if name)
+        entries = listing.split(b"\0")
+        names = (os.fsdecode(name.removeprefix(b"./")) for name in entries if name)
         return sorted({name for name in names if is_plain(name)})
 
     @contextmanager
@@ -115,15 +115,15 @@ class AgentFiles:
 
     def workspace_marks(self, names: Iterable[str]) -> dict[str, str]:
         """Path to mark, of those of the named files that are there."""
-        found = {}
+        marks = {}
         with self.workspace_tar(names) as files:
             for member, data in files:
                 if data is None:
-                    found[member.name] = mark_of(None, member.linkname, False)
+                    marks[member.name] = mark_of(None, member.linkname, False)
                 else:
                     digest = hashlib.file_digest(data, "sha256").hexdigest()  # type: ignore[arg-type]
-                    found[member.name] = digest + ("x" if member.mode & 0o100 else "")
-        return found
+                    marks[member.name] = digest + ("x" if member.mode & 0o100 else "")
+        return marks
 
 
 @dataclass(frozen=True)

@@ -57,12 +57,12 @@ def _header(bundle: IO[bytes]) -> dict[str, str]:
     """Branch to commit. The bundle is left at the beginning of its pack."""
     if not re.fullmatch(rb"# v[23] git bundle\n", bundle.readline(_LINE)):
         raise BottleError("it is no git bundle")
-    found: dict[str, str] = {}
+    branches: dict[str, str] = {}
     while (line := bundle.readline(_LINE)) != b"\n":
         if line.startswith(b"@object-format="):
             continue
         match = _REF.match(line)
-        if match is None or len(found) >= _REFS:
+        if match is None or len(branches) >= _REFS:
             raise BottleError("the git bundle has a header that it should not have")
-        found[os.fsdecode(match[2])] = match[1].decode()
-    return found
+        branches[os.fsdecode(match[2])] = match[1].decode()
+    return branches

@@ -50,14 +50,14 @@ class CopiedGit:
             return frozenset()
         return OwnersGit(self._root).brought_by(owner.head, theirs.head) or frozenset()
 
-    def same_there(self, there: Mapping[str, str]) -> dict[str, str]:
+    def same_there(self, target: Mapping[str, str]) -> dict[str, str]:
         """Files of the agent that are as the owner's last commit has them: what the owner did next is newer."""
         if not self._owner.head:
             return {}
         tree = OwnersGit(self._root).tree(self._owner.head)
-        wanted = [path for path in sorted(self._owner.dirty & there.keys()) if path in tree]
+        wanted = [path for path in sorted(self._owner.dirty & target.keys()) if path in tree]
         now = agents_blobs(self._agent, wanted)
-        return {path: there[path] for path in wanted if now[path] == tree[path][1]}
+        return {path: target[path] for path in wanted if now[path] == tree[path][1]}
 
     def apart(self, base: Mapping[str, str], source: Mapping[str, str]) -> set[str]:
         """What the owner's commits bring, and what was changed again since: as a file it would be in a merge's way."""
@@ -73,9 +73,9 @@ class CopiedGit:
         agent.run(f"rm -rf {WORKSPACE}/.git-new")
         agent.extract(f"{WORKSPACE}/.git-new", lambda out: write_tar(out, root / ".git", git_files(root)))
         with tempfile.TemporaryDirectory() as folder:
-            made = Path(folder)
-            left = git_configs(root, made)
-            agent.extract(f"{WORKSPACE}/.git-new", lambda out: write_tar(out, made, all_files(made)))
+            configs = Path(folder)
+            left = git_configs(root, configs)
+            agent.extract(f"{WORKSPACE}/.git-new", lambda out: write_tar(out, configs, all_files(configs)))
         agent.run(f"cd {WORKSPACE} && mkdir -p .git-new/refs .git-new/objects && mv .git-new .git")
         agent.run(f"cd {WORKSPACE} && git update-index -q --refresh || true")
         self._branches.send()

@@ -113,8 +113,8 @@ class Reader:
         elif not (folder / "SKILL.md").is_file():
             self._say(path, name, f"{folder} has no SKILL.md, so it is no skill")
         else:
-            found = self._items(path, name, folder, all_files(folder), links_stay_inside=True)
-            yield SkillCopy(folder.name, str(folder.resolve()), digest(found))
+            files = self._items(path, name, folder, all_files(folder), links_stay_inside=True)
+            yield SkillCopy(folder.name, str(folder.resolve()), digest(files))
 
     def _workspace(self, config: WorkspaceConfig) -> WorkspaceCopy | None:
         path, folder = "workspace.path", self._host_path(config.path)
@@ -145,9 +145,9 @@ class Reader:
         if config.copy_git:
             for wrong in self._git_problems(folder):
                 self._say("workspace.copy_git", True, wrong)
-        found = self._items(path, config.path, folder, names, links_stay_inside=False)
+        files = self._items(path, config.path, folder, names, links_stay_inside=False)
         branches = self._branches(folder) if config.copy_git else ""
-        return WorkspaceCopy(str(folder), config.mode, config.copy_git, len(found), digest(found), branches)
+        return WorkspaceCopy(str(folder), config.mode, config.copy_git, len(files), digest(files), branches)
 
     @staticmethod
     def _branches(folder: Path) -> str:

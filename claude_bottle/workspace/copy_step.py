@@ -52,27 +52,27 @@ def workspace(plan: dict[str, Any]) -> str:
     agent, root = AgentFiles(plan["container"]), Path(plan["source"])
     names = workspace_files(root)
     wrong = next(problems(root, names, links_stay_inside=False), None)
-    found = items(root, names)
-    if wrong or digest(found) != plan["digest"]:
+    files = items(root, names)
+    if wrong or digest(files) != plan["digest"]:
         raise BottleError(f"workspace: {wrong or f'{root} {_CHANGED}'}")
     record, identity = BaseRecord(plan["stack"]), agent.home_identity()
-    base, source = record.read(identity), {item.path: item.mark for item in found}
+    base, source = record.read(identity), {item.path: item.mark for item in files}
     agent.run(f"mkdir -p {WORKSPACE}")
     git = CopiedGit(agent, root, plan["branches"]) if plan["copy_git"] else None
     merged = git.bring() if git else ""
-    there = agent.workspace_marks({*base, *source})
+    target = agent.workspace_marks({*base, *source})
     apart: set[str] = set()
     if git:
-        base |= git.same_there(there)
+        base |= git.same_there(target)
         apart = git.apart(base, source)
-    changes = three_way(without(base, apart), without(source, apart), there)
+    changes = three_way(without(base, apart), without(source, apart), target)
     if changes.copy:
         agent.extract(WORKSPACE, lambda out: write_tar(out, root, changes.copy))
     if changes.delete:
         gone = "\0".join(changes.delete).encode(errors="surrogateescape")
         agent.run(f"cd {WORKSPACE} && xargs -0 -r rm -f --", gone)
     kept = replace(changes, conflicts=[*changes.conflicts, *sorted(apart)])
-    record.write(identity, new_base(base, source, there, kept))
+    record.write(identity, new_base(base, source, target, kept))
     words = [merged, git.copy() if git else ""]
     if changes.conflicts:
         shown = ", ".join(map(one_line, changes.conflicts[:5])) + (", …" if len(changes.conflicts) > 5 else "")

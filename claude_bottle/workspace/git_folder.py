@@ -57,12 +57,12 @@ def git_configs(root: Path, to: Path) -> list[str]:
     """
     left = set()
     for name in filter(_CONFIG.match, all_files(root / ".git")):
-        made = to / name
-        made.parent.mkdir(parents=True, exist_ok=True)
-        made.touch()
+        file = to / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
         for key, value in entries(root / ".git" / name):
             if _KEYS.fullmatch(key) and not (key == "core.worktree" and name == "config"):
-                git_output("config", "--file", str(made), "--add", key, value)
+                git_output("config", "--file", str(file), "--add", key, value)
             else:
                 left.add(key)
     return sorted(left)
@@ -124,11 +124,11 @@ def git_output(*argv: str) -> str:
 
 def _credentials(file: Path) -> Iterator[str]:
     try:
-        found = list(entries(file))
+        settings = list(entries(file))
     except OSError as error:
         yield f"cannot be read: {error}"
         return
-    for key, value in found:
+    for key, value in settings:
         last = key.rpartition(".")[2]
         if last == "extraheader":
             yield f"{key} holds a credential; git config --unset-all {key}"

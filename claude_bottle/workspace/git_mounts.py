@@ -19,13 +19,13 @@ _MOST = 64  # places; each is a mount of the agent's container
 
 @dataclass(frozen=True)
 class GitPlaces:
-    """Paths relative to the workspace. there: exist. missing: do not, or are empty.
+    """Paths relative to the workspace. present: exist. missing: do not, or are empty.
 
     The missing ones are made, as empty folders, for else the agent could make them.
     wrong: why this workspace cannot be mounted, or "".
     """
 
-    there: tuple[str, ...] = ()
+    present: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     wrong: str = ""
 
@@ -39,7 +39,7 @@ def git_places(root: Path) -> GitPlaces:
     if not (root / ".git").is_file() and not (root / ".git/HEAD").is_file():
         # Without one, or with an empty one, git takes the folder itself for a repository if the agent lays it out so.
         return GitPlaces(wrong="has no repository at its top, so the agent could make one; git init, or mode: copy")
-    there: set[str] = set()
+    present: set[str] = set()
     missing: set[str] = set()
     for path in _repositories(root):
         name = path.relative_to(root).as_posix()
@@ -48,18 +48,18 @@ def git_places(root: Path) -> GitPlaces:
         if path.is_dir() and not any(path.iterdir()):
             missing.add(name)  # made by an earlier run: git takes it for none
             continue
-        there.add(name)
+        present.add(name)
         for other in _referred(path):
             if not other.is_relative_to(top) or other == top:
                 continue
             if not other.exists():
                 return GitPlaces(wrong=f"{name} refers to {other.relative_to(top)}, which the agent could make")
-            there.add(other.relative_to(top).as_posix())
+            present.add(other.relative_to(top).as_posix())
     missing |= {f"{name}/.git" for name in _submodules(root) if not os.path.lexists(root / name / ".git")}
-    inside = {name for name in there if any(name.startswith(f"{other}/") for other in there)}
-    if len(there - inside) + len(missing) > _MOST:
+    inside = {name for name in present if any(name.startswith(f"{other}/") for other in present)}
+    if len(present - inside) + len(missing) > _MOST:
         return GitPlaces(wrong=f"has more than {_MOST} repositories inside; mode: copy, or name one of them")
-    return GitPlaces(tuple(sorted(there - inside)), tuple(sorted(missing)))
+    return GitPlaces(tuple(sorted(present - inside)), tuple(sorted(missing)))
 
 
 def folders_above(places: Iterable[str]) -> list[str]:

@@ -155,24 +155,24 @@ def agents_blobs(agent: Shell, paths: Sequence[str], *, as_committed: bool = Fal
     """
     script = _BLOBS.replace(" --no-filters", "") if as_committed else _BLOBS
     said = agent.run(_AGENTS + script, b"".join(os.fsencode(path) + b"\0" for path in paths))
-    found = said.decode(errors="replace").split()
-    if len(found) != len(paths):
+    names = said.decode(errors="replace").split()
+    if len(names) != len(paths):
         raise BottleError("the agent's git does not say what its files are")
-    return dict(zip(paths, found, strict=True))
+    return dict(zip(paths, names, strict=True))
 
 
 def blob(path: Path, like: str) -> str:
     """The object that git would make of a file or a link, byte by byte. like: a name of an object there."""
-    made = hashlib.sha1(usedforsecurity=False) if len(like) == 40 else hashlib.sha256()
+    digest = hashlib.sha1(usedforsecurity=False) if len(like) == 40 else hashlib.sha256()
     if path.is_symlink():
         target = os.fsencode(path.readlink())
-        made.update(b"blob %d\0" % len(target) + target)
-        return made.hexdigest()
+        digest.update(b"blob %d\0" % len(target) + target)
+        return digest.hexdigest()
     with path.open("rb") as file:
-        made.update(b"blob %d\0" % os.fstat(file.fileno()).st_size)
+        digest.update(b"blob %d\0" % os.fstat(file.fileno()).st_size)
         while piece := file.read(1 << 20):
-            made.update(piece)
-    return made.hexdigest()
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _agents_names(agent: Shell, command: str) -> frozenset[str]:

@@ -37,12 +37,12 @@ def mark_of(data: bytes | None, link: str | None, executable: bool) -> str:
 
 def all_files(root: Path) -> list[str]:
     """Every file and link below `root`, sorted; no `.git` of the top."""
-    found = []
+    paths = []
     for folder, folders, names in os.walk(root):
         relative = Path(folder).relative_to(root)
-        found += [(relative / n).as_posix() for n in (*names, *(d for d in folders if (Path(folder) / d).is_symlink()))]
+        paths += [(relative / n).as_posix() for n in (*names, *(d for d in folders if (Path(folder) / d).is_symlink()))]
         folders[:] = sorted(d for d in folders if not (folder == str(root) and d == ".git"))
-    return sorted(name for name in found if name != ".git")
+    return sorted(name for name in paths if name != ".git")
 
 
 def versioned_files(root: Path) -> list[str]:
@@ -103,10 +103,10 @@ def _mark(path: Path) -> str:
     return digest + ("x" if path.stat().st_mode & 0o100 else "")
 
 
-def digest(found: Iterable[Item]) -> str:
+def digest(files: Iterable[Item]) -> str:
     """One SHA-256 over all items."""
     total = hashlib.sha256()
-    for item in found:
+    for item in files:
         total.update(f"{item.path}\0{item.mark}\0".encode(errors="surrogateescape"))
     return total.hexdigest()
 

@@ -23,12 +23,12 @@ class _Member(tarfile.TarInfo):
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Member:
-        made = super().frombuf(buf, encoding, errors)
-        if made.size < 0 or (made.type in _HEADERS and made.size > _HEADER):
+        member = super().frombuf(buf, encoding, errors)
+        if member.size < 0 or (member.type in _HEADERS and member.size > _HEADER):
             raise tarfile.ReadError("a header has a size that cannot be")
-        if made.type == tarfile.XGLTYPE:  # these are kept, one upon another, up to the archive's end; tar writes none
+        if member.type == tarfile.XGLTYPE:  # these are kept, one upon another, up to the archive's end; tar writes none
             raise tarfile.ReadError("a header is for all members")
-        return made
+        return member
 
     def _block(self, count: int) -> int:
         # CVE-2025-8194: a negative size, which pax records can give as well, is a step back, for ever.

@@ -30,10 +30,10 @@ _REPOSITORY = (
 )
 
 
-def repositories(names: Iterable[str], there: Callable[[str], bool]) -> list[str]:
+def repositories(names: Iterable[str], exists: Callable[[str], bool]) -> list[str]:
     """Folders ("" for the top) that git would take for a repository once these are placed.
 
-    there: whether a path is on the host already. Case does not count, for there are file systems to which it does not.
+    exists: whether a path is on the host already. Case does not count, for there are file systems to which it does not.
     """
     parts: dict[str, set[str]] = {}
     for name in names:
@@ -41,13 +41,13 @@ def repositories(names: Iterable[str], there: Callable[[str], bool]) -> list[str
         for depth, word in enumerate(words):
             if word.lower() in _REPOSITORY:
                 parts.setdefault("/".join(words[:depth]), set()).add(word.lower())
-    return sorted(folder for folder, found in parts.items() if _is_repository(folder, found, there))
+    return sorted(folder for folder, inside in parts.items() if _is_repository(folder, inside, exists))
 
 
-def _is_repository(folder: str, found: set[str], there: Callable[[str], bool]) -> bool:
+def _is_repository(folder: str, inside: set[str], exists: Callable[[str], bool]) -> bool:
     def has(name: str) -> bool:
         path = posixpath.join(folder, "HEAD" if name == "head" else name)
-        return name in found or there(path)
+        return name in inside or exists(path)
 
     return has("head") and ((has("objects") and has("refs")) or has("commondir"))
 
@@ -94,11 +94,11 @@ def too_long(name: str) -> bool:
 
 
 def left_out(
-    names: Iterable[str], links: Mapping[str, str], there: Callable[[str], bool], *, run_files: bool
+    names: Iterable[str], links: Mapping[str, str], exists: Callable[[str], bool], *, run_files: bool
 ) -> Iterator[tuple[str, str]]:
     """What is not placed, and why. names: of everything that comes. run_files: whether run_by() files come."""
     every = sorted(names)
-    laid_out = frozenset(repositories(every, there))
+    laid_out = frozenset(repositories(every, exists))
     for name in every:
         if (folder := _in_repository(name, laid_out)) is not None:
             yield name, f"part of a git repository, whose configuration git would follow ({folder or '.'})"

@@ -39,5 +39,5 @@ def _overlapping(pieces: Iterable[bytes]) -> Iterable[bytes]:
 
 def _name(objects: Sequence[str], secrets: Sequence[bytes]) -> str:
     """Of exactly these objects and secrets; slow to make, so that it does not help to guess one."""
-    told = hashlib.sha256("\0".join(objects).encode()).digest()
-    return hashlib.scrypt(b"\0".join(sorted(secrets)), salt=told, n=1 << 13, r=8, p=1, dklen=20).hex()
+    salt = hashlib.sha256("\0".join(objects).encode()).digest()
+    return hashlib.scrypt(b"\0".join(sorted(secrets)), salt=salt, n=1 << 13, r=8, p=1, dklen=20).hex()

@@ -101,10 +101,10 @@ class Pull:
         """What is not brought back, and why; it is taken out of the changes."""
         links = {path: mark[3:] for path, mark in source.items() if mark.startswith("-> ")}
 
-        def there(path: str) -> bool:
+        def exists(path: str) -> bool:
             return os.path.lexists(root / path)
 
-        left = dict(left_out(changes.copy, links, there, run_files=self.run_files))
+        left = dict(left_out(changes.copy, links, exists, run_files=self.run_files))
         changes.copy = [path for path in changes.copy if path not in left]
         return left
 

@@ -25,10 +25,10 @@ def three_way(base: Mapping[str, str], source: Mapping[str, str], target: Mappin
     """
     changes = Changes()
     for path in sorted({*base, *source}):
-        old, new, there = base.get(path), source.get(path), target.get(path)
-        if new in (old, there):
+        old, new, current = base.get(path), source.get(path), target.get(path)
+        if new in (old, current):
             continue
-        if there != old:
+        if current != old:
             changes.conflicts.append(path)
         elif new is None:
             changes.delete.append(path)

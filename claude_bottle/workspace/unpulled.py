@@ -40,8 +40,8 @@ def unpulled(plan: Mapping[str, Any], container: str) -> list[str]:
 
 
 def _branches(agent: AgentFiles, root: Path) -> list[str]:
-    told = agent.run(f"{_HEADS} || true").decode(errors="replace").splitlines()
-    heads = [line.partition(" ")[::2] for line in told if len(line.split(" ")[0]) in (40, 64)]
+    lines = agent.run(f"{_HEADS} || true").decode(errors="replace").splitlines()
+    heads = [line.partition(" ")[::2] for line in lines if len(line.split(" ")[0]) in (40, 64)]
     return [f"commits of {name} ({tip[:12]})" for tip, name in heads if not _has(root, tip)]
 
 

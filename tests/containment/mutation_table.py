@@ -268,7 +268,7 @@ MUTATIONS = (
         ("claude_bottle/policy/errors.py", r'c if c\.isprintable\(\) or c == "\\n" else "�"', "c"),
     ), tests=("tests/containment/test_owner.py", "-m", "not slow", "-k", "draw_nothing")),
     Mutation("owner", "what is laid out as a repository comes back", (
-        ("claude_bottle/workspace/incoming.py", r"laid_out = frozenset\(repositories\(every, there\)\)", "laid_out = frozenset[str]()"),
+        ("claude_bottle/workspace/incoming.py", r"laid_out = frozenset\(repositories\(every, exists\)\)", "laid_out = frozenset[str]()"),
     ), tests=("tests/containment/test_owner.py", "-m", "not slow", "-k", "promises or test_attack[")),
     Mutation("owner", "an agent's words begin lines like the tool's own", (
         ("dashboard/__main__.py", r"_QUOTE \+ row", "row"),
@@ -276,9 +276,9 @@ MUTATIONS = (
     ), tests=("tests/containment/test_owner.py", "-m", "not slow", "-k", "draw_nothing or imitate")),
     Mutation("owner", "headers, maps and targets of an archive have no bound", (
         ("claude_bottle/workspace/hostile_tar.py", r"if self\.left < 0:", "if False:"),
-        ("claude_bottle/workspace/hostile_tar.py", r"if made\.type == tarfile\.XGLTYPE:", "if False:"),
+        ("claude_bottle/workspace/hostile_tar.py", r"if member\.type == tarfile\.XGLTYPE:", "if False:"),
         ("claude_bottle/workspace/hostile_tar.py", r"if links > _LINKS:", "if False:"),
-        ("claude_bottle/workspace/agent_files.py", r'if told\.count\(b"\\0"\) > _NAMES:', "if False:"),
+        ("claude_bottle/workspace/agent_files.py", r'if listing\.count\(b"\\0"\) > _NAMES:', "if False:"),
     ), tests=("tests/containment/test_owner.py", "-m", "not slow", "-k", "tar_of or tar-of or many-names")),
     Mutation("load", "window is given at once, whoever takes what comes", (
         ("addons/http/layers.py", r'        \(layers, "Http2Server", .*\n        \(layers, "Http2Client", .*\n        \(_http2, "BufferedH2Connection", .*\n', ""),

@@ -340,9 +340,9 @@ def test_what_the_owners_config_names_in_a_mount_is_found(home: Path) -> None:
     (project / "conf").mkdir()
     (project / "conf/more").write_text("[core]\n\thooksPath = hooks\n")
     (project / "hooks").mkdir()
-    assert git_places(project).there == (".git", ".gitconfig", "conf/more", "hooks")
+    assert git_places(project).present == (".git", ".gitconfig", "conf/more", "hooks")
     git(project, "config", "--replace-all", "include.path", str(home / "outside"))
-    assert git_places(project).there == (".git",)
+    assert git_places(project).present == (".git",)
 
 
 class Agent:
