@@ -36,19 +36,19 @@ def main(stack: str) -> None:
 
     config = pulumi.Config("claude-bottle")
     base = Path.cwd() / "stacks"  # beside the stack files, where their relative file names start
-    found = read_manifest(config, stack, base, machine)
-    tokens = secret_tokens(config, found.readable)
-    config_of = found.readable.pipelock
-    if (found.readable.routed or config_of.allow) and (files := not_named(config_of.upstream_roots, base)):
+    examined = read_manifest(config, stack, base, machine)
+    tokens = secret_tokens(config, examined.readable)
+    config_of = examined.readable.pipelock
+    if (examined.readable.routed or config_of.allow) and (files := not_named(config_of.upstream_roots, base)):
         pulumi.log.warn(advice(files))
     drifts = machine.drifts()
     tell_of_drift(stack, drifts.values())
     engine = DockerEngine(machine.own_images(), machine.subnets(), ways_of_the_machine(), drifts)
-    brought = (found.readable, tokens, found.copies, found.remotes, base, engine, here(Path.cwd()))
+    brought = (examined.readable, tokens, examined.copies, examined.remotes, base, engine, here(Path.cwd()))
     bottle = Bottle(stack, BottleArgs(stack, *brought))
     for output, value in bottle.outputs.items():
         pulumi.export(output, value)
-    if pulumi.runtime.is_dry_run() and found.copies.workspace is not None and machine.last_checkout():
+    if pulumi.runtime.is_dry_run() and examined.copies.workspace is not None and machine.last_checkout():
         pulumi.log.info(
             f"pulumi destroy deletes work that was not pulled, and does not ask; {own_command(f'down {stack}')} does"
         )
@@ -56,15 +56,15 @@ def main(stack: str) -> None:
 
 def tell_of_drift(stack: str, drifts: Collection[Drift]) -> None:
     """Warn of what is live and was not put there; an `up`, which mends it, writes it into the owner's audit log too."""
-    found = [words for drift in drifts for words in drift.differences]
-    for words in (*found, *(drift.unseen for drift in drifts if drift.unseen)):
+    differences = [words for drift in drifts for words in drift.differences]
+    for words in (*differences, *(drift.unseen for drift in drifts if drift.unseen)):
         pulumi.log.warn(f"drift: {words}")
-    if not found or pulumi.runtime.is_dry_run():
+    if not differences or pulumi.runtime.is_dry_run():
         return
     from claude_bottle.approvals.audit.log import Audit
 
     try:
-        Audit(stack).append(*({"event": "drift", "found": words, "by": "pulumi up"} for words in found))
+        Audit(stack).append(*({"event": "drift", "found": words, "by": "pulumi up"} for words in differences))
     except (BottleError, OSError) as error:
         pulumi.log.warn(f"the audit log could not be written: {error}")
 

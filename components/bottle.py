@@ -71,9 +71,9 @@ class Bottle(pulumi.ComponentResource):
         revoked = "\n".join(files[file] for file in config.revocation_lists)
 
         engine = args.engine
-        found = flows(routed=routed, git=bool(args.remotes), supervise=manifest.supervise)
+        needed = flows(routed=routed, git=bool(args.remotes), supervise=manifest.supervise)
         outside, pool = manifest.network.outside, manifest.network.pool
-        fabric = engine.fabric(f"{name}-network", stack, found, child, outside=outside, pool=pool)
+        fabric = engine.fabric(f"{name}-network", stack, needed, child, outside=outside, pool=pool)
         authorities = Authorities(f"{name}-ca", AuthoritiesArgs(stack, routed), child)
         secrets: dict[str, pulumi.Input[str]] = {**args.tokens}
         secrets |= {f"git {remote.name}": remote.secret for remote in args.remotes}

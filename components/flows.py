@@ -11,14 +11,14 @@ EGRESS_PORT, GIT_PORT, SUPERVISE_PORT = 8080, 9418, 9100
 def flows(*, routed: bool, git: bool, supervise: bool) -> list[Flow]:
     """routed: there is an egress before pipelock. git: a git-gate. supervise: which tries a refused request again."""
     proxy, port = proxy_of_agent(routed=routed)
-    found = [Flow("agent", proxy, port)]
+    needed = [Flow("agent", proxy, port)]
     if routed:
-        found.append(Flow("egress", "pipelock", PIPELOCK_PORT))
+        needed.append(Flow("egress", "pipelock", PIPELOCK_PORT))
     if git:
-        found += [Flow("agent", "git-gate", GIT_PORT), Flow("git-gate", OUTSIDE)]
+        needed += [Flow("agent", "git-gate", GIT_PORT), Flow("git-gate", OUTSIDE)]
     if supervise:
-        found += [Flow("agent", "supervise", SUPERVISE_PORT), Flow("supervise", proxy, port)]
-    return [*found, Flow("pipelock", OUTSIDE)]
+        needed += [Flow("agent", "supervise", SUPERVISE_PORT), Flow("supervise", proxy, port)]
+    return [*needed, Flow("pipelock", OUTSIDE)]
 
 
 def proxy_of_agent(*, routed: bool) -> tuple[str, int]:

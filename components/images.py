@@ -51,8 +51,8 @@ def extra_roots() -> str:
 
     Empty where there are none, and where CLAUDE_BOTTLE_EXTRA_ROOTS=off. They go into build stages only.
     """
-    found = [pem for pems in machine_roots().values() for pem in pems]
-    return base64.b64encode(("\n".join(found) + "\n").encode()).decode() if found else ""
+    roots = [pem for pems in machine_roots().values() for pem in pems]
+    return base64.b64encode(("\n".join(roots) + "\n").encode()).decode() if roots else ""
 
 
 @dataclass

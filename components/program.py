@@ -33,31 +33,31 @@ def read_manifest(config: pulumi.Config, stack: str, base: Path, machine: Machin
     Raises ManifestError with everything that is in the way, of the file and of the machine, in one go.
     """
     raw, unanswered = use_presets(_raw(config), base)
-    found = examine(raw, lambda ref: find_token(config, ref), base, _secrets(), stack)
+    examined = examine(raw, lambda ref: find_token(config, ref), base, _secrets(), stack)
     keys = {key: is_config_secret(key) for key in CONFIG.get()}
     findings = [*config_findings(keys, stack, token_names(raw) if isinstance(raw, Mapping) else ())]
     if not mistyped_bottle(keys):  # which is one mistake, and not two
-        findings += [*unanswered, *found.findings]
+        findings += [*unanswered, *examined.findings]
     wrong = {finding.path for finding in findings}
     try:
         seen = machine_findings(
-            stack, found.readable, machine, machine.known_ids, available_memory(), found.copies.workspace
+            stack, examined.readable, machine, machine.known_ids, available_memory(), examined.copies.workspace
         )
         findings += [finding for finding in seen if finding.path not in wrong]
         findings += not_followed(stack)
         findings += renamed(machine.bottles_name(), stack)
-        findings += other_workspace(machine.last_plan(), found.copies.workspace, stack)
+        findings += other_workspace(machine.last_plan(), examined.copies.workspace, stack)
         if not os.environ.get(TAKE_OVER):
             last = machine.last_checkout()
-            there = Path(last.get("folder", "")).is_dir()
-            findings += other_checkout(last, here(base.parent), stack, exists=there)
+            exists = Path(last.get("folder", "")).is_dir()
+            findings += other_checkout(last, here(base.parent), stack, exists=exists)
         if (full := room(stack)) is not None:
             findings.append(full)
     except EngineError as error:
         findings.append(Finding("state", NOT_SHOWN, str(error)))
-    if findings or found.manifest is None:
+    if findings or examined.manifest is None:
         raise ManifestError(findings)
-    return found
+    return examined
 
 
 def _raw(config: pulumi.Config) -> object:
@@ -70,8 +70,8 @@ def _raw(config: pulumi.Config) -> object:
 
 def _secrets() -> dict[str, str]:
     """Every secret of the stack's config, also those that no route names."""
-    found = {key.partition(":")[2]: str(value) for key, value in CONFIG.get().items() if is_config_secret(key)}
-    return {name: value for name, value in found.items() if name != "bottle"}
+    secrets = {key.partition(":")[2]: str(value) for key, value in CONFIG.get().items() if is_config_secret(key)}
+    return {name: value for name, value in secrets.items() if name != "bottle"}
 
 
 def find_token(config: pulumi.Config, ref: str) -> str | None:
