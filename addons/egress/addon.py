@@ -269,8 +269,8 @@ class Egress(ProxyAddon):
         data = before + message.content
         flow.metadata[key] = data[-mask.hold :] if mask else b""
         if message.from_client:
-            found = mask.found_in(data)
-            return self.refusal("token_in_request", "A message holds a credential of this bottle.") if found else None
+            leaks = mask.found_in(data)
+            return self.refusal("token_in_request", "A message holds a credential of this bottle.") if leaks else None
         masked = mask.mask(data)
         if masked is not data:
             message.content = masked[len(before) :]

@@ -37,10 +37,10 @@ def own_credentials(
     filled = {plain_name(name.encode()) for name in injected}
     looked_at = (CREDENTIAL_HEADERS - _AMBIENT - {plain_name(name.encode()) for name in allowed}) | filled
     values = {"placeholder", *map(placeholder, names)}
-    found = dict.fromkeys(
+    foreign = dict.fromkeys(
         plain_name(raw) for raw, value in headers if value.strip() and values.isdisjoint(_credentials(value))
     )
-    return [name for name in found if name in looked_at]
+    return [name for name in foreign if name in looked_at]
 
 
 def misplaced(

@@ -27,8 +27,8 @@ def put_on_record(record: Record, flow: http.HTTPFlow, decision: Decision, about
     if decision.number or not is_write(flow.request):
         return None
     try:
-        told = {"part": "egress", "decision": "allowed", **about, **where(flow, longest=None)}
-        decision.number = record.append(told)
+        event = {"part": "egress", "decision": "allowed", **about, **where(flow, longest=None)}
+        decision.number = record.append(event)
     except RecordFullError as error:
         message = f"Nothing that writes leaves without a record, and {error}. The bottle's owner empties it: "
         return Refusal("egress", "record_full", message + "bottle audit collect NAME", 503)

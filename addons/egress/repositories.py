@@ -55,8 +55,8 @@ class Repositories:
         scope, queries = flow.metadata.get(_ASKED, (None, []))
         if not queries or response.status_code != 200 or not is_json(response.headers.get("content-type", "")):
             return None
-        encoding, told = body_encoding(response.headers), response.headers.get("content-length", "")
-        whole = int(told) if told.isdecimal() and len(told) < 10 else -1
+        encoding, length = body_encoding(response.headers), response.headers.get("content-length", "")
+        whole = int(length) if length.isdecimal() and len(length) < 10 else -1
         held: list[bytes] | None = []
         size = 0
 

@@ -93,6 +93,6 @@ class Follower:
 
     def _note(self, request: Request, urls: Iterable[str], sent: Sent, rule: Rule) -> None:
         for url in dict.fromkeys(urls):
-            found = follow.target(request, url, sent)
-            if found is not None and not self._declared(found.host):
-                self._named.name(rule.by, rule.kind, found, rule.hops)
+            target = follow.target(request, url, sent)
+            if target is not None and not self._declared(target.host):
+                self._named.name(rule.by, rule.kind, target, rule.hops)

@@ -103,26 +103,26 @@ class Followed:
         self._urls: OrderedDict[bytes, Named] = OrderedDict()
         self._spent: OrderedDict[By, tuple[float, int]] = OrderedDict()  # since when, and how many letters
 
-    def name(self, by: By, kind: str, found: Target, hops: int = 0) -> None:
+    def name(self, by: By, kind: str, address: Target, hops: int = 0) -> None:
         """Note that an answer names an address."""
         if hops > _HOPS:
             return
         now = self._clock()
         # Some clients write percent signs as RFC 3986, 6.2.2, has them before they follow; no third form passes.
-        for path in {found.path, _normal(found.path)}:
-            digest = self._digest(found.host, path)
-            there = self._urls.pop(digest, None)
-            known = there is not None and there.by == by and now < there.until
+        for path in {address.path, _normal(address.path)}:
+            digest = self._digest(address.host, path)
+            previous = self._urls.pop(digest, None)
+            known = previous is not None and previous.by == by and now < previous.until
             # What it was said to hold once is not told anew.
-            echoed = min(there.echoed, found.echoed) if there is not None and known else found.echoed
+            echoed = min(previous.echoed, address.echoed) if previous is not None and known else address.echoed
             self._urls[digest] = Named(by, kind, echoed, hops, now + SECONDS)
         while len(self._urls) > _URLS:
             self._urls.popitem(last=False)
 
     def find(self, request: Request) -> Named | None:
         """By whom exactly this address was named within the hour, where it is only to be read."""
-        found = self._found(request)
-        return found[1] if found is not None else None
+        entry = self._found(request)
+        return entry[1] if entry is not None else None
 
     def _found(self, request: Request) -> tuple[bytes, Named] | None:
         if request.method not in READS or (request.scheme, request.port) != ("https", 443):
@@ -139,10 +139,10 @@ class Followed:
 
     def spend(self, request: Request) -> bool:
         """Count what the agent has put into the address of a request that follows; whether that is not too much."""
-        found = self._found(request)
-        if found is None or not found[1].echoed:
-            return found is not None
-        digest, named = found
+        entry = self._found(request)
+        if entry is None or not entry[1].echoed:
+            return entry is not None
+        digest, named = entry
         now = self._clock()
         since, spent = self._spent.pop(named.by, (now, 0))
         if now - since >= SECONDS:

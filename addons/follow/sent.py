@@ -27,10 +27,10 @@ class Sent:
     def __init__(self, texts: Iterable[str] = (), label: str = "", counted: bool = True) -> None:
         said = list(texts)
         self.is_too_much = sum(map(len, said)) > _MOST
-        found = {one for text in [*said, label] if not self.is_too_much for one in _readings(text)}
-        self._pieces = {one[at : at + PIECE] for one in found for at in range(len(one) - PIECE + 1)}
-        self._parts = {one[at : at + _PART] for one in found for at in range(len(one) - _PART + 1)}
-        runs = [run.split(".") for one in found for run in _BETWEEN_NAMES.split(one) if "." in run]
+        readings = {one for text in [*said, label] if not self.is_too_much for one in _readings(text)}
+        self._pieces = {one[at : at + PIECE] for one in readings for at in range(len(one) - PIECE + 1)}
+        self._parts = {one[at : at + _PART] for one in readings for at in range(len(one) - _PART + 1)}
+        runs = [run.split(".") for one in readings for run in _BETWEEN_NAMES.split(one) if "." in run]
         self._names = {name for run in runs for at in range(len(run)) for name in _short_names(run[at : at + _DOTS])}
         self._labels = frozenset(label.lower().split(".")) - {""}
         self._counted, self._hosts = counted, dict[str, bool]()
@@ -41,13 +41,13 @@ class Sent:
 
     def is_in(self, host: str) -> bool:
         """Whether what was sent has a part in a canonical host: a piece of it, a label, or what it is registered as."""
-        found = self._hosts.get(host)
-        if found is None:
+        verdict = self._hosts.get(host)
+        if verdict is None:
             labels = host.split(".")
-            found = bool(self._covered(host)) or not self._labels.isdisjoint(labels)
-            found = found or any(".".join(labels[-count:]) in self._names for count in range(2, _DOTS + 1))
-            self._hosts[host] = found
-        return found
+            verdict = bool(self._covered(host)) or not self._labels.isdisjoint(labels)
+            verdict = verdict or any(".".join(labels[-count:]) in self._names for count in range(2, _DOTS + 1))
+            self._hosts[host] = verdict
+        return verdict
 
     def _covered(self, text: str) -> int:
         """How many letters of a text lie in one of the pieces."""
@@ -78,11 +78,11 @@ def _short_names(labels: list[str]) -> list[str]:
 
 
 def _readings(text: str) -> set[str]:
-    found = latest = {text}
+    readings = latest = {text}
     for _ in range(2):
-        made = {unquote(one, errors="replace") for one in latest if "%" in one}
-        latest = (made | {html.unescape(one) for one in latest if "&" in one}) - found
-        found = found | latest
-    small = {one.lower() for one in found}
+        decoded = {unquote(one, errors="replace") for one in latest if "%" in one}
+        latest = (decoded | {html.unescape(one) for one in latest if "&" in one}) - readings
+        readings = readings | latest
+    small = {one.lower() for one in readings}
     # An index of Python's writes a project's name so (PEP 503, "Normalized Names"), whatever was asked for.
     return small | {re.sub(r"[-_.]+", "-", one) for one in small}

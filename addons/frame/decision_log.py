@@ -32,10 +32,10 @@ def log_decision(part: str, **fields: object) -> None:
 
 def log_refusal(flow: http.HTTPFlow, refusal: Refusal, **more: object) -> None:
     """Log what was refused, by whom and why."""
-    told = where(flow)
+    fields = where(flow)
     if refusal.reason in _IN_THE_PATH:
-        told.pop("path", None)
-    log_decision(refusal.by, decision="refused", reason=refusal.reason, status=refusal.status, **told, **more)
+        fields.pop("path", None)
+    log_decision(refusal.by, decision="refused", reason=refusal.reason, status=refusal.status, **fields, **more)
 
 
 def log_unfinished(flow: http.HTTPFlow, part: str, **more: object) -> None:

@@ -55,9 +55,9 @@ class Failure(str):
 
     @classmethod
     def of(cls, message: str, method: str, host: str, path: str) -> Failure:
-        made = cls(message)
-        made.method, made.host, made.path = method, host, path
-        return made
+        failure = cls(message)
+        failure.method, failure.host, failure.path = method, host, path
+        return failure
 
 
 @dataclass(frozen=True)
@@ -103,12 +103,12 @@ def error_page(part: str, status: int, message: str = "") -> bytes:
         words = _WORDS.get(cause.reason, _WORDS["upstream_failed"])
         text = f"{behind} cannot be reached: {cause.detail}." if cause.detail else f"{behind} {words}."
     reason = cause.reason or ("invalid_request" if status < 500 else "upstream_failed")
-    told = {"error": "failed", "failed_at": part, "reason": reason, "status": status, "message": text}
+    payload = {"error": "failed", "failed_at": part, "reason": reason, "status": status, "message": text}
     if host:
-        told |= {"method": method, "host": host, "path": path.partition("?")[0][:300]}
+        payload |= {"method": method, "host": host, "path": path.partition("?")[0][:300]}
     if status >= 500 or cause.reason:
-        told["help"] = _HELP.get(part, "Try again.")
-    return json.dumps(in_its_form(path, told), indent=2).encode() + b"\n"
+        payload["help"] = _HELP.get(part, "Try again.")
+    return json.dumps(in_its_form(path, payload), indent=2).encode() + b"\n"
 
 
 def ends_the_try(part: str, message: str, path: str) -> bool:
@@ -118,6 +118,6 @@ def ends_the_try(part: str, message: str, path: str) -> bool:
 
 def _cause(message: str, status: int) -> _Cause:
     for pattern, reason in _REASONS:
-        if found := pattern.match(message):
-            return _Cause(reason, found[1] if pattern.groups else "")
+        if match := pattern.match(message):
+            return _Cause(reason, match[1] if pattern.groups else "")
     return _Cause("upstream_failed" if status >= 500 else "")

@@ -75,8 +75,8 @@ def ascii_authority(parse: Callable[..., Any]) -> Callable[..., Any]:
         text = authority.decode("latin-1") if isinstance(authority, bytes) else authority
         match = _PLAIN.fullmatch(text) if PREFIX in text.lower() else None
         if match is None or int(match["port"] or 0) > 65535:
-            found: tuple[str, int | None] = parse(authority, check)
-            return found
+            result: tuple[str, int | None] = parse(authority, check)
+            return result
         return match["host"], int(match["port"]) if match["port"] else None
 
     return parsed

@@ -59,12 +59,12 @@ def checked_h2_head(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """
 
     def checked(fields: Any) -> Any:
-        found = read(fields)
-        _, _, method, scheme, _, path, headers = found
+        head = read(fields)
+        _, _, method, scheme, _, path, headers = head
         check_length(headers)
         if scheme not in (b"http", b"https") or not (path.startswith(b"/") or (method, path) == (b"OPTIONS", b"*")):
             raise ValueError("a scheme or path that HTTP/2 does not have (RFC 9113, 8.3.1)")
-        return found
+        return head
 
     return checked
 

@@ -46,10 +46,10 @@ class Reader:
         while True:
             try:
                 if isinstance(event, events.DataReceived):
-                    found = self.body_reader(self.buf)
+                    h11_event = self.body_reader(self.buf)
                 else:
-                    found = self.body_reader.read_eof()
-                if found is None and len(self.buf) > MAX_HEAD:
+                    h11_event = self.body_reader.read_eof()
+                if h11_event is None and len(self.buf) > MAX_HEAD:
                     raise h11.RemoteProtocolError("a chunk's line or trailers without an end")
             except h11.ProtocolError:
                 yield commands.CloseConnection(self.conn)
@@ -58,14 +58,14 @@ class Reader:
                 )
                 yield ReceiveHttp(error)
                 return
-            if found is None:
+            if h11_event is None:
                 return
-            if isinstance(found, h11.Data):
-                if found.data:
-                    yield ReceiveHttp(self.ReceiveData(self.stream_id, bytes(found.data)))
+            if isinstance(h11_event, h11.Data):
+                if h11_event.data:
+                    yield ReceiveHttp(self.ReceiveData(self.stream_id, bytes(h11_event.data)))
                 continue
-            if found.headers:
-                trailers = http.Headers([(bytes(name), bytes(value)) for name, value in found.headers])
+            if h11_event.headers:
+                trailers = http.Headers([(bytes(name), bytes(value)) for name, value in h11_event.headers])
                 kind = RequestTrailers if is_request else ResponseTrailers
                 yield ReceiveHttp(kind(self.stream_id, trailers))
             if self.request.method != "CONNECT":

@@ -241,10 +241,10 @@ class Stream(layers.HttpStream):
 
     def _explain(self, event: ResponseProtocolError) -> None:
         """Say which request it ends; to a model's client also that no other try helps."""
-        made = getattr(self, "flow", None)
-        if made is None or event.code in _SAYS_NOTHING:
+        flow = getattr(self, "flow", None)
+        if flow is None or event.code in _SAYS_NOTHING:
             return
-        request = made.request
+        request = flow.request
         if ends_the_try(type(self).part, event.message, request.path):
             event.code = ErrorCode.GENERIC_CLIENT_ERROR
         event.message = Failure.of(event.message, request.method, request.host, request.path)
@@ -262,8 +262,8 @@ class Stream(layers.HttpStream):
         return bool(self.server_state == self.state_done and self.client_state == self.state_stream_request_body)
 
     def _has_ended(self) -> bool:
-        made = getattr(self, "flow", None)
-        return made is not None and ENDED in made.metadata
+        flow = getattr(self, "flow", None)
+        return flow is not None and ENDED in flow.metadata
 
     def _end(self) -> CommandGenerator[None]:
         if self._is_over:

@@ -57,15 +57,15 @@ async def redact_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow, decision: D
         return False
     if reads_body(request.method, request.path):  # egress has judged this body: another one may ask for more
         return False
-    made = await beside(len(body), redacted, dlp, body, kind, body_encoding(request.headers))
-    if made is None:
+    masked = await beside(len(body), redacted, dlp, body, kind, body_encoding(request.headers))
+    if masked is None:
         return False
     decision.edges = edges  # what another request may go on with is what leaves
-    if await _inspect(dlp, recent, made.body, kind, "", decision) is not None:
+    if await _inspect(dlp, recent, masked.body, kind, "", decision) is not None:
         return False
     request.headers.pop("content-encoding", None)
-    request.content = made.body
-    decision.redacted = tuple(sorted({finding.rule for finding in made.findings}))
+    request.content = masked.body
+    decision.redacted = tuple(sorted({finding.rule for finding in masked.findings}))
     return True
 
 

@@ -159,7 +159,8 @@ class Policy:
                 for host, rules in own.get("hosts", {}).items()
             },
             on_match={
-                canonical_pattern(host): _one_of(REACTIONS, told) for host, told in own.get("on_match", {}).items()
+                canonical_pattern(host): _one_of(REACTIONS, reaction)
+                for host, reaction in own.get("on_match", {}).items()
             },
             idle_seconds=checked_idle(loaded.get("forward_proxy", {}).get("idle_timeout_seconds", IDLE_SECONDS)),
             upstream_proxy=parse_proxy(str(own["upstream_proxy"])) if "upstream_proxy" in own else None,
@@ -230,13 +231,13 @@ class Policy:
 
     def reaction(self, host: str) -> str:
         """What becomes of a request to this host in whose body something is found; the strictest of what is said."""
-        told = [reaction for pattern, reaction in self.on_match.items() if host_matches(pattern, host)]
-        return min(told, key=REACTIONS.index, default=REACTIONS[0])
+        reactions = [reaction for pattern, reaction in self.on_match.items() if host_matches(pattern, host)]
+        return min(reactions, key=REACTIONS.index, default=REACTIONS[0])
 
     def unscanned_headers(self, host: str) -> frozenset[str]:
         """Headers that egress has filled in for this host."""
-        found = [names for pattern, names in self.injected_headers.items() if host_matches(pattern, host)]
-        return frozenset().union(*found)
+        filled = [names for pattern, names in self.injected_headers.items() if host_matches(pattern, host)]
+        return frozenset().union(*filled)
 
 
 def refuse(reason: str, message: str, status: int = 403) -> Refusal:
@@ -248,10 +249,10 @@ def _pattern(item: str) -> str:
     return canonical_pattern(item) if "." in item else canonical_host(item)
 
 
-def _one_of(words: tuple[str, ...], told: object) -> str:
-    if told not in words:
-        raise ValueError(f"{told}: one of {', '.join(words)}")
-    return str(told)
+def _one_of(words: tuple[str, ...], value: object) -> str:
+    if value not in words:
+        raise ValueError(f"{value}: one of {', '.join(words)}")
+    return str(value)
 
 
 def _check_keys(loaded: dict[str, Any]) -> None:

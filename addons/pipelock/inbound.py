@@ -47,13 +47,13 @@ class Inbound:
         mode, response = self.forget(flow), flow.response
         if not mode or response is None or response.raw_content is None:
             return
-        found = instructions_in(_Plain(response).of(response.raw_content))
-        if found:
-            log_decision("pipelock", event="inbound", rules=found, action=mode, **where(flow))
+        rules = instructions_in(_Plain(response).of(response.raw_content))
+        if rules:
+            log_decision("pipelock", event="inbound", rules=rules, action=mode, **where(flow))
             if mode == "block":
-                answer(flow, refusal(found))
+                answer(flow, refusal(rules))
                 return
-            response.headers[HEADER] = ", ".join(found)
+            response.headers[HEADER] = ", ".join(rules)
         passing(response.raw_content)
 
     def forget(self, flow: http.HTTPFlow) -> str:
@@ -71,14 +71,14 @@ class Inbound:
             if over:
                 return [] if mode == "block" else out
             text = plain.of(chunk)
-            found = instructions_in(tail + text) if text else []
+            rules = instructions_in(tail + text) if text else []
             tail = (tail + text)[-OVERLAP:]
-            if not found:
+            if not rules:
                 return out
             over = True
-            log_decision("pipelock", event="inbound", rules=found, action=mode, streamed=True, **where(flow))
+            log_decision("pipelock", event="inbound", rules=rules, action=mode, streamed=True, **where(flow))
             if mode == "block":
-                cut(flow, refusal(found))
+                cut(flow, refusal(rules))
                 return []
             return out
 
@@ -97,22 +97,22 @@ class _Plain:
             self._decoder, self._left = None, 0
 
     def of(self, chunk: bytes) -> bytes:
-        found = []
+        parts = []
         try:
             for part in [chunk] if self._decoder is None or not chunk else self._decoder.feed_parts(chunk):
                 if self._left <= 0:
                     break
-                found.append(part[: self._left])
+                parts.append(part[: self._left])
                 self._left -= len(part)
         except DecodeError:
             self._left = 0
-        return b"".join(found)
+        return b"".join(parts)
 
 
-def refusal(found: list[str]) -> Refusal:
+def refusal(rules: list[str]) -> Refusal:
     """What the agent reads in the place of an answer that is kept out."""
     return Refusal(
         "pipelock",
         "inbound_instructions",
-        f"The answer holds what reads as instructions to an agent ({', '.join(found)}), so it does not come in.",
+        f"The answer holds what reads as instructions to an agent ({', '.join(rules)}), so it does not come in.",
     )

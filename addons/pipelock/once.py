@@ -58,11 +58,11 @@ class PipelockOnce:
         if is_signed(request.path):
             return replace(refusal, message=f"{refusal.message} {_SIGNED}")
         kind, pieces = body_parts(request.headers.get("content-type", ""), request.raw_content or b"")
-        told = [
+        lines = [
             _line(name, kind.encode("utf-8", "surrogateescape") if name.lower() == b"content-type" else value, unread)
             for name, value in request.headers.fields
         ]
-        kept = sorted(line for line in told if line.partition(b":")[0].decode("latin-1") not in _VOLATILE)
+        kept = sorted(line for line in lines if line.partition(b":")[0].decode("latin-1") not in _VOLATILE)
         body = request.raw_content or b""
         named = (request.method, request.scheme, judged.host, request.path)
         digest = digest_of(*(text.encode("utf-8", "surrogateescape") for text in named), *kept, b"", *pieces)
@@ -113,9 +113,11 @@ def _places(dlp: Dlp, host: str, request: http.Request) -> str:
     kind, encoding = request.headers.get("content-type", ""), body_encoding(request.headers)
     body = request.raw_content or b""
     try:
-        found = dlp.every_in_request(host, request.path, body, kind, encoding, _FINDINGS)
+        findings = dlp.every_in_request(host, request.path, body, kind, encoding, _FINDINGS)
     except Unscannable:
         return ""
     # Each place is one line: what the agent has written makes no headings.
-    told = [f"[{one.rule}, {one.where}]\n{' '.join(one.place.decode(errors='replace').split())}" for one in found or ()]
-    return "\n\n".join(told)
+    excerpts = [
+        f"[{one.rule}, {one.where}]\n{' '.join(one.place.decode(errors='replace').split())}" for one in findings or ()
+    ]
+    return "\n\n".join(excerpts)

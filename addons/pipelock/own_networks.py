@@ -23,22 +23,22 @@ def own_networks() -> list[Network]:
 
 def on_link(table: str) -> list[ipaddress.IPv4Network]:
     """The networks that a routing table reaches without a gateway; a default route is none."""
-    found = []
+    networks = []
     for line in table.splitlines()[1:]:
         _, destination, gateway, _, _, _, _, mask, *_ = line.split()
         if int(gateway, 16) == 0 and int(mask, 16) != 0:
-            found.append(ipaddress.IPv4Network((_address(destination), str(ipaddress.IPv4Address(_address(mask))))))
-    return found
+            networks.append(ipaddress.IPv4Network((_address(destination), str(ipaddress.IPv4Address(_address(mask))))))
+    return networks
 
 
 def on_link_6(table: str) -> list[ipaddress.IPv6Network]:
     """The same of an IPv6 table: destination, its length, source, its length, next hop, each in hex and in order."""
-    found = []
+    networks = []
     for line in table.splitlines():
         destination, length, _, _, gateway, *_ = line.split()
         if int(gateway, 16) == 0 and int(length, 16) != 0:
-            found.append(ipaddress.IPv6Network((int(destination, 16), int(length, 16))))
-    return found
+            networks.append(ipaddress.IPv6Network((int(destination, 16), int(length, 16))))
+    return networks
 
 
 def _address(text: str) -> int:

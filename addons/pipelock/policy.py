@@ -40,8 +40,8 @@ class LoadedPolicy:
 
     def leads_on(self, request: Request, host: str) -> bool:
         """Whether what the answer to a request points to on this host may be followed, and is read."""
-        there = self.policy.is_declared(host) or self.policy.passes_through(host)
-        return not there and self.policy.followed_by(request) is not None
+        declared = self.policy.is_declared(host) or self.policy.passes_through(host)
+        return not declared and self.policy.followed_by(request) is not None
 
     def leaves_out(self, host: str) -> bool:
         """Whether some rules do not count for what goes to this host."""

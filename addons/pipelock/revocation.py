@@ -23,10 +23,10 @@ class Revocation:
 
     def __init__(self, lists: bytes) -> None:
         """Raises ValueError for what holds no list, or one that cannot be read."""
-        found = _CRL.findall(lists)
-        if not found:
+        pems = _CRL.findall(lists)
+        if not pems:
             raise ValueError("no revocation list in PEM")
-        self._lists = [x509.load_pem_x509_crl(pem) for pem in found]
+        self._lists = [x509.load_pem_x509_crl(pem) for pem in pems]
 
     @classmethod
     def from_environment(cls) -> list[Revocation]:

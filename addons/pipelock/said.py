@@ -133,13 +133,13 @@ class _Answer:
 
 def _sent(flow: http.HTTPFlow, request: Request, dlp: Dlp) -> bytes | None:
     """All that a request says, in every reading, in small letters; None where that cannot be told."""
-    made = flow.request
-    body = made.raw_content
-    if made.stream or made.timestamp_end is None or body is None or len(body) > _HELD or made.trailers:
+    message = flow.request
+    body = message.raw_content
+    if message.stream or message.timestamp_end is None or body is None or len(body) > _HELD or message.trailers:
         return None
-    kind, encoding = made.headers.get("content-type", ""), body_encoding(made.headers)
+    kind, encoding = message.headers.get("content-type", ""), body_encoding(message.headers)
     try:
-        return dlp.readings(request.host, request.path, made.headers.fields, body, kind, encoding).lower()
+        return dlp.readings(request.host, request.path, message.headers.fields, body, kind, encoding).lower()
     except Unscannable:
         return None
 

@@ -58,23 +58,23 @@ class Dialer:
 
     async def _dial(self, proxy: tuple[str, int]) -> socket.socket:
         # The owner's own address, which may be an inner one: not a name of the agent's, and not vetted.
-        found = await self._loop.run_in_executor(None, lambda: socket.getaddrinfo(*proxy, type=socket.SOCK_STREAM))
+        addresses = await self._loop.run_in_executor(None, lambda: socket.getaddrinfo(*proxy, type=socket.SOCK_STREAM))
         last = OSError(f"the forward proxy {proxy[0]} has no address")
-        for family, kind, protocol, _, address in found:
-            made = socket.socket(family, kind, protocol)
-            made.setblocking(False)
+        for family, kind, protocol, _, address in addresses:
+            connection = socket.socket(family, kind, protocol)
+            connection.setblocking(False)
             try:
-                await self._loop.sock_connect(made, address)
+                await self._loop.sock_connect(connection, address)
             except OSError as error:
-                made.close()
+                connection.close()
                 last = error
             except BaseException:
-                made.close()
+                connection.close()
                 raise
             else:
                 with contextlib.suppress(OSError):
-                    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return made
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return connection
         raise last
 
     async def _head(self, connected: socket.socket) -> bytes:

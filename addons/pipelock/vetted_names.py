@@ -156,22 +156,22 @@ class VettedNames:
     async def _look_up(self, host: str, port: int, pattern: str) -> Answers:
         # It goes on when nobody waits any more, because its thread does, and counts as busy until then.
         try:
-            found = tuple(await self.lookup(host, port))
+            answers = tuple(await self.lookup(host, port))
         finally:
             self._busy[pattern] -= 1
             del self._pending[(host, port)]
-        self._remember(host, port, found)
-        return found
+        self._remember(host, port, answers)
+        return answers
 
-    def _remember(self, host: str, port: int, found: Answers) -> None:
+    def _remember(self, host: str, port: int, answers: Answers) -> None:
         policy = self._policy()
-        if policy is not None and host in policy.allowlist and (found or host in self._known):
-            self._known[host] = found
+        if policy is not None and host in policy.allowlist and (answers or host in self._known):
+            self._known[host] = answers
         now = time.monotonic()  # after the lookup, however long it took
         self.answers = {key: value for key, value in self.answers.items() if value[0] >= now}
         if len(self.answers) >= _REMEMBERED:
             del self.answers[next(iter(self.answers))]
-        self.answers[(host, port)] = (now + RESOLVED_SECONDS, found)
+        self.answers[(host, port)] = (now + RESOLVED_SECONDS, answers)
 
     async def _ask(self, host: str, port: int) -> list[Any]:
         ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)

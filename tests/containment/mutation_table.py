@@ -295,7 +295,7 @@ MUTATIONS = (
     )),
     Mutation("on-match", "a masked body leaves without a second look", (
         ("claude_bottle/dlp/redact.py", r"not findings or dlp\.look_at_body\(data, content_type, \"\"\):", "not findings:"),
-        ("addons/pipelock/bodies.py", r"if await _inspect\(dlp, recent, made\.body, kind, \"\", decision\) is not None:", "if False:"),
+        ("addons/pipelock/bodies.py", r"if await _inspect\(dlp, recent, masked\.body, kind, \"\", decision\) is not None:", "if False:"),
     ), tests=("tests/unit/test_dlp_redact.py", "tests/unit/test_on_match.py")),
     Mutation("on-match", "a body that its sender has signed is masked", (
         ("addons/pipelock/bodies.py", r"if is_bound\(", "if not is_bound("),
@@ -304,7 +304,7 @@ MUTATIONS = (
         ("addons/pipelock/once.py", r"                if self\._once\.take\(digest\):", "                if True:"),
     ), tests=("tests/unit/test_on_match.py",)),
     Mutation("on-match", "the laxest word for a host counts", (
-        ("addons/pipelock/core.py", r"return min\(told, key=REACTIONS\.index", "return max(told, key=REACTIONS.index"),
+        ("addons/pipelock/core.py", r"return min\(reactions, key=REACTIONS\.index", "return max(reactions, key=REACTIONS.index"),
     ), tests=("tests/unit/test_on_match.py",)),
     Mutation("inbound", "what an answer says of itself is believed", (
         ("addons/pipelock/inbound.py", r"response\.headers\.pop\(HEADER, None\)", "None"),
