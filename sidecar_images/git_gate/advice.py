@@ -13,7 +13,7 @@ _SHOWN = 20
 
 def how_to_remove(work: Work, secrets: Sequence[Secret], tips: Sequence[str]) -> list[str]:
     """Lines for the client. Every commit that is made anew begins at the parent of the first one with a secret."""
-    told = []
+    advice = []
     bad = {secret.commit for secret in secrets if secret.commit}
     listed = work.git("rev-list", "--topo-order", "--reverse", "--parents", *tips, *KNOWN).decode() if bad else ""
     for line in listed.splitlines():
@@ -21,7 +21,7 @@ def how_to_remove(work: Work, secrets: Sequence[Secret], tips: Sequence[str]) ->
         if commit not in bad:
             continue
         undo = f"git reset --soft {parents[0][:12]}" if parents else "git update-ref -d HEAD"
-        told += [
+        advice += [
             f"every commit is looked at, and {commit[:12]} is the first with a secret: one that deletes it again is not"
             " enough. On the branch that has it, make one new commit of everything since then:",
             f"  {undo}",
@@ -30,12 +30,12 @@ def how_to_remove(work: Work, secrets: Sequence[Secret], tips: Sequence[str]) ->
         ]
         break
     if any(secret.place.startswith("the tag") for secret in secrets):
-        told.append("a tag: git tag -d NAME, then make it again without the secret")
+        advice.append("a tag: git tag -d NAME, then make it again without the secret")
     if any(not secret.commit and not secret.place.startswith("the tag") for secret in secrets):
-        told.append("the name of a ref, or a push option: choose another one")
-    told += ["then push again"]
+        advice.append("the name of a ref, or a push option: choose another one")
+    advice += ["then push again"]
     if digests := {digest: secret for secret in reversed(secrets) for digest in secret.digests}:
-        told.append("if it is no secret, ask the owner to say so for this repository, in git[].known_findings:")
+        advice.append("if it is no secret, ask the owner to say so for this repository, in git[].known_findings:")
         lines = [f"- {digest}  # {one.place}, line {one.line}" for digest, one in reversed(digests.items())]
-        told += [*lines[:_SHOWN], *([f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else [])]
-    return told
+        advice += [*lines[:_SHOWN], *([f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else [])]
+    return advice

@@ -119,8 +119,8 @@ def _advertised(remote: Remote, wish: Wish) -> dict[str, str]:
 
 
 def _here(remote: Remote) -> Mapping[str, str]:
-    told = git("-C", str(remote.mirror), "for-each-ref", "--format=%(refname) %(objectname)", *FAMILIES)
-    return dict(line.split(" ") for line in told.splitlines())
+    listing = git("-C", str(remote.mirror), "for-each-ref", "--format=%(refname) %(objectname)", *FAMILIES)
+    return dict(line.split(" ") for line in listing.splitlines())
 
 
 def _missing(remote: Remote, ids: frozenset[str]) -> set[str]:

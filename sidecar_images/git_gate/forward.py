@@ -68,7 +68,7 @@ def read(porcelain: str, stderr: str, commands: Iterable[Command], *, sent: bool
 
     sent: whether something of it may have reached the upstream.
     """
-    told = Forwarded(said=[line.rstrip() for line in stderr.splitlines() if line.startswith("remote:")])
+    forwarded = Forwarded(said=[line.rstrip() for line in stderr.splitlines() if line.startswith("remote:")])
     commands = list(commands)
     wanted = {command.ref for command in commands}
     refused, elsewhere = set(), set()
@@ -77,23 +77,23 @@ def read(porcelain: str, stderr: str, commands: Iterable[Command], *, sent: bool
         names, _, summary = rest.partition("\t")
         ref = names.rpartition(":")[2]
         if ref in wanted and flag in (" ", "+", "-", "*", "="):
-            told.accepted.append(ref)
+            forwarded.accepted.append(ref)
         elif ref in wanted and flag == "!":
             hint = " (non-fast-forward: fetch first)" if "stale info" in summary or "fetch first" in summary else ""
-            told.said.append(f"{ref}: {summary.strip()}{hint}")
+            forwarded.said.append(f"{ref}: {summary.strip()}{hint}")
             if summary.strip().startswith(_NO):
                 refused.add(ref)
         elif flag in (" ", "+", "*", "="):
             elsewhere.add(names.partition(":")[0])
     # A forge may answer a push for review by the ref that it has made of it (githooks(5), proc-receive: refname).
-    answered = {*told.accepted, *refused}
-    told.accepted += [c.ref for c in commands if c.magic and c.new in elsewhere and c.ref not in answered]
-    told.unknown = sorted(wanted.difference(told.accepted, refused)) if sent else []
-    if not told.accepted and not told.said:
-        told.said = [words(stderr)]
-    if not told.accepted:
-        told.said += [line for line in stderr.splitlines() if "--atomic" in line and line not in told.said]
-    return told
+    answered = {*forwarded.accepted, *refused}
+    forwarded.accepted += [c.ref for c in commands if c.magic and c.new in elsewhere and c.ref not in answered]
+    forwarded.unknown = sorted(wanted.difference(forwarded.accepted, refused)) if sent else []
+    if not forwarded.accepted and not forwarded.said:
+        forwarded.said = [words(stderr)]
+    if not forwarded.accepted:
+        forwarded.said += [line for line in stderr.splitlines() if "--atomic" in line and line not in forwarded.said]
+    return forwarded
 
 
 def settle(
@@ -101,30 +101,30 @@ def settle(
 ) -> Forwarded:
     """What is so, of refs whose answer was lost, by what the upstream has now."""
     try:
-        there: Mapping[str, str] | None = ask(done.unknown)
+        current: Mapping[str, str] | None = ask(done.unknown)
     except UpstreamError:
-        there = None
+        current = None
     settled = Forwarded([*done.accepted], [*done.said])
     for command in commands:
         if command.ref not in done.unknown:
             continue
-        if there is not None and has(there, command):
+        if current is not None and has(current, command):
             settled.accepted.append(command.ref)
             settled.said.append(f"{command.ref}: the upstream's answer was lost; it was asked, and has it")
         else:
             settled.unknown.append(command.ref)
-            now = "it cannot be asked now" if there is None else "it does not have it now, and may still take it"
+            now = "it cannot be asked now" if current is None else "it does not have it now, and may still take it"
             settled.said.append(f"{command.ref}: the upstream's answer was lost, and {now}")
     return settled
 
 
-def has(there: Mapping[str, str], command: Command) -> bool:
+def has(current: Mapping[str, str], command: Command) -> bool:
     """Whether the upstream's refs are as this push wanted them."""
-    return command.ref not in there if command.deletes else there.get(command.ref) == command.new
+    return command.ref not in current if command.deletes else current.get(command.ref) == command.new
 
 
 def refs_of(remote: Remote, refs: Sequence[str]) -> dict[str, str]:
     """What the upstream has at these refs now, those that are there. Raises UpstreamError."""
-    told = git("ls-remote", address(remote), *refs, env=remote.environment(), timeout=_ASKING)
-    found = (line.partition("\t")[::2] for line in told.splitlines())
-    return {ref: name for name, ref in found if ref in refs}
+    listing = git("ls-remote", address(remote), *refs, env=remote.environment(), timeout=_ASKING)
+    rows = (line.partition("\t")[::2] for line in listing.splitlines())
+    return {ref: name for name, ref in rows if ref in refs}

@@ -32,36 +32,36 @@ def records(event: str, remote: str, verdict: str, **more: Any) -> list[dict[str
     """One verdict in as many records as it needs, each whole; `piece` tells which of how many. Pure."""
     head: dict[str, Any] = {"part": "git-gate", "event": event, "remote": remote, "verdict": verdict}
     head.update((key, value) for key, value in more.items() if not isinstance(value, str | list | tuple))
-    made: list[dict[str, Any]] = [dict(head)]
+    pieces: list[dict[str, Any]] = [dict(head)]
     for key, value in more.items():
         if isinstance(value, str) and len(value) <= _ITEM:
             head[key] = value
-            made[-1][key] = value
+            pieces[-1][key] = value
         elif isinstance(value, str | list | tuple):
             for item in _items(value):
-                if _size({**made[-1], key: [*made[-1].get(key, []), item]}) > _RECORD:
-                    made.append(dict(head))
-                made[-1].setdefault(key, []).append(item)
-    if len(made) > 1:
-        for number, record in enumerate(made, 1):
-            record["piece"] = f"{number} of {len(made)}"
-    return made
+                if _size({**pieces[-1], key: [*pieces[-1].get(key, []), item]}) > _RECORD:
+                    pieces.append(dict(head))
+                pieces[-1].setdefault(key, []).append(item)
+    if len(pieces) > 1:
+        for number, record in enumerate(pieces, 1):
+            record["piece"] = f"{number} of {len(pieces)}"
+    return pieces
 
 
 def write(event: str, remote: str, verdict: str, **more: Any) -> None:
     """One verdict for the log. Losing it is better than losing a push, so nothing is raised."""
-    for told in records(event, remote, verdict, **more):
-        _log(told)
+    for record in records(event, remote, verdict, **more):
+        _log(record)
 
 
 def keep(event: str, remote: str, verdict: str, **more: Any) -> None:
     """One verdict for the record, all of it, and for the log. Raises NotWritten."""
-    for told in records(event, remote, verdict, **more):
+    for record in records(event, remote, verdict, **more):
         try:
-            number = Record(RECORD).append(told, sync=True)
+            number = Record(RECORD).append(record, sync=True)
         except RecordFullError as error:
             raise NotWritten(str(error)) from None
-        _log({**told, "record": number})
+        _log({**record, "record": number})
 
 
 def close(event: str, remote: str, verdict: str, **more: Any) -> None:
@@ -72,8 +72,8 @@ def close(event: str, remote: str, verdict: str, **more: Any) -> None:
         write(event, remote, verdict, **more)
 
 
-def _log(told: dict[str, Any]) -> None:
-    line = json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **told}).encode()
+def _log(record: dict[str, Any]) -> None:
+    line = json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **record}).encode()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out, contextlib.suppress(OSError):
         out.settimeout(_PATIENCE)
         out.sendto(line, SOCKET)

@@ -108,11 +108,11 @@ def _moved(remote: Remote, failed: UpstreamError) -> str:
         raise failed
     from . import redirect  # TLS and HTTP, which take time and memory, and hardly a contact needs them
 
-    if not redirect.is_redirect(str(failed)) or not (there := redirect.location(remote)):
+    if not redirect.is_redirect(str(failed)) or not (url := redirect.location(remote)):
         raise failed
-    if there == f"{remote.upstream}.git":
+    if url == f"{remote.upstream}.git":
         return remote.upstream
-    raise UpstreamError(f"{failed}; it says that it is at {there} now: the owner has to write that into git[].upstream")
+    raise UpstreamError(f"{failed}; it says that it is at {url} now: the owner has to write that into git[].upstream")
 
 
 def _fetch(remote: Remote) -> None:
@@ -129,8 +129,8 @@ def _fetch(remote: Remote) -> None:
 
 
 def _follow_head(remote: Remote) -> None:
-    told = git("ls-remote", "--symref", mirror_state.address(remote), "HEAD", env=remote.environment())
-    for line in told.splitlines():
+    listing = git("ls-remote", "--symref", mirror_state.address(remote), "HEAD", env=remote.environment())
+    for line in listing.splitlines():
         if line.startswith("ref: refs/heads/"):
             git("-C", str(remote.mirror), "symbolic-ref", "HEAD", line.split()[1])
 
@@ -147,10 +147,10 @@ def _first(remote: Remote) -> None:
     git("clone", *quiet, mirror_state.address(remote), str(new), env=remote.environment())
     git("-C", str(new), "config", "--remove-section", "remote.origin")
     for part in sorted(new.iterdir()):
-        there = remote.mirror / part.name
-        if there.is_dir():
-            shutil.rmtree(there)
-        part.replace(there)
+        target = remote.mirror / part.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        part.replace(target)
     new.rmdir()
     _limit(remote)
     # Git syncs objects and refs, and not its other files; without them a machine that stops leaves no repository.
@@ -176,12 +176,12 @@ def _limit(remote: Remote) -> None:
 def _allow_fsck(remote: Remote) -> None:
     """The failures that the owner allows, of what is pushed and of what outsiders offer; and no other any more."""
     folder = ("-C", str(remote.mirror), "config", "--local")
-    told = (line.partition(" ") for line in git(*folder, "--list", "--name-only").splitlines())
-    there = {key for key, _, _ in told if key.startswith(("receive.fsck.", "fetch.fsck."))}
+    entries = (line.partition(" ") for line in git(*folder, "--list", "--name-only").splitlines())
+    present = {key for key, _, _ in entries if key.startswith(("receive.fsck.", "fetch.fsck."))}
     wanted = {f"{what}.fsck.{check}".lower() for what in ("receive", "fetch") for check in remote.allow_fsck}
-    for key in there - wanted:
+    for key in present - wanted:
         git(*folder, "--unset-all", key)
-    for key in wanted - there:
+    for key in wanted - present:
         git(*folder, key, "ignore")
 
 

@@ -57,8 +57,8 @@ def age(state: State) -> str | None:
 
 def no_room(remote: Remote) -> str | None:
     """Why a push cannot be taken in, or None. Reading needs no room."""
-    told = os.statvfs(remote.mirror)
-    left = told.f_bavail * told.f_frsize
+    disk = os.statvfs(remote.mirror)
+    left = disk.f_bavail * disk.f_frsize
     if left >= ROOM:
         return None
     return (

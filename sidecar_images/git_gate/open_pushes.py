@@ -39,8 +39,8 @@ def close_all(remotes: Mapping[str, Remote]) -> None:
         if _is_of(file):
             continue
         try:
-            told = json.loads(file.read_text())
-            remote, commands = remotes.get(told["remote"]), [Command(*move) for move in told["moves"]]
+            entry = json.loads(file.read_text())
+            remote, commands = remotes.get(entry["remote"]), [Command(*move) for move in entry["moves"]]
         except (OSError, ValueError, KeyError, TypeError):
             file.unlink(missing_ok=True)
             continue
@@ -53,13 +53,13 @@ def close_all(remotes: Mapping[str, Remote]) -> None:
 def _close(remote: Remote, commands: Sequence[Command]) -> None:
     why = "the gate was stopped while it was forwarded"
     try:
-        there = refs_of(remote, [command.ref for command in commands])
+        current = refs_of(remote, [command.ref for command in commands])
     except UpstreamError as error:
         journal.close("push", remote.name, "unknown", refs=[c.ref for c in commands], reason=f"{why}; {error}")
         return
     for verdict, refs in (
-        ("accepted", [c.ref for c in commands if has(there, c)]),
-        ("unknown", [c.ref for c in commands if not has(there, c)]),
+        ("accepted", [c.ref for c in commands if has(current, c)]),
+        ("unknown", [c.ref for c in commands if not has(current, c)]),
     ):
         if refs:
             journal.close("push", remote.name, verdict, refs=refs, reason=why)

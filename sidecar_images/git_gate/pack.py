@@ -13,8 +13,8 @@ from .remotes import remote_of
 def main() -> None:
     """Say it, then become the real command."""
     try:
-        if told := stale(remote_of(Path.cwd())):
-            print(f"git-gate: {told}", file=sys.stderr)
+        if warning := stale(remote_of(Path.cwd())):
+            print(f"git-gate: {warning}", file=sys.stderr)
     except (OSError, ValueError, LookupError):
         pass  # a fetch of what is there; nothing is let out by it
     os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - git's own command

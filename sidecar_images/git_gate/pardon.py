@@ -12,9 +12,9 @@ from .scanning.scan import Judged, Looked
 _PAGE = 50  # findings
 
 
-def pardonable(found: Looked) -> bool:
+def pardonable(looked: Looked) -> bool:
     """Whether findings are all that is against a push, and an owner can judge each of them."""
-    return bool(found.judged) and not (found.beyond or found.too_large or found.closed or found.lfs)
+    return bool(looked.judged) and not (looked.beyond or looked.too_large or looked.closed or looked.lfs)
 
 
 def findings_digest(remote: Remote, findings: Sequence[Judged]) -> str:

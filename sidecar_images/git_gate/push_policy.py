@@ -46,21 +46,21 @@ class Command:
     @property
     def options(self) -> list[str]:
         """The options in its name."""
-        told = self.ref.partition("%")[2] if self.magic else ""
-        return told.split(",") if told else []
+        suffix = self.ref.partition("%")[2] if self.magic else ""
+        return suffix.split(",") if suffix else []
 
 
 def parse(text: str) -> list[Command]:
     """The lines of a push. Raises ValueError on anything else, and on no line at all."""
-    found = []
+    commands = []
     for line in text.splitlines():
         match = _LINE.match(line)
         if match is None:
             raise ValueError("not a line of a push")
-        found.append(Command(match[1], match[2], match[3]))
-    if not found or len({command.ref for command in found}) != len(found):
+        commands.append(Command(match[1], match[2], match[3]))
+    if not commands or len({command.ref for command in commands}) != len(commands):
         raise ValueError("no line of a push, or one ref twice")
-    return found
+    return commands
 
 
 def refusals(
@@ -74,42 +74,44 @@ def refusals(
 
     is_ancestor(old, new): whether `new` contains `old`. current(ref): what the upstream has there now, or "".
     """
-    told = []
+    reasons = []
     for command in commands:
         if command.ref.startswith(OUTSIDERS):
-            told.append(f"{command.ref}: is read-only; push a branch, or what your forge takes requests by")
+            reasons.append(f"{command.ref}: is read-only; push a branch, or what your forge takes requests by")
         elif not allowed_ref(remote.branches, command.target):
-            told.append(f"{command.ref}: the owner allows pushes to {', '.join(remote.branches)} only")
+            reasons.append(f"{command.ref}: the owner allows pushes to {', '.join(remote.branches)} only")
         elif (current(command.ref) or "0" * len(command.old)) != command.old:
-            told.append(f"{command.ref}: non-fast-forward, it has moved meanwhile; fetch, rebase or merge, push again")
+            reasons.append(
+                f"{command.ref}: non-fast-forward, it has moved meanwhile; fetch, rebase or merge, push again"
+            )
         elif command.magic and command.deletes:
-            told.append(f"{command.ref}: is an order to the forge, which keeps no such ref that could be deleted")
+            reasons.append(f"{command.ref}: is an order to the forge, which keeps no such ref that could be deleted")
         elif command.deletes:
             if remote.deletes != "allow":
-                told.append(f"{command.ref}: the owner does not allow deletes here")
+                reasons.append(f"{command.ref}: the owner does not allow deletes here")
         elif not command.creates and remote.force != "allow":
             # Only a branch moves forward. A tag stays what it is: another commit under its name is a rewrite.
             if not command.ref.startswith("refs/heads/"):
-                told.append(f"{command.ref}: it is there already, and the owner does not allow force pushes here")
+                reasons.append(f"{command.ref}: it is there already, and the owner does not allow force pushes here")
             elif not is_ancestor(command.old, command.new):
-                told.append(f"{command.ref}: non-fast-forward, and the owner does not allow force pushes here")
+                reasons.append(f"{command.ref}: non-fast-forward, and the owner does not allow force pushes here")
     if len(commands) > MAX_REFS:
-        told.append(f"{len(commands)} refs in one push, {MAX_REFS} are allowed")
+        reasons.append(f"{len(commands)} refs in one push, {MAX_REFS} are allowed")
     in_names = [option for command in commands for option in command.options]
-    return told + option_refusals(remote.push_options, [*options, *in_names])
+    return reasons + option_refusals(remote.push_options, [*options, *in_names])
 
 
 def option_refusals(allowed: Sequence[str], options: Sequence[str]) -> list[str]:
     """Why these push options are not let through: only those that the owner names, NAME=* for any value."""
     exact = [one for one in allowed if not one.endswith("=*")]
     names = [one.removesuffix("*") for one in allowed if one.endswith("=*")]
-    told = [
+    reasons = [
         f"push option {option[:80]!r}: the owner allows {', '.join(allowed) or 'none'}"
         for option in options
         if not (option.isprintable() and len(option) <= _OPTION)
         or not (option in exact or any(option.startswith(name) for name in names))
     ]
-    return told if len(options) <= _OPTIONS else [f"{len(options)} push options, {_OPTIONS} are allowed"]
+    return reasons if len(options) <= _OPTIONS else [f"{len(options)} push options, {_OPTIONS} are allowed"]
 
 
 def allowed_ref(patterns: Iterable[str], ref: str) -> bool:

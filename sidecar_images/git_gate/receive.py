@@ -50,13 +50,13 @@ def pre_receive(remote: Remote, text: str, keep: int) -> list[str]:
             raise Refused("size", [f"too large: {size} MB in one push, {remote.max_push_mb} MB are allowed"])
         tips = [c.new for c in commands if not c.deletes]
         try:
-            found = look(remote, tips, [c.ref for c in commands], options, work)
-            pardon = _pardoned(remote, found, _objections(found, tips, work))
+            looked = look(remote, tips, [c.ref for c in commands], options, work)
+            pardon = _pardoned(remote, looked, _objections(looked, tips, work))
             digest = _reviewed(remote, commands, options, work) if remote.review else ""
         except TooMuch as much:
             raise Refused("size", [str(much)]) from None
         refs = [command.ref for command in commands]
-        about: dict[str, Any] = {"commits": found.commits, "objects": found.objects, "options": options}
+        about: dict[str, Any] = {"commits": looked.commits, "objects": looked.objects, "options": options}
         if pardon:
             about["findings"] = pardon
         grants = Grant.bind_all(pardon, digest)
@@ -137,20 +137,20 @@ def _reviewed(remote: Remote, commands: Sequence[Command], options: Sequence[str
     return digest
 
 
-def _pardoned(remote: Remote, found: Looked, lines: Sequence[str]) -> str:
+def _pardoned(remote: Remote, looked: Looked, lines: Sequence[str]) -> str:
     """The digest of findings that their owner lets pass once; "" where there is nothing against the push. lines: what
     there is. Raises Refused.
     """
     if not lines:
         return ""
     asking: list[str] = []
-    if pardonable(found):
+    if pardonable(looked):
         once = Once(RUN / "once")
-        if once.is_granted(digest := findings_digest(remote, found.judged)):
+        if once.is_granted(digest := findings_digest(remote, looked.judged)):
             return digest
-        hold(once, remote, found.judged)
+        hold(once, remote, looked.judged)
         asking = ["or, if these are no secrets and may pass this one time,", *ask(digest)]
-    raise Refused("secret" if found.secrets else "content", [*lines, *asking])
+    raise Refused("secret" if looked.secrets else "content", [*lines, *asking])
 
 
 def push_digest(
@@ -180,17 +180,17 @@ def _some(lines: Sequence[str]) -> list[str]:
     return [*lines[:_SHOWN], *([f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else [])]
 
 
-def _objections(found: Looked, tips: Sequence[str], work: Work) -> list[str]:
-    lines = _some([f"too large: {item}" for item in found.too_large])
-    if found.lfs:
-        lines += _some([f"Git LFS: {path} is a pointer, and LFS objects cannot pass" for path in found.lfs])
+def _objections(looked: Looked, tips: Sequence[str], work: Work) -> list[str]:
+    lines = _some([f"too large: {item}" for item in looked.too_large])
+    if looked.lfs:
+        lines += _some([f"Git LFS: {path} is a pointer, and LFS objects cannot pass" for path in looked.lfs])
         lines += ["commit the content itself (git lfs untrack, git add --renormalize), or let the owner push it"]
-    if found.closed:
-        lines += _some([f"cannot be looked into: {item}" for item in found.closed])
+    if looked.closed:
+        lines += _some([f"cannot be looked into: {item}" for item in looked.closed])
         lines += ["commit what is in it instead, or pack it as .zip, .tar.gz or .tar.xz, or let the owner push it"]
-    if found.secrets:
-        lines += _some([f"secret: {secret}" for secret in found.secrets])
-        lines += how_to_remove(work, found.secrets, tips)
+    if looked.secrets:
+        lines += _some([f"secret: {secret}" for secret in looked.secrets])
+        lines += how_to_remove(work, looked.secrets, tips)
     return lines
 
 

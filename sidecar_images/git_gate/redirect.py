@@ -36,14 +36,14 @@ def location(remote: Remote) -> str:
         connection = connect(parts.hostname or "", parts.port)
         try:
             connection.request("GET", f"{parts.path}{_REFS}", headers={"User-Agent": "git/2", **remote.authorization()})
-            told = connection.getresponse().headers.get("Location", "")
+            header = connection.getresponse().headers.get("Location", "")
         finally:
             connection.close()
     except (OSError, http.client.HTTPException):
         return ""
-    there = urljoin(remote.upstream, told)
-    bare = there.removesuffix(_REFS)
-    return bare if bare != there and _URL.match(bare) and bare != remote.upstream else ""
+    address = urljoin(remote.upstream, header)
+    bare = address.removesuffix(_REFS)
+    return bare if bare != address and _URL.match(bare) and bare != remote.upstream else ""
 
 
 def connect(host: str, port: int | None) -> http.client.HTTPConnection:

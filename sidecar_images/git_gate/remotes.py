@@ -78,8 +78,8 @@ class Remote:
 
 def read_remotes(etc: Path = ETC) -> list[Remote]:
     """The declared remotes. Raises OSError, ValueError or TypeError on anything but a whole, valid file."""
-    told = json.loads((etc / "remotes.json").read_text())
-    return [Remote(**{**entry, **_tuples(entry)}) for entry in told["remotes"]]
+    document = json.loads((etc / "remotes.json").read_text())
+    return [Remote(**{**entry, **_tuples(entry)}) for entry in document["remotes"]]
 
 
 def _tuples(entry: dict[str, Any]) -> dict[str, Any]:

@@ -27,8 +27,8 @@ _MEMORY = 800 << 20  # bytes of data of one process, of the 1024 MB of the conta
 
 def address() -> str:
     """This container's address on the agent network. Raises OSError while it has none."""
-    found = socket.getaddrinfo(os.environ["GATE_ADDRESS_NAME"], PORT, socket.AF_INET, socket.SOCK_STREAM)
-    return str(found[0][4][0])
+    addresses = socket.getaddrinfo(os.environ["GATE_ADDRESS_NAME"], PORT, socket.AF_INET, socket.SOCK_STREAM)
+    return str(addresses[0][4][0])
 
 
 def daemon(listen: str, remotes: list[Remote]) -> list[str]:

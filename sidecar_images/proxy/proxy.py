@@ -34,8 +34,8 @@ from addons.pipelock.revocation import Revocation  # noqa: E402
 async def run(role: str, mode: str, port: int, settings: list[str]) -> None:
     """Serve until a signal comes. Ends the process if the proxy cannot start, as mitmdump does."""
     http_layers.install(role)
-    made = master.Master(options.Options(), event_loop=asyncio.get_running_loop(), with_termlog=False)
-    made.addons.add(
+    server = master.Master(options.Options(), event_loop=asyncio.get_running_loop(), with_termlog=False)
+    server.addons.add(
         core.Core(),
         disable_h2c.DisableH2C(),
         proxyserver.Proxyserver(),
@@ -48,15 +48,15 @@ async def run(role: str, mode: str, port: int, settings: list[str]) -> None:
         errorcheck.ErrorCheck(),
     )
     # Lazily: nothing is dialled, and no certificate asked for, before a request was allowed.
-    made.options.update(mode=[mode], listen_host="0.0.0.0", listen_port=port)  # noqa: S104 - of a network of its own
-    made.options.update(connection_strategy="lazy", upstream_cert=False, rawtcp=False)
-    made.options.set(*settings)
+    server.options.update(mode=[mode], listen_host="0.0.0.0", listen_port=port)  # noqa: S104 - of a network of its own
+    server.options.update(connection_strategy="lazy", upstream_cert=False, rawtcp=False)
+    server.options.set(*settings)
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, made.shutdown)
+        asyncio.get_running_loop().add_signal_handler(number, server.shutdown)
     # What is there now stays: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
-    await made.run()
+    await server.run()
 
 
 if __name__ == "__main__":

@@ -16,24 +16,24 @@ def main() -> int:
     if sys.argv[1] == "list":
         print(json.dumps([dataclasses.asdict(proposal) for proposal in store.all()]))
         return 0
-    told = json.load(sys.stdin)
+    payload = json.load(sys.stdin)
     if sys.argv[1] == "replay":
-        print(json.dumps(replay(told)))
+        print(json.dumps(replay(payload)))
         return 0
     if sys.argv[1] == "note":
-        store.note(told["id"], told["note"])
+        store.note(payload["id"], payload["note"])
         return 0
     if sys.argv[1] == "file":
         try:
-            print(store.add(told["tool"], told["change"], told["words"], told["request"]).id)
+            print(store.add(payload["tool"], payload["change"], payload["words"], payload["request"]).id)
         except (LimitError, FullError) as error:
             print(error, file=sys.stderr)
             return 1
         return 0
-    if store.decide(told["id"], told["verdict"], told["reply"], told.get("note", "")):
-        print(json.dumps({"part": "supervise", "event": told["verdict"], "id": told["id"]}))
+    if store.decide(payload["id"], payload["verdict"], payload["reply"], payload.get("note", "")):
+        print(json.dumps({"part": "supervise", "event": payload["verdict"], "id": payload["id"]}))
         return 0
-    print(f"{told['id']} is not pending", file=sys.stderr)
+    print(f"{payload['id']} is not pending", file=sys.stderr)
     return 1
 
 

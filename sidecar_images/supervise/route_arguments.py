@@ -27,5 +27,5 @@ def _parameter(key: Key) -> inspect.Parameter:
     kind: Any = list[str] if isinstance(key, Listed) else bool if isinstance(key, Flag) else str
     default = "" if kind is str else None
     optional: Any = kind if kind is str else kind | None
-    told = Annotated[optional, Field(description=key.asks)]
-    return inspect.Parameter(key.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=told)
+    annotation = Annotated[optional, Field(description=key.asks)]
+    return inspect.Parameter(key.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)

@@ -127,12 +127,12 @@ def _routes() -> str:
         raise ToolError(f"egress does not answer: {error}") from None
 
 
-def refused_request(told: dict[str, Any] | None) -> dict[str, str]:
+def refused_request(refused: dict[str, Any] | None) -> dict[str, str]:
     """What the agent says was refused, the known keys only, as short text. Raises ToolError for anything else."""
-    if told is None:
+    if refused is None:
         return {}
     known = ("method", "host", "path", "reason", "refused_by", "content", "forge")
-    kept: dict[str, str] = {key: told[key] for key in known if key in told}
+    kept: dict[str, str] = {key: refused[key] for key in known if key in refused}
     for key, value in kept.items():
         if not isinstance(value, str) or len(value) > 300 or not value.isprintable():
             raise ToolError(f"refused.{key}: text of 300 characters at most, as in the refusal")
@@ -156,20 +156,20 @@ async def _ask(
 
 async def _verdict(context: Any, proposal: Proposal) -> Proposal:
     """The proposal once it is decided, or as it is when the time is up."""
-    started, told = time.monotonic(), 0.0
+    started, last_report = time.monotonic(), 0.0
     while proposal.verdict == PENDING and time.monotonic() - started < _WAIT:
-        if time.monotonic() - told >= _TELL:
-            told = time.monotonic()
+        if time.monotonic() - last_report >= _TELL:
+            last_report = time.monotonic()
             note = f" ({proposal.note})" if proposal.note else ""
-            await context.report_progress(told - started, _WAIT, f"{proposal.id}: waiting for the owner{note}")
+            await context.report_progress(last_report - started, _WAIT, f"{proposal.id}: waiting for the owner{note}")
         await anyio.sleep(_LOOK)
         proposal = store.get(proposal.id) or proposal
     return proposal
 
 
 def _log(event: str, proposal: Proposal) -> None:
-    told = {"part": "supervise", "event": event, "id": proposal.id, "tool": proposal.tool, "change": proposal.change}
-    print(json.dumps(told), flush=True)
+    entry = {"part": "supervise", "event": event, "id": proposal.id, "tool": proposal.tool, "change": proposal.change}
+    print(json.dumps(entry), flush=True)
 
 
 def main() -> None:

@@ -40,14 +40,14 @@ def added(old: bytes, new: bytes, near: int = NEAR) -> list[tuple[int, int]]:
 
 def _copies(old: bytes, new: bytes) -> list[tuple[int, int]]:
     """Runs of `new` that stand in `old` as they are, one after the other, each of whole lines."""
-    there, here = old.splitlines(keepends=True), new.splitlines(keepends=True)
+    old_lines, here = old.splitlines(keepends=True), new.splitlines(keepends=True)
     where: dict[tuple[bytes, ...], int] = {}
-    for at in range(len(there) - _ALIKE, -1, -1):
-        where[tuple(there[at : at + _ALIKE])] = at
-    found, at, place, last = [], 0, 0, 0
+    for at in range(len(old_lines) - _ALIKE, -1, -1):
+        where[tuple(old_lines[at : at + _ALIKE])] = at
+    runs, at, place, last = [], 0, 0, 0
     while at < len(here):
         # The same place first: what follows a run that was found, or the beginning.
-        source = last if there[last : last + _ALIKE] == here[at : at + _ALIKE] else None
+        source = last if old_lines[last : last + _ALIKE] == here[at : at + _ALIKE] else None
         if source is None:
             source = where.get(tuple(here[at : at + _ALIKE]))
         if source is None:
@@ -55,12 +55,12 @@ def _copies(old: bytes, new: bytes) -> list[tuple[int, int]]:
             at += 1
             continue
         begun = place
-        while at < len(here) and source < len(there) and here[at] == there[source]:
+        while at < len(here) and source < len(old_lines) and here[at] == old_lines[source]:
             place += len(here[at])
             at, source = at + 1, source + 1
-        found.append((begun, place))
+        runs.append((begun, place))
         last = source + 1
-    return found
+    return runs
 
 
 def _lines_before(text: bytes, at: int) -> int:

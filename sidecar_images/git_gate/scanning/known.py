@@ -52,17 +52,17 @@ def own_rule(own: Iterable[str]) -> str:
     return f"[[rules]]\nid = \"{OWN_RULE}\"\nregex = '''{'|'.join(given)}'''\n" if given else ""
 
 
-def digest_of(remote: Remote, found: bytes) -> str:
+def digest_of(remote: Remote, value: bytes) -> str:
     """How an owner names a value that is no secret for this upstream. It is in a manifest and in messages: slow, so
     that no short value is guessed from it, and of no use for another upstream."""
-    return hashlib.scrypt(found, salt=remote.upstream.encode(), n=1 << 14, r=8, p=1, dklen=16).hex()
+    return hashlib.scrypt(value, salt=remote.upstream.encode(), n=1 << 14, r=8, p=1, dklen=16).hex()
 
 
 def upstream_has(work: Work, needles: Iterable[bytes]) -> set[bytes]:
     """Those that stand in any object that the upstream has, of any kind, newest first. Raises TooMuch, ScanError."""
-    left, found = {one for one in needles if one}, set[bytes]()
+    left, present = {one for one in needles if one}, set[bytes]()
     if not left:
-        return found
+        return present
     search = Work(until=min(work.until, time.monotonic() + SECONDS))
     overlap = max(map(len, left)) - 1
     try:
@@ -76,14 +76,14 @@ def upstream_has(work: Work, needles: Iterable[bytes]) -> set[bytes]:
                 while size > 0 and (data := reader.stdout.read(min(size, _CHUNK))):
                     size -= len(data)
                     text = before + data
-                    found |= (hits := {one for one in left if one in text})
+                    present |= (hits := {one for one in left if one in text})
                     left -= hits
                     before = text[-overlap:] if overlap else b""
             lister.kill()
             reader.kill()
     except TooMuch:
         work.left()
-    return found
+    return present
 
 
 class Views:
@@ -93,7 +93,7 @@ class Views:
         self._work = work
         self._last: tuple[str, list[bytes]] = ("", [])
 
-    def had_before(self, one: Object, found: Finding, *, packed: bool) -> bool:
+    def had_before(self, one: Object, finding: Finding, *, packed: bool) -> bool:
         """Whether what was found stands in the base of this object, if the upstream has that: as it is, unpacked, or,
         where gitleaks had to decode it, in the same lines. packed: it was found in what is unpacked from the file, and
         has lines of its own."""
@@ -102,14 +102,14 @@ class Views:
         if self._last[0] != one.base.name:
             self._last = (one.base.name, self._of(one.base))
         views = self._last[1]
-        if any(needle(found.secret, found.match) in view for view in views):
+        if any(needle(finding.secret, finding.match) in view for view in views):
             return True
         if packed:
             return False
         text = readable(self._work.git("cat-file", "blob", one.name))
-        if found.secret.encode(errors="surrogateescape") in text:
+        if finding.secret.encode(errors="surrogateescape") in text:
             return False
-        lines = b"\n".join(text.split(b"\n")[found.line - 1 : found.last_line])
+        lines = b"\n".join(text.split(b"\n")[finding.line - 1 : finding.last_line])
         return len(lines) >= _LONG and b"\n" + lines + b"\n" in b"\n" + views[0] + b"\n"
 
     def _of(self, base: Object) -> list[bytes]:

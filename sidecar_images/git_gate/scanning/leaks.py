@@ -146,16 +146,16 @@ class Gitleaks:
         if not self._waiting:
             return
         seen = set()
-        for found in self._run():
-            name = Path(str(found["File"])).name
+        for entry in self._run():
+            name = Path(str(entry["File"])).name
             file = self._waiting[name]
-            if found["RuleID"] == _RULE:
+            if entry["RuleID"] == _RULE:
                 seen.add(name)
-            elif not (self._weak and found["RuleID"] == _WEAK and not _named(found["Match"], found["Secret"])):
-                first, last = (line_of(int(found[key]), file.before) for key in ("StartLine", "EndLine"))
-                about = (str(found[key]) for key in ("RuleID", "Secret", "Match"))
+            elif not (self._weak and entry["RuleID"] == _WEAK and not _named(entry["Match"], entry["Secret"])):
+                first, last = (line_of(int(entry[key]), file.before) for key in ("StartLine", "EndLine"))
+                about = (str(entry[key]) for key in ("RuleID", "Secret", "Match"))
                 self._ready.append(Finding(file.text, first, last, *about))
-                self._kept += _FILE // 8 + len(found["Secret"]) + len(found["Match"])
+                self._kept += _FILE // 8 + len(entry["Secret"]) + len(entry["Match"])
                 if self._kept > _FOUND:
                     raise TooMuch("too much in this push looks like a secret to be compared; push it in parts")
         unseen = [name for name, file in self._waiting.items() if file.must and name not in seen]

@@ -40,23 +40,23 @@ def new_objects(work: Work, remote: Remote, tips: Iterable[str]) -> list[Object]
     if not wanted:
         return []
     paths = _listed(work, wanted)
-    found = _checked(work, paths)
+    objects = _checked(work, paths)
     limit = unpacked_mb(remote)
-    if (size := sum(one.size for one in found if not too_large(remote, one))) > limit << 20:
+    if (size := sum(one.size for one in objects if not too_large(remote, one))) > limit << 20:
         raise TooMuch(f"too large: {size >> 20} MB in all when unpacked, {limit} MB are allowed; push it in parts")
-    return _in_order(work, remote, wanted, {one.name: one for one in found})
+    return _in_order(work, remote, wanted, {one.name: one for one in objects})
 
 
 def _checked(work: Work, paths: Mapping[str, str]) -> list[Object]:
     asked = "".join(f"{name}\n" for name in paths).encode()
-    told = work.git("cat-file", "--batch-check=%(objectname) %(objecttype) %(objectsize)", stdin=asked)
-    found = []
-    for line, (name, path) in zip(told.splitlines(), paths.items(), strict=True):
+    output = work.git("cat-file", "--batch-check=%(objectname) %(objecttype) %(objectsize)", stdin=asked)
+    objects = []
+    for line, (name, path) in zip(output.splitlines(), paths.items(), strict=True):
         words = line.decode().split()
         if len(words) != 3 or words[0] != name or words[1] == "missing":
             raise ScanError(f"object {name} cannot be read")
-        found.append(Object(name, words[1], int(words[2]), path))
-    return found
+        objects.append(Object(name, words[1], int(words[2]), path))
+    return objects
 
 
 def _in_order(work: Work, remote: Remote, tips: list[str], new: dict[str, Object]) -> list[Object]:
@@ -127,18 +127,18 @@ def too_large(remote: Remote, one: Object) -> bool:
 
 
 def _listed(work: Work, tips: list[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     argv = ["git", "rev-list", "--objects", *tips, *KNOWN]
     with work.reading(argv) as lister:
         for line in lister.stdout or ():
             name, _, path = line.rstrip(b"\n").partition(b" ")
-            found[name.decode()] = path[-_PATH:].decode(errors="replace")
-            if len(found) > OBJECTS:
+            paths[name.decode()] = path[-_PATH:].decode(errors="replace")
+            if len(paths) > OBJECTS:
                 raise TooMuch(f"too large: more than {OBJECTS:,} new objects in one push; push it in parts")
     work.left()
     if lister.returncode != 0:
         raise ScanError("git rev-list: the objects of this push cannot be listed")
-    return found
+    return paths
 
 
 def versions(work: Work, objects: Iterable[Object]) -> Iterator[tuple[Object, bytes, bytes | None]]:

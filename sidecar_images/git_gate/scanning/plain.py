@@ -42,8 +42,8 @@ def _runs(data: bytes) -> Iterator[bytes]:
     for seed, run in _TEXT:
         at = classes.find(seed)
         while at >= 0:
-            found = run.match(classes, at)
-            end = found.end() if found else at + 1
+            match = run.match(classes, at)
+            end = match.end() if match else at + 1
             yield data[at:end].replace(b"\0", b"")
             at = classes.find(seed, end)
 
@@ -83,6 +83,6 @@ _SUBSTITUTE = "git-gate-substitute"
 codecs.register_error(_SUBSTITUTE, _substitute)
 
 
-def line_of(found: int, before: int) -> int:
+def line_of(line: int, before: int) -> int:
     """The line of the content, for the line of a piece that a scanner names."""
-    return max(found - _LINES, 1) + before
+    return max(line - _LINES, 1) + before

@@ -84,10 +84,10 @@ def look(
 ) -> Looked:
     """Look at everything that `new` brings: each object that the mirror does not have, and in a version of a file what
     its old version does not have. Raises ScanError."""
-    work, told, own = work or Work(), Looked(), own_credentials()
+    work, looked, own = work or Work(), Looked(), own_credentials()
     bounds = Bounds(unpacked_mb(remote) << 20, check=work.left)
     texts: list[_Text] = []
-    found: list[Finding] = []
+    findings: list[Finding] = []
     seen: set[bytes] = set()
     with Gitleaks(remote, work, own) as gitleaks:
 
@@ -96,7 +96,7 @@ def look(
             for credential in own:
                 if (at := content.find(credential.encode())) >= 0:
                     line = content.count(b"\n", 0, at) + 1
-                    found.append(Finding(len(texts) - 1, line, line, OWN_RULE, credential, credential))
+                    findings.append(Finding(len(texts) - 1, line, line, OWN_RULE, credential, credential))
             lines = last = 0
             for start, end in [(0, len(content))] if parts is None else parts:
                 lines += content.count(b"\n", last, start)
@@ -106,10 +106,10 @@ def look(
         names: dict[str, Object] = {}
         small = []
         for one in new_objects(work, remote, new):
-            told.objects += 1
-            told.commits += one.kind == "commit"
+            looked.objects += 1
+            looked.commits += one.kind == "commit"
             if too_large(remote, one):
-                told.too_large.append(f"{_place(one)}: {one.size >> 20} MB, {remote.max_blob_mb} MB are allowed")
+                looked.too_large.append(f"{_place(one)}: {one.size >> 20} MB, {remote.max_blob_mb} MB are allowed")
             else:
                 small.append(one)
         for one, data, old in versions(work, small):
@@ -118,12 +118,12 @@ def look(
                     names.setdefault(name, one)
                 continue
             if one.kind == "blob" and data.startswith(_LFS):
-                told.lfs.append(one.path)
+                looked.lfs.append(one.path)
             text = _Text(_place(one), (one,))
             content = readable(data)
             near = FAR if remote.rules else NEAR
             add(text, content, one.path, None if old is None else added(readable(old), content, near))
-            inside = b"\n".join(_inside(one, data, bounds, told))
+            inside = b"\n".join(_inside(one, data, bounds, looked))
             if inside and (digest := hashlib.sha256(inside).digest()) not in seen:
                 seen.add(digest)
                 add(_Text(f"{text.place}, unpacked", text.objects, packed=True), inside)
@@ -131,9 +131,9 @@ def look(
         add(_Text("the name of a file", list(lines.values())), "\n".join(lines).encode())
         add(_Text("the name of a ref"), "\n".join(refs).encode())
         add(_Text("a push option"), "\n".join(options).encode())
-        found += gitleaks.findings()
-    _news(work, remote, own, texts, found, told)
-    return told
+        findings += gitleaks.findings()
+    _news(work, remote, own, texts, findings, looked)
+    return looked
 
 
 def _news(
@@ -157,15 +157,15 @@ def _news(
     values = dict.fromkeys(key[2] for key in news if key not in always)
     digests = {value: digest_of(remote, value) for value in islice(values, _DIGESTS)}
     masked = Mask([*(one.secret for one in findings), *own])
-    told: dict[tuple[str, int, str], Secret] = {}
+    secrets: dict[tuple[str, int, str], Secret] = {}
     for key, one in news.items():
         digest = "" if key in always else digests.get(key[2], "")
         if digest in remote.known_findings:
             continue
         about = texts[one.text].object_at(one.line)
         commit = about.commit if about else ""
-        secret = told.setdefault((key[0], one.line, commit), Secret(key[0], one.line, one.rule, commit))
-        told[key[0], one.line, commit] = replace(secret, digests=(*secret.digests, *filter(None, (digest,))))
+        secret = secrets.setdefault((key[0], one.line, commit), Secret(key[0], one.line, one.rule, commit))
+        secrets[key[0], one.line, commit] = replace(secret, digests=(*secret.digests, *filter(None, (digest,))))
         looked.beyond = looked.beyond or not digest
         if looked.beyond:
             continue
@@ -177,7 +177,7 @@ def _news(
                 masked.hide(one.match if one.secret in one.match else one.secret),  # gitleaks has decoded it
             )
         )
-    looked.secrets = list(told.values())
+    looked.secrets = list(secrets.values())
 
 
 def _place(one: Object) -> str:
@@ -186,13 +186,13 @@ def _place(one: Object) -> str:
     return one.path or f"the {one.kind} {one.name[:12]}"
 
 
-def _inside(one: Object, data: bytes, bounds: Bounds, told: Looked) -> Iterator[bytes]:
+def _inside(one: Object, data: bytes, bounds: Bounds, looked: Looked) -> Iterator[bytes]:
     """What is packed in there, readable; what cannot be unpacked is told."""
     try:
         for content in unpacked(data, bounds):
             yield readable(content)
     except CannotUnpack as closed:
-        told.closed.append(f"{_place(one)}: {closed}")
+        looked.closed.append(f"{_place(one)}: {closed}")
 
 
 def tree_names(data: bytes, hash_length: int) -> Iterator[str]:

@@ -83,13 +83,13 @@ def unpacked(data: bytes, bounds: Bounds, depth: int = 0, *, certain: bool = Tru
     bounds.check()
     if what := sealed(data, at_start=certain):
         raise CannotUnpack(f"{what}, which git-gate cannot open")
-    for found in _found(data, bounds):
-        if found.whole and found.packed:
+    for part in _found(data, bounds):
+        if part.whole and part.packed:
             bounds.member()
         if depth >= DEPTH:
             raise CannotUnpack(f"packed more than {DEPTH} times over")
-        yield found.content
-        yield from unpacked(found.content, bounds, depth + 1, certain=found.packed and found.whole)
+        yield part.content
+        yield from unpacked(part.content, bounds, depth + 1, certain=part.packed and part.whole)
 
 
 def _found(data: bytes, bounds: Bounds) -> Iterator[Found]:
@@ -97,9 +97,9 @@ def _found(data: bytes, bounds: Bounds) -> Iterator[Found]:
         until = len(data) if signature not in _RARE else _NEAR
         at = data.find(signature, 0, until)
         while at >= 0:
-            found = opener(data, at, bounds)
-            if found is not None and len(found.content) >= _LEAST:
-                yield found
+            part = opener(data, at, bounds)
+            if part is not None and len(part.content) >= _LEAST:
+                yield part
             at = data.find(signature, at + 1, until)
     yield from _encoded(data, bounds)
 
@@ -170,10 +170,10 @@ def _opened(kind: str, head: bytes, make: Callable[[], Any], *, strong: bool = T
     def opener(data: bytes, at: int, bounds: Bounds) -> Found | None:
         if not pattern.match(data, at):
             return None
-        found = _decode(make, data, at, bounds)
-        if strong and at == 0 and not found.whole:
+        part = _decode(make, data, at, bounds)
+        if strong and at == 0 and not part.whole:
             raise CannotUnpack(f"{kind} that is broken")
-        return found
+        return part
 
     return opener
 
@@ -188,10 +188,10 @@ def _lzma_alone(data: bytes, at: int, bounds: Bounds) -> Found | None:
     if int.from_bytes(data[at + 1 : at + 5], "little") <= _DICTIONARY:
         return _decode(make, data, at, bounds)
     head = data[at : at + 1] + _DICTIONARY.to_bytes(4, "little") + data[at + 5 : at + 13]
-    found = _decode(make, head + data[at + 13 : at + 13 + _CHUNK], 0, bounds)
-    if len(found.content) >= _PLAINLY:
+    part = _decode(make, head + data[at + 13 : at + 13 + _CHUNK], 0, bounds)
+    if len(part.content) >= _PLAINLY:
         raise CannotUnpack("it needs more memory to be unpacked than git-gate has")
-    return found
+    return part
 
 
 # What APPNOTE.TXT 6.3.10 (PKWARE), 4.4.5, names as methods. 0 is stored; 12 and 95 have a signature of their own.
@@ -212,10 +212,10 @@ def _zip_member(data: bytes, at: int, bounds: Bounds) -> Found | None:
         raise CannotUnpack("a zip archive that is encrypted")
     if method not in _SEEN_ANYWAY:
         raise CannotUnpack(f"a zip archive with compression method {method}, which git-gate cannot open")
-    found = _decode(lambda: zlib.decompressobj(-15), data, at + 30 + length + extra, bounds)
-    if method == 8 and not found.whole and at == 0:
+    part = _decode(lambda: zlib.decompressobj(-15), data, at + 30 + length + extra, bounds)
+    if method == 8 and not part.whole and at == 0:
         raise CannotUnpack("a zip archive that is broken")
-    return found if found.whole or method == 8 else None
+    return part if part.whole or method == 8 else None
 
 
 def _runs(data: bytes) -> Iterator[re.Match[bytes]]:
@@ -223,10 +223,10 @@ def _runs(data: bytes) -> Iterator[re.Match[bytes]]:
     classes = data.translate(_LETTERS)
     at = classes.find(_SEED)
     while at >= 0:
-        found = _BASE64.match(data, at)
-        assert found is not None  # noqa: S101 - the seed is its beginning
-        yield found
-        at = classes.find(_SEED, found.end())
+        match = _BASE64.match(data, at)
+        assert match is not None  # noqa: S101 - the seed is its beginning
+        yield match
+        at = classes.find(_SEED, match.end())
 
 
 def _encoded(data: bytes, bounds: Bounds) -> Iterator[Found]:

@@ -28,7 +28,7 @@ def pages(work: Work, commands: Sequence[Command], options: Sequence[str]) -> li
     if len(commands) > MAX_REFS:
         raise TooMuch(f"{len(commands)} refs in a push under review, {MAX_REFS} are allowed; push it in parts")
     parts, size = [], 0
-    for part in _View(work).told(commands, options):
+    for part in _View(work).parts(commands, options):
         text = _HIDDEN.sub(_shown, part.decode(errors="backslashreplace"))
         size += len(text)
         if size > _MOST:
@@ -38,9 +38,9 @@ def pages(work: Work, commands: Sequence[Command], options: Sequence[str]) -> li
     return [whole[at : at + _PAGE] for at in range(0, len(whole), _PAGE)]
 
 
-def _shown(found: re.Match[str]) -> str:
+def _shown(match: re.Match[str]) -> str:
     """What a terminal or a page would not show, or act on, in words."""
-    character = found[0]
+    character = match[0]
     if character == "\t" or character.isprintable():
         return "→   " if character == "\t" else character
     return f"\\x{ord(character):02x}" if ord(character) < 256 else f"\\u{ord(character):04x}"
@@ -51,7 +51,7 @@ class _View:
         self._work = work
         self._shown: set[str] = set()
 
-    def told(self, commands: Sequence[Command], options: Sequence[str]) -> Iterator[bytes]:
+    def parts(self, commands: Sequence[Command], options: Sequence[str]) -> Iterator[bytes]:
         for option in options:
             yield f"push option: {option}".encode()
         for command in commands:
