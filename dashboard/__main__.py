@@ -60,8 +60,8 @@ def show(approval: Approval, proposal: Proposal, page: int = 1) -> str:
         "",
     ]
     if proposal.request:
-        told = ", ".join(f"{key} {value}" for key, value in proposal.request.items())
-        parts += ["the refused request, as the agent tells it:", quoted(told), ""]
+        request = ", ".join(f"{key} {value}" for key, value in proposal.request.items())
+        parts += ["the refused request, as the agent tells it:", quoted(request), ""]
     if proposal.verdict == PENDING:
         change = approval.change(proposal)
         if change.grants:
@@ -86,17 +86,17 @@ def show(approval: Approval, proposal: Proposal, page: int = 1) -> str:
 def content(held: HeldContent, page: int, stack: str, identity: str) -> str:
     """A page of what a part holds for a verdict, and how much has not been shown."""
     try:
-        told = held.show(page)
+        view = held.show(page)
     except BottleError as error:
         return str(error)
     own, theirs = ("what", "why"), ("headers", "text")
-    parts = [str(told[key]) for key in own if key in told] + [quoted(str(told[key])) for key in theirs if key in told]
-    if told["pages"] > 1:
+    parts = [str(view[key]) for key in own if key in view] + [quoted(str(view[key])) for key in theirs if key in view]
+    if view["pages"] > 1:
         parts.append(
-            f"-- page {page} of {told['pages']}; another one: {own_command(f'ask show {stack} {identity} --page N')}"
+            f"-- page {page} of {view['pages']}; another one: {own_command(f'ask show {stack} {identity} --page N')}"
         )
-    if told["unseen"]["count"]:
-        parts.append(f"-- {told['unseen']['text']} have not been shown to you")
+    if view["unseen"]["count"]:
+        parts.append(f"-- {view['unseen']['text']} have not been shown to you")
     return "\n".join(parts)
 
 
@@ -170,8 +170,8 @@ def audit(args: argparse.Namespace, project: Path) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(prog="python -m dashboard", description=__doc__)
-    commands = made.add_subparsers(dest="command", required=True)
+    root = argparse.ArgumentParser(prog="python -m dashboard", description=__doc__)
+    commands = root.add_subparsers(dest="command", required=True)
 
     def add(verb: str, text: str, *, one: bool = False) -> argparse.ArgumentParser:
         command = commands.add_parser(verb, help=text, description=text)
@@ -203,7 +203,7 @@ def parser() -> argparse.ArgumentParser:
         choices=("collect", "last", "verify", "show"),
         help="take over what the parts have on record; the same once the agent is stopped; check the chain; print all",
     )
-    return made
+    return root
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -242,9 +242,9 @@ def answer(args: argparse.Namespace, approval: Approval) -> None:
         edit = from_yaml(Path(args.change).read_text()) if args.change else None
         proposal = approval.inbox.get(args.id)
         change = approval.change(proposal, edit, seconds(args.duration))
-        notes, found = approval.notes(proposal, change), approval.preview(change)
-        told = [gain(change), *(f"note: {note}" for note in notes), *found.gains, *found.steps]
-        print(printable("\n".join(told)))
+        notes, preview = approval.notes(proposal, change), approval.preview(change)
+        lines = [gain(change), *(f"note: {note}" for note in notes), *preview.gains, *preview.steps]
+        print(printable("\n".join(lines)))
     elif args.command == "approve":
         approve(approval, args)
     else:

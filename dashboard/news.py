@@ -22,10 +22,10 @@ class News:
         self._loop = asyncio.get_running_loop()
 
     def publish(self, event: str, data: Any) -> None:
-        told = {"event": event, "data": json.dumps(data)}
+        message = {"event": event, "data": json.dumps(data)}
         for queue in list(self._listeners):
             try:
-                queue.put_nowait(told)
+                queue.put_nowait(message)
             except asyncio.QueueFull:
                 self._listeners.discard(queue)
                 queue.get_nowait()
@@ -43,8 +43,8 @@ class News:
         try:
             for event, data in first:
                 yield {"event": event, "data": json.dumps(data)}
-            while (told := await queue.get()) is not None:
-                yield told
+            while (message := await queue.get()) is not None:
+                yield message
         finally:
             self._listeners.discard(queue)
 

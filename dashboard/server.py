@@ -88,7 +88,9 @@ class Dashboard:
                     for work in (lambda a: a.go_on(), self._sweep):
                         with contextlib.suppress(BottleError):
                             await asyncio.to_thread(work, self._approval(stack))
-            unfinished = any(told["at_work"] for found in self.watch.proposals.values() for told in found)
+            unfinished = any(
+                proposal["at_work"] for proposals in self.watch.proposals.values() for proposal in proposals
+            )
             await asyncio.sleep(_SWEEP if self.watch.bottles and not unfinished else _FIRST)
 
     def _sweep(self, approval: Approval) -> None:
@@ -125,11 +127,11 @@ class Dashboard:
         if change.grants:
             with contextlib.suppress(BottleError):  # it is not held any more, as the page then says
                 held = HeldContent(approval.inbox, approval.stack, change).show()
-        told = {"yaml": as_yaml(change), "held": held, "grants": change.grants}
+        detail = {"yaml": as_yaml(change), "held": held, "grants": change.grants}
         try:
-            return {**told, "diff": approval.diff(change), "notes": _notes(approval, proposal, change)}
+            return {**detail, "diff": approval.diff(change), "notes": _notes(approval, proposal, change)}
         except BottleError as error:  # as asked for it cannot be given; with an edit it may
-            return {**told, "diff": printable(str(error)), "notes": []}
+            return {**detail, "diff": printable(str(error)), "notes": []}
 
     async def held(self, request: Request) -> Response:
         """A page of the content that a proposal is about; it counts as shown."""
@@ -145,45 +147,45 @@ class Dashboard:
     async def preview(self, request: Request) -> Response:
         return JSONResponse(await self._work(request, self._preview))
 
-    def _preview(self, approval: Approval, identity: str, told: dict[str, Any]) -> dict[str, Any]:
-        change = self._change(approval, identity, told)
+    def _preview(self, approval: Approval, identity: str, payload: dict[str, Any]) -> dict[str, Any]:
+        change = self._change(approval, identity, payload)
         told_notes = _notes(approval, approval.inbox.get(identity), change)
-        found = approval.preview(change)
+        preview = approval.preview(change)
         shown = {"gain": gain(change), "diff": approval.diff(change), "notes": told_notes}
-        return {**shown, "gains": found.gains, "steps": found.steps}
+        return {**shown, "gains": preview.gains, "steps": preview.steps}
 
-    def _change(self, approval: Approval, identity: str, told: dict[str, Any]) -> Change:
-        return approval.change(approval.inbox.get(identity), _edit(told), seconds(str(told.get("for") or "")))
+    def _change(self, approval: Approval, identity: str, payload: dict[str, Any]) -> Change:
+        return approval.change(approval.inbox.get(identity), _edit(payload), seconds(str(payload.get("for") or "")))
 
-    def _may_approve(self, approval: Approval, identity: str, told: dict[str, Any]) -> None:
-        change = self._change(approval, identity, told)
+    def _may_approve(self, approval: Approval, identity: str, payload: dict[str, Any]) -> None:
+        change = self._change(approval, identity, payload)
         if change.grants:
-            accepted = told.get("unseen")
+            accepted = payload.get("unseen")
             count = accepted if isinstance(accepted, int) and not isinstance(accepted, bool) else 0
             HeldContent(approval.inbox, approval.stack, change).must_be_seen(count)
 
     async def approve(self, request: Request) -> Response:
         """Starts it; the page hears how it goes. What is wrong with the words of the owner is told at once."""
-        told = await _json(request)
+        payload = await _json(request)
         stack, identity = request.path_params["stack"], request.path_params["id"]
         approval = self._approval(stack, identity)
-        await asyncio.to_thread(self._may_approve, approval, identity, told)
-        limited = seconds(str(told.get("for") or ""))
-        reply, others = str(told.get("reply") or ""), told.get("others") is True
-        yes = partial(approval.approve, identity, reply, _edit(told), limited, others=others)
+        await asyncio.to_thread(self._may_approve, approval, identity, payload)
+        limited = seconds(str(payload.get("for") or ""))
+        reply, others = str(payload.get("reply") or ""), payload.get("others") is True
+        yes = partial(approval.approve, identity, reply, _edit(payload), limited, others=others)
         self._start(stack, identity, reply, yes)
         return JSONResponse({"started": identity}, 202)
 
     async def reject(self, request: Request) -> Response:
-        def no(approval: Approval, identity: str, told: dict[str, Any]) -> dict[str, Any]:
-            reply = str(told.get("reply") or "")
+        def no(approval: Approval, identity: str, payload: dict[str, Any]) -> dict[str, Any]:
+            reply = str(payload.get("reply") or "")
             approval.reject(identity, reply)
             return {"reply": reply}
 
         said = await self._work(request, no)
         stack, identity = request.path_params["stack"], request.path_params["id"]
-        found = self.watch.answered(stack, identity, REJECTED, said["reply"])
-        return JSONResponse({"rejected": identity, "proposals": found})
+        proposals = self.watch.answered(stack, identity, REJECTED, said["reply"])
+        return JSONResponse({"rejected": identity, "proposals": proposals})
 
     async def audit(self, request: Request) -> Response:
         def read(approval: Approval, _: str, __: dict[str, Any]) -> dict[str, Any]:
@@ -199,9 +201,9 @@ class Dashboard:
         return JSONResponse({"command": command})
 
     async def _work(self, request: Request, work: Callable[[Approval, str, dict[str, Any]], Any]) -> Any:
-        told = await _json(request) if request.method == "POST" else {}
+        payload = await _json(request) if request.method == "POST" else {}
         identity = request.path_params.get("id", "")
-        return await asyncio.to_thread(work, self._approval(request.path_params["stack"], identity), identity, told)
+        return await asyncio.to_thread(work, self._approval(request.path_params["stack"], identity), identity, payload)
 
     def _start(self, stack: str, identity: str, reply: str, work: Callable[[], str]) -> None:
         async def run() -> None:
@@ -226,11 +228,11 @@ def _notes(approval: Approval, proposal: Proposal, change: Change) -> list[str]:
     return [printable(note) for note in approval.notes(proposal, change)]
 
 
-def _edit(told: dict[str, Any]) -> Any:
+def _edit(payload: dict[str, Any]) -> Any:
     """The change in the owner's words, None where there are none. An emptied field is not the agent's wish."""
-    if "change" not in told:
+    if "change" not in payload:
         return None
-    edit = from_yaml(str(told["change"]))
+    edit = from_yaml(str(payload["change"]))
     if edit is None:
         raise BottleError("the edited change is empty; write path and value")
     return edit
@@ -243,12 +245,12 @@ async def _json(request: Request) -> dict[str, Any]:
         if len(body) > _BODY:
             raise BottleError("too much text")
     try:
-        told = json.loads(body or b"{}")
+        payload = json.loads(body or b"{}")
     except ValueError:
-        told = None
-    if not isinstance(told, dict):
+        payload = None
+    if not isinstance(payload, dict):
         raise BottleError("not a JSON object")
-    return told
+    return payload
 
 
 async def _told(_: Request, error: Exception) -> Response:

@@ -19,18 +19,18 @@ PARTS = ("agent", "egress", "pipelock", "git-gate", "supervise")
 
 def by_stack(running: Iterable[WorkloadStatus], declared: set[str], project: Path) -> dict[str, dict[str, Any]]:
     """Every bottle, declared or there, with its parts."""
-    found: dict[str, dict[str, Any]] = {}
+    bottles: dict[str, dict[str, Any]] = {}
     for stack in sorted(declared | {part.stack for part in running}):
         parts = {part.role: part for part in running if part.stack == stack and part.role in PARTS}
         shown = [{"role": role, "health": parts[role].health, "status": _words(parts[role].status)} for role in PARTS
                  if role in parts]  # fmt: skip
-        found[stack] = {
+        bottles[stack] = {
             "stack": stack,
             "declared": stack in declared,
             "parts": shown,
             "attach": _attach_line(stack, project),
         }
-    return found
+    return bottles
 
 
 def _attach_line(stack: str, project: Path) -> str:
@@ -55,8 +55,8 @@ def proposals(stack: str, project: Path) -> list[dict[str, Any]]:
     """Those of a stack. Raises BottleError when supervise is not there."""
     begun = Desk(stack).begun()
     approval = Approval.of(stack, project)
-    found = approval.inbox.all()
-    return [_shown(approval, p, at_work=begun is not None and begun.id == p.id) for p in found]
+    listed = approval.inbox.all()
+    return [_shown(approval, p, at_work=begun is not None and begun.id == p.id) for p in listed]
 
 
 def _shown(approval: Approval, proposal: Proposal, *, at_work: bool) -> dict[str, Any]:

@@ -62,11 +62,11 @@ class Watch:
         """Publish a verdict that was just given, before supervise is asked again; the proposals of that stack."""
         self._verdicts += 1
         given = {"verdict": verdict, "reply": reply, "note": printable(note), "decided": time.time(), "at_work": False}
-        found = [one | given if one["id"] == identity else one for one in self.proposals.get(stack, [])]
-        self.proposals[stack] = found
-        self._news.publish("proposals", {"stack": stack, "proposals": found})
+        updated = [one | given if one["id"] == identity else one for one in self.proposals.get(stack, [])]
+        self.proposals[stack] = updated
+        self._news.publish("proposals", {"stack": stack, "proposals": updated})
         self.look_again()
-        return found
+        return updated
 
     def look_again(self) -> None:
         """Read the proposals now."""
@@ -204,15 +204,15 @@ class Watch:
                 continue
             before = self._verdicts
             try:
-                found = await asyncio.to_thread(proposals, stack, self._project)
+                latest = await asyncio.to_thread(proposals, stack, self._project)
             except BottleError:
                 continue  # it is starting, or gone: its health says so
             if before != self._verdicts:  # this may be from before the verdict
                 self.look_again()
                 continue
-            if found != self.proposals.get(stack):
-                self.proposals[stack] = found
-                self._news.publish("proposals", {"stack": stack, "proposals": found})
+            if latest != self.proposals.get(stack):
+                self.proposals[stack] = latest
+                self._news.publish("proposals", {"stack": stack, "proposals": latest})
 
 
 def _audited_up_to(stack: str) -> dict[str, dict[str, Any]]:
