@@ -46,35 +46,35 @@ def doctor() -> int:
     """Print what is there and what is missing; 1 if something is."""
     missing = 0
     for report in examine(steps(dev=False)):
-        if report.found is None:
+        if report.present is None:
             missing += 1
             print(f"missing  {report.name}\n         {report.how}")
         else:
-            print(f"ok       {report.name}: {report.found}")
+            print(f"ok       {report.name}: {report.present}")
     if roots := list(machine_roots()):
         print(f"note     {advice(roots)}")
     old = [] if missing else upkeep()
     for line in old:
         print(f"old      {line}")
-    there = f"all there, {len(old)} not up to date" if old else "all there"
-    print(there if not missing else f"{missing} missing; {own_command('up demo')} gets them")
+    summary = f"all there, {len(old)} not up to date" if old else "all there"
+    print(summary if not missing else f"{missing} missing; {own_command('up demo')} gets them")
     return 1 if missing else 0
 
 
 def upkeep() -> list[str]:
     """What nobody mends any more, and what there is that is newer. Asks the outside; prints who does not answer."""
-    found = []
+    lines = []
     version = quiet("docker", "version", "--format", "{{.Server.Version}}") or ""
     if ended := newer.engine_ended(version):
-        found.append(
+        lines.append(
             f"Docker engine {version}: not maintained by Moby since {ended}; a distribution may mend it itself"
         )
     # In the environment of the bottles: this may run in another Python, before there was one.
     if images := quiet(str(VENV / "bin/python3"), "-m", "claude_bottle.upkeep.old_images", env=environment()):
-        found.append(images)
+        lines.append(images)
     ages = update.ages()
     update.show(ages)
-    return found + [
+    return lines + [
         f"{age.name}: {age.now}, newer is {age.newer}; {own_command('update')}" for age in ages if age.is_old
     ]
 

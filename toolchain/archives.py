@@ -58,18 +58,18 @@ def verified(kind: str, version: str) -> bytes | None:
     except (OSError, ValueError) as error:
         say(f"      the official archive cannot be reached ({getattr(error, 'reason', error)})")
         return None
-    if (found := hashlib.sha256(data).hexdigest()) != expected:
-        raise SetupError(f"{address} is not what was recorded: SHA-256 {found}, not {expected}; nothing of it is used")
+    if (digest := hashlib.sha256(data).hexdigest()) != expected:
+        raise SetupError(f"{address} is not what was recorded: SHA-256 {digest}, not {expected}; nothing of it is used")
     return data
 
 
 def unpack(data: bytes, folder: str, target: Path) -> None:
     """Put the files of that folder of an archive into target; nothing of it is there before all of it is."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as made, tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        tar.extractall(made, filter="data")
+    with tempfile.TemporaryDirectory(dir=target.parent) as staging, tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        tar.extractall(staging, filter="data")
         target.mkdir(exist_ok=True)
-        for file in sorted((Path(made) / folder).iterdir()):
+        for file in sorted((Path(staging) / folder).iterdir()):
             os.replace(file, target / file.name)  # noqa: PTH105 - over what is there
 
 

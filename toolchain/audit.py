@@ -27,10 +27,10 @@ VULNDB = "golang.org/x/vulndb@latest"
 
 @dataclass(frozen=True)
 class Outcome:
-    """found: one line each. unreachable: why nothing can be said, or empty."""
+    """holes: one line each. unreachable: why nothing can be said, or empty."""
 
     what: str
-    found: tuple[str, ...] = ()
+    holes: tuple[str, ...] = ()
     unreachable: str = ""
 
 
@@ -38,43 +38,43 @@ def audit() -> int:
     """Print what is known of every lock."""
     outcomes = [*(_python(lock) for lock in LOCKS), *_go()]
     for outcome in outcomes:
-        print(f"{outcome.what}: {outcome.unreachable or f'{len(outcome.found)} found'}")
-        for line in outcome.found:
+        print(f"{outcome.what}: {outcome.unreachable or f'{len(outcome.holes)} found'}")
+        for line in outcome.holes:
             print(f"  {line}")
     return exit_code(outcomes)
 
 
 def exit_code(outcomes: Iterable[Outcome]) -> int:
     """A finding counts more than a database that did not answer."""
-    told = list(outcomes)
-    return 1 if any(o.found for o in told) else 3 if any(o.unreachable for o in told) else 0
+    listed = list(outcomes)
+    return 1 if any(o.holes for o in listed) else 3 if any(o.unreachable for o in listed) else 0
 
 
 def python_outcome(lock: str, report: dict[str, Any]) -> Outcome:
     """What pip-audit's JSON says. A package that the database does not know was not looked at."""
-    told = report.get("dependencies", [])
-    skipped = [entry["name"] for entry in told if "skip_reason" in entry]
-    if not told or len(skipped) == len(told):
+    entries = report.get("dependencies", [])
+    skipped = [entry["name"] for entry in entries if "skip_reason" in entry]
+    if not entries or len(skipped) == len(entries):
         return Outcome(lock, unreachable="the database of Python's holes could not be reached")
-    found = [
+    holes = [
         f"{entry['name']} {entry['version']}: {hole['id']}, fixed in {', '.join(hole['fix_versions']) or 'none yet'}"
-        for entry in told
+        for entry in entries
         for hole in entry.get("vulns", [])
     ]
-    return Outcome(lock, tuple(found + [f"{name}: not looked at" for name in skipped]))
+    return Outcome(lock, tuple(holes + [f"{name}: not looked at" for name in skipped]))
 
 
 def go_outcome(what: str, lines: Iterable[dict[str, Any]]) -> Outcome:
     """What govulncheck's JSON says: each hole whose function is in the binary, once, with the version that mends it."""
-    found: dict[str, str] = {}
+    holes: dict[str, str] = {}
     for line in lines:
         finding = line.get("finding")
         if finding and finding["trace"][0].get("function"):
             at = finding["trace"][0]
-            found[finding["osv"]] = f"{finding['osv']}: {at['module']} {at.get('version', '')}, fixed in " + (
+            holes[finding["osv"]] = f"{finding['osv']}: {at['module']} {at.get('version', '')}, fixed in " + (
                 finding.get("fixed_version") or "none yet"
             )
-    return Outcome(what, tuple(found[name] for name in sorted(found)))
+    return Outcome(what, tuple(holes[name] for name in sorted(holes)))
 
 
 def database(source: Path, target: Path) -> None:

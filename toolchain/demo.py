@@ -52,34 +52,36 @@ def attempt(container: str, trial: Trial) -> tuple[str, str]:
 def verdict(status: int, body: str) -> tuple[str, str]:
     """What an answer says: who decided, and the reason."""
     try:
-        told = json.loads(body)
+        answer = json.loads(body)
     except ValueError:
-        told = {}
+        answer = {}
     if status == 403 and body.startswith("egress:"):
         return "refused by egress", "git_push"
-    if not isinstance(told, dict) or "refused_by" not in told:
+    if not isinstance(answer, dict) or "refused_by" not in answer:
         routes = (
-            ", ".join(route["host"] for route in told["routes"]) if isinstance(told, dict) and "routes" in told else ""
+            ", ".join(route["host"] for route in answer["routes"])
+            if isinstance(answer, dict) and "routes" in answer
+            else ""
         )
         return f"passed ({status})", routes or (body.strip().splitlines() or [""])[0][:60]
-    if told["reason"] == "unresolvable":
+    if answer["reason"] == "unresolvable":
         return "allowed", "but this machine cannot resolve the name: no internet here"
-    return f"refused by {told['refused_by']}", str(told["reason"])
+    return f"refused by {answer['refused_by']}", str(answer["reason"])
 
 
 def outputs(stack: str) -> dict[str, object]:
     """The stack's outputs."""
     argv = ["pulumi", "stack", "output", "--json", "--stack", stack]
-    found: dict[str, object] = json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
-    return found
+    values: dict[str, object] = json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
+    return values
 
 
 def main() -> None:
     """Entry point: the stack's name is the argument."""
     stack = sys.argv[1]
     use_engine_of(stack)
-    found = outputs(stack)
-    container = str(found["agent_container"])
+    values = outputs(stack)
+    container = str(values["agent_container"])
     print(f"\nThe bottle {stack} is up. From inside its agent:\n")
     for trial in TRIALS if stack == "demo" else TRIALS[:1]:
         verdict, reason = attempt(container, trial)

@@ -23,8 +23,8 @@ class Browser:
     how = "install chromium"
 
     def look(self) -> str | None:
-        found = find_browser()
-        return quiet(found, "--version") if found else None
+        browser = find_browser()
+        return quiet(browser, "--version") if browser else None
 
     def get(self) -> None:
         apt_install("chromium", "fonts-dejavu-core")
@@ -43,8 +43,8 @@ class FakeClock:
     how = "install libfaketime"
 
     def look(self) -> str | None:
-        found = find_fake_clock()
-        return str(found) if found else None
+        library = find_fake_clock()
+        return str(library) if library else None
 
     def get(self) -> None:
         apt_install("libfaketime")

@@ -80,5 +80,5 @@ class Piece:
 def module_folder(folder: str, module: str) -> Path:
     """Where the source of a module that a piece pins lies."""
     environment = {**build_environment(), "GOFLAGS": "-mod=readonly"}
-    found = quiet(str(find_go()), "-C", str(_HERE / folder), "list", "-m", "-f", "{{.Dir}}", module, env=environment)
-    return Path(found or os.devnull)
+    path = quiet(str(find_go()), "-C", str(_HERE / folder), "list", "-m", "-f", "{{.Dir}}", module, env=environment)
+    return Path(path or os.devnull)

@@ -56,17 +56,19 @@ def go_newest() -> str | None:
     asked = quiet(
         str(find_go()), "list", "-m", "-versions", "golang.org/toolchain", timeout=60, env={"GOTOOLCHAIN": "local"}
     )
-    found = re.findall(r"-go(\d+)\.(\d+)\.(\d+)\.linux-amd64\b", asked or "")
-    return ".".join(max(found, key=lambda parts: tuple(map(int, parts)))) if found else None
+    releases = re.findall(r"-go(\d+)\.(\d+)\.(\d+)\.linux-amd64\b", asked or "")
+    return ".".join(max(releases, key=lambda parts: tuple(map(int, parts)))) if releases else None
 
 
 def base_newest(lock: BaseLock) -> str | None:
     """The digest that the base's tag has today; None where no registry answers. Pulls it: a layer of 30 MB."""
     if quiet("docker", "pull", "--quiet", lock.upstream, timeout=300) is None:
         return None
-    told = quiet("docker", "image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}", lock.upstream)
-    found = re.findall(r"@(sha256:[0-9a-f]{64})", told or "")
-    return found[0] if found else None
+    listing = quiet(
+        "docker", "image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}", lock.upstream
+    )
+    digests = re.findall(r"@(sha256:[0-9a-f]{64})", listing or "")
+    return digests[0] if digests else None
 
 
 def packages_newer(lock: BaseLock) -> int | None:

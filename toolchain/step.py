@@ -25,23 +25,23 @@ class Report:
     """One line of `make doctor`."""
 
     name: str
-    found: str | None
+    present: str | None
     how: str
 
 
 def ensure(step: Step) -> None:
     """Make sure of one step, saying what is done or why it is skipped. Raises SetupError."""
-    found = step.look()
-    if found is not None:
-        say(f"  ok  {step.name}: {found}")
+    present = step.look()
+    if present is not None:
+        say(f"  ok  {step.name}: {present}")
         return
     say(f"  ..  {step.name}: missing; getting it ({step.why})")
     started = time.monotonic()
     step.get()
-    found = step.look()
-    if found is None:
+    present = step.look()
+    if present is None:
         raise SetupError(f"{step.name} is still missing after its set-up; {step.how}")
-    say(f"  ok  {step.name}: {found} ({time.monotonic() - started:.0f} s)")
+    say(f"  ok  {step.name}: {present} ({time.monotonic() - started:.0f} s)")
 
 
 def examine(steps: list[Step]) -> list[Report]:

@@ -41,12 +41,12 @@ def update() -> int:
     Raises SetupError, with every pin as it was, when a part of it cannot be had or an image cannot be built.
     """
     ensure(BaseImage())
-    found = ages()
-    show(found)
-    if all(age.newer is None for age in found):
+    pins = ages()
+    show(pins)
+    if all(age.newer is None for age in pins):
         say("nobody answers: no network, or none that reaches these. Nothing is changed")
         return 1
-    wanted = {age.name: age.newer for age in found if age.newer and age.is_old}
+    wanted = {age.name: age.newer for age in pins if age.newer and age.is_old}
     if not wanted:
         say("all as new as it can be had: nothing is changed")
         return 0
@@ -84,9 +84,9 @@ def back() -> int:
     return 0
 
 
-def show(found: Iterable[Age]) -> None:
+def show(pins: Iterable[Age]) -> None:
     """One line for each pinned thing."""
-    for age in found:
+    for age in pins:
         days = "" if age.days is None else f", {age.days} days old"
         news = "nobody answers" if age.newer is None else f"newer: {age.newer}" if age.is_old else "the newest"
         print(f"  {age.name:<16} {age.now}{days}; {news}")
@@ -146,16 +146,16 @@ def _sboms() -> dict[str, dict[str, str]]:
     """By role, name and version of what its image says is in it; nothing where the image is not there."""
     from components import images
 
-    found = {}
+    contents = {}
     for role in ROLES:
         show = ["--network", "none", "--entrypoint", "cat", images.tag(role), "/usr/share/doc/claude-bottle/sbom.json"]
         text = quiet("docker", "run", "--rm", "--pull", "never", *show)
         parts = json.loads(text)["components"] if text else []
-        found[role] = {
+        contents[role] = {
             part["purl"].partition("@")[0] if "%40" not in part["purl"] else part["name"]: part["version"]
             for part in parts
         }
-    return found
+    return contents
 
 
 def outdated(running: Iterable[tuple[str, list[str]]], new: list[list[str]]) -> list[str]:

@@ -55,18 +55,18 @@ class Workspace:
 def environment() -> dict[str, str]:
     """What the shell of the checkout has, beside what it had."""
     # The set-up installs plugins by digest; one that the CLI fetched by itself would be checked by nobody.
-    found = {"PULUMI_SKIP_UPDATE_CHECK": "true", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true"}
-    found["VIRTUAL_ENV"] = str(VENV)
-    found |= followed(os.environ, Path.home())
+    variables = {"PULUMI_SKIP_UPDATE_CHECK": "true", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true"}
+    variables["VIRTUAL_ENV"] = str(VENV)
+    variables |= followed(os.environ, Path.home())
     if INSTALLED:  # the project is another folder than that of the rooms, which are run as programs too
         paths = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-        found["CLAUDE_BOTTLE_ROOT"] = str(ROOT)
-        found["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+        variables["CLAUDE_BOTTLE_ROOT"] = str(ROOT)
+        variables["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
     if logged_in_elsewhere() is None:
-        found["PULUMI_BACKEND_URL"] = f"file://{STATE}"
+        variables["PULUMI_BACKEND_URL"] = f"file://{STATE}"
     if not os.environ.get("PULUMI_CONFIG_PASSPHRASE") and not os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
-        found["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(PASSPHRASE)
+        variables["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(PASSPHRASE)
     cli = find_cli()
     parts = [str(VENV / "bin"), *([str(cli.parent)] if cli else []), os.environ.get("PATH", "")]
-    found["PATH"] = os.pathsep.join(dict.fromkeys(os.pathsep.join(parts).split(os.pathsep)))
-    return found
+    variables["PATH"] = os.pathsep.join(dict.fromkeys(os.pathsep.join(parts).split(os.pathsep)))
+    return variables

@@ -25,10 +25,10 @@ def doctor(as_json: Json = False) -> int:
     if not as_json:
         return toolchain.doctor()
     reports = examine(toolchain.steps(dev=False))
-    missing = [report for report in reports if report.found is None]
+    missing = [report for report in reports if report.present is None]
     with contextlib.redirect_stdout(sys.stderr):
         old = [] if missing else toolchain.upkeep()
-    parts = [{"name": report.name, "found": report.found, "how": report.how} for report in reports]
+    parts = [{"name": report.name, "found": report.present, "how": report.how} for report in reports]
     print_json({"parts": parts, "missing": len(missing), "old": old})
     return FAILED if missing else DONE
 

@@ -41,7 +41,7 @@ def test_a_step_is_done_once_and_only_when_needed(capsys: pytest.CaptureFixture[
     assert "getting it (it is needed)" in capsys.readouterr().err
     with pytest.raises(SetupError, match="get it by hand"):
         ensure(FakeStep(False, comes=False))
-    assert [r.found for r in examine([FakeStep(True), FakeStep(False)])] == ["1.0", None]
+    assert [r.present for r in examine([FakeStep(True), FakeStep(False)])] == ["1.0", None]
 
 
 def test_a_failing_command_shows_the_end_of_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

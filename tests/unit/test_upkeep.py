@@ -270,7 +270,7 @@ def test_an_audit_tells_findings_from_a_database_that_does_not_answer() -> None:
     hole = {"name": "a", "version": "1", "vulns": [{"id": "PYSEC-1", "fix_versions": ["2"]}]}
     clean, skipped = {"name": "b", "version": "1", "vulns": []}, {"name": "c", "skip_reason": "not found"}
     found = audit.python_outcome("x.lock", {"dependencies": [hole, clean, skipped]})
-    assert found.found == ("a 1: PYSEC-1, fixed in 2", "c: not looked at")
+    assert found.holes == ("a 1: PYSEC-1, fixed in 2", "c: not looked at")
     nobody = audit.python_outcome("x.lock", {"dependencies": [skipped, skipped]})
     assert nobody.unreachable and audit.python_outcome("x.lock", {}).unreachable
     good = audit.python_outcome("x.lock", {"dependencies": [clean]})
@@ -283,7 +283,7 @@ def test_go_findings_are_those_whose_function_is_in_the_program() -> None:
 
     lines = [{"config": {}}, finding("GO-1"), finding("GO-2", function="f"), finding("GO-2", function="g")]
     text = "\n".join(json.dumps(line, indent=2) for line in lines)
-    assert audit.go_outcome("p", audit.documents(text)).found == ("GO-2: m v1, fixed in v2",)
+    assert audit.go_outcome("p", audit.documents(text)).holes == ("GO-2: m v1, fixed in v2",)
 
 
 def test_the_database_of_go_is_what_govulncheck_reads(tmp_path: Path) -> None:
