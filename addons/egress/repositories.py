@@ -1,4 +1,4 @@
-"""Holds GraphQL to the repositories that its route names. Policy: claude_bottle/policy/forge/graphql_scope.py."""
+"""Holds GraphQL to the repositories that its route names. Policy: claude_bottle/policy/forge/graphql/scope.py."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from addons.frame.body_encoding import body_encoding
 from claude_bottle.dlp.packed.decoder import DecodeError
 from claude_bottle.dlp.packed.decoders import decode, is_identity
 from claude_bottle.policy.forge.fields import is_json
-from claude_bottle.policy.forge.graphql_answer import learn
-from claude_bottle.policy.forge.graphql_ids import KnownIds, OutsideError
-from claude_bottle.policy.forge.graphql_request import Query, read_queries
-from claude_bottle.policy.forge.graphql_scope import Scope
+from claude_bottle.policy.forge.graphql.answer import learn
+from claude_bottle.policy.forge.graphql.ids import KnownIds, OutsideError
+from claude_bottle.policy.forge.graphql.request import Query, read_queries
+from claude_bottle.policy.forge.graphql.scope import Scope
 from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes.route import Route
 from claude_bottle.policy.strict_json import read_json

@@ -24,9 +24,9 @@ from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import render
 from claude_bottle.manifest.render.routes import EgressPlan
 from claude_bottle.policy.forge.capabilities import CAPABILITIES
-from claude_bottle.policy.forge.graphql_ids import KnownIds, OutsideError
-from claude_bottle.policy.forge.graphql_request import read_queries
-from claude_bottle.policy.forge.graphql_scope import Scope
+from claude_bottle.policy.forge.graphql.ids import KnownIds, OutsideError
+from claude_bottle.policy.forge.graphql.request import read_queries
+from claude_bottle.policy.forge.graphql.scope import Scope
 from claude_bottle.policy.names.hosts import host_matches
 from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes.paths import by_path
@@ -354,7 +354,7 @@ class World:
         readings = by_path(routes, asked.path) if routes and self.manifest.routed else None
         if readings is None or isinstance(readings, Refusal):
             return False
-        verdict = carried(readings, "https", asked.host, asked.method, capability)
+        verdict = carried(readings, "https", asked.host, asked.method, frozenset([capability]))
         return isinstance(verdict, Route) and capability in verdict.forge
 
     def of_host(self, host: str) -> frozenset[tuple[str, ...]] | None:

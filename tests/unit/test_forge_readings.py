@@ -13,7 +13,7 @@ from forge_needs import needed, needed_by_body
 from test_graphql_scope import GH, refusal
 
 from claude_bottle.policy.forge.body import reads_body
-from claude_bottle.policy.forge.graphql_text import document_of
+from claude_bottle.policy.forge.graphql.text import document_of
 
 JSON, GITLAB = "application/json", "/api/v4/projects/acme%2Fproject"
 MERGE = 'mergeRequestAccept(input: {projectPath: "acme/other", iid: "1", sha: "0"}) { errors }'

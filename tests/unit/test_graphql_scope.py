@@ -9,10 +9,10 @@ from urllib.parse import quote
 import pytest
 from forge_needs import needed_by_body
 
-from claude_bottle.policy.forge.graphql_answer import learn
-from claude_bottle.policy.forge.graphql_ids import _MOST, KnownIds, OutsideError
-from claude_bottle.policy.forge.graphql_request import read_queries
-from claude_bottle.policy.forge.graphql_scope import Scope
+from claude_bottle.policy.forge.graphql.answer import learn
+from claude_bottle.policy.forge.graphql.ids import _MOST, KnownIds, OutsideError
+from claude_bottle.policy.forge.graphql.request import read_queries
+from claude_bottle.policy.forge.graphql.scope import Scope
 
 OURS = {"owner": "acme", "name": "project"}
 REPOSITORY = 'repository(owner: "acme", name: "project")'

@@ -9,8 +9,8 @@ from claude_bottle.policy.forge.api import repository_rests
 from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
 from claude_bottle.policy.forge.commands import needed_by_comment
 from claude_bottle.policy.forge.fields import base_name, fields_of_body, fields_of_query
-from claude_bottle.policy.forge.graphql_mutations import needed_by_graphql
-from claude_bottle.policy.forge.graphql_request import is_graphql
+from claude_bottle.policy.forge.graphql.mutations import needed_by_graphql
+from claude_bottle.policy.forge.graphql.request import is_graphql
 from claude_bottle.policy.forge.paths import Segments, is_gitlab_id, read_path
 from claude_bottle.policy.forge.robots import needed_by_assignment
 from claude_bottle.policy.forge.rules import GITHUB, GITLAB

@@ -103,7 +103,7 @@ class Route:
         widens=lambda names: f", and {' and '.join(CAPABILITIES.get(str(one), str(one)) for one in names)}",
         asks="For reason forge_write: what the refusal names.",
     ))  # fmt: skip
-    # `owner/name` in lower case (policy/forge/graphql_scope.py).
+    # `owner/name` in lower case (policy/forge/graphql/scope.py).
     repositories: frozenset[str] | None = _declared(Limit(
         doc="Repositories of GitHub that GraphQL may name on this route; its path is then that of GraphQL alone"
         " (docs/forges.md). Empty: any that the token reaches.",

@@ -69,7 +69,7 @@ def path_readings(path: str) -> tuple[str, ...]:
 
 
 def is_prefix(text: str) -> bool:
-    """Whether a route can have this as a prefix of paths: plain, in which `%2F` is a slash that is a letter of a name, as
+    """Whether a route can have this as a prefix of paths: plain, but for a slash that is a letter of a name (`%2F`), as
     in GitLab's IDs (`/api/v4/projects/group%2Fproject`) and npm's scopes."""
     plain = text.replace("%2F", "/")
     return checked_path(plain) == plain and not re.search(r"(?:\A|/|%2F)%2F|%2F(?:/|\Z)", text)

@@ -55,8 +55,8 @@ def path_prefix(value: str) -> str:
         raise ValueError(f"a path is a prefix of whole segments, not a glob; write {instead}")
     if not is_prefix(value):
         raise ValueError(
-            "write a plain absolute path prefix (/repos/acme), without dot segments or percent encoding but for %2F within"
-            " a name (/api/v4/projects/acme%2Fsite)"
+            "write a plain absolute path prefix (/repos/acme), without dot segments or percent encoding; only a slash"
+            " within a name is written %2F (/api/v4/projects/acme%2Fsite)"
         )
     return value
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from claude_bottle.policy.forge.graphql_fields import PEOPLE, Place
-from claude_bottle.policy.forge.graphql_ids import PERSON, OutsideError, Steps
-from claude_bottle.policy.forge.graphql_request import Query
-from claude_bottle.policy.forge.graphql_scope import Scope, fields_of, operations_of, variables_of
+from claude_bottle.policy.forge.graphql.fields import PEOPLE, Place
+from claude_bottle.policy.forge.graphql.ids import PERSON, OutsideError, Steps
+from claude_bottle.policy.forge.graphql.request import Query
+from claude_bottle.policy.forge.graphql.scope import Scope, fields_of, operations_of, variables_of
 
 if TYPE_CHECKING:
     from graphql import FieldNode, OperationDefinitionNode

@@ -7,7 +7,7 @@ import string
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from claude_bottle.policy.forge.graphql_ids import KnownIds, OutsideError, Steps
+from claude_bottle.policy.forge.graphql.ids import KnownIds, OutsideError, Steps
 
 # Mutations whose input says whom they are about by nothing but IDs and `repositoryNameWithOwner`, from the inputs of
 # GitHub's public schema (July 2026). Whether a route lets them through besides is said by `forge`.

@@ -2,7 +2,7 @@
 
 It does if each root field of it names one of them (`repository(owner:, name:)`, a search by `repo:OWNER/NAME`, an ID
 that an answer about one of them gave), and each selection below follows fields that lead to no other
-(policy/forge/graphql_fields.py). What cannot be understood does not.
+(policy/forge/graphql/fields.py). What cannot be understood does not.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from claude_bottle.policy.forge.graphql_fields import PAYLOAD, Place
-from claude_bottle.policy.forge.graphql_ids import KnownIds, OutsideError, Steps
-from claude_bottle.policy.forge.graphql_names import check_ids, folded, named_by_input, named_by_search
-from claude_bottle.policy.forge.graphql_request import Query
+from claude_bottle.policy.forge.graphql.fields import PAYLOAD, Place
+from claude_bottle.policy.forge.graphql.ids import KnownIds, OutsideError, Steps
+from claude_bottle.policy.forge.graphql.names import check_ids, folded, named_by_input, named_by_search
+from claude_bottle.policy.forge.graphql.request import Query
 
 if TYPE_CHECKING:
     from graphql import FieldNode, OperationDefinitionNode, SelectionSetNode

@@ -10,7 +10,7 @@ from claude_bottle.policy.forge.api import is_github
 from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
 from claude_bottle.policy.forge.commands import needed_by_texts
 from claude_bottle.policy.forge.fields import parts_of, strings
-from claude_bottle.policy.forge.graphql_request import Query, is_forges, read_queries
+from claude_bottle.policy.forge.graphql.request import Query, is_forges, read_queries
 from claude_bottle.policy.forge.robots import KEY_GRAPHQL, are_agents
 from claude_bottle.policy.strict_json import read_json
 

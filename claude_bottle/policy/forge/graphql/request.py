@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote_plus
 
 from claude_bottle.policy.forge.fields import base_name, is_json
-from claude_bottle.policy.forge.graphql_text import document_of
+from claude_bottle.policy.forge.graphql.text import document_of
 from claude_bottle.policy.forge.paths import read_path, words_of
 from claude_bottle.policy.strict_json import read_json
 
