@@ -157,12 +157,12 @@ def memory(container: str) -> float:
 def used_memory(containers: Iterable[str]) -> dict[str, float]:
     """Megabytes (1e6) of each container as `docker stats` tells them: without the cache of files."""
     shape = ["--no-stream", "--format", "{{.Name}} {{.MemUsage}}"]
-    found = {}
+    sizes = {}
     for line in world.docker("stats", *shape, *containers, timeout=300).splitlines():
         name, amount = line.split()[:2]
         unit = amount.lstrip("0123456789.")
-        found[name] = float(amount.removesuffix(unit)) * _UNITS[unit] / 1e6
-    return found
+        sizes[name] = float(amount.removesuffix(unit)) * _UNITS[unit] / 1e6
+    return sizes
 
 
 def cpu_seconds(container: str) -> float:
@@ -181,18 +181,20 @@ def growth(here: Setting) -> dict[str, dict[str, float]]:
 
 def run(here: Setting, rounds: int, chosen: list[str]) -> dict[str, dict[str, dict[str, list[float]]]]:
     """work to path to measure to one value a round; the paths in another order each round."""
-    found: dict[str, dict[str, dict[str, list[float]]]] = {}
+    results: dict[str, dict[str, dict[str, list[float]]]] = {}
     for work in chosen:
-        found[work] = {path: {} for path in here.paths}
+        results[work] = {path: {} for path in here.paths}
         for number in range(min(rounds, 3) if work in ONCE else rounds):
             order = list(here.paths)
             random.Random(f"{work}{number}").shuffle(order)  # noqa: S311 - an order, no secret
             for path in order:
                 for name, value in here.measure(path, work).items():
-                    found[work][path].setdefault(name, []).append(value)
-        medians = {path: {k: round(sorted(v)[len(v) // 2], 5) for k, v in m.items()} for path, m in found[work].items()}
+                    results[work][path].setdefault(name, []).append(value)
+        medians = {
+            path: {k: round(sorted(v)[len(v) // 2], 5) for k, v in m.items()} for path, m in results[work].items()
+        }
         print(work, json.dumps(medians), flush=True)
-    return found
+    return results
 
 
 def main() -> None:
@@ -223,16 +225,16 @@ def main() -> None:
         )
         grown = growth(here) if not args.work else {}
         before = {part: cpu_seconds(part) for parts in here.parts.values() for part in parts}
-        found = run(here, args.rounds, args.work or list(WORK))
+        results = run(here, args.rounds, args.work or list(WORK))
         after = {
             part: {"mb": memory(part), "cpu_s": cpu_seconds(part) - before[part]}
             for parts in here.parts.values()
             for part in parts
         }
-        for part, told in after.items():
-            print(part, told, flush=True)
+        for part, costs in after.items():
+            print(part, costs, flush=True)
     if not args.work:
-        report.write(found, idle, after, grown)
+        report.write(results, idle, after, grown)
 
 
 if __name__ == "__main__":

@@ -75,11 +75,11 @@ def main() -> None:
         for file, data in bodies(kind, [file for file in everything if is_one(file)], args.mb << 20):
             size, count = size + len(data), count + 1
             try:
-                found = dlp.look_at_body(data, "", "")
+                finding = dlp.look_at_body(data, "", "")
             except Unscannable as error:
-                found, place = None, f"{error.reason}: {error}"
+                finding, place = None, f"{error.reason}: {error}"
             else:
-                place = f"{found.rule} in {found.where}: {found.place[:120]!r}" if found else ""
+                place = f"{finding.rule} in {finding.where}: {finding.place[:120]!r}" if finding else ""
             if place:
                 alarms += 1
                 shown.append(f"{kind}: {file}: {place}")

@@ -76,7 +76,7 @@ def kinds() -> list[Kind]:
 class Found:
     """found, tried: by way, or pair of ways. missed: kinds, by way. near: kinds of which a shorter one set off an alarm."""
 
-    found: Counter[str] = field(default_factory=Counter)
+    hits: Counter[str] = field(default_factory=Counter)
     tried: Counter[str] = field(default_factory=Counter)
     pairs_found: Counter[str] = field(default_factory=Counter)
     pairs_tried: Counter[str] = field(default_factory=Counter)
@@ -89,27 +89,27 @@ def measure_kinds(*, every: int = 1, pairs: int = 40) -> Found:
     """All of it. every: take only each n-th kind. pairs: of ways, at random, for each kind."""
     from bench.dlp_table import is_found
 
-    dlp, rng, told = Dlp(RuleSet()), random.Random(17), Found()
+    dlp, rng, figures = Dlp(RuleSet()), random.Random(17), Found()
     around = [(inner, outer) for inner in ENCODINGS if inner not in BINARY for outer in ENCODINGS]
     for kind in kinds()[::every]:
-        told.kinds += 1
+        figures.kinds += 1
         secret = kind.sample(rng)
         for sent in ways(secret):
-            told.tried[sent.how] += 1
-            told.found[sent.how] += is_found(dlp, sent)
-            told.missed += [] if is_found(dlp, sent) else [(kind.name, sent.how)]
+            figures.tried[sent.how] += 1
+            figures.hits[sent.how] += is_found(dlp, sent)
+            figures.missed += [] if is_found(dlp, sent) else [(kind.name, sent.how)]
         for how, write in WRITINGS.items():
-            told.tried[how] += 1
+            figures.tried[how] += 1
             hit = is_seen(dlp, write(secret.encode()))
-            told.found[how] += hit
-            told.missed += [] if hit else [(kind.name, how)]
+            figures.hits[how] += hit
+            figures.missed += [] if hit else [(kind.name, how)]
         for inner, outer in rng.sample(around, pairs):
-            told.pairs_tried[outer] += 1
-            told.pairs_found[outer] += is_seen(dlp, ENCODINGS[outer](ENCODINGS[inner](secret.encode())))
+            figures.pairs_tried[outer] += 1
+            figures.pairs_found[outer] += is_seen(dlp, ENCODINGS[outer](ENCODINGS[inner](secret.encode())))
         # How it begins is none, by the shape that its vendor gives.
         if is_seen(dlp, f"note {secret[:14]} end".encode()):
-            told.near.append(kind.name)
-    return told
+            figures.near.append(kind.name)
+    return figures
 
 
 def is_seen(dlp: Dlp, body: bytes) -> bool:
@@ -120,27 +120,27 @@ def is_seen(dlp: Dlp, body: bytes) -> bool:
         return True
 
 
-def section(told: Found) -> list[str]:
+def section(figures: Found) -> list[str]:
     """Lines of docs/dlp.md."""
-    found, tried = sum(told.found.values()), sum(told.tried.values())
-    pairs_found, pairs_tried = sum(told.pairs_found.values()), sum(told.pairs_tried.values())
-    missed = Counter(kind for kind, _ in told.missed)
+    hits, tried = sum(figures.hits.values()), sum(figures.tried.values())
+    pairs_found, pairs_tried = sum(figures.pairs_found.values()), sum(figures.pairs_tried.values())
+    missed = Counter(kind for kind, _ in figures.missed)
     return [
         "## Kinds from elsewhere",
         "",
-        f"{told.kinds} kinds by the documents of their vendors and by other rule sets (`bench/dlp_kinds.tsv` names the source of each),",
+        f"{figures.kinds} kinds by the documents of their vendors and by other rule sets (`bench/dlp_kinds.tsv` names the source of each),",
         "none made from a rule of this project. Each is sent in the ways of the table above and in those of `bench/dlp_ways.py`, and in",
-        f"{pairs_tried // max(told.kinds, 1)} pairs of ways, one within the other, at random. The first 14 letters of it are a near miss.",
+        f"{pairs_tried // max(figures.kinds, 1)} pairs of ways, one within the other, at random. The first 14 letters of it are a near miss.",
         "",
-        f"- one way: **{found} of {tried}** ({100 * found / tried:.1f} %)",
+        f"- one way: **{hits} of {tried}** ({100 * hits / tried:.1f} %)",
         f"- two ways at once: **{pairs_found} of {pairs_tried}** ({100 * pairs_found / pairs_tried:.1f} %)",
-        f"- near misses that set off an alarm: **{len(told.near)}** {', '.join(told.near)}".rstrip(),
+        f"- near misses that set off an alarm: **{len(figures.near)}** {', '.join(figures.near)}".rstrip(),
         "",
         "| way | found | tried | with another within, found | tried |",
         "|---|---|---|---|---|",
         *(
-            f"| {how} | {told.found[how] or ''} | {told.tried[how] or ''} | {told.pairs_found[how] or ''} | {told.pairs_tried[how] or ''} |"
-            for how in dict.fromkeys((*told.tried, *told.pairs_tried))
+            f"| {how} | {figures.hits[how] or ''} | {figures.tried[how] or ''} | {figures.pairs_found[how] or ''} | {figures.pairs_tried[how] or ''} |"
+            for how in dict.fromkeys((*figures.tried, *figures.pairs_tried))
         ),
         "",
         f"Kinds that most ways miss: {', '.join(f'{kind} ({count})' for kind, count in missed.most_common(12)) or 'none'}.",

@@ -68,20 +68,20 @@ class Maker:
 
 
 def _choices(items: Any) -> str:
-    found, negated = set(), False
+    letters, negated = set(), False
     for op, arg in items:
         name = str(op)
         if name == "LITERAL":
-            found.add(chr(arg))
+            letters.add(chr(arg))
         elif name == "RANGE":
-            found.update(chr(c) for c in range(arg[0], min(arg[1], 126) + 1))
+            letters.update(chr(c) for c in range(arg[0], min(arg[1], 126) + 1))
         elif name == "CATEGORY":
-            found.update(_category(str(arg)))
+            letters.update(_category(str(arg)))
         elif name == "NEGATE":
             negated = True
     if negated:
-        return "".join(c for c in ALNUM if c not in found) or "x"
-    plain = sorted(c for c in found if c in ALNUM) or sorted(c for c in found if c.isprintable()) or sorted(found)
+        return "".join(c for c in ALNUM if c not in letters) or "x"
+    plain = sorted(c for c in letters if c in ALNUM) or sorted(c for c in letters if c.isprintable()) or sorted(letters)
     return "".join(plain)
 
 
@@ -108,14 +108,14 @@ class Sample:
 
 def samples(rules: RuleSet, seed: int = 7, tries: int = 300) -> tuple[list[Sample], list[str]]:
     """A sample for each rule that one can be made for, and the rules for which none was found."""
-    found, missing = [], []
+    chosen, missing = [], []
     for rule in rules.rules:
         sample = _sample(rule, rules, seed, tries)
         if sample is None:
             missing.append(rule.id)
         else:
-            found.append(sample)
-    return found, missing
+            chosen.append(sample)
+    return chosen, missing
 
 
 def _sample(rule: Rule, rules: RuleSet, seed: int, tries: int) -> Sample | None:
@@ -226,7 +226,7 @@ def _gzip(data: bytes) -> bytes:
 def ordinary(seed: int = 11) -> list[tuple[str, str, bytes, str]]:
     """What developers send all day: (kind, path, body, content type)."""
     rng = random.Random(seed)
-    found: list[tuple[str, str, bytes, str]] = []
+    requests: list[tuple[str, str, bytes, str]] = []
 
     def hexes(n: int) -> str:
         return "".join(rng.choice("0123456789abcdef") for _ in range(n))
@@ -248,7 +248,7 @@ def ordinary(seed: int = 11) -> list[tuple[str, str, bytes, str]]:
     ]
     for name in names:
         version = f"{rng.randrange(20)}.{rng.randrange(40)}.{rng.randrange(10)}"
-        found += [
+        requests += [
             ("npm metadata", f"/{name.replace('/', '%2f')}", b"", ""),
             ("npm tarball", f"/{name}/-/{name.split('/')[-1]}-{version}.tgz", b"", ""),
             ("pip index", f"/simple/{name.lower()}/", b"", ""),
@@ -275,7 +275,7 @@ def ordinary(seed: int = 11) -> list[tuple[str, str, bytes, str]]:
             "body": f'See {commit} and request {ident}.\n```\nTraceback (most recent call last):\n  File "a.py", line {n}\n```',
             "labels": ["bug"],
         }
-        found += [
+        requests += [
             ("github issue", f"/repos/acme/project/issues?state=open&page={n}&per_page=100", json.dumps(issue).encode(), "application/json"),
             ("github tree", f"/repos/acme/project/git/trees/{commit}?recursive=1", b"", ""),
             ("graphql", "/graphql", json.dumps({"query": "query($o:String!,$n:String!){repository(owner:$o,name:$n){id defaultBranchRef{name}}}", "variables": {"o": "acme", "n": f"p{n}"}}).encode(), "application/json"),
@@ -305,7 +305,7 @@ def ordinary(seed: int = 11) -> list[tuple[str, str, bytes, str]]:
             ("yaml", "/apply", f"apiVersion: v1\nkind: Deployment\nmetadata: {{name: web-{n}, uid: {ident}}}\nspec: {{image: 'registry.example.com/web@sha256:{hexes(64)}'}}\n".encode(), "application/yaml"),
             ("placeholder", "/upload", b"API_KEY=your-api-key-here\nTOKEN=${TOKEN}\npassword: changeme\nSECRET_KEY=<secret>\n", "text/plain"),
         ]  # fmt: skip
-    return found + list(library_files())
+    return requests + list(library_files())
 
 
 def library_files(count: int = 60) -> Iterator[tuple[str, str, bytes, str]]:

@@ -36,7 +36,7 @@ ROUNDS, MB = 5, 8
 class Row:
     """found: samples. false: near-misses. seconds: of one run over MB megabytes of text, median. size: of the program."""
 
-    found: int
+    hits: int
     false: int
     own: int
     seconds: float
@@ -73,14 +73,14 @@ def scan(program: Path, folder: Path, rules: Path | None) -> set[str]:
     return {Path(finding["File"]).name for finding in json.loads(said or "[]")}
 
 
-def measure(program: Path, made: list[Sample], text: str) -> Row:
+def measure(program: Path, chosen: list[Sample], text: str) -> Row:
     """All of one program's figures."""
     with tempfile.TemporaryDirectory() as name:
         folders = {}
         for kind in ("line", "near_miss"):
             folders[kind] = Path(name) / kind
             folders[kind].mkdir()
-            for number, sample in enumerate(made):
+            for number, sample in enumerate(chosen):
                 (folders[kind] / f"{number}.txt").write_text(f"{getattr(sample, kind)}\n")
         big = Path(name) / "big"
         big.mkdir()
@@ -90,9 +90,9 @@ def measure(program: Path, made: list[Sample], text: str) -> Row:
             begun = time.perf_counter()
             scan(program, big, RULES)
             spent.append(time.perf_counter() - begun)
-        found, false = scan(program, folders["line"], RULES), scan(program, folders["near_miss"], RULES)
+        hits, false = scan(program, folders["line"], RULES), scan(program, folders["near_miss"], RULES)
         own = scan(program, folders["line"], None)
-    return Row(len(found), len(false), len(own), statistics.median(spent), program.stat().st_size)
+    return Row(len(hits), len(false), len(own), statistics.median(spent), program.stat().st_size)
 
 
 def page(rows: dict[str, Row], tried: int) -> str:
@@ -110,7 +110,7 @@ def page(rows: dict[str, Row], tried: int) -> str:
             "| scanner | secrets found | near-misses taken for secrets | found with its own rules | MB/s | program |",
             "|---|---|---|---|---|---|",
             *(
-                f"| {name} | {r.found} of {tried} | {r.false} | {r.own} | {MB / r.seconds:.1f} | {r.size / 2**20:.0f} MB |"
+                f"| {name} | {r.hits} of {tried} | {r.false} | {r.own} | {MB / r.seconds:.1f} | {r.size / 2**20:.0f} MB |"
                 for name, r in rows.items()
             ),
             "",
@@ -120,12 +120,12 @@ def page(rows: dict[str, Row], tried: int) -> str:
 
 if __name__ == "__main__":
     own = [rule["id"] for rule in tomllib.loads(OWN.read_text())["rules"]]  # neither program knows these
-    found, _ = samples(RuleSet(disabled=own, fast=False))
+    chosen, _ = samples(RuleSet(disabled=own, fast=False))
     words, dice = (
         ["token", "return", "example", "key", "value", "import", "class", "0x1f", "secret", "="],
         random.Random(7),
     )
     filler = "\n".join(" ".join(dice.choices(words, k=12)) for _ in range(MB * 15000))[: MB * 2**20]
-    told = page({name: measure(built(name), found, filler) for name in SCANNERS}, len(found))
-    (ROOT / "docs/leak-scanners.md").write_text(told)
-    print(told)
+    document = page({name: measure(built(name), chosen, filler) for name in SCANNERS}, len(chosen))
+    (ROOT / "docs/leak-scanners.md").write_text(document)
+    print(document)

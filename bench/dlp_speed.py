@@ -41,7 +41,7 @@ def bodies() -> dict[str, tuple[bytes, str]]:
 
 def measure(rounds: int = 7) -> dict[str, list[float]]:
     """MB/s of each round, by kind; the kinds alternate."""
-    dlp, found = Dlp(RuleSet()), {}
+    dlp, rates = Dlp(RuleSet()), {}
     chosen = bodies()
     for number in range(rounds + 1):
         for name, (body, kind) in chosen.items():
@@ -51,8 +51,8 @@ def measure(rounds: int = 7) -> dict[str, list[float]]:
             if finding is not None:
                 raise SystemExit(f"{name} sets off an alarm: {finding}")
             if number:  # the first builds what RE2 builds lazily
-                found.setdefault(name, []).append(len(body) / taken / 1e6)
-    return found
+                rates.setdefault(name, []).append(len(body) / taken / 1e6)
+    return rates
 
 
 def main() -> None:

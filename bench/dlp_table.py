@@ -27,7 +27,7 @@ from claude_bottle.dlp.verdict import Unscannable
 class Figures:
     """found, tried: by (family, way). near: families whose near-miss set off an alarm. alarms: ordinary kinds that did."""
 
-    found: Counter[tuple[str, str]] = field(default_factory=Counter)
+    hits: Counter[tuple[str, str]] = field(default_factory=Counter)
     tried: Counter[tuple[str, str]] = field(default_factory=Counter)
     missed: list[tuple[str, str]] = field(default_factory=list)
     near: list[str] = field(default_factory=list)
@@ -56,10 +56,10 @@ def is_found(dlp: Dlp, sent: Sent) -> bool:
     return False
 
 
-def hidden_by_letters(rules: RuleSet, made: list[Sample]) -> tuple[list[str], int]:
+def hidden_by_letters(rules: RuleSet, chosen: list[Sample]) -> tuple[list[str], int]:
     """Kinds with a shape of their own that a letter before or behind the secret hides, and how many such kinds there are."""
     hidden, shapes = [], 0
-    for sample in made:
+    for sample in chosen:
         rule = next(rule for rule in rules.rules if rule.id == sample.rule)
         secret = rule.find(sample.line.encode("latin-1", "replace"), rules._common)
         if rule.bounded or secret is None or rules.find(secret, generic=False) is None:
@@ -74,36 +74,36 @@ def hidden_by_letters(rules: RuleSet, made: list[Sample]) -> tuple[list[str], in
 def measure(*, base64_mb: int = 20, every: int = 1) -> Figures:
     """All of it. every: take only each n-th rule."""
     rules = RuleSet()
-    dlp, rng, told = Dlp(rules), random.Random(3), Figures(rules=len(rules.rules))
-    made, told.without_sample = samples(rules)
-    chosen: list[Sample] = made[::every]
-    told.beside, told.shapes = hidden_by_letters(rules, chosen)
+    dlp, rng, figures = Dlp(rules), random.Random(3), Figures(rules=len(rules.rules))
+    all_samples, figures.without_sample = samples(rules)
+    chosen: list[Sample] = all_samples[::every]
+    figures.beside, figures.shapes = hidden_by_letters(rules, chosen)
     for sample in chosen:
         for sent in ways(sample.line):
             key = (sample.family, sent.how)
-            told.tried[key] += 1
+            figures.tried[key] += 1
             if is_found(dlp, sent):
-                told.found[key] += 1
+                figures.hits[key] += 1
             else:
-                told.missed.append((sample.rule, sent.how))
+                figures.missed.append((sample.rule, sent.how))
         if is_found(
             dlp, Sent("near miss", [("/x", [], sample.near_miss.encode("latin-1", "replace"), "text/plain", "")])
         ):
-            told.near.append(sample.rule)
+            figures.near.append(sample.rule)
     for kind, path, body, content_type in ordinary():
-        told.ordinary += 1
+        figures.ordinary += 1
         # Each by itself, and the memory of what came before it as in a day's work.
         edges: list[bytes] = []
-        found = dlp.look_at_url("api.example.com", path, edges) or dlp.look_at_body(body, content_type, "", edges)
-        if found:
-            told.alarms.append((kind, found.rule))
-    told.alarms += in_a_row(dlp)
+        finding = dlp.look_at_url("api.example.com", path, edges) or dlp.look_at_body(body, content_type, "", edges)
+        if finding:
+            figures.alarms.append((kind, finding.rule))
+    figures.alarms += in_a_row(dlp)
     for number in range(2 * base64_mb):
         encode = base64.b64encode if number % 2 else base64.urlsafe_b64encode
         blob = encode(rng.randbytes(768 << 10))
-        told.base64_mb += len(blob) / (1 << 20)
-        told.base64_alarms += dlp.look_at_body(b'{"data": "' + blob + b'"}', "application/json", "") is not None
-    return told
+        figures.base64_mb += len(blob) / (1 << 20)
+        figures.base64_alarms += dlp.look_at_body(b'{"data": "' + blob + b'"}', "application/json", "") is not None
+    return figures
 
 
 def in_a_row(dlp: Dlp) -> list[tuple[str, str]]:
@@ -113,8 +113,8 @@ def in_a_row(dlp: Dlp) -> list[tuple[str, str]]:
         edges: list[bytes] = []
         dlp.look_at_url("api.example.com", path, edges)
         dlp.look_at_body(body, content_type, "", edges)
-        if found := recent.look(dlp, edges):
-            alarms.append((kind, f"{found.rule}, with the request before it"))
+        if finding := recent.look(dlp, edges):
+            alarms.append((kind, f"{finding.rule}, with the request before it"))
     return alarms
 
 
@@ -181,43 +181,43 @@ documents and tests that have one.
 """.splitlines()
 
 
-def page(told: Figures, kinds: Found) -> str:
+def page(figures: Figures, kinds: Found) -> str:
     """docs/dlp.md."""
-    hows = list(dict.fromkeys(how for _, how in told.tried))
+    hows = list(dict.fromkeys(how for _, how in figures.tried))
     families: dict[str, Counter[str]] = defaultdict(Counter)
-    for (family, how), count in told.tried.items():
+    for (family, how), count in figures.tried.items():
         families[family]["tried"] += count
-        families[family]["found"] += told.found[family, how]
-    tried, found = sum(told.tried.values()), sum(told.found.values())
+        families[family]["found"] += figures.hits[family, how]
+    tried, hits = sum(figures.tried.values()), sum(figures.hits.values())
     lines = [
         "# What the DLP engine finds",
         "",
         "Written by `make dlp` (bench/dlp_table.py); do not edit. Two tables: kinds from elsewhere, further down, say what is found; this",
         "one is a regression test. For each rule a secret is made at random from the rule's own",
-        f"expression, and sent in {len(hows)} ways; a near-miss is the same cut short until no rule matches it. {told.rules} rules",
-        f"(gitleaks 8.30 and the project's own), {told.rules - len(told.without_sample)} with a sample. A secret counts as found when a request that carries it is refused.",
+        f"expression, and sent in {len(hows)} ways; a near-miss is the same cut short until no rule matches it. {figures.rules} rules",
+        f"(gitleaks 8.30 and the project's own), {figures.rules - len(figures.without_sample)} with a sample. A secret counts as found when a request that carries it is refused.",
         "",
-        f"- detection: **{found} of {tried}** ({100 * found / tried:.1f} %)",
-        f"- near-misses that set off an alarm: **{len(told.near)}**{_list(told.near)}",
-        f"- ordinary requests that set off an alarm: **{len(told.alarms)} of {told.ordinary}**{_list([' '.join(a) for a in told.alarms])}",
-        f"- random base64, and as much base64url: **{told.base64_alarms} alarms in {told.base64_mb:.0f} MB**",
-        f"- kinds with a shape of their own that a letter beside the secret hides: **{len(told.beside)} of {told.shapes}**{_list(told.beside)}",
+        f"- detection: **{hits} of {tried}** ({100 * hits / tried:.1f} %)",
+        f"- near-misses that set off an alarm: **{len(figures.near)}**{_list(figures.near)}",
+        f"- ordinary requests that set off an alarm: **{len(figures.alarms)} of {figures.ordinary}**{_list([' '.join(a) for a in figures.alarms])}",
+        f"- random base64, and as much base64url: **{figures.base64_alarms} alarms in {figures.base64_mb:.0f} MB**",
+        f"- kinds with a shape of their own that a letter beside the secret hides: **{len(figures.beside)} of {figures.shapes}**{_list(figures.beside)}",
         "",
         "| way | found | tried |",
         "|---|---|---|",
-        *(f"| {how} | {sum(told.found[f, how] for f in families)} | {sum(told.tried[f, how] for f in families)} |" for how in hows),
+        *(f"| {how} | {sum(figures.hits[f, how] for f in families)} | {sum(figures.tried[f, how] for f in families)} |" for how in hows),
         "",
         "Not found, by way (rules):",
         "",
-        *(_missed(told, how) for how in hows if any(h == how for _, h in told.missed)),
+        *(_missed(figures, how) for how in hows if any(h == how for _, h in figures.missed)),
         "",
         "## By family",
         "",
         "| family | found | tried | near-miss alarms |",
         "|---|---|---|---|",
-        *(f"| {name} | {c['found']} | {c['tried']} | {sum(r.split('-')[0] == name for r in told.near)} |" for name, c in sorted(families.items())),
+        *(f"| {name} | {c['found']} | {c['tried']} | {sum(r.split('-')[0] == name for r in figures.near)} |" for name, c in sorted(families.items())),
         "",
-        f"Without a sample: {', '.join(told.without_sample) or 'none'}.",
+        f"Without a sample: {', '.join(figures.without_sample) or 'none'}.",
         "",
         *section(kinds),
         *RESIDUAL,
@@ -229,13 +229,13 @@ def _list(items: list[str]) -> str:
     return f" ({', '.join(items[:20])}{', …' if len(items) > 20 else ''})" if items else ""
 
 
-def _missed(told: Figures, how: str) -> str:
-    rules = [rule for rule, h in told.missed if h == how]
+def _missed(figures: Figures, how: str) -> str:
+    rules = [rule for rule, h in figures.missed if h == how]
     return f"- {how}: {len(rules)}{_list(rules)}"
 
 
 if __name__ == "__main__":
     figures = measure()
-    told = page(figures, measure_kinds())
-    (ROOT / "docs/dlp.md").write_text(told)
-    print(told[:2500])
+    document = page(figures, measure_kinds())
+    (ROOT / "docs/dlp.md").write_text(document)
+    print(document[:2500])

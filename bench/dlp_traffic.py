@@ -67,14 +67,16 @@ class Row:
     said: str
 
     def __str__(self) -> str:
-        told = ", ".join(f"{count} {what}" for what, count in self.alarms.items()) or "0"
-        return f"| {self.name} | {'yes' if self.ok else 'no'} | {self.requests} | {told} |"
+        alarms = ", ".join(f"{count} {what}" for what, count in self.alarms.items()) or "0"
+        return f"| {self.name} | {'yes' if self.ok else 'no'} | {self.requests} | {alarms} |"
 
 
-def there() -> str | None:
+def existing_image() -> str | None:
     """The image of the programs and their servers, where it is there."""
-    made = tag()
-    return made if world.docker("image", "inspect", "--format", "{{.Id}}", made, check=False).strip() else None
+    reference = tag()
+    return (
+        reference if world.docker("image", "inspect", "--format", "{{.Id}}", reference, check=False).strip() else None
+    )
 
 
 def tag() -> str:
@@ -83,13 +85,13 @@ def tag() -> str:
 
 def image() -> str:
     """The image of the programs and their servers; built where it is not there."""
-    made = tag()
-    if there() is None:
+    reference = tag()
+    if existing_image() is None:
         print("building the image of the programs, some minutes", file=sys.stderr)
         args = {"BASE": images.tag("agent"), "EXTRA_ROOTS": images.build_args().get("EXTRA_ROOTS", "")}
         options = [word for item in args.items() for word in ("--build-arg", "=".join(item))]
-        world.docker("build", "-q", *options, "-t", made, str(FOLDER), timeout=3000)
-    return made
+        world.docker("build", "-q", *options, "-t", reference, str(FOLDER), timeout=3000)
+    return reference
 
 
 @contextlib.contextmanager
@@ -129,10 +131,10 @@ def run(bottle: world.BottleUnderTest, program: dict[str, Any]) -> Row:
     script = base64.b64encode(f"set -e\n{program['run']}\n".encode()).decode()
     shell = f"cd $(mktemp -d) && echo {script} | base64 -d > s && timeout 170 bash s; code=$?; echo; echo exit $code"
     said = bottle.agent(shell, timeout=200).rstrip()
-    told = {role: bottle.decisions(role)[before[role] :] for role in before}
-    decided = [one for one in told["egress"] if one.get("decision") in ("allowed", "refused", "unfinished")]
+    decisions = {role: bottle.decisions(role)[before[role] :] for role in before}
+    decided = [one for one in decisions["egress"] if one.get("decision") in ("allowed", "refused", "unfinished")]
     alarms: Counter[str] = Counter()
-    for one in (*told["egress"], *told["pipelock"]):
+    for one in (*decisions["egress"], *decisions["pipelock"]):
         # A browser asks for hosts of its maker's, which nobody has declared.
         refused = one.get("decision") == "refused" and one.get("reason") != "host_not_declared"
         if refused or one.get("redacted"):

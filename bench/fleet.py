@@ -52,7 +52,7 @@ def latency(bottle: world.BottleUnderTest, others: list[world.BottleUnderTest]) 
 
 def run(count: int, marks: set[int]) -> list[dict[str, Any]]:
     """Bring them up one after another; measure at the marks."""
-    found: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     with world.fake_internet(images.tag("egress")) as internet, contextlib.ExitStack() as stack:
         manifest = {
             "agent": {"memory": "1g"},
@@ -74,10 +74,10 @@ def run(count: int, marks: set[int]) -> list[dict[str, Any]]:
             if number in marks:
                 used = memory([one.name for one in bottles])
                 alone, busy = latency(bottle, []), latency(bottle, bottles[:-1])
-                found.append(
+                results.append(
                     {"bottles": number, "mb": used, "up_s": ups[-min(5, number) :], "alone_ms": alone, "busy_ms": busy}
                 )
-                print(json.dumps({**found[-1], "mb": round(sum(used))}), flush=True)
+                print(json.dumps({**results[-1], "mb": round(sum(used))}), flush=True)
         print("taking all of them away", flush=True)
         started = time.perf_counter()
         with ThreadPoolExecutor(2) as pool:
@@ -86,24 +86,24 @@ def run(count: int, marks: set[int]) -> list[dict[str, Any]]:
         left = [part for one in bottles for part in world.leftovers(one.name)]
         if left:
             raise SystemExit(f"left over: {left}")
-    return found
+    return results
 
 
-def plot(found: list[dict[str, Any]], file: Path) -> None:
+def plot(results: list[dict[str, Any]], file: Path) -> None:
     """Memory, start and latency by the number of bottles."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    counts = [one["bottles"] for one in found]
+    counts = [one["bottles"] for one in results]
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.2))
-    left.plot(counts, [sum(one["mb"]) for one in found], "o-")
+    left.plot(counts, [sum(one["mb"]) for one in results], "o-")
     left.set_ylabel("MB of all bottles, agents too")
-    middle.plot(counts, [statistics.median(one["up_s"]) for one in found], "o-")
+    middle.plot(counts, [statistics.median(one["up_s"]) for one in results], "o-")
     middle.set_ylabel("seconds of one more up")
-    right.plot(counts, [one["alone_ms"] for one in found], "o-", label="others idle")
-    right.plot(counts, [one["busy_ms"] for one in found], "o-", label="others at work")
+    right.plot(counts, [one["alone_ms"] for one in results], "o-", label="others idle")
+    right.plot(counts, [one["busy_ms"] for one in results], "o-", label="others at work")
     right.set_ylabel("ms of a small fresh request")
     right.legend()
     for axes in (left, middle, right):
@@ -119,19 +119,19 @@ def main() -> None:
     parser.add_argument("count", type=int, nargs="?", default=20)
     parser.add_argument("--write", action="store_true", help="put the figures into docs/performance.md")
     args = parser.parse_args()
-    found = run(args.count, {1, 5, args.count})
+    results = run(args.count, {1, 5, args.count})
     if args.write:
-        plot(found, DOCS / "performance-fleet.png")
+        plot(results, DOCS / "performance-fleet.png")
         lines = ["![cost by the number of bottles](performance-fleet.png)", ""]
         head = ["bottles", "MB each: minimum / median / maximum", "MB in all", "seconds of one more `up`"]
         head += ["ms of a small fresh request, others idle", "others at work"]
         lines.append(f"| {' | '.join(head)} |")
         lines += ["|---|---|---|---|---|---|"]
-        for one in found:
+        for one in results:
             cells = [row(one["mb"]), f"{sum(one['mb']):.0f}", f"{statistics.median(one['up_s']):.1f}"]
             lines.append(f"| {one['bottles']} | {' | '.join(cells)} | {one['alone_ms']:.0f} | {one['busy_ms']:.0f} |")
         put("fleet", "\n".join(lines))
-        keep(fleet=[{**one, "mb": round(sum(one["mb"]))} for one in found])
+        keep(fleet=[{**one, "mb": round(sum(one["mb"]))} for one in results])
 
 
 if __name__ == "__main__":

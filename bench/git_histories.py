@@ -49,15 +49,18 @@ class History:
 
     def last(self, count: int) -> list[list[str]]:
         """The last commits, each with its parents, the newest first."""
-        told = self.git("rev-list", "--topo-order", "--parents", f"--max-count={count}", self.tip)
-        return [line.split() for line in told.splitlines()]
+        listing = self.git("rev-list", "--topo-order", "--parents", f"--max-count={count}", self.tip)
+        return [line.split() for line in listing.splitlines()]
 
     def upstream_has(self, commits: Sequence[str]) -> None:
         """From now on, these and what they reach."""
-        there = self.git("for-each-ref", "--format=delete %(refname)").splitlines()
-        lines = [*there, *(f"create refs/heads/u{n}-{name} {name}" for n, name in enumerate(dict.fromkeys(commits)))]
-        gone, made = [line for line in lines if line[0] == "d"], [line for line in lines if line[0] == "c"]
-        for some in (gone, made):
+        deletions = self.git("for-each-ref", "--format=delete %(refname)").splitlines()
+        lines = [
+            *deletions,
+            *(f"create refs/heads/u{n}-{name} {name}" for n, name in enumerate(dict.fromkeys(commits))),
+        ]
+        gone, created = [line for line in lines if line[0] == "d"], [line for line in lines if line[0] == "c"]
+        for some in (gone, created):
             self.git("update-ref", "--stdin", stdin="".join(f"{line}\n" for line in some).encode())
 
     def push(self, tip: str) -> scan.Looked | str:
@@ -81,13 +84,13 @@ class Told:
     rules: Counter[str] = field(default_factory=Counter)
     lines: list[str] = field(default_factory=list)
     whole: str = ""
-    found: int = 0
+    findings: int = 0
     speed: float = 0.0
     processor: float = 0.0
 
     def row(self) -> str:
         rules = ", ".join(f"{rule} {count}" for rule, count in self.rules.most_common()) or "none"
-        whole = f"{self.found} {self.whole}".strip()
+        whole = f"{self.findings} {self.whole}".strip()
         figures = (self.name, self.commits, self.refused, rules, whole, f"{self.speed:.0f}", f"{self.processor:.1f}")
         return "".join(f"| {figure} " for figure in figures) + "|"
 
@@ -96,32 +99,32 @@ def reasons(said: scan.Looked | str) -> list[tuple[str, str]]:
     """(kind, line) for each reason of a refusal."""
     if isinstance(said, str):
         return [("a bound", said)]
-    told = [(secret.rule, str(secret)) for secret in said.secrets]
-    told += [("archive", line) for line in said.closed] + [("size", line) for line in said.too_large]
-    return told + [("LFS", line) for line in said.lfs]
+    pairs = [(secret.rule, str(secret)) for secret in said.secrets]
+    pairs += [("archive", line) for line in said.closed] + [("size", line) for line in said.too_large]
+    return pairs + [("LFS", line) for line in said.lfs]
 
 
 def measure(history: History, last: int, *, singles: bool = True) -> Told:
     """All commits in one push, and each by itself."""
-    told, commits = Told(history.name), history.last(last)
+    figures, commits = Told(history.name), history.last(last)
     inside = {commit for commit, *_ in commits}
     history.upstream_has([parent for _, *parents in commits for parent in parents if parent not in inside])
     begun, used = time.perf_counter(), os.times()
     said = history.push(history.tip)
     spent, now = time.perf_counter() - begun, os.times()
-    told.speed = len(commits) / spent
-    told.processor = sum(now[:4]) - sum(used[:4])
-    found = reasons(said)
-    told.found, told.whole = len(found), said if isinstance(said, str) else ""
-    told.lines = [f"in one push: {line}" for _, line in found]
+    figures.speed = len(commits) / spent
+    figures.processor = sum(now[:4]) - sum(used[:4])
+    refusals = reasons(said)
+    figures.findings, figures.whole = len(refusals), said if isinstance(said, str) else ""
+    figures.lines = [f"in one push: {line}" for _, line in refusals]
     for commit, *parents in commits if singles else ():
         history.upstream_has(parents)
-        found = reasons(history.push(commit))
-        told.commits += 1
-        told.refused += bool(found)
-        told.rules.update(kind for kind, _ in found)
-        told.lines += [f"{commit[:12]}: {line}" for _, line in found]
-    return told
+        refusals = reasons(history.push(commit))
+        figures.commits += 1
+        figures.refused += bool(refusals)
+        figures.rules.update(kind for kind, _ in refusals)
+        figures.lines += [f"{commit[:12]}: {line}" for _, line in refusals]
+    return figures
 
 
 @contextmanager

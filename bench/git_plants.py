@@ -25,8 +25,8 @@ class Plot:
         self._git, self._rng = history.git, rng
         self._index = {"GIT_INDEX_FILE": str(history.folder / "plants.index")}
         self.base = rng.choice(history.last(2_000))[0]
-        told = self._git("ls-tree", "-r", "-z", self.base).split("\0")
-        rows = (entry.partition("\t") for entry in told if entry.startswith("100"))
+        listing = self._git("ls-tree", "-r", "-z", self.base).split("\0")
+        rows = (entry.partition("\t") for entry in listing if entry.startswith("100"))
         self._files = {path: entry.split()[2] for entry, _, path in rows}
         self.path = rng.choice(sorted(self._files))
 
@@ -101,7 +101,7 @@ PLACES: dict[str, Callable[[Plot, bytes, bytes], tuple[str, str]]] = {
 
 def plant(histories: Sequence[History], count: int, rng: random.Random) -> list[str]:
     """Lines of a report: how many of each place were missed, and which kinds no rule of the gate's knows anywhere."""
-    tried, missed, told = Counter[str](), Counter[str](), []
+    tried, missed, report = Counter[str](), Counter[str](), []
     chosen: list[Kind] = []
     while len(chosen) < count:
         chosen += rng.sample(all_of_them := kinds(), len(all_of_them))
@@ -116,9 +116,9 @@ def plant(histories: Sequence[History], count: int, rng: random.Random) -> list[
         said = history.push(tip)
         if isinstance(said, str) or not said.secrets:
             missed[place] += 1
-            told.append(f"missed: {kind.name} ({kind.source}), {place} in {history.name}, as {form}")
+            report.append(f"missed: {kind.name} ({kind.source}), {place} in {history.name}, as {form}")
     rows = [f"| {place} | {missed[place]} of {tried[place]} |" for place in tried]
-    return [*told, "| planted | missed |", "|---|---|", *rows, f"| all | {missed.total()} of {tried.total()} |"]
+    return [*report, "| planted | missed |", "|---|---|", *rows, f"| all | {missed.total()} of {tried.total()} |"]
 
 
 def _planted(history: History, place: str, line: bytes, old: bytes, rng: random.Random) -> tuple[str, str]:

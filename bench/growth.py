@@ -43,11 +43,11 @@ Rows = dict[str, dict[int, float]]  # what was done: size to milliseconds
 def timed(rows: Rows, what: str, size: int, work: Work) -> Any:
     """What the work gives; the least of its times is kept."""
     started = time.process_time()
-    made = work()
+    result = work()
     spent = (time.process_time() - started) * 1e3
     of_size = rows.setdefault(what, {})
     of_size[size] = min(spent, of_size.get(size, spent))
-    return made
+    return result
 
 
 def tokens(rows: Rows, size: int) -> None:

@@ -20,7 +20,7 @@ def main() -> None:
     """Entry point."""
     files = [file for folder in sys.argv[1:] for file in Path(folder).rglob("*") if file.suffix.lower() in ENDINGS]
     seen: set[bytes] = set()
-    found = size = 0
+    hits = size = 0
     for file in files:
         try:
             data = file.read_bytes()[:LIMIT]
@@ -31,10 +31,10 @@ def main() -> None:
         seen.add(data)
         size += len(data)
         if rules := instructions_in(data):
-            found += 1
+            hits += 1
             print(file.name, file.parent.name, rules)
-    rate = 100 * found / max(len(seen), 1)
-    print(f"{found} of {len(seen)} pages ({rate:.2f} %), {size / 1e6:.0f} MB")
+    rate = 100 * hits / max(len(seen), 1)
+    print(f"{hits} of {len(seen)} pages ({rate:.2f} %), {size / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":

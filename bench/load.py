@@ -41,9 +41,9 @@ class Row:
 def row(here: Setting, path: str, load: str, seconds: float) -> Row:
     """One load over one path."""
     argv = ["exec", here.client, PYTHON, "/bench/load_work.py", load, "--proxy", here.paths[path]]
-    told = json.loads(world.docker(*argv, "--seconds", str(seconds), timeout=900))
-    times = [f"{told[kind]['p50'] * 1e3:.0f} / {told[kind]['p99'] * 1e3:.0f}" for kind in ("kept", "fresh")]
-    return Row(path, told["done"], told["errors"], times, used(here, path), restarts(here, path))
+    figures = json.loads(world.docker(*argv, "--seconds", str(seconds), timeout=900))
+    times = [f"{figures[kind]['p50'] * 1e3:.0f} / {figures[kind]['p99'] * 1e3:.0f}" for kind in ("kept", "fresh")]
+    return Row(path, figures["done"], figures["errors"], times, used(here, path), restarts(here, path))
 
 
 def used(here: Setting, path: str) -> list[float]:

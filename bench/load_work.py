@@ -156,20 +156,20 @@ async def measured(load: Load, path: Path, seconds: float) -> dict[str, Any]:
     ends = await path.connect()
     await exchange(ends, "GET /small")
     while not work.done():
-        for kind, found in times.items():
+        for kind, spent in times.items():
             begun = time.perf_counter()
             used = ends if kind == "kept" else await path.connect()
             await exchange(used, "GET /small")
-            found.append(time.perf_counter() - begun)
+            spent.append(time.perf_counter() - begun)
             if kind == "fresh":
                 used[1].close()
         await asyncio.sleep(0.02)
     await work
-    told: dict[str, Any] = {**count, "seconds": time.monotonic() - started}
-    for kind, found in times.items():
-        found.sort()
-        told[kind] = {"p50": found[len(found) // 2], "p99": found[int(len(found) * 0.99)], "count": len(found)}
-    return told
+    figures: dict[str, Any] = {**count, "seconds": time.monotonic() - started}
+    for kind, spent in times.items():
+        spent.sort()
+        figures[kind] = {"p50": spent[len(spent) // 2], "p99": spent[int(len(spent) * 0.99)], "count": len(spent)}
+    return figures
 
 
 if __name__ == "__main__":

@@ -58,8 +58,8 @@ def put(part: str, text: str) -> None:
     """Replace one measured part of the page."""
     begin, end, page = BEGIN.format(part), END.format(part), PAGE.read_text()
     head, _, rest = page.partition(begin)
-    _, found, tail = rest.partition(end)
-    if not found:
+    _, marker, tail = rest.partition(end)
+    if not marker:
         raise ValueError(f"{PAGE} has no place for {part}")
     PAGE.write_text(f"{head}{begin}{text.strip()}\n{end}{tail}")
 
@@ -70,47 +70,48 @@ def row(values: list[float], factor: float = 1) -> str:
     return " / ".join(f"{v:.0f}" if v >= 100 else f"{v:.1f}" if v >= 10 else f"{v:.2f}" for v in shown)
 
 
-def median(found: Found, work: str, path: str, measure: str) -> float:
-    return statistics.median(found[work][path][measure])
+def median(results: Found, work: str, path: str, measure: str) -> float:
+    return statistics.median(results[work][path][measure])
 
 
-def ratio(found: Found, work: str, measure: str) -> float:
+def ratio(results: Found, work: str, measure: str) -> float:
     """Of the chain to bare mitmdump with two hops."""
-    return median(found, work, CHAIN, measure) / median(found, work, BARE, measure)
+    return median(results, work, CHAIN, measure) / median(results, work, BARE, measure)
 
 
-def table(found: Found) -> str:
+def table(results: Found) -> str:
     """Work by path; the ratio first."""
-    paths = list(next(iter(found.values())))
+    paths = list(next(iter(results.values())))
     lines = [f"| work | unit | chain to bare 2 hops | {' | '.join(paths)} |", f"|---|---|---|{'---|' * len(paths)}"]
-    for work in found:
+    for work in results:
         measures = ["ms_p50", "ms_p99", "first_ms"] if work == "server-sent events" else [measure_of(work)]
         for measure in measures:
             unit, factor, less = SHOWN[measure]
-            cells = [row(found[work][path][measure], factor) for path in paths]
+            cells = [row(results[work][path][measure], factor) for path in paths]
             name = f"{work}, {measure.replace('ms_', '').replace('_ms', '')}" if len(measures) > 1 else work
             better = "less" if less else "more"
             lines.append(
-                f"| {name} | {unit}, {better} is better | **{ratio(found, work, measure):.2f}** | {' | '.join(cells)} |"
+                f"| {name} | {unit}, {better} is better | **{ratio(results, work, measure):.2f}** |"
+                f" {' | '.join(cells)} |"
             )
     return "\n".join(lines)
 
 
-def plot(found: Found, file: Path) -> None:
+def plot(results: Found, file: Path) -> None:
     """Each work's ratio to bare mitmdump, so that above one is slower."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    works = list(found)
-    paths = [path for path in next(iter(found.values())) if path != "direct"]
+    works = list(results)
+    paths = [path for path in next(iter(results.values())) if path != "direct"]
     figure, axes = plt.subplots(figsize=(9, 0.55 * len(works) + 1.2))
     for index, path in enumerate(paths):
         costs = []
         for work in works:
             measure = measure_of(work)
-            share = median(found, work, path, measure) / median(found, work, BARE, measure)
+            share = median(results, work, path, measure) / median(results, work, BARE, measure)
             costs.append(share if SHOWN[measure][2] else 1 / share)
         axes.barh([n + 0.26 * (index - 1) for n in range(len(works))], costs, 0.24, label=path)
     axes.axvline(1, color="black", linewidth=0.8)
@@ -122,25 +123,25 @@ def plot(found: Found, file: Path) -> None:
     figure.savefig(file, dpi=110)
 
 
-def write(found: Found, idle: dict[str, float], after: Parts, grown: Parts) -> None:
+def write(results: Found, idle: dict[str, float], after: Parts, grown: Parts) -> None:
     """All of the chain's part."""
     from bench import dlp_speed
 
     speeds = dlp_speed.measure()
     events = "server-sent events"
     measures = ("ms_p50", "ms_p99", "first_ms")
-    added = {m: median(found, events, CHAIN, m) - median(found, events, "direct", m) for m in measures}
+    added = {m: median(results, events, CHAIN, m) - median(results, events, "direct", m) for m in measures}
     keep(
-        p50_ratio=round(ratio(found, "small, 1 client, kept", "p50"), 3),
-        rps_ratio=round(ratio(found, "small, 16 clients, kept", "rps"), 3),
-        post_1mb_ratio=round(ratio(found, "POST 1 MB", "p50"), 3),
-        download_ratio=round(min(ratio(found, f"download {size}", "mb_s") for size in ("4 MB", "500 MB")), 3),
+        p50_ratio=round(ratio(results, "small, 1 client, kept", "p50"), 3),
+        rps_ratio=round(ratio(results, "small, 16 clients, kept", "rps"), 3),
+        post_1mb_ratio=round(ratio(results, "POST 1 MB", "p50"), 3),
+        download_ratio=round(min(ratio(results, f"download {size}", "mb_s") for size in ("4 MB", "500 MB")), 3),
         sse_added_ms_p50=round(added["ms_p50"], 3),
         sse_added_ms_p99=round(added["ms_p99"], 3),
         sse_first_byte_added_ms=round(added["first_ms"], 3),
         dlp_mb_s=round(statistics.median(speeds["random text"])),
         dlp_mb_s_by_kind={kind: round(statistics.median(values)) for kind, values in speeds.items()},
-        grown_mb=round(max(told["after"] - told["before"] for told in grown.values())),
+        grown_mb=round(max(sizes["after"] - sizes["before"] for sizes in grown.values())),
         sidecars_mb=round(sum(idle.values())),
         sidecars_mb_each={role: round(mb) for role, mb in idle.items()},
         chain={
@@ -148,15 +149,15 @@ def write(found: Found, idle: dict[str, float], after: Parts, grown: Parts) -> N
                 path: {m: [round(v, 6) for v in values] for m, values in measured.items()}
                 for path, measured in paths.items()
             }
-            for work, paths in found.items()
+            for work, paths in results.items()
         },
     )
-    plot(found, DOCS / "performance-chain.png")
-    put("chain", table(found))
+    plot(results, DOCS / "performance-chain.png")
+    put("chain", table(results))
     lines = ["| part | resident MB after it all | CPU seconds |", "|---|---|---|"]
-    lines += [f"| {_part(name)} | {told['mb']:.0f} | {told['cpu_s']:.1f} |" for name, told in after.items()]
+    lines += [f"| {_part(name)} | {costs['mb']:.0f} | {costs['cpu_s']:.1f} |" for name, costs in after.items()]
     lines += ["", "| proxy | resident MB before | after 500 MB down and 500 MB up |", "|---|---|---|"]
-    lines += [f"| {_part(name)} | {told['before']:.0f} | {told['after']:.0f} |" for name, told in grown.items()]
+    lines += [f"| {_part(name)} | {sizes['before']:.0f} | {sizes['after']:.0f} |" for name, sizes in grown.items()]
     lines += ["", "| sidecar, idle | MB |", "|---|---|", *(f"| {role} | {mb:.0f} |" for role, mb in idle.items())]
     lines.append(f"| all | {sum(idle.values()):.0f} |")
     put("parts", "\n".join(lines))

@@ -56,14 +56,14 @@ def steps(bottle: world.BottleUnderTest) -> dict[str, float]:
     begun: dict[str, float] = {}
     spent: dict[str, float] = {}
 
-    def told(event: Any) -> None:
+    def note(event: Any) -> None:
         if event.resource_pre_event:
             begun[event.resource_pre_event.metadata.urn] = time.perf_counter()
         elif event.res_outputs_event:
             urn = event.res_outputs_event.metadata.urn
             spent[urn.rpartition("::")[2]] = time.perf_counter() - begun.get(urn, time.perf_counter())
 
-    bottle.up(on_event=told)
+    bottle.up(on_event=note)
     pulumi(bottle, "destroy")
     return {name.replace(f"-{bottle.name}", "").replace(f"{bottle.name}-", ""): s for name, s in spent.items()}
 
@@ -73,7 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    found: dict[str, list[float]] = {}
+    results: dict[str, list[float]] = {}
     with world.docker_network() as outside, tempfile.TemporaryDirectory() as name:
         MANIFEST["network"] = {"outside": outside}
         with world.bottle(Path(name) / "project", MANIFEST) as bottle:
@@ -82,20 +82,20 @@ def main() -> None:
             for _ in range(args.rounds):
                 bottle.write(MANIFEST)
                 for what, seconds in once(bottle).items():
-                    found.setdefault(what, []).append(seconds)
-                print({what: round(times[-1], 1) for what, times in found.items()}, flush=True)
+                    results.setdefault(what, []).append(seconds)
+                print({what: round(times[-1], 1) for what, times in results.items()}, flush=True)
             bottle.write(MANIFEST)
             slowest = sorted(steps(bottle).items(), key=lambda item: -item[1])[:12]
     started = time.perf_counter()
     subprocess.run([sys.executable, "-m", "toolchain", "setup"], cwd=ROOT, check=True, capture_output=True)
-    found["set-up, warm"] = [time.perf_counter() - started]
+    results["set-up, warm"] = [time.perf_counter() - started]
     lines = ["| what | seconds: minimum / median / maximum | target |", "|---|---|---|"]
     targets = {**TARGETS, "set-up, warm": 10.0}
-    lines += [f"| {what} | {row(times)} | {targets[what]:g} |" for what, times in found.items()]
+    lines += [f"| {what} | {row(times)} | {targets[what]:g} |" for what, times in results.items()]
     lines += ["", "Where the time of an `up` goes; what does not need one another runs side by side:", ""]
     lines += ["| resource | seconds |", "|---|---|", *(f"| {name} | {seconds:.1f} |" for name, seconds in slowest)]
     put("start", "\n".join(lines))
-    middle = {what: round(statistics.median(times), 2) for what, times in found.items()}
+    middle = {what: round(statistics.median(times), 2) for what, times in results.items()}
     keep(
         up_s=middle["up"],
         noop_up_s=middle["up without changes"],

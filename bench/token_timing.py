@@ -111,7 +111,7 @@ def stands_out(shares: list[float]) -> bool:
 
 
 def main(rounds: int, count: int) -> None:
-    found: dict[str, list[int]] = {}  # case: how often the right letter stands out, a wrong one, of how many
+    outcomes: dict[str, list[int]] = {}  # case: how often the right letter stands out, a wrong one, of how many
     for shape in ("ghp", "sk-ant", "hex", "pair", "short") * count:
         whole = token(shape)
         ways: dict[str, Work] = {}
@@ -134,20 +134,20 @@ def main(rounds: int, count: int) -> None:
                     shares = [above(taken[0], some) for some in taken[1:]]
                     out = stands_out(shares)
                     control = stands_out([above(taken[1], some) for some in (taken[0], *taken[2:])])
-                    counts = found.setdefault(f"{way} {case}", [0, 0, 0])
-                    found[f"{way} {case}"] = [counts[0] + out, counts[1] + control, counts[2] + 1]
+                    counts = outcomes.setdefault(f"{way} {case}", [0, 0, 0])
+                    outcomes[f"{way} {case}"] = [counts[0] + out, counts[1] + control, counts[2] + 1]
                     medians = [statistics.median(some) / 1e3 for some in taken]
                     print(
                         f"{shape:6} {way:16} {case:22} {body:5}  right {medians[0]:7.2f} us, wrong "
                         f"{min(medians[1:]):7.2f} to {max(medians[1:]):7.2f} us, longer in "
                         f"{min(shares):.2f} to {max(shares):.2f} of the pairs{'  OUT' if out else ''}"
                     )
-    right, control, total = (sum(column) for column in zip(*found.values(), strict=True))
+    right, control, total = (sum(column) for column in zip(*outcomes.values(), strict=True))
     print(f"\nOf {total} cases the right letter stands out in {right}, a wrong one in its place in {control}.")
     chance = max(control / total, 0.01)
     usable = [
         f"{case} ({outs} of {tries})"
-        for case, (outs, _, tries) in found.items()
+        for case, (outs, _, tries) in outcomes.items()
         if outs - tries * chance > 4 * sqrt(tries * chance * (1 - chance)) and outs > 2
     ]
     print(f"More often than chance: {', '.join(usable) or 'none'}.")

@@ -101,16 +101,16 @@ def _head(data: bytes) -> tuple[str, dict[str, str]]:
 
 
 async def _body(
-    reader: asyncio.StreamReader, headers: dict[str, str], told: Callable[[bytes], None] | None = None
+    reader: asyncio.StreamReader, headers: dict[str, str], take: Callable[[bytes], None] | None = None
 ) -> int:
-    """Read a body; its length. told: gets every piece as it comes."""
+    """Read a body; its length. take: gets every piece as it comes."""
     total = 0
     if headers.get("transfer-encoding") == "chunked":
         while size := int(await reader.readline(), 16):
             data = await reader.readexactly(size + 2)
             total += size
-            if told:
-                told(data[:-2])
+            if take:
+                take(data[:-2])
         await reader.readline()
         return total
     left = int(headers.get("content-length", 0))
@@ -120,8 +120,8 @@ async def _body(
             raise OSError("the body ended early")
         left -= len(data)
         total += len(data)
-        if told:
-            told(data)
+        if take:
+            take(data)
     return total
 
 
@@ -153,7 +153,7 @@ class Path:
 
 
 async def exchange(
-    ends: Any, line: str, body: bytes = b"", told: Callable[[bytes], None] | None = None, kind: str = "text/plain"
+    ends: Any, line: str, body: bytes = b"", take: Callable[[bytes], None] | None = None, kind: str = "text/plain"
 ) -> int:
     """One request on a kept connection; the length of the answer's body."""
     reader, writer = ends
@@ -161,7 +161,7 @@ async def exchange(
     writer.write(f"{line} HTTP/1.1\r\nhost: {HOST}\r\n{about}\r\n".encode())
     writer.write(body)
     status, headers = _head(await reader.readuntil(b"\r\n\r\n"))
-    size = await _body(reader, headers, told)
+    size = await _body(reader, headers, take)
     if status != "200":
         raise OSError(f"the answer is {status}")
     if body and int(headers.get("x-read", len(body))) != len(body):
@@ -268,7 +268,7 @@ async def events(path: Path, count: int, pause: int) -> dict[str, float]:
     first: list[float] = []
     left = bytearray()
 
-    def told(data: bytes) -> None:
+    def take(data: bytes) -> None:
         now = time.monotonic()
         if not first:
             first.append(now)
@@ -278,7 +278,7 @@ async def events(path: Path, count: int, pause: int) -> dict[str, float]:
             del left[:EVENT]
 
     started = time.monotonic()
-    await exchange(ends, f"GET /events/{count}/{pause}", told=told)
+    await exchange(ends, f"GET /events/{count}/{pause}", take=take)
     ends[1].close()
     delays.sort()
     if len(delays) != count:

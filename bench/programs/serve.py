@@ -98,8 +98,8 @@ class Others(BaseHTTPRequestHandler):
             return out
         return self.rfile.read(int(self.headers.get("content-length", 0)))
 
-    def _say(self, told: Any, status: int = 200, kind: str = "application/json") -> None:
-        data = told if isinstance(told, bytes) else json.dumps(told).encode()
+    def _say(self, content: Any, status: int = 200, kind: str = "application/json") -> None:
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(data)))
@@ -185,16 +185,16 @@ auth: {htpasswd: {realm: test, path: /tmp/htpasswd}}
 
 
 def socketio() -> None:
-    import socketio as made
+    import socketio as sockets
     import uvicorn
 
-    server = made.AsyncServer(async_mode="asgi", cors_allowed_origins="*")
+    server = sockets.AsyncServer(async_mode="asgi", cors_allowed_origins="*")
 
     @server.on("say")  # type: ignore[misc]
     async def say(sid: str, data: Any) -> None:
         await server.emit("answer", data, to=sid)
 
-    uvicorn.run(made.ASGIApp(server), host="127.0.0.1", port=PORTS["socket"], log_level="error")
+    uvicorn.run(sockets.ASGIApp(server), host="127.0.0.1", port=PORTS["socket"], log_level="error")
 
 
 async def echo() -> None:

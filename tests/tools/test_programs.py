@@ -109,7 +109,7 @@ ASKS: dict[str, tuple[str, ...]] = {
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory, sidecar_image: str) -> Iterator[world.BottleUnderTest]:
-    image = dlp_traffic.image() if os.environ.get("CLAUDE_BOTTLE_TOOLS") else dlp_traffic.there()
+    image = dlp_traffic.image() if os.environ.get("CLAUDE_BOTTLE_TOOLS") else dlp_traffic.existing_image()
     if image is None:
         pytest.skip(f"{dlp_traffic.tag()} is not there; make tools builds it")
     folder = tmp_path_factory.mktemp("programs")
@@ -188,7 +188,7 @@ def agent_of(bottle: world.BottleUnderTest) -> str:
 
 def trusted_by_java(store: str) -> str | None:
     """How many roots a JDK takes from a store, where there is one to ask: it is told of no password and no type."""
-    if (image := dlp_traffic.there()) is None:
+    if (image := dlp_traffic.existing_image()) is None:
         return None
     script = f"base64 -d > /tmp/store; cat > /tmp/T.java <<'J'\n{_ROOTS}\nJ\njava -Djavax.net.ssl.trustStore=/tmp/store /tmp/T.java"
     argv = ["run", "--rm", "-i", "--network", "none", *dlp_traffic.LABEL, image, "bash", "-c", script]

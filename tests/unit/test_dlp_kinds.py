@@ -62,7 +62,7 @@ def test_each_way_and_pairs_of_ways_find_nearly_all() -> None:
     """A part of what `make dlp` measures."""
     told = measure_kinds(every=9, pairs=12)
     assert sum(told.tried.values()) > 1000
-    assert sum(told.found.values()) >= 0.99 * sum(told.tried.values()), told.missed
+    assert sum(told.hits.values()) >= 0.99 * sum(told.tried.values()), told.missed
     assert sum(told.pairs_found.values()) >= 0.9 * sum(told.pairs_tried.values())
     assert len(told.near) <= 1, told.near
 

@@ -52,5 +52,5 @@ def test_commits_are_looked_at_by_themselves_and_at_once(history: History, monke
 
     monkeypatch.setattr(leaks.Gitleaks, "_run", run)
     told = measure(history, 5)
-    assert (told.commits, told.refused, told.found, told.whole) == (5, 0, 0, "")
+    assert (told.commits, told.refused, told.findings, told.whole) == (5, 0, 0, "")
     assert len(runs) == 6
