@@ -5,7 +5,7 @@ import { card, cardAt, cardOf } from "./proposal.js";
 
 const proposals = new Map();
 const source = new EventSource("/api/events");
-const on = (event, act) => source.addEventListener(event, (told) => act(JSON.parse(told.data)));
+const on = (event, act) => source.addEventListener(event, (message) => act(JSON.parse(message.data)));
 
 source.onopen = () => { $("link").textContent = "live"; };
 source.onerror = () => {
@@ -18,34 +18,34 @@ on("bottles", ({ bottles, problem }) => {
   $("no-bottles").hidden = bottles.length > 0;
   $("bottles").replaceChildren(...bottles.map(bottle));
 });
-on("proposals", ({ stack, proposals: found }) => { proposals.set(stack, found); drawProposals(); });
+on("proposals", ({ stack, proposals: current }) => { proposals.set(stack, current); drawProposals(); });
 on("decisions", resetDecisions);
 on("decision", (one) => addDecisions([one]));
 on("progress", ({ stack, id, line }) => cardOf(stack, id)?.progress(line));
 on("done", ({ stack, id, ok, text }) => cardOf(stack, id)?.done(ok, text));
 
 function bottle({ stack, declared, parts }) {
-  const made = make("li"), list = make("div", "", "parts");
-  made.append(make("div", stack, "name"));
-  if (!parts.length) made.append(make("div", "not up", "small"));
+  const item = make("li"), list = make("div", "", "parts");
+  item.append(make("div", stack, "name"));
+  if (!parts.length) item.append(make("div", "not up", "small"));
   for (const { role, health, status } of parts) list.append(make("span", ` ${role}`, health), make("span", health === "stopped" ? status : health));
-  made.append(list);
-  if (!declared) made.append(make("div", "its stack file is in another checkout", "small"));
+  item.append(list);
+  if (!declared) item.append(make("div", "its stack file is in another checkout", "small"));
   if (parts.length && declared) {
-    const button = make("button", "How to continue"), told = make("code", "", "small");
+    const button = make("button", "How to continue"), command = make("code", "", "small");
     button.addEventListener("click", async () => {
-      try { told.textContent = (await ask("GET", `/api/${encodeURIComponent(stack)}/resume`)).command; }
-      catch (error) { told.textContent = error.message; }
+      try { command.textContent = (await ask("GET", `/api/${encodeURIComponent(stack)}/resume`)).command; }
+      catch (error) { command.textContent = error.message; }
     });
-    made.append(button, make("br"), told);
+    item.append(button, make("br"), command);
   }
-  return made;
+  return item;
 }
 
 function drawProposals() {
-  const all = [...proposals].flatMap(([stack, found]) => found.map((told) => ({ stack, told })));
-  const pending = all.filter(({ told }) => told.verdict === "pending");
-  const answered = all.filter(({ told }) => told.verdict !== "pending").sort((a, b) => b.told.decided - a.told.decided);
+  const all = [...proposals].flatMap(([stack, current]) => current.map((proposal) => ({ stack, proposal })));
+  const pending = all.filter(({ proposal }) => proposal.verdict === "pending");
+  const answered = all.filter(({ proposal }) => proposal.verdict !== "pending").sort((a, b) => b.proposal.decided - a.proposal.decided);
   // A card that is just answered stays where it was until the next change, so that its outcome can be read.
   place($("proposals"), pending);
   place($("answered"), answered.slice(0, 50));
@@ -57,8 +57,8 @@ function drawProposals() {
   document.title = pending.length ? `(${pending.length}) claude-bottle` : "claude-bottle";
 }
 
-function place(where, found) {
-  const wanted = found.map(({ stack, told }) => card(stack, told));
+function place(where, entries) {
+  const wanted = entries.map(({ stack, proposal }) => card(stack, proposal));
   // Moving a card takes the focus out of its fields: only what is not in its place is moved.
   for (const element of [...where.children]) if (!wanted.includes(element)) element.remove();
   wanted.forEach((element, index) => { if (where.children[index] !== element) where.insertBefore(element, where.children[index] || null); });
@@ -84,7 +84,7 @@ document.addEventListener("keydown", (event) => {
   else if (!here && KEYS[event.key]) move(1); // show first which one it would be
   else if (KEYS[event.key]) {
     const one = cardAt(here);
-    if (one.busy || (one.told.content && "pe".includes(event.key))) return;
+    if (one.busy || (one.proposal.content && "pe".includes(event.key))) return;
     event.preventDefault();
     one[KEYS[event.key]]();
   }

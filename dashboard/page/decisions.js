@@ -4,16 +4,16 @@ import { $, make } from "./dom.js";
 const KEPT = 1000, SHOWN = 300;
 let all = [], drawn = false;
 
-export function addDecisions(found) {
-  all = found.reverse().concat(all).slice(0, KEPT);
+export function addDecisions(decisions) {
+  all = decisions.reverse().concat(all).slice(0, KEPT);
   const stacks = $("filter-stack"), known = new Set([...stacks.options].map((option) => option.value));
-  for (const one of found) {
+  for (const one of decisions) {
     if (!known.has(one.stack)) { known.add(one.stack); stacks.append(make("option", one.stack)); }
   }
   if (!$("pause").checked) draw();
 }
 
-export function resetDecisions(found) { all = []; addDecisions(found); }
+export function resetDecisions(decisions) { all = []; addDecisions(decisions); }
 
 function wanted(one) {
   const text = $("filter-text").value.trim().toLowerCase();
@@ -24,11 +24,11 @@ function wanted(one) {
 }
 
 function row(one) {
-  const made = make("tr", "", `${one.verdict}-row`);
+  const element = make("tr", "", `${one.verdict}-row`);
   const when = new Date(one.time), time = make("td", when.toLocaleTimeString());
   time.title = one.time;
-  made.append(time, ...[one.stack, one.part, one.verdict, `${one.what} ${one.path}`, one.rule].map((t) => make("td", t)));
-  return made;
+  element.append(time, ...[one.stack, one.part, one.verdict, `${one.what} ${one.path}`, one.rule].map((t) => make("td", t)));
+  return element;
 }
 
 function draw() {
@@ -36,11 +36,11 @@ function draw() {
   drawn = true; // once a frame, however many come
   requestAnimationFrame(() => {
     drawn = false;
-    const found = all.filter(wanted);
-    $("decisions").replaceChildren(...found.slice(0, SHOWN).map(row));
-    $("no-decisions").hidden = found.length > 0;
+    const matches = all.filter(wanted);
+    $("decisions").replaceChildren(...matches.slice(0, SHOWN).map(row));
+    $("no-decisions").hidden = matches.length > 0;
     $("no-decisions").textContent = all.length ? "No decision is like that." : "Nothing has been decided yet.";
-    $("shown").textContent = found.length > SHOWN ? `the newest ${SHOWN} of ${found.length}` : `${found.length} shown`;
+    $("shown").textContent = matches.length > SHOWN ? `the newest ${SHOWN} of ${matches.length}` : `${matches.length} shown`;
   });
 }
 

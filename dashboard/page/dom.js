@@ -3,15 +3,15 @@
 export const $ = (id) => document.getElementById(id);
 
 export function make(name, text = "", kind = "") {
-  const made = document.createElement(name);
-  made.textContent = text;
-  if (kind) made.className = kind;
-  return made;
+  const element = document.createElement(name);
+  element.textContent = text;
+  if (kind) element.className = kind;
+  return element;
 }
 
-export async function ask(method, path, told) {
+export async function ask(method, path, payload) {
   const options = { method, headers: { "content-type": "application/json" } };
-  if (told) options.body = JSON.stringify(told);
+  if (payload) options.body = JSON.stringify(payload);
   let answer, body;
   try {
     answer = await fetch(path, options);

@@ -3,22 +3,22 @@ import { ask, make, showDiff } from "./dom.js";
 
 const cards = new Map();
 
-export function card(stack, told) {
-  const key = `${stack}/${told.id}`;
-  if (!cards.has(key)) cards.set(key, new Card(stack, told));
-  const found = cards.get(key);
-  found.update(told);
-  return found.element;
+export function card(stack, proposal) {
+  const key = `${stack}/${proposal.id}`;
+  if (!cards.has(key)) cards.set(key, new Card(stack, proposal));
+  const existing = cards.get(key);
+  existing.update(proposal);
+  return existing.element;
 }
 
 export const cardOf = (stack, id) => cards.get(`${stack}/${id}`);
 export const cardAt = (element) => [...cards.values()].find((one) => one.element === element);
 
 class Card {
-  constructor(stack, told) {
+  constructor(stack, proposal) {
     this.stack = stack;
-    this.id = told.id;
-    this.path = `/api/${encodeURIComponent(stack)}/proposals/${encodeURIComponent(told.id)}`;
+    this.id = proposal.id;
+    this.path = `/api/${encodeURIComponent(stack)}/proposals/${encodeURIComponent(proposal.id)}`;
     this.element = document.getElementById("proposal").content.firstElementChild.cloneNode(true);
     this.sure = false;
     this.find(".preview").addEventListener("click", () => this.preview());
@@ -36,26 +36,26 @@ class Card {
 
   find(selector) { return this.element.querySelector(selector); }
 
-  update(told) {
-    const pending = told.verdict === "pending", was = this.told;
-    this.told = told;
-    this.element.className = `proposal ${told.verdict}`;
-    this.element.dataset.id = told.id;
-    this.find("h3").textContent = pending ? `May the agent ${told.gain}?` : told.gain;
-    const when = new Date(told.created * 1000).toLocaleString();
-    this.find(".meta").textContent = `${this.stack} · ${told.id} · ${told.tool} · asked ${when}${pending ? "" : ` · ${told.verdict}`}`;
-    this.find("blockquote").textContent = told.words || "(nothing)";
-    const refused = Object.entries(told.request).map(([key, value]) => `${key} ${value}`).join(", ");
+  update(proposal) {
+    const pending = proposal.verdict === "pending", was = this.proposal;
+    this.proposal = proposal;
+    this.element.className = `proposal ${proposal.verdict}`;
+    this.element.dataset.id = proposal.id;
+    this.find("h3").textContent = pending ? `May the agent ${proposal.gain}?` : proposal.gain;
+    const when = new Date(proposal.created * 1000).toLocaleString();
+    this.find(".meta").textContent = `${this.stack} · ${proposal.id} · ${proposal.tool} · asked ${when}${pending ? "" : ` · ${proposal.verdict}`}`;
+    this.find("blockquote").textContent = proposal.words || "(nothing)";
+    const refused = Object.entries(proposal.request).map(([key, value]) => `${key} ${value}`).join(", ");
     this.find(".refused").hidden = !refused;
     this.find(".refused").textContent = `The refused request, as the agent tells it: ${refused}`;
-    const note = [told.note, told.reply && `You said: ${told.reply}`, told.at_work && pending && !this.busy
+    const note = [proposal.note, proposal.reply && `You said: ${proposal.reply}`, proposal.at_work && pending && !this.busy
       && "Its approval was cut off: approve goes on with it, reject takes it back."].filter(Boolean).join(" ");
     this.find(".note").hidden = !note;
     this.find(".note").textContent = note;
     this.find(".answer").hidden = !pending;
-    this.find(".for").hidden = told.content || told.tool === "capability-block";
-    this.find(".diff").hidden = this.find(".diff-title").hidden = !pending || told.content;
-    this.find(".preview").hidden = this.find(".edit-button").hidden = told.content;
+    this.find(".for").hidden = proposal.content || proposal.tool === "capability-block";
+    this.find(".diff").hidden = this.find(".diff-title").hidden = !pending || proposal.content;
+    this.find(".preview").hidden = this.find(".edit-button").hidden = proposal.content;
     if (!pending) this.find(".held").hidden = this.find(".notes").hidden = true;
     if (pending && !was) this.loaded = this.load();
   }
@@ -119,11 +119,11 @@ class Card {
     this.outcome("pulumi preview …", "", []);
     this.wait(true);
     try {
-      const found = await ask("POST", `${this.path}/preview`, this.terms());
-      showDiff(this.find(".diff"), found.diff || "no change: it is there already");
-      this.showNotes(found.notes);
-      const lines = [...found.gains, ...found.steps.map((step) => `pulumi: ${step}`)];
-      this.outcome(`Approved, the agent could: ${found.gain}`, "good", lines.length ? lines : ["pulumi up would change nothing"]);
+      const answer = await ask("POST", `${this.path}/preview`, this.terms());
+      showDiff(this.find(".diff"), answer.diff || "no change: it is there already");
+      this.showNotes(answer.notes);
+      const lines = [...answer.gains, ...answer.steps.map((step) => `pulumi: ${step}`)];
+      this.outcome(`Approved, the agent could: ${answer.gain}`, "good", lines.length ? lines : ["pulumi up would change nothing"]);
     } catch (error) { this.outcome("This cannot be applied as it is", "bad", error.message.split("\n")); }
     this.wait(false);
   }
@@ -183,7 +183,7 @@ class Card {
     if (ok) { // the card goes to those that are answered; what came of it stays in sight
       const last = document.getElementById("last");
       last.hidden = false;
-      last.textContent = `${this.told.verdict}: ${this.told.gain}; ${text || "in force; the agent knows"}`;
+      last.textContent = `${this.proposal.verdict}: ${this.proposal.gain}; ${text || "in force; the agent knows"}`;
     }
     // An `up` applies all that waits: what was not spoken of needs a word of its own.
     if (!ok && text.startsWith("Something else waits")) this.find(".others").hidden = false;
