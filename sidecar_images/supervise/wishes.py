@@ -124,8 +124,8 @@ def _must_carry(route: Mapping[str, Any], request: Mapping[str, str]) -> None:
         raise WishError(f"the refused request went to {host}, and this route is for {pattern}; ask for one of them")
     if "method" not in request or "path" not in request:
         return
-    made = {**route, "host": pattern, "methods": [method.upper() for method in route["methods"]]}
-    verdict = RouteTable((route_of(row_of(made)),), "").decide(
+    canonical = {**route, "host": pattern, "methods": [method.upper() for method in route["methods"]]}
+    verdict = RouteTable((route_of(row_of(canonical)),), "").decide(
         scheme="https", host=host, port=443, method=request["method"], path=request["path"]
     )
     if isinstance(verdict, Refusal):
