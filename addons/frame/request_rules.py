@@ -271,10 +271,11 @@ _BLANKS = re.compile(rf"{_BEFORE}(%?[025]?)".encode(), re.IGNORECASE)
 # PHP leaves out spaces before a name, ends it at a zero byte, and takes `name[…]` for it (php_register_variable_ex).
 _URLENCODED = _linear(rf"(?i)[&;]{_BEFORE}(?:{_NAMES}){_BLANK}(?:[=\[\]\x00]|%(?:5b|5d|3d|00))")
 # RFC 7578, 4.2. A name in pieces (name*0=, RFC 2231) comes from no client; one with a character set (name*=) is read;
-# of an encoded word (RFC 2047), which Commons FileUpload decodes, nobody can say.
+# of an encoded word (RFC 2047), which Commons FileUpload decodes, nobody can say. One without quotation marks ends at
+# whatever is no letter of a token (Rack 2, lib/rack/multipart.rb).
 _MULTIPART = _linear(
     rf"""(?i);\s*name(?:\*[0-9]|\s*\*?\s*=\s*["']?\s*=\?"""
-    rf"""|\s*\*?\s*=\s*(?:[\w-]*'[\w-]*')?["']?{_BEFORE}(?:{_NAMES}){_BLANK}["';\[\]\s\x00])"""
+    rf"""|\s*\*?\s*=\s*(?:[\w-]*'[\w-]*')?["']?{_BEFORE}(?:{_NAMES})[^0-9A-Za-z_-])"""
 )
 # Rack takes this for the name of a part that has no other (lib/rack/multipart/parser.rb). OData's batches count theirs,
 # mail's stand in brackets.

@@ -6,6 +6,8 @@ Steps: ["headers", stream, [[name, value], …], end], ["data", stream, text, en
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import ssl
 import time
 from typing import Any
@@ -98,7 +100,8 @@ class Client:
         return self.windows.get(stream, self.initial)
 
     def fill(self, stream: int, body: bytes, end: bool = False) -> None:
-        """Send a body as its receiver takes it; no more of it once the stream is over."""
+        """Send a body as its receiver takes it; no more of it once the stream is over. What is not taken in time ends the
+        connection, for the steps behind it would end a shorter body."""
         until = time.monotonic() + self.patience
         if not body:
             self.put(wire.data(stream, b"", end))
@@ -110,6 +113,10 @@ class Client:
             part, body = body[:room], body[room:]
             self.windows[stream], self.windows[0] = self.window(stream) - room, self.window(0) - room
             self.put(wire.data(stream, part, end and not body))
+        if body and not self.over(stream):
+            self.closed = True
+            with contextlib.suppress(OSError):
+                self.conn.shutdown(socket.SHUT_RDWR)
 
     def of(self, stream: int) -> dict[str, Any]:
         return self.streams.setdefault(stream, {"complete": False, "interim": []})
