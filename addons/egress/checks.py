@@ -101,7 +101,11 @@ def refuse_body(request: http.Request, host: str, route: Route) -> Refusal | Non
             plain = decode(plain, encoding, _MAX_READ)
         except DecodeError:
             return other_method()
-    missing = forge_body.needed_by_body(host, request.path, kind, plain) - route.forge if by_forge else frozenset()
+    missing = (
+        forge_body.needed_by_body(host, request.path, kind, plain, route.paths) - route.forge
+        if by_forge
+        else frozenset()
+    )
     if missing:
         return refuse_forge(host, missing)
     return other_method() if in_form and rules.method_override_in_form(plain, kind) else None

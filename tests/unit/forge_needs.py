@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from claude_bottle.policy.forge import api, body
 
 
@@ -9,8 +11,8 @@ def needed(method: str, path: str, host: str = "") -> str | None:
     return _words(api.needed(method, path, host))
 
 
-def needed_by_body(host: str, path: str, content_type: str, sent: bytes) -> str | None:
-    return _words(body.needed_by_body(host, path, content_type, sent))
+def needed_by_body(host: str, path: str, content_type: str, sent: bytes, prefixes: Sequence[str] = ()) -> str | None:
+    return _words(body.needed_by_body(host, path, content_type, sent, prefixes))
 
 
 def _words(needs: frozenset[str]) -> str | None:

@@ -181,6 +181,9 @@ NAMED = table(
         ("/api/v4/projects/acme%2Fsite/..%2Fother", "GET", "ambiguous_path"),
         ("/api/v4/projects/acme%2F..%2Fother", "GET", "ambiguous_path"),
         ("/api/v4/projects/acme%2Fsite%2Fissues", "POST", "path_not_declared"),
+        # For who decodes first this is below the longer prefix, which allows less.
+        ("/api/v4/projects/acme%2Fsite/issues%2F1", "POST", "ambiguous_path"),
+        ("/api/v4/projects/acme%2Fsite/issues%2F1", "GET", "passes"),
         ("/open%2Fapi/v4/projects/acme%2Fsite", "GET", "ambiguous_path"),
     ],
 )

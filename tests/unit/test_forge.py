@@ -632,6 +632,9 @@ def test_an_upload_is_no_comment() -> None:
     assert not reads_body("POST", "/v1/messages")
 
 
+LFS = "application/vnd.git-lfs+json"
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -644,9 +647,12 @@ def test_an_upload_is_no_comment() -> None:
 )
 def test_lfs_in_other_spellings(path: str) -> None:
     assert reads_body("POST", path)
-    assert needed_by_body("github.com", path, "", b'{"operation":"upload"}') == "code"
-    assert needed_by_body("github.com", path, "", b'{"operation":"upload","operation":"download"}') == "unreadable"
-    assert needed_by_body("github.com", path, "", b'{"operation":"download"}') is None
+    assert needed_by_body("github.com", path, LFS, b'{"operation":"upload"}') == (
+        "unreadable" if "?" in path else "code"
+    )
+    assert needed_by_body("github.com", path, LFS, b'{"operation":"upload","operation":"download"}') == "unreadable"
+    assert needed_by_body("github.com", path, "", b'{"operation":"download"}') == "unreadable"
+    assert needed_by_body("github.com", path.partition("?")[0], LFS, b'{"operation":"download"}') is None
 
 
 # github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md
@@ -655,7 +661,7 @@ def test_lfs(operation: str, capability: str | None) -> None:
     path = "/acme/project.git/info/lfs/objects/batch"
     body = json.dumps({"operation": operation, "objects": []}).encode()
     assert reads_body("POST", path)
-    assert needed_by_body("github.com", path, "application/vnd.git-lfs+json", body) == capability
+    assert needed_by_body("github.com", path, LFS, body) == capability
 
 
 def table(*routes: dict[str, object]) -> RouteTable:

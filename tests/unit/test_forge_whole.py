@@ -112,7 +112,9 @@ UNREADABLE = [
     (REQUESTS, MULTIPART, part('Content-Disposition: form-data; name="target\\_project_id"', "2")),
     (REQUESTS, MULTIPART, part(f"{NAMED}\r\n{NAMED.replace('body', 'target_project_id')}", "2")),
     (REQUESTS, MULTIPART, part('Content-Disposition: form-data; name="a"; name="target_project_id"', "2")),
-    (REQUESTS, MULTIPART, part("Content-Disposition: form-data; name=target_project_id", "2")),
+    (NOTES, MULTIPART, b"x"),
+    (NOTES, MULTIPART, b""" "x" """),
+    (NOTES, f"{FORM}; xcharset=utf-8; charset=utf-16", b"body=x"),
     (REQUESTS, MULTIPART, part("Content-Disposition: form-data;\r\n name=\"target_project_id\"", "2")),
     # Rack ends a boundary at a comma, and 3 takes the last one of a value (lib/rack/multipart/parser.rb).
     (NOTES, "multipart/form-data; boundary=b,c", part(NAMED).replace(b"--b", b"--b,c")),
@@ -158,6 +160,9 @@ def test_what_two_servers_read_in_two_ways_passes_on_no_route(path: str, kind: s
         (NOTES, MULTIPART, part(f'{NAMED}; filename="x"', "/merge"), "merge"),
         (NOTES, MULTIPART, part(f"{NAMED}; filename*=utf-8''x", "/merge"), "merge"),
         (NOTES, FORM, b"body=x%0A/relate+;acme/other%231", "settings"),
+        (REQUESTS, MULTIPART, part("Content-Disposition: form-data; name=target_project_id", "2"), "settings"),
+        ("/api/v4/projects/1/issues", JSON, b'{"title": "x", "epic_id": 7}', "settings"),
+        ("/api/v4/groups/1/epics", JSON, b'{"title": "x", "parent_id": 7}', "settings"),
         (REQUESTS, FORM, b"source_branch=a&]target_project_id=2", "settings"),
         (f"{REQUESTS}?]target_project_id=2", JSON, b"", "settings"),
         # docs.gitlab.com/user/markdown, "GitLab-specific references": a project of the same group needs no slash.
@@ -209,9 +214,9 @@ def test_a_form_has_a_bound() -> None:
     [
         ('{"assignees": ["anthropic-code-agent[bot]"]}', "code"),  # as public repositories assign it
         ('{"assignees": ["openai-code-agent"]}', "code"),
-        ('["copilot-swe-agent[bot]"]', "code"),
+        ('["copilot-swe-agent[bot]"]', "unreadable"),
         ('{"assignees": ["jane", "some-app[bot]"]}', "code"),
-        ('["bug", "enhancement"]', None),  # docs.github.com/en/rest/issues/labels: a list alone
+        ("null", None),
         ('{"assignees": ["jane-doe", "reagent-9"]}', None),
         ("", None),
         ('/**/{"assignees": ["copilot"]}', "unreadable"),
@@ -221,6 +226,41 @@ def test_a_form_has_a_bound() -> None:
 )
 def test_no_issue_is_given_to_an_agent(body: str, needs: str | None) -> None:
     assert needed_by_body("api.github.com", "/repos/acme/site/issues/1/assignees", JSON, body.encode()) == needs
+
+
+@pytest.mark.parametrize("body", ['["bug", "agent"]', '{"labels": ["copilot"]}', ""])
+def test_labels_have_any_name(body: str) -> None:
+    """docs.github.com/en/rest/issues/labels: a list, or an object."""
+    assert needed_by_body("api.github.com", "/repos/acme/site/issues/1/labels", JSON, body.encode()) is None
+
+
+@pytest.mark.parametrize(
+    "words", ["set the user-agent-string header", "reported by dependabot[bot]", "an agent did it"]
+)
+def test_an_issue_may_speak_of_agents(words: str) -> None:
+    query = "mutation($i: CreateIssueInput!) { createIssue(input: $i) { issue { id } } }"
+    body = json.dumps({"query": query, "variables": {"i": {"repositoryId": "R_1", "title": "x", "body": words}}})
+    assert needed_by_body("api.github.com", "/graphql", JSON, body.encode()) is None
+
+
+@pytest.mark.parametrize("number", [42, "42", 43])
+def test_a_project_that_the_route_names_by_its_number(number: int | str) -> None:
+    """profclems/glab, commands/mr/create/mr_create.go: the path has the name of the project, and the body its number."""
+    path = "/api/v4/projects/acme%2Fsite"
+    body = json.dumps({"source_branch": "a", "target_project_id": number}).encode()
+    prefixes = (path, "/api/v4/projects/42")
+    needs = needed_by_body("gitlab.example.com", f"{path}/merge_requests", JSON, body, prefixes)
+    assert needs == (None if str(number) == "42" else "settings")
+    assert needed_by_body("gitlab.example.com", f"{path}/merge_requests", JSON, body, (path,)) == "settings"
+
+
+@pytest.mark.parametrize(
+    "text", ["#0a\n" * 64_000, "0a" * 128_000, "0a " * 80_000, "# 0a" * 60_000, "0a," * 80_000 + "\n"]
+)
+def test_no_text_takes_long(text: str) -> None:
+    """Each took minutes with an expression that ran from every number to the end of all comments."""
+    query = json.dumps({"query": text + "{a}"}).encode()
+    assert needed_by_body("gitlab.example.com", "/api/graphql", JSON, query) in (None, "unreadable")
 
 
 @pytest.mark.parametrize("ids", ['assigneeIds: ["MDM6Qm90NDk2OTkzMzM="]', 'assigneeIds: ["BOT_kgDOC9w8XQ"]'])

@@ -4,11 +4,12 @@ another project or for the forge's own agent. Pure."""
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from claude_bottle.policy.forge.api import repository_rests
 from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
 from claude_bottle.policy.forge.commands import needed_by_comment
-from claude_bottle.policy.forge.fields import base_name, fields_of_body, fields_of_query
+from claude_bottle.policy.forge.fields import base_name, fields_of_body, fields_of_query, is_json
 from claude_bottle.policy.forge.graphql.mutations import needed_by_graphql
 from claude_bottle.policy.forge.graphql.request import is_graphql
 from claude_bottle.policy.forge.paths import Segments, is_gitlab_id, read_path
@@ -19,14 +20,16 @@ from claude_bottle.policy.strict_json import read_json
 __all__ = ["is_graphql", "needed_by_body", "reads_body"]
 
 # Where GitLab takes comments and descriptions (docs.gitlab.com/api: notes, discussions, draft notes, commits).
-_END = r"(?:/.*|\.(?:json|txt|xml|binary))?\Z"
+_END = r"(?:/.*|\.[^/.]+)?\Z"
 _TALKS = re.compile(
     rf"(?:issues|merge_requests|epics|work_items|snippets){_END}"
     rf"|(?!packages/)(?:.*/)?(?:notes|discussions|comments){_END}"
 )
-# A merge request may be made in another project (docs.gitlab.com/api/merge_requests, "Create MR"). glab always says in
-# which (profclems/glab, commands/mr/create/mr_create.go).
-_ELSEWHERE = "target_project_id"
+# A merge request may be made in another project (docs.gitlab.com/api/merge_requests, "Create MR"); an issue put into the
+# epic of another group, and an epic below it (…/issues, …/epics). glab always says the number of the project, although
+# the path has its name (profclems/glab, commands/mr/create/mr_create.go).
+_TARGET, _ABOVE = "target_project_id", frozenset(["epic_id", "parent_id"])
+_NUMBERED = re.compile(r"(?:.*/)?api/v4/projects/([0-9]+)\Z", re.DOTALL)
 _ISSUES = re.compile(r"issues(?:/.*)?\Z")
 _BATCH = ["info", "lfs", "objects", "batch"]  # github.com/git-lfs/git-lfs, docs/api/batch.md
 
@@ -44,20 +47,26 @@ def reads_body(method: str, path: str) -> bool:
     return _is_batch(readings) or _talks(rests) or _assigns(rests)
 
 
-def needed_by_body(host: str, path: str, content_type: str, body: bytes) -> frozenset[str]:
-    """The capabilities that the body asks for."""
+def needed_by_body(
+    host: str, path: str, content_type: str, body: bytes, prefixes: Sequence[str] = ()
+) -> frozenset[str]:
+    """The capabilities that the body asks for. prefixes: of the paths that the route has: a project of GitLab's that it
+    names by its number may be named by that number in the body.
+    """
     if is_graphql(path):
         return needed_by_graphql(host, path, content_type, body)
     readings = read_path(path)
     if readings is not None and _is_batch(readings):
         batch = read_json(body)
-        if not isinstance(batch, dict):
+        # Rails reads the query and a form beside JSON (gitlab, app/controllers/repositories/lfs_api_controller.rb).
+        if not isinstance(batch, dict) or not is_json(content_type) or "?" in path:
             return UNREADABLE
         return NOTHING if batch.get("operation") == "download" else frozenset(["code"])
     rests = repository_rests(readings or ())
     if _assigns(rests) and not _talks(rests):
-        return needed_by_assignment(body)
-    elsewhere = _goes_elsewhere(readings or (), path, content_type, body)
+        is_list = all(rest.endswith("/labels") for _, rest in rests)
+        return needed_by_assignment(body, is_list=is_list)
+    elsewhere = _goes_elsewhere(readings or (), path, content_type, body, prefixes)
     return needed_by_comment(content_type, body, path) | (frozenset(["settings"]) if elsewhere else NOTHING)
 
 
@@ -73,8 +82,13 @@ def _assigns(rests: list[tuple[str, str]]) -> bool:
     return any(forge == GITHUB and _ISSUES.match(rest) for forge, rest in rests)
 
 
-def _goes_elsewhere(readings: tuple[Segments, ...], path: str, content_type: str, body: bytes) -> bool:
-    fields = (*(fields_of_body(content_type, body) or ()), *fields_of_query(path.partition("?")[2]))
-    targets = {str(value) for name, value in fields if base_name(name) == _ELSEWHERE}
-    own = {segments[at] for segments in readings for at in range(len(segments)) if is_gitlab_id(segments, at)}
-    return bool(targets) and not (len(own) == 1 and targets == own and min(own).isdecimal())
+def _goes_elsewhere(
+    readings: tuple[Segments, ...], path: str, content_type: str, body: bytes, prefixes: Sequence[str]
+) -> bool:
+    fields = [*(fields_of_body(content_type, body) or ()), *fields_of_query(path.partition("?")[2])]
+    named = {base_name(name): str(value) for name, value in fields if value not in (None, "")}
+    targets = {str(value) for name, value in fields if base_name(name) == _TARGET}
+    asked = {segments[at] for segments in readings for at in range(len(segments)) if is_gitlab_id(segments, at)}
+    own = {match[1] for prefix in prefixes if (match := _NUMBERED.match(prefix))}
+    own |= asked if len(asked) == 1 and min(asked).isdecimal() else set()
+    return not targets <= own or not _ABOVE.isdisjoint(named)

@@ -19,12 +19,16 @@ Fields = list[tuple[str, Any]]  # name and value: text, or what JSON holds
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json\Z")
 # In these the letters of names and commands are those of ASCII.
 _CHARSET = r"(?:utf-?8|us-ascii|ascii|iso-8859-1|iso-8859-15|latin1|windows-1252)"
-_OTHER_CHARSET = re.compile(rf"charset\s*=\s*(?!\"?{_CHARSET}\"?\s*(?:;|\Z))", re.IGNORECASE)
+_OTHER_CHARSET = re.compile(rf"charset\s*=(?!\s*\"?{_CHARSET}\"?\s*(?:;|\Z))", re.IGNORECASE)
 # RFC 2046 has more letters for a boundary; Rack ends it at a comma, and takes the last `boundary=` of a value.
-_BOUNDARY = re.compile(r"multipart/form-data\s*;\s*boundary=(\"?)([0-9A-Za-z'()+_.-]{1,70})\1\s*\Z", re.IGNORECASE)
+_BOUNDARY = re.compile(
+    r"multipart/form-data(?:\s*;\s*charset=utf-8)?\s*;\s*boundary=(\"?)([0-9A-Za-z'()+_.-]{1,70})\1"
+    r"(?:\s*;\s*charset=utf-8)?\s*\Z",
+    re.IGNORECASE,
+)
 # A part without a name is named by its Content-ID, its file or its type there; a backslash in a name is left out.
 _NAMED = re.compile(
-    rb'content-disposition:[ \t]*form-data;[ \t]*name="([\w.\[\]-]{1,200})"'
+    rb'content-disposition:[ \t]*form-data;[ \t]*name=(?:"([\w.\[\]-]{1,200})"|([\w.-]{1,200}))'
     rb"(?:;[ \t]*filename=\"[^\"\\\r\n]{0,255}\")?(?:;[ \t]*filename\*=utf-8''[\w%.!#$&+^`|~-]{1,1000})?",
     re.IGNORECASE,
 )
@@ -44,7 +48,7 @@ def fields_of_body(content_type: str, body: bytes) -> Fields | None:
     """The fields of a body, of JSON those of its object; a value without a name is filed under "". None where servers
     could read others. What a file holds is a value like others, for not every server takes it for a file.
     """
-    if not body.strip():
+    if body.strip() in (b"", b"null"):
         return []
     if _OTHER_CHARSET.search(content_type):
         return None
@@ -88,7 +92,8 @@ def parts_of(value: Any) -> Iterator[Any]:
 
 def _parts(mark: bytes, body: bytes) -> Fields | None:
     # Cut wherever the mark stands, so that a part which could end earlier for somebody is none.
-    before, *parts, end = body.split(mark)
+    before, *parts = body.split(mark)
+    end = parts.pop() if parts else b""
     if before or not parts or end not in (b"--", b"--\r\n"):
         return None
     fields: Fields = []
@@ -100,5 +105,5 @@ def _parts(mark: bytes, body: bytes) -> Fields | None:
         named = [match for line in lines if (match := _NAMED.fullmatch(line))]
         if len(named) != 1 or not all(_BESIDE.fullmatch(line) for line in lines if line != named[0][0]):
             return None
-        fields.append((named[0][1].decode(), value[:-2].decode("utf-8", "replace")))
+        fields.append(((named[0][1] or named[0][2]).decode(), value[:-2].decode("utf-8", "replace")))
     return fields

@@ -16,7 +16,8 @@ KEY_REST, KEY_GRAPHQL = "agent_assignment", "agentAssignment"
 # By login, which ends in `[bot]` in REST alone, or as a node of the type Bot, whose IDs begin like this: of today, and
 # `03:Bot` in base64 before (docs.github.com/en/graphql, "global node IDs").
 _AGENT = re.compile(
-    r"BOT_.*|.*\[bot\]|(?:.*[-_])?(?:agent|copilot)(?:[-_].*)?|MDM6Qm90.*|claude|codex", re.IGNORECASE | re.DOTALL
+    r"BOT_\S*|\S*\[bot\]|(?:\S*[-_])?(?:agent|copilot|jules)(?:[-_]\S*)?|MDM6Qm90\S*|claude|codex|devin-ai-integration",
+    re.IGNORECASE,
 )
 
 
@@ -25,17 +26,15 @@ def are_agents(names: Iterable[str]) -> bool:
     return any(_AGENT.fullmatch(name.strip()) for name in names)
 
 
-def needed_by_assignment(body: bytes) -> frozenset[str]:
+def needed_by_assignment(body: bytes, *, is_list: bool) -> frozenset[str]:
     """What the body of a REST request about an issue needs: `code` where it gives the issue to an agent. GitHub takes
-    JSON there, whatever the body is called.
+    JSON there, whatever the body is called. is_list: it may be a list, which names labels.
     """
-    if not body.strip():
+    if body.strip() in (b"", b"null"):
         return NOTHING
     payload = read_json(body)
-    if not isinstance(payload, (dict, list)):
-        return UNREADABLE
-    if isinstance(payload, list):  # of labels
-        payload = {"assignees": payload}
+    if not isinstance(payload, dict):
+        return NOTHING if is_list and isinstance(payload, list) else UNREADABLE
     several = payload.get("assignees")
     named = [payload.get("assignee"), *(several if isinstance(several, list) else [several])]
     given = KEY_REST in payload or are_agents(one for one in named if isinstance(one, str))

@@ -56,8 +56,9 @@ def own(*patterns: str) -> re.Pattern[str]:
 
 
 WRITE = "(?:POST|PUT|PATCH|DELETE)"
-# Grape serves `…/merge.json` as `…/merge` (github.com/ruby-grape/grape, "API Formats").
-GRAPE_FORMAT = re.compile(r"\.(?:json|txt|xml|binary)\Z")
+# Grape serves `…/merge.json` as `…/merge`, and with any other ending where an API has several formats
+# (github.com/ruby-grape/grape, "API Formats"; lib/grape/path.rb).
+GRAPE_FORMAT = re.compile(r"\.[^/.]+\Z")
 # https://docs.github.com/en/rest (version 2022-11-28); https://docs.gitea.com/api (1.25) and
 # https://codeberg.org/api/swagger (Forgejo 13), which have GitHub's shape below /api/v1.
 # An issue that is put below or before another one may be in any repository of the owner, and is shown there afterwards
@@ -132,7 +133,7 @@ REPOSITORIES = (
         "Bitbucket",
         (("2.0", "repositories", ID, ID),),
         rests(
-            rf"{WRITE} issues(?:/.*)?", r"POST pullrequests", r"PUT pullrequests/[0-9]+",
+            rf"{WRITE} issues(?!/(?:import|export))(?:/.*)?", r"POST pullrequests", r"PUT pullrequests/[0-9]+",
             r"POST pullrequests/[0-9]+/decline",
             rf"{WRITE} pullrequests/[0-9]+/(?:comments|tasks)(?:/.*)?", rf"{WRITE} commit/[^/]+/comments(?:/.*)?",
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
 from claude_bottle.policy.refusal import Refusal
@@ -43,7 +43,7 @@ def by_path(routes: list[R], path: str) -> tuple[list[R], ...] | Refusal:
         return _distinct(most_specific(routes, prefix, fold) for prefix in prefixes for fold in (False, True))
     # The last reading has encoded slashes as letters. Whoever wrote a prefix so means exactly that, whatever the other
     # reading comes to: no server has a path that is below both.
-    spelled = {prefix for route in routes for prefix in route.paths if "%2F" in prefix and below(prefix, readings[-1])}
+    spelled = any("%2F" in prefix and below(prefix, readings[-1]) for route in routes for prefix in route.paths)
     matches = [most_specific(routes, plain, spelled=spelled) for plain in readings]
     if not any(matches):
         return Refusal("egress", "path_not_declared", f"This path of {host} is not among the declared ones.")
@@ -63,15 +63,15 @@ def _distinct(readings: Iterable[list[R]]) -> tuple[list[R], ...]:
     return tuple({tuple(map(id, reading)): reading for reading in readings}.values())
 
 
-def most_specific(routes: list[R], path: str, fold: bool = False, spelled: Collection[str] = ()) -> list[R]:
+def most_specific(routes: list[R], path: str, fold: bool = False, spelled: bool = False) -> list[R]:
     """The routes with the longest prefix that a path is or is below. fold: for a server that minds no case. spelled:
-    prefixes with an encoded slash that count for a path in which it is decoded.
+    the path is a reading of one that a prefix with an encoded slash is for, and may have it decoded.
     """
     best = -1
     matches: list[R] = []
     path = path.lower() if fold else path
     for route in routes:
-        paths = [*route.paths, *(prefix.replace("%2F", "/") for prefix in route.paths if prefix in spelled)]
+        paths = [*route.paths, *(prefix.replace("%2F", "/") for prefix in route.paths if spelled)]
         paths = [prefix.lower() for prefix in paths] if fold else paths
         longest = max((len(prefix) for prefix in paths or ("",) if below(prefix, path)), default=-1)
         if longest > best:

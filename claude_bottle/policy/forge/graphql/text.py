@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 
 # A block string with more quotes at its end than three, an escape before three, and a lone carriage return, which ends
 # a comment here and not there. An escaped backslash before a quote: GitLab's rewriting takes it for an escaped quote. A
-# number and a name without a blank, which another rewriting parts (add_space_between_numbers_and_names, of each release
-# since 2.3), in comments and names too, and takes line ends away before a colon. An escaped backslash before `u0000`:
-# releases before 2.3 undo the two of them.
+# number and a name without a blank, which another rewriting parts (add_space_between_numbers_and_names), in comments
+# too, and takes line ends away there. An escaped backslash before `u0000`: releases before 2.3 undo the two of them.
 _OTHERWISE = re.compile(
     r'"{4}|\\"{3}|\\\\"|\\\\u[0-9A-Fa-f{]|\r(?!\n)'
     r"|[ !$&()=:@\[\]{|}]-?[0-9.]++(?:[eE][+-]?[0-9]++)?+[_A-Za-z]\w*+[\s,]*+[#:]"
-    r"|[0-9][_A-Za-z][_0-9A-Za-z]*+(?=(?:[^\S\n]|,)*+[\n#])(?:[\s,]|#[^\n]*+)*+:"
 )
+# The same from 2.3 to 2.5.16: behind any digit. It takes the line ends away that stand between the name and a colon.
+_LAST_WORD = re.compile(r"(?<![_0-9A-Za-z])([_0-9A-Za-z]++)[\s,]*+(?:#|\Z)")
+_NUMBERED = re.compile(r"[0-9][_A-Za-z]")
+_IGNORED = " \t\r\f\v,\ufeff"
 # How `escape_single_quoted_newlines` counts quotation marks, since pull request 5630 and before: GitLab parses what it
 # makes of a query (app/controllers/graphql_controller.rb).
 _COUNTS = (re.compile(r'"""|(?:\\"|[^"\n\r])+|"|[\n\r]'), re.compile(r'(?:\\"|[^"\n\r]|""")+|"|[\n\r]'))
@@ -34,7 +36,7 @@ def document_of(text: str, tokens: int) -> tuple[DocumentNode | None, int]:
     from graphql import GraphQLError
     from graphql.language.parser import Parser
 
-    if _OTHERWISE.search(text) or any(_is_rewritten(text, pattern) for pattern in _COUNTS):
+    if _OTHERWISE.search(text) or _loses_a_line(text) or any(_is_rewritten(text, pattern) for pattern in _COUNTS):
         return None, 0
     parser = Parser(text, no_location=True, max_tokens=tokens)
     first = parser._lexer.token
@@ -43,6 +45,18 @@ def document_of(text: str, tokens: int) -> tuple[DocumentNode | None, int]:
     except (GraphQLError, RecursionError):
         return None, 0
     return (None, 0) if _hides(first, text) else (document, parser.token_count)
+
+
+def _loses_a_line(text: str) -> bool:
+    """Whether between a name with a number in it and the colon behind it a line ends, with or without a comment."""
+    follows = ""  # the first letter behind a line that is no blank and no comment
+    for line in reversed(text.split("\n")):
+        ends = (match[1] for match in _LAST_WORD.finditer(line))
+        if follows == ":" and any(_NUMBERED.search(word) for word in ends):
+            return True
+        first = line.strip(_IGNORED)[:1]
+        follows = follows if first in ("", "#") else first
+    return False
 
 
 def _is_rewritten(text: str, pattern: re.Pattern[str]) -> bool:
