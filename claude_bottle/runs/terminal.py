@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -36,8 +39,9 @@ def run_pulumi(stack: str, *argv: str, env: Mapping[str, str] | None = None) -> 
         more = {"PULUMI_DEBUG_COMMANDS": "true"} if argv[0] in _VERBS else {}  # which shows the option
         options = ["--event-log", str(events), "--non-interactive", "--color", "never"] if more else []
         command = ["pulumi", *argv, *[o for o in options if o not in argv], "--stack", stack]
-        process = subprocess.Popen(command, env={**os.environ, **more, **(env or {})}, stdout=out, stderr=out)
-        code = _watch(process, _read(events), run)
+        with _unharmed_by_ctrl_c():
+            process = subprocess.Popen(command, env={**os.environ, **more, **(env or {})}, stdout=out, stderr=out)
+            code = _watch(process, _read(events), run)
     for warning in run.warnings:
         _say(f"warning: {warning}")
     seconds = time.monotonic() - begun
@@ -46,6 +50,21 @@ def run_pulumi(stack: str, *argv: str, env: Mapping[str, str] | None = None) -> 
         _say(f"pulumi {argv[0]} of {stack}: {what}, {seconds:.0f} s; all that it said: {log}")
         return
     raise BottleError("\n".join([f"pulumi {argv[0]} of {stack} failed; all that it said: {log}", *_errors(run, log)]))
+
+
+@contextlib.contextmanager
+def _unharmed_by_ctrl_c() -> Iterator[None]:
+    """The terminal gives Ctrl-C to Pulumi too. Here it would be an exception between any two steps, in Popen's own too,
+    which then takes a child that has ended for one that runs.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # not SIG_IGN, which the child would inherit
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _watch(process: subprocess.Popen[bytes], events: Iterator[dict[str, object]], run: Run) -> int:
@@ -62,8 +81,6 @@ def _watch(process: subprocess.Popen[bytes], events: Iterator[dict[str, object]]
             if code is None:
                 process.wait(_TICK)
         except subprocess.TimeoutExpired:
-            continue
-        except KeyboardInterrupt:
             continue
     line.clear()
     return code if code is not None else 1
