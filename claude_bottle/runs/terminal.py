@@ -55,9 +55,10 @@ def run_pulumi(stack: str, *argv: str, env: Mapping[str, str] | None = None) -> 
 @contextlib.contextmanager
 def _unharmed_by_ctrl_c() -> Iterator[None]:
     """The terminal gives Ctrl-C to Pulumi too. Here it would be an exception between any two steps, in Popen's own too,
-    which then takes a child that has ended for one that runs.
+    which then takes a child that has ended for one that runs. Where it is ignored, as in a background job, it stays so.
     """
-    if threading.current_thread() is not threading.main_thread():
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored or threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.signal(signal.SIGINT, lambda *_: None)  # not SIG_IGN, which the child would inherit

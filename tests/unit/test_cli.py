@@ -215,8 +215,13 @@ def test_ctrl_c_lets_pulumi_come_to_its_end(place: Place) -> None:
     )
     program = "from claude_bottle.runs.terminal import run_pulumi; run_pulumi('demo', 'up')"
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # A background job, as which the tests may run, has it ignored, and so would have what it starts.
     process = subprocess.Popen(
-        [sys.executable, "-c", program], env=env, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ["env", "--default-signal=INT", sys.executable, "-c", program],
+        env=env,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     try:
         until = time.monotonic() + 300
