@@ -114,8 +114,8 @@ def setting(
             world.docker("network", "connect", outside, address.partition(":")[0])
         manifest = {
             "egress": {"routes": [{"host": HOST, "token_ref": "BENCH_TOKEN"}]},
-            "pipelock": {"upstream_roots": ["root.pem"]},
-            "network": {"outside": outside},
+            "pipelock": {"ca_files": ["root.pem"]},
+            "network": {"external": outside},
             "supervise": True,
             "git": [{"name": "gate", "upstream": f"https://{HOST}/acme/gate.git", "token_ref": "BENCH_TOKEN"}],
         }

@@ -120,8 +120,8 @@ def manifest(name: str, hosts: list[str], network: str | None) -> dict[str, Any]
     return {
         "agent": {"image": name, "memory": "3g"},
         "egress": {"routes": [{"host": host, "methods": methods} for host in hosts]},
-        "pipelock": {"upstream_roots": ["root.pem"], "passthrough": []},
-        **({"network": {"outside": network}} if network else {}),
+        "pipelock": {"ca_files": ["root.pem"], "passthrough": []},
+        **({"network": {"external": network}} if network else {}),
     }
 
 

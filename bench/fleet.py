@@ -57,8 +57,8 @@ def run(count: int, marks: set[int]) -> list[dict[str, Any]]:
         manifest = {
             "agent": {"memory": "1g"},
             "egress": {"routes": [{"host": "echo.example.com"}]},
-            "pipelock": {"upstream_roots": ["root.pem"]},
-            "network": {"outside": internet.network},
+            "pipelock": {"ca_files": ["root.pem"]},
+            "network": {"external": internet.network},
             "supervise": True,
         }
         bottles: list[world.BottleUnderTest] = []

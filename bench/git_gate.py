@@ -112,7 +112,7 @@ def main() -> None:
                 "identity_file": str(forge.key),
                 "known_hosts": forge.known_hosts,
             }
-            manifest = {"git": [remote], "network": {"outside": internet.network}, "agent": {"memory": "2g"}}
+            manifest = {"git": [remote], "network": {"external": internet.network}, "agent": {"memory": "2g"}}
             try:
                 label = ["--label", f"{world.LABEL}=bench"]
                 world.docker(

@@ -75,7 +75,7 @@ def main() -> None:
     args = parser.parse_args()
     results: dict[str, list[float]] = {}
     with world.docker_network() as outside, tempfile.TemporaryDirectory() as name:
-        MANIFEST["network"] = {"outside": outside}
+        MANIFEST["network"] = {"external": outside}
         with world.bottle(Path(name) / "project", MANIFEST) as bottle:
             bottle.up()  # images built
             pulumi(bottle, "destroy")

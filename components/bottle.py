@@ -60,19 +60,19 @@ class Bottle(pulumi.ComponentResource):
         manifest, stack = args.manifest, args.stack
         egress_plan = EgressPlan.of(manifest)
         config = manifest.pipelock
-        files = {file: (args.base / file).read_text() for file in (*config.upstream_roots, *config.revocation_lists)}
+        files = {file: (args.base / file).read_text() for file in (*config.ca_files, *config.crl_files)}
         images_named = self._image_names(manifest, args.base)
         planned = plan(stack, manifest, egress_plan, args.copies, args.remotes, images_named, files)
         # An input too: `pulumi preview --json` shows the inputs of what changes, and no new output of a stack.
         super().__init__(token("Bottle"), name, {"plan": planned}, formerly(opts, "bottle:Bottle"))
         child = pulumi.ResourceOptions(parent=self)
         routed = manifest.routed
-        upstream_roots = "\n".join(files[file] for file in config.upstream_roots)
-        revoked = "\n".join(files[file] for file in config.revocation_lists)
+        upstream_roots = "\n".join(files[file] for file in config.ca_files)
+        revoked = "\n".join(files[file] for file in config.crl_files)
 
         engine = args.engine
         needed = flows(routed=routed, git=bool(args.remotes), supervise=manifest.supervise)
-        outside, pool = manifest.network.outside, manifest.network.pool
+        outside, pool = manifest.network.external, manifest.network.pool
         fabric = engine.fabric(f"{name}-network", stack, needed, child, outside=outside, pool=pool)
         authorities = Authorities(f"{name}-ca", AuthoritiesArgs(stack, routed), child)
         secrets: dict[str, pulumi.Input[str]] = {**args.tokens}

@@ -43,7 +43,7 @@ def read_manifest(config: pulumi.Config, stack: str, base: Path, machine: Machin
         seen = machine_findings(
             stack, examined.readable, machine, machine.known_ids, available_memory(), examined.copies.workspace
         )
-        findings += [finding for finding in seen if finding.path not in wrong]
+        findings += [one for one in map(examined.names.as_written, seen) if one.path not in wrong]
         findings += not_followed(stack)
         findings += renamed(machine.bottles_name(), stack)
         findings += other_workspace(machine.last_plan(), examined.copies.workspace, stack)

@@ -101,17 +101,17 @@ def _runtime(manifest: Manifest, info: dict[str, object]) -> Iterator[Finding]:
 
 
 def _outside(manifest: Manifest, engine: Engine) -> Iterator[Finding]:
-    wanted = manifest.network.outside
+    wanted = manifest.network.external
     if not wanted:
         return
     try:
         names = sorted(str(network.get("Name")) for network in engine.networks)
     except EngineError as error:
-        yield Finding("network.outside", wanted, f"whether this engine has it cannot be seen: {error}")
+        yield Finding("network.external", wanted, f"whether this engine has it cannot be seen: {error}")
         return
     if wanted not in names:
         near = did_you_mean(wanted, names) or "; take the key out for a network of the bottle's own"
-        yield Finding("network.outside", wanted, f"no such network on this engine (docker network ls){near}")
+        yield Finding("network.external", wanted, f"no such network on this engine (docker network ls){near}")
 
 
 def other_workspace(last: Mapping[str, Any], workspace: WorkspaceCopy | None, stack: str) -> Iterator[Finding]:

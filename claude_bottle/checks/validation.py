@@ -16,6 +16,7 @@ from claude_bottle.manifest.legacy import LEGACY_KEYS, rewrite, rewrite_role
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.pipelock_fields import PipelockConfig
 from claude_bottle.manifest.readable import Readable
+from claude_bottle.manifest.renamed import Translated
 from claude_bottle.manifest.route_model import EgressRoute
 from claude_bottle.manifest.secrets_in_clear import secrets_in, token_names
 from claude_bottle.manifest.words import BOTTLE
@@ -34,6 +35,7 @@ class Examined:
     copies: Copies
     remotes: list[GateRemote]
     findings: list[Finding]
+    names: Translated  # of keys, as they stand in the file
 
 
 def examine(
@@ -53,9 +55,10 @@ def examine(
         what = "is missing or empty; " if raw in (None, "") else ""  # Pulumi makes a text of no value
         how = "write a mapping: {egress: {routes: [{host: api.example.com}]}}; {} is a bottle without a way out"
         wrong = Finding(BOTTLE, NOT_SHOWN, what + how)
-        return Examined(None, Manifest(), Copies(), [], [wrong])
-    findings = list(_legacy(raw))
-    cleaned = _without_legacy(raw)
+        return Examined(None, Manifest(), Copies(), [], [wrong], Translated({}))
+    names = Translated(raw)
+    findings = [*_legacy(raw), *names.findings]
+    cleaned = _without_legacy(names.manifest)
     parts = Readable(cleaned)
     readable = parts.manifest
     # Of the fields none knows the stack.
@@ -88,10 +91,12 @@ def examine(
     copies = reader.read(readable)
     more += reader.findings + gate.findings
     findings += [one for one in map(parts.original, more) if not parts.blames(one.path)]
+    findings = [names.as_written(one) for one in findings]
     # Of what is a secret nothing else is said, because it would be shown.
     places = {finding.path for finding in clear}
-    manifest = readable if parts.is_whole else None
-    return Examined(manifest, readable, copies, remotes, clear + [f for f in findings if f.path not in places])
+    findings = clear + [f for f in findings if f.path not in places]
+    manifest = readable if parts.is_whole and not names.findings else None
+    return Examined(manifest, readable, copies, remotes, findings, names)
 
 
 def load(raw: object, find_token: Callable[[str], str | None], base: Path = Path()) -> Manifest:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +14,9 @@ from claude_bottle.cli.names import STACKS, UnknownBottleError, complete, declar
 from claude_bottle.cli.template import TOOLS, Wishes, stack_file
 from claude_bottle.policy.own_command import own_command
 from claude_bottle.project import provide_project
+
+if TYPE_CHECKING:
+    from claude_bottle.cli.stack_check import Checked
 
 app = typer.Typer()
 
@@ -112,27 +116,28 @@ def check(
     as_json: Json = False,
 ) -> int:
     """Check stack files (default: all) without the engine and without Pulumi; 1 where something is wrong."""
-    from claude_bottle.cli.stack_check import findings
+    from claude_bottle.cli import stack_check
 
     wanted = names or sorted(declared())
     for name in wanted:
         look_up(name, declared())
-    by_name = {name: findings(_text(name), STACKS, stack=name) for name in wanted}
+    by_name = {name: stack_check.check(_text(name), STACKS, stack=name) for name in wanted}
     if as_json:
-        print_json([{"stack": name, "findings": wrong} for name, wrong in by_name.items()])
+        print_json([{"stack": name, **asdict(checked)} for name, checked in by_name.items()])
     else:
         _tell(by_name)
-    return FAILED if any(by_name.values()) else DONE
+    return FAILED if any(checked.findings for checked in by_name.values()) else DONE
 
 
 def _text(name: str) -> str:
     return (STACKS / f"Pulumi.{name}.yaml").read_text(encoding="utf-8", errors="replace")
 
 
-def _tell(by_name: dict[str, list[str]]) -> None:
+def _tell(by_name: dict[str, Checked]) -> None:
     from claude_bottle.policy.errors import printable
 
-    for name, wrong in by_name.items():
+    for name, checked in by_name.items():
+        wrong = checked.findings
         print(f"{name}: {f'{len(wrong)} to put right' if wrong else 'in order'}")
-        for line in wrong:
+        for line in (*wrong, *checked.hints):
             print(printable(f"  {line}"))

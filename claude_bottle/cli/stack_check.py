@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,21 @@ from claude_bottle.policy.errors import BottleError, Finding
 from claude_bottle.presets.use import use_presets
 
 
+@dataclass(frozen=True)
+class Checked:
+    """findings: what is wrong. hints: what is right, and has another name now. A line for each thing."""
+
+    findings: list[str]
+    hints: list[str]
+
+
 def findings(text: str, base: Path, *, stack: str = "", ask_machine: bool = True) -> list[str]:
-    """A line for each thing; empty where all is in order.
+    """What is wrong, as `check` says it."""
+    return check(text, base, stack=stack, ask_machine=ask_machine).findings
+
+
+def check(text: str, base: Path, *, stack: str = "", ask_machine: bool = True) -> Checked:
+    """What is to be said of a stack file.
 
     base: the folder of the file. stack: its name. ask_machine: whether what this machine has not got counts, a token
     or a client that presets ask. The value of an encrypted secret is not looked at.
@@ -28,7 +42,7 @@ def findings(text: str, base: Path, *, stack: str = "", ask_machine: bool = True
     try:
         config = read_config(text)
     except StackTextError as error:
-        return [str(error)]
+        return Checked([str(error)], [])
     lines = [wrong] if (wrong := too_large(text)) else []
     try:
         must_be_an_engine(config)
@@ -47,8 +61,9 @@ def findings(text: str, base: Path, *, stack: str = "", ask_machine: bool = True
         raw, unanswered = use_presets(raw, base)
     keys = {str(key): _is_secret(key, value) for key, value in config.items()}
     wrong_keys = config_findings(keys, stack, token_names(raw) if isinstance(raw, Mapping) else ())
-    seen = [] if mistyped_bottle(keys) else examine(raw, token, base, dict.fromkeys(encrypted, ""), stack).findings
-    return lines + [str(one) for one in (*wrong_keys, *unanswered, *seen)]
+    examined = examine(raw, token, base, dict.fromkeys(encrypted, ""), stack)
+    seen = [] if mistyped_bottle(keys) else examined.findings
+    return Checked(lines + [str(one) for one in (*wrong_keys, *unanswered, *seen)], list(examined.names.hints()))
 
 
 def _is_secret(key: object, value: Any) -> bool:

@@ -32,9 +32,25 @@ class GateRemote:
 
     def entry(self) -> dict[str, Any]:
         """What the gate is told, without the credential."""
-        policy = self.config.model_dump(include=set(POLICY_KEYS))
+        config = self.config
         user = {"token_user": self.upstream.user} if self.upstream.scheme == "https" and self.upstream.user else {}
-        return {"name": self.name, "upstream": self.upstream.url, **user, **policy, "rules": bool(self.rules)}
+        # The gate's own keys, which differ from the manifest's: with others the file would be another one, and the gate
+        # of every running bottle made anew.
+        return {
+            "name": self.name,
+            "upstream": self.upstream.url,
+            **user,
+            "branches": config.branches,
+            "force": _ALLOWED[config.allow_force_push],
+            "deletes": _ALLOWED[config.allow_deletions],
+            "max_push_mb": config.max_push_mb,
+            "max_blob_mb": config.max_file_mb,
+            "push_options": config.push_options,
+            "review": config.require_review,
+            "known_findings": config.known_findings,
+            "allow_fsck": config.allow_fsck,
+            "rules": bool(self.rules),
+        }
 
     @property
     def credential(self) -> str:
@@ -44,17 +60,7 @@ class GateRemote:
         return f"token {self.config.token_ref}" + (f" as {self.upstream.user}" if self.upstream.user else "")
 
 
-POLICY_KEYS = (
-    "branches",
-    "force",
-    "deletes",
-    "max_push_mb",
-    "max_blob_mb",
-    "push_options",
-    "review",
-    "known_findings",
-    "allow_fsck",
-)
+_ALLOWED = {False: "never", True: "allow"}
 
 
 def upstream_of(config: GitRemote) -> Upstream:
@@ -162,13 +168,14 @@ class RemoteReader:
             self._say(path, NOT_SHOWN, f"no line is about {upstream.known_host}: {how}")
 
     def _rules(self, path: str, config: GitRemote) -> str:
-        if not config.rules:
+        if not config.gitleaks_config:
             return ""
         try:
-            text = self._file(config.rules).read_text()
+            text = self._file(config.gitleaks_config).read_text()
             tomllib.loads(text)
         except (OSError, ValueError) as error:
-            self._say(f"{path}.rules", config.rules, f"not a readable TOML file of gitleaks rules: {error}")
+            wrong = f"not a readable TOML file of gitleaks rules: {error}"
+            self._say(f"{path}.gitleaks_config", config.gitleaks_config, wrong)
             return ""
         return text
 

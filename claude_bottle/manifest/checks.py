@@ -166,12 +166,12 @@ def pipelock(config: PipelockConfig, reachable: list[str] | None, base: Path) ->
         yield Finding(
             f"pipelock.passthrough[{index}]", host, f"is {neither}; add it to one of them, or take it out here"
         )
-    for index, name in enumerate(config.upstream_roots):
+    for index, name in enumerate(config.ca_files):
         file = base / name
         if not file.is_file() or "-----BEGIN CERTIFICATE-----" not in file.read_text(errors="replace"):
-            yield Finding(f"pipelock.upstream_roots[{index}]", name, "not a readable PEM file with certificates")
-    for index, name in enumerate(config.revocation_lists):
-        file, path = base / name, f"pipelock.revocation_lists[{index}]"
+            yield Finding(f"pipelock.ca_files[{index}]", name, "not a readable PEM file with certificates")
+    for index, name in enumerate(config.crl_files):
+        file, path = base / name, f"pipelock.crl_files[{index}]"
         if config.engine == "upstream":
             yield Finding(path, name, "the upstream engine reads no revocation lists; use engine builtin")
         elif not file.is_file() or "-----BEGIN X509 CRL-----" not in file.read_text(errors="replace"):

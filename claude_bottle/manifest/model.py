@@ -122,16 +122,16 @@ class GitRemote(Strict):
     branches: list[RefGlob] = Field(
         ["*"], min_length=1, description="What may be pushed: globs of branches, or of whole refs (refs/tags/v*)."
     )
-    force: Literal["never", "allow"] = Field(
-        "never", description="Whether a push may rewrite what is there; a tag that is moved is rewritten."
+    allow_force_push: bool = Field(
+        False, description="Whether a push may rewrite what is there; a tag that is moved is rewritten."
     )
-    deletes: Literal["never", "allow"] = Field("never", description="Whether a push may delete.")
+    allow_deletions: bool = Field(False, description="Whether a push may delete.")
     max_push_mb: int = Field(100, ge=1, le=4096, description="Largest push.")
-    max_blob_mb: int = Field(20, ge=1, le=1024, description="Largest single file.")
+    max_file_mb: int = Field(20, ge=1, le=1024, description="Largest single file.")
     push_options: list[PushOption] = Field(
         [], description="What may be sent with git push -o: exactly that, or NAME=* for any value; by default nothing."
     )
-    review: bool = Field(False, description="Refuse every push until you have approved exactly that one.")
+    require_review: bool = Field(False, description="Refuse every push until you have approved exactly that one.")
     known_findings: list[FindingDigest] = Field(
         [], max_length=500, description="Values that are no secrets here, by the digests that a refused push is told."
     )
@@ -139,7 +139,9 @@ class GitRemote(Strict):
         [],
         description="Checks of git-fsck(1) that new objects may fail here, for old histories; never those of attacks.",
     )
-    rules: Plain | None = Field(None, description="gitleaks rules of your own (TOML), in place of the default ones.")
+    gitleaks_config: Plain | None = Field(
+        None, description="gitleaks rules of your own (TOML), in place of the default ones."
+    )
 
     @model_validator(mode="after")
     def _one_credential(self) -> GitRemote:
@@ -154,7 +156,7 @@ class GitRemote(Strict):
 class NetworkConfig(Strict):
     """The way to the outside."""
 
-    outside: NetworkName | None = Field(
+    external: NetworkName | None = Field(
         None, description="Existing Docker network to use; default: one of the bottle's own."
     )
     pool: SubnetPool | None = Field(

@@ -83,7 +83,7 @@ class PipelockConfig(Strict):
         [], description="Hosts beyond those of the routes; a name alone is the same as {host: name}."
     )
     passthrough: list[Host] = Field(DEFAULT_PASSTHROUGH, description="Hosts whose TLS is not opened: no DLP there.")
-    trusted: list[Host] = Field([], description="Names that may resolve to internal addresses.")
+    allow_private_addresses: list[Host] = Field([], description="Names that may resolve to internal addresses.")
     internal_exempt: list[InnerNetwork] = Field(
         [],
         description="Networks whose addresses every name may resolve to (builtin engine): 198.18.0.0/15 where a proxy"
@@ -97,10 +97,8 @@ class PipelockConfig(Strict):
     upstream_proxy_ref: TokenRef | None = Field(
         None, description="Name of the secret with its login, user:password; only pipelock and git-gate get it."
     )
-    upstream_roots: list[Plain] = Field([], description="PEM files of roots to trust outside, besides the public ones.")
-    revocation_lists: list[Plain] = Field(
-        [], description="PEM files of CRLs: what they name is refused as an upstream."
-    )
+    ca_files: list[Plain] = Field([], description="PEM files of roots to trust outside, besides the public ones.")
+    crl_files: list[Plain] = Field([], description="PEM files of CRLs: what they name is refused as an upstream.")
     dlp: DlpConfig = Field(DlpConfig(), description="DLP options.")
     inbound: Annotated[Literal["off", "warn", "block"], BeforeValidator(_no_word)] = Field(
         "off",

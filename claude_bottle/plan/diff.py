@@ -14,7 +14,7 @@ from claude_bottle.host.type_tokens import is_of
 from claude_bottle.plan.facts import Facts, differences
 from claude_bottle.plan.places import Ground, Place, Plan, Right, rights
 from claude_bottle.plan.resolved import SCHEMA
-from claude_bottle.plan.rest import told_otherwise, without_words
+from claude_bottle.plan.rest import key_of, told_otherwise, without_words
 from claude_bottle.plan.words import REACH, lines, when
 
 # What has a line of its own wherever it makes a difference; where it makes none, it is told as what it is.
@@ -55,7 +55,7 @@ def changes(old: Plan | None, new: Plan) -> Iterator[str]:
         return
     reported += _rest(was, new, reported)
     # Two spellings of one thing, as 1g and 1024m.
-    yield from reported or (f"~ {'.'.join(path)}: {_text(a)} → {_text(b)}" for path, a, b in _differing(was, new))
+    yield from reported or (f"~ {key_of(path)}: {_text(a)} → {_text(b)}" for path, a, b in _differing(was, new))
 
 
 def secrets_changed(steps: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -155,7 +155,7 @@ def _rest(old: Plan, new: Plan, reported: Iterable[str]) -> Iterator[str]:
     for path, was, now in sorted(_differing(old, new), key=lambda one: one[0]):
         if path in _BY_FACTS | _BY_HOST and _in_another_order(was, now):
             if path != ("pipelock", "allowlist"):  # which follows the routes
-                yield f"~ {'.'.join(path)}: the same in another order"
+                yield f"~ {key_of(path)}: the same in another order"
             continue
         if path in _BY_FACTS or path[:2] == ("egress", "token_slots"):
             continue
@@ -182,7 +182,7 @@ def _items(path: tuple[str, ...], was: list[Any], now: list[Any], said: str) -> 
         for one in items:
             host = one["host"] if isinstance(one, Mapping) else one
             if str(host) not in said:
-                yield f"~ {'.'.join(path)}: {mark}: {_text(one)}"
+                yield f"~ {key_of(path)}: {mark}: {_text(one)}"
     described = False
     texts = (
         [{(r["host"], *r["path"]): r["description"] for r in some} for some in (was, now)]
@@ -195,7 +195,7 @@ def _items(path: tuple[str, ...], was: list[Any], now: list[Any], said: str) -> 
                 described = True
                 yield f"~ description of {' '.join(key)}: {texts[0][key] or 'none'} → {texts[1][key] or 'none'}"
     if not gone and not come and not described:
-        yield f"~ {'.'.join(path)}: in another order"
+        yield f"~ {key_of(path)}: in another order"
 
 
 def _remotes(was: list[Any], now: list[Any]) -> Iterator[str]:

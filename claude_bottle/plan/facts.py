@@ -143,9 +143,9 @@ def _git(plan: Plan, facts: Facts) -> None:
         say("fetch", "fetch")
         for glob in remote["branches"]:
             say(f"push to {glob}", "push", glob)
-        for word in ("force", "deletes"):
-            if remote[word] == "allow":
-                say(f"{word} allowed", word)
+        for key, words in (("force", "force pushes"), ("deletes", "deletions")):
+            if remote[key] == "allow":
+                say(f"{words} allowed", key)
         for option in remote["push_options"]:
             say(f"push option {option}", "option", option)
         for digest in remote.get("known_findings", ()):

@@ -1,7 +1,8 @@
 """The stack output `plan`: the whole resolved bottle without a secret. Pure.
 
 Complete: two manifests that differ in any key have two plans. Secrets are there by name; what is content of a file, a
-pattern or a literal is there as its SHA-256.
+pattern or a literal is there as its SHA-256. A key that was renamed in the manifest (claude_bottle/manifest/renamed.py)
+keeps its name here: a plan is compared with that of the running bottle, which an older version may have made.
 """
 
 from __future__ import annotations
@@ -65,12 +66,12 @@ def plan(
             "allowlist": allowlist(manifest),
             "until": endings(manifest),
             "passthrough": list(config.passthrough),
-            "trusted": list(config.trusted),
+            "trusted": list(config.allow_private_addresses),
             "internal_exempt": sorted(set(config.internal_exempt)),
             "upstream_proxy": config.upstream_proxy,
             "upstream_proxy_ref": config.upstream_proxy_ref,
-            "upstream_roots": _files(config.upstream_roots, files or {}),
-            "revocation_lists": _files(config.revocation_lists, files or {}),
+            "upstream_roots": _files(config.ca_files, files or {}),
+            "revocation_lists": _files(config.crl_files, files or {}),
             "dlp_patterns": [{"name": one.name, "sha256": sha256(one.regex)} for one in config.dlp.patterns],
             "disabled_rules": list(config.dlp.disabled_rules),
             "host_disabled_rules": {host: list(one.disabled_rules) for host, one in config.dlp.hosts.items()},
@@ -82,7 +83,7 @@ def plan(
             "seed_phrases_wanted": config.dlp.seed_phrases,
         },
         "network": {
-            "outside": manifest.network.outside or "own",
+            "outside": manifest.network.external or "own",
             **({"pool": manifest.network.pool} if manifest.network.pool else {}),
         },
         "supervise": {"image": images["supervise"]} if manifest.supervise else None,

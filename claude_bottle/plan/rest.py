@@ -9,6 +9,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from claude_bottle.manifest.renamed import RENAMED
+
 Path = tuple[str, ...]
 _IMAGES = {(part, "image") for part in ("agent", "egress", "pipelock", "supervise", "git_gate")}
 # What facts have said already (claude_bottle/plan/facts.py) wherever one of the two is not there at all.
@@ -19,7 +21,7 @@ _OF_A_COPY = {("workspace", "files"), ("workspace", "sha256")}
 
 def told_otherwise(path: Path, was: Any, now: Any) -> Iterator[str]:
     """Lines for one key that differs. was, now: None where a plan has not got it."""
-    name = ".".join(path)
+    name = key_of(path)
     if path in _SAID_BY_FACTS or (path in _SAID_AS_A_WHOLE and None in (was, now)):
         return
     if path in _OF_A_COPY:
@@ -49,6 +51,12 @@ def told_otherwise(path: Path, was: Any, now: Any) -> Iterator[str]:
         yield f"~ image of {path[0].replace('_', '-')}: {_text(was)} → {_text(now)}"
     else:
         yield f"~ {name}: {_text(was)} → {_text(now)}"
+
+
+def key_of(path: Path) -> str:
+    """The path of a plan's key as the manifest has it, whose keys a plan has by their old names."""
+    name = ".".join(path)
+    return next((f"{one.within}.{one.new}" for one in RENAMED if name == f"{one.within}.{one.old}"), name)
 
 
 def _skills(was: list[Any], now: list[Any]) -> Iterator[str]:

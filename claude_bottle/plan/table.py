@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from rich.text import Text
 from claude_bottle.host.stack_names import must_be_known
 from claude_bottle.host.stack_size import cannot_go_up
 from claude_bottle.host.type_tokens import is_of
+from claude_bottle.manifest.renamed import STILL_WORKS
 from claude_bottle.plan.diff import changes, secrets_changed
 from claude_bottle.plan.facts import Facts
 from claude_bottle.plan.interrupts import interruptions
@@ -27,6 +29,8 @@ from claude_bottle.policy.routes.until import ended, parse_until
 
 HEADINGS = (REACH, "ended", "no route", "not read", "internal", OWN, "injected", "DLP", "trusted roots", "network",
             "git", "copied in", "mounted", "supervise", "agent")  # fmt: skip
+
+_COLOUR = re.compile(r"<\{%[^%]*%\}>")
 
 
 def plans(preview: Mapping[str, Any]) -> tuple[Plan | None, Plan | None]:
@@ -123,6 +127,12 @@ def drifts(preview: Mapping[str, Any]) -> Iterator[str]:
             yield words.replace("<{%reset%}>", "").strip()
 
 
+def hints(preview: Mapping[str, Any]) -> list[str]:
+    """What the program has said of keys that stand in the file by their old names, each once."""
+    said = [_COLOUR.sub("", str(one.get("message", ""))).strip() for one in preview.get("diagnostics", [])]
+    return [words for words in dict.fromkeys(said) if words.endswith(STILL_WORKS) and "\n" not in words]
+
+
 def show(preview: Mapping[str, Any], console: Console) -> bool:
     """Print the table; False when there is no plan in what Pulumi said.
 
@@ -150,17 +160,22 @@ def show(preview: Mapping[str, Any], console: Console) -> bool:
         console.print(Text(f"  ! {one_line(line)}", style="yellow"))
     for line in drifts(preview):
         console.print(Text(one_line(f"changed by hand, and put right by pulumi up: {line}"), style="red"))
+    for line in hints(preview):
+        console.print(Text(one_line(line), style="yellow"))
     return True
 
 
 def as_json(preview: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The same for programs: the plan, what an `up` would change, what was changed by hand; None without a plan."""
+    """The same for programs: the plan, what an `up` would change, what was changed by hand, old names of keys; None
+    without a plan.
+    """
     old, new = plans(preview)
     if new is None:
         return None
     changed = [*changes(old, new), *secrets_changed(preview.get("steps", []))]
     ends = list(interruptions(preview.get("steps", [])))
-    return {"stack": new["stack"], "plan": new, "changes": changed, "interrupts": ends, "drift": list(drifts(preview))}
+    seen = {"drift": list(drifts(preview)), "hints": hints(preview)}
+    return {"stack": new["stack"], "plan": new, "changes": changed, "interrupts": ends, **seen}
 
 
 def read_preview(stack: str) -> dict[str, Any]:

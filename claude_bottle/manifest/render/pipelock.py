@@ -109,7 +109,7 @@ def policy(manifest: Manifest) -> dict[str, Any]:
         "seed_phrase_detection": {"enabled": looks_for_seed_phrases(manifest)},
         "response_scanning": {"enabled": False},
         "internal": list(INTERNAL_NETWORKS),
-        "trusted_domains": list(config.trusted),
+        "trusted_domains": list(config.allow_private_addresses),
         "logging": {"format": "json", "output": "stdout", "include_allowed": True, "include_blocked": True},
     }
     if config.engine == "builtin":
