@@ -90,7 +90,7 @@ def error_page(part: str, status: int, message: str = "") -> bytes:
     if cause.reason == NOT_TRUSTED:
         text = (
             f"The certificate of {who} is not trusted: {cause.detail}. Where a network re-signs TLS, the bottle's owner"
-            " names its root in pipelock.upstream_roots."
+            " names its root in pipelock.ca_files."
         )
         return Refusal(part, NOT_TRUSTED, text).body(method=method, host=host, path=path)
     if cause.reason == "connect_refused":

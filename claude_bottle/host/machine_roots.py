@@ -23,7 +23,7 @@ def machine_roots() -> dict[Path, list[str]]:
 
 
 def not_named(names: Iterable[str], base: Path) -> list[Path]:
-    """The files whose roots no file of pipelock.upstream_roots has. base: where relative names start."""
+    """The files whose roots no file of pipelock.ca_files has. base: where relative names start."""
     named = {_same(pem) for name in names for pem in _PEM.findall(_text(base / Path(name).expanduser()))}
     return [file for file, pems in machine_roots().items() if not {_same(pem) for pem in pems} <= named]
 
@@ -33,7 +33,7 @@ def advice(files: list[Path]) -> str:
     shown = ", ".join(map(str, files[:3])) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
     return (
         f"this machine trusts roots of its own ({shown}) that no bottle trusts by itself. If your network re-signs TLS,"
-        " hosts answer upstream_not_trusted until pipelock.upstream_roots names the file, copied beside the stack file"
+        " hosts answer upstream_not_trusted until pipelock.ca_files names the file, copied beside the stack file"
     )
 
 

@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined
 from claude_bottle.manifest.examples import EXAMPLES
 from claude_bottle.manifest.matching import matching_page
 from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.renamed import RENAMED, Renamed
 
 _HEAD = """# The manifest
 
@@ -26,13 +27,32 @@ stack file. `python -m claude_bottle.cli.manifest_tool convert FILE` turns a fil
 """
 
 
+_OLD_NAMES = """
+## Old names
+These work until the next release; `preview`, `up`, `bottle check` and `bottle plan` say which of them a file has. Both
+names in one mapping are an error.
+
+| old | today |
+|---|---|
+"""
+
+
 def manifest_page() -> str:
     """The page, Markdown."""
     rows = [
         " | ".join(["", f"`{path}`", kind, default, meaning.replace("|", "\\|"), f"`{EXAMPLES[path]}`", ""]).strip()
         for path, kind, default, meaning in keys(Manifest)
     ]
-    return _HEAD + "\n".join(rows) + "\n" + matching_page()
+    return _HEAD + "\n".join(rows) + "\n" + _old_names() + matching_page()
+
+
+def _old_names() -> str:
+    return _OLD_NAMES + "\n".join(row for key in RENAMED for row in _renamed(key)) + "\n"
+
+
+def _renamed(key: Renamed) -> Iterator[str]:
+    pairs = [(f": {old}", f": {json.dumps(new)}") for old, new in key.becomes.items()] or [("", "")]
+    yield from (f"| `{key.within}.{key.old}{old}` | `{key.within}.{key.new}{new}` |" for old, new in pairs)
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:

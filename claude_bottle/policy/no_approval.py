@@ -36,9 +36,9 @@ _INSTEAD = {
     "internal_error": _OWNER,
     "starting": "try again in some seconds",
     "next_hop": "pipelock does not answer; try again in a minute, and tell the owner if it lasts (bottle repair NAME)",
-    "ssrf_private_ip": "the name leads to an inner address; only the owner can name it, in pipelock.trusted or "
-    "pipelock.internal_exempt",
-    "upstream_not_trusted": "only the owner can name a root, in pipelock.upstream_roots",
+    "ssrf_private_ip": "the name leads to an inner address; only the owner can name it, in "
+    "pipelock.allow_private_addresses or pipelock.internal_exempt",
+    "upstream_not_trusted": "only the owner can name a root, in pipelock.ca_files",
     "inbound_instructions": "the answer tells an agent what to do; only the owner can let it in (pipelock.inbound)",
     "unresolvable": "the name does not resolve; look at how it is spelled",
     "unreadable_response": "ask for it in another encoding",

@@ -88,7 +88,7 @@ def refusals(
             reasons.append(f"{command.ref}: is an order to the forge, which keeps no such ref that could be deleted")
         elif command.deletes:
             if remote.deletes != "allow":
-                reasons.append(f"{command.ref}: the owner does not allow deletes here")
+                reasons.append(f"{command.ref}: the owner does not allow deletions here")
         elif not command.creates and remote.force != "allow":
             # Only a branch moves forward. A tag stays what it is: another commit under its name is a rewrite.
             if not command.ref.startswith("refs/heads/"):
