@@ -103,8 +103,8 @@ MANIFEST: dict[str, Any] = {
         ]
     },
     "pipelock": {
-        "upstream_roots": ["root.pem"],
-        "revocation_lists": ["root.crl.pem"],
+        "ca_files": ["root.pem"],
+        "crl_files": ["root.crl.pem"],
         "passthrough": ["api.anthropic.com", "spliced.wild.example.com"],
         "internal_exempt": ["198.18.0.0/15"],
     },
@@ -294,7 +294,7 @@ def arena(folder: Path, changes: dict[str, Any] | None = None, root: Path = worl
         world.docker("start", sink)
         serve = ["python3", "-m", "http.server", "8080"]
         world.docker("run", "-d", "--name", other, *label, "--network", other_net, SINK_IMAGE, *serve)
-        manifest = {**MANIFEST, "network": {"outside": outside}, **(changes or {})}
+        manifest = {**MANIFEST, "network": {"external": outside}, **(changes or {})}
         with host_listener() as (port, heard), world.bottle(
             folder, manifest, dict(TOKENS), given, root=root
         ) as bottle:  # fmt: skip

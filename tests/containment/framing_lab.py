@@ -36,9 +36,9 @@ MANIFEST: dict[str, Any] = {
         ]
     },
     "pipelock": {
-        "trusted": list(HOSTS),
+        "allow_private_addresses": list(HOSTS),
         "passthrough": [wire.SPLICED, wire.SPLICED2],
-        "upstream_roots": ["root.pem"],
+        "ca_files": ["root.pem"],
         "dlp": {"max_body_mb": 1},
     },
 }

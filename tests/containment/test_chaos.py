@@ -51,7 +51,7 @@ def manifest(number: int) -> dict[str, Any]:
         "env": {"NUMBER": str(number % 3)},
         "egress": {"routes": routes},
         "supervise": True,
-        "network": {"outside": "claude-bottle-test-outside"},
+        "network": {"external": "claude-bottle-test-outside"},
     }
 
 

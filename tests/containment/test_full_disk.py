@@ -73,9 +73,9 @@ def manifest(internet: world.Internet) -> dict[str, Any]:
     return {
         "agent": {"memory": "256m", "image": AGENT},
         "egress": {"routes": [{"host": "echo.example.com"}]},
-        "pipelock": {"trusted": ["*.example.com"], "upstream_roots": ["roots.pem"]},
+        "pipelock": {"allow_private_addresses": ["*.example.com"], "ca_files": ["roots.pem"]},
         "supervise": True,
-        "network": {"outside": internet.network},
+        "network": {"external": internet.network},
     }
 
 

@@ -102,7 +102,7 @@ def life(sidecar_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     env = {"HOST_TOKEN": HOST_TOKEN, "GIT_TOKEN": GIT_TOKEN, "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}
     watcher.start()
     with world.docker_network() as outside, world.bottle(
-        tmp_path_factory.mktemp("project"), {**manifest, "network": {"outside": outside}}, env
+        tmp_path_factory.mktemp("project"), {**manifest, "network": {"external": outside}}, env
     ) as bottle:  # fmt: skip
         # As the README says: the value comes by standard input, for arguments are seen by everybody.
         argv = ["pulumi", "config", "set", "--secret", "STACK_TOKEN", "--stack", bottle.name]
@@ -117,7 +117,7 @@ def life(sidecar_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         made.take("exported state", bottle.run("pulumi", "stack", "export", "--stack", bottle.name).stdout)
         made.values |= ca_keys(bottle)
         manifest["egress"]["routes"].append({"host": "c.example.com", "token_ref": "HOST_TOKEN"})
-        bottle.write({**manifest, "network": {"outside": outside}})
+        bottle.write({**manifest, "network": {"external": outside}})
         made.take("preview --json", bottle.run("pulumi", "preview", "--json", "--diff", "--stack", bottle.name).stdout)
         made.take(
             "preview --show-replacement-steps", bottle.run("pulumi", "preview", "--diff", "--stack", bottle.name).stdout

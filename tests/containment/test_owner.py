@@ -152,9 +152,9 @@ def scene(sidecar_image: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "agent": {"memory": "1g"},
             "workspace": {"path": str(account.project), "copy_git": True},
             "egress": {"routes": [{"host": "plain.example.com"}]},
-            "pipelock": {"upstream_roots": ["root.pem"]},
+            "pipelock": {"ca_files": ["root.pem"]},
             "supervise": True,
-            "network": {"outside": internet.network},
+            "network": {"external": internet.network},
         }
         with world.bottle(account.home / "bottle", manifest, files={"root.pem": internet.ca}) as bottle:
             account.env = {key: value for key, value in bottle.env.items() if key != "PATH"}

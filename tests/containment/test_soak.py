@@ -50,8 +50,8 @@ def bottle(tmp_path_factory: pytest.TempPathFactory, sidecar_image: str) -> Iter
         manifest: dict[str, Any] = {
             "agent": {"memory": "1g"},
             "egress": {"routes": [{"host": HOST}]},
-            "pipelock": {"upstream_roots": ["root.pem"], "dlp": {"max_body_mb": 5}},
-            "network": {"outside": internet.network},
+            "pipelock": {"ca_files": ["root.pem"], "dlp": {"max_body_mb": 5}},
+            "network": {"external": internet.network},
             "supervise": True,
         }
         with world.bottle(tmp_path_factory.mktemp("soak"), manifest, files={"root.pem": internet.ca}) as made:

@@ -55,12 +55,12 @@ MANIFEST: dict[str, Any] = {
             {"host": "*.wild.example.com"},
         ]
     },
-    "pipelock": {"upstream_roots": ["test-root.pem"], "dlp": {"max_body_mb": 4}},
+    "pipelock": {"ca_files": ["test-root.pem"], "dlp": {"max_body_mb": 4}},
 }
 
 
 def manifest(internet: world.Internet, **changes: Any) -> dict[str, Any]:
-    return {**copy.deepcopy(MANIFEST), "network": {"outside": internet.network}, **changes}
+    return {**copy.deepcopy(MANIFEST), "network": {"external": internet.network}, **changes}
 
 
 @pytest.fixture(scope="module")

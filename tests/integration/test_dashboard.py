@@ -43,7 +43,7 @@ def forge(internet: world.Internet, git_host_image: str, tmp_path_factory: pytes
 def bottle(
     internet: world.Internet, forge: Forge, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[world.BottleUnderTest]:
-    remote = {"name": "review", "upstream": f"git@{HOST}:/srv/acme/review", "review": True}
+    remote = {"name": "review", "upstream": f"git@{HOST}:/srv/acme/review", "require_review": True}
     manifest: dict[str, Any] = {
         "agent": {"memory": "1g", "cpus": 1.0},
         "egress": {
@@ -52,10 +52,10 @@ def bottle(
                 {"host": "plain.example.com", "methods": ["GET", "POST"]},
             ]
         },
-        "pipelock": {"upstream_roots": ["root.pem"]},
+        "pipelock": {"ca_files": ["root.pem"]},
         "git": [{**remote, "identity_file": str(forge.key), "known_hosts": forge.known_hosts}],
         "supervise": True,
-        "network": {"outside": internet.network},
+        "network": {"external": internet.network},
     }
     folder = tmp_path_factory.mktemp("project")
     with world.bottle(folder, manifest, {"CLAUDE_CODE_OAUTH_TOKEN": TOKEN}, {"root.pem": internet.ca}) as made:

@@ -32,7 +32,7 @@ MANIFEST: dict[str, Any] = {
     "pipelock": {
         "allow": ["plain.example.com"],
         "passthrough": ["api.anthropic.com"],
-        "upstream_roots": ["root.pem"],
+        "ca_files": ["root.pem"],
         "dlp": {"patterns": [{"name": "ticket", "regex": "tkt_[a-z0-9]{12}"}], "disabled_rules": ["github-pat"]},
     },
 }
@@ -46,7 +46,7 @@ def git(folder: Path, *argv: str) -> str:
 
 
 def manifest(internet: world.Internet, **changes: Any) -> dict[str, Any]:
-    return {**copy.deepcopy(MANIFEST), "network": {"outside": internet.network}, **changes}
+    return {**copy.deepcopy(MANIFEST), "network": {"external": internet.network}, **changes}
 
 
 @pytest.fixture(scope="module")

@@ -23,14 +23,14 @@ def bottle(internet: world.Internet, tmp_path_factory: pytest.TempPathFactory) -
     manifest = {
         "agent": {"command": ["sleep", "86400"]},
         "supervise": True,
-        "network": {"outside": internet.network},
+        "network": {"external": internet.network},
         "egress": {
             "routes": [
                 {"host": "echo.example.com"},
                 {"host": "api.anthropic.com", "token_ref": "CLAUDE_CODE_OAUTH_TOKEN"},
             ]
         },
-        "pipelock": {"upstream_roots": ["root.pem"]},
+        "pipelock": {"ca_files": ["root.pem"]},
         "git": [{"name": "p", "upstream": "https://git.example.com/a/p.git", "token_ref": "GIT_TOKEN"}],
     }
     tokens = {"CLAUDE_CODE_OAUTH_TOKEN": TOKEN, "GIT_TOKEN": "glpat-" + secrets.token_hex(10)}

@@ -106,7 +106,7 @@ def bottle(far: Far, tmp_path_factory: pytest.TempPathFactory) -> Iterator[world
         "egress": {"routes": [{"host": "first.example.com"}]},
         "supervise": True,
         "workspace": {"path": str(work), "copy_git": False},
-        "network": {"outside": "claude-bottle-test-outside"},
+        "network": {"external": "claude-bottle-test-outside"},
     }
     env = {"PATH": f"{far.bin}:{os.environ['PATH']}"}
     with world.bottle(folder, manifest, env) as made:

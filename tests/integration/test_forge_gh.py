@@ -53,7 +53,7 @@ def manifest(internet: world.Internet, forge: list[str] | None = None) -> dict[s
     for route in made["egress"]["routes"]:
         if forge and route["host"] == HOST:
             route["forge"] = forge
-    return {**made, "network": {"outside": internet.network}, "pipelock": {"upstream_roots": ["root.pem"]}}
+    return {**made, "network": {"external": internet.network}, "pipelock": {"ca_files": ["root.pem"]}}
 
 
 @pytest.fixture(scope="module")

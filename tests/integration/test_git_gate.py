@@ -36,14 +36,14 @@ def bottle(
     manifest: dict[str, Any] = {
         "agent": {"memory": "1g"},
         "egress": {"routes": [{"host": HOST}, {"host": "echo.example.com"}]},
-        "pipelock": {"upstream_roots": ["root.pem"]},
+        "pipelock": {"ca_files": ["root.pem"]},
         "git": [
             {
                 "name": "ssh",
                 "upstream": f"git@{HOST}:/srv/acme/ssh.git",
                 "branches": ["*", "refs/tags/*", "refs/for/*"],
-                "force": "allow",
-                "deletes": "allow",
+                "allow_force_push": True,
+                "allow_deletions": True,
                 "push_options": ["ci.skip", "note=*"],
                 **ssh,
             },
@@ -58,16 +58,16 @@ def bottle(
                 "upstream": f"ssh://git@{HOST}/srv/acme/limited.git",
                 "branches": ["agent/*"],
                 "max_push_mb": 2,
-                "max_blob_mb": 1,
+                "max_file_mb": 1,
                 **ssh,
             },
             {"name": "moved", "upstream": f"https://{HOST}/acme/moved", "token_ref": "FORGE_TOKEN"},
             {"name": "renamed", "upstream": f"https://{HOST}/acme/renamed.git", "token_ref": "FORGE_TOKEN"},
             {"name": "old", "upstream": f"git@{HOST}:/srv/acme/old.git", **ssh},
             {"name": "lib", "upstream": f"ssh://git@{HOST}:22/srv/acme/lib", **ssh},
-            {"name": "review", "upstream": f"git@{HOST}:/srv/acme/review", "review": True, **ssh},
+            {"name": "review", "upstream": f"git@{HOST}:/srv/acme/review", "require_review": True, **ssh},
         ],
-        "network": {"outside": internet.network},
+        "network": {"external": internet.network},
     }
     folder = tmp_path_factory.mktemp("project")
     with world.bottle(folder, manifest, {"FORGE_TOKEN": TOKEN}, {"root.pem": internet.ca}) as made:
@@ -403,7 +403,7 @@ def test_force_and_delete_follow_the_policy(bottle: world.BottleUnderTest, forge
     assert "extra" not in forge.refs("ssh")
     lease = push(bottle, URLS["ssh"], "git commit -q --amend -m leased", "--force-with-lease HEAD:main")
     assert lease.endswith("PUSHED"), lease
-    for refs, words in (("+HEAD:main", "does not allow force"), (":main", "does not allow deletes")):
+    for refs, words in (("+HEAD:main", "does not allow force"), (":main", "does not allow deletions")):
         said = push(bottle, URLS["https"], rewrite, refs)
         assert said.endswith("REFUSED")
         assert words in said

@@ -34,7 +34,7 @@ def bottle(engine: SecondEngine, tmp_path_factory: pytest.TempPathFactory) -> It
         "agent": {"memory": "512m", "image": AGENT},
         "egress": {"routes": [{"host": "first.example.com"}]},
         "supervise": True,
-        "network": {"outside": "claude-bottle-test-outside"},
+        "network": {"external": "claude-bottle-test-outside"},
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOCKER_HOST", engine.host)  # of all that this module runs, its clean-up too

@@ -30,12 +30,12 @@ def manifest(internet: world.Internet, **hosts: Any) -> dict[str, Any]:
             ]
         },
         "pipelock": {
-            "upstream_roots": ["root.pem"],
+            "ca_files": ["root.pem"],
             "passthrough": [],
             "dlp": {"hosts": {ASKS: {"on_match": "ask"}, **hosts}},
         },
         "supervise": True,
-        "network": {"outside": internet.network},
+        "network": {"external": internet.network},
     }
 
 

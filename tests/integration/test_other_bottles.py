@@ -22,8 +22,8 @@ pytestmark = pytest.mark.docker
 def test_without_routes_the_agent_works_through_pipelock(internet: world.Internet, tmp_path: Path) -> None:
     manifest = {
         "agent": {"memory": "1g"},
-        "pipelock": {"allow": ["echo.example.com"], "upstream_roots": ["root.pem"]},
-        "network": {"outside": internet.network},
+        "pipelock": {"allow": ["echo.example.com"], "ca_files": ["root.pem"]},
+        "network": {"external": internet.network},
     }
     with world.bottle(tmp_path / "p", manifest, files={"root.pem": internet.ca}) as bottle:
         bottle.up()
@@ -73,8 +73,8 @@ def test_a_bad_manifest_is_told_whole_and_creates_nothing(tmp_path: Path) -> Non
 
 def small(internet: world.Internet, **changes: Any) -> dict[str, Any]:
     """A bottle with one open host."""
-    rest = {"egress": {"routes": [{"host": "echo.example.com"}]}, "pipelock": {"upstream_roots": ["root.pem"]}}
-    return {"agent": {"memory": "1g"}, **rest, "network": {"outside": internet.network}, **changes}
+    rest = {"egress": {"routes": [{"host": "echo.example.com"}]}, "pipelock": {"ca_files": ["root.pem"]}}
+    return {"agent": {"memory": "1g"}, **rest, "network": {"external": internet.network}, **changes}
 
 
 def address(container: str) -> list[str]:
@@ -258,7 +258,7 @@ def test_a_converted_file_of_the_original_tool_comes_up(internet: world.Internet
         )
         assert done.returncode == 0, done.stderr
         converted = world.yaml.safe_load((tmp_path / "Pulumi.impl.yaml").read_text())["config"]["claude-bottle:bottle"]
-        world_of_the_test = {"network": {"outside": internet.network}, "pipelock": {"upstream_roots": ["root.pem"]}}
+        world_of_the_test = {"network": {"external": internet.network}, "pipelock": {"ca_files": ["root.pem"]}}
         bottle.write({**converted, **world_of_the_test})
         bottle.up()
         status, body = bottle.curl("https://keyed.example.com/")

@@ -35,8 +35,8 @@ def bottle(folder: Path, internet: world.Internet) -> Iterator[world.BottleUnder
         # An image of one's own gets no packages, which would have to come from somewhere.
         "agent": {"memory": "1g", "image": world.built("agent")},
         "egress": {"routes": [{"host": "plain.example.com", "methods": ["GET"], "follow": "redirects"}]},
-        "pipelock": {"upstream_roots": ["root.pem"]},
-        "network": {"outside": internet.network},
+        "pipelock": {"ca_files": ["root.pem"]},
+        "network": {"external": internet.network},
     }
 
     env = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}

@@ -53,9 +53,9 @@ def bottle(
     manifest: dict[str, Any] = {
         "agent": {"memory": "1g", "apt": ["python3"]},
         "egress": {"routes": [{"host": "echo.example.com"}]},
-        "pipelock": {"upstream_roots": ["root.pem"], "passthrough": ["echo.example.com"]},
+        "pipelock": {"ca_files": ["root.pem"], "passthrough": ["echo.example.com"]},
         "git": [{**remote, "identity_file": str(forge.key), "known_hosts": forge.known_hosts}],
-        "network": {"outside": internet.network},
+        "network": {"external": internet.network},
     }
     folder = tmp_path_factory.mktemp("project")
     with world.bottle(folder, manifest, files={"root.pem": internet.ca}) as made:

@@ -56,8 +56,8 @@ def sides(internet: world.Internet, sidecar_image: str, tmp_path_factory: pytest
     manifest: dict[str, Any] = {
         "agent": {"memory": "1g", "apt": ["curl"]},
         "egress": {"routes": [{"host": READ}, {"host": SPLICED}]},
-        "pipelock": {"upstream_roots": ["root.pem"], "passthrough": [SPLICED]},
-        "network": {"outside": internet.network},
+        "pipelock": {"ca_files": ["root.pem"], "passthrough": [SPLICED]},
+        "network": {"external": internet.network},
     }
     try:
         world.docker(*argv, sidecar_image, "/slow/server.py", "/slow/server.pem")

@@ -32,9 +32,9 @@ def bottle(internet: world.Internet, tmp_path_factory: pytest.TempPathFactory) -
                 {"host": "keyed.example.com", "path": ["/project"], "methods": ["GET"], "token_ref": "KEYED_TOKEN"},
             ]
         },
-        "pipelock": {"upstream_roots": ["root.pem"]},
+        "pipelock": {"ca_files": ["root.pem"]},
         "supervise": True,
-        "network": {"outside": internet.network},
+        "network": {"external": internet.network},
     }
     folder = tmp_path_factory.mktemp("project")
     files = {"root.pem": internet.ca}
@@ -157,10 +157,14 @@ def test_a_rejection_comes_with_the_owners_words(bottle: world.BottleUnderTest) 
         ("capability-block", {"capability": "dockerfile", "value": "/x"}, "write one of apt, npm"),
         ("capability-block", {"capability": "apt", "value": "a; rm -rf /"}, "Debian package"),
         ("capability-block", {"capability": "memory", "value": "lots"}, "megabytes"),
-        ("egress-block", {"host": "x.example.com\n    trusted: [y]"}, "host"),
+        ("egress-block", {"host": "x.example.com\n    allow_private_addresses: [y]"}, "host"),
         ("pipelock-block", {"host": "x.example.com"}, "egress-block"),
         ("egress-block", {"refused": {"host": "x.example.com", "reason": "ambiguous_path"}}, "no approval"),
-        ("pipelock-block", {"refused": {"host": "x.example.com", "reason": "ssrf_private_ip"}}, "pipelock.trusted"),
+        (
+            "pipelock-block",
+            {"refused": {"host": "x.example.com", "reason": "ssrf_private_ip"}},
+            "pipelock.allow_private_addresses",
+        ),
         ("egress-block", {"proposal_id": "p-none"}, "no such proposal"),
     ],
 )

@@ -55,6 +55,7 @@ def held(bottle: world.BottleUnderTest) -> dict[str, str]:
 def test_a_bottle_of_an_older_commit_keeps_all_that_it_holds(
     old: Path, internet: world.Internet, forge: Forge, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    # In the names of keys that the older commit knows; today's takes them too (claude_bottle/manifest/renamed.py).
     manifest: dict[str, Any] = {
         "agent": {"memory": "1g"},
         "egress": {

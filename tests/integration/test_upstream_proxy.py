@@ -54,8 +54,8 @@ def manifest(network: str, **pipelock: Any) -> dict[str, Any]:
     return {
         "agent": {"memory": "1g"},
         "egress": {"routes": [*routes, {"host": "*.wild.example.com"}]},
-        "pipelock": {"upstream_roots": ["root.pem"], **proxy},
-        "network": {"outside": network},
+        "pipelock": {"ca_files": ["root.pem"], **proxy},
+        "network": {"external": network},
     }
 
 
@@ -103,7 +103,7 @@ def test_git_gate_reaches_its_upstreams_by_the_forward_proxy(
         raw = {
             "agent": {"memory": "1g"},
             "pipelock": {
-                "upstream_roots": ["root.pem"],
+                "ca_files": ["root.pem"],
                 "upstream_proxy": "http://proxy.corp.example.com:3128",
                 "upstream_proxy_ref": "PROXY_LOGIN",
             },
@@ -113,7 +113,7 @@ def test_git_gate_reaches_its_upstreams_by_the_forward_proxy(
                 {"name": "https", "upstream": urls["https"], "token_ref": "FORGE_TOKEN"},
                 {"name": "moved", "upstream": f"https://{HOST}/acme/moved", "token_ref": "FORGE_TOKEN"},
             ],
-            "network": {"outside": network},
+            "network": {"external": network},
         }
         elsewhere = {"/acme/moved": "https://echo.example.com/acme/https.git"}
         forge.run("cat > /srv/acme/moves.json", stdin=json.dumps(elsewhere).encode())

@@ -158,8 +158,8 @@ def test_an_agent_as_it_comes(internet: world.Internet, tmp_path: Path) -> None:
     manifest: dict[str, Any] = {
         "agent": {"memory": "1g"},
         "egress": {"routes": [{"host": "echo.example.com"}]},
-        "pipelock": {"upstream_roots": ["root.pem"]},
-        "network": {"outside": internet.network},
+        "pipelock": {"ca_files": ["root.pem"]},
+        "network": {"external": internet.network},
     }
     with world.bottle(tmp_path / "p", manifest, files={"root.pem": internet.ca}) as bottle:
         bottle.up()

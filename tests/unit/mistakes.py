@@ -233,6 +233,7 @@ SECTIONS: dict[str, list[Mistake]] = {
     "Keys of the bottle": [
         bottle("agent: {memroy: 2g}"), bottle("egres: {routes: []}"), bottle("apt: [jq]"), bottle("colour: red"),
         bottle("workspace: {pth: ~/src}"), bottle("tokens: {GH: x}"),
+        bottle("network: {outside: a, external: b}"), bottle("pipelock: {trusted: git.corp.example.com}"),
     ],
     "Values of the wrong kind": [
         bottle("agent: python3"), bottle("agent: {apt: python3}"), bottle("agent: {apt: [3]}"), bottle("agent:"),
@@ -247,11 +248,11 @@ SECTIONS: dict[str, list[Mistake]] = {
         bottle("agent: {memory: lots}"), bottle("agent: {apt: ['jq -y']}"), bottle("agent: {npm: ['@scope']}"),
         bottle("agent: {image: a, dockerfile: b}"), bottle("agent: {dockerfile: none/Dockerfile}"), bottle("agent: {runtime: 'gVisor 1'}"),
         bottle("env: {PATH: /opt/bin}"), bottle("env: {HTTPS_PROXY: x}"), bottle("env: {MY-VAR: x}"),
-        bottle("network: {outside: 'my net'}"), bottle("workspace: {path: /x/y, mode: mount, copy_git: true}", lines=2),
+        bottle("network: {external: 'my net'}"), bottle("workspace: {path: /x/y, mode: mount, copy_git: true}", lines=2),
         bottle("pipelock: {dlp: {disabled_rules: [generic-api-kye]}}"), bottle("pipelock: {dlp: {patterns: [{name: t, regex: '((tkt'}]}}"),
         bottle("pipelock: {dlp: {disabled_rules: [no-such], patterns: [{name: t, regex: '((tkt'}]}}", lines=2),
         bottle("pipelock: {passthrough: [b.example.com]}"), bottle("pipelock: {image: 'example.com/p:1'}"), bottle("pipelock: {engine: upstream}"),
-        bottle("agent: {apt: 3, memory: lots}, network: {outside: 7}", lines=3),
+        bottle("agent: {apt: 3, memory: lots}, network: {external: 7}", lines=3),
     ],
     "Routes": [
         route("host: api.github.com:443"), route("host: 'https://api.github.com/repos/acme'"), route("host: 'http://x'"),
@@ -272,7 +273,7 @@ SECTIONS: dict[str, list[Mistake]] = {
     "The machine": [
         machine("no engine runs", engine=Gone()), machine("an old engine", ServerVersion="19.03.1"),
         machine("200 MB of memory are free", free=200), machine("agent: {memory: 64g}", "agent: {memory: 64g}"),
-        machine("agent: {runtime: runsc}", "agent: {runtime: runsc}"), machine("network: {outside: corpnet}", "network: {outside: corpnet}"),
+        machine("agent: {runtime: runsc}", "agent: {runtime: runsc}"), machine("network: {external: corpnet}", "network: {external: corpnet}"),
         machine("agent: {image: 'example.com/none:1'}", "agent: {image: 'example.com/none:1'}"),
         machine("a volume of a killed run", parts=(Part("volume", "v", "claude-bottle-home-demo"),)),
     ],

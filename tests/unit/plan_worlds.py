@@ -110,15 +110,15 @@ def a_remote(draw: Draw) -> dict[str, Any]:
         made["token_ref"] = draw.choice(["ONE", "TWO"])
         maybe(draw, made, "token_user", draw.choice(["me", "you"]))
     maybe(draw, made, "branches", some(draw, GLOBS, 3) or ["main"], 0.8)
-    for word in ("force", "deletes"):
-        maybe(draw, made, word, "allow")
+    for key in ("allow_force_push", "allow_deletions"):
+        maybe(draw, made, key, True)
     maybe(draw, made, "max_push_mb", draw.choice([10, 100, 200]))
-    maybe(draw, made, "max_blob_mb", draw.choice([10, 20]))
+    maybe(draw, made, "max_file_mb", draw.choice([10, 20]))
     maybe(draw, made, "push_options", some(draw, OPTIONS))
     maybe(draw, made, "known_findings", some(draw, [letter * 32 for letter in "abc"]))
     maybe(draw, made, "allow_fsck", some(draw, ["zeroPaddedFilemode", "missingEmail", "badDate"]))
-    maybe(draw, made, "review", True)
-    maybe(draw, made, "rules", draw.choice(["one.toml", "two.toml"]))
+    maybe(draw, made, "require_review", True)
+    maybe(draw, made, "gitleaks_config", draw.choice(["one.toml", "two.toml"]))
     return made
 
 
@@ -130,13 +130,13 @@ def a_pipelock(draw: Draw) -> dict[str, Any]:
     ]
     maybe(draw, made, "allow", allowed, 0.8)
     maybe(draw, made, "passthrough", some(draw, EXACT + WILD), 0.5)
-    maybe(draw, made, "trusted", some(draw, EXACT + WILD))
+    maybe(draw, made, "allow_private_addresses", some(draw, EXACT + WILD))
     maybe(draw, made, "internal_exempt", some(draw, ["198.18.0.0/15", "198.18.0.0/16", "10.0.0.0/8", "fc00::/18"]))
     if draw.random() < 0.2:
         made["upstream_proxy"] = draw.choice(["http://proxy.example.com:3128", "http://192.0.2.7:8080"])
         maybe(draw, made, "upstream_proxy_ref", draw.choice(["TOKEN_A", "TOKEN_B"]))
-    maybe(draw, made, "upstream_roots", some(draw, list(FILES)))
-    maybe(draw, made, "revocation_lists", some(draw, list(FILES)))
+    maybe(draw, made, "ca_files", some(draw, list(FILES)))
+    maybe(draw, made, "crl_files", some(draw, list(FILES)))
     dlp: dict[str, Any] = {}
     maybe(draw, dlp, "patterns", [{"name": draw.choice("mn"), "regex": draw.choice(["tkt_[a-z]{8}", "tkt_[a-z]{80}"])}])
     maybe(draw, dlp, "disabled_rules", some(draw, ["generic-api-key", "aws-access-token"]))
@@ -155,7 +155,7 @@ def a_pipelock(draw: Draw) -> dict[str, Any]:
             "image": "pipelock@sha256:" + "a" * 64,
             "allow": [one for one in allowed if isinstance(one, str)],
         }
-        made.pop("revocation_lists", None)
+        made.pop("crl_files", None)
         made.get("dlp", {}).pop("packs", None)
         made.get("dlp", {}).pop("hosts", None)
         made.pop("inbound", None)
@@ -176,7 +176,7 @@ def an_agent(draw: Draw) -> dict[str, Any]:
 
 def a_network(draw: Draw) -> dict[str, Any]:
     made: dict[str, Any] = {}
-    maybe(draw, made, "outside", draw.choice(["one", "two"]), 0.8)
+    maybe(draw, made, "external", draw.choice(["one", "two"]), 0.8)
     maybe(draw, made, "pool", draw.choice(["10.213.0.0/16", "172.28.0.0/16"]))
     return made
 
@@ -259,7 +259,7 @@ def mutated(draw: Draw, raw: dict[str, Any]) -> dict[str, Any]:
 def accepted(raw: dict[str, Any]) -> Manifest | None:
     """The manifest, where validation has nothing against it but for files that are not there."""
     # Files, patterns and literals are other tests'; to read all rules for them takes long.
-    aside = ("upstream_roots", "revocation_lists", "dlp")
+    aside = ("ca_files", "crl_files", "dlp")
     pipelock = {key: value for key, value in raw.get("pipelock", {}).items() if key not in aside}
     without = {key: value for key, value in raw.items() if key not in ("git", "env", "pipelock")}
     names = [(remote["name"], remote["upstream"]) for remote in raw.get("git", [])]
@@ -282,7 +282,12 @@ def accepted(raw: dict[str, Any]) -> Manifest | None:
 
 def remotes_of(manifest: Manifest) -> list[GateRemote]:
     return [
-        GateRemote(config, upstream_of(config), "secret", f"rules of {config.rules}" if config.rules else "")
+        GateRemote(
+            config,
+            upstream_of(config),
+            "secret",
+            f"rules of {config.gitleaks_config}" if config.gitleaks_config else "",
+        )
         for config in manifest.git
     ]
 

@@ -266,7 +266,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
 
 
 def test_what_comes_out_of_the_sidecar_is_checked_again(tmp_path: Path) -> None:
-    world = World({"path": "pipelock.trusted", "value": "metadata.example.com"})
+    world = World({"path": "pipelock.allow_private_addresses", "value": "metadata.example.com"})
     with pytest.raises(BottleError, match="cannot be given"):
         approval(tmp_path, world).approve("p-0000000001", "")
     assert world.file.read_text() == FILE
@@ -360,7 +360,7 @@ def test_what_does_not_pass_by_an_approval_is_never_told_to_try_again(tmp_path: 
     leads_inside.replay = lambda _: {"status": 403, "reason": "ssrf_private_ip"}  # type: ignore[method-assign]
     note = approval(tmp_path, leads_inside).approve("p-0000000001", "")
     assert note.startswith(STILL_REFUSED)
-    assert "pipelock.trusted" in note
+    assert "pipelock.allow_private_addresses" in note
 
 
 def test_what_would_take_something_away_is_not_made(tmp_path: Path) -> None:
@@ -428,7 +428,7 @@ def test_a_sweep_brings_nothing_in_the_place_of_what_has_ended() -> None:
 def test_an_edit_changes_its_own_path_and_nothing_else() -> None:
     """What a file says in two places by one alias is not edited in both."""
     head = "config:\n  claude-bottle:bottle:\n"
-    both = head + "    pipelock:\n      trusted: &corp [a.example.com]\n      allow: *corp\n"
+    both = head + "    pipelock:\n      allow_private_addresses: &corp [a.example.com]\n      allow: *corp\n"
     elsewhere = head + "    pipelock: {allow: &corp [a.example.com]}\n  other:hosts: *corp\n"
     methods = "        - {host: %s.example.com, methods: %s}\n"
     routes = head + "    egress:\n      routes:\n" + methods % ("a", "&m [GET]") + methods % ("c", "*m")

@@ -87,7 +87,7 @@ def test_a_certificate_that_is_not_trusted_names_the_key() -> None:
         _fail("pipelock", "Certificate verify failed: self-signed certificate in certificate chain", OTHER)
     )[1]
     assert (told["refused_by"], told["reason"]) == ("pipelock", "upstream_not_trusted")
-    assert "pipelock.upstream_roots" in told["message"]
+    assert "pipelock.ca_files" in told["message"]
     assert "self-signed certificate in certificate chain" in told["message"]
     assert "ask_with" not in told
 

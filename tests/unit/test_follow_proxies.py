@@ -34,7 +34,7 @@ ROUTES: list[dict[str, Any]] = [
     {"host": "over.example.com", "until": "2026-01-31T12:00:00Z"},
     {"host": "*.wild.example.com", "methods": READS, "follow": "links"},
 ]
-PIPELOCK = {"trusted": ["*.corp.example.com"], "internal_exempt": ["10.9.0.0/16"]}
+PIPELOCK = {"allow_private_addresses": ["*.corp.example.com"], "internal_exempt": ["10.9.0.0/16"]}
 MANIFEST = Manifest.model_validate({"egress": {"routes": ROUTES}, "pipelock": PIPELOCK})
 SIMPLE = "https://index.example.com/simple/requests/"
 FILE = "https://files.example.org/ab/requests-2.whl"

@@ -67,7 +67,7 @@ def test_policy() -> None:
     assert check(SSH, update) == []
     assert check(SSH, create) == []
     assert "force" in check(SSH, update, ancestor=False)[0]
-    assert "deletes" in check(SSH, delete)[0]
+    assert "deletions" in check(SSH, delete)[0]
     assert "moved meanwhile" in check(SSH, update, now=B)[0]
     assert "moved meanwhile" in check(SSH, create, now=A)[0]
     assert "refs/heads/m: the owner allows" in check(Remote("p", "x", ("agent/*",)), update)[0]

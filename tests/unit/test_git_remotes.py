@@ -118,7 +118,7 @@ def test_what_is_not_in_order_is_told(key: Path, tmp_path: Path) -> None:
         ({"upstream": "https://git.example.com/a", "identity_file": None}, "git[0].token_ref", "needs one"),
         ({"upstream": "https://git.example.com/a", "identity_file": None, "token_ref": "NONE"}, "git[0].token_ref", "no such"),
         ({"upstream": "https://git.example.com/a", "identity_file": None, "token_ref": "BAD"}, "git[0].token_ref", "line end"),
-        ({"rules": "none.toml"}, "git[0].rules", "not a readable TOML"),
+        ({"gitleaks_config": "none.toml"}, "git[0].gitleaks_config", "not a readable TOML"),
         ({"token_user": "you"}, "git[0].token_user", "is for https"),
     ]  # fmt: skip
     for change, path, words in cases:

@@ -83,7 +83,7 @@ def manifests(draw: st.DrawFn) -> dict[str, Any]:
         st.dictionaries(st.from_regex(r"[A-Z][A-Z_]{0,8}", fullmatch=True), st.text(max_size=10), max_size=3)
     )
     if draw(st.booleans()):
-        made["network"] = {"outside": "own-network-outside"}
+        made["network"] = {"external": "own-network-outside"}
     return made
 
 

@@ -24,7 +24,7 @@ def test_those_that_no_file_of_the_manifest_has(tmp_path: Path, monkeypatch: pyt
     assert machine_roots.not_named(["corp-root.pem", "missing.pem"], base) == [system / "b.crt"]
     words = machine_roots.advice([system / "b.crt"])
     assert "upstream_not_trusted" in words
-    assert "pipelock.upstream_roots" in words
+    assert "pipelock.ca_files" in words
     assert images.extra_roots()
     monkeypatch.setenv("CLAUDE_BOTTLE_EXTRA_ROOTS", "off")
     assert machine_roots.not_named([], base) == []

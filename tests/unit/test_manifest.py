@@ -104,8 +104,8 @@ def findings(raw: Any) -> dict[str, str]:
         ({"pipelock": {"image": "x"}}, "pipelock", "belongs to engine upstream"),
         ({"pipelock": {"engine": "other"}}, "pipelock.engine", "builtin"),
         ({"pipelock": {"passthrough": ["x.example.com"]}}, "pipelock.passthrough[0]", "neither a route's host"),
-        ({"pipelock": {"upstream_roots": ["no-such.pem"]}}, "pipelock.upstream_roots[0]", "not a readable PEM"),
-        ({"pipelock": {"revocation_lists": ["no-such.pem"]}}, "pipelock.revocation_lists[0]", "not a readable PEM"),
+        ({"pipelock": {"ca_files": ["no-such.pem"]}}, "pipelock.ca_files[0]", "not a readable PEM"),
+        ({"pipelock": {"crl_files": ["no-such.pem"]}}, "pipelock.crl_files[0]", "not a readable PEM"),
         ({"pipelock": {"dlp": {"disabled_rules": ["nonsense"]}}}, "pipelock.dlp.disabled_rules[0]", "no such rule"),
         (
             {"pipelock": {"dlp": {"hosts": {"a.example.com": {"disabled_rules": ["nonsense"]}}}}},
@@ -132,8 +132,8 @@ def findings(raw: Any) -> dict[str, str]:
         ({"egress": []}, "egress", "write a mapping"),
         ({"egress": {"routes": {}}}, "egress.routes", "list"),
         # What is shown to people draws nothing on their terminal.
-        ({"network": {"outside": "a\x1b[2Jb"}}, "network.outside", "name of a Docker network"),
-        ({"network": {"outside": "a\u202eb"}}, "network.outside", "name of a Docker network"),
+        ({"network": {"external": "a\x1b[2Jb"}}, "network.external", "name of a Docker network"),
+        ({"network": {"external": "a\u202eb"}}, "network.external", "name of a Docker network"),
         ({"agent": {"command": ["sleep", "1\x1b[2J"]}}, "agent.command[1]", "control characters"),
         ({"agent": {"command": ["sleep", "1\u202e"]}}, "agent.command[1]", "control characters"),
         ({"agent": {"image": "a\x1bb"}}, "agent.image", "control characters"),

@@ -43,7 +43,7 @@ def places(value: str) -> dict[str, dict[str, Any]]:
         "git[0].upstream": {
             "git": [{"name": "x", "upstream": f"https://example.com/{value}/x.git", "token_ref": "OWN_TOKEN"}]
         },
-        "network.outside": {"network": {"outside": value}},
+        "network.external": {"network": {"external": value}},
         "unknown.key": {"unknown": {"key": value}},
     }
 

@@ -79,8 +79,8 @@ def test_the_sentence_names_kind_and_example() -> None:
     assert said({"env": {"PORT": 8080}}) == ['env.PORT: write text, in quotes: "8080"']
     assert said({"agent": None}) == ["agent: is empty; write a mapping: {memory: 4g, cpus: 2}, or leave it out"]
     assert said({"prompt": 3}) == ["prompt: 3: write text (prompt: Answer in French.) or a file ({file: prompt.md})"]
-    assert said({"git": [{"name": "a", "upstream": "a@b.example.com:c", "review": "yes"}]}) == [
-        "git[0].review: 'yes': write true or false"
+    assert said({"git": [{"name": "a", "upstream": "a@b.example.com:c", "require_review": "yes"}]}) == [
+        "git[0].require_review: 'yes': write true or false"
     ]
 
 
@@ -124,7 +124,7 @@ def test_what_looks_like_a_host_says_what_it_is(text: str, words: str) -> None:
     for raw in (
         {"egress": {"routes": [{"host": text}]}},
         {"pipelock": {"allow": [text]}},
-        {"pipelock": {"trusted": [text]}},
+        {"pipelock": {"allow_private_addresses": [text]}},
     ):
         assert [one.message for one in Readable(raw).findings] == [said]
 
@@ -158,9 +158,11 @@ def test_one_mistake_hides_no_other_and_makes_none() -> None:
     ]  # fmt: skip
     # A file that is not there is told beside a wrong entry, by the index that the stack file has.
     remote = {"upstream": "https://git.example.com/a/b.git", "token_ref": "T_TOKEN"}
-    wrong = lines({"git": [{**remote, "name": "A"}, {**remote, "name": "b", "rules": "no-such.toml"}]})
-    assert [line.partition(":")[0] for line in wrong] == ["git[0].name", "git[1].rules"]
-    assert "git[1].rules" in lines({"git": [3, {**remote, "name": "b", "rules": "no-such.toml"}]})[1]
+    wrong = lines({"git": [{**remote, "name": "A"}, {**remote, "name": "b", "gitleaks_config": "no-such.toml"}]})
+    assert [line.partition(":")[0] for line in wrong] == ["git[0].name", "git[1].gitleaks_config"]
+    assert (
+        "git[1].gitleaks_config" in lines({"git": [3, {**remote, "name": "b", "gitleaks_config": "no-such.toml"}]})[1]
+    )
     # What follows from a mistake is no second one.
     assert len(lines({"pipelock": {"engine": "bultin", "image": "example.com/p:1"}})) == 1
     assert len(lines({"pipelock": {"allow": ["a b"], "passthrough": ["c.example.com"]}})) == 1

@@ -133,7 +133,7 @@ def test_targets(scheme: str, host: str, port: int, reason: str | None) -> None:
 
 def test_addresses() -> None:
     more = {
-        "trusted": ["*.corp.example"],
+        "allow_private_addresses": ["*.corp.example"],
         "allow": ["git.corp.example"],
         "internal_exempt": ["198.18.0.0/15", "10.9.0.0/16"],
     }

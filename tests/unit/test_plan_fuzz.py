@@ -204,10 +204,12 @@ def check_git(one: World, two: World, plus: list[str]) -> bool:
                     named += [
                         line
                         for line in lines
-                        if {"rewrite": "force", "delete": "deletes"}.get(how, "?") + " allowed" in line
+                        if {"rewrite": "force pushes", "delete": "deletions"}.get(how, "?") + " allowed" in line
                     ]
                     named += [
-                        line for line in lines if how in ("forward", "rewrite") and line.endswith("force allowed")
+                        line
+                        for line in lines
+                        if how in ("forward", "rewrite") and line.endswith("force pushes allowed")
                     ]
                     assert named, (url, ref, how, lines)
                     backed.update(named)
@@ -236,7 +238,7 @@ def check_rest(one: World, two: World, plus: list[str]) -> bool:
             world.manifest.pipelock.engine == "builtin",
         )
         found: dict[tuple[str, ...], tuple[str, ...]] = {
-            ("net", str(world.manifest.network.outside)): (str(world.manifest.network.outside or "its own"),)
+            ("net", str(world.manifest.network.external)): (str(world.manifest.network.external or "its own"),)
         }
         found |= {("rule", rule): (rule,) for rule in world.policy.disabled_rules if builtin}
         for host, off in world.policy.host_rules.items() if builtin else ():
@@ -246,7 +248,7 @@ def check_rest(one: World, two: World, plus: list[str]) -> bool:
             found |= {("on match", host, reaction): (f"{host}: ", words[reaction])} if reaction in words else {}
         wanting = {"crypto", "payment", "placeholders"} - set(world.policy.packs)  # the other engine has none at all
         found |= {("pack", pack): ("no longer held to", f"the pack {pack} ") for pack in wanting}
-        found |= {("root", name): (name, sha(FILES[name])) for name in config.upstream_roots}
+        found |= {("root", name): (name, sha(FILES[name])) for name in config.ca_files}
         for network, address in (("198.18.0.0/", "198.18.0.1"), ("198.18.0.0/15", "198.19.0.1"),
                                  ("10.0.0.0/8", "10.0.0.1"), ("fc00::/18", "fc00::1")):  # fmt: skip
             if world.policy.guard.allows(address):
@@ -263,8 +265,8 @@ def check_rest(one: World, two: World, plus: list[str]) -> bool:
             found[("key", url, remote.identity_file or "")] = (url, remote.identity_file or str(remote.token_ref))
             found |= {("user", url, remote.token_user): (url, f" as {remote.token_user}")} if remote.token_user else {}
             found |= {("fsck", url, check): (url, f"check {check}") for check in remote.allow_fsck}
-            rules = (sha(f"rules of {remote.rules}"),) if remote.rules else ("gitleaks' own",)
-            found[("rules", url, str(remote.rules))] = (url, *rules)
+            rules = (sha(f"rules of {remote.gitleaks_config}"),) if remote.gitleaks_config else ("gitleaks' own",)
+            found[("rules", url, str(remote.gitleaks_config))] = (url, *rules)
         return found
 
     def holds(world: World) -> dict[tuple[str, ...], tuple[str, ...]]:
@@ -273,7 +275,7 @@ def check_rest(one: World, two: World, plus: list[str]) -> bool:
         words = {"warn": "looks for instructions", "block": "lets no answer in"}
         modes = {"off": (), "warn": ("warn",), "block": ("warn", "block")}[world.policy.inbound]
         found |= {("inbound", mode): (words[mode],) for mode in modes}
-        found |= {("revoked", name): (name, sha(FILES[name])) for name in config.revocation_lists}
+        found |= {("revoked", name): (name, sha(FILES[name])) for name in config.crl_files}
         found |= (
             {("runtime", world.manifest.agent.runtime): (world.manifest.agent.runtime,)}
             if world.manifest.agent.runtime

@@ -29,7 +29,9 @@ def make(raw: dict[str, Any], copies: Copies | None = None, files: dict[str, str
         "supervise": "supervise:1",
         "git-gate": "g:1",
     }
-    remotes = [GateRemote(one, Upstream.parse(one.upstream), "secret", one.rules or "") for one in manifest.git]
+    remotes = [
+        GateRemote(one, Upstream.parse(one.upstream), "secret", one.gitleaks_config or "") for one in manifest.git
+    ]
     return plan("s", manifest, EgressPlan.of(manifest), copies or Copies(), remotes, images, files)
 
 
@@ -139,7 +141,7 @@ LONG = [f"a-long-name-of-a-branch-{number}/*" for number in range(9)]
         # What weakens.
         (routes({"host": "*.example.com"}), routes({"host": "*.example.com"}, pipelock={"passthrough": ["x.a.example.com"]}),
          ["+ x.a.example.com: what is said there is not looked at for secrets"]),
-        (routes(A), routes(A, pipelock={"trusted": ["a.example.com"]}), ["+ a.example.com: may be an internal address"]),
+        (routes(A), routes(A, pipelock={"allow_private_addresses": ["a.example.com"]}), ["+ a.example.com: may be an internal address"]),
         ({}, {"pipelock": {"dlp": {"disabled_rules": ["generic-api-key"]}}}, ["+ does not look for what the rule generic-api-key finds"]),
         ({}, {"pipelock": {"dlp": {"hosts": {"a.example.com": {"disabled_rules": ["jwt"]}}}}},
          ["+ a.example.com: may get what the rule jwt finds"]),
@@ -150,18 +152,18 @@ LONG = [f"a-long-name-of-a-branch-{number}/*" for number in range(9)]
         ({"pipelock": {"dlp": {"patterns": [{"name": "t", "regex": "tkt_[a-z]{8}"}]}}}, {"pipelock": {"dlp": {"patterns": [{"name": "t", "regex": "tkt_[a-z]{80}"}]}}},
          [f"+ no longer held to: looks for your pattern t (sha256 {sha256('tkt_[a-z]{8}')[:16]})",
           f"- held to from now on: looks for your pattern t (sha256 {sha256('tkt_[a-z]{80}')[:16]})"]),
-        ({"network": {"outside": "one"}}, {"network": {"outside": "two"}}, ["+ outside by the Docker network two", "- outside by the Docker network one"]),
+        ({"network": {"external": "one"}}, {"network": {"external": "two"}}, ["+ outside by the Docker network two", "- outside by the Docker network one"]),
         ({"agent": {"runtime": "runsc"}}, {}, ["+ no longer held to: runs in runsc"]),
         ({}, {"agent": {"command": ["sh", "-c", "x" * 90]}}, [f'~ agent.command: the image\'s own → ["sh", "-c", "{"x" * 90}"]']),
         # git, in full.
-        ({"git": [GIT]}, {"git": [{**GIT, "branches": LONG, "force": "allow", "deletes": "allow"}]},
+        ({"git": [GIT]}, {"git": [{**GIT, "branches": LONG, "allow_force_push": True, "allow_deletions": True}]},
          [f"+ git ssh://git@git.example.com/a/p.git: push to {branch}" for branch in LONG]),
         ({"git": [GIT]}, {"git": [{**GIT, "upstream": "ssh://git@git.example.com/b/p.git"}]},
          ["+ git ssh://git@git.example.com/b/p.git: fetch", "- git ssh://git@git.example.com/a/p.git: fetch"]),
         ({"git": [GIT]}, {"git": [{**GIT, "known_hosts": "other"}]},
          [f"+ git ssh://git@git.example.com/a/p.git: to a host with your known_hosts (sha256 {sha256('other')[:16]})"]),
-        ({"git": [{**GIT, "review": True}]}, {"git": [GIT]}, ["+ no longer held to: git ssh://git@git.example.com/a/p.git: each push waits for your review"]),
-        ({"git": [GIT]}, {"git": [{**GIT, "rules": "own.toml"}]}, [f"+ git ssh://git@git.example.com/a/p.git: every commit scanned by your rules (sha256 {sha256('own.toml')[:16]})"]),
+        ({"git": [{**GIT, "require_review": True}]}, {"git": [GIT]}, ["+ no longer held to: git ssh://git@git.example.com/a/p.git: each push waits for your review"]),
+        ({"git": [GIT]}, {"git": [{**GIT, "gitleaks_config": "own.toml"}]}, [f"+ git ssh://git@git.example.com/a/p.git: every commit scanned by your rules (sha256 {sha256('own.toml')[:16]})"]),
     ],
 )  # fmt: skip
 def test_a_gain_is_never_hidden(old: dict[str, Any], new: dict[str, Any], lines: list[str]) -> None:
@@ -176,8 +178,8 @@ def test_an_order_and_a_spelling_are_told_though_they_give_nothing() -> None:
     def told(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         return list(changes(make(old), make(new)))
 
-    first, other = ({"pipelock": {"upstream_roots": names}} for names in (["a.pem", "b.pem"], ["b.pem", "a.pem"]))
-    assert told(first, other) == ["~ pipelock.upstream_roots: the same in another order"]
+    first, other = ({"pipelock": {"ca_files": names}} for names in (["a.pem", "b.pem"], ["b.pem", "a.pem"]))
+    assert told(first, other) == ["~ pipelock.ca_files: the same in another order"]
     assert told(routes(A, B), routes(B, A)) == ["~ egress.routes: the same in another order"]
     assert told({"agent": {"memory": "1g"}}, {"agent": {"memory": "1024m"}}) == ["~ agent.memory: 1g → 1024m"]
 
@@ -185,8 +187,8 @@ def test_an_order_and_a_spelling_are_told_though_they_give_nothing() -> None:
 def test_what_is_in_files_counts() -> None:
     """Roots and lists of revocations, by their content."""
     for key, plus in (
-        ("upstream_roots", "+ servers that prove"),
-        ("revocation_lists", "+ no longer held to: refuses the"),
+        ("ca_files", "+ servers that prove"),
+        ("crl_files", "+ no longer held to: refuses the"),
     ):
         raw = {"pipelock": {key: ["f.pem"]}}
         told = list(changes(make(raw, files={"f.pem": "one"}), make(raw, files={"f.pem": "two"})))

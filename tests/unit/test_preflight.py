@@ -85,8 +85,8 @@ def test_a_body_that_the_machine_cannot_hold_is_refused() -> None:
     [("corpnet", "did you mean corp-net?"), ("elsewhere", "take the key out"), ("corp-net", None), (None, None)],
 )
 def test_a_network_of_the_owners_is_there(name: str | None, words: str | None) -> None:
-    told = check(FakeEngine(), network={"outside": name})
-    assert [line.partition(":")[0] for line in told] == (["network.outside"] if words else [])
+    told = check(FakeEngine(), network={"external": name})
+    assert [line.partition(":")[0] for line in told] == (["network.external"] if words else [])
     assert not words or (words in told[0] and "no such network on this engine" in told[0])
 
 

@@ -52,15 +52,15 @@ def preview(monkeypatch: pytest.MonkeyPatch, config: dict[str, Any], secret: tup
 def test_a_wrong_type_hides_nothing_that_the_machine_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     bottle = {
         "agent": {"apt": "python3", "memory": "64g", "runtime": "runsc"},
-        "network": {"outside": "corpnet"},
+        "network": {"external": "corpnet"},
         "pipelock": {"dlp": {"disabled_rules": ["jwtt"], "patterns": [{"name": "t", "regex": "((tkt"}]}},
     }
     paths = [line.partition(": ")[0] for line in preview(monkeypatch, {"claude-bottle:bottle": bottle})]
     assert paths == [
-        "agent.apt", "agent.memory", "agent.runtime", "network.outside",
+        "agent.apt", "agent.memory", "agent.runtime", "network.external",
         "pipelock.dlp.disabled_rules[0]", "pipelock.dlp.patterns[0].regex",
     ]  # fmt: skip
-    wrong = {"agent": {"memory": "lots", "cpus": "two"}, "network": {"outside": 3}}
+    wrong = {"agent": {"memory": "lots", "cpus": "two"}, "network": {"external": 3}}
     assert len(preview(monkeypatch, {"claude-bottle:bottle": wrong})) == 3
 
 

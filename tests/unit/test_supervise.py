@@ -22,7 +22,7 @@ from claude_bottle.policy.proposals import MAX_PENDING, MAX_PER_HOUR, LimitError
     "told",
     [
         None, [], {}, {"path": "egress.routes"}, {"path": "git", "value": {}}, {"path": "env", "value": {}},
-        {"path": "pipelock.passthrough", "value": "a.example.com"}, {"path": "pipelock.trusted", "value": "a.example.com"},
+        {"path": "pipelock.passthrough", "value": "a.example.com"}, {"path": "pipelock.allow_private_addresses", "value": "a.example.com"},
         {"path": "agent.dockerfile", "value": "x"}, {"path": "workspace.path", "value": "/"},
         {"path": "egress.routes", "value": {"host": "a.example.com", "token_ref": "T"}},
         {"path": "egress.routes", "value": {"host": "*"}}, {"path": "egress.routes", "value": "a.example.com"},
