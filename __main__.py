@@ -37,8 +37,6 @@ def main(stack: str) -> None:
     config = pulumi.Config("claude-bottle")
     base = Path.cwd() / "stacks"  # beside the stack files, where their relative file names start
     examined = read_manifest(config, stack, base, machine)
-    for hint in examined.names.hints():
-        pulumi.log.warn(hint)
     tokens = secret_tokens(config, examined.readable)
     config_of = examined.readable.pipelock
     if (examined.readable.routed or config_of.allow) and (files := not_named(config_of.ca_files, base)):

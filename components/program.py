@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 def read_manifest(config: pulumi.Config, stack: str, base: Path, machine: Machine) -> Examined:
     """What this stack's file says, with a valid manifest, on a machine that can do it.
 
-    Raises ManifestError with everything that is in the way, of the file and of the machine, in one go.
+    Raises ManifestError with everything that is in the way, of the file and of the machine, in one go. Warns of
+    keys that the file has by their old names.
     """
     raw, unanswered = use_presets(_raw(config), base)
     examined = examine(raw, lambda ref: find_token(config, ref), base, _secrets(), stack)
@@ -57,6 +58,8 @@ def read_manifest(config: pulumi.Config, stack: str, base: Path, machine: Machin
         findings.append(Finding("state", NOT_SHOWN, str(error)))
     if findings or examined.manifest is None:
         raise ManifestError(findings)
+    for hint in examined.names.hints():
+        pulumi.log.warn(hint)
     return examined
 
 

@@ -341,7 +341,7 @@ def test_plan_for_programs(place: Place) -> None:
 
 
 def test_check_for_programs(place: Place) -> None:
-    assert json.loads(place.run("check", "--json").stdout) == [{"stack": "demo", "findings": []}]
+    assert json.loads(place.run("check", "--json").stdout) == [{"stack": "demo", "findings": [], "hints": []}]
     assert place.run("check", "demo").stdout == "demo: in order\n"
     bad = place.folder / "stacks/Pulumi.bad.yaml"
     for text, words in (
