@@ -26,8 +26,8 @@ _TALKS = re.compile(
     rf"|(?!packages/)(?:.*/)?(?:notes|discussions|comments){_END}"
 )
 # A merge request may be made in another project (docs.gitlab.com/api/merge_requests, "Create MR"), an issue put into an
-# epic of another group, and an epic below it (…/issues, …/epics). glab says the number of the project, although the path
-# has its name (profclems/glab, commands/mr/create/mr_create.go).
+# epic of another group, and an epic below it (…/issues, …/epics). glab says the number of the project, although the
+# path has its name (profclems/glab, commands/mr/create/mr_create.go).
 _TARGET, _ABOVE = "target_project_id", frozenset(["epic_id", "parent_id"])
 _NUMBERED = re.compile(r"(?:.*/)?api/v4/projects/([0-9]+)\Z", re.DOTALL)
 _ISSUES = re.compile(r"issues(?:/.*)?\Z")
