@@ -167,9 +167,10 @@ MUTATIONS = (
         ("addons/egress/checks.py", r"return other_method\(\) if in_form and [^\n]*", "return None"),
     ), rows="override-"),
     Mutation("egress-git", "a forge's API writes code", (
-        ("claude_bottle/policy/routes/table.py", r"if carrying and needed is not None:", "if False:"),
-        ("addons/egress/checks.py", r"if needed is not None and needed not in route\.forge:", "if False:"),
-    ), rows="forge-"),
+        ("claude_bottle/policy/routes/table.py", r"if missing := needed\.difference\([^\n]*\):", "if missing := frozenset():"),
+        ("claude_bottle/policy/routes/table.py", r"if carrying and needed:", "if False:"),
+        ("addons/egress/checks.py", r"    if missing:", "    if False:"),
+    ), rows="forge-|gitlab-"),
     Mutation("egress-git", "GraphQL names any repository", (
         ("addons/egress/repositories.py", r"        if route\.repositories is None:", "        if True:"),
     ), rows="graphql-"),
