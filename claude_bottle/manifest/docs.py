@@ -29,7 +29,7 @@ stack file. `python -m claude_bottle.cli.manifest_tool convert FILE` turns a fil
 
 _OLD_NAMES = """
 ## Old names
-These work until the next release; `preview`, `up`, `bottle check` and `bottle plan` say which of them a file has. Both
+These work until the next release; `preview`, `up`, `check` and `plan` say which of them a file has. Both
 names in one mapping are an error.
 
 | old | today |

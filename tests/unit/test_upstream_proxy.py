@@ -154,7 +154,9 @@ def resolving(policy: Policy, answers: dict[str, str]) -> VettedNames:
 )
 def test_names_are_vetted_before_the_proxy_is_asked(host: str, reason: str | None) -> None:
     allow = ["api.example.com", "unknown.example.org", "silent.example.org", "failing.example.org", "inner.example.com"]
-    policy = a_policy(allow=[*allow, "*.wild.example.org", "*.trusted.example.org"], trusted=["*.trusted.example.org"])
+    policy = a_policy(
+        allow=[*allow, "*.wild.example.org", "*.trusted.example.org"], allow_private_addresses=["*.trusted.example.org"]
+    )
     answers = {"api.example.com": "203.0.113.5", "inner.example.com": "10.0.0.5", "silent.example.org": "silent"}
     answers["failing.example.org"] = "failing"
 
