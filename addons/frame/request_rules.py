@@ -240,6 +240,7 @@ class FormOverrideScan:
         last = max(data.rfind(b"&"), data.rfind(b";"))
         begun = data[last:] if last >= 0 else b""
         if len(begun) > _LONGEST:
+            self._found = self._found or (self._parts and bool(_LONG_HEAD.fullmatch(begun)))
             blank = _BLANKS.fullmatch(begun, 1)
             begun = begun[:1] + blank[1] if blank else b""
         self._tail = data[-_LONGEST:] if self._json else begun
@@ -277,6 +278,8 @@ _MULTIPART = _linear(
     rf"""(?i);\s*name(?:\*[0-9]|\s*\*?\s*=\s*["']?\s*=\?"""
     rf"""|\s*\*?\s*=\s*(?:[\w-]*'[\w-]*')?["']?{_BEFORE}(?:{_NAMES})[^0-9A-Za-z_-])"""
 )
+# No client writes a kilobyte of blanks or brackets before a name, and what is kept of a piece would begin within them.
+_LONG_HEAD = _linear(rf"""(?i);\s*name\s*(?:\*?\s*=\s*(?:[\w-]*'[\w-]*')?["']?{_BEFORE})?""")
 # Rack takes this for the name of a part that has no other (lib/rack/multipart/parser.rb). OData's batches count theirs,
 # mail's stand in brackets.
 _CONTENT_ID = _linear(r"(?i)content-id:(?:\s{0,16}[^<0-9\s]|\s{17})")

@@ -112,6 +112,12 @@ UNREADABLE = [
     (REQUESTS, MULTIPART, part('Content-Disposition: form-data; name="target\\_project_id"', "2")),
     (REQUESTS, MULTIPART, part(f"{NAMED}\r\n{NAMED.replace('body', 'target_project_id')}", "2")),
     (REQUESTS, MULTIPART, part('Content-Disposition: form-data; name="a"; name="target_project_id"', "2")),
+    # lib/rack/request.rb takes a zero byte off the end of a form ("Safari Ajax postings").
+    (NOTES, FORM, b"body=/merge\0"),
+    (NOTES, FORM, b"body=\xff/merge"),
+    # Ruby's JSON.load, which Grape calls where MultiJson is not there, makes a string of this (json 2.6.1); Oj alike.
+    (NOTES, JSON, b'{"body": {"json_class": "String", "raw": [47, 109, 101, 114, 103, 101]}}'),
+    (NOTES, JSON, b'{"body": {"^o": "String"}}'),
     (NOTES, MULTIPART, b"x"),
     (NOTES, MULTIPART, b""" "x" """),
     (NOTES, f"{FORM}; xcharset=utf-8; charset=utf-16", b"body=x"),
@@ -167,6 +173,11 @@ def test_what_two_servers_read_in_two_ways_passes_on_no_route(path: str, kind: s
         (f"{REQUESTS}?]target_project_id=2", JSON, b"", "settings"),
         # docs.gitlab.com/user/markdown, "GitLab-specific references": a project of the same group needs no slash.
         (NOTES, JSON, b'{"body": "/relate other#1"}', "settings"),
+        (NOTES, JSON, b'{"body": "/merge\\u0000"}', "merge"),
+        (NOTES, JSON, b'{"body": "/merge, please"}', "merge"),
+        # config/routes/api.rb: `/api/graphql` is a Rails route, which has `(.:format)`.
+        ("/api/graphql.mp4", JSON, called("mergeRequestAccept"), "merge"),
+        ("/api/glql.a_b", JSON, called("mergeRequestAccept"), "merge"),
         (NOTES, JSON, b'{"body": "/blocks #1 other#2"}', "settings"),
         (NOTES, JSON, b'{"body": "/epic group&1"}', "settings"),
         (NOTES, JSON, b'{"body": "/promote"}', "settings"),
@@ -261,6 +272,30 @@ def test_no_text_takes_long(text: str) -> None:
     """Each took minutes with an expression that ran from every number to the end of all comments."""
     query = json.dumps({"query": text + "{a}"}).encode()
     assert needed_by_body("gitlab.example.com", "/api/graphql", JSON, query) in (None, "unreadable")
+
+
+@pytest.mark.parametrize(
+    "words", ["/unlink\n" * 100_000, "/relate " + "#1 " * 200_000, "/relate " + "1" * 900_000, ">" * 900_000]
+)
+def test_no_comment_takes_long(words: str) -> None:
+    needed_by_body("gitlab.example.com", NOTES, JSON, json.dumps({"body": words}).encode())
+
+
+@pytest.mark.parametrize("name", ["-agent" * 40_000 + " x", "a" * 240_000, "-" * 240_000])
+def test_no_name_takes_long(name: str) -> None:
+    body = json.dumps({"assignees": [name]}).encode()
+    assert needed_by_body("api.github.com", "/repos/acme/site/issues/1", JSON, body) is None
+
+
+@pytest.mark.parametrize(
+    "between", ['name="' + "[" * 1100, "name" + " " * 1100, 'name="' + " " * 3000, "name='" + "+" * 2000]
+)
+def test_a_name_is_found_in_two_pieces(between: str) -> None:
+    """Rack 2.2.24 leaves brackets before a name out, Commons FileUpload blanks around it."""
+    end = '_method"\r\n\r\nDELETE\r\n--b--\r\n' if "=" in between else '="_method"\r\n\r\nDELETE\r\n--b--\r\n'
+    scan = FormOverrideScan(MULTIPART)
+    scan.feed(f"--b\r\nContent-Disposition: form-data; {between}".encode())
+    assert scan.feed(end.encode())
 
 
 @pytest.mark.parametrize("ids", ['assigneeIds: ["MDM6Qm90NDk2OTkzMzM="]', 'assigneeIds: ["BOT_kgDOC9w8XQ"]'])

@@ -37,7 +37,8 @@ _KINDS = {
 }
 _NEEDS = {command: capability for capability, commands in _KINDS.items() for command in commands.split()}
 # A word of another alphabet may be one of these to a server that folds it. `/usr/bin` is none, for a slash follows.
-_COMMAND = re.compile(r"^([ \t>]*)/([^\W\d][\w-]*)(?=\s|\Z)", re.MULTILINE)
+# What follows a known one does not matter, because servers take letters off the end; `/docs.` is no command.
+_COMMAND = re.compile(r"^([ \t>]*)/([^\W\d][\w-]*+)(?!/)(?=(\s|\Z)?)", re.MULTILINE)
 _MAX_BODY = 2 << 20  # GitLab takes a million characters of a comment (docs.gitlab.com/administration/instance_limits)
 # By these an issue is put beside another one, or takes something of it.
 _REFER = frozenset(
@@ -66,8 +67,10 @@ def needed_by_text(text: str) -> frozenset[str]:
         if command in _NEEDS:
             needs.add(_NEEDS[command])
         elif command in _REFER:
-            needs |= NOTHING if _OWN.match(text[match.end() :].partition("\n")[0]) else {"settings"}
-        elif not before and command not in _FREE:
+            end = text.find("\n", match.end())
+            named = text[match.end() : end if end >= 0 else len(text)]
+            needs |= NOTHING if _OWN.match(named) else {"settings"}
+        elif not before and command not in _FREE and match[3] is not None:
             needs.add("settings")
     return frozenset(needs)
 

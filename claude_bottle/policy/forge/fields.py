@@ -20,6 +20,7 @@ _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json\Z")
 # In these the letters of names and commands are those of ASCII.
 _CHARSET = r"(?:utf-?8|us-ascii|ascii|iso-8859-1|iso-8859-15|latin1|windows-1252)"
 _OTHER_CHARSET = re.compile(rf"charset\s*=(?!\s*\"?{_CHARSET}\"?\s*(?:;|\Z))", re.IGNORECASE)
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 # RFC 2046 has more letters for a boundary; Rack ends it at a comma, and takes the last `boundary=` of a value.
 _BOUNDARY = re.compile(
     r"multipart/form-data(?:\s*;\s*charset=utf-8)?\s*;\s*boundary=(\"?)([0-9A-Za-z'()+_.-]{1,70})\1"
@@ -53,19 +54,37 @@ def fields_of_body(content_type: str, body: bytes) -> Fields | None:
     if _OTHER_CHARSET.search(content_type):
         return None
     if is_json(content_type):
-        payload = read_json(body)
+        payload = plain_json(body)
         return None if payload is None else list(payload.items()) if isinstance(payload, dict) else [("", payload)]
     if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
-        # What begins like JSON, or a comment before it, is no form for who looks at the body alone.
-        return None if body.lstrip()[:1] in b'{["/' else fields_of_query(body.decode("utf-8", "replace"))
+        # What begins like JSON, or a comment before it, is no form for who looks at the body alone. Rack takes a zero
+        # byte off the end (lib/rack/request.rb).
+        text = None if _CONTROL.search(body) or body.lstrip()[:1] in b'{["/' else _text(body)
+        return None if text is None else fields_of_query(text)
     boundary = _BOUNDARY.match(content_type)
     return _parts(b"--" + boundary[2].encode(), body) if boundary else None
+
+
+def plain_json(body: bytes | str) -> Any:
+    """JSON as `read_json` has it; None too where an object is another thing to some: Ruby's JSON.load makes what its
+    `json_class` says, a string of bytes among it, and Oj what a name with `^` says.
+    """
+    payload = read_json(body)
+    names = (name for part in parts_of(payload) if isinstance(part, dict) for name in part)
+    return None if any(name == "json_class" or name.startswith("^") for name in names) else payload
 
 
 def fields_of_query(text: str) -> Fields:
     """The fields of a form or a query. Rack 3 parts them at `&`, Rack 2 at `;` too, so that each reading is there."""
     pairs = (pair.partition("=") for pair in {*text.split("&"), *re.split("[&;]", text)} if pair)
     return [(unquote_plus(name), unquote_plus(value)) for name, _, value in pairs]
+
+
+def _text(body: bytes) -> str | None:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def base_name(name: str) -> str:

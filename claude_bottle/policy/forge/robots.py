@@ -21,9 +21,12 @@ _AGENT = re.compile(
 )
 
 
+_LONGEST = 200
+
+
 def are_agents(names: Iterable[str]) -> bool:
-    """Whether one of these logins or IDs is a program's."""
-    return any(_AGENT.fullmatch(name.strip()) for name in names)
+    """Whether one of these logins or IDs is a program's. GitHub has none that is longer."""
+    return any(len(name) <= _LONGEST and _AGENT.fullmatch(name.strip()) for name in names)
 
 
 def needed_by_assignment(body: bytes, *, is_list: bool) -> frozenset[str]:

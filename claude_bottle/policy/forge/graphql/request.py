@@ -8,10 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote_plus
 
-from claude_bottle.policy.forge.fields import base_name, is_json
+from claude_bottle.policy.forge.fields import base_name, is_json, plain_json
 from claude_bottle.policy.forge.graphql.text import document_of
 from claude_bottle.policy.forge.paths import read_path, words_of
-from claude_bottle.policy.strict_json import read_json
 
 if TYPE_CHECKING:
     from graphql import DocumentNode, FragmentDefinitionNode
@@ -19,8 +18,9 @@ if TYPE_CHECKING:
 # Beyond these a request cannot be understood. GitHub takes no more than 10,000 nodes of a query, Apollo batches ten by
 # default.
 _MAX_QUERIES, _MAX_TOKENS, _MAX_BODY, _MAX_QUERY = 20, 10_000, 1 << 20, 256 << 10
-# Rails serves `/api/graphql.json` too; so do Shopify's own paths. GitLab has a second one (config/routes/api.rb: glql).
-_NAME = re.compile(r"(?:graphql|glql)(?:\.[a-z]+)?\Z")
+# Rails serves `/api/graphql.json` too, and with any other ending, `(.:format)`; so do Shopify's own paths. GitLab has a
+# second one (config/routes/api.rb: glql).
+_NAME = re.compile(r"(?:graphql|glql)(?:\.[^/]*)?\Z")
 # What a server that reads a form would take from it; and of these what hides other queries in a URL or in JSON, by
 # GitLab's multiplex (app/controllers/graphql_controller.rb: `_json`) or uploads (graphql-multipart-request-spec).
 _FORM_NAMES = frozenset(["query", "variables", "operationname", "operations", "map", "id", "extensions", "_json"])
@@ -105,7 +105,7 @@ def _variables(sent: Any) -> dict[str, Any] | None:
     if isinstance(sent, list) and len(sent) == 1:  # of a URL
         sent = sent[0]
     if isinstance(sent, str) and sent.strip() not in ("", "null"):
-        sent = read_json(sent)
+        sent = plain_json(sent)
         return sent if isinstance(sent, dict) else None
     return {} if sent is None or isinstance(sent, str) else sent if isinstance(sent, dict) else None
 
@@ -134,7 +134,7 @@ def _asked_in_body(content_type: str, body: bytes) -> list[Asked] | None:
         return None
     if not is_json(content_type) and _has_form(body):
         return None
-    payload = read_json(body)
+    payload = plain_json(body)
     asked: list[Asked] = []
     for one in payload if isinstance(payload, list) else [payload]:
         if not isinstance(one, dict):
