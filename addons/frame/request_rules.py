@@ -219,9 +219,9 @@ class FormOverrideScan:
         self._json, self._only_json = _is_json_somewhere(content_type), is_json(content_type)
         self._parts = not kind or kind.startswith("multipart/")
         self._pairs = not self._only_json and not kind.startswith("multipart/")
-        charsets = re.findall(r"charset\s*=\s*[\"']?\s*([\w.:-]*)", content_type, re.IGNORECASE)
+        charsets = re.findall(r"charset\s*=([^;]*)", content_type, re.IGNORECASE)
         # In another one (UTF-16, UTF-7, EBCDIC) names look different: ASP.NET and Java decode by it.
-        self._found = any(charset.lower() not in _CHARSETS for charset in charsets)
+        self._found = any(charset.strip(" \t\"'").lower() not in _CHARSETS for charset in charsets)
         self._tail, self._line = b"&", b""
 
     def feed(self, chunk: bytes) -> bool:

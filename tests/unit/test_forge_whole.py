@@ -118,6 +118,11 @@ UNREADABLE = [
     # Ruby's JSON.load, which Grape calls where MultiJson is not there, makes a string of this (json 2.6.1); Oj alike.
     (NOTES, JSON, b'{"body": {"json_class": "String", "raw": [47, 109, 101, 114, 103, 101]}}'),
     (NOTES, JSON, b'{"body": {"^o": "String"}}'),
+    # json 2.6.1 of Ruby takes the letter behind half of a pair, a backslash too: "?\n/merge".
+    (NOTES, JSON, b'{"body": "\\ud800\\\\n/merge"}'),
+    (NOTES, JSON, b'{"body": "\xed\xa0\x80"}'),
+    (NOTES, JSON, '{"body": "x"}'.encode("utf-16")),
+    ("/api/graphql", JSON, b'{"query": "{ a(b: \\"\\ud800\\") { id } }"}'),
     (NOTES, MULTIPART, b"x"),
     (NOTES, MULTIPART, b""" "x" """),
     (NOTES, f"{FORM}; xcharset=utf-8; charset=utf-16", b"body=x"),
@@ -232,11 +237,23 @@ def test_a_form_has_a_bound() -> None:
         ("", None),
         ('/**/{"assignees": ["copilot"]}', "unreadable"),
         ("assignees[]=copilot-swe-agent%5Bbot%5D", "unreadable"),
-        ('\ufeff{"assignees": ["copilot"]}', "code"),
+        ('\ufeff{"assignees": ["copilot"]}', "unreadable"),
     ],
 )
 def test_no_issue_is_given_to_an_agent(body: str, needs: str | None) -> None:
     assert needed_by_body("api.github.com", "/repos/acme/site/issues/1/assignees", JSON, body.encode()) == needs
+
+
+def test_nobody_is_assigned_in_a_query() -> None:
+    path = "/repos/acme/site/issues/1/assignees?assignees[]=copilot-swe-agent[bot]"
+    assert needed_by_body("api.github.com", path, JSON, b"{}") == "unreadable"
+    assert needed_by_body("api.github.com", "/repos/acme/site/issues/1?per_page=1", JSON, b"{}") is None
+
+
+@pytest.mark.parametrize("charset", ["utf-8; charset=utf-16", '"\\u\\t\\f-16"', "utf-8x"])
+def test_a_form_in_other_letters_asks_for_who_knows_what(charset: str) -> None:
+    assert method_override_in_form(b"a=1", f"{FORM}; charset={charset}")
+    assert not method_override_in_form(b"a=1", f'{FORM}; charset="UTF-8"; x=1')
 
 
 @pytest.mark.parametrize("body", ['["bug", "agent"]', '{"labels": ["copilot"]}', ""])

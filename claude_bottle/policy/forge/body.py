@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from claude_bottle.policy.forge.api import repository_rests
 from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
 from claude_bottle.policy.forge.commands import needed_by_comment
-from claude_bottle.policy.forge.fields import base_name, fields_of_body, fields_of_query, is_json
+from claude_bottle.policy.forge.fields import base_name, fields_of_body, fields_of_query, is_json, plain_json
 from claude_bottle.policy.forge.graphql.mutations import needed_by_graphql
 from claude_bottle.policy.forge.graphql.request import is_graphql
 from claude_bottle.policy.forge.paths import Segments, is_gitlab_id, read_path
-from claude_bottle.policy.forge.robots import needed_by_assignment
+from claude_bottle.policy.forge.robots import ASSIGNEES, needed_by_assignment
 from claude_bottle.policy.forge.rules import GITHUB, GITLAB
-from claude_bottle.policy.strict_json import read_json
 
 __all__ = ["is_graphql", "needed_by_body", "reads_body"]
 
@@ -57,7 +56,7 @@ def needed_by_body(
         return needed_by_graphql(host, path, content_type, body)
     readings = read_path(path)
     if readings is not None and _is_batch(readings):
-        batch = read_json(body)
+        batch = plain_json(body)
         # Rails reads the query and a form beside JSON (gitlab, app/controllers/repositories/lfs_api_controller.rb).
         if not isinstance(batch, dict) or not is_json(content_type) or "?" in path:
             return UNREADABLE
@@ -65,7 +64,8 @@ def needed_by_body(
     rests = repository_rests(readings or ())
     if _assigns(rests) and not _talks(rests):
         is_list = all(rest.endswith("/labels") for _, rest in rests)
-        return needed_by_assignment(body, is_list=is_list)
+        beside = {base_name(name) for name, _ in fields_of_query(path.partition("?")[2])}
+        return UNREADABLE if beside & ASSIGNEES else needed_by_assignment(body, is_list=is_list)
     elsewhere = _goes_elsewhere(readings or (), path, content_type, body, prefixes)
     return needed_by_comment(content_type, body, path) | (frozenset(["settings"]) if elsewhere else NOTHING)
 

@@ -20,6 +20,7 @@ _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json\Z")
 # In these the letters of names and commands are those of ASCII.
 _CHARSET = r"(?:utf-?8|us-ascii|ascii|iso-8859-1|iso-8859-15|latin1|windows-1252)"
 _OTHER_CHARSET = re.compile(rf"charset\s*=(?!\s*\"?{_CHARSET}\"?\s*(?:;|\Z))", re.IGNORECASE)
+_HALF = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 # RFC 2046 has more letters for a boundary; Rack ends it at a comma, and takes the last `boundary=` of a value.
 _BOUNDARY = re.compile(
@@ -66,12 +67,17 @@ def fields_of_body(content_type: str, body: bytes) -> Fields | None:
 
 
 def plain_json(body: bytes | str) -> Any:
-    """JSON as `read_json` has it; None too where an object is another thing to some: Ruby's JSON.load makes what its
-    `json_class` says, a string of bytes among it, and Oj what a name with `^` says.
+    """JSON as `read_json` has it; None too for what is no UTF-8, and where it is another thing to some.
+
+    Ruby's JSON.load makes of an object what its `json_class` says, a string of bytes among it, and Oj what a name with
+    `^` says. Behind half of a surrogate pair Ruby's parser takes a letter away (json 2.6.1).
     """
-    payload = read_json(body)
-    names = (name for part in parts_of(payload) if isinstance(part, dict) for name in part)
-    return None if any(name == "json_class" or name.startswith("^") for name in names) else payload
+    text = _text(body) if isinstance(body, bytes) else body
+    payload = None if text is None else read_json(text)
+    names = [name for part in parts_of(payload) if isinstance(part, dict) for name in part]
+    if any(name == "json_class" or name.startswith("^") for name in names):
+        return None
+    return None if any(map(_HALF.search, (*names, *strings(payload)))) else payload
 
 
 def fields_of_query(text: str) -> Fields:

@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterable
 
 from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
-from claude_bottle.policy.strict_json import read_json
+from claude_bottle.policy.forge.fields import plain_json
 
 KEY_REST, KEY_GRAPHQL = "agent_assignment", "agentAssignment"
+ASSIGNEES = frozenset(["assignee", "assignees", KEY_REST])
 # By login, which ends in `[bot]` in REST alone, or as a node of the type Bot, whose IDs begin like this: of today, and
 # `03:Bot` in base64 before (docs.github.com/en/graphql, "global node IDs").
 _AGENT = re.compile(
@@ -35,7 +36,7 @@ def needed_by_assignment(body: bytes, *, is_list: bool) -> frozenset[str]:
     """
     if body.strip() in (b"", b"null"):
         return NOTHING
-    payload = read_json(body)
+    payload = plain_json(body)
     if not isinstance(payload, dict):
         return NOTHING if is_list and isinstance(payload, list) else UNREADABLE
     several = payload.get("assignees")
