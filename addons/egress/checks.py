@@ -12,7 +12,7 @@ from addons.frame.body_encoding import body_encoding
 from claude_bottle.dlp.packed.decoder import DecodeError
 from claude_bottle.dlp.packed.decoders import decode, is_identity
 from claude_bottle.policy.forge import body as forge_body
-from claude_bottle.policy.forge.capabilities import CAPABILITIES
+from claude_bottle.policy.forge.capabilities import CAPABILITIES, UNREADABLE
 from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes.route import Route
 from claude_bottle.policy.routes.table import RouteTable, refuse_forge
@@ -27,8 +27,11 @@ def refuse_head(request: http.Request, host: str, route: Route, has_token: bool)
     """Why a head is refused that the route allows. has_token: a credential is put in for some path of the host."""
     allowed = route.allow_headers | (rules.METHOD_PARAMETERS if set(route.methods) >= _DISGUISES else frozenset())
     why = rules.judge_head(request.headers.fields, request.path, has_token=has_token, allowed=allowed)
-    if not why and route.repositories is not None and "upgrade" in request.headers:
-        return refuse_repository(host, route, "what is said on a WebSocket is not looked at")
+    if not why and "upgrade" in request.headers:
+        if route.repositories is not None:
+            return refuse_repository(host, route, "what is said on a WebSocket is not looked at")
+        if forge_body.asks_on_websockets(request.path) and not route.forge >= _ALL_CAPABILITIES:
+            return refuse_forge(host, UNREADABLE)
     return Refusal("egress", *why) if why else None
 
 
@@ -65,7 +68,7 @@ def refuse_stream(request: http.Request, route: Route, limit: int) -> Refusal | 
     by_forge = forge_body.reads_body(request.method, request.path) and not route.forge >= _ALL_CAPABILITIES
     by_forge = by_forge or route.repositories is not None
     packed = not is_identity(body_encoding(request.headers))
-    if packed and _looks_for_method(request, route) and rules.is_form(request.headers.get("content-type", "")):
+    if packed and _looks_for_method(request, route):
         return encoded()
     if by_forge:
         return Refusal("egress", "too_large", f"A request of this kind is read whole, so it may have {limit >> 10} KB.")

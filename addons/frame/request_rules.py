@@ -232,18 +232,22 @@ class FormOverrideScan:
         if self._only_json:
             self._tail = data[-_LONGEST:]
             return self._found
-        if (self._pairs and _URLENCODED.search(data)) or (
-            self._parts and (_MULTIPART.search(data) or _OTHER_LETTERS.search(data) or _CONTENT_ID.search(line))
+        if (self._pairs and (_URLENCODED.search(data) or _PADDED_PAIR.search(data))) or (
+            self._parts
+            and (
+                _MULTIPART.search(data)
+                or _PADDED_NAME.search(data)
+                or _OTHER_LETTERS.search(data)
+                or _CONTENT_ID.search(line)
+            )
         ):
             self._found = True
         # A field begins behind a separator, and goes on in the next chunk; however many blanks come before its name.
         last = max(data.rfind(b"&"), data.rfind(b";"))
         begun = data[last:] if last >= 0 else b""
         if len(begun) > _LONGEST:
-            self._found = self._found or (self._parts and bool(_LONG_HEAD.fullmatch(begun)))
-            blank = _BLANKS.fullmatch(begun, 1)
-            begun = begun[:1] + blank[1] if blank else b""
-        self._tail = data[-_LONGEST:] if self._json else begun
+            begun = begun[:1] + begun[1:].lstrip(b" \t\r\n\f\v")
+        self._tail = data[-_LONGEST:] if self._json else begun if len(begun) <= _LONGEST else b""
         return self._found
 
 
@@ -267,8 +271,11 @@ def _spelled(letter: str) -> str:
 _NAMES = "|".join("".join(map(_spelled, name)) for name in sorted(METHOD_PARAMETERS))
 _BLANK = r"(?:[\s+\x00]|%(?:0[09ad]|20))*"
 # Rack leaves out brackets before a name (normalize_params: `\A[\[\]]*`).
-_BEFORE = r"(?:[\s+\x00\[\]]|%(?:0[09ad]|20|5[bd]))*"
-_BLANKS = re.compile(rf"{_BEFORE}(%?[025]?)".encode(), re.IGNORECASE)
+_PADDING = r"(?:[\s+\x00\[\]]|%(?:0[09ad]|20|5[bd]))"
+_BEFORE = f"{_PADDING}*"
+# No client writes so many of them before a name, and what is kept of a piece could begin within them.
+_PADDED_PAIR = _linear(rf"(?i)[&;]{_PADDING}{{500}}")
+_PADDED_NAME = _linear(rf"""(?i);\s*name\s*(?:\*?\s*=\s*(?:[\w-]*'[\w-]*')?["']?)?{_PADDING}{{500}}""")
 # PHP leaves out spaces before a name, ends it at a zero byte, and takes `name[…]` for it (php_register_variable_ex).
 _URLENCODED = _linear(rf"(?i)[&;]{_BEFORE}(?:{_NAMES}){_BLANK}(?:[=\[\]\x00]|%(?:5b|5d|3d|00))")
 # RFC 7578, 4.2. A name in pieces (name*0=, RFC 2231) comes from no client; one with a character set (name*=) is read;
@@ -278,8 +285,6 @@ _MULTIPART = _linear(
     rf"""(?i);\s*name(?:\*[0-9]|\s*\*?\s*=\s*["']?\s*=\?"""
     rf"""|\s*\*?\s*=\s*(?:[\w-]*'[\w-]*')?["']?{_BEFORE}(?:{_NAMES})[^0-9A-Za-z_-])"""
 )
-# No client writes a kilobyte of blanks or brackets before a name, and what is kept of a piece would begin within them.
-_LONG_HEAD = _linear(rf"""(?i);\s*name\s*(?:\*?\s*=\s*(?:[\w-]*'[\w-]*')?["']?{_BEFORE})?""")
 # Rack takes this for the name of a part that has no other (lib/rack/multipart/parser.rb). OData's batches count theirs,
 # mail's stand in brackets.
 _CONTENT_ID = _linear(r"(?i)content-id:(?:\s{0,16}[^<0-9\s]|\s{17})")

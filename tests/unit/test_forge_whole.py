@@ -13,7 +13,7 @@ import pytest
 from forge_needs import needed, needed_by_body
 from mitmproxy.test import tutils
 
-from addons.egress.checks import refuse_body
+from addons.egress.checks import refuse_body, refuse_head, refuse_stream
 from addons.frame.request_rules import FormOverrideScan, method_override_in_form
 from claude_bottle.policy.forge.fields import fields_of_body
 from claude_bottle.policy.refusal import Refusal
@@ -313,6 +313,53 @@ def test_a_name_is_found_in_two_pieces(between: str) -> None:
     scan = FormOverrideScan(MULTIPART)
     scan.feed(f"--b\r\nContent-Disposition: form-data; {between}".encode())
     assert scan.feed(end.encode())
+
+
+PADDED = [
+    (FORM, "a=1&" + " " * 1100 + "_me", "thod=DELETE"),
+    (FORM, "a=1&" + "+" * 3000, "_method=DELETE"),
+    (FORM, "a=1;" + "%20" * 600 + "_", "method=DELETE"),
+    (
+        MULTIPART,
+        "--b\r\nContent-Disposition: form-data;" + " " * 1100 + "na",
+        'me="_method"\r\n\r\nDELETE\r\n--b--\r\n',
+    ),
+    (
+        MULTIPART,
+        "--b\r\nContent-Disposition: form-data; name=" + '"' + "[" * 1100 + "_me",
+        'thod"\r\n\r\nDELETE\r\n--b--\r\n',
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "first", "second"), PADDED)
+def test_pieces_are_read_as_the_whole_is(kind: str, first: str, second: str) -> None:
+    """Rack::MethodOverride of 2.2.24, and of forms of 3.1.8 and 3.2.3, made DELETE of each."""
+    assert method_override_in_form((first + second).encode(), kind)
+    for at in range(max(0, len(first) - 8), len(first) + 8):
+        whole, scan = (first + second).encode(), FormOverrideScan(kind)
+        scan.feed(whole[:at])
+        assert scan.feed(whole[at:])
+
+
+@pytest.mark.parametrize("path", ["/-/cable", "/gitlab/-/cable", "/-/cable/", "/api/graphql", "/a/../-/cable"])
+def test_what_is_said_on_a_websocket_is_not_looked_at(path: str) -> None:
+    """GitLab, app/channels/graphql_channel.rb: it executes what a client says, by the token of the connection."""
+    fields = ((b"upgrade", b"websocket"), (b"connection", b"upgrade"))
+    made = tutils.treq(method=b"GET", path=path.encode(), headers=fields)
+    refusal = refuse_head(made, "gitlab.example.com", route("code", methods=("GET",)), True)
+    assert refusal is not None
+    assert refusal.reason == "unclear_forge_call"
+    made = tutils.treq(method=b"GET", path=b"/v1/realtime", headers=fields)
+    assert refuse_head(made, "gitlab.example.com", route(methods=("GET",)), True) is None
+
+
+def test_json_that_is_packed_may_hold_another_method() -> None:
+    """Laravel takes a JSON name for a field (Illuminate's Request::createFromBase)."""
+    fields = ((b"content-type", b"application/json"), (b"content-encoding", b"gzip"))
+    made = tutils.treq(method=b"POST", path=b"/x", headers=fields)
+    assert refuse_stream(made, route(methods=("GET", "POST")), 1 << 18) is not None
+    assert refuse_stream(made, route(methods=("GET", "POST", "PUT", "PATCH", "DELETE")), 1 << 18) is None
 
 
 @pytest.mark.parametrize("ids", ['assigneeIds: ["MDM6Qm90NDk2OTkzMzM="]', 'assigneeIds: ["BOT_kgDOC9w8XQ"]'])

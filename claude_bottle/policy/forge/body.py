@@ -46,6 +46,14 @@ def reads_body(method: str, path: str) -> bool:
     return _is_batch(readings) or _talks(rests) or _assigns(rests)
 
 
+def asks_on_websockets(path: str) -> bool:
+    """Whether what is said on a WebSocket to this path is GraphQL, or nobody can say: GitLab's GraphqlChannel takes any
+    mutation at `/-/cable` (app/channels/graphql_channel.rb).
+    """
+    readings = read_path(path)
+    return is_graphql(path) or readings is None or any(segments[-2:] == ["-", "cable"] for segments in readings)
+
+
 def needed_by_body(
     host: str, path: str, content_type: str, body: bytes, prefixes: Sequence[str] = ()
 ) -> frozenset[str]:
