@@ -22,12 +22,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests/integration")]
 import world  # noqa: E402
 
 from bench.traffic import HOST, WORK  # noqa: E402
+from claude_bottle.policy.names.roles import SIDECAR_ROLES  # noqa: E402
 from components import images  # noqa: E402
 
 LABEL = ["--label", f"{world.LABEL}=bench"]
 DIRECT, ONE_HOP, TWO_HOPS, CHAIN = "direct", "mitmdump, 1 hop", "mitmdump, 2 hops", "claude-bottle"
 ONCE = ("POST 20 MB", "download 500 MB", "upload 500 MB")  # a round of these takes seconds: fewer rounds
-SIDECARS = ("egress", "pipelock", "git-gate", "supervise")
 PYTHON = "/opt/proxy/bin/python"
 _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 # Bodies are streamed, both ways: bare mitmdump would hold them.
@@ -214,7 +214,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, setting(Path(name), others, more_roots) as here:
         for path in here.paths:  # certificates made, connections warm, every part's code loaded
             here.measure(path, "small, 1 client, kept")
-        parts = {f"claude-bottle-{role}-{here.bottle.name}": role for role in SIDECARS}
+        parts = {f"claude-bottle-{role}-{here.bottle.name}": role for role in SIDECAR_ROLES}
         idle = {parts[name]: mb for name, mb in used_memory(parts).items()}
         print(
             "idle, MB:",

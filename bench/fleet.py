@@ -24,9 +24,10 @@ import world  # noqa: E402
 
 from bench.chain import used_memory  # noqa: E402
 from bench.report import DOCS, keep, put, row  # noqa: E402
+from claude_bottle.policy.names.roles import ROLES  # noqa: E402
 from components import images  # noqa: E402
 
-_ROLES = ("agent", "egress", "pipelock", "supervise")
+_ROLES = [role for role in ROLES if role != "git-gate"]
 _ASK = "curl -s -m 20 -o /dev/null -w '%{time_total}\\n' https://echo.example.com/"
 _WORK = f"end=$(( $(date +%s) + 12 )); while [ $(date +%s) -lt $end ]; do {_ASK}; done"
 _LATENCY = f"for n in $(seq 30); do {_ASK}; done"

@@ -11,8 +11,8 @@ from claude_bottle.engines.component_types import formerly
 from claude_bottle.engines.declare import Fabric, Running, Workload
 from claude_bottle.engines.sidecars import RECORD, SIDECARS
 from claude_bottle.host.type_tokens import token
-from claude_bottle.manifest.render.pipelock import PIPELOCK_PORT
 from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.policy.names.roles import PORTS
 from components.authorities import Authority
 from components.pipelock import PIPELOCK_HOSTNAME
 from components.policy_push import PolicyPush, PolicyPushArgs
@@ -52,7 +52,7 @@ class Egress(pulumi.ComponentResource):
                 image=args.image,
                 memory=512,
                 env={
-                    "EGRESS_UPSTREAM": f"{PIPELOCK_HOSTNAME}:{PIPELOCK_PORT}",
+                    "EGRESS_UPSTREAM": f"{PIPELOCK_HOSTNAME}:{PORTS['pipelock']}",
                     "EGRESS_UPSTREAM_CA": "/run/claude-bottle/upstream-bundle.pem",
                     "EGRESS_ROUTES": EGRESS_ROUTES,
                     **({"REVOCATION_LISTS": _REVOKED} if args.revoked else {}),

@@ -12,6 +12,7 @@ from claude_bottle.engines.component_types import formerly
 from claude_bottle.engines.declare import Running
 from claude_bottle.host.type_tokens import token
 from claude_bottle.manifest.agent_env import CA_BUNDLE, JAVA_STORE
+from claude_bottle.policy.names.roles import PORTS
 from claude_bottle.workspace.copies import Copies
 from components.agent import CA_FILE, CA_NAME
 
@@ -111,8 +112,8 @@ _PUT_GIT = _Inside(
 )
 # Never fails the bottle: without the registration, the agent works all the same and only cannot ask.
 _REGISTER = """
-add="claude mcp add --scope user --transport http supervise http://supervise:9100/"
-look='grep -c "http://supervise:9100/" /home/node/.claude.json | head -c 9'
+add="claude mcp add --scope user --transport http supervise http://supervise:PORT/"
+look='grep -c "http://supervise:PORT/" /home/node/.claude.json | head -c 9'
 there=$(timeout 30 ENTER timeout -k 1 20 sh -c "$look" 2>/dev/null | tr -cd 0-9)
 [ "$WANTED" = yes ] && [ "${there:-0}" -gt 0 ] && exit 0
 [ "$WANTED" = no ] && [ "${there:-0}" -eq 0 ] && exit 0
@@ -163,6 +164,7 @@ class Provisioning(pulumi.ComponentResource):
         self._step("git", _PUT_GIT.of(self._agent), args.git_config, {})
         enter = self._agent.enter("node", stdin=False)
         register = _REGISTER.replace("ENTER", enter).replace("BY_HAND", enter.replace('"', ""))
+        register = register.replace("PORT", str(PORTS["supervise"]))
         self._step("supervise", register, "", {"WANTED": "yes" if args.supervise else "no"})
         self.register_outputs({})
 

@@ -12,17 +12,16 @@ from claude_bottle.engines.chosen import open_client
 from claude_bottle.engines.client import WorkloadStatus
 from claude_bottle.manifest.change import Change, ChangeError
 from claude_bottle.policy.errors import BottleError, printable
+from claude_bottle.policy.names.roles import ROLES
 from claude_bottle.policy.proposals import Proposal
-
-PARTS = ("agent", "egress", "pipelock", "git-gate", "supervise")
 
 
 def by_stack(running: Iterable[WorkloadStatus], declared: set[str], project: Path) -> dict[str, dict[str, Any]]:
     """Every bottle, declared or there, with its parts."""
     bottles: dict[str, dict[str, Any]] = {}
     for stack in sorted(declared | {part.stack for part in running}):
-        parts = {part.role: part for part in running if part.stack == stack and part.role in PARTS}
-        shown = [{"role": role, "health": parts[role].health, "status": _words(parts[role].status)} for role in PARTS
+        parts = {part.role: part for part in running if part.stack == stack and part.role in ROLES}
+        shown = [{"role": role, "health": parts[role].health, "status": _words(parts[role].status)} for role in ROLES
                  if role in parts]  # fmt: skip
         bottles[stack] = {
             "stack": stack,

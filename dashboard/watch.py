@@ -21,9 +21,10 @@ from claude_bottle.engines.chosen import hosts, open_client, running_bottles
 from claude_bottle.engines.client import WorkloadStatus
 from claude_bottle.host.stack_names import stack_names
 from claude_bottle.policy.errors import BottleError, printable
+from claude_bottle.policy.names.roles import SIDECAR_ROLES
 from dashboard.disk import look_at_disk
 from dashboard.news import News
-from dashboard.shown import PARTS, by_stack, has_supervise, proposals
+from dashboard.shown import by_stack, has_supervise, proposals
 
 _LOOK, _PROPOSALS, _BATCH, _COLLECT, _DISK = 2.0, 15.0, 1.0, 30.0, 30.0  # seconds
 _KEPT = 500  # decisions that a page which opens is shown
@@ -91,7 +92,7 @@ class Watch:
             self._news.publish("bottles", self.state())
             if grown:
                 self.look_again()
-        alive = {part.id: part for part in running if part.health != "stopped" and part.role in PARTS[1:]}
+        alive = {part.id: part for part in running if part.health != "stopped" and part.role in SIDECAR_ROLES}
         for identity, part in alive.items():
             if identity not in self._readers or self._readers[identity].done():
                 self._readers[identity] = asyncio.create_task(self._read(part))

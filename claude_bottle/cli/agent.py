@@ -12,6 +12,7 @@ import typer
 
 from claude_bottle.cli.common import DONE, NOTHING, given_path, say
 from claude_bottle.cli.names import Name
+from claude_bottle.policy.names.roles import ROLES
 from claude_bottle.policy.own_command import own_command
 
 app = typer.Typer()
@@ -88,7 +89,7 @@ def pull(
 @app.command(epilog="Example: bottle logs demo egress --follow")
 def logs(
     name: Name,
-    part: Annotated[str, typer.Argument(help="agent, egress, pipelock, git-gate or supervise; default: all.")] = "",
+    part: Annotated[str, typer.Argument(help=f"{', '.join(ROLES[:-1])} or {ROLES[-1]}; default: all.")] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
     tail: Annotated[int, typer.Option(min=0, help="How many lines of each part.")] = 100,
 ) -> int:

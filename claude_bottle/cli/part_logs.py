@@ -10,13 +10,13 @@ from typing import IO
 from claude_bottle.engines.chosen import open_client, open_host
 from claude_bottle.engines.client import Local
 from claude_bottle.policy.errors import one_line
-from dashboard.shown import PARTS
+from claude_bottle.policy.names.roles import ROLES
 
 
 def parts_of(stack: str) -> list[str]:
     """The parts that are there, running or not, in the order of the picture."""
     roles = {part.role for part in open_host(stack).bottles() if part.stack == stack}
-    return [role for role in PARTS if role in roles]
+    return [role for role in ROLES if role in roles]
 
 
 def merged(logs: Iterable[tuple[str, str]]) -> list[str]:

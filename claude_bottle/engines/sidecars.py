@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from claude_bottle.policy.names.roles import PORTS
+
 RECORD = "/var/lib/claude-bottle/record"  # where a sidecar keeps what it has let out (claude_bottle/policy/record.py)
 _RUN = "/run/claude-bottle"
 # What a proxy's own start makes of its files, and what it then uses.
@@ -44,13 +46,13 @@ class Sidecar:
 
 SIDECARS: Mapping[str, Sidecar] = {
     "egress": Sidecar(
-        ("/app/healthy.sh", "8080", "_egress.local"),
+        ("/app/healthy.sh", str(PORTS["egress"]), "_egress.local"),
         "routes-put",
         ("/etc/claude-bottle", *_PROXY_USES, _ROOTS),
         policy="/etc/claude-bottle/routes.json",
     ),
     "pipelock": Sidecar(
-        ("/app/healthy.sh", "8888", "_pipelock.local"),
+        ("/app/healthy.sh", str(PORTS["pipelock"]), "_pipelock.local"),
         "policy-put",
         ("/etc/pipelock", *_PROXY_USES, _ROOTS),
         policy="/etc/pipelock/pipelock.yaml",

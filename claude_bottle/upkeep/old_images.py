@@ -24,12 +24,12 @@ from claude_bottle.host.stale_lock import local_backend
 from claude_bottle.manifest.model import AgentConfig
 from claude_bottle.manifest.words import BOTTLE
 from claude_bottle.policy.errors import BottleError, one_line
+from claude_bottle.policy.names.roles import ROLES
 from claude_bottle.policy.own_command import own_command
 from claude_bottle.presets.use import without_answers
 from components.agent_image import base_name, image_name
 from components.images import tag
 
-_ROLES = ("agent", "egress", "pipelock", "git-gate", "supervise")
 _NAME = re.compile(r"claude-bottle/(?:base|agent|agent-own|agent-packages|proxy|git-gate|supervise):[0-9a-f]{16}\b")
 MUCH = 3_000_000_000  # bytes
 
@@ -50,7 +50,7 @@ class OldImages:
 
 def wanted(stacks: Path = STACKS) -> set[str]:
     """What this checkout would build again, and what a stack that Pulumi knows has. Raises BottleError if unsure."""
-    names = {tag(role) for role in _ROLES} | {BaseLock.read().tag}
+    names = {tag(role) for role in ROLES} | {BaseLock.read().tag}
     for stack in sorted(declared()):
         names |= _of_stack_file(stacks / f"Pulumi.{stack}.yaml", stacks)
     known = in_state()

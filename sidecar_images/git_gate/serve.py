@@ -13,13 +13,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from claude_bottle.policy.names.roles import PORTS
+
 from . import journal, open_pushes
 from .container_log import ContainerLog
 from .mirror import RUN, prepare
 from .remotes import ETC, MIRRORS, Remote, read_remotes
 from .scanning import leaks
 
-PORT = 9418
+PORT = PORTS["git-gate"]
 _DAEMON = "/usr/lib/git-core/git-daemon"  # itself: `git daemon` puts git's own folder before SERVED
 SERVED = "/app/served"
 _MEMORY = 800 << 20  # bytes of data of one process, of the 1024 MB of the container

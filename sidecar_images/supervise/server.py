@@ -18,6 +18,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import Field
 
 from claude_bottle.manifest.change import Change, ChangeError
+from claude_bottle.policy.names.roles import PORTS
 from claude_bottle.policy.proposals import PENDING, FullError, LimitError, Proposal, Proposals
 
 from .answers import answer
@@ -26,7 +27,7 @@ from .route_arguments import asks_for_a_route
 from .waiting import Connection, Waiting
 from .wishes import WishError, capability_wish, host_wish, route_wish
 
-PORT = 9100
+PORT = PORTS["supervise"]
 _WAIT = float(os.environ.get("SUPERVISE_WAIT_SECONDS", "600"))
 _LOOK, _TELL = 0.5, 5.0  # seconds: how often the store is looked at, and the client told that it is still waiting
 Words = Annotated[str, Field(description="Why you need it, for the owner: what you are doing and what was refused.")]

@@ -18,9 +18,6 @@ from mocked import compose
 from claude_bottle.engines.docker import live, live_probe
 from claude_bottle.engines.docker.drift import LABEL_MENDED, Drift, Put, drift_of, put_of
 from claude_bottle.engines.docker.live import Look, look, version
-from claude_bottle.engines.sidecars import SIDECARS
-from claude_bottle.manifest.render.pipelock import PIPELOCK_PORT
-from components.flows import EGRESS_PORT
 
 ONE, TWO = (hashlib.sha256(text).hexdigest() for text in (b"one", b"two"))
 FILES = {"/etc/claude-bottle/tokens.json": "aa", "/app": "bb"}
@@ -134,11 +131,6 @@ def test_drift_is_an_input_of_what_mends_it() -> None:
     assert after["unit-egress-routes-put"]["environment"]["DRIFT"] == "other routes; seen now"
     assert {"label": LABEL_MENDED, "value": "tokens.json; seen now"} in after["unit-egress-container"]["labels"]
     assert "DRIFT" not in before["unit-egress-routes-put"]["environment"]
-
-
-def test_the_parts_are_asked_where_they_listen() -> None:
-    assert SIDECARS["egress"].check[1] == str(EGRESS_PORT)
-    assert SIDECARS["pipelock"].check[1] == str(PIPELOCK_PORT)
 
 
 # ---- the probe, which runs in a container

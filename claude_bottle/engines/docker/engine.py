@@ -13,8 +13,7 @@ from claude_bottle.engines.client import EngineError
 from claude_bottle.engines.docker.naming import LABEL_ROLE, LABEL_STACK, docker_name
 from claude_bottle.engines.docker.storage import Storage
 from claude_bottle.engines.docker.subnets import Taken
-
-_ROLES = ("agent", "egress", "pipelock", "git-gate", "supervise")
+from claude_bottle.policy.names.roles import ROLES
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Engine(Storage):
 
     def parts(self, stack: str) -> list[Part]:
         """Everything on the engine that carries the stack's label, or one of its names."""
-        own = {"container": {docker_name(role, stack) for role in _ROLES}, "volume": {docker_name("home", stack)}}
+        own = {"container": {docker_name(role, stack) for role in ROLES}, "volume": {docker_name("home", stack)}}
         label = f'{{{{.Label "{LABEL_STACK}"}}}}'
         listing = {
             "container": ["ps", "-a", "--no-trunc", "--format", f"{{{{.ID}}}}\t{{{{.Names}}}}\t{label}"],

@@ -17,11 +17,11 @@ from claude_bottle.manifest.route_model import EgressRoute
 from claude_bottle.policy.held_budget import LARGE_POOL, SMALL_POOL
 from claude_bottle.policy.idle import IDLE_SECONDS
 from claude_bottle.policy.names.hosts import INTERNAL_NETWORKS, any_match, host_matches
+from claude_bottle.policy.names.roles import PORTS
 from claude_bottle.policy.routes.injection import CREDENTIAL_HEADERS, auth_header
 from claude_bottle.policy.routes.model_gateways import is_model_gateway
 
 EGRESS_HOSTNAME = "egress"
-PIPELOCK_PORT = 8888
 ANTHROPIC = "api.anthropic.com"
 _MANY = 1_000_000  # the upstream engine takes 0 for its default, so "no limit" is a large number
 _DAY = 86_400
@@ -76,7 +76,7 @@ def policy(manifest: Manifest) -> dict[str, Any]:
         "enforce": True,
         "api_allowlist": allowlist(manifest),
         "fetch_proxy": {
-            "listen": f"0.0.0.0:{PIPELOCK_PORT}",
+            "listen": f"0.0.0.0:{PORTS['pipelock']}",
             "timeout_seconds": 30,
             "monitoring": {"max_url_length": 8192, "entropy_threshold": 0, "max_requests_per_minute": _MANY},
         },
