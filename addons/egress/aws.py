@@ -73,6 +73,11 @@ def sign(request: http.Request, host: str, scope: Scope, token: str, body: bytes
     plain, for_s3, awsrequest, credentials = _signers()
     keys = keys_of(token)
     assert keys is not None  # noqa: S101 - refuse_head has looked
+    # As it is signed: a server that compares with another Host answers with the signature, which others could use.
+    if "host" in request.headers:
+        request.headers["host"] = host
+    if request.data.authority:
+        request.data.authority = host.encode("ascii")
     if scope.is_s3 and BODY not in request.headers:
         request.headers[BODY] = UNSIGNED
     names = {name.lower() for name in request.headers}

@@ -1,13 +1,15 @@
 """What the agent has said with a request, and how much of it stands in an address that the answer names. Pure.
 
-Percent signs and HTML's references are undone, twice, in both: an answer that writes in one of them what came in the
-other hides nothing. What a server makes of it otherwise (another alphabet, a digest) nobody sees.
+Percent signs and HTML's references are undone in both: an answer that writes in one of them what came in the other
+hides nothing. Nor does one that writes addresses as the URL standard's parser does, without blanks and soft hyphens and
+with the letters that others stand for. What a server makes of it otherwise (another alphabet, a digest) nobody sees.
 """
 
 from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from collections.abc import Iterable
 from urllib.parse import unquote
 
@@ -15,6 +17,15 @@ PIECE = 8  # letters of what was sent: fewer stand anywhere by chance
 _PART, _STEP = 6, 3  # letters of a part of a piece: each piece of a text has one that begins at a multiple of a step
 _MOST = 16 << 10  # letters of a request: an answer to one with more names nothing
 _DOTS = PIECE // 2  # labels of a name that is shorter than a piece
+_LAYERS = 4  # of encoding
+_IGNORED = frozenset(["Cc", "Cf", "Zs", "Zl", "Zp", "Mn"])
+_USUAL = frozenset(
+    """
+    accept accept-encoding accept-language authorization cache-control connection content-length content-type cookie
+    dnt if-match if-modified-since if-none-match if-range npm-command npm-session origin pacote-req-type
+    pacote-version pragma priority range referer te user-agent via
+    """.split()  # noqa: SIM905 - a list of names
+)
 _BETWEEN_NAMES = re.compile(r"[^a-z0-9_.-]+")
 
 
@@ -44,7 +55,7 @@ class Sent:
         verdict = self._hosts.get(host)
         if verdict is None:
             labels = host.split(".")
-            verdict = bool(self._covered(host)) or not self._labels.isdisjoint(labels)
+            verdict = any(map(self._covered, (host, _spelled_out(host)))) or not self._labels.isdisjoint(labels)
             verdict = verdict or any(".".join(labels[-count:]) in self._names for count in range(2, _DOTS + 1))
             self._hosts[host] = verdict
         return verdict
@@ -61,9 +72,10 @@ class Sent:
 
 
 def sent_in(path: str, fields: Iterable[tuple[bytes, bytes]], label: str = "", counted: bool = True) -> Sent:
-    """What a request says in its path, in the values of its headers but `Host`, and by a wildcard's label."""
-    values = (value.decode("latin-1") for name, value in fields if name.lower() != b"host")
-    return Sent([path, *values], label, counted)
+    """What a request says in its path, in its headers but `Host` and their usual names, and by a wildcard's label."""
+    others = [(name.decode("latin-1"), value) for name, value in fields if name.lower() != b"host"]
+    names = [name for name, _ in others if name.lower() not in _USUAL]
+    return Sent([path, *names, *(value.decode("latin-1") for _, value in others)], label, counted)
 
 
 def stands_for(pattern: str, host: str) -> str:
@@ -77,12 +89,32 @@ def _short_names(labels: list[str]) -> list[str]:
     return [name for name in names if len(name) < PIECE]
 
 
+def _tidied(text: str) -> str:
+    """As a host is that the URL standard's parser reads (3.3, "domain to ASCII"; 4.4)."""
+    letters = unicodedata.normalize("NFKC", text).replace("\u3002", ".")
+    return "".join(letter for letter in letters if unicodedata.category(letter) not in _IGNORED)
+
+
+def _spelled_out(host: str) -> str:
+    """A host with its A-labels as the letters that they stand for (RFC 3492)."""
+    if "xn--" not in host:
+        return host
+    labels = host.split(".")
+    return ".".join(
+        label[4:].encode().decode("punycode", "replace") if label[:4] == "xn--" else label for label in labels
+    )
+
+
 def _readings(text: str) -> set[str]:
     readings = latest = {text}
-    for _ in range(2):
+    for _ in range(_LAYERS):
         decoded = {unquote(one, errors="replace") for one in latest if "%" in one}
         latest = (decoded | {html.unescape(one) for one in latest if "&" in one}) - readings
         readings = readings | latest
-    small = {one.lower() for one in readings}
+    small = {
+        reading.lower()
+        for one in readings
+        for reading in ({one} if one.isascii() and one.isprintable() else {one, _tidied(one)})
+    }
     # An index of Python's writes a project's name so (PEP 503, "Normalized Names"), whatever was asked for.
     return small | {re.sub(r"[-_.]+", "-", one) for one in small}

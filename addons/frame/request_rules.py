@@ -109,7 +109,9 @@ _FAMILIES = (
 _SAYS_CREDENTIAL = re.compile(
     "(?:^|-)(?:auth[a-z]*|token|secret|api-?key|apikey|credentials?|jwt|password|passwd|sudo|impersonat[a-z]*|oidc|sso)(?:-|$)"
 )
-_SAYS_OTHER = re.compile("(?:^|-)(?:csrf|xsrf|continuation|page|sync|next|cancel|upload|idempotency)(?:-|$)|authority")
+_SAYS_OTHER = re.compile(
+    "^x-amz-meta-|^x-amzn?-client-token$|(?:^|-)(?:csrf|xsrf|continuation|page|sync|next|cancel|upload|idempotency)(?:-|$)|authority"
+)
 
 # The same in a query, refused where a credential is put in.
 CREDENTIAL_PARAMETERS = _all(

@@ -284,3 +284,68 @@ def test_a_secret_that_is_no_pair_of_keys_is_told_of() -> None:
     (found,) = tokens([(0, route)], lambda _: "AKIAIOSFODNN7EXAMPLE", "s", ["KEYS"])
     assert "ACCESS_KEY_ID:SECRET_ACCESS_KEY" in found.message
     assert not list(tokens([(0, route)], lambda _: KEYS, "s", ["KEYS"]))
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("host", [f"{BUCKET}:443", BUCKET.upper(), BUCKET])
+def test_the_host_that_is_signed_is_the_host_that_is_sent(egress: Egress, host: str) -> None:
+    """S3 compares with the Host that it gets, and answers with the signature where they differ (aws/aws-cli, issue 2883)."""
+    made = by_the_agent(f"https://{BUCKET}/a", "us-east-1", "s3")
+    made.request.headers["host"] = host
+    run(egress, made)
+    assert made.response is None
+    assert made.request.headers["host"] == BUCKET
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "value"),
+    [
+        # minio, cmd/api-router.go and cmd/object-handlers.go: each entry of a tar is stored under its own name.
+        ("", "X-Amz-Meta-Snowball-Auto-Extract", "true"),
+        ("", "X-Amz-Meta-Minio-Snowball-Prefix", "other"),
+        # OpenStack Swift's own, which its S3 let through until July 2026 (bug 2158733).
+        ("", "X-Copy-From", "/other/secret"),
+        ("", "X_Copy_From", "/other/secret"),
+        ("", "X-Object-Manifest", "other/prefix"),
+        ("", "X-Symlink-Target", "other/secret"),
+        ("", "X-Minio-Force-Delete", "true"),
+        ("", "X-Amz-Trailer", "x-amz-copy-source"),
+        ("?x-id=PutObject;acl=", "X-Amz-Meta-A", "b"),
+    ],
+)
+def test_stores_that_speak_s3_have_orders_of_their_own(egress: Egress, query: str, name: str, value: str) -> None:
+    made = by_the_agent(f"https://{STORE}/mine/a{query}", "eu-west-1", "s3", "PUT", b"x")
+    made.request.headers[name] = value
+    assert refusal(run(egress, made))["reason"] == "cannot_sign"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("X-Amz-Meta-Token", "of-a-game"),  # what an object says of itself is no credential
+        ("X-Amz-Server-Side-Encryption-Bucket-Key-Enabled", "true"),
+        ("X-Amz-Trailer", "x-amz-checksum-crc32"),
+        ("X-Amz-If-Match-Size", "3"),
+        ("X-Amzn-Trace-Id", "Root=1-5759e988-bd862e3fe1be46a994272793"),
+    ],
+)
+def test_what_an_object_says_of_itself_is_kept(egress: Egress, name: str, value: str) -> None:
+    made = by_the_agent(f"https://{STORE}/mine/a", "eu-west-1", "s3", "PUT", b"x")
+    made.request.headers[name] = value
+    run(egress, made)
+    assert made.response is None
+    assert made.request.headers[name] == value
+
+
+def test_an_operation_is_not_done_twice_for_want_of_its_token(egress: Egress) -> None:
+    """botocore's models: X-Amz-Client-Token and X-Amzn-Client-Token make a retry the same call."""
+    for name in ("X-Amz-Client-Token", "X-Amzn-Client-Token"):
+        made = by_the_agent(f"https://{TABLE}/", "eu-west-1", "dynamodb", "POST", b"{}")
+        made.request.headers[name] = "1"
+        run(egress, made)
+        assert (made.response, made.request.headers[name]) == (None, "1")
+
+
+def test_a_listing_of_buckets_goes_in_pages(egress: Egress) -> None:
+    made = by_the_agent(f"https://{BUCKET}/?max-buckets=10&bucket-region=us-east-1&x-id=ListBuckets", "us-east-1", "s3")
+    assert run(egress, made).response is None

@@ -222,3 +222,34 @@ def test_redirects_behind_one_another_have_an_end(followed: Followed) -> None:
     followed.name(BY, REDIRECTS, Target("files.example.com", "/3", 0), hops=3)
     followed.name(BY, REDIRECTS, Target("files.example.com", "/4", 0), hops=4)
     assert followed.find(asked("/3")) and not followed.find(asked("/4"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        # url.spec.whatwg.org, 4.4: "remove all ASCII tab or newline"; 3.3: hosts are mapped by UTS 46.
+        "/out/https://se%09cret.com/D",
+        "/out/https://se%0Acret.com/D",
+        "/out/https://se%C2%ADcret.com/D",
+        "/out/https://secret%E3%80%82com/D",
+        "/out/https://%EF%BD%93ecret.com/D",
+        "/out/https%25253A%25252F%25252Fsecret%25252Ecom",
+    ],
+)
+def test_a_name_that_a_server_tidies_up_was_sent(path: str) -> None:
+    sent = sent_in(path, [])
+    assert target(INDEX, "https://secret.com/D", sent) is None
+    assert target(INDEX, "https://files.example.com/x", sent) is not None
+
+
+def test_a_name_in_its_ascii_form_was_sent() -> None:
+    assert target(INDEX, "https://xn--bchereien-p9a.de/x", sent_in("/out/https://b%C3%BCchereien.de", [])) is None
+
+
+def test_names_of_headers_were_sent() -> None:
+    fields = [(b"X-Verysecretdata", b"1"), (b"Accept-Encoding", b"gzip")]
+    assert target(INDEX, "https://verysecretdata.example.net/x", sent_in("/a", fields)) is None
+    assert target(INDEX, "https://accept-encoding.example.net/x", sent_in("/a", fields)) is not None
+    named = target(INDEX, "https://example.net/verysecretdata", sent_in("/a", fields))
+    assert named is not None
+    assert named.echoed >= 12
