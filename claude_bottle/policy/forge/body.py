@@ -16,7 +16,7 @@ from claude_bottle.policy.forge.paths import Segments, is_gitlab_id, read_path
 from claude_bottle.policy.forge.robots import ASSIGNEES, needed_by_assignment
 from claude_bottle.policy.forge.rules import GITHUB, GITLAB
 
-__all__ = ["is_graphql", "needed_by_body", "reads_body"]
+__all__ = ["asks_on_websockets", "is_graphql", "needed_by_body", "reads_body"]
 
 # Where GitLab takes comments and descriptions (docs.gitlab.com/api: notes, discussions, draft notes, commits).
 _END = r"(?:/.*|\.[^/.]+)?\Z"

@@ -20,9 +20,7 @@ _AGENT = re.compile(
     r"BOT_\S*|\S*\[bot\]|(?:\S*[-_])?(?:agent|copilot|jules)(?:[-_]\S*)?|MDM6Qm90\S*|claude|codex|devin-ai-integration",
     re.IGNORECASE,
 )
-
-
-_LONGEST = 200
+_LONGEST = 200  # letters
 
 
 def are_agents(names: Iterable[str]) -> bool:
