@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 import re2
 
-from claude_bottle.policy.forge.fields import is_json
+from claude_bottle.policy.forge.fields import CHARSETS, is_json
 from claude_bottle.policy.names.header_names import plain_name
 
 Header = tuple[bytes, bytes]
@@ -223,7 +223,7 @@ class FormOverrideScan:
         self._pairs = not self._only_json and not kind.startswith("multipart/")
         charsets = re.findall(r"charset\s*=([^;]*)", content_type, re.IGNORECASE)
         # In another one (UTF-16, UTF-7, EBCDIC) names look different: ASP.NET and Java decode by it.
-        self._found = any(charset.strip(" \t\"'").lower() not in _CHARSETS for charset in charsets)
+        self._found = any(charset.strip(" \t\"'").lower() not in {"", *CHARSETS} for charset in charsets)
         self._tail, self._line = b"&", b""
 
     def feed(self, chunk: bytes) -> bool:
@@ -253,7 +253,6 @@ class FormOverrideScan:
         return self._found
 
 
-_CHARSETS = frozenset(("", "utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin1", "windows-1252", "iso-8859-15"))
 _LONGEST = 1024  # bytes: more than the longest name, every letter encoded
 
 

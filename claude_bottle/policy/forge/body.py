@@ -8,8 +8,16 @@ from collections.abc import Sequence
 
 from claude_bottle.policy.forge.api import repository_rests
 from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
-from claude_bottle.policy.forge.commands import needed_by_comment
-from claude_bottle.policy.forge.fields import base_name, fields_of_body, fields_of_query, is_json, plain_json
+from claude_bottle.policy.forge.commands import needed_by_texts
+from claude_bottle.policy.forge.fields import (
+    Fields,
+    base_name,
+    fields_of_body,
+    fields_of_query,
+    is_json,
+    plain_json,
+    strings,
+)
 from claude_bottle.policy.forge.graphql.mutations import needed_by_graphql
 from claude_bottle.policy.forge.graphql.request import is_graphql
 from claude_bottle.policy.forge.paths import Segments, is_gitlab_id, read_path
@@ -29,6 +37,7 @@ _TALKS = re.compile(
 # path has its name (profclems/glab, commands/mr/create/mr_create.go).
 _TARGET, _ABOVE = "target_project_id", frozenset(["epic_id", "parent_id"])
 _NUMBERED = re.compile(r"(?:.*/)?api/v4/projects/([0-9]+)\Z", re.DOTALL)
+_MAX_BODY = 2 << 20  # GitLab takes a million characters of a comment (docs.gitlab.com/administration/instance_limits)
 _ISSUES = re.compile(r"issues(?:/.*)?\Z")
 _BATCH = ["info", "lfs", "objects", "batch"]  # github.com/git-lfs/git-lfs, docs/api/batch.md
 
@@ -69,13 +78,17 @@ def needed_by_body(
         if not isinstance(batch, dict) or not is_json(content_type) or "?" in path:
             return UNREADABLE
         return NOTHING if batch.get("operation") == "download" else frozenset(["code"])
-    rests = repository_rests(readings or ())
+    rests, query = repository_rests(readings or ()), path.partition("?")[2]
     if _assigns(rests) and not _talks(rests):
         is_list = all(rest.endswith("/labels") for _, rest in rests)
-        beside = {base_name(name) for name, _ in fields_of_query(path.partition("?")[2])}
+        beside = {base_name(name) for name, _ in fields_of_query(query)}
         return UNREADABLE if beside & ASSIGNEES else needed_by_assignment(body, is_list=is_list)
-    elsewhere = _goes_elsewhere(readings or (), path, content_type, body, prefixes)
-    return needed_by_comment(content_type, body, path) | (frozenset(["settings"]) if elsewhere else NOTHING)
+    in_body = fields_of_body(content_type, body) if max(len(body), len(query)) <= _MAX_BODY else None
+    if in_body is None:
+        return UNREADABLE
+    fields = [*in_body, *fields_of_query(query)]
+    needs = needed_by_texts(text for _, value in fields for text in strings(value))
+    return needs | {"settings"} if _goes_elsewhere(readings or (), fields, prefixes) else needs
 
 
 def _is_batch(readings: tuple[Segments, ...]) -> bool:
@@ -90,11 +103,8 @@ def _assigns(rests: list[tuple[str, str]]) -> bool:
     return any(forge == GITHUB and _ISSUES.match(rest) for forge, rest in rests)
 
 
-def _goes_elsewhere(
-    readings: tuple[Segments, ...], path: str, content_type: str, body: bytes, prefixes: Sequence[str]
-) -> bool:
-    fields = [*(fields_of_body(content_type, body) or ()), *fields_of_query(path.partition("?")[2])]
-    named = {base_name(name): str(value) for name, value in fields if value not in (None, "")}
+def _goes_elsewhere(readings: tuple[Segments, ...], fields: Fields, prefixes: Sequence[str]) -> bool:
+    named = {base_name(name) for name, value in fields if value not in (None, "")}
     targets = {str(value) for name, value in fields if base_name(name) == _TARGET}
     asked = {segments[at] for segments in readings for at in range(len(segments)) if is_gitlab_id(segments, at)}
     own = {match[1] for prefix in prefixes if (match := _NUMBERED.match(prefix))}

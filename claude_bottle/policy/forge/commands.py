@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
-from claude_bottle.policy.forge.fields import fields_of_body, fields_of_query, strings
+from claude_bottle.policy.forge.capabilities import NOTHING
 
 # Commands that write nothing but words, labels, dates and the like about an issue or a merge request.
 _FREE = frozenset(
@@ -39,7 +38,6 @@ _NEEDS = {command: capability for capability, commands in _KINDS.items() for com
 # A word of another alphabet may be one of these to a server that folds it. `/usr/bin` is none, for a slash follows.
 # What follows a known one does not matter, because servers take letters off the end; `/docs.` is no command.
 _COMMAND = re.compile(r"^([ \t>]*)/([^\W\d][\w-]*+)(?!/)(?=(\s|\Z)?)", re.MULTILINE)
-_MAX_BODY = 2 << 20  # GitLab takes a million characters of a comment (docs.gitlab.com/administration/instance_limits)
 # By these an issue is put beside another one, or takes something of it.
 _REFER = frozenset(
     """
@@ -78,12 +76,3 @@ def needed_by_text(text: str) -> frozenset[str]:
 def needed_by_texts(texts: Iterable[str]) -> frozenset[str]:
     """The capabilities that the commands in some texts need."""
     return NOTHING.union(*map(needed_by_text, texts))
-
-
-def needed_by_comment(content_type: str, body: bytes, path: str) -> frozenset[str]:
-    """The capabilities that the commands in a body and a query need."""
-    query = path.partition("?")[2]
-    fields = fields_of_body(content_type, body) if len(body) <= _MAX_BODY and len(query) <= _MAX_BODY else None
-    if fields is None:
-        return UNREADABLE
-    return needed_by_texts(text for _, value in (*fields, *fields_of_query(query)) for text in strings(value))

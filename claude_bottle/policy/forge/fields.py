@@ -18,7 +18,8 @@ Fields = list[tuple[str, Any]]  # name and value: text, or what JSON holds
 
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json\Z")
 # In these the letters of names and commands are those of ASCII.
-_CHARSET = r"(?:utf-?8|us-ascii|ascii|iso-8859-1|iso-8859-15|latin1|windows-1252)"
+CHARSETS = frozenset(["utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "iso-8859-15", "latin1", "windows-1252"])
+_CHARSET = f"(?:{'|'.join(sorted(CHARSETS))})"
 _OTHER_CHARSET = re.compile(rf"charset\s*=(?!\s*\"?{_CHARSET}\"?\s*(?:;|\Z))", re.IGNORECASE)
 _HALF = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
