@@ -49,6 +49,7 @@ tools: ## every program of docs/programs.md in a bottle; builds an image with al
 	@$(RUN) env CLAUDE_BOTTLE_TOOLS=1 python3 -m pytest tests/tools -v
 
 integration: ## tests with Docker, Pulumi and the real Claude Code; the attacks from inside among them
+	@$(RUN) python3 tests/integration/shared_images.py
 	@$(RUN) python3 -m pytest tests/integration tests/containment tests/tools -v -n 3 --dist loadfile \
 	  --no-loadscope-reorder -m "not slow"
 
