@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pulumi
 
-from claude_bottle.engines.docker.drift import Drift
 from claude_bottle.engines.docker.host_routes import ways_of_the_machine
+from claude_bottle.engines.docker.live.drift import Drift
 from claude_bottle.engines.docker.machine import Machine
 from claude_bottle.engines.docker.resources.provider_engine import provider_engine
 from claude_bottle.policy.errors import BottleError

@@ -62,7 +62,8 @@ class Bottle(pulumi.ComponentResource):
         config = manifest.pipelock
         files = {file: (args.base / file).read_text() for file in (*config.ca_files, *config.crl_files)}
         images_named = self._image_names(manifest, args.base)
-        planned = plan(stack, manifest, egress_plan, args.copies, args.remotes, images_named, files)
+        volumes = {role: args.engine.volume_name(role, stack) for role in ("home", "mirrors")}
+        planned = plan(stack, manifest, egress_plan, args.copies, args.remotes, images_named, volumes, files)
         # An input too: `pulumi preview --json` shows the inputs of what changes, and no new output of a stack.
         super().__init__(token("Bottle"), name, {"plan": planned}, formerly(opts, "bottle:Bottle"))
         child = pulumi.ResourceOptions(parent=self)

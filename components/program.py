@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pulumi
 from pulumi.runtime.config import CONFIG, is_config_secret
 
-from claude_bottle.checks.preflight import available_memory, machine_findings, other_workspace, renamed
+from claude_bottle.checks.preflight import machine_findings, other_workspace, renamed
 from claude_bottle.checks.validation import Examined, examine
 from claude_bottle.engines.chosen import not_followed
 from claude_bottle.engines.client import EngineError
@@ -41,13 +41,12 @@ def read_manifest(config: pulumi.Config, stack: str, base: Path, machine: Machin
         findings += [*unanswered, *examined.findings]
     wrong = {finding.path for finding in findings}
     try:
-        seen = machine_findings(
-            stack, examined.readable, machine, machine.known_ids, available_memory(), examined.copies.workspace
-        )
+        workspace = examined.copies.workspace
+        seen = machine_findings(stack, examined.readable, machine.facts, machine.known_ids, workspace)
         findings += [one for one in map(examined.names.as_written, seen) if one.path not in wrong]
         findings += not_followed(stack)
         findings += renamed(machine.bottles_name(), stack)
-        findings += other_workspace(machine.last_plan(), examined.copies.workspace, stack)
+        findings += other_workspace(machine.last_plan(), workspace, stack)
         if not os.environ.get(TAKE_OVER):
             last = machine.last_checkout()
             exists = Path(last.get("folder", "")).is_dir()

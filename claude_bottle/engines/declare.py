@@ -180,6 +180,9 @@ class Engine(Protocol):
     def fetched(self, name: str, reference: str, parent: pulumi.Resource) -> Image:
         """An image that somebody else has built; it stays too."""
 
+    def volume_name(self, role: str, stack: str) -> str:
+        """The engine's name of a stack's volume, known beforehand."""
+
     def fabric(
         self,
         name: str,

@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from claude_bottle.engines.docker.naming import docker_name
 from claude_bottle.host.git_remotes import GateRemote
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import allowlist, endings, looks_for_seed_phrases, reactions
@@ -29,10 +28,13 @@ def plan(
     copies: Copies,
     remotes: Sequence[GateRemote],
     images: Mapping[str, str],
+    volumes: Mapping[str, str],
     files: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Keys in a fixed order; the values say what will be, before anything is. files: name of a file that pipelock
-    gets, as the manifest has it, to its content.
+    """Keys in a fixed order; the values say what will be, before anything is.
+
+    volumes: role of a volume to the engine's name of it. files: name of a file that pipelock gets, as the manifest has
+    it, to its content.
     """
     config = manifest.pipelock
     return {
@@ -47,7 +49,7 @@ def plan(
             "npm": sorted(manifest.agent.npm),
             "command": manifest.agent.command,
             "env": {name: sha256(value) for name, value in sorted(manifest.env.items())},
-            "home_volume": docker_name("home", stack),
+            "home_volume": volumes["home"],
             "claude_placeholder": CLAUDE_TOKEN in egress.slots,
             "proxy": "egress" if manifest.routed else "pipelock",
         },
@@ -97,7 +99,7 @@ def plan(
             }
             for remote in remotes
         ],
-        "git_gate": {"image": images["git-gate"], "mirrors_volume": docker_name("mirrors", stack)} if remotes else None,
+        "git_gate": {"image": images["git-gate"], "mirrors_volume": volumes["mirrors"]} if remotes else None,
     }
 
 

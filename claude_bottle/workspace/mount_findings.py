@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from claude_bottle.engines.facts import MountFacts
 from claude_bottle.policy.errors import Finding
 from claude_bottle.workspace.copies import WorkspaceCopy
 
@@ -21,26 +22,24 @@ def _label(folder: Path) -> str:
 
 
 def mount_findings(
-    workspace: WorkspaceCopy, info: Mapping[str, object], label: Callable[[Path], str] = _label
+    workspace: WorkspaceCopy, facts: MountFacts, label: Callable[[Path], str] = _label
 ) -> Iterator[Finding]:
-    """info: of `docker info`. label: what SELinux has on a folder."""
-    options, source = str(info.get("SecurityOptions")), workspace.source
-    rootless = "name=rootless" in options
-    other_root = "name=userns" in options or rootless or "Desktop" in str(info.get("OperatingSystem"))
-    if not (workspace.nosuid or other_root):
+    """facts: of the engine. label: what SELinux has on a folder."""
+    source = workspace.source
+    if not (workspace.nosuid or facts.other_root):
         message = (
             "root in the agent could leave a set-user-id program of root there, for this engine has no user namespace"
             " and the folder's file system honours such bits; mode: copy, or a rootless engine or userns-remap, or"
             f" sudo mount --bind {source} {source} && sudo mount -o remount,bind,nosuid {source}"
         )
         yield Finding(_PATH, "mount", message)
-    if (rootless or "name=userns" in options) and not _anybody_writes(Path(source)):
+    if facts.other_ids and not _anybody_writes(Path(source)):
         message = (
             "this engine gives the agent's user (uid 1000) another id on this machine (user namespace), which cannot"
             f" write to {source}; mode: copy, or chmod -R o+rwX {source}"
         )
         yield Finding(_PATH, "mount", message)
-    if "name=selinux" in options and not any(kind in label(Path(source)) for kind in ("container_file_t", "svirt")):
+    if facts.selinux and not any(kind in label(Path(source)) for kind in ("container_file_t", "svirt")):
         message = (
             f"SELinux keeps containers from {source}, which has no label for them; mode: copy, or"
             f" chcon -Rt container_file_t {source} (every container may then read and write it)"

@@ -29,11 +29,8 @@ SAID = {
     "claude_bottle/manifest/fields.py": {"write the name of a Docker network"},
     "claude_bottle/manifest/agent_env.py": {"Docker 20.10's own never answers"},
 }
-# Who talks to Docker itself: the program, which chooses it; what asks Docker for its own words about itself (`docker info`);
-# the plan, which says what a volume is called; the set-up of its daemon.
-OUTSIDE_THE_SEAM = {
-    "__main__.py", "claude_bottle/checks/preflight.py", "claude_bottle/plan/resolved.py", "toolchain/workspace.py",
-}  # fmt: skip
+# Who talks to Docker itself: the program, which chooses it; the set-up of its daemon.
+OUTSIDE_THE_SEAM = {"__main__.py", "toolchain/workspace.py"}
 _WORD = re.compile(r"(?<![a-z])docker(?![a-z])", re.IGNORECASE)
 
 

@@ -259,11 +259,11 @@ MUTATIONS = (
         ("addons/pipelock/bodies.py", r"return core\.refuse\(error\.reason, f\"The body", "return None if True else core.refuse(error.reason, f\"The body"),
     )),
     Mutation("drift", "what is changed by hand in a sidecar stays", (
-        ("claude_bottle/engines/docker/drift.py", r"    if policy:\n        again = _fresh\(policy, now\)\n", ""),
-        ("claude_bottle/engines/docker/drift.py", r"    if files:\n        mended = _fresh\(files, now\)\n", ""),
+        ("claude_bottle/engines/docker/live/drift.py", r"    if policy:\n        again = _fresh\(policy, now\)\n", ""),
+        ("claude_bottle/engines/docker/live/drift.py", r"    if files:\n        mended = _fresh\(files, now\)\n", ""),
     ), tests=("tests/integration/test_drift.py",)),
     Mutation("drift", "up does not wait for a part that it has started", (
-        ("claude_bottle/engines/docker/drift.py", r'return Drift\(\(words,\), "", _fresh\(\[words\], now\), put\.mended\)', 'return Drift((words,), "", put.again, put.mended)'),
+        ("claude_bottle/engines/docker/live/drift.py", r'return Drift\(\(words,\), "", _fresh\(\[words\], now\), put\.mended\)', 'return Drift((words,), "", put.again, put.mended)'),
     ), tests=("tests/integration/test_drift.py", "-k", "does_not_run")),
     Mutation("owner", "a name's control characters reach the owner's terminal", (
         ("claude_bottle/policy/errors.py", r'c if c\.isprintable\(\) or c == "\\n" else "�"', "c"),

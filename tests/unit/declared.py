@@ -160,6 +160,9 @@ class PaperEngine:
     def fetched(self, name: str, reference: str, parent: pulumi.Resource) -> Image:
         return self.built(name, reference, None, parent)
 
+    def volume_name(self, role: str, stack: str) -> str:
+        return f"paper-{role}"
+
     def fabric(
         self, name: str, stack: str, flows: Sequence[Flow], opts: pulumi.ResourceOptions, *,
         outside: str | None = None, pool: str | None = None,

@@ -11,8 +11,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from claude_bottle.checks.preflight import machine_findings
 from claude_bottle.cli.stack_check import findings
 from claude_bottle.engines.client import EngineError
 from claude_bottle.engines.docker.engine import Engine, Part
+from claude_bottle.engines.docker.facts import facts_of, gather
+from claude_bottle.engines.facts import Facts
 from claude_bottle.host.stack_names import look_up
 from claude_bottle.manifest.change import Change, ChangeError
 from claude_bottle.manifest.model import Manifest
@@ -89,46 +91,42 @@ GOOD = {
 }
 
 
-class Facts(Engine):
-    """An engine with nothing on it but what is given."""
-
-    def is_podman(self) -> bool:
-        return False
-
-    def __init__(self, info: dict[str, Any], parts: tuple[Part, ...], problem: str | None) -> None:
-        self.__dict__["info"] = {**GOOD, **info}
-        self.__dict__["networks"] = [{"Name": name} for name in ("bridge", "corp-net", "none")]
-        self._parts, self._problem = parts, problem
-
-    def parts(self, stack: str) -> list[Part]:
-        return list(self._parts)
-
-    def image_problem(self, name: str) -> str | None:
-        return self._problem
-
-
-class Gone(Engine):
+def gone(images: Sequence[str]) -> Facts:
     """An engine that does not answer."""
 
-    def docker(self, *argv: str, timeout: float = 30) -> str:
-        raise EngineError("Cannot connect to the Docker daemon at unix:///var/run/docker.sock")
+    class Gone(Engine):
+        def docker(self, *argv: str, timeout: float = 30) -> str:
+            raise EngineError("Cannot connect to the Docker daemon at unix:///var/run/docker.sock")
+
+    return gather(Gone(), "demo", images)
+
+
+def facts(free: int = 4000, parts: tuple[Part, ...] = (), **info: Any) -> Callable[[Sequence[str]], Facts]:
+    """An engine with nothing on it but what is given, and no image."""
+
+    def asked(images: Sequence[str]) -> Facts:
+        missing = dict.fromkeys(images, "no such manifest: example.com/none:1")
+        known = facts_of({**GOOD, **info}, lambda: False)
+        networks = ("bridge", "corp-net", "none")
+        return replace(known, free_mb=free, parts=parts, networks=networks, missing_images=missing)
+
+    return asked
 
 
 def machine(
     written: str,
     raw: str = "",
     free: int = 4000,
-    engine: Engine | None = None,
+    ask: Callable[[Sequence[str]], Facts] | None = None,
     parts: tuple[Part, ...] = (),
     **info: Any,
 ) -> Mistake:
     """A bottle on a machine. written: the bottle, or what is so about the machine."""
-    problem = "no such manifest: example.com/none:1"
 
     def answer() -> str:
         manifest = Manifest.model_validate(yaml.safe_load(f"{{{raw or ''}}}"))
-        found = machine_findings("demo", manifest, engine or Facts(info, parts, problem), set, free)
-        return "\n".join(str(one) for one in found)
+        problems = machine_findings("demo", manifest, ask or facts(free, parts, **info), set)
+        return "\n".join(str(one) for one in problems)
 
     return Mistake(written, answer)
 
@@ -271,7 +269,7 @@ SECTIONS: dict[str, list[Mistake]] = {
         bottle("git: [{name: b, upstream: 'git@git.example.com:a/b.git', identity_file: ./no-such-key}]", lines=2),
     ],
     "The machine": [
-        machine("no engine runs", engine=Gone()), machine("an old engine", ServerVersion="19.03.1"),
+        machine("no engine runs", ask=gone), machine("an old engine", ServerVersion="19.03.1"),
         machine("200 MB of memory are free", free=200), machine("agent: {memory: 64g}", "agent: {memory: 64g}"),
         machine("agent: {runtime: runsc}", "agent: {runtime: runsc}"), machine("network: {external: corpnet}", "network: {external: corpnet}"),
         machine("agent: {image: 'example.com/none:1'}", "agent: {image: 'example.com/none:1'}"),

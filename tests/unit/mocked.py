@@ -11,7 +11,7 @@ import pulumi
 from pulumi.runtime import mocks
 
 from claude_bottle.engines.declare import Engine
-from claude_bottle.engines.docker.drift import Drift
+from claude_bottle.engines.docker.live.drift import Drift
 from claude_bottle.engines.docker.resources.engine import DockerEngine
 from claude_bottle.host.git_remotes import GateRemote
 from claude_bottle.manifest.model import Manifest

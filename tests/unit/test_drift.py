@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from mocked import compose
 
-from claude_bottle.engines.docker import live, live_probe
-from claude_bottle.engines.docker.drift import LABEL_MENDED, Drift, Put, drift_of, put_of
-from claude_bottle.engines.docker.live import Look, look, version
+from claude_bottle.engines.docker.live import look as looking
+from claude_bottle.engines.docker.live import probe
+from claude_bottle.engines.docker.live.drift import LABEL_MENDED, Drift, Put, drift_of, put_of
+from claude_bottle.engines.docker.live.look import Look, look, version
 
 ONE, TWO = (hashlib.sha256(text).hexdigest() for text in (b"one", b"two"))
 FILES = {"/etc/claude-bottle/tokens.json": "aa", "/app": "bb"}
@@ -138,7 +139,7 @@ def test_drift_is_an_input_of_what_mends_it() -> None:
 
 @pytest.fixture
 def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setattr(live_probe, "SEAL", tmp_path / "seal")
+    monkeypatch.setattr(probe, "SEAL", tmp_path / "seal")
     for name in ("etc/tokens.json", "etc/routes.json", "app/a.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("secret")
@@ -149,10 +150,10 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_a_probe_tells_every_change_and_no_digest_that_can_be_guessed(spec: dict[str, Any], tmp_path: Path) -> None:
-    kept = live_probe.answer(keep=True, spec=spec)["files"]
+    kept = probe.answer(keep=True, spec=spec)["files"]
     tokens, app = f"{tmp_path}/etc/tokens.json", f"{tmp_path}/app"
     assert set(kept) == {tokens, app}
-    seen = live_probe.answer(keep=False, spec=spec)
+    seen = probe.answer(keep=False, spec=spec)
     assert seen == {
         "files": kept,
         "ready": True,
@@ -165,28 +166,28 @@ def test_a_probe_tells_every_change_and_no_digest_that_can_be_guessed(spec: dict
         lambda: (Path(tokens).unlink(), Path(tokens).symlink_to("/etc/passwd")),
         lambda: (tmp_path / "app/b.py").touch(),
     ):
-        before = live_probe.answer(keep=True, spec=spec)["files"]
+        before = probe.answer(keep=True, spec=spec)["files"]
         damage()
-        assert live_probe.answer(keep=False, spec=spec)["files"] != before
+        assert probe.answer(keep=False, spec=spec)["files"] != before
     (tmp_path / "seal").unlink()
-    after = live_probe.answer(keep=True, spec=spec)["files"]
+    after = probe.answer(keep=True, spec=spec)["files"]
     assert all(after[name] != kept[name] for name in kept)  # of another container: another key
 
 
 def test_a_mirror_that_names_other_hooks_is_told(tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.write_text("[core]\n\tbare = true\n[receive]\n\tmaxInputSize = 210m\n")
-    plain = live_probe.settings(b"k", config)
+    plain = probe.settings(b"k", config)
     config.write_text("[core]\n\tbare = true\n\trepositoryformatversion = 0\n")
-    assert live_probe.settings(b"k", config) == plain
+    assert probe.settings(b"k", config) == plain
     config.write_text("[core]\n\tbare = true\n\thooksPath = /tmp\n")
-    assert live_probe.settings(b"k", config) != plain
+    assert probe.settings(b"k", config) != plain
 
 
 def test_a_probe_runs_alone(spec: dict[str, Any]) -> None:
     """Given on standard input, without this project's packages."""
     argv = [sys.executable, "-I", "-S", "-", "look", json.dumps({**spec, "check": ["false"]})]
-    done = subprocess.run(argv, input=live.PROBE.read_bytes(), capture_output=True, check=True)
+    done = subprocess.run(argv, input=looking.PROBE.read_bytes(), capture_output=True, check=True)
     assert json.loads(done.stdout)["ready"] is False
 
 
@@ -213,7 +214,7 @@ def engine(folder: Path, script: str) -> dict[str, str]:
 def test_a_part_that_cannot_answer(
     exec_: str, inspect: str, state: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "_WAIT", 0.5)
+    monkeypatch.setattr(looking, "_WAIT", 0.5)
     env = engine(tmp_path, f"exec) {exec_};;\ninspect) {inspect};;")
     monkeypatch.setenv("PATH", env["PATH"])
     start = time.monotonic()

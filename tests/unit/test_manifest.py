@@ -17,6 +17,8 @@ from claude_bottle.plan.resolved import plan, sha256
 from claude_bottle.policy.errors import ManifestError
 from claude_bottle.workspace.copies import Copies
 
+VOLUMES = {"home": "claude-bottle-home-s", "mirrors": "claude-bottle-mirrors-s"}
+
 ROOT = Path(__file__).parents[2]
 TOKENS = {
     "GH": "a-token-of-some-length",
@@ -219,13 +221,13 @@ def test_slots_follow_the_first_mention_and_are_shared() -> None:
 def test_the_plan_is_stable_and_holds_no_secret() -> None:
     manifest = check({"env": {"A": "the-value"}, **routes({"host": "a.example.com", "token_ref": "GH"})})
     images = {"agent": "a", "egress": "e", "pipelock": "p", "supervise": "s"}
-    told = plan("s", manifest, EgressPlan.of(manifest), Copies(), [], images)
+    told = plan("s", manifest, EgressPlan.of(manifest), Copies(), [], images, VOLUMES)
     assert told["schema"] == 2
     assert told["egress"]["token_slots"] == {"EGRESS_TOKEN_0": "GH"}
     assert told["agent"]["env"] == {"A": sha256("the-value")}
     assert TOKENS["GH"] not in json.dumps(told)
     assert "the-value" not in json.dumps(told)
-    assert json.dumps(told) == json.dumps(plan("s", manifest, EgressPlan.of(manifest), Copies(), [], images))
+    assert json.dumps(told) == json.dumps(plan("s", manifest, EgressPlan.of(manifest), Copies(), [], images, VOLUMES))
 
 
 def test_the_stored_schema_is_the_models() -> None:

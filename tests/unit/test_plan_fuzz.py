@@ -49,6 +49,8 @@ from claude_bottle.policy.routes.values import DEFAULT_METHODS
 from claude_bottle.workspace.copies import Copies
 from sidecar_images.git_gate.push_policy import allowed_ref
 
+VOLUMES = {"home": "claude-bottle-home-s", "mirrors": "claude-bottle-mirrors-s"}
+
 PAIRS = int(os.environ.get("CLAUDE_BOTTLE_EXAMPLES", "40")) * 3
 SECONDS = float(os.environ.get("CLAUDE_BOTTLE_FUZZ_SECONDS", "0"))  # for so long, instead of so many
 SEED = int(os.environ.get("CLAUDE_BOTTLE_FUZZ_SEED", "0"))
@@ -69,7 +71,7 @@ _TIME = re.compile(r",? (from|until) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
 def planned(manifest: Manifest) -> dict[str, Any]:
     given = {"agent": manifest.agent.image, "pipelock": manifest.pipelock.image}
     images = {**IMAGES, **{role: image for role, image in given.items() if image}}
-    return plan("s", manifest, EgressPlan.of(manifest), Copies(), remotes_of(manifest), images, FILES)
+    return plan("s", manifest, EgressPlan.of(manifest), Copies(), remotes_of(manifest), images, VOLUMES, FILES)
 
 
 @dataclass

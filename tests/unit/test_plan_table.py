@@ -19,6 +19,8 @@ from claude_bottle.policy.names.git_upstream import Upstream
 from claude_bottle.workspace.copies import Copies, SkillCopy, WorkspaceCopy
 from components.secret_digests import digest
 
+VOLUMES = {"home": "claude-bottle-home-s", "mirrors": "claude-bottle-mirrors-s"}
+
 
 def make(raw: dict[str, Any], copies: Copies | None = None, files: dict[str, str] | None = None) -> dict[str, Any]:
     manifest = Manifest.model_validate(raw)
@@ -32,7 +34,7 @@ def make(raw: dict[str, Any], copies: Copies | None = None, files: dict[str, str
     remotes = [
         GateRemote(one, Upstream.parse(one.upstream), "secret", one.gitleaks_config or "") for one in manifest.git
     ]
-    return plan("s", manifest, EgressPlan.of(manifest), copies or Copies(), remotes, images, files)
+    return plan("s", manifest, EgressPlan.of(manifest), copies or Copies(), remotes, images, VOLUMES, files)
 
 
 GIT = {

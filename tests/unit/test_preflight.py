@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ import pytest
 from claude_bottle.checks.preflight import machine_findings, other_workspace, renamed
 from claude_bottle.engines.client import EngineError
 from claude_bottle.engines.docker.engine import Engine, Part
+from claude_bottle.engines.docker.facts import facts_of, gather
 from claude_bottle.engines.docker.machine import Machine
 from claude_bottle.engines.docker.subnets import Taken
+from claude_bottle.engines.facts import Facts
 from claude_bottle.engines.pulumi_state import ids_in_state
 from claude_bottle.engines.sidecars import SIDECARS
 from claude_bottle.host.checkout import other_checkout
@@ -25,69 +27,75 @@ from claude_bottle.workspace.mount_findings import mount_findings
 
 GOOD = {"ServerVersion": "20.10.24+dfsg1", "OSType": "linux", "MemoryLimit": True, "MemTotal": 24 << 30}
 AGENT = Part("container", "f00", "claude-bottle-agent-s")
+MACHINE = Facts(memory_mb=24 << 10, free_mb=9000, networks=("bridge", "corp-net"))
+MOUNTED = {"path": "/home/me/project", "mode": "mount"}
 
 
-class FakeEngine(Engine):
-    """An engine that says what a test wants."""
-
-    def __init__(self, info: Any = None, parts: Any = (), images: Any = ()) -> None:
-        self.__dict__["info"] = {**GOOD, **(info or {})}
-        self.__dict__["networks"] = [{"Name": "bridge"}, {"Name": "corp-net"}]
-        self._parts, self._images = list(parts), dict(images)
-
-    def docker(self, *argv: str, timeout: float = 30) -> str:
-        raise EngineError(f"docker {argv[0]} is not for here")
-
-    def parts(self, stack: str) -> list[Part]:
-        return self._parts
-
-    def image_problem(self, name: str) -> str | None:
-        return self._images.get(name)
-
-
-def check(engine: Engine, known: set[str] | None = None, free: int | None = 9000, **raw: Any) -> list[str]:
+def check(facts: Facts = MACHINE, known: set[str] | None = None, **raw: Any) -> list[str]:
     manifest = Manifest.model_validate(raw)
-    return [str(finding) for finding in machine_findings("s", manifest, engine, lambda: known or set(), free)]
+    return [str(finding) for finding in machine_findings("s", manifest, lambda images: facts, lambda: known or set())]
+
+
+def with_parts(*parts: Part, **others: Any) -> Facts:
+    return replace(MACHINE, parts=parts, **others)
 
 
 def test_a_good_machine_has_no_findings() -> None:
-    assert check(FakeEngine(parts=[AGENT]), {"f00"}) == []
-    assert check(FakeEngine(), free=None) == []
+    assert check(with_parts(AGENT), {"f00"}) == []
+    assert check(replace(MACHINE, free_mb=None)) == []
 
 
 @pytest.mark.parametrize(
-    ("info", "path", "words"),
+    ("info", "value", "words"),
     [
-        ({"ServerVersion": "19.03.1"}, "engine", "20.10 or newer"),
-        ({"OSType": "windows"}, "engine", "Linux"),
-        ({"MemoryLimit": False}, "engine", "memory cgroup"),
-        ({"CpuCfsQuota": False}, "engine", "controller delegated"),
-        ({"MemTotal": 1 << 30}, "agent.memory", "1024 MB in all"),
+        ({"ServerVersion": "19.03.1"}, "19.03.1", "20.10 or newer"),
+        ({"OSType": "windows"}, "windows", "Linux"),
+        ({"MemoryLimit": False}, None, "memory cgroup"),
+        ({"CpuCfsQuota": False}, None, "controller delegated"),
     ],
 )
-def test_an_engine_that_will_not_do(info: dict[str, Any], path: str, words: str) -> None:
-    (told,) = check(FakeEngine(info))
-    assert told.startswith(path)
-    assert words in told
+def test_an_engine_that_will_not_do(info: dict[str, Any], value: str | None, words: str) -> None:
+    """The keys are those of `docker info --format '{{json .}}'` (docs.docker.com/reference/api/engine, SystemInfo)."""
+    facts = facts_of({**GOOD, **info}, lambda: False)
+    ((said, reason),) = facts.unfit
+    assert said == value and words in reason
+    (line,) = check(facts)
+    assert line == f"engine: {f'{said!r}: ' if said else ''}{reason}"
+
+
+def test_an_engine_with_too_little_memory() -> None:
+    (line,) = check(facts_of({**GOOD, "MemTotal": 1 << 30}, lambda: False))
+    assert line.startswith("agent.memory") and "1024 MB in all" in line
 
 
 def test_a_body_that_the_machine_cannot_hold_is_refused() -> None:
     """Held once, and two and a half times while it is looked at; measured on 19 MB of text (docs/operations.md)."""
     large = {"agent": {"memory": "512m"}, "pipelock": {"dlp": {"max_body_mb": 256}}}
-    (told,) = check(FakeEngine({"MemTotal": 1 << 30}), **large)
-    assert told.startswith("pipelock.dlp.max_body_mb")
+    (line,) = check(replace(MACHINE, memory_mb=1024), **large)
+    assert line.startswith("pipelock.dlp.max_body_mb")
     assert pipelock_memory(256) > 256 * 3.5
-    assert check(FakeEngine(), **large) == []
+    assert check(**large) == []
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [("corpnet", "did you mean corp-net?"), ("elsewhere", "take the key out"), ("corp-net", None), (None, None)],
 )
-def test_a_network_of_the_owners_is_there(name: str | None, words: str | None) -> None:
-    told = check(FakeEngine(), network={"external": name})
-    assert [line.partition(":")[0] for line in told] == (["network.external"] if words else [])
-    assert not words or (words in told[0] and "no such network on this engine" in told[0])
+def test_a_network_of_the_owners_exists(name: str | None, words: str | None) -> None:
+    lines = check(network={"external": name})
+    assert [line.partition(":")[0] for line in lines] == (["network.external"] if words else [])
+    assert not words or (words in lines[0] and "no such network on this engine" in lines[0])
+
+
+def test_a_runtime_that_the_engine_lacks() -> None:
+    assert (
+        "only io.containerd.runc.v2, runc"
+        in check(
+            facts_of({**GOOD, "Runtimes": {"runc": {}, "io.containerd.runc.v2": {}}}, lambda: False),
+            agent={"runtime": "runsc"},
+        )[0]
+    )
+    assert check(facts_of(GOOD, lambda: False), agent={"runtime": "runsc"}) == [], "an engine that lists none"
 
 
 def test_an_engine_that_does_not_answer() -> None:
@@ -95,30 +103,35 @@ def test_an_engine_that_does_not_answer() -> None:
         def docker(self, *argv: str, timeout: float = 30) -> str:
             raise EngineError("Cannot connect to the Docker daemon")
 
-    (told,) = check(Gone())
-    assert "Cannot connect" in told
-    assert "./bottle doctor says how" in told
+    manifest = Manifest.model_validate({})
+    (finding,) = machine_findings("s", manifest, lambda images: gather(Gone(), "s", images), set)
+    assert "Cannot connect" in finding.message
+    assert "./bottle doctor says how" in finding.message
 
 
 def test_orphans_are_named_with_the_command_that_removes_them() -> None:
     network, volume = Part("network", "n1", "net-x"), Part("volume", "v1", "v1")
-    told = check(FakeEngine(parts=[AGENT, network, volume]), {"n1"})
-    assert len(told) == 2
-    assert told[0].endswith("docker container rm -f claude-bottle-agent-s")
-    assert told[1].endswith("docker volume rm v1")
+    lines = check(with_parts(AGENT, network, volume), {"n1"})
+    assert len(lines) == 2
+    assert lines[0].endswith("docker container rm -f claude-bottle-agent-s")
+    assert lines[1].endswith("docker volume rm v1")
 
 
 def test_memory_is_asked_for_only_where_something_must_start() -> None:
-    assert "100 MB of memory are free" in check(FakeEngine(), free=100)[0]
-    assert check(FakeEngine(parts=[AGENT]), {"f00"}, free=100) == []
+    assert "100 MB of memory are free" in check(replace(MACHINE, free_mb=100))[0]
+    assert check(with_parts(AGENT, free_mb=100), {"f00"}) == []
 
 
 def test_an_image_that_nobody_has() -> None:
-    engine = partial(FakeEngine, images={"example.com/none:1": "no such manifest"})
-    (told,) = check(engine(), agent={"image": "example.com/none:1"})
-    assert told.startswith("agent.image")
-    assert "no such manifest" in told
-    assert check(engine(), agent={"image": "example.com/there:1"}) == []
+    lacking = replace(MACHINE, missing_images={"example.com/none:1": "no such manifest"})
+    (line,) = check(lacking, agent={"image": "example.com/none:1"})
+    assert line.startswith("agent.image")
+    assert "no such manifest" in line
+    assert check(lacking, agent={"image": "example.com/other:1"}) == []
+    asked: list[str] = []
+    chosen = Manifest.model_validate({"agent": {"image": "example.com/other:1"}})
+    machine_findings("s", chosen, lambda images: asked.extend(images) or MACHINE, set)  # type: ignore[func-returns-value]
+    assert asked == ["example.com/other:1"]
 
 
 @pytest.mark.parametrize(
@@ -134,9 +147,9 @@ def test_an_image_that_nobody_has() -> None:
 def test_a_mount_that_takes_set_id_bits_is_refused(info: dict[str, Any], nosuid: bool, refused: bool) -> None:
     """docs.docker.com/engine/security/userns-remap; mount(8), nosuid."""
     workspace = WorkspaceCopy("/home/me/p", "mount", nosuid=nosuid)
-    manifest = Manifest.model_validate({"workspace": {"path": "/home/me/p", "mode": "mount"}})
-    told = [str(finding) for finding in machine_findings("s", manifest, FakeEngine(info), set, None, workspace)]
-    assert [text for text in told if "set-user-id" in text] == told[:1] * refused
+    manifest, facts = Manifest.model_validate({"workspace": MOUNTED}), facts_of({**GOOD, **info}, lambda: False)
+    lines = [str(finding) for finding in machine_findings("s", manifest, lambda _: facts, set, workspace)]
+    assert [text for text in lines if "set-user-id" in text] == lines[:1] * refused
 
 
 @pytest.mark.parametrize(
@@ -155,30 +168,44 @@ def test_a_mount_that_the_agent_could_not_use_is_refused(
 ) -> None:
     """docs.docker.com/engine/security/rootless and userns-remap; container_selinux(8), container_file_t."""
     tmp_path.chmod(mode)
-    found = mount_findings(
-        WorkspaceCopy(str(tmp_path), "mount", nosuid=True), {"SecurityOptions": [options]}, lambda _: label
-    )
-    assert [any(word in one.message for one in found) for word in words] == [True] * len(words)
-    assert words or not list(found)
+    mounts = facts_of({**GOOD, "SecurityOptions": [options]}, lambda: False).mounts
+    findings = [*mount_findings(WorkspaceCopy(str(tmp_path), "mount", nosuid=True), mounts, lambda _: label)]
+    assert [any(word in one.message for one in findings) for word in words] == [True] * len(words)
+    assert words or not findings
 
 
 def test_podman_is_refused_by_its_name() -> None:
     """What Podman 4.3.1 says of itself: docs/fleet.md."""
 
-    class Podman(FakeEngine):
+    class Podman(Engine):
+        info = {**GOOD, "ServerVersion": "4.3.1"}
+
         def docker(self, *argv: str, timeout: float = 30) -> str:
             return '[{"Name":"Podman Engine","Version":"4.3.1"},{"Name":"Conmon","Version":"2.1.6"}]'
 
-    (finding,) = check(Podman({"ServerVersion": "4.3.1"}))
-    assert "is Podman" in finding and "too old" not in finding
+    engine = Podman()
+    ((version, reason),) = facts_of(engine.info, engine.is_podman).unfit
+    assert version == "4.3.1" and "is Podman" in reason and "too old" not in reason
 
 
 def test_a_folder_of_this_machine_cannot_be_mounted_on_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    mounted = {"path": "/home/me/project", "mode": "mount"}
-    assert check(FakeEngine(), workspace=mounted) == []
-    monkeypatch.setenv("DOCKER_HOST", "ssh://me@build.example.com")
-    assert ["workspace.mode" in told for told in check(FakeEngine(), workspace=mounted)] == [True]
-    assert check(FakeEngine(), workspace={"path": "/home/me/project"}) == []
+    assert check(workspace=MOUNTED) == []
+    far = replace(MACHINE, far=True)
+    assert ["workspace.mode" in line for line in check(far, workspace=MOUNTED)] == [True]
+    assert check(far, workspace={"path": "/home/me/project"}) == []
+
+
+def test_docker_host_says_whether_the_engine_is_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Here(Engine):
+        info = GOOD
+
+        def docker(self, *argv: str, timeout: float = 30) -> str:
+            return "[]" if "inspect" in argv else ""
+
+    for host, far in (("unix:///var/run/docker.sock", False), ("ssh://me@build.example.com", True)):
+        monkeypatch.setenv("DOCKER_HOST", host)
+        facts = gather(Here(), "s", [])
+        assert (facts.far, facts.free_mb is None) == (far, far)
 
 
 def test_a_network_that_goes_away_between_two_questions_is_no_error() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pulumi
 import pytest
-from mistakes import Facts
+from mistakes import facts
 from pulumi.runtime.config import CONFIG
 
 from claude_bottle.manifest.config_keys import config_findings
@@ -18,8 +18,10 @@ from components import program
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Quiet(Facts):
+class Quiet:
     """A machine on which nothing of the stack is."""
+
+    facts = staticmethod(facts())
 
     def known_ids(self) -> set[str]:
         return set()
@@ -39,9 +41,8 @@ def preview(monkeypatch: pytest.MonkeyPatch, config: dict[str, Any], secret: tup
     before = dict(CONFIG.get())
     pulumi.runtime.set_all_config(values, list(secret))
     monkeypatch.setattr(program, "room", lambda stack: None)
-    monkeypatch.setattr(program, "available_memory", lambda: 4000)
     try:
-        program.read_manifest(pulumi.Config("claude-bottle"), "demo", ROOT / "stacks", Quiet({}, (), None))  # type: ignore[arg-type]
+        program.read_manifest(pulumi.Config("claude-bottle"), "demo", ROOT / "stacks", Quiet())  # type: ignore[arg-type]
     except ManifestError as error:
         return [str(finding) for finding in error.findings]
     finally:

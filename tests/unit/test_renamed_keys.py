@@ -34,6 +34,8 @@ from claude_bottle.plan.resolved import plan
 from claude_bottle.plan.table import as_json, rows
 from components import program
 
+VOLUMES = {"home": "claude-bottle-home-s", "mirrors": "claude-bottle-mirrors-s"}
+
 TOKENS = {"ONE": "a-token-of-some-length", "TWO": "another-token-of-length"}
 FILES = {
     "root.pem": "-----BEGIN CERTIFICATE-----\n",
@@ -222,7 +224,7 @@ REMOTES = """{
 def planned(seen: Examined) -> dict[str, Any]:
     assert seen.manifest is not None
     images = dict.fromkeys(("agent", "egress", "pipelock", "supervise", "git-gate"), "image:1")
-    return plan("s", seen.manifest, EgressPlan.of(seen.manifest), seen.copies, seen.remotes, images, FILES)
+    return plan("s", seen.manifest, EgressPlan.of(seen.manifest), seen.copies, seen.remotes, images, VOLUMES, FILES)
 
 
 def test_the_plan_and_what_the_sidecars_get_are_the_same(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,13 +272,12 @@ def test_the_preview_warns_of_it(base: Path, monkeypatch: pytest.MonkeyPatch) ->
     warnings: list[str] = []
     monkeypatch.setattr(pulumi.log, "warn", warnings.append)
     monkeypatch.setattr(program, "room", lambda stack: None)
-    monkeypatch.setattr(program, "available_memory", lambda: 4000)
     before = dict(CONFIG.get())
 
     def read(network: str) -> None:
         bottle = {"network": {"outside": network}, "pipelock": {"trusted": []}}
         pulumi.runtime.set_all_config({"claude-bottle:bottle": json.dumps(bottle)}, [])
-        program.read_manifest(pulumi.Config("claude-bottle"), "demo", base, Quiet({}, (), None))  # type: ignore[arg-type]
+        program.read_manifest(pulumi.Config("claude-bottle"), "demo", base, Quiet())  # type: ignore[arg-type]
 
     try:
         read("corp-net")

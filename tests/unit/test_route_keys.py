@@ -53,6 +53,8 @@ from claude_bottle.workspace.copies import Copies
 from sidecar_images.supervise.route_arguments import asks_for_a_route
 from sidecar_images.supervise.wishes import route_wish
 
+VOLUMES = {"home": "claude-bottle-home-s", "mirrors": "claude-bottle-mirrors-s"}
+
 PLAIN = {"host": "a.example.com", "path": ["/x"], "methods": ["GET"]}
 GIVEN = {**PLAIN, "allow_trailers": True, "dialects": ["latin"]}
 
@@ -61,7 +63,7 @@ def made(*routes):
 
 def planned(*routes):
     manifest, images = made(*routes), dict.fromkeys(("agent", "egress", "pipelock", "supervise"), "i")
-    return plan("s", manifest, EgressPlan.of(manifest), Copies(), [], images)
+    return plan("s", manifest, EgressPlan.of(manifest), Copies(), [], images, VOLUMES)
 
 def refused(**item):
     try:

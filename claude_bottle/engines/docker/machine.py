@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
-from claude_bottle.engines.docker.drift import Drift, drift_of, put_of
 from claude_bottle.engines.docker.engine import Engine, Part
-from claude_bottle.engines.docker.live import Look, look
+from claude_bottle.engines.docker.facts import gather
+from claude_bottle.engines.docker.live.drift import Drift, drift_of, put_of
+from claude_bottle.engines.docker.live.look import Look, look
+from claude_bottle.engines.facts import Facts
 from claude_bottle.engines.pulumi_state import ids_of, resources_in_state
 from claude_bottle.engines.sidecars import SIDECARS
 from claude_bottle.host.type_tokens import is_of
@@ -39,6 +42,10 @@ class Machine(Engine):
     @cached_property
     def networks(self) -> list[dict[str, Any]]:
         return self._networks.result()
+
+    def facts(self, images: Sequence[str]) -> Facts:
+        """What preflight judges. images: names of the images that somebody else has built. Raises EngineError."""
+        return gather(self, self._stack, images)
 
     def known_ids(self) -> set[str]:
         """Ids of all resources in the stack's state. Raises EngineError."""

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_docker as docker
 
 from claude_bottle.engines.declare import Workload
-from claude_bottle.engines.docker.drift import LABEL_MENDED
+from claude_bottle.engines.docker.live.drift import LABEL_MENDED
 from claude_bottle.engines.docker.naming import docker_name, labels
 from claude_bottle.engines.docker.resources.network import CLOSED_DNS
 

@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 import pulumi
 
 from claude_bottle.engines.declare import Flow, Image, ImageBuild, Workload
-from claude_bottle.engines.docker.drift import Drift
+from claude_bottle.engines.docker.live.drift import Drift
 from claude_bottle.engines.docker.naming import docker_name
 from claude_bottle.engines.docker.resources.container import hardened_container, volumes_of
 from claude_bottle.engines.docker.resources.image import built_image, fetched_image
@@ -73,6 +73,9 @@ class DockerEngine:
 
     def fetched(self, name: str, reference: str, parent: pulumi.Resource) -> Image:
         return fetched_image(name, reference, parent)
+
+    def volume_name(self, role: str, stack: str) -> str:
+        return docker_name(role, stack)
 
     def fabric(
         self,

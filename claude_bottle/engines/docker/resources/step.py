@@ -11,8 +11,8 @@ import pulumi_docker as docker
 
 from claude_bottle.engines.declare import Step, Text
 from claude_bottle.engines.docker.client import attach_line
-from claude_bottle.engines.docker.drift import Drift
-from claude_bottle.engines.docker.live import PYTHON, version
+from claude_bottle.engines.docker.live.drift import Drift
+from claude_bottle.engines.docker.live.look import PYTHON, version
 from claude_bottle.engines.docker.resources.provider_engine import provider_engine
 from claude_bottle.engines.local_command import local_command
 from claude_bottle.engines.sidecars import SIDECARS
@@ -39,7 +39,7 @@ if [ $ready = no ]; then
   docker logs --tail 5 "$CONTAINER" 2>&1 | tr -d '\\000-\\010\\013-\\037\\177' >&2
   exit 1
 fi
-probe=claude_bottle/engines/docker/live_probe.py
+probe=claude_bottle/engines/docker/live/probe.py
 [ -z "$LOOK" ] || docker exec -i "$CONTAINER" KEEP "$LOOK" < "${CLAUDE_BOTTLE_ROOT:-.}/$probe"
 """
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from claude_bottle.engines.docker.live import Look, version
+from claude_bottle.engines.docker.live.look import Look, version
 from claude_bottle.engines.sidecars import SIDECARS
 
 LABEL_MENDED = "claude-bottle.mended"  # why a container was replaced; the engine shows it too

@@ -17,7 +17,7 @@ from typing import Any
 from claude_bottle.engines.docker.naming import docker_name
 from claude_bottle.engines.sidecars import SIDECARS
 
-PROBE = Path(__file__).with_name("live_probe.py")
+PROBE = Path(__file__).with_name("probe.py")
 PYTHON = ("/usr/bin/python3", "-I", "-S", "-")
 _WAIT = 5.0  # seconds for one answer of the engine
 _NO_PYTHON = re.compile("executable file not found|no such file or directory")
