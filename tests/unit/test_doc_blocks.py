@@ -273,6 +273,6 @@ def test_the_keys_of_bottle_plan_for_programs_are_those_of_its_page() -> None:
         "newState": state,
     }
     told = as_json({"steps": [step]})
-    (named,) = re.findall(r"`bottle plan --json` has it all read: ([^.]*)\.", (ROOT / "docs/plan.md").read_text())
+    (named,) = re.findall(r"`bottle plan --json` prints the keys ([^.]*)\.", (ROOT / "docs/plan.md").read_text())
     assert told is not None
     assert set(re.findall(r"`(\w+)`", named)) == set(told) - {"stack"}
