@@ -82,7 +82,7 @@ PROGRAMS = (
         (*_PROXY, "REQUESTS_CA_BUNDLE"),
         "https://github.com/boto/botocore/blob/develop/botocore/endpoint.py",
         "2.23",
-        "Not AWS_CA_BUNDLE, which it reads first: rclone fails where that is set.",
+        "Not AWS_CA_BUNDLE, which it reads first: rclone fails if that is set.",
     ),
     Program(
         "rclone, gh, Go", (*_PROXY, "SSL_CERT_FILE"), "https://pkg.go.dev/crypto/x509#SystemCertPool", "1.60, 2.46"
@@ -98,8 +98,8 @@ PROGRAMS = (
         (*_PROXY, "NODE_USE_ENV_PROXY", "NODE_EXTRA_CA_CERTS"),
         "https://nodejs.org/api/cli.html#node_use_env_proxy1",
         "20.19, roots alone; 24",
-        "`fetch` and `http` use the proxy from 22.21 and 24.5 on; Debian 13 has 20, whose own use none: `agent.npm:"
-        " [node@24]` brings one that does.",
+        "`fetch` and `http` use the proxy since 22.21 and 24.5. Debian 13 has 20, which uses none: `agent.npm:"
+        " [node@24]` installs one that does.",
     ),
     Program("npm", (*_PROXY, "NODE_EXTRA_CA_CERTS"), "https://docs.npmjs.com/cli/v11/using-npm/config#proxy", "9.2"),
     Program(
@@ -107,7 +107,7 @@ PROGRAMS = (
         ("YARN_HTTP_PROXY", "YARN_HTTPS_PROXY", "NODE_EXTRA_CA_CERTS"),
         "https://yarnpkg.com/configuration/yarnrc#httpProxy",
         "4",
-        note="It stops at a YARN_ variable that it does not know, as YARN_NO_PROXY.",
+        note="It aborts on an unknown YARN_ variable, such as YARN_NO_PROXY.",
     ),
     Program(
         "Deno",
@@ -120,7 +120,7 @@ PROGRAMS = (
         ("JAVA_TOOL_OPTIONS",),
         "https://docs.oracle.com/en/java/javase/21/core/java-networking.html",
         "OpenJDK 21",
-        "Any JDK: the roots are in one PKCS12 store. Each JVM tells of the variable on standard error.",
+        "Any JDK: the roots are in one PKCS12 store. Each JVM reports the variable on standard error.",
     ),
     Program(
         "cargo", (*_LOWER, "SSL_CERT_FILE"), "https://doc.rust-lang.org/cargo/reference/config.html#httpcainfo", "1.85"
@@ -133,7 +133,7 @@ PROGRAMS = (
         (*_LOWER, "SSL_CERT_FILE"),
         "https://getcomposer.org/doc/03-cli.md#http-proxy-or-http-proxy",
         "8.4, roots alone",
-        "PHP's own streams use no proxy that they are not told of; its curl and Composer do.",
+        "PHP's own streams use only a proxy that the script names; its curl and Composer use these variables.",
     ),
     Program("Nix", (*_LOWER, "NIX_SSL_CERT_FILE"), "https://nix.dev/manual/nix/stable/installation/env-variables", "2"),
     Program(
@@ -141,8 +141,8 @@ PROGRAMS = (
         _PROXY,
         "https://chromeenterprise.google/policies/#CACertificates",
         "Debian's 156",
-        "It trusts by a policy file and, where there is `certutil` (libnss3-tools), by the NSS database of `node`. "
-        "It needs `--no-sandbox`, as Playwright starts it: the bottle is its sandbox.",
+        "It reads its roots from a policy file and, if `certutil` (libnss3-tools) is installed, from the NSS database "
+        "of `node`. It needs `--no-sandbox`, as Playwright starts it: the bottle is its sandbox.",
     ),
 )
 
@@ -170,14 +170,14 @@ def _cell(value: str) -> str:
 
 _HEAD = """# Programs, and what they read
 
-Written by `make docs` from `claude_bottle/manifest/agent_env.py`, from which the agent's environment is made. What
-`env` of the manifest sets goes before it, but for the seven names of proxy and roots that cannot be set there
-(`HTTPS_PROXY` and the like).
+`make docs` writes this page from `claude_bottle/manifest/agent_env.py`, which also defines the agent's environment.
+`env` of the manifest overrides that environment, except for seven names of proxy and roots (`HTTPS_PROXY` and the
+like), which it cannot set.
 
-There is no name server: a program that looks a name up, and does not ask its proxy, fails. It hears so after a second
-or two, for each resolver of a bottle waits a second and asks once; Docker 20.10's own never answers.
+There is no name server. A program that resolves a name itself, instead of asking its proxy, fails within a second or
+two, because each resolver of a bottle asks once and waits a second. Docker 20.10's own resolver never answers.
 
-What was tried runs in `tests/tools/test_programs.py`, in a bottle with nothing set besides.
+`tests/tools/test_programs.py` runs each tried program in a bottle with no other settings.
 
 | program | reads | tried | note | source |
 |---|---|---|---|---|"""
