@@ -128,9 +128,9 @@ def section(figures: Found) -> list[str]:
     return [
         "## Kinds from elsewhere",
         "",
-        f"{figures.kinds} kinds by the documents of their vendors and by other rule sets (`bench/dlp_kinds.tsv` names the source of each),",
-        "none made from a rule of this project. Each is sent in the ways of the table above and in those of `bench/dlp_ways.py`, and in",
-        f"{pairs_tried // max(figures.kinds, 1)} pairs of ways, one within the other, at random. The first 14 letters of it are a near miss.",
+        f"These {figures.kinds} kinds come from vendors' documents and other rule sets (`bench/dlp_kinds.tsv` names the source of each).",
+        "No kind is made from a rule of this project. Each is sent in the ways of the table above and in those of `bench/dlp_ways.py`. It",
+        f"is also sent in {pairs_tried // max(figures.kinds, 1)} random pairs of ways, one within the other. Its first 14 letters are a near miss.",
         "",
         f"- one way: **{hits} of {tried}** ({100 * hits / tried:.1f} %)",
         f"- two ways at once: **{pairs_found} of {pairs_tried}** ({100 * pairs_found / pairs_tried:.1f} %)",

@@ -120,64 +120,103 @@ def in_a_row(dlp: Dlp) -> list[tuple[str, str]]:
 
 RESIDUAL = """## What it does not find
 
-The agent knows the rules. These ways out are left to one who uses them on purpose:
+The agent knows the rules. Whoever wants to evade them can use these ways:
 
-- **Encryption**, and every encoding that is not named here: Morse, words for letters, base58, base91, a cipher of its own. Also
-  deflate without a header, uuencode outside of mail, base85 within more than 64 kB, and hexadecimal pairs and numbers with
-  something unusual between them within more than 1 kB.
-- **Pieces with ordinary text at the cuts** (the fields of YAML, CSV and XML are such), pieces of what is encoded (base64 in two
-  requests), or pieces sent more than a minute apart, or one after the other with others between them
-  where there are more than two and none has a vendor's prefix in it whole. Less than the secret: a letter of a key left out.
-- **A picture's pixels, sound, and what a program would have to be run to see.**
-- **Secrets without a shape**: a password beside no word for it; what a rule knows only by a word beside it (`adafruit = ...`),
-  with the word left out or a letter put behind it. Fewer than fifteen bytes in base64 or hexadecimal.
-- **What is known by its name alone, under another name.** The generic rule counts where a name says credential: `nextToken`,
-  `cache_key` or `csrf_token` say that it is none (claude_bottle/dlp/rules/names.toml), and so would one who wants to send a password.
-  A key's id of AWS counts for none in the scope of a signature, as signed addresses have it.
-- **Timing, sizes, order**, and which of the allowed hosts, paths and headers are used: a bit at a time.
-- **Backwards, or moved by thirteen letters, and encoded at once**, in more than 2 kB (base64 and hexadecimal: 16 kB). Three ways
-  within one another where one of them is none of base64, hexadecimal and escapes. Look-alike letters within more than 64 kB of
-  what is no text. Discord's bot tokens backwards.
-- **Within random letters on both sides** (sixteen and more), kinds whose shape random base64 has now and then and whose
-  vendors publish no checksum and no longer prefix: Adobe, Artifactory, ClickHouse, EasyPost, Facebook pages, Infracost,
-  Prefect, Square, old ones of Alibaba; AWS within capitals and digits, as base32 has them. Tokens of GitHub and npm are found
-  there by their checksum, Google's by `AIzaSy`.
-- **What gitleaks' own allowlists exempt**: placeholders, and for its generic rule the words of examples beside a secret. A
-  vendor's secret is not exempt for what is written behind it.
+- **Encryption**, and every encoding that is not listed here: Morse, words for letters, base58, base91, a private
+  cipher. Also:
+  - deflate without a header
+  - uuencode outside of mail
+  - base85 in more than 64 kB
+  - hexadecimal pairs and numbers with unusual separators, in more than 1 kB
+- **Pieces:**
+  - pieces with ordinary text at the cuts (such as the fields of YAML, CSV and XML)
+  - pieces of encoded data (base64 in two requests)
+  - pieces sent more than a minute apart
+  - more than two pieces, with other requests between them, if none holds a vendor's prefix whole
+  - less than the secret, such as a key without one letter
+- **A picture's pixels, sound, and anything that only a running program shows.**
+- **Secrets without a shape:**
+  - a password without a word for it beside it
+  - a secret that a rule knows only by a word beside it (`adafruit = ...`), if the word is missing or a letter follows
+    the secret
+  - fewer than fifteen bytes in base64 or hexadecimal
+- **A secret known only by its name, under another name.** The generic rule matches if a name says credential.
+  `nextToken`, `cache_key` or `csrf_token` say that a value is none (claude_bottle/dlp/rules/names.toml). An agent that
+  wants to send a password can use such a name. An AWS key id does not count in the scope of a signature, as in signed
+  addresses.
+- **Timing, sizes, order**, and the choice of allowed hosts, paths and headers: these carry a bit at a time.
+- **Combined encodings:**
+  - backwards or rot13, and also encoded, in more than 2 kB (base64 and hexadecimal: 16 kB)
+  - three nested encodings, if one of them is neither base64, hexadecimal nor escapes
+  - look-alike letters in more than 64 kB of data that is no text
+  - Discord's bot tokens backwards
+- **A secret between random letters on both sides** (sixteen and more), if random base64 has its shape now and then and
+  its vendor publishes neither a checksum nor a longer prefix: Adobe, Artifactory, ClickHouse, EasyPost, Facebook pages,
+  Infracost, Prefect, Square, old ones of Alibaba. Also AWS between capitals and digits, as in base32. In such text,
+  tokens of GitHub and npm are found by their checksum, and Google's by `AIzaSy`.
+- **What gitleaks' own allowlists exempt**: placeholders, and for its generic rule the words of examples beside a
+  secret. Text behind a vendor's secret does not exempt it.
 - **Hosts on `passthrough`**, which are not read.
-- **`ion_`, `NF-`, `cio` and the like with a letter before them**: ordinary names end so, with a digest behind.
-- **In a stream** (a body longer than `max_body_mb`): a secret that is split over the fields of JSON that is itself in an
-  archive or a part, and quoted-printable. All the rest is looked at as it passes, archives too. Where a stream pauses, what
-  came before has gone on: of a secret that is cut there the first part, up to a vendor's prefix and five letters.
+- **`ion_`, `NF-`, `cio` and the like with a letter before them**, because ordinary names end so, followed by a digest.
+- **In a stream** (a body longer than `max_body_mb`): quoted-printable, and a secret that is split over the fields of
+  JSON, if the JSON is itself in an archive or a part. Everything else is scanned as it passes, archives included. If a
+  stream pauses, the data before the pause has been sent. If a secret is cut there, its first part has been sent: at
+  most the vendor's prefix and five letters.
 
-**Packs.** Credentials are always looked for, and seed phrases while `seed_phrases` is on, for all have a checksum or a shape.
-`pipelock.dlp.packs` adds `crypto` (private keys and addresses of Bitcoin, by Base58Check and Bech32) and `payment` (cards by Luhn,
-IBANs by their check digits). Both are off by default: an address is no secret, one number in ten of a card's length is one by
-chance, and their expressions, which no word begins, make the engine slower: text by half, lists of digests several times.
+**Packs.** pipelock always looks for credentials, and for seed phrases while `seed_phrases` is on, because all of these
+have a checksum or a shape. `pipelock.dlp.packs` adds `crypto` (private keys and addresses of Bitcoin, by Base58Check
+and Bech32) and `payment` (cards by Luhn, IBANs by their check digits). Both are off by default, for these reasons:
 
-**What a host has said** is known to it, and is no leak to it (claude_bottle/dlp/said.py, claude_bottle/dlp/heard.py). pipelock hears answers as
-they pass: headers, and the first 256 kB of JSON, event streams, HTML, XML and forms. What stood there as a whole value, a token in
-JSON, a cookie, a hidden field, the parameter of an address, may go back to the same host by the same scheme for eight hours after
-its last use: in a header or a cookie, in the address of a GET or HEAD; in a body, or the address of what may write, where it
-is the whole of a field and has no vendor's shape or is a JSON Web Token. Running text says nothing. To every other host it is a
-secret as before, and so is one that is longer, or another one beside it. A value that egress puts in is never known. Kept are salted digests,
-4,096 of a host and 65,536 in all, in memory alone: after a restart of pipelock a client logs in again.
-**Addresses.** An address that a host gives (`Location`, `Link`, JSON, HTML) may be fetched for an hour, exactly as it stands,
-by GET or HEAD and with no body. Where it leads to another host, that one must be allowed too, and the agent must have no part in
-it: nothing of the secret, in pieces of eight letters, and not the other host's name stood in the request, in any reading; the secret
-was never said back to anybody, nor said before by this host as its own; no rule is off for this host, and its owner has let nothing
-through to it. A login at one host for another one (a token service for its registry, a cookie for a whole
-domain, an upload by a signed address) is not known so: name the rule for that host, `dlp.hosts: {registry.example.com: {disabled_rules: [jwt]}}`.
+- An address is no secret.
+- One in ten numbers of a card's length passes the check by chance.
+- Their expressions begin with no fixed word, so they slow the engine down: by half for text, several times for lists of
+  digests.
 
-What is refused because it cannot be looked at: encrypted archives, 7-Zip, RAR, LZ4, Lzip and Snappy, ways to pack that zip
-has and nobody uses, encodings and archives nested deeper than four, more than 64 MB and a hundred times its size (8
-MB and a hundred times its size, for a body of less than 1 MB) when unpacked, 10,000 parts, 50,000 members, and 100,000 places in a megabyte that look like a secret and are
-none.
+**What a host has said** is known to it, so sending it back is no leak (claude_bottle/dlp/said.py,
+claude_bottle/dlp/heard.py). pipelock reads answers as they pass: headers, and the first 256 kB of JSON, event streams,
+HTML, XML and forms. It remembers whole values only: a token in JSON, a cookie, a hidden field, a parameter of an
+address. It remembers nothing from running text. Such a value may go back to the same host by the same scheme, for eight
+hours after its last use:
 
-What it takes for a secret and is none, of 8,326 files of a system (344 MB: programs, libraries, documents, fonts): in 17
-twelve words of the BIP-39 list in a row whose checksum is right by chance, as one in sixteen is (names in programs and
-translations, and the list itself); 3 passwords of examples; 4 by the generic rule; a token of a vendor's in none but
-documents and tests that have one.
+- in a header or a cookie
+- in the address of a GET or HEAD
+- in a body, or in the address of a request that may write: only as a whole field, and only if it has no vendor's shape
+  or is a JSON Web Token
+
+To every other host the value is a secret as before. So is a longer value, or another value beside it. A value that
+egress injects never counts as known. pipelock keeps only salted digests, in memory: 4,096 for a host and 65,536 in all.
+After a restart of pipelock a client has to log in again.
+
+**Addresses.** If a host gives an address (`Location`, `Link`, JSON, HTML), the agent may fetch exactly that address for
+an hour, by GET or HEAD and without a body. An address on another host must meet further conditions, so that the agent
+has no part in it:
+
+- The other host is allowed.
+- No eight letters of the secret in a row, and not the other host's name, stood in the agent's request, in any reading.
+- The secret was never said back to anybody, and the host that gave the address has not said it before as its own.
+- No rule is off for the host that gave the address, and the owner has let nothing through to it.
+
+A login at one host for another host (a token service for its registry, a cookie for a whole domain, an upload by a
+signed address) is not recognized this way. Disable the rule for that host: `dlp.hosts: {registry.example.com:
+{disabled_rules: [jwt]}}`.
+
+**Refused, because it cannot be scanned:**
+
+- encrypted archives, 7-Zip, RAR, LZ4, Lzip and Snappy, and zip's rarely used compression methods
+- encodings and archives nested deeper than four
+- in a body that is held: data that unpacks to more than 64 MB, or to more than 8 MB plus a hundred times the body's size
+- in a stream: data that unpacks to more than 64 MB and to more than a hundred times its size
+- more than 10,000 parts, or 50,000 members
+- more than 100,000 places that look like a secret to one rule and are none, in one text (a megabyte of ordinary text
+  has room for fewer)
+
+**False alarms** in 8,326 files of a system (344 MB: programs, libraries, documents, fonts):
+
+- in 17 files, twelve words of the BIP-39 list in a row whose checksum is right by chance, as in one of sixteen such
+  rows (names in programs and translations, and the list itself)
+- 3 passwords of examples
+- 4 matches of the generic rule
+- a vendor's token only in documents and tests that contain one
 """.splitlines()
 
 
@@ -192,10 +231,12 @@ def page(figures: Figures, kinds: Found) -> str:
     lines = [
         "# What the DLP engine finds",
         "",
-        "Written by `make dlp` (bench/dlp_table.py); do not edit. Two tables: kinds from elsewhere, further down, say what is found; this",
-        "one is a regression test. For each rule a secret is made at random from the rule's own",
-        f"expression, and sent in {len(hows)} ways; a near-miss is the same cut short until no rule matches it. {figures.rules} rules",
-        f"(gitleaks 8.30 and the project's own), {figures.rules - len(figures.without_sample)} with a sample. A secret counts as found when a request that carries it is refused.",
+        "Written by `make dlp` (bench/dlp_table.py); do not edit. This page has two measurements. The one here is a regression test.",
+        "The one below, of kinds from elsewhere, shows what the engine finds.",
+        "",
+        "For each rule, a random secret is made from the rule's own expression and sent in",
+        f"{len(hows)} ways. A near-miss is the same secret, cut short until no rule matches it. Of {figures.rules} rules",
+        f"(gitleaks 8.30 and the project's own), {figures.rules - len(figures.without_sample)} have a sample. A secret counts as found if a request that carries it is refused.",
         "",
         f"- detection: **{hits} of {tried}** ({100 * hits / tried:.1f} %)",
         f"- near-misses that set off an alarm: **{len(figures.near)}**{_list(figures.near)}",
