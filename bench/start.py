@@ -92,7 +92,7 @@ def main() -> None:
     lines = ["| what | seconds: minimum / median / maximum | target |", "|---|---|---|"]
     targets = {**TARGETS, "set-up, warm": 10.0}
     lines += [f"| {what} | {row(times)} | {targets[what]:g} |" for what, times in results.items()]
-    lines += ["", "Where the time of an `up` goes; what does not need one another runs side by side:", ""]
+    lines += ["", "The time of an `up` by resource. Independent resources run in parallel:", ""]
     lines += ["| resource | seconds |", "|---|---|", *(f"| {name} | {seconds:.1f} |" for name, seconds in slowest)]
     put("start", "\n".join(lines))
     middle = {what: round(statistics.median(times), 2) for what, times in results.items()}
