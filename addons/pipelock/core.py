@@ -16,7 +16,15 @@ from addons.frame.request import Request
 from claude_bottle.dlp.rules.inbound import MODES
 from claude_bottle.policy.forward_proxy import parse_proxy
 from claude_bottle.policy.idle import IDLE_SECONDS, checked_idle
-from claude_bottle.policy.names.exempt import FAKE_IP, Network, checked_exempt, covers, holds, is_fake
+from claude_bottle.policy.names.exempt import (
+    FAKE_IP,
+    NEVER_OF_A_NAME,
+    Network,
+    checked_exempt,
+    covers,
+    holds,
+    is_fake,
+)
 from claude_bottle.policy.names.hosts import (
     INTERNAL_NETWORKS,
     AddressGuard,
@@ -69,6 +77,7 @@ KNOWN: dict[str, frozenset[str] | None] = {
 
 
 REACTIONS = ("block", "ask", "redact")  # the strictest first
+_OF_A_TRUSTED_NAME = AddressGuard(NEVER_OF_A_NAME)
 
 
 class PolicyError(ValueError):
@@ -211,7 +220,9 @@ class Policy:
             return refuse("unresolvable", f"{host} cannot be resolved.", 502)
         declared = self.is_declared(host)
         guard = self.guard if declared else self.outside
-        if (declared and any_match(self.trusted, host)) or all(guard.allows(address) for address in addresses):
+        if declared and any_match(self.trusted, host):
+            guard = _OF_A_TRUSTED_NAME
+        if all(guard.allows(address) for address in addresses):
             return None
         message = f"{host} resolves to an internal address."
         if any(is_fake(address) and not holds(self.guard.exempt, address) for address in addresses):
