@@ -13,6 +13,7 @@ from claude_bottle.policy.routes.aws_sigv4 import (
     SIGNED,
     UNSIGNED,
     Scope,
+    another_api,
     keys_of,
     needs_body,
     scope_of,
@@ -49,6 +50,9 @@ def refuse_head(request: http.Request, route: Route, token: str) -> Refusal | No
             "egress", "token_missing", "The secret of this route is no ACCESS_KEY_ID:SECRET_ACCESS_KEY.", 502
         )
     why = wrong_head(request.headers.fields, request.path, scope, route.allow_headers)
+    if not why and scope.is_s3:
+        kind = request.headers.get("content-type", "")
+        why = another_api(request.method, request.path, kind, route.paths, route.allow_headers)
     return Refusal("egress", "cannot_sign", why) if why else None
 
 

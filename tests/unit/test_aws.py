@@ -26,7 +26,7 @@ from addons.egress.placeholders import placeholder
 from claude_bottle.manifest.checks import tokens
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.routes import EgressPlan
-from claude_bottle.policy.routes.aws_sigv4 import Scope, scope_of
+from claude_bottle.policy.routes.aws_sigv4 import Scope, another_api, scope_of
 from claude_bottle.policy.routes.table import RouteTable
 
 IDENTITY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -42,11 +42,11 @@ ROUTES: list[dict[str, Any]] = [
     {
         "host": BUCKET,
         "auth_scheme": "aws-sigv4:us-east-1/s3",
-        "methods": ["GET", "PUT"],
-        "allow_headers": ["lifecycle", "x-amz-tagging"],
+        "methods": ["GET", "PUT", "POST", "PATCH"],
+        "allow_headers": ["lifecycle", "x-amz-tagging", "restore"],
     },
     {"host": TABLE, "auth_scheme": "aws-sigv4:eu-west-1/dynamodb", "methods": ["POST"]},
-    {"host": STORE, "auth_scheme": "aws-sigv4:eu-west-1/s3", "path": ["/mine"], "methods": ["GET", "PUT"]},
+    {"host": STORE, "auth_scheme": "aws-sigv4:eu-west-1/s3", "path": ["/mine"], "methods": ["GET", "PUT", "POST"]},
 ]
 
 
@@ -311,6 +311,11 @@ def test_the_host_that_is_signed_is_the_host_that_is_sent(egress: Egress, host: 
         ("", "X-Minio-Force-Delete", "true"),
         ("", "X-Amz-Trailer", "x-amz-copy-source"),
         ("?x-id=PutObject;acl=", "X-Amz-Meta-A", "b"),
+        ("", "X-Amz-Trailer", "x-amz-checksum-crc32, x-amz-copy-source"),
+        # IBM's API reference; Cloudflare's R2, "S3 compatibility", "Extensions".
+        ("", "IBM-SSE-KP-Customer-Root-Key-Crn", "crn:v1:bluemix:public:kms:eu-de:a/1:2:key:3"),
+        ("", "Retention-Legal-Hold-ID", "1"),
+        ("", "CF-Create-Bucket-If-Missing", "true"),
     ],
 )
 def test_stores_that_speak_s3_have_orders_of_their_own(egress: Egress, query: str, name: str, value: str) -> None:
@@ -349,3 +354,52 @@ def test_an_operation_is_not_done_twice_for_want_of_its_token(egress: Egress) ->
 def test_a_listing_of_buckets_goes_in_pages(egress: Egress) -> None:
     made = by_the_agent(f"https://{BUCKET}/?max-buckets=10&bucket-region=us-east-1&x-id=ListBuckets", "us-east-1", "s3")
     assert run(egress, made).response is None
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        # rustfs, rustfs/src/server/layer.rs; seaweedfs, weed/s3api/s3api_server.go: AssumeRole, CreateAccessKey.
+        ("/", "application/x-www-form-urlencoded"),
+        ("/?uploads", "application/x-www-form-urlencoded"),
+        ("//?uploads", "application/x-www-form-urlencoded"),
+        ("/a", ""),
+        # ceph, rgw_rest_s3.cc: RGWPostObj, which takes a form without a policy.
+        ("/a?uploads", "multipart/form-data; boundary=x"),
+    ],
+)
+def test_the_body_of_a_post_says_nothing_of_another_api(egress: Egress, path: str, kind: str) -> None:
+    made = by_the_agent(f"https://{BUCKET}{path}", "us-east-1", "s3", "POST", b"Action=AssumeRole", Content_Type=kind)
+    assert refusal(run(egress, made))["reason"] == "cannot_sign"
+
+
+@pytest.mark.parametrize("query", ["uploads", "uploads=&x-id=CreateMultipartUpload", "uploadId=1", "restore"])
+def test_an_upload_in_parts_is_posted_and_what_its_owner_names(egress: Egress, query: str) -> None:
+    kind = "application/x-www-form-urlencoded; charset=utf-8"  # of Java's SDK, where the program names none
+    for host, region, path in ((BUCKET, "us-east-1", "/a/b"), (STORE, "eu-west-1", "/mine/a")):
+        made = by_the_agent(f"https://{host}{path}?{query}", region, "s3", "POST", b"<x/>", Content_Type=kind)
+        assert (run(egress, made).response is None) == (query != "restore" or host == BUCKET), host
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        # minio, cmd/admin-router.go, which every host's name leads to.
+        ("GET", "/minio/admin/v3/export-iam"),
+        ("PUT", "/minio/admin/v3/import-iam"),
+        ("GET", "//minio/admin/v3/export-iam"),
+        ("GET", "/a/../minio%2Fadmin/v3/export-iam"),
+        ("GET", "/rustfs/admin/v3/export-iam"),
+        ("GET", "/iceberg/v1/config"),
+        # zenko, cloudserver, lib/routes/routeBackbeat.js
+        ("PUT", "/_/backbeat/data/other/secret"),
+        # versitygw, s3api/router.go
+        ("PATCH", "/create-user"),
+    ],
+)
+def test_what_a_store_has_beside_s3_is_the_owners_to_name(egress: Egress, method: str, path: str) -> None:
+    made = by_the_agent(f"https://{BUCKET}/a", "us-east-1", "s3", method)
+    made.request.path = path
+    assert refusal(run(egress, made))["reason"] == "cannot_sign"
+    named = another_api("GET", "/minio/backup/a", "", ("/minio/backup",), frozenset())
+    assert (named, another_api("GET", "/minio-backup/a", "", (), frozenset())) == ("", "")

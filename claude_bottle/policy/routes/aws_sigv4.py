@@ -7,12 +7,14 @@ or in a way that nobody but the holder of the keys can mend, does not leave.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from claude_bottle.policy.names.header_names import plain_name
+from claude_bottle.policy.routes.paths import below
 
 _SCHEME = re.compile(r"aws-sigv4:([a-z0-9-]{2,40})/([a-z0-9-]{2,60})\Z")
 _KEYS = re.compile(r"[\w-]{3,128}:[!-~]{8,256}\Z")  # stores that speak S3 have other ids than AWS
@@ -20,6 +22,7 @@ _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256\s+Credential=[^/,\s]+/[0-9]{8}/([^/,\s]+)/([^/,\s]+)/aws4_request\s*(?:,|\Z)"
 )
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
+_CHECKSUM = re.compile(r"x-amz-checksum-[a-z0-9]+\Z", re.IGNORECASE)  # one: a list may have others behind it
 UNSIGNED = "UNSIGNED-PAYLOAD"
 _UNSIGNED = (UNSIGNED, "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
 # Of S3's API reference, what reads, writes and lists objects by their own path. Any other header or parameter may name
@@ -37,6 +40,9 @@ x-amz-if-match-size x-amz-if-match-last-modified-time x-amz-if-match-initiated-t
 # MinIO unpacks an upload anywhere in the bucket where its metadata says so (x-amz-meta-snowball-auto-extract,
 # cmd/api-router.go), and so does RustFS.
 _ORDERS = "snowball"
+# Makers' own headers begin so: Swift's x-copy-from, MinIO's x-minio-force-delete; IBM's, which name a key, an account
+# or how long an object stays; Cloudflare's, which make a bucket. All else is HTTP's.
+_MAKERS = ("x-", "ibm-", "retention-", "cf-")
 _S3_FAMILIES = ("x-amz-meta-", "x-amz-checksum-", "x-amz-server-side-encryption-customer-")
 _PARAMETERS = """
 list-type prefix delimiter max-keys continuation-token start-after fetch-owner encoding-type marker versionId partNumber
@@ -47,6 +53,11 @@ response-content-encoding response-content-language response-content-type respon
 _S3_HEADERS, _S3_PARAMETERS = frozenset(_HEADERS.split()), frozenset(_PARAMETERS.split())
 # Readers that an object has anyway: its own account, and that of its bucket. rclone says so with each upload.
 _S3_VALUES = frozenset(("x-amz-acl", acl) for acl in ("private", "bucket-owner-read", "bucket-owner-full-control"))
+_POSTS = frozenset(("uploads", "uploadId"))  # what S3's POST does to an object by its path
+_METHODS = frozenset(("GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"))
+# What MinIO (cmd/admin-router.go), RustFS (server/prefix.rs) and CloudServer (routeBackbeat.js) have beside S3, at each
+# name of their host and for a signature of S3's. MinIO's /minio/admin/v3/export-iam tells the keys of all users.
+_OTHER_APIS = ("/minio", "/rustfs", "/iceberg/v1", "/_iceberg", "/_")
 SIGNED = ("content-type", "content-md5")  # beside Host and all of x-amz-*; what a hop may change is not among them
 BODY = "x-amz-content-sha256"
 
@@ -101,8 +112,7 @@ def wrong_head(headers: Sequence[tuple[bytes, bytes]], path: str, scope: Scope, 
             if name in seen or plain_name(raw) != name or not value.isascii() or value != " ".join(value.split()):
                 return f"The header {name[:60]} is there twice, or is written in a way that servers read differently."
             seen.add(name)
-        # Of other makers' headers too: Swift's x-copy-from behind its S3, MinIO's x-minio-force-delete.
-        if scope.is_s3 and plain_name(raw).startswith("x-") and name not in allowed and not _is_known(name, value):
+        if scope.is_s3 and plain_name(raw).startswith(_MAKERS) and name not in allowed and not _is_known(name, value):
             return _by_the_owner(f"header {name[:60]}")
         if name == "authorization" and value.startswith("AWS4-"):
             match = _AUTHORIZATION.match(value)
@@ -120,18 +130,42 @@ def wrong_head(headers: Sequence[tuple[bytes, bytes]], path: str, scope: Scope, 
                 "The chunks of the body are signed, which egress cannot do anew; send it without signed chunks, as"
                 " AWS's SDKs do over https."
             )
-    # Some servers part a query at `;` too.
-    for parameter in filter(None, re.split("[&;]", path.partition("?")[2])) if scope.is_s3 else ():
-        name = unquote(parameter.partition("=")[0])
+    for name in _parameters(path) if scope.is_s3 else ():
         if name not in _S3_PARAMETERS and name.lower() not in allowed:
             return _by_the_owner(f"parameter {name[:60]}")
     return ""
 
 
+def another_api(method: str, path: str, kind: str, prefixes: Sequence[str], allowed: frozenset[str]) -> str:
+    """Why a request is for something that a store has beside S3 at the same address, as a sentence; "" where it is not.
+
+    path, allowed: as of wrong_head. kind: the content type. prefixes: the paths of the route.
+    """
+    plain = posixpath.normpath("/" + unquote(path.partition("?")[0]).lstrip("/")).lower()
+    names = _parameters(path)
+    # In the body of any other POST stand an order (of STS or IAM: RustFS's and SeaweedFS's AssumeRole, CreateAccessKey,
+    # for which a signature for S3 will do) or a form that names object and readers (Ceph asks for no policy in it).
+    of_an_object = plain != "/" and not _POSTS.isdisjoint(names) and "form-data" not in kind.lower()
+    if method == "POST" and not of_an_object and allowed.isdisjoint(name.lower() for name in names):
+        return (
+            "Of S3's POSTs egress signs those of an upload in parts (?uploads, ?uploadId), and those whose parameter"
+            " the owner names in allow_headers."
+        )
+    held = bool(prefixes) and "/" not in prefixes  # then the owner has named what it comes to
+    if not held and (method not in _METHODS or any(below(prefix, plain) for prefix in _OTHER_APIS)):
+        return f"{method} of {plain[:60]} is no request of S3's; only the owner can name it, by a path of the route."
+    return ""
+
+
+def _parameters(path: str) -> list[str]:
+    """The names in a query. Some servers part it at `;` too."""
+    return [unquote(one.partition("=")[0]) for one in re.split("[&;]", path.partition("?")[2]) if one]
+
+
 def _is_known(name: str, value: str) -> bool:
     """Whether a header asks S3 for nothing but an object by its path."""
     if name == "x-amz-trailer":
-        return value.startswith("x-amz-checksum-")
+        return bool(_CHECKSUM.match(value))
     listed = name in _S3_HEADERS or (name, value) in _S3_VALUES
     return listed or (name.startswith(_S3_FAMILIES) and _ORDERS not in name)
 
