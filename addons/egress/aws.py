@@ -14,6 +14,7 @@ from claude_bottle.policy.routes.aws_sigv4 import (
     UNSIGNED,
     Scope,
     another_api,
+    as_read,
     keys_of,
     needs_body,
     scope_of,
@@ -87,7 +88,10 @@ def sign(request: http.Request, host: str, scope: Scope, token: str, body: bytes
     names = {name.lower() for name in request.headers}
     chosen = {n: request.headers[n] for n in sorted(names) if n in SIGNED or n.startswith("x-amz-")}
     asked = awsrequest.AWSRequest(
-        method=request.method, url=f"https://{host}{request.path}", headers=chosen | {"host": host}, data=body
+        method=request.method,
+        url=f"https://{host}{as_read(request.path, scope)}",
+        headers=chosen | {"host": host},
+        data=body,
     )
     kind = for_s3 if scope.is_s3 else plain
     kind(credentials.Credentials(*keys), scope.service, scope.region).add_auth(asked)

@@ -128,6 +128,27 @@ def test_the_signature_is_that_of_awss_library_for_the_same_request(egress: Egre
 
 
 @pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(
+    ("sent", "signed"),
+    [
+        ("/mine/?list-type=2&prefix=a/b c&delimiter=/", "/mine/?delimiter=%2F&list-type=2&prefix=a%2Fb%20c"),
+        ("/mine/?prefix=%c3%bc%7e+d&&x-id=a=b&versions", "/mine/?prefix=%C3%BC~%20d&versions=&x-id=a%3Db"),
+        ("/mine/a:b(c)%7e%c3%bc//d", "/mine/a%3Ab%28c%29~%C3%BC//d"),
+    ],
+)
+def test_the_signature_is_over_what_a_server_makes_of_an_address(egress: Egress, sent: str, signed: str) -> None:
+    """minio, cmd/signature-v4-utils.go; ceph, rgw_auth_s3.cc, aws4_uri_recode: decoded, and encoded anew."""
+    made = by_the_agent(f"https://{STORE}/mine/", "eu-west-1", "s3")
+    made.request.path = sent.replace(" ", "%20")
+    run(egress, made)
+    assert made.response is None
+    assert made.request.path == sent.replace(" ", "%20")
+    asked = AWSRequest(method="GET", url=f"https://{STORE}{signed}")
+    S3SigV4Auth(Credentials(IDENTITY, SECRET), "s3", "eu-west-1").add_auth(asked)
+    assert made.request.headers["authorization"] == asked.headers["Authorization"]
+
+
+@pytest.mark.usefixtures("clock")
 def test_a_body_is_in_the_signature_where_the_service_wants_it(egress: Egress) -> None:
     body = b'{"TableName": "t"}'
     about = {"Content_Type": "application/x-amz-json-1.0", "X_Amz_Target": "DynamoDB_20120810.Query"}

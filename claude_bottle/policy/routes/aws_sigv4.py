@@ -11,7 +11,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from claude_bottle.policy.names.header_names import plain_name
 from claude_bottle.policy.routes.paths import below
@@ -155,6 +155,20 @@ def another_api(method: str, path: str, kind: str, prefixes: Sequence[str], allo
     if not held and (method not in _METHODS or any(below(prefix, plain) for prefix in _OTHER_APIS)):
         return f"{method} of {plain[:60]} is no request of S3's; only the owner can name it, by a path of the route."
     return ""
+
+
+def as_read(path: str, scope: Scope) -> str:
+    """A path and its query in the one spelling that the signature is over, whatever the client's (curl leaves a slash
+    in a query): servers decode what they get, and encode it anew. Other services than S3 encode the path as it is sent.
+    """
+    raw, _, query = path.partition("?")
+    pairs = [one.replace("+", " ").partition("=") for one in query.split("&") if one]
+    plain = "&".join(f"{_encoded(name)}={_encoded(value)}" for name, _, value in pairs)
+    return (_encoded(raw, "/") if scope.is_s3 else raw) + (f"?{plain}" if plain else "")
+
+
+def _encoded(text: str, safe: str = "") -> str:
+    return quote(unquote_to_bytes(text), safe=safe)
 
 
 def _parameters(path: str) -> list[str]:
