@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from addons.follow.sent import Sent
 from addons.frame.request import Request
@@ -32,6 +32,7 @@ _ROUTES = 256
 # RFC 6761 and 6762, RFC 7686, RFC 8375, ICANN's `internal`, and names in use within networks.
 _INNER = re.compile(r"(?:\A|\.)(?:local|localhost|internal|intranet|private|corp|home|lan|invalid|onion|arpa)\Z")
 _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
+_KEPT = re.compile("(@|%2F)", re.IGNORECASE)
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _METADATA = ".metadata"  # PEP 658: beside each wheel of an index, under its name and this
 By = tuple[str, tuple[str, ...]]  # the host and the paths of a route
@@ -108,8 +109,9 @@ class Followed:
         if hops > _HOPS:
             return
         now = self._clock()
-        # Some clients write percent signs as RFC 3986, 6.2.2, has them before they follow; no third form passes.
-        for path in {address.path, _normal(address.path)}:
+        # Some clients write percent signs as RFC 3986, 6.2.2, has them before they follow, pip all but few letters; no
+        # other form passes.
+        for path in {address.path, _normal(address.path), _by_pip(address.path)}:
             digest = self._digest(address.host, path)
             previous = self._urls.pop(digest, None)
             known = previous is not None and previous.by == by and now < previous.until
@@ -172,3 +174,10 @@ def _normal(path: str) -> str:
         return letter if letter in _UNRESERVED else match[0].upper()
 
     return _ESCAPED.sub(one, path)
+
+
+def _by_pip(path: str) -> str:
+    """As pip asks for a link (its models/link.py, _clean_url_path): `+` of a local version is `%2B`."""
+    plain, mark, query = path.partition("?")
+    parts = [part.upper() if at % 2 else quote(unquote(part)) for at, part in enumerate(_KEPT.split(plain))]
+    return "".join(parts) + mark + query

@@ -63,6 +63,12 @@ def test_exactly_the_address_that_was_named_is_found(followed: Followed, clock: 
     assert followed.find(asked("/a/b.tgz?sig=1")) is None
 
 
+def test_a_wheel_of_a_local_version_is_found_as_pip_asks_for_it(followed: Followed) -> None:
+    followed.name(BY, LINKS, Target("files.example.com", "/@a/1!2.0%2fx~y/a-1!2.0+cu118-py3-none-any.whl?b=c+d", 0))
+    assert followed.find(asked("/@a/1%212.0%2Fx~y/a-1%212.0%2Bcu118-py3-none-any.whl?b=c+d"))
+    assert not followed.find(asked("/@a/1%212.0%2Fx~y/a-1!2.0%2Bcu118-py3-none-any.whl?b=c+d"))
+
+
 def test_percent_signs_have_two_forms_and_no_third(followed: Followed) -> None:
     followed.name(BY, LINKS, Target("files.example.com", "/a%2bb%7ec", 0))
     assert followed.find(asked("/a%2bb%7ec")) and followed.find(asked("/a%2Bb~c"))
