@@ -80,6 +80,9 @@ def test_a_header_that_is_there_twice_is_not_signed(egress: Egress) -> None:
         ("", "IBM-SSE-KP-Customer-Root-Key-Crn", "crn:v1:bluemix:public:kms:eu-de:a/1:2:key:3"),
         ("", "Retention-Legal-Hold-ID", "1"),
         ("", "CF-Create-Bucket-If-Missing", "true"),
+        # seaweedfs, weed/s3api/s3_metadata_util.go
+        ("", "Seaweed-X-Amz-Acl", "[]"),
+        ("", "Content_Type", "text/plain"),
     ],
 )
 def test_stores_that_speak_s3_have_orders_of_their_own(egress: Egress, query: str, name: str, value: str) -> None:
@@ -95,6 +98,9 @@ def test_stores_that_speak_s3_have_orders_of_their_own(egress: Egress, query: st
         ("X-Amz-Server-Side-Encryption-Bucket-Key-Enabled", "true"),
         ("X-Amz-Trailer", "x-amz-checksum-crc32"),
         ("X-Amz-If-Match-Size", "3"),
+        ("Amz-Sdk-Invocation-Id", "1d8f2b5c"),
+        ("Sec-Fetch-Mode", "cors"),
+        ("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
         ("X-Amzn-Trace-Id", "Root=1-5759e988-bd862e3fe1be46a994272793"),
     ],
 )

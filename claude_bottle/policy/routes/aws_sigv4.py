@@ -40,9 +40,18 @@ x-amz-if-match-size x-amz-if-match-last-modified-time x-amz-if-match-initiated-t
 # MinIO unpacks an upload anywhere in the bucket where its metadata says so (x-amz-meta-snowball-auto-extract,
 # cmd/api-router.go), and so does RustFS.
 _ORDERS = "snowball"
-# Makers' own headers begin so: Swift's x-copy-from, MinIO's x-minio-force-delete; IBM's, which name a key, an account
-# or how long an object stays; Cloudflare's, which make a bucket. All else is HTTP's.
-_MAKERS = ("x-", "ibm-", "retention-", "cf-")
+# HTTP's own, and what programs say of themselves. All other headers may be orders of a store's: Swift's x-copy-from,
+# MinIO's x-minio-force-delete, SeaweedFS's seaweed-x-amz-acl, IBM's ibm-sse-kp-customer-root-key-crn.
+_OF_HTTP = frozenset(
+    """
+    accept accept-charset accept-encoding accept-language authorization cache-control connection content-disposition
+    content-encoding content-language content-length content-md5 content-type cookie date dnt expect expires host
+    if-match if-modified-since if-none-match if-range if-unmodified-since keep-alive origin pragma priority range
+    referer te trailer transfer-encoding upgrade-insecure-requests user-agent via
+    traceparent tracestate baggage b3 sentry-trace
+    """.split()  # noqa: SIM905 - a list of names
+)
+_LIKE_THESE = ("amz-sdk-", "sec-", "access-control-request-")  # of SDKs; of browsers, and of node's fetch
 _S3_FAMILIES = ("x-amz-meta-", "x-amz-checksum-", "x-amz-server-side-encryption-customer-")
 _PARAMETERS = """
 list-type prefix delimiter max-keys continuation-token start-after fetch-owner encoding-type marker versionId partNumber
@@ -112,7 +121,8 @@ def wrong_head(headers: Sequence[tuple[bytes, bytes]], path: str, scope: Scope, 
             if name in seen or plain_name(raw) != name or not value.isascii() or value != " ".join(value.split()):
                 return f"The header {name[:60]} is there twice, or is written in a way that servers read differently."
             seen.add(name)
-        if scope.is_s3 and plain_name(raw).startswith(_MAKERS) and name not in allowed and not _is_known(name, value):
+        known = not scope.is_s3 or name in _OF_HTTP or name.startswith(_LIKE_THESE) or _is_known(name, value)
+        if not known and name not in allowed:
             return _by_the_owner(f"header {name[:60]}")
         if name == "authorization" and value.startswith("AWS4-"):
             match = _AUTHORIZATION.match(value)
@@ -185,4 +195,4 @@ def _is_known(name: str, value: str) -> bool:
 
 
 def _by_the_owner(what: str) -> str:
-    return f"The {what} asks S3 for more than an object by its path; only the owner can name it in allow_headers."
+    return f"The {what} may ask S3 for more than an object by its path; only the owner can name it in allow_headers."
