@@ -70,7 +70,7 @@ MUTATIONS = (
     ), rows="aws-(other-(region|service)|copy)"),
     Mutation("egress-tokens", "what a store has beside S3 is signed", (
         ("claude_bottle/policy/routes/aws_sigv4.py", r'if method == "POST" and not of_an_object and', "if False and"),
-        ("claude_bottle/policy/routes/aws_sigv4.py", r"if not held and \(", "if False and ("),
+        ("claude_bottle/policy/routes/aws_sigv4.py", r"if not named and \(", "if False and ("),
     ), tests=("tests/unit/test_aws_stores.py",)),
     Mutation("egress-host", "what only looks like punycode is a name", (
         ("claude_bottle/policy/names/hosts.py", r"if label\.startswith\(PREFIX\) and not is_a_label\(label\):", "if False:"),

@@ -161,9 +161,10 @@ def another_api(method: str, path: str, kind: str, prefixes: Sequence[str], allo
             "Of S3's POSTs egress signs those of an upload in parts (?uploads, ?uploadId), and those whose parameter"
             " the owner names in allow_headers."
         )
-    held = bool(prefixes) and "/" not in prefixes  # then the owner has named what it comes to
-    if not held and (method not in _METHODS or any(below(prefix, plain) for prefix in _OTHER_APIS)):
-        return f"{method} of {plain[:60]} is no request of S3's; only the owner can name it, by a path of the route."
+    owners = [prefix.replace("%2F", "/").lower() for prefix in prefixes if prefix != "/"]
+    named = any(below(prefix, plain) for prefix in owners)
+    if not named and (method not in _METHODS or any(below(prefix, plain) for prefix in _OTHER_APIS)):
+        return f"{method} of this path is no request of S3's; only the owner can name it, by a path of the route."
     return ""
 
 
