@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -150,6 +150,7 @@ class Bottle(pulumi.ComponentResource):
             child,
         )
         closed = fabric.close(f"{name}-attachments", self)
+        proven = fabric.prove(f"{name}-closure", self, images.ids[self._prober(images.ids)], closed)
         trusted = authorities.agent
         Provisioning(
             f"{name}-provision",
@@ -164,6 +165,7 @@ class Bottle(pulumi.ComponentResource):
                     {remote.name: remote.upstream for remote in args.remotes},
                     [route.host for route in manifest.egress.routes],
                 ),
+                proven=proven,
             ),
             pulumi.ResourceOptions(parent=self, depends_on=[closed]),
         )
@@ -190,7 +192,13 @@ class Bottle(pulumi.ComponentResource):
             "git-gate": bool(manifest.git),
             "supervise": manifest.supervise,
         }
-        return tuple(role for role, own in wanted.items() if own)
+        chosen = tuple(role for role, own in wanted.items() if own)
+        return chosen if set(chosen) - {"agent"} else (*chosen, "supervise")  # something has to prove that it is closed
+
+    @staticmethod
+    def _prober(own: Collection[str]) -> str:
+        """The role whose image proves from inside that the bottle is closed: any of the project's sidecars."""
+        return next(role for role in own if role != "agent")
 
     @classmethod
     def _image_names(cls, manifest: Manifest, base: Path) -> dict[str, str]:

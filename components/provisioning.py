@@ -126,7 +126,10 @@ _COPY = 'exec python3 -m claude_bottle.workspace.copy_step "$KIND"'
 
 @dataclass
 class ProvisioningArgs:
-    """ca: the certificate that the agent trusts, PEM. sha256: its fingerprint, for the log. copies: what is copied."""
+    """ca: the certificate that the agent trusts, PEM. sha256: its fingerprint, for the log. copies: what is copied.
+
+    proven: done when the bottle is known to be closed; nothing of the owner's is copied before.
+    """
 
     agent: Running
     stack: str
@@ -135,6 +138,7 @@ class ProvisioningArgs:
     copies: Copies
     git_config: str
     supervise: bool
+    proven: pulumi.Resource
 
 
 class Provisioning(pulumi.ComponentResource):
@@ -143,10 +147,11 @@ class Provisioning(pulumi.ComponentResource):
     def __init__(self, name: str, args: ProvisioningArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(token("Provisioning"), name, {}, formerly(opts, "provisioning:Provisioning"))
         self._name, self._agent = name, args.agent
-        self._last: pulumi.Resource | None = None
+        self._last: list[pulumi.Resource] = []
         trust = "\n".join(step.of(self._agent) for step in (_INSTALL_CA, _TRUST_ELSEWHERE, _TRUST_NSS))
         said = f'\necho "installed {CA_NAME}, SHA-256 $FINGERPRINT"'
         self._step("ca", trust + said, args.ca, {"FINGERPRINT": args.sha256})
+        self._last.append(args.proven)
         self._step("prompt", _PUT_PROMPT.of(self._agent), args.copies.prompt, {})
         skills = [{"name": skill.name, "source": skill.source, "digest": skill.digest} for skill in args.copies.skills]
         self._step("skills", _COPY, json.dumps({"container": self._agent.name, "skills": skills}), {"KIND": "skills"})
@@ -171,4 +176,4 @@ class Provisioning(pulumi.ComponentResource):
     def _step(self, what: str, script: str, stdin: pulumi.Input[str], env: Mapping[str, pulumi.Input[str]]) -> None:
         """One step, after the one before it."""
         step = self._agent.step(f"{self._name}-{what}", script, self, stdin=stdin, env=env, after=self._last)
-        self._last = step.resource
+        self._last = [step.resource]

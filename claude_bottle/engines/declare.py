@@ -121,7 +121,7 @@ class Running(Protocol):
         *,
         stdin: Text = "",
         env: Mapping[str, Text] = ...,
-        after: pulumi.Resource | None = None,
+        after: Sequence[pulumi.Resource] = (),
     ) -> Step:
         """Run a script of the owner's shell, which must be idempotent, once the workload is there.
 
@@ -159,6 +159,13 @@ class Fabric(Protocol):
 
     def close(self, name: str, parent: pulumi.Resource) -> pulumi.Resource:
         """After all workloads: done when each is where its flows are and nowhere else. The rest waits for it."""
+
+    def prove(self, name: str, parent: pulumi.Resource, prober: Text, closed: pulumi.Resource) -> pulumi.Resource:
+        """After `closed`: done when a probe, from inside each workload without a flow to the OUTSIDE, has reached the
+        targets of its flows and no address or name server beside this bottle. Else it fails, and the agent is stopped.
+
+        prober: an image of the project's own that has Python.
+        """
 
 
 class Engine(Protocol):

@@ -27,7 +27,7 @@ SAID = {
     # Messages and descriptions of keys, for people.
     "claude_bottle/manifest/model.py": {"it waits for docker exec", "Existing Docker network to use"},
     "claude_bottle/manifest/fields.py": {"write the name of a Docker network"},
-    "claude_bottle/manifest/agent_env.py": {"Docker 20.10's own never answers"},
+    "claude_bottle/manifest/agent_env.py": {"Docker 20.10's own resolver never answers"},
 }
 # Who talks to Docker itself: the program, which chooses it; the set-up of its daemon.
 OUTSIDE_THE_SEAM = {"__main__.py", "toolchain/workspace.py"}

@@ -102,9 +102,9 @@ class _PaperRunning:
 
     def step(
         self, name: str, script: str, parent: pulumi.Resource, *, stdin: Text = "", env: Mapping[str, Text] = {},
-        after: pulumi.Resource | None = None,
+        after: Sequence[pulumi.Resource] = (),
     ) -> Step:  # fmt: skip
-        wait = [self.resource, *([after] if after else [])]
+        wait = [self.resource, *after]
         inputs = {"script": script, "stdin": stdin, "env": dict(env)}
         made = _Noted("Step", name, inputs, pulumi.ResourceOptions(parent=parent, depends_on=wait))
         return Step(made, pulumi.Output.from_input(""))
@@ -140,6 +140,9 @@ class _PaperFabric:
 
     def close(self, name: str, parent: pulumi.Resource) -> pulumi.Resource:
         return _Noted("Closed", name, {}, pulumi.ResourceOptions(parent=parent, depends_on=self.running))
+
+    def prove(self, name: str, parent: pulumi.Resource, prober: Text, closed: pulumi.Resource) -> pulumi.Resource:
+        return _Noted("Proven", name, {"prober": prober}, pulumi.ResourceOptions(parent=parent, depends_on=[closed]))
 
 
 class PaperEngine:

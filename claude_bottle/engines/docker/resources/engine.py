@@ -8,9 +8,10 @@ from ipaddress import IPv4Network
 
 import pulumi
 
-from claude_bottle.engines.declare import Flow, Image, ImageBuild, Workload
+from claude_bottle.engines.declare import Flow, Image, ImageBuild, Text, Workload
 from claude_bottle.engines.docker.live.drift import Drift
 from claude_bottle.engines.docker.naming import docker_name
+from claude_bottle.engines.docker.resources.closure import Proof
 from claude_bottle.engines.docker.resources.container import hardened_container, volumes_of
 from claude_bottle.engines.docker.resources.image import built_image, fetched_image
 from claude_bottle.engines.docker.resources.membership import Attachments, Member
@@ -22,8 +23,9 @@ from claude_bottle.engines.docker.subnets import POOL, Pool, Taken
 class DockerFabric:
     """The networks of a bottle and the containers on them."""
 
-    def __init__(self, network: BottleNetwork, stack: str, drifts: Mapping[str, Drift]) -> None:
-        self._network, self._stack, self._drifts = network, stack, drifts
+    def __init__(self, network: BottleNetwork, stack: str, flows: Sequence[Flow], drifts: Mapping[str, Drift]) -> None:
+        self._network, self._stack, self._flows, self._drifts = network, stack, flows, drifts
+        self._own_network = False
         self._members: list[Member] = []
         self.subnets: Sequence[str] = network.subnets
 
@@ -33,7 +35,8 @@ class DockerFabric:
         volumes = volumes_of(name, self._stack, workload, opts.parent)
         container = hardened_container(name, self._stack, workload, joined, volumes, drift.mended, opts)
         fixed = docker_name(workload.role, self._stack)
-        self._members.append(Member(container, fixed, joined, workload.processes))
+        self._own_network = self._own_network or (workload.role == "agent" and workload.runtime is not None)
+        self._members.append(Member(workload.role, container, fixed, joined, workload.processes))
         return RunningContainer(workload.role, fixed, container, workload.ready, drift)
 
     def own_name(self, role: str, source: str) -> pulumi.Output[str]:
@@ -43,6 +46,10 @@ class DockerFabric:
 
     def close(self, name: str, parent: pulumi.Resource) -> pulumi.Resource:
         return Attachments(name, self._members, pulumi.ResourceOptions(parent=parent))
+
+    def prove(self, name: str, parent: pulumi.Resource, prober: Text, closed: pulumi.Resource) -> pulumi.Resource:
+        proof = Proof(self._stack, self._network, self._flows, self._members, prober, self._own_network)
+        return proof.resource(name, pulumi.ResourceOptions(parent=parent, depends_on=[closed]))
 
 
 @dataclass(frozen=True)
@@ -89,4 +96,4 @@ class DockerEngine:
     ) -> DockerFabric:
         own = Pool(IPv4Network(pool or POOL), self.ways)
         network = BottleNetwork(name, BottleNetworkArgs(stack, flows, outside, self.taken, own), opts)
-        return DockerFabric(network, stack, self.drifts)
+        return DockerFabric(network, stack, flows, self.drifts)

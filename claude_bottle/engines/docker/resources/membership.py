@@ -43,6 +43,7 @@ done
 class Member:
     """joined: the (network, alias) pairs that a container is on. processes: and threads, at most."""
 
+    role: str
     container: docker.Container
     name: str
     joined: Sequence[tuple[pulumi.Input[str], str]]
@@ -64,14 +65,14 @@ class Attachments(pulumi.ComponentResource):
             "WANTED": pulumi.Output.all(*lines).apply("\n".join),
             "PROCESSES": "\n".join(f"{member.name} {member.processes}" for member in members),
         }
-        triggers = [self._seen(member.container) for member in members]
+        triggers = [seen(member.container) for member in members]
         local_command(f"{name}-mend", _MEND, environment, triggers, pulumi.ResourceOptions(parent=self))
         self.register_outputs({})
 
-    @staticmethod
-    def _seen(container: docker.Container) -> pulumi.Output[str]:
-        """The container and the networks that it was last seen on."""
-        names = container.network_datas.apply(
-            lambda networks: " ".join(sorted(str(item.network_name) for item in networks or []))
-        )
-        return pulumi.Output.concat(container.id, " ", names)
+
+def seen(container: docker.Container) -> pulumi.Output[str]:
+    """The container and the networks that it was last seen on."""
+    names = container.network_datas.apply(
+        lambda networks: " ".join(sorted(str(item.network_name) for item in networks or []))
+    )
+    return pulumi.Output.concat(container.id, " ", names)

@@ -80,6 +80,11 @@ class BottleNetwork(pulumi.ComponentResource):
             if role in roles
         ]
 
+    def peers(self, role: str) -> list[str]:
+        """The other roles on the inner networks of a role, each of which it sees."""
+        inner = (roles for kind, roles in self._roles.items() if kind != OUTSIDE and role in roles)
+        return list(dict.fromkeys(other for roles in inner for other in roles if other != role))
+
     def between(self, role: str, source: str) -> pulumi.Output[str]:
         """The network that both are on."""
         return next(self._names[kind] for kind, roles in self._roles.items() if role in roles and source in roles)

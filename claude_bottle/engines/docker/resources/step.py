@@ -72,10 +72,10 @@ class RunningContainer:
         *,
         stdin: Text = "",
         env: Mapping[str, Text] = _NONE,
-        after: pulumi.Resource | None = None,
+        after: Sequence[pulumi.Resource] = (),
     ) -> Step:
         environment = {"CONTAINER": self.name, **provider_engine(), **env}
-        opts = pulumi.ResourceOptions(parent=parent, deleted_with=self.container, depends_on=[after] if after else None)
+        opts = pulumi.ResourceOptions(parent=parent, deleted_with=self.container, depends_on=[*after])
         # A new container has a new id, which replaces the command; new content updates it.
         command = local_command(name, script, environment, [self.container.id], opts, stdin)
         return Step(command, command.stdout)

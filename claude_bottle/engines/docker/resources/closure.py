@@ -1,0 +1,59 @@
+"""Has each `up` prove from inside that a bottle is closed, before its agent gets anything of the owner's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+
+from claude_bottle.engines.declare import OUTSIDE, Flow, Text
+from claude_bottle.engines.docker.resources.membership import Member, seen
+from claude_bottle.engines.docker.resources.network import CLOSED_DNS, BottleNetwork
+from claude_bottle.engines.docker.resources.provider_engine import provider_engine
+from claude_bottle.engines.local_command import local_command
+
+_EMBEDDED_DNS = "127.0.0.11"  # docs.docker.com/engine/network, DNS services: of every network that somebody has made
+_PROVE = "exec python3 -m claude_bottle.engines.docker.prove"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """members: all workloads. prober: image id of one of the project's own with Python. own_network: the runtime of the
+    agent keeps a network of its own.
+    """
+
+    stack: str
+    network: BottleNetwork
+    flows: Sequence[Flow]
+    members: Sequence[Member]
+    prober: Text
+    own_network: bool
+
+    def specs(self) -> dict[str, dict[str, Any]]:
+        """What the probe is to prove, for each role that has no way to the outside."""
+        outward = {flow.source for flow in self.flows if flow.target == OUTSIDE}
+        specs: dict[str, dict[str, Any]] = {}
+        for member in self.members:
+            if member.role not in outward:
+                reach = [[flow.target, flow.port] for flow in self.flows if flow.source == member.role]
+                apart = ["agent"] if self.own_network and member.role == "agent" else []
+                peers = [*self.network.peers(member.role), *apart]
+                specs[member.role] = {"peers": peers, "reach": reach, "servers": [_EMBEDDED_DNS]}
+        return specs
+
+    def resource(self, name: str, opts: pulumi.ResourceOptions) -> pulumi.Resource:
+        """Runs when a container is new, or when a refresh has seen it on other networks than before."""
+        agent = next(member for member in self.members if member.role == "agent")
+        given: Mapping[str, Any] = {
+            "stack": self.stack,
+            "agent": agent.name,
+            "containers": {member.role: member.name for member in self.members},
+            "image": self.prober,
+            "network": agent.joined[0][0] if self.own_network else "",
+            "dns": CLOSED_DNS,
+            "specs": self.specs(),
+        }
+        triggers = [seen(member.container) for member in self.members]
+        return local_command(name, _PROVE, provider_engine(), triggers, opts, pulumi.Output.json_dumps(given))
