@@ -61,7 +61,8 @@ def _parts(segments: Segments, github: bool) -> Iterator[tuple[Forge, str]]:
         for root, forge in (*_STARTS, *_ROOTS.get(word, ())) if at == 0 else _ROOTS.get(word, ()):
             if (forge.host_only and not github) or not _stands(root, segments, at):
                 continue
-            rest = "/".join(segments[at + len(root) :])
+            # A slash within a segment is a letter of a name: a label, an environment of GitHub's.
+            rest = "/".join(segment.replace("/", "%2f") for segment in segments[at + len(root) :])
             if forge.own is None or forge.own.match(rest):
                 yield forge, rest
                 break

@@ -72,7 +72,7 @@ _GITHUB_FREE = rests(
     rf"{WRITE} (?:commits/[^/]+/comments|comments)(?:/.*)?",
 )
 _GITHUB_KINDS = kinds(
-    secrets=r"(?:actions|dependabot|codespaces|agents|environments/[^/]+)/(?:secrets|variables|organization-.*)",
+    secrets=r"(?:actions|dependabot|codespaces|agents|environments/.+)/(?:secrets|variables|organization-.*)",
     merge=r"merges|merge-upstream|pulls/[0-9]+/merge|pulls/[0-9]+/(?:update|update-branch)|pulls/[0-9]+/auto-merge",
     review=r"pulls/[0-9]+/reviews",
     code=r"contents|git|branches/[^/]+/rename|branches|tags|refs|forks|diffpatch|wiki|file-contents",
@@ -98,11 +98,12 @@ REPOSITORIES = (
     Forge(
         GITLAB,
         (("api", "v4", "projects", ID), ("api", "v4", "groups", ID)),
-        # With links, move and clone a request names another project, with promote the group. ci/lint is not free: it
-        # fetches what the content includes, from any address (docs.gitlab.com/ci/yaml/includes).
+        # With links, move and clone a request names another project, with promote the group, also without an ID before
+        # it (lib/api/labels.rb). ci/lint is not free: it fetches what the content includes, from any address
+        # (docs.gitlab.com/ci/yaml/includes).
         rests(
-            rf"{WRITE} (?!(?:issues|epics|labels|milestones|work_items)/[^/]+/(?:links|move|clone|promote|issues|epics"
-            r"|related_epics)(?:/|\Z))(?:issues|labels|milestones|notes|snippets/[0-9]+/notes|boards|epics|work_items)(?:/.*)?",
+            rf"{WRITE} (?!labels/promote\Z|(?:issues|epics|labels|milestones|work_items)/[^/]+/(?:links|move|clone"
+            r"|promote|issues|epics|related_epics)(?:/|\Z))(?:issues|labels|milestones|notes|snippets/[0-9]+/notes|boards|epics|work_items)(?:/.*)?",
             r"POST merge_requests",
             r"PUT merge_requests/[0-9]+",
             # bulk_publish submits a review, which can approve.
