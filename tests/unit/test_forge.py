@@ -94,7 +94,7 @@ GITLAB = [
     ("POST", "/api/v4/projects/1/deploy_tokens", "keys"),
     ("POST", "/api/v4/projects/1/access_tokens", "keys"),
     ("POST", "/api/v4/projects/1/variables", "secrets"),
-    ("POST", "/api/v4/projects/1/triggers", "pipelines"),
+    ("POST", "/api/v4/projects/1/triggers", "keys"),
     ("POST", "/api/v4/projects/1/trigger/pipeline", "pipelines"),
     ("POST", "/api/v4/projects/1/ref/main/trigger/pipeline?token=x", "pipelines"),
     ("POST", "/api/v4/projects/1/pipeline", "pipelines"),
@@ -230,7 +230,7 @@ GITHUB_ACCOUNTS = [
     ("DELETE", "/user/packages/npm/a", "releases", "releases"),
     ("POST", "/orgs/acme/rulesets", "settings", "settings"),
     ("PATCH", "/orgs/acme", "settings", "settings"),
-    ("POST", "/orgs/acme/actions/runners/registration-token", "pipelines", "pipelines"),
+    ("POST", "/orgs/acme/actions/runners/registration-token", "keys", "keys"),
     ("POST", "/orgs/acme/personal-access-tokens", "keys", "keys"),
     ("POST", "/app/installations/1/access_tokens", "keys", "keys"),
     ("POST", "/applications/1/token", "keys", "keys"),
@@ -249,7 +249,7 @@ GITHUB_ACCOUNTS = [
 # docs.gitlab.com/api, developer.atlassian.com (Bitbucket, cloud and server), learn.microsoft.com/rest/api/azure/devops,
 # docs.gitea.com/api, docs.github.com/en/enterprise-server@3.18/rest
 ACCOUNTS = [
-    ("POST", "/api/v4/user/runners", "pipelines"),
+    ("POST", "/api/v4/user/runners", "keys"),
     ("POST", "/api/v4/user/keys", "keys"),
     ("POST", "/api/v4/user/personal_access_tokens", "keys"),
     ("POST", "/api/v4/users", "settings"),

@@ -24,3 +24,36 @@ GITLAB, GITHUB = "/api/v4/projects/acme%2Fproject", "/repos/acme/project"
 )
 def test_a_slash_in_a_name_is_a_letter_of_it(method: str, path: str, capability: str | None) -> None:
     assert needed(method, path) == capability
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "capability"),
+    [
+        # docs.github.com/en/rest/code-scanning: a commit; a query over the repositories that the body names.
+        ("POST", f"{GITHUB}/code-scanning/alerts/1/autofix/commits", "code"),
+        ("POST", f"{GITHUB}/code-scanning/codeql/variant-analyses", "settings"),
+        ("PATCH", f"{GITHUB}/code-scanning/default-setup", "settings"),
+        ("POST", f"{GITHUB}/code-scanning/sarifs", "checks"),
+        ("PATCH", f"{GITHUB}/code-scanning/alerts/1", "checks"),
+        # A repository of its own, in another account.
+        ("POST", f"{GITHUB}/forks", "settings"),
+        ("POST", f"{GITLAB}/fork", "settings"),
+        ("POST", "/2.0/repositories/acme/project/forks", "settings"),
+        # docs.gitlab.com/api/remote_mirrors: every commit goes to an address of the sender's.
+        ("POST", f"{GITLAB}/remote_mirrors", "hooks"),
+        ("POST", f"{GITLAB}/mirror/pull", "code"),
+        # The answer is a token.
+        ("POST", f"{GITHUB}/actions/runners/registration-token", "keys"),
+        ("POST", f"{GITHUB}/actions/runners/generate-jitconfig", "keys"),
+        ("DELETE", f"{GITHUB}/actions/runners/1", "pipelines"),
+        ("POST", "/api/v1/repos/acme/project/actions/runners/registration-token", "keys"),
+        ("POST", "/api/v1/orgs/acme/actions/runners/registration-token", "keys"),
+        ("POST", f"{GITLAB}/runners/reset_registration_token", "keys"),
+        ("POST", f"{GITLAB}/cluster_agents/1/tokens", "keys"),
+        ("POST", "/api/v4/runners/1/reset_authentication_token", "keys"),
+        ("POST", "/2.0/repositories/acme/project/pipelines-config/runners", "keys"),
+        ("POST", f"{GITLAB}/trigger/pipeline", "pipelines"),
+    ],
+)
+def test_a_capability_gives_no_more_than_it_says(method: str, path: str, capability: str) -> None:
+    assert needed(method, path) == capability

@@ -6,7 +6,7 @@ same root, `own` names the words that are the forge's. Sources: the forges' own 
 
 from __future__ import annotations
 
-from claude_bottle.policy.forge.rules import GRAPE_FORMAT, WRITE, Forge, kinds, own, rests
+from claude_bottle.policy.forge.rules import GRAPE_FORMAT, RUNNER_TOKENS, WRITE, Forge, kinds, own, rests
 
 # https://docs.github.com/en/rest (version 2022-11-28, with enterprise-server@3.18 below /api/v3).
 _GITHUB_FREE = rests(
@@ -21,7 +21,7 @@ _KEYS = "keys|gpg_keys|ssh_signing_keys|emails?|applications|tokens|personal_acc
 _GITHUB_KINDS = kinds(
     keys=rf"user/(?:{_KEYS})|users/[^/]+/(?:{_KEYS})|admin/(?:users/[^/]+/)?(?:keys|tokens|authorizations)"
     r"|authorizations|credentials|applications/[^/]+/(?:token|grant)|installation/token"
-    r"|app/installations/[^/]+/access_tokens|orgs/[^/]+/personal-access-token.*",
+    rf"|app/installations/[^/]+/access_tokens|orgs/[^/]+/personal-access-token.*|{_OWNER}/actions/{RUNNER_TOKENS}",
     hooks=r"(?:user|orgs/[^/]+|admin)/hooks|admin/pre-receive-.*|app/hook|app-manifests",
     secrets=rf"{_OWNER}/(?:actions|dependabot|codespaces|agents)/(?:secrets|variables|organization-.*)"
     r"|orgs/[^/]+/private-registries",
@@ -60,7 +60,8 @@ ACCOUNTS = (
         (("api", "v1"),),
         (),
         kinds(
-            keys=rf"user/(?:{_KEYS}|gpg_key_verify)|users/[^/]+/(?:tokens|keys)|admin/users/[^/]+/keys",
+            keys=rf"user/(?:{_KEYS}|gpg_key_verify)|users/[^/]+/(?:tokens|keys)|admin/users/[^/]+/keys"
+            rf"|(?:user|orgs/[^/]+|admin)/(?:actions/)?{RUNNER_TOKENS}",
             hooks=r"(?:user|orgs/[^/]+|admin)/hooks",
             secrets=r"(?:user|orgs/[^/]+|admin)/actions/(?:secrets|variables)",
             pipelines=r"(?:user|orgs/[^/]+|admin)/(?:actions|runners)",
@@ -80,9 +81,9 @@ ACCOUNTS = (
         rests(r"POST markdown", rf"{WRITE} (?:todos|user/(?:status|preferences))(?:/.*)?"),
         kinds(
             keys=rf"user/(?:{_KEYS})|users/[^/]+/(?:{_KEYS})|personal_access_tokens|deploy_keys|deploy_tokens|keys"
-            r"|applications|token",
+            r"|applications|token|user/runners|runners/(?:[0-9]+/)?reset_[a-z]+_token",
             secrets=r"admin/ci/variables",
-            pipelines=r"user/runners|runners|jobs?|admin/clusters",
+            pipelines=r"runners|jobs?|admin/clusters",
             hooks=r"hooks|integrations",
             code=r"snippets|suggestions",  # snippets are repositories; to apply a suggestion is a commit
             releases=r"packages|virtual_registries|container_registry_event",
@@ -97,10 +98,11 @@ ACCOUNTS = (
         (("2.0",),),
         (),
         kinds(
-            keys=r"users/[^/]+/(?:ssh-keys|gpg-keys)|workspaces/[^/]+/projects/[^/]+/deploy-keys",
+            keys=r"users/[^/]+/(?:ssh-keys|gpg-keys)|workspaces/[^/]+/projects/[^/]+/deploy-keys"
+            r"|workspaces/[^/]+/(?:pipelines[-_]config/)?runners",
             hooks=r"(?:workspaces|teams|users)/[^/]+/hooks|addon",
             secrets=r"(?:workspaces|teams|users)/[^/]+/pipelines[-_]config/(?:variables|ssh)",
-            pipelines=r"(?:workspaces|teams|users)/[^/]+/pipelines[-_]config|workspaces/[^/]+/runners",
+            pipelines=r"(?:workspaces|teams|users)/[^/]+/pipelines[-_]config",
             members=r"workspaces/[^/]+/(?:members|permissions|projects/[^/]+/(?:permissions-config|default-reviewers))",
             code=r"snippets",
         ),

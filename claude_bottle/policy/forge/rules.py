@@ -56,6 +56,7 @@ def own(*patterns: str) -> re.Pattern[str]:
 
 
 WRITE = "(?:POST|PUT|PATCH|DELETE)"
+RUNNER_TOKENS = "runners/(?:registration-token|remove-token|generate-jitconfig)"
 # Grape serves `…/merge.json` as `…/merge`, and with any other ending where an API has several formats
 # (github.com/ruby-grape/grape, "API Formats"; lib/grape/path.rb).
 GRAPE_FORMAT = re.compile(r"\.[^/.]+\Z")
@@ -71,16 +72,19 @@ _GITHUB_FREE = rests(
     rf"{WRITE} pulls/(?:[0-9]+/)?(?:comments|requested_reviewers|reactions)(?:/.*)?",
     rf"{WRITE} (?:commits/[^/]+/comments|comments)(?:/.*)?",
 )
+# A runner is sent every secret of its jobs, so what lets one in is a key. A fork is a repository of its own. A variant
+# analysis asks other repositories; an autofix is a commit (docs.github.com/en/rest/code-scanning).
 _GITHUB_KINDS = kinds(
+    keys=rf"keys|actions/{RUNNER_TOKENS}",
     secrets=r"(?:actions|dependabot|codespaces|agents|environments/.+)/(?:secrets|variables|organization-.*)",
     merge=r"merges|merge-upstream|pulls/[0-9]+/merge|pulls/[0-9]+/(?:update|update-branch)|pulls/[0-9]+/auto-merge",
     review=r"pulls/[0-9]+/reviews",
-    code=r"contents|git|branches/[^/]+/rename|branches|tags|refs|forks|diffpatch|wiki|file-contents",
+    code=r"contents|git|branches/[^/]+/rename|branches|tags|refs|diffpatch|wiki|file-contents"
+    r"|code-scanning/alerts/[0-9]+/autofix",
     releases=r"releases|packages",
     pipelines=r"actions/(?:workflows|runs|jobs|runners|artifacts|caches|tasks|permissions|cache)|dispatches|deployments"
     r"|environments|pages|workflows",
-    checks=r"statuses|check-runs|check-suites|code-scanning|commits/[^/]+/statuses",
-    keys=r"keys",
+    checks=r"statuses|check-runs|check-suites|code-scanning/(?:sarifs|alerts|analyses)|commits/[^/]+/statuses",
     hooks=r"hooks|autolinks|interaction-limits|push_mirrors|mirror-sync|push_mirrors-sync|git/hooks",
     members=r"collaborators|invitations|teams",
 )
@@ -113,18 +117,20 @@ REPOSITORIES = (
             rf"{WRITE} repository/commits/[^/]+/(?:comments|discussions)(?:/.*)?",
         ),
         kinds(
+            # The tokens of triggers, of clusters and of runners, to which jobs bring their secrets.
+            keys=r"deploy_keys|deploy_tokens|access_tokens|keys|triggers|cluster_agents/[^/]+/tokens"
+            r"|runners/reset_registration_token",
             merge=r"merge_requests/[0-9]+/(?:merge|merge_ref|rebase|cancel_merge_when_pipeline_succeeds"
             r"|add_to_merge_train)|merge_trains",
             review=r"merge_requests/[0-9]+/(?:approve|unapprove|approvals|reset_approvals|approval_.*"
             r"|draft_notes/bulk_publish)|approval.*",
-            code=r"repository|protected_branches|protected_tags|wikis|snippets|fork|mirror|remote_mirrors|lfs_objects",
+            code=r"repository|protected_branches|protected_tags|wikis|snippets|mirror|lfs_objects",
             releases=r"releases|packages|registry",
-            pipelines=r"pipelines?|jobs|trigger|triggers|ref/[^/]+/trigger|pipeline_schedules|environments|deployments"
+            pipelines=r"pipelines?|jobs|trigger|ref/[^/]+/trigger|pipeline_schedules|environments|deployments"
             r"|runners|cluster.*|pages|ci",
             checks=r"statuses",
             secrets=r"variables|secure_files|ci_cd_variables",
-            keys=r"deploy_keys|deploy_tokens|access_tokens|keys",
-            hooks=r"hooks|integrations|services",
+            hooks=r"hooks|integrations|services|remote_mirrors",  # a mirror is sent every commit, wherever it is
             members=r"members|invitations|access_requests|share|groups",
         ),
         suffix=GRAPE_FORMAT,
@@ -139,12 +145,13 @@ REPOSITORIES = (
             rf"{WRITE} pullrequests/[0-9]+/(?:comments|tasks)(?:/.*)?", rf"{WRITE} commit/[^/]+/comments(?:/.*)?",
         ),
         kinds(
+            keys=r"deploy-keys|pipelines[-_]config/runners",
             merge=r"pullrequests/[0-9]+/merge", review=r"pullrequests/[0-9]+/(?:approve|request-changes)",
             secrets=r"pipelines_config/(?:variables|ssh)|deployments_config/.*/variables",
-            code=r"src|refs|commits|forks|branch-restrictions|branching-model", releases=r"downloads",
+            code=r"src|refs|commits|branch-restrictions|branching-model", releases=r"downloads",
             pipelines=r"pipelines|pipelines_config|environments|deployments.*",
             checks=r"commit/[^/]+/(?:statuses|reports)",
-            keys=r"deploy-keys", hooks=r"hooks", members=r"permissions-config|default-reviewers",
+            hooks=r"hooks", members=r"permissions-config|default-reviewers",
         ),
     ),
     # https://developer.atlassian.com/server/bitbucket/rest/
