@@ -57,3 +57,40 @@ def test_a_slash_in_a_name_is_a_letter_of_it(method: str, path: str, capability:
 )
 def test_a_capability_gives_no_more_than_it_says(method: str, path: str, capability: str) -> None:
     assert needed(method, path) == capability
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        # routers/api/v1/shared/runners.go, GetRegistrationToken: it makes one where there is none.
+        "/api/v1/repos/acme/project/actions/runners/registration-token",
+        "/api/v1/repos/acme/project/runners/registration%2Dtoken",
+        "/api/v1/orgs/acme/actions/runners/registration-token",
+        "/api/v1/user/actions/runners/registration-token",
+        "/api/v1/admin/runners/registration-token",
+        # lib/api/concerns/packages/conan/shared_endpoints.rb: a token that stands for who asks.
+        f"{GITLAB}/packages/conan/v1/users/authenticate",
+        f"{GITLAB}/packages/conan/v2/users/authenticate.txt",
+        "/api/v4/packages/conan/v1/users/authenticate",
+        "/api/packages/acme/conan/v1/users/authenticate",
+    ],
+)
+def test_a_read_that_makes_a_token_is_none(method: str, path: str) -> None:
+    assert needed(method, path) == "keys"
+
+
+@pytest.mark.parametrize(
+    ("path", "capability"),
+    [
+        ("/x/../api/v1/repos/acme/project/actions/runners/registration-token", "unreadable"),
+        ("/x/../api/v1/repos/acme/project/contents/a", None),
+        ("/x/../users/authenticate", None),
+        ("/users/authenticate", None),
+        ("/api/v1/repos/acme/project/actions/runners", None),
+        (f"{GITLAB}/packages/conan/v1/ping", None),
+        (f"{GITLAB}/repository/files/authenticate/raw", None),
+    ],
+)
+def test_other_reads_are_free(path: str, capability: str | None) -> None:
+    assert needed("GET", path) == capability

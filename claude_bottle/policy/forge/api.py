@@ -13,10 +13,14 @@ from collections.abc import Iterator
 
 from claude_bottle.policy.forge.accounts import ACCOUNTS
 from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
-from claude_bottle.policy.forge.paths import Segments, may_be_forge, read_path
+from claude_bottle.policy.forge.paths import Segments, may_be_forge, read_path, words_of
 from claude_bottle.policy.forge.rules import ID, REPOSITORIES, Forge
 
 _READS = frozenset(["GET", "HEAD", "OPTIONS"])
+# Reads that make a token: Gitea's for a runner (routers/api/v1/shared/runners.go), and Conan's, which GitLab
+# (lib/api/concerns/packages/conan/shared_endpoints.rb) and Gitea (routers/api/packages/conan) answer.
+_MAKES_TOKEN = re.compile(r"(?:.*/)?(?:runners/registration-token|conan/v[0-9]+/users/authenticate)(?:\.[^/.]+)?\Z")
+_TOKEN_WORDS = frozenset(["registration-token", "authenticate"])
 # docs.github.com/en/enterprise-cloud@latest/admin/data-residency: api.SUBDOMAIN.ghe.com
 _GITHUB_HOST = re.compile(r"api\.(?:github\.com|[a-z0-9-]+\.ghe\.com)\Z")
 
@@ -29,17 +33,19 @@ for _forge in (*REPOSITORIES, *ACCOUNTS):
 
 
 def needed(method: str, path: str, host: str = "") -> frozenset[str]:
-    """The capabilities that a request to a forge's API needs by its head; none for a read and what is free.
+    """The capabilities that a request to a forge's API needs by its head; none for most reads and what is free.
 
     host: where it goes, in lower case; at GitHub's own host every path is the forge's. A path can be a forge's in more
     than one reading (`%2F`, a root within another's rest): it needs what each of them needs.
     """
-    if method in _READS:
-        return NOTHING
-    github = is_github(host)
+    github, is_read = is_github(host), method in _READS
     readings = read_path(path)
     if readings is None:
-        return UNREADABLE if github or may_be_forge(path) else NOTHING
+        harmless = is_read and _TOKEN_WORDS.isdisjoint(words_of(path) or ())
+        return UNREADABLE if not harmless and (github or may_be_forge(path)) else NOTHING
+    if is_read:
+        makes = any(_MAKES_TOKEN.match(rest) for segments in readings for _, rest in _parts(segments, github))
+        return frozenset(["keys"]) if makes else NOTHING
     kinds = {forge.judge(method, rest) for segments in readings for forge, rest in _parts(segments, github)}
     return frozenset(kind for kind in kinds if kind is not None)
 
