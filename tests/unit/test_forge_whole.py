@@ -342,16 +342,20 @@ def test_pieces_are_read_as_the_whole_is(kind: str, first: str, second: str) -> 
         assert scan.feed(whole[at:])
 
 
-@pytest.mark.parametrize("path", ["/-/cable", "/gitlab/-/cable", "/-/cable/", "/api/graphql", "/a/../-/cable"])
+@pytest.mark.parametrize("path", ["/-/cable", "/gitlab/-/cable", "/-/cable/", "/api/graphql", "/a/../-/cable",
+    "/api/v4/ai/duo_workflows/ws", "/api/v4/projects/1/x"])  # fmt: skip
 def test_what_is_said_on_a_websocket_is_not_looked_at(path: str) -> None:
-    """GitLab, app/channels/graphql_channel.rb: it executes what a client says, by the token of the connection."""
+    """GitLab, app/channels/graphql_channel.rb: it executes what a client says, by the token of the connection. At
+    `ai/duo_workflows/ws` (ee/lib/api/ai/duo_workflows) an agent does what it is told there, with that token too.
+    """
     fields = ((b"upgrade", b"websocket"), (b"connection", b"upgrade"))
     made = tutils.treq(method=b"GET", path=path.encode(), headers=fields)
     refusal = refuse_head(made, "gitlab.example.com", route("code", methods=("GET",)), True)
     assert refusal is not None
     assert refusal.reason == "unclear_forge_call"
-    made = tutils.treq(method=b"GET", path=b"/v1/realtime", headers=fields)
-    assert refuse_head(made, "gitlab.example.com", route(methods=("GET",)), True) is None
+    for others in (b"/v1/realtime", b"/api/v4/websocket"):  # Mattermost's
+        made = tutils.treq(method=b"GET", path=others, headers=fields)
+        assert refuse_head(made, "gitlab.example.com", route(methods=("GET",)), True) is None
 
 
 def test_json_that_is_packed_may_hold_another_method() -> None:

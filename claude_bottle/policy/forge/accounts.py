@@ -45,7 +45,7 @@ _ENTERPRISE_WORDS = (
 )  # fmt: skip
 # Mattermost's words below /api/v4 (developers.mattermost.com/api-documentation), none of which is GitLab's.
 _MATTERMOST = (
-    "posts|channels|reactions|files|uploads|emoji|teams|commands|bots|drafts|status|system|plugins|actions|threads"
+    "posts|channels|reactions|files|uploads|emoji|teams|commands|bots|drafts|status|system|plugins|actions|threads|websocket"
     "|users/(?:ids|usernames|search|autocomplete|status|login|logout|me)"
 )
 

@@ -61,6 +61,11 @@ def repository_rests(readings: tuple[Segments, ...]) -> list[tuple[str, str]]:
     return [(forge.name, rest) for forge, rest in parts if forge in REPOSITORIES]
 
 
+def is_api(readings: tuple[Segments, ...]) -> bool:
+    """Whether a path is of a forge's API by its shape."""
+    return any(True for segments in readings for _ in _parts(segments, False))
+
+
 def _parts(segments: Segments, github: bool) -> Iterator[tuple[Forge, str]]:
     """Every part of a forge's API that the segments can be in, and the rest of the path there."""
     for at, word in enumerate(segments):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from claude_bottle.policy.forge.api import repository_rests
+from claude_bottle.policy.forge.api import is_api, repository_rests
 from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
 from claude_bottle.policy.forge.commands import needed_by_texts
 from claude_bottle.policy.forge.fields import (
@@ -56,11 +56,14 @@ def reads_body(method: str, path: str) -> bool:
 
 
 def asks_on_websockets(path: str) -> bool:
-    """Whether what is said on a WebSocket to this path is GraphQL, or nobody can say: GitLab's GraphqlChannel takes any
-    mutation at `/-/cable` (app/channels/graphql_channel.rb).
+    """Whether what is said on a WebSocket to this path may do anything, or nobody can say. GitLab's GraphqlChannel
+    takes any mutation at `/-/cable` (app/channels/graphql_channel.rb), and below its API an agent is told what to do
+    (`ai/duo_workflows/ws`; workhorse/internal/ai_assist/duoworkflow).
     """
     readings = read_path(path)
-    return is_graphql(path) or readings is None or any(segments[-2:] == ["-", "cable"] for segments in readings)
+    if readings is None or is_graphql(path) or is_api(readings):
+        return True
+    return any(segments[-2:] == ["-", "cable"] for segments in readings)
 
 
 def needed_by_body(
