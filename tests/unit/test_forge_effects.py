@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from forge_needs import needed
+from forge_needs import needed, needed_by_body
 
 GITLAB, GITHUB = "/api/v4/projects/acme%2Fproject", "/repos/acme/project"
 
@@ -94,3 +96,44 @@ def test_a_read_that_makes_a_token_is_none(method: str, path: str) -> None:
 )
 def test_other_reads_are_free(path: str, capability: str | None) -> None:
     assert needed("GET", path) == capability
+
+
+def by_graphql(text: str, variables: object = None, host: str = "gitlab.example.com") -> str | None:
+    body = json.dumps({"query": text, "variables": variables}).encode()
+    return needed_by_body(host, "/api/graphql", "application/json", body)
+
+
+def test_a_merge_request_is_not_freed_of_its_reviews() -> None:
+    """ee/app/graphql/ee/mutations/merge_requests/update.rb: "Override all requested changes"."""
+    update = "mutation($i: MergeRequestUpdateInput!) { mergeRequestUpdate(input: $i) { errors } }"
+    assert by_graphql(update, {"i": {"iid": "1", "overrideRequestedChanges": True}}) == "review"
+    assert by_graphql(update.replace("$i)", '{iid: "1", overrideRequestedChanges: $i})'), {"i": True}) == "review"
+    assert by_graphql(update, {"i": {"iid": "1", "title": "overrideRequestedChanges"}}) is None
+
+
+@pytest.mark.parametrize(
+    ("mutation", "capability"),
+    [
+        # docs.gitlab.com/api/graphql/reference, docs.github.com/en/graphql/reference/mutations.
+        ("approvalProjectRuleDelete", "code review"),
+        ("mergeRequestDestroyRequestedChanges", "merge review"),
+        ("dastProfileRun", "settings"),  # it starts a pipeline
+        ("configureSecretDetection", "secrets settings"),  # it makes a commit
+        ("aiDuoWorkflowCreate", "code pipelines"),
+        ("updateOrganizationWebCommitSignoffSetting", "code members settings"),
+        ("transferEnterpriseOrganization", "members settings"),
+        ("updateEnterpriseProfile", "members settings"),
+        ("approveVerifiableDomain", "review settings"),
+        ("changeUserStatus", "settings"),
+        ("createDeploymentStatus", "pipelines"),
+        ("commitCreate", "code"),
+        ("mergeRequestAccept", "merge"),
+        ("pipelineRetry", "pipelines"),
+        ("addPullRequestReview", "review"),
+        ("deleteBranchProtectionRule", "code"),
+        ("createCheckRun", "checks"),
+        ("projectMemberBulkUpdate", "members"),
+    ],
+)
+def test_a_mutation_needs_all_that_it_speaks_of(mutation: str, capability: str) -> None:
+    assert by_graphql(f"mutation {{ {mutation}(input: {{}}) {{ clientMutationId }} }}") == capability

@@ -58,18 +58,24 @@ _ASSIGN = frozenset(
 # A field that reads. GitLab fetches what the content includes, from other projects and from any address
 # (docs.gitlab.com/api/graphql/reference, Query.ciConfig; docs.gitlab.com/ci/yaml/includes).
 _FETCHES = frozenset(["ciConfig", "ciLint"])
-# By name, for refusals in words.
+# What a free one can be told besides (ee/app/graphql/ee/mutations/merge_requests/update.rb).
+_OVERRIDES = "overrideRequestedChanges"
+# By name. One that speaks of two needs both: a rule of approvals is no branch's alone.
 _KINDS = (
     ("merge", re.compile(r"(?i)merge(?!requestcreate|requestupdate|requestset)|automerge|queue")),
-    ("code", re.compile(r"(?i)commit|ref(s)?$|branch|tag|revert|file|snippet|wiki|protection|rule|lfs")),
+    (
+        "code",
+        re.compile(r"(?i)commit|refs?$|branch|(?<!s)tag|revert|(?<!pro)file|snippet|wiki|protection|rule|lfs|duo"),
+    ),
     ("secrets", re.compile(r"(?i)secret|variable")),
     ("keys", re.compile(r"(?i)key|token")),
     ("hooks", re.compile(r"(?i)hook|integration")),
     ("pipelines", re.compile(r"(?i)pipeline|workflow|deploy|environment|dispatch|runner|job|^ci")),
-    ("checks", re.compile(r"(?i)check|status")),
-    ("review", re.compile(r"(?i)review|approv")),
+    ("checks", re.compile(r"(?i)check|(?<!deployment)(?<!user)status")),
+    ("review", re.compile(r"(?i)review|approv|request(?:ed)?changes")),
     ("members", re.compile(r"(?i)member|collaborator|invit|team|access|enterprise|organization")),
     ("releases", re.compile(r"(?i)release|package")),
+    ("settings", re.compile(r"(?i)setting|enterprise|organization|domain|configure")),
 )
 
 
@@ -90,6 +96,8 @@ def _needed(query: Query, known: bool, github: bool) -> frozenset[str]:
         needs |= needed_by_texts(_texts(query.document, query.others))
     if not _ASSIGN.isdisjoint(called) and _is_for_an_agent(query):
         needs |= {"code"}
+    if "mergeRequestUpdate" in called and _OVERRIDES in _keys(query):
+        needs |= {"review"}
     if known and not github and _fetches(query.document):
         needs |= {"pipelines"}
     return needs
@@ -97,11 +105,15 @@ def _needed(query: Query, known: bool, github: bool) -> frozenset[str]:
 
 def _is_for_an_agent(query: Query) -> bool:
     """Whether a query gives something to GitHub's own agent: its key stands anywhere, or somebody is no person."""
+    return KEY_GRAPHQL in _keys(query) or are_agents(_texts(query.document, query.others))
+
+
+def _keys(query: Query) -> set[str]:
+    """Every name that stands in an input of a query, or in its variables."""
     from graphql.language.ast import ObjectFieldNode
 
     fields = (node.name.value for node in _nodes(query.document) if isinstance(node, ObjectFieldNode))
-    sent = (name for part in parts_of(query.others) if isinstance(part, dict) for name in part)
-    return KEY_GRAPHQL in (*fields, *sent) or are_agents(_texts(query.document, query.others))
+    return {*fields, *(name for part in parts_of(query.others) if isinstance(part, dict) for name in part)}
 
 
 def _mutations(document: DocumentNode) -> list[str]:
@@ -123,7 +135,7 @@ def _needed_by_names(known: bool, called: Iterable[str]) -> frozenset[str]:
         if not name:
             needs |= UNREADABLE
         elif name not in _FREE if known else name in _FORGES_OWN:
-            needs.add(next((kind for kind, pattern in _KINDS if pattern.search(name)), "settings"))
+            needs |= {kind for kind, pattern in _KINDS if pattern.search(name)} or {"settings"}
     return frozenset(needs)
 
 
