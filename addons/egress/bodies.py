@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from mitmproxy import http
 
 from addons.egress.as_served import HoldsTokenError, ServedStream, goes_as_served
+from addons.egress.forms import FormOverrideScan
 from addons.frame.body_encoding import body_encoding
 from addons.frame.decision_log import log_refusal
 from addons.frame.refuse import cut
-from addons.frame.request_rules import FormOverrideScan
 from addons.http.flow_end import end_flow
 from claude_bottle.dlp.packed.decoder import DecodeError, Decoder
 from claude_bottle.dlp.packed.decoders import accepted_names, decoder_for, is_identity
@@ -44,7 +44,7 @@ def has_token(request: http.Request, mask: TokenMask) -> bool:
 def watch_upload(flow: http.HTTPFlow, mask: TokenMask, form: FormOverrideScan | None = None) -> None:
     """Stream the request body as it comes; end the flow before a token that turns up in it is whole.
 
-    form: looks for a field that asks for another method.
+    form: looks for a field that asks for another method or another user.
     """
     if not mask and form is None:
         flow.request.stream = True
@@ -69,7 +69,7 @@ def watch_upload(flow: http.HTTPFlow, mask: TokenMask, form: FormOverrideScan | 
             return []
         if form is not None and form.feed(chunk):
             ended = True
-            cut(flow, Refusal("egress", "ambiguous_request", "A field of the form asks for another method."))
+            cut(flow, Refusal("egress", "ambiguous_request", "A field of the form asks for another method or user."))
             return []
         return [chunk] if chunk else []
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mitmproxy import http
 
-from addons.egress import placeholders
+from addons.egress import forms, placeholders
 from addons.frame import request_rules as rules
 from addons.frame.body_encoding import body_encoding
 from claude_bottle.dlp.packed.decoder import DecodeError
@@ -68,7 +68,7 @@ def refuse_stream(request: http.Request, route: Route, limit: int) -> Refusal | 
     by_forge = forge_body.reads_body(request.method, request.path) and not route.forge >= _ALL_CAPABILITIES
     by_forge = by_forge or route.repositories is not None
     packed = not is_identity(body_encoding(request.headers))
-    if packed and _looks_for_method(request, route):
+    if packed and _looks_into_form(request, route):
         return encoded()
     if by_forge:
         return Refusal("egress", "too_large", f"A request of this kind is read whole, so it may have {limit >> 10} KB.")
@@ -84,21 +84,22 @@ def refuse_open(request: http.Request, host: str, before: Route, now: Route, has
     return refuse_head(request, host, now, has_token) if before.allow_headers - now.allow_headers else None
 
 
-def form_scan(request: http.Request, route: Route) -> rules.FormOverrideScan | None:
-    """What looks for another method in a form that passes in pieces; None where there is nothing to look for."""
-    looks = _looks_for_method(request, route) and is_identity(body_encoding(request.headers))
-    return rules.FormOverrideScan(request.headers.get("content-type", "")) if looks else None
+def form_scan(request: http.Request, route: Route) -> forms.FormOverrideScan | None:
+    """What looks for another method or user in a form that passes in pieces; None where there is none to find."""
+    looks = _looks_into_form(request, route) and is_identity(body_encoding(request.headers))
+    kind = request.headers.get("content-type", "")
+    return forms.FormOverrideScan(kind, _tells_caller(request, route)) if looks else None
 
 
 def refuse_body(request: http.Request, host: str, route: Route) -> Refusal | None:
     """Why a body may not leave that is all there. host: canonical."""
-    by_forge, in_form = forge_body.reads_body(request.method, request.path), _looks_for_method(request, route)
+    by_forge, in_form = forge_body.reads_body(request.method, request.path), _looks_into_form(request, route)
     if not by_forge and not in_form:
         return None
     kind, plain = request.headers.get("content-type", ""), request.raw_content or b""
     if not is_identity(encoding := body_encoding(request.headers)):
         # A server that does not undo it reads what it skips: the chunk lines of aws-chunked, a comment of gzip's.
-        if by_forge or rules.is_form(kind):
+        if by_forge or forms.is_form(kind):
             return encoded()
         try:
             plain = decode(plain, encoding, _MAX_READ)
@@ -111,7 +112,8 @@ def refuse_body(request: http.Request, host: str, route: Route) -> Refusal | Non
     )
     if missing:
         return refuse_forge(host, missing)
-    return other_method() if in_form and rules.method_override_in_form(plain, kind) else None
+    caller = _tells_caller(request, route)
+    return other_method() if in_form and forms.method_override_in_form(plain, kind, caller) else None
 
 
 def encoded() -> Refusal:
@@ -120,14 +122,19 @@ def encoded() -> Refusal:
 
 
 def other_method() -> Refusal:
-    """The refusal of a form that asks for another method than the one that was judged."""
-    return Refusal("egress", "ambiguous_request", "A field of the form asks for another method; use that method.")
+    """The refusal of a form that asks for another method or another user than those that were judged."""
+    message = "A field of the form asks for another method or another user; use that method, and leave out who."
+    return Refusal("egress", "ambiguous_request", message)
 
 
-def _looks_for_method(request: http.Request, route: Route) -> bool:
-    # Frameworks look at the field in a POST alone.
-    return (
-        request.method == "POST"
-        and not set(route.methods) >= _DISGUISES
-        and rules.has_fields(request.headers.get("content-type", ""))
-    )
+def _looks_into_form(request: http.Request, route: Route) -> bool:
+    # Frameworks look at the field of a method in a POST alone.
+    disguised = request.method == "POST" and not set(route.methods) >= _DISGUISES
+    has_fields = forms.has_fields(request.headers.get("content-type", ""))
+    return has_fields and (disguised or _tells_caller(request, route))
+
+
+def _tells_caller(request: http.Request, route: Route) -> bool:
+    """Whether a field could make somebody else of who asks, as headers and parameters do."""
+    allowed = not route.slot or "sudo" in route.allow_headers
+    return not allowed and forge_body.tells_caller(request.method, request.path)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from forge_needs import needed, needed_by_body
+from mitmproxy.test import tutils
+
+from addons.egress.checks import form_scan, refuse_body
+from claude_bottle.policy.routes.table import RouteTable
 
 GITLAB, GITHUB = "/api/v4/projects/acme%2Fproject", "/repos/acme/project"
 
@@ -137,3 +142,67 @@ def test_a_merge_request_is_not_freed_of_its_reviews() -> None:
 )
 def test_a_mutation_needs_all_that_it_speaks_of(mutation: str, capability: str) -> None:
     assert by_graphql(f"mutation {{ {mutation}(input: {{}}) {{ clientMutationId }} }}") == capability
+
+
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+PART = '--b\r\nContent-Disposition: form-data; name="{}"\r\n\r\nroot\r\n--b--\r\n'
+NOTES, COMMENTS = f"{GITLAB}/issues/1/notes", "/api/v1/repos/acme/project/issues/1/comments"
+
+
+def route(**more: object) -> Any:
+    one = {"host": "git.example.com", "slot": "EGRESS_TOKEN_0", "auth_scheme": "bearer", **more}
+    return RouteTable.parse(json.dumps({"version": 1, "routes": [one]}).encode()).routes[0]
+
+
+def sent(path: str, kind: str, body: str, method: str = "POST") -> Any:
+    fields = ((b"content-type", kind.encode()),) if kind else ()
+    return tutils.treq(method=method.encode(), path=path.encode(), content=body.encode(), headers=fields)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "body"),
+    [
+        # lib/api/helpers.rb, sudo_identifier: of Grape's params, which has forms and JSON; routers/api/v1/api.go, sudo:
+        # FormString. Header and parameter are refused alike.
+        (NOTES, JSON, '{"body": "x", "sudo": "root"}'),
+        (NOTES, JSON, '{"body": "x", "s\\u0075do": 1}'),
+        (NOTES, FORM, "body=x&sudo=root"),
+        (NOTES, FORM, "%73udo=root"),
+        # lib/gitlab/auth/auth_finders.rb, find_personal_access_token: the parameter before the header.
+        (NOTES, FORM, "body=x&private_token=glpat-x"),
+        (NOTES, JSON, '{"body": "x", "private_token": "glpat-x"}'),
+        (COMMENTS, FORM, "body=x&access_token=x"),  # services/auth/oauth2.go, parseToken: of the form too
+        (NOTES, "multipart/form-data; boundary=b", PART.format("sudo")),
+        (f"{GITLAB}/merge_requests/1/approve", JSON, '{"sudo": 7}'),
+        (f"{GITLAB}/merge_requests/1/approve", "", '{"sudo": 7}'),
+        (COMMENTS, FORM, "body=x&sudo=root"),
+        ("/x/../api/v1/repos/acme/project/issues/1/comments", FORM, "sudo=root"),
+    ],
+)
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_no_field_makes_the_token_another_users(method: str, path: str, kind: str, body: str) -> None:
+    made, forge = sent(path, kind, body, method), ["review"]
+    refusal = refuse_body(made, "git.example.com", route(forge=forge))
+    assert refusal is not None
+    scan = form_scan(made, route(forge=forge))
+    assert scan is not None
+    assert any(scan.feed(bytes([byte])) for byte in body.encode())
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "body"),
+    [
+        (NOTES, JSON, '{"body": "use sudo: it is \\"sudo\\": true"}'),
+        (NOTES, FORM, "body=sudo"),
+        (COMMENTS, JSON, '{"body": "sudo"}'),
+        ("/api/v1/servers", JSON, '{"sudo": true}'),  # of others
+    ],
+)
+def test_words_may_speak_of_sudo(path: str, kind: str, body: str) -> None:
+    assert refuse_body(sent(path, kind, body), "git.example.com", route()) is None
+
+
+def test_sudo_passes_where_it_is_named_or_no_token_is_put_in() -> None:
+    made = sent(NOTES, FORM, "body=x&sudo=root")
+    assert refuse_body(made, "git.example.com", route(allow_headers=["sudo"])) is None
+    assert refuse_body(made, "git.example.com", route(slot=None, auth_scheme=None)) is None

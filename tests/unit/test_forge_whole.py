@@ -14,7 +14,7 @@ from forge_needs import needed, needed_by_body
 from mitmproxy.test import tutils
 
 from addons.egress.checks import refuse_body, refuse_head, refuse_stream
-from addons.frame.request_rules import FormOverrideScan, method_override_in_form
+from addons.egress.forms import FormOverrideScan, method_override_in_form
 from claude_bottle.policy.forge.fields import fields_of_body
 from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes.table import RouteTable

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from addons.egress.forms import FormOverrideScan, is_form, method_override_in_form
 from addons.frame.request_rules import (
     CREDENTIAL_HEADERS,
     FORWARDING_HEADERS,
     OVERRIDE_HEADERS,
-    FormOverrideScan,
-    is_form,
     judge_head,
-    method_override_in_form,
     strip_head,
 )
 

@@ -6,7 +6,18 @@ same root, `own` names the words that are the forge's. Sources: the forges' own 
 
 from __future__ import annotations
 
-from claude_bottle.policy.forge.rules import GRAPE_FORMAT, RUNNER_TOKENS, WRITE, Forge, kinds, own, rests
+from claude_bottle.policy.forge.rules import (
+    GITEA,
+    GITHUB,
+    GITLAB,
+    GRAPE_FORMAT,
+    RUNNER_TOKENS,
+    WRITE,
+    Forge,
+    kinds,
+    own,
+    rests,
+)
 
 # https://docs.github.com/en/rest (version 2022-11-28, with enterprise-server@3.18 below /api/v3).
 _GITHUB_FREE = rests(
@@ -50,13 +61,13 @@ _MATTERMOST = (
 )
 
 ACCOUNTS = (
-    Forge("GitHub", ((),), _GITHUB_FREE, _GITHUB_KINDS, own=own(*_GITHUB_WORDS), at_start=True),
-    Forge("GitHub", ((),), _GITHUB_FREE, _GITHUB_KINDS, at_start=True, host_only=True),
-    Forge("GitHub", (("api", "v3"),), _GITHUB_FREE, _GITHUB_KINDS, own=own(*_ENTERPRISE_WORDS)),
+    Forge(GITHUB, ((),), _GITHUB_FREE, _GITHUB_KINDS, own=own(*_GITHUB_WORDS), at_start=True),
+    Forge(GITHUB, ((),), _GITHUB_FREE, _GITHUB_KINDS, at_start=True, host_only=True),
+    Forge(GITHUB, (("api", "v3"),), _GITHUB_FREE, _GITHUB_KINDS, own=own(*_ENTERPRISE_WORDS)),
     # https://docs.gitea.com/api (1.25), https://codeberg.org/api/swagger (Forgejo 13), github.com/gogs/docs-api. Many a
     # service has /api/v1/users, so only what is a forge's by its own words counts.
     Forge(
-        "Gitea",
+        GITEA,
         (("api", "v1"),),
         (),
         kinds(
@@ -76,7 +87,7 @@ ACCOUNTS = (
     ),
     # https://docs.gitlab.com/api/api_resources/ (18.6)
     Forge(
-        "GitLab",
+        GITLAB,
         (("api", "v4"),),
         rests(r"POST markdown", rf"{WRITE} (?:todos|user/(?:status|preferences))(?:/.*)?"),
         kinds(

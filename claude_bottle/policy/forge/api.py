@@ -16,7 +16,7 @@ from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
 from claude_bottle.policy.forge.paths import Segments, may_be_forge, read_path, words_of
 from claude_bottle.policy.forge.rules import ID, REPOSITORIES, Forge
 
-_READS = frozenset(["GET", "HEAD", "OPTIONS"])
+READS = frozenset(["GET", "HEAD", "OPTIONS"])
 # Reads that make a token: Gitea's for a runner (routers/api/v1/shared/runners.go), and Conan's, which GitLab
 # (lib/api/concerns/packages/conan/shared_endpoints.rb) and Gitea (routers/api/packages/conan) answer.
 _MAKES_TOKEN = re.compile(r"(?:.*/)?(?:runners/registration-token|conan/v[0-9]+/users/authenticate)(?:\.[^/.]+)?\Z")
@@ -38,7 +38,7 @@ def needed(method: str, path: str, host: str = "") -> frozenset[str]:
     host: where it goes, in lower case; at GitHub's own host every path is the forge's. A path can be a forge's in more
     than one reading (`%2F`, a root within another's rest): it needs what each of them needs.
     """
-    github, is_read = is_github(host), method in _READS
+    github, is_read = is_github(host), method in READS
     readings = read_path(path)
     if readings is None:
         harmless = is_read and _TOKEN_WORDS.isdisjoint(words_of(path) or ())
@@ -61,9 +61,9 @@ def repository_rests(readings: tuple[Segments, ...]) -> list[tuple[str, str]]:
     return [(forge.name, rest) for forge, rest in parts if forge in REPOSITORIES]
 
 
-def is_api(readings: tuple[Segments, ...]) -> bool:
-    """Whether a path is of a forge's API by its shape."""
-    return any(True for segments in readings for _ in _parts(segments, False))
+def forges_of(readings: tuple[Segments, ...]) -> frozenset[str]:
+    """The names of the forges whose API a path is of by its shape."""
+    return frozenset(forge.name for segments in readings for forge, _ in _parts(segments, False))
 
 
 def _parts(segments: Segments, github: bool) -> Iterator[tuple[Forge, str]]:

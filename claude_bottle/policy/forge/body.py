@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from claude_bottle.policy.forge.api import is_api, repository_rests
+from claude_bottle.policy.forge.api import READS, forges_of, repository_rests
 from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
 from claude_bottle.policy.forge.commands import needed_by_texts
 from claude_bottle.policy.forge.fields import (
@@ -20,11 +20,11 @@ from claude_bottle.policy.forge.fields import (
 )
 from claude_bottle.policy.forge.graphql.mutations import needed_by_graphql
 from claude_bottle.policy.forge.graphql.request import is_graphql
-from claude_bottle.policy.forge.paths import Segments, is_gitlab_id, read_path
+from claude_bottle.policy.forge.paths import Segments, is_gitlab_id, may_be_forge, read_path
 from claude_bottle.policy.forge.robots import ASSIGNEES, needed_by_assignment
-from claude_bottle.policy.forge.rules import GITHUB, GITLAB
+from claude_bottle.policy.forge.rules import GITEA, GITHUB, GITLAB
 
-__all__ = ["asks_on_websockets", "is_graphql", "needed_by_body", "reads_body"]
+__all__ = ["asks_on_websockets", "is_graphql", "needed_by_body", "reads_body", "tells_caller"]
 
 # Where GitLab takes comments and descriptions (docs.gitlab.com/api: notes, discussions, draft notes, commits).
 _END = r"(?:/.*|\.[^/.]+)?\Z"
@@ -55,13 +55,21 @@ def reads_body(method: str, path: str) -> bool:
     return _is_batch(readings) or _talks(rests) or _assigns(rests)
 
 
+def tells_caller(method: str, path: str) -> bool:
+    """Whether the body may say who asks: at GitLab and Gitea by another token, or `sudo` beside an administrator's."""
+    if method in READS:
+        return False
+    readings = read_path(path)
+    return may_be_forge(path) if readings is None else not forges_of(readings).isdisjoint((GITLAB, GITEA))
+
+
 def asks_on_websockets(path: str) -> bool:
     """Whether what is said on a WebSocket to this path may do anything, or nobody can say. GitLab's GraphqlChannel
     takes any mutation at `/-/cable` (app/channels/graphql_channel.rb), and below its API an agent is told what to do
     (`ai/duo_workflows/ws`; workhorse/internal/ai_assist/duoworkflow).
     """
     readings = read_path(path)
-    if readings is None or is_graphql(path) or is_api(readings):
+    if readings is None or is_graphql(path) or forges_of(readings):
         return True
     return any(segments[-2:] == ["-", "cable"] for segments in readings)
 

@@ -89,15 +89,15 @@ _GITHUB_KINDS = kinds(
     members=r"collaborators|invitations|teams",
 )
 _GITHUB_ROOTS = (("repos", ID, ID), ("repositories", ID))
-GITHUB, GITLAB = "GitHub", "GitLab"
+GITHUB, GITLAB, GITEA = "GitHub", "GitLab", "Gitea"
 REPOSITORIES = (
-    Forge("Gitea", (("api", "v1", "repos", ID, ID),), _GITHUB_FREE, _GITHUB_KINDS),
+    Forge(GITEA, (("api", "v1", "repos", ID, ID),), _GITHUB_FREE, _GITHUB_KINDS),
     Forge(GITHUB, _GITHUB_ROOTS, _GITHUB_FREE, _GITHUB_KINDS, at_start=True),
     Forge(GITHUB, tuple(("api", "v3", *root) for root in _GITHUB_ROOTS), _GITHUB_FREE, _GITHUB_KINDS),
     # upload_url of a release, on a server of one's own (docs.github.com/en/enterprise-server/rest/releases/assets)
     Forge(GITHUB, (("api", "uploads", "repos", ID, ID),), (), kinds(releases=r"releases")),
     # docs.gitea.com/usage/packages, Forgejo alike
-    Forge("Gitea", (("api", "packages", ID),), (), kinds(releases=r".*")),
+    Forge(GITEA, (("api", "packages", ID),), (), kinds(releases=r".*")),
     # https://docs.gitlab.com/api/api_resources/ (18.6)
     Forge(
         GITLAB,
