@@ -13,6 +13,7 @@ from addons.egress.checks import form_scan, refuse_body
 from claude_bottle.policy.routes.table import RouteTable
 
 GITLAB, GITHUB = "/api/v4/projects/acme%2Fproject", "/repos/acme/project"
+SERVER, AZURE = "/rest/api/1.0/projects/P/repos/r", "/acme/project/_apis"
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,17 @@ def test_a_slash_in_a_name_is_a_letter_of_it(method: str, path: str, capability:
         ("POST", "/api/v4/runners/1/reset_authentication_token", "keys"),
         ("POST", "/2.0/repositories/acme/project/pipelines-config/runners", "keys"),
         ("POST", f"{GITLAB}/trigger/pipeline", "pipelines"),
+        ("POST", f"{GITLAB}/merge_requests/1/pipelines", "pipelines"),  # glab ci run --mr
+        # ExtensionJerseyFilter: `merge.json` is `merge`.
+        ("POST", f"{SERVER}/pull-requests/1/merge.json", "merge"),
+        ("PUT", f"{SERVER}/permissions/users.xml", "members"),
+        ("POST", f"{SERVER}/keys.merge", "settings"),
+        # learn.microsoft.com/rest/api/azure/devops: a vote; a mail to any address.
+        ("PUT", f"{AZURE}/git/repositories/p/pullrequests/1/reviewers/me", "review"),
+        ("PATCH", f"{AZURE}/git/repositories/p/pullrequests/1", "merge"),
+        ("POST", f"{AZURE}/git/repositories/p/pullrequests/1/statuses", "checks"),
+        ("POST", f"{AZURE}/git/repositories/p/pullrequests/1/share", "settings"),
+        ("POST", f"{AZURE}/wit/sendmail", "settings"),
     ],
 )
 def test_a_capability_gives_no_more_than_it_says(method: str, path: str, capability: str) -> None:

@@ -11,6 +11,7 @@ from claude_bottle.policy.forge.rules import (
     GITHUB,
     GITLAB,
     GRAPE_FORMAT,
+    JERSEY_FORMAT,
     RUNNER_TOKENS,
     WRITE,
     Forge,
@@ -141,12 +142,14 @@ ACCOUNTS = (
             r"|insights|required-builds|default-reviewers|policies)/(?:[0-9.]+|latest|admin|storage)",
             r"[^/]+/[^/]+/projects/[^/]+/repos/[^/]+",
         ),
+        suffix=JERSEY_FORMAT,
     ),
-    # https://learn.microsoft.com/en-us/rest/api/azure/devops/ (7.1). Work items are words; a search asks by POST.
+    # https://learn.microsoft.com/en-us/rest/api/azure/devops/ (7.1). Work items are words; a search asks by POST. With
+    # wit/sendmail these go to any address.
     Forge(
         "Azure DevOps",
         (("_apis",),),
-        rests(rf"{WRITE} wit/(?:workitems|attachments|wiql|workitemsbatch|sendmail)(?:/.*)?", r"POST search/[a-z]+"),
+        rests(rf"{WRITE} wit/(?:workitems|attachments|wiql|workitemsbatch)(?:/.*)?", r"POST search/[a-z]+"),
         kinds(
             secrets=r"distributedtask/(?:variablegroups|securefiles)|serviceendpoint",
             pipelines=r"pipelines|build|release|distributedtask",

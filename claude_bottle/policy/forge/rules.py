@@ -60,6 +60,8 @@ RUNNER_TOKENS = "runners/(?:registration-token|remove-token|generate-jitconfig)"
 # Grape serves `…/merge.json` as `…/merge`, and with any other ending where an API has several formats
 # (github.com/ruby-grape/grape, "API Formats"; lib/grape/path.rb).
 GRAPE_FORMAT = re.compile(r"\.[^/.]+\Z")
+# Atlassian's servers take these off a path (com.atlassian.plugins.rest.common.filter, ExtensionJerseyFilter).
+JERSEY_FORMAT = re.compile(r"\.(?:txt|html?|json|xml|atom)\Z")
 # https://docs.github.com/en/rest (version 2022-11-28); https://docs.gitea.com/api (1.25) and
 # https://codeberg.org/api/swagger (Forgejo 13), which have GitHub's shape below /api/v1.
 # An issue that is put below or before another one may be in any repository of the owner, and is shown there afterwards
@@ -126,7 +128,7 @@ REPOSITORIES = (
             r"|draft_notes/bulk_publish)|approval.*",
             code=r"repository|protected_branches|protected_tags|wikis|snippets|mirror|lfs_objects",
             releases=r"releases|packages|registry",
-            pipelines=r"pipelines?|jobs|trigger|ref/[^/]+/trigger|pipeline_schedules|environments|deployments"
+            pipelines=r"(?:merge_requests/[0-9]+/)?pipelines?|jobs|trigger|ref/[^/]+/trigger|pipeline_schedules|environments|deployments"
             r"|runners|cluster.*|pages|ci",
             checks=r"statuses",
             secrets=r"variables|secure_files|ci_cd_variables",
@@ -169,6 +171,7 @@ REPOSITORIES = (
               code=r"browse|branches|tags|commits|pull-requests/[0-9]+/comments/[0-9]+/apply-suggestion",
               hooks=r"webhooks|settings/hooks", keys=r"ssh",
               members=r"permissions"),
+        suffix=JERSEY_FORMAT,
     ),
     # https://learn.microsoft.com/en-us/rest/api/azure/devops/git/ (7.1); a PATCH of a pull request can complete it.
     Forge(
@@ -178,7 +181,8 @@ REPOSITORIES = (
             r"POST pullrequests", rf"{WRITE} pullrequests/[0-9]+/(?:threads|labels|workitems)(?:/.*)?",
             r"POST (?:pullrequestquery|commitsbatch|itemsbatch)",  # reads, by their names
         ),
-        kinds(merge=r"pullrequests/[0-9]+|merges", review=r"pullrequests/[0-9]+/reviewers",
+        kinds(merge=r"pullrequests/[0-9]+(?=\Z)|merges", review=r"pullrequests/[0-9]+/reviewers",
+              checks=r"pullrequests/[0-9]+/(?:iterations/[0-9]+/)?statuses|commits/[^/]+/statuses",
               code=r"pushes|refs|commits|cherrypicks|reverts|importrequests|annotatedtags|forkSyncRequests"),
     ),
     # https://github.com/git-lfs/git-lfs/tree/main/docs/api; a batch says in its body whether it is an upload. GitLab
