@@ -54,6 +54,7 @@ def test_a_slash_in_a_name_is_a_letter_of_it(method: str, path: str, capability:
         ("POST", f"{GITHUB}/actions/runners/registration-token", "keys"),
         ("POST", f"{GITHUB}/actions/runners/generate-jitconfig", "keys"),
         ("DELETE", f"{GITHUB}/actions/runners/1", "pipelines"),
+        ("POST", "/api/v1/repos/acme/project/actions/runners", "keys"),  # Forgejo's RegisterRunner
         ("POST", "/api/v1/repos/acme/project/actions/runners/registration-token", "keys"),
         ("POST", "/api/v1/orgs/acme/actions/runners/registration-token", "keys"),
         ("POST", f"{GITLAB}/runners/reset_registration_token", "keys"),
@@ -159,6 +160,21 @@ def test_a_mutation_needs_all_that_it_speaks_of(mutation: str, capability: str) 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 PART = '--b\r\nContent-Disposition: form-data; name="{}"\r\n\r\nroot\r\n--b--\r\n'
 NOTES, COMMENTS = f"{GITLAB}/issues/1/notes", "/api/v1/repos/acme/project/issues/1/comments"
+
+
+@pytest.mark.parametrize(
+    ("body", "capability"),
+    [
+        ('{"operation": "download", "objects": []}', None),
+        # services/lfs/server.go, BatchHandler, links an object of any repository that the token reads to this one.
+        ('{"operation": "download", "Operation": "upload", "objects": []}', "code"),
+        ('{"OPERATION": "upload", "operation": "download"}', "code"),
+        ('{"Operation": "download"}', None),
+    ],
+)
+def test_a_name_in_another_case_is_the_same_to_go(body: str, capability: str | None) -> None:
+    path, kind = "/acme/project.git/info/lfs/objects/batch", "application/vnd.git-lfs+json"
+    assert needed_by_body("gitea.example.com", path, kind, body.encode()) == capability
 
 
 def route(**more: object) -> Any:

@@ -88,7 +88,9 @@ def needed_by_body(
         # Rails reads the query and a form beside JSON (gitlab, app/controllers/repositories/lfs_api_controller.rb).
         if not isinstance(batch, dict) or not is_json(content_type) or "?" in path:
             return UNREADABLE
-        return NOTHING if batch.get("operation") == "download" else frozenset(["code"])
+        # Go's encoding/json, which is behind Gitea, takes a name for the field in any case, and the last one counts.
+        operations = [value for name, value in batch.items() if name.lower() == "operation"]
+        return NOTHING if operations == ["download"] else frozenset(["code"])
     rests, query = repository_rests(readings or ()), path.partition("?")[2]
     if _assigns(rests) and not _talks(rests):
         is_list = all(rest.endswith("/labels") for _, rest in rests)

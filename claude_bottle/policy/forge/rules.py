@@ -56,7 +56,7 @@ def own(*patterns: str) -> re.Pattern[str]:
 
 
 WRITE = "(?:POST|PUT|PATCH|DELETE)"
-RUNNER_TOKENS = "runners/(?:registration-token|remove-token|generate-jitconfig)"
+RUNNER_TOKENS = r"runners(?:(?=\Z)|/(?:registration-token|remove-token|generate-jitconfig))"  # the first is Forgejo's
 # Grape serves `…/merge.json` as `…/merge`, and with any other ending where an API has several formats
 # (github.com/ruby-grape/grape, "API Formats"; lib/grape/path.rb).
 GRAPE_FORMAT = re.compile(r"\.[^/.]+\Z")
