@@ -62,6 +62,13 @@ def test_a_slash_in_a_name_is_a_letter_of_it(method: str, path: str, capability:
         ("POST", "/api/v4/runners/1/reset_authentication_token", "keys"),
         ("POST", "/2.0/repositories/acme/project/pipelines-config/runners", "keys"),
         ("POST", f"{GITLAB}/trigger/pipeline", "pipelines"),
+        # docs.gitlab.com/api: service_accounts, group_ssh_certificates, error_tracking, status_checks, members.
+        ("POST", "/api/v4/groups/acme/service_accounts/7/personal_access_tokens", "keys"),
+        ("POST", "/api/v4/groups/acme/ssh_certificates", "keys"),
+        ("POST", f"{GITLAB}/error_tracking/client_keys", "keys"),
+        ("POST", f"{GITLAB}/external_status_checks", "hooks"),
+        ("POST", f"{GITLAB}/import_project_members/2", "members"),
+        ("POST", "/api/v4/groups/acme/ldap_group_links", "members"),
         ("POST", f"{GITLAB}/merge_requests/1/pipelines", "pipelines"),  # glab ci run --mr
         # ExtensionJerseyFilter: `merge.json` is `merge`.
         ("POST", f"{SERVER}/pull-requests/1/merge.json", "merge"),

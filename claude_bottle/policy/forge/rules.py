@@ -121,19 +121,22 @@ REPOSITORIES = (
         kinds(
             # The tokens of triggers, of clusters and of runners, to which jobs bring their secrets.
             keys=r"deploy_keys|deploy_tokens|access_tokens|keys|triggers|cluster_agents/[^/]+/tokens"
-            r"|runners/reset_registration_token",
+            r"|runners/reset_registration_token|service_accounts/[^/]+/personal_access_tokens|ssh_certificates"
+            r"|error_tracking/client_keys",
             merge=r"merge_requests/[0-9]+/(?:merge|merge_ref|rebase|cancel_merge_when_pipeline_succeeds"
             r"|add_to_merge_train)|merge_trains",
             review=r"merge_requests/[0-9]+/(?:approve|unapprove|approvals|reset_approvals|approval_.*"
             r"|draft_notes/bulk_publish)|approval.*",
             code=r"repository|protected_branches|protected_tags|wikis|snippets|mirror|lfs_objects",
             releases=r"releases|packages|registry",
-            pipelines=r"(?:merge_requests/[0-9]+/)?pipelines?|jobs|trigger|ref/[^/]+/trigger|pipeline_schedules|environments|deployments"
-            r"|runners|cluster.*|pages|ci",
+            pipelines=r"(?:merge_requests/[0-9]+/)?pipelines?|jobs|trigger|ref/[^/]+/trigger|pipeline_schedules|environments"
+            r"|deployments|runners|cluster.*|pages|ci",
             checks=r"statuses",
             secrets=r"variables|secure_files|ci_cd_variables",
-            hooks=r"hooks|integrations|services|remote_mirrors",  # a mirror is sent every commit, wherever it is
-            members=r"members|invitations|access_requests|share|groups",
+            # A mirror is sent every commit, wherever it is, and a check of another service every merge request.
+            hooks=r"hooks|integrations|services|remote_mirrors|external_status_checks",
+            members=r"members|invitations|access_requests|share|groups|import_project_members|billable_members"
+            r"|(?:saml|ldap)_group_links",
         ),
         suffix=GRAPE_FORMAT,
     ),
