@@ -39,7 +39,8 @@ _PEOPLE_KEY = re.compile(r"(?:assignee|user|reviewer|actor|team|bot)Ids?\Z", re.
 _NAME_KEY, _BRANCH_KEY, _URL_KEY = "repositoryNameWithOwner", "headRefName", re.compile(r"issueUrl\Z", re.IGNORECASE)
 # docs.github.com/en/search-github/searching-on-github/searching-issues-and-pull-requests: several `repo:`, `user:` and
 # `org:` mean any of them, wherever they stand; OR and brackets put conditions together ("advanced issue search", 2025).
-_ELSEWHERE = re.compile(r"(?:user|org|owner|enterprise)\s*:|\bNOT\s+repo:", re.IGNORECASE)
+_ELSEWHERE = re.compile(r"(?:user|org|owner|enterprise)\s*:|(?:\bNOT|(?:\A| )-)\s+repo:", re.IGNORECASE)
+_NOT_OF_NOTHING = re.compile(r'\bNOT\s+(?:"\W*"|[^\w"])')  # which could be of what follows
 _JOINED = re.compile(r'[()"]|\bOR\b', re.IGNORECASE)
 _QUOTED = re.compile(r'(?:\A|(?<=[ :]))"[^"]*"(?= |\Z)')
 _REPO = re.compile(r"(?:\A| )repo:([A-Za-z0-9-]+/[A-Za-z0-9._-]+)(?= |\Z)", re.IGNORECASE)
@@ -81,7 +82,8 @@ def named_by_search(given: Mapping[str, Any], repositories: Collection[str], ste
     steps.take(len(text) // 20)
     plain = _QUOTED.sub("-", text)
     names = {folded(name) for name in _REPO.findall(plain)}
-    odd = "\\" in text or not text.isprintable()  # which no blank but a space is
+    # No blank but a space is printable.
+    odd = "\\" in text or not text.isprintable() or _NOT_OF_NOTHING.search(text)
     if odd or text.lower().count("repo:") != 1 or _ELSEWHERE.search(text) or _JOINED.search(plain) or not names:
         raise OutsideError(
             "a search names one repo:OWNER/NAME here, outside quotation marks, and no user: or org:; OR and brackets "
