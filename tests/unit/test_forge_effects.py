@@ -137,6 +137,23 @@ def test_a_merge_request_is_not_freed_of_its_reviews() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "body", "capability"),
+    [
+        # ee/lib/ee/api/merge_requests.rb: parameters of creating and of editing a merge request.
+        ("application/json", '{"approval_rules_attributes": [{"id": 5, "approvals_required": 0}]}', "review"),
+        ("application/json", '{"title": "x", "approvals_before_merge": 0}', "review"),
+        ("application/json", '{"v2_approval_rules_attributes": []}', "review"),
+        ("application/x-www-form-urlencoded", "approval_rules_attributes[][id]=5", "review"),
+        ("application/json", '{"title": "approve", "description": "approvals_before_merge"}', None),
+    ],
+)
+def test_a_merge_request_needs_no_less_approvals(kind: str, body: str, capability: str | None) -> None:
+    path = f"{GITLAB}/merge_requests/1"
+    assert needed("PUT", path) is None
+    assert needed_by_body("gitlab.example.com", path, kind, body.encode()) == capability
+
+
+@pytest.mark.parametrize(
     ("mutation", "capability"),
     [
         # docs.gitlab.com/api/graphql/reference, docs.github.com/en/graphql/reference/mutations.

@@ -36,6 +36,9 @@ _TALKS = re.compile(
 # epic of another group, and an epic below it (…/issues, …/epics). glab says the number of the project, although the
 # path has its name (profclems/glab, commands/mr/create/mr_create.go).
 _TARGET, _ABOVE = "target_project_id", frozenset(["epic_id", "parent_id"])
+# How many approvals a merge request needs (ee/lib/ee/api/merge_requests.rb: approval_rules_attributes and the like),
+# and whether those who asked for changes count, as in GraphQL.
+_APPROVALS = re.compile(r".*approv|override_", re.DOTALL)
 _NUMBERED = re.compile(r"(?:.*/)?api/v4/projects/([0-9]+)\Z", re.DOTALL)
 _MAX_BODY = 2 << 20  # GitLab takes a million characters of a comment (docs.gitlab.com/administration/instance_limits)
 _ISSUES = re.compile(r"issues(?:/.*)?\Z")
@@ -101,6 +104,8 @@ def needed_by_body(
         return UNREADABLE
     fields = [*in_body, *fields_of_query(query)]
     needs = needed_by_texts(text for _, value in fields for text in strings(value))
+    if any(_APPROVALS.match(base_name(name)) for name, _ in fields):
+        needs |= {"review"}
     return needs | {"settings"} if _goes_elsewhere(readings or (), fields, prefixes) else needs
 
 
