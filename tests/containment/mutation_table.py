@@ -258,7 +258,7 @@ MUTATIONS = (
         ("claude_bottle/dlp/path_privacy.py", r"return _dlp\(\)\.look_at_url\(host, path\) is not None", "return False"),
     ), tests=("tests/unit/test_egress.py", "-k", "in_no_log")),
     Mutation("pipelock-addresses", "inner addresses may be dialled", (
-        ("addons/pipelock/core.py", r"if \(declared and any_match\(self\.trusted, host\)\) or all\(", "if True or all("),
+        ("addons/pipelock/core.py", r"if all\(guard\.allows\(address\) for address in addresses\):", "if True:"),
     )),
     Mutation("pipelock-dlp", "nothing is looked at", (
         ("claude_bottle/dlp/engine.py", r"match = self\._rules\.first\(data, generic=named, without=self\._without, known=known\)", "match = None"),
