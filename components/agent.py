@@ -20,8 +20,6 @@ from claude_bottle.workspace.copies import WorkspaceCopy
 from claude_bottle.workspace.git_mounts import folders_above
 
 HOME = "/home/node"
-CA_NAME = "claude-bottle-mitm-ca.crt"
-CA_FILE = f"/usr/local/share/ca-certificates/{CA_NAME}"
 # MB of /dev/shm, which browsers keep pages in: with the usual 64 they crash. What is used counts as the agent's memory.
 SHARED_MEMORY = 1024
 # And threads. The machine has 32,768 in all by default (proc(5), pid_max), for all bottles and its owner.

@@ -11,7 +11,7 @@ from claude_bottle.engines.declare import Running
 from claude_bottle.host.type_tokens import token
 
 # put.py says in one line why a policy was refused, and leaves the one in force.
-_PUT = '/opt/proxy/bin/python /app/put.py "$KIND"'
+_PUT = ("/opt/proxy/bin/python", "/app/put.py")
 
 
 @dataclass
@@ -29,6 +29,5 @@ class PolicyPush(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: PolicyPushArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(token("PolicyPush"), name, {}, formerly(opts, "policy_push:PolicyPush"))
-        script = f"{args.proxy.enter('0')} {_PUT}"
-        put = args.proxy.ready(f"{name}-put", self, put=script, stdin=args.content, env={"KIND": args.kind})
+        put = args.proxy.ready(f"{name}-put", self, put=(*_PUT, args.kind), stdin=args.content)
         self.register_outputs({"live": put.said})

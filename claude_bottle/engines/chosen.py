@@ -78,8 +78,8 @@ def running_bottles(project: Path) -> tuple[Sequence[WorkloadStatus], list[str]]
     return project_engines.running_bottles(project)
 
 
-def inside_agent(name: str, argv: Sequence[str]) -> list[str]:
-    """What runs this in an agent of that name, as its own user, on the engine which this process talks to."""
+def inside_agent(name: str, argv: Sequence[str], *, root: bool = False) -> list[str]:
+    """What runs this in an agent of that name, on the engine which this process talks to, as its own user or root."""
     from claude_bottle.engines.docker.command import AGENT_USER, exec_argv
 
-    return exec_argv(name, argv, user=AGENT_USER)
+    return exec_argv(name, argv, user="0" if root else AGENT_USER)

@@ -101,14 +101,11 @@ class Step:
 class Running(Protocol):
     """A workload of this bottle."""
 
-    name: str  # the engine's, known beforehand; in the text of a step it is $CONTAINER
+    name: str  # the engine's, known beforehand
 
     @property
     def created_name(self) -> pulumi.Output[str]:
         """Its name, once it is there."""
-
-    def enter(self, user: str, *, stdin: bool = True) -> str:
-        """The words that a shell command of a step starts with to run the rest of it inside, as this user."""
 
     def attach(self, *argv: str) -> str:
         """What a person pastes to run this there on a terminal, as the user that the agent has."""
@@ -116,17 +113,15 @@ class Running(Protocol):
     def step(
         self,
         name: str,
-        script: str,
+        argv: Sequence[str],
         parent: pulumi.Resource,
         *,
         stdin: Text = "",
-        env: Mapping[str, Text] = ...,
         after: Sequence[pulumi.Resource] = (),
     ) -> Step:
-        """Run a script of the owner's shell, which must be idempotent, once the workload is there.
+        """Run a command of the owner's machine, which must be idempotent, once the workload is there.
 
-        Again when the workload is new, or what the step is given. Values reach it by `env` and `stdin`, never in its
-        text.
+        Again when the workload is new, or its input.
         """
 
     def ready(
@@ -134,12 +129,11 @@ class Running(Protocol):
         name: str,
         parent: pulumi.Resource,
         *,
-        put: str = "",
+        put: Sequence[str] = (),
         stdin: str = "",
-        env: Mapping[str, str] = ...,
         probed: bool = True,
     ) -> Step:
-        """Done when the workload is ready. put: a script that is run before it can be, given `stdin` and `env`.
+        """Done when the workload is ready. put: a command that root runs inside before it can be, given `stdin`.
 
         Again, besides for a new workload, when it was found stopped, or changed by hand. probed: what finds that can
         run there.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-# Where Debian's ca-certificates-java keeps its own; made where no JDK of Debian's did (components/provisioning.py).
+# Where Debian's ca-certificates-java keeps its own; else claude_bottle/provision/trust.py creates it.
 JAVA_STORE = "/etc/ssl/certs/java/cacerts"
 _LOCAL = ("localhost", "127.0.0.1", "::1", "git-gate", "supervise")
 _JAVA_LOCAL = ("localhost", "127.*", "[::1]", "git-gate", "supervise")

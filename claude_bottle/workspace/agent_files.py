@@ -14,7 +14,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -46,12 +46,13 @@ _LIST = (
 
 @dataclass(frozen=True)
 class AgentFiles:
-    """The files of one agent. container: its name, as the engine has it."""
+    """The files of one agent. container: its name, as the engine has it. root: act as root there, not as `node`."""
 
     container: str
+    root: bool = field(default=False, kw_only=True)
 
     def run(self, script: str, stdin: bytes = b"") -> bytes:
-        """Standard output of a shell script run as `node`. Raises BottleError with its last words."""
+        """Standard output of a shell script run there. Raises BottleError with its last words."""
         with tempfile.TemporaryFile() as file:
             file.write(stdin)
             file.seek(0)
@@ -74,7 +75,7 @@ class AgentFiles:
     def _argv(self, script: str, seconds: int = _SECONDS) -> list[str]:
         # What is given up here must end there too; the agent may have put a pipe or a device in a file's place.
         limited = ["timeout", "-k", "1", str(seconds), "sh", "-euc", script]
-        return inside_agent(self.container, limited)
+        return inside_agent(self.container, limited, root=self.root)
 
     def extract(self, folder: str, write: Callable[[IO[bytes]], None]) -> None:
         """Unpack what `write` writes, a tar, below `folder`."""

@@ -22,6 +22,7 @@ BELOW = {
     "engines": {"policy", "host"},
     "presets": {*_PURE, "host"},
     "workspace": {*_PURE, "host", "engines"},
+    "provision": {*_PURE, "host", "engines", "workspace"},
     "plan": {*_PURE, "host", "engines", "workspace"},
     "checks": {*_PURE, "host", "engines", "workspace", "presets"},
     "runs": {"policy", "host", "engines", "plan"},

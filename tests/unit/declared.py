@@ -94,26 +94,22 @@ class _PaperRunning:
     def created_name(self) -> pulumi.Output[str]:
         return pulumi.Output.from_input(self.name)
 
-    def enter(self, user: str, *, stdin: bool = True) -> str:
-        return f'paper run {user} "$CONTAINER"'
-
     def attach(self, *argv: str) -> str:
         return f"paper run node {self.name} {' '.join(argv)}"
 
     def step(
-        self, name: str, script: str, parent: pulumi.Resource, *, stdin: Text = "", env: Mapping[str, Text] = {},
+        self, name: str, argv: Sequence[str], parent: pulumi.Resource, *, stdin: Text = "",
         after: Sequence[pulumi.Resource] = (),
     ) -> Step:  # fmt: skip
         wait = [self.resource, *after]
-        inputs = {"script": script, "stdin": stdin, "env": dict(env)}
+        inputs = {"argv": list(argv), "stdin": stdin}
         made = _Noted("Step", name, inputs, pulumi.ResourceOptions(parent=parent, depends_on=wait))
         return Step(made, pulumi.Output.from_input(""))
 
     def ready(
-        self, name: str, parent: pulumi.Resource, *, put: str = "", stdin: str = "", env: Mapping[str, str] = {},
-        probed: bool = True,
-    ) -> Step:  # fmt: skip
-        return self.step(name, put, parent, stdin=stdin, env=env)
+        self, name: str, parent: pulumi.Resource, *, put: Sequence[str] = (), stdin: str = "", probed: bool = True
+    ) -> Step:
+        return self.step(name, put, parent, stdin=stdin)
 
 
 @dataclass

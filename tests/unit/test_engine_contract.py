@@ -52,8 +52,8 @@ def declare(seen: Seen, picture: list[Flow]) -> Recorder:
         agent = fabric.run("unit-agent", Workload("agent", "image", 64, volumes={"/home": "home"}, disk=True), waits)
         closed = fabric.close("unit-closed", root)
         part = pulumi.ComponentResource("unit:index:Steps", "unit-steps", None, pulumi.ResourceOptions(root, [closed]))
-        first = agent.step("unit-first", f"{agent.enter('node')} true", part, stdin="in", env={"A": "b"})
-        last = agent.step("unit-last", "true", part, after=[first.resource])
+        first = agent.step("unit-first", ["true"], part, stdin="in")
+        last = agent.step("unit-last", ["true"], part, after=[first.resource])
         return pulumi.Output.all(last.resource.urn, closed.urn)
 
     register()

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from claude_bottle.policy.errors import BottleError
-from claude_bottle.workspace import copy_step, owner_branches, pull
+from claude_bottle.provision import copies as copy_step
+from claude_bottle.workspace import owner_branches, pull
 from claude_bottle.workspace.agent_files import WORKSPACE, AgentFiles
 from claude_bottle.workspace.host_folder import digest, items, workspace_files
 from claude_bottle.workspace.owner_branches import digest_of, heads
@@ -82,7 +83,7 @@ def turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Turns:
     git(tmp_path, "init", "-q", "-b", "main", str(owner))
     commit(owner, "first", code="one\n", README="read\n", old="old\n")
     for module in (
-        "claude_bottle.workspace.copy_step",
+        "claude_bottle.provision.copies",
         "claude_bottle.workspace.pull",
         "claude_bottle.workspace.unpulled",
     ):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 import pulumi
 import pulumi_docker as docker
@@ -16,8 +16,6 @@ from claude_bottle.engines.docker.live.look import PYTHON, version
 from claude_bottle.engines.docker.resources.provider_engine import provider_engine
 from claude_bottle.engines.local_command import local_command
 from claude_bottle.engines.sidecars import SIDECARS
-
-_NONE: Mapping[str, str] = MappingProxyType({})
 
 # Both words and the probe's answer are kept in the state; the answer, on the last line, is what a later look is held
 # against. A part that was stopped, by whom ever, is started: without a refresh the provider believes that it runs.
@@ -58,44 +56,52 @@ class RunningContainer:
     def created_name(self) -> pulumi.Output[str]:
         return self.container.name
 
-    def enter(self, user: str, *, stdin: bool = True) -> str:
-        return f'docker exec {"-i " if stdin else ""}-u {user} "$CONTAINER"'
-
     def attach(self, *argv: str) -> str:
         return attach_line(provider_engine(), self.name, argv)
 
     def step(
         self,
         name: str,
-        script: str,
+        argv: Sequence[str],
         parent: pulumi.Resource,
         *,
         stdin: Text = "",
-        env: Mapping[str, Text] = _NONE,
         after: Sequence[pulumi.Resource] = (),
     ) -> Step:
-        environment = {"CONTAINER": self.name, **provider_engine(), **env}
-        opts = pulumi.ResourceOptions(parent=parent, deleted_with=self.container, depends_on=[*after])
-        # A new container has a new id, which replaces the command; new content updates it.
-        command = local_command(name, script, environment, [self.container.id], opts, stdin)
-        return Step(command, command.stdout)
+        return self._run(name, f"exec {shlex.join(argv)}", parent, stdin, {}, after)
 
     def ready(
         self,
         name: str,
         parent: pulumi.Resource,
         *,
-        put: str = "",
+        put: Sequence[str] = (),
         stdin: str = "",
-        env: Mapping[str, str] = _NONE,
         probed: bool = True,
     ) -> Step:
         """Sooner than the engine, which looks once an interval."""
-        more = {
+        environment = {
+            "CONTAINER": self.name,
             "CHECK": " ".join(self.check),
             "LOOK": SIDECARS[self.role].spec if probed else "",
             **({"PROBE": version(self.role)} if probed else {}),
             **({"DRIFT": self.drift.again} if self.drift.again else {}),
         }
-        script = _READY.replace("PUT", put).replace("KEEP", f"{' '.join(PYTHON)} keep")
-        return self.step(name, script, parent, stdin=stdin, env={**env, **more})
+        inside = f'docker exec -i -u 0 "$CONTAINER" {shlex.join(put)}' if put else ""
+        script = _READY.replace("PUT", inside).replace("KEEP", f"{' '.join(PYTHON)} keep")
+        return self._run(name, script, parent, stdin, environment)
+
+    def _run(
+        self,
+        name: str,
+        script: str,
+        parent: pulumi.Resource,
+        stdin: Text,
+        environment: Mapping[str, Text],
+        after: Sequence[pulumi.Resource] = (),
+    ) -> Step:
+        opts = pulumi.ResourceOptions(parent=parent, deleted_with=self.container, depends_on=[*after])
+        # A new container has a new id, which replaces the command; new content updates it.
+        every = {**provider_engine(), **environment}
+        command = local_command(name, script, every, [self.container.id], opts, stdin)
+        return Step(command, command.stdout)

@@ -1,11 +1,7 @@
-"""Copies folders of the host into the agent; run during `up` with the plan on stdin.
-
-A step either does all of its copy or leaves what was there. Only the standard library.
-"""
+"""Copies folders of the host into the agent. A step does all of its copy, or leaves everything as it was."""
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from dataclasses import replace
@@ -21,7 +17,8 @@ from claude_bottle.workspace.three_way import new_base, three_way, without
 _SKILLS = "/home/node/.claude/skills"
 _NEW = f"{_SKILLS}/.claude-bottle-new"
 _RECORD = f"{_SKILLS}/.claude-bottle"
-_CHANGED = "has changed since it was looked at; run up again"
+_CHANGED = "has changed since this up has read it"
+_AGAIN = "Nothing else was changed; put it right and run up again."
 
 
 def skills(plan: dict[str, Any]) -> str:
@@ -33,7 +30,7 @@ def skills(plan: dict[str, Any]) -> str:
         files = all_files(root)
         wrong = next(problems(root, files, links_stay_inside=True), None)
         if wrong or digest(items(root, files)) != skill["digest"]:
-            raise BottleError(f"skill {skill['name']}: {wrong or f'{root} {_CHANGED}'}")
+            raise BottleError(f"skill {skill['name']}: {wrong or f'{root} {_CHANGED}'}\n{_AGAIN}")
 
         def write(out: IO[bytes], root: Path = root, files: list[str] = files, name: str = skill["name"]) -> None:
             write_tar(out, root, files, prefix=f"{name}/")
@@ -54,7 +51,7 @@ def workspace(plan: dict[str, Any]) -> str:
     wrong = next(problems(root, names, links_stay_inside=False), None)
     files = items(root, names)
     if wrong or digest(files) != plan["digest"]:
-        raise BottleError(f"workspace: {wrong or f'{root} {_CHANGED}'}")
+        raise BottleError(f"workspace: {wrong or f'{root} {_CHANGED}'}\n{_AGAIN}")
     record, identity = BaseRecord(plan["stack"]), agent.home_identity()
     base, source = record.read(identity), {item.path: item.mark for item in files}
     agent.run(f"mkdir -p {WORKSPACE}")
@@ -81,17 +78,3 @@ def workspace(plan: dict[str, Any]) -> str:
     for note in notes:  # of a step, Pulumi shows what it says here
         print(printable(f"workspace: {note}"), file=sys.stderr)
     return "; ".join([f"workspace: {len(changes.copy)} files copied, {len(changes.delete)} removed", *notes])
-
-
-def main() -> int:
-    """Entry point: the kind of copy is the argument."""
-    try:
-        print(printable({"skills": skills, "workspace": workspace}[sys.argv[1]](json.load(sys.stdin))))
-    except (BottleError, OSError) as error:
-        print(f"{printable(str(error))}\nNothing else was changed; put it right and run up again.", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
