@@ -1,4 +1,4 @@
-"""The DLP engine: looks at a URL, at headers, at a body as a whole or as a stream, and says what it found. Pure."""
+"""The DLP engine: scans a URL, headers, and a body as a whole or as a stream, and reports findings. Pure."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from claude_bottle.dlp.views import body_views
 
 __all__ = ["EDGE", "Dlp", "Finding", "StreamScan", "Unscannable"]
 
-_LARGE = 256 << 10  # bytes of a view that is worth another thread: hyperscan and RE2 let others run meanwhile
+_LARGE = 256 << 10  # bytes of a view that justify another thread: hyperscan and RE2 release the interpreter lock
 _IN_URL = 20  # findings
-_WAITING = 4  # views, so that not all of a long body is held in all its forms
+_WAITING = 4  # views, so that a long body is not held in all its forms
 _POOL = ThreadPoolExecutor(2, "dlp")
-# The readings of a request that carry its content in one piece, so that the next one's can be put behind it.
+# Views that hold the content of a request in one piece, so that the next request's can be joined to it.
 _CARRIERS = ("text", "json>values", "form>joined", "parts>joined", "query>joined", "path>joined")
 
-# Values behind one another, without their names: a word and what stands behind it are of two fields there.
+# Views of values without their names: a word and the text behind it belong to different fields there.
 _NAMELESS = ("header>joined", "cookie>joined", "path>joined")
 
-_TURNED = {REVERSED: "turned", ROT13: "rot13"}  # what a view is called that was turned so before
+_TURNED = {REVERSED: "turned", ROT13: "rot13"}  # how a view that was transformed so is labelled
 
-_Hit = tuple[tuple[int, int], Finding]  # first byte, byte behind the last
+_Hit = tuple[tuple[int, int], Finding]  # first byte, byte after the last
 
 
 class Dlp:
-    """Finds secrets by the rules and, where `seed_phrases` is set, BIP-39 phrases. without: ids of rules that do not
-    count; the same rules serve several engines. receiver: what it has said itself is none."""
+    """Finds secrets by the rules and, if `seed_phrases` is set, BIP-39 phrases. without: ids of rules to skip, so that
+    several engines share the same rules. receiver: values that it has said are no finding."""
 
     def __init__(
         self,
@@ -53,10 +53,11 @@ class Dlp:
         self._seed_phrases = seed_phrases
 
     def look(self, views: Iterable[View], edges: list[bytes] | None = None) -> Finding | None:
-        """The first finding in the views. Passes Unscannable on. edges: gets what another request may go on with."""
+        """The first finding in the views, or None. Raises Unscannable. edges: gets the bytes that another request may
+        continue."""
         waiting: deque[Future[Finding | None]] = deque()
         for where, data in views:
-            beside = len(data) >= _LARGE and not where.endswith(PLAIN)  # phrases take longest of all
+            beside = len(data) >= _LARGE and not where.endswith(PLAIN)  # phrases take the longest
             if beside:
                 waiting.append(_POOL.submit(self._beside_rules, where, data))
             if hit := self._rule_in(where, data):
@@ -85,7 +86,7 @@ class Dlp:
         return ((match[1], match[2]), _finding(match[0].id, where, data, match[1], match[2])) if match else None
 
     def hit_in(self, where: str, data: bytes) -> tuple[tuple[int, int], Finding] | None:
-        """The first finding in a text as it stands, with its first byte and the one behind its last."""
+        """The first finding in a text as it stands, with its first byte and the byte after its last."""
         return self._rule_in(where, data) or self._phrase_in(where, data)
 
     def _known(self, where: str) -> Known | None:
@@ -95,43 +96,44 @@ class Dlp:
         return lambda rule, text, start, end: receiver.knows(rule, where, text, start, end)
 
     def unsaid(self, text: bytes, generic: bool = False) -> bytes:
-        """The text without what its receiver has said and was let through: it makes nothing with what is around it."""
+        """The text without the values that its receiver has said and that were allowed, so that they make no secret
+        with their neighbours."""
         return (
             self._receiver.without_passed(text, generic=generic) if self._receiver and self._receiver.passed else text
         )
 
     def _turned_in(self, where: str, data: bytes) -> tuple[bytes, Finding] | None:
-        """The secret, and what is said of it, that the text holds backwards or moved by thirteen letters."""
+        """A secret that the text holds reversed or in ROT13, with its finding."""
         if where.endswith((PLAIN, WORDS)) or ("base64" in where and is_garbage(data)):
             return None
         for how, part in self._rules.mirror.readings(data):
-            if _TURNED[how] in where:  # it would be as it was, but for what was undone between
+            if _TURNED[how] in where:  # both cancel out, unless an encoding was decoded in between
                 continue
             if match := self._rules.first(part, generic=False, without=self._without, turned=True):
                 return part[match[1] : match[2]], _finding(match[0].id, f"{where}>{how}", part, match[1], match[2])
         return None
 
     def _first(self, text: bytes) -> tuple[Rule, int, int] | None:
-        """By the precise rules: the generic ones find something in any text."""
+        """By the precise rules only, because the generic ones match somewhere in any text."""
         return self._rules.first(text, generic=False, without=self._without)
 
     def _phrase_in(self, where: str, data: bytes) -> _Hit | None:
-        as_written = not where.endswith(WORDS)  # a list of what stands somewhere in a document
+        as_written = not where.endswith(WORDS)  # a list of words from all over a document
         span = find_seed_phrase(data, as_written=as_written) if self._wants_phrases(where) else None
         return (span, Finding("bip39-seed-phrase", where, place_of(data, *span))) if span else None
 
     def _wants_phrases(self, where: str) -> bool:
-        # Between the names of fields a phrase is in the text as it stands, without them in the values.
+        # A phrase between field names is seen in the text itself, one without them in the values.
         return self._seed_phrases and not where.endswith((PLAIN, "json>joined", "named"))
 
     def look_at_url(self, host: str, path: str, edges: list[bytes] | None = None) -> Finding | None:
-        """Host labels, path and query, decoded and joined. What cannot be looked at is a finding too."""
+        """Host labels, path and query, decoded and joined. An unscannable URL is a finding too."""
         return self._look_short("url", url_views(host, path), edges)
 
     def look_at_headers(
         self, headers: Sequence[tuple[bytes, bytes]], edges: list[bytes] | None = None
     ) -> Finding | None:
-        """Header names and values, cookies split and joined. What cannot be looked at is a finding too."""
+        """Header names and values, cookies split and joined. An unscannable header is a finding too."""
         finding = self._look_short("header", header_views(headers))
         if edges is not None:
             edges += [_edge(self.unsaid(value)) for _, value in headers]
@@ -146,13 +148,13 @@ class Dlp:
     def look_at_body(
         self, data: bytes, content_type: str, content_encoding: str, edges: list[bytes] | None = None
     ) -> Finding | None:
-        """A whole body in every view. Raises Unscannable for what cannot be read."""
+        """A whole body in every view. Raises Unscannable if the body cannot be read."""
         return self.look(body_views(data, content_type, content_encoding), edges)
 
     def every_in_request(
         self, host: str, path: str, body: bytes, content_type: str, content_encoding: str, limit: int
     ) -> list[Finding] | None:
-        """All that is found in URL and body, each secret once; None where there are more than `limit`.
+        """All findings in URL and body, each secret once; None if there are more than `limit`.
 
         Raises Unscannable. For the owner, who decides about a request as a whole.
         """
@@ -163,7 +165,7 @@ class Dlp:
         return None if findings is None else list(findings.values())
 
     def values_in_url(self, host: str, path: str) -> list[bytes]:
-        """The secrets in an address; none where there are more than some, or it cannot be read."""
+        """The secrets in an address; empty if there are more than a few, or if the address is unscannable."""
         try:
             findings = self._every(url_views(host, path), _IN_URL)
         except Unscannable:
@@ -173,7 +175,7 @@ class Dlp:
     def readings(
         self, host: str, path: str, headers: Sequence[tuple[bytes, bytes]], body: bytes, kind: str, encoding: str
     ) -> bytes:
-        """All that a request says, in every way in which it is looked at. Raises Unscannable."""
+        """The whole request in every view in which it is scanned, joined by line breaks. Raises Unscannable."""
         views = chain(
             url_views(host, path),
             header_views(headers),
@@ -182,7 +184,7 @@ class Dlp:
         return b"\n".join(data for _, data in views)
 
     def _every(self, views: Iterable[View], limit: int) -> dict[bytes, Finding] | None:
-        """Each secret once, and what is said of it; None where there are more than `limit`."""
+        """Each secret once, with its finding; None if there are more than `limit`."""
         findings: dict[bytes, Finding] = {}
         for where, view in views:
             data, steps = view, 0
@@ -199,8 +201,8 @@ class Dlp:
         return findings
 
     def look_across_all(self, texts: Sequence[bytes]) -> Finding | None:
-        """What the end of one request and the beginning of another make together, by the precise rules. Each text by
-        itself, but in one pass."""
+        """What the end of one request and the beginning of another make together, by the precise rules. The texts are
+        scanned separately, but only if one pass over all of them finds something."""
         if not texts or self._first(b"\n\0\n\0\n".join(texts)) is None:
             return None
         for text in texts:
@@ -209,7 +211,8 @@ class Dlp:
         return None
 
     def begun(self, tails: Iterable[bytes]) -> list[bytes]:
-        """Those that may end within a secret: a vendor's prefix, and nothing behind it that can be no part of one."""
+        """Those of the tails that may end within a secret: a vendor's prefix, followed only by characters that can
+        belong to it."""
         return [tail for tail in tails if self._rules.is_begun(tail)]
 
 
@@ -218,12 +221,12 @@ def _finding(rule: str, where: str, text: bytes, start: int, end: int) -> Findin
 
 
 def _without(data: bytes, secret: bytes) -> bytes:
-    """The text without a secret that is in it backwards or moved by thirteen letters."""
+    """The text with a secret masked that it holds reversed or in ROT13."""
     for written in (secret[::-1], secret.translate(ROT13_LETTERS)):
         data = data.replace(written, b"*" * len(written))
     return data
 
 
 def _edge(data: bytes) -> bytes:
-    """What of a piece may meet another one."""
+    """The bytes of a piece that another piece may continue: its two ends."""
     return data if len(data) <= 2 * EDGE else data[:EDGE] + b"\n" + data[-EDGE:]

@@ -1,7 +1,7 @@
-"""The fields of a body put together, for a secret that is split over several: of JSON, of a form. Piece by piece. Pure.
+"""Joins the fields of a body, JSON or a form, to find a secret that is split over several. Incremental. Pure.
 
-What the fields are is found without a reader that wants all to be right: what is not JSON, or only almost, has strings
-all the same. Nothing is kept but the piece that is not complete yet.
+Fields are found without a strict parser: text that is not JSON, or only almost, still has strings. Only the incomplete
+piece is kept.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ from claude_bottle.dlp.verdict import Unscannable
 
 View = tuple[str, bytes]
 
-REACH = 1 << 10  # bytes of a long field that meet the next one: no rule needs more
-STEP = 1 << 20  # bytes that are taken apart at one time
+REACH = 1 << 10  # bytes of a long field that are joined with the next one: no rule needs more
+STEP = 1 << 20  # bytes that are parsed at a time
 _TO_QUOTE = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_DEPTH = 6  # of JSON in strings of JSON
-WORDS = "words"  # a view in which only seed phrases are looked for: words, one a line
+_DEPTH = 6  # of JSON within strings of JSON
+WORDS = "words"  # a view that is searched for seed phrases only: words, one a line
 
 
 class Fields(Protocol):
-    """feed: the views that the next piece completes; each goes on with the view of that name before it."""
+    """feed: the views that the next piece completes; each continues the view of the same name before it."""
 
     def feed(self, data: bytes, last: bool) -> Iterator[View]: ...
 
 
 def ends(value: bytes) -> bytes:
-    """Where fields are joined, only the two ends of a long value meet others."""
+    """The bytes of a field that are joined with others: the two ends of a long value."""
     return value if len(value) <= 2 * REACH else value[:REACH] + b"\n" + value[-REACH:]
 
 
 class JsonStrings:
-    """The strings of JSON in their order, with the keys and without; of several documents in a row too (NDJSON).
+    """The strings of JSON in order, with the keys and without; also of several documents in a row (NDJSON).
 
-    undone: gets all of the text with its escapes undone, which is little more to do.
+    undone: gets the whole text with its escapes decoded, at little extra cost.
     """
 
     def __init__(self, undone: list[bytes] | None = None, depth: int = 0) -> None:
         self._undone, self._depth = undone, depth
-        self._nested: list[View] = []  # the fields of what is itself JSON, or a form, in a string
-        self._half = b""  # of a letter
-        self._rest = b""  # a string that is not complete, with its quote, or one that is a key if a colon comes
+        self._nested: list[View] = []  # the fields of strings that are JSON or forms themselves
+        self._half = b""  # of a UTF-8 character
+        self._rest = b""  # an incomplete string with its quote, or a string that is a key if a colon follows
         self._views: dict[str, list[bytes]] = {"joined": [], "values": [], WORDS: []}
 
     def feed(self, data: bytes, last: bool) -> Iterator[View]:
@@ -64,7 +64,7 @@ class JsonStrings:
         self._nested.clear()
 
     def _take(self, data: bytes, last: bool) -> None:
-        if b"\\" in data and b'\\"' in data:  # one letter is found ten times as fast as two
+        if b"\\" in data and b'\\"' in data:  # a search for one byte is ten times as fast as for two
             strings, behind, rest, undone = _scanned(data, last)
         else:
             _, *pieces = data.split(b'"')
@@ -75,7 +75,7 @@ class JsonStrings:
             if b"\\" in data:
                 strings = [unescaped(string) if b"\\" in string else string for string in strings]
         if strings and not rest and not last and not behind[-1].strip():
-            # It is a key if a colon comes. One with quotes in it is not waited for, and counts as a value.
+            # It is a key if a colon follows. A string with quotes in it is not held, and counts as a value.
             rest = b'"' + strings[-1] + b'"' + behind[-1]
             if b"\\" in rest or b'"' in strings[-1]:
                 rest = b""
@@ -97,16 +97,16 @@ class JsonStrings:
             strings = [ends(string) for string in strings]
         behind.append(b"")
         values = [string for string, then in zip(strings, behind, strict=False) if then.lstrip()[:1] != b":"]
-        # As one piece: of millions of short ones a list takes sixty times as much.
+        # Joined, because a list of millions of short strings takes sixty times the memory.
         self._views["joined"].append(b"".join(strings))
         self._views["values"].append(b"".join(values))
         self._views[WORDS].append(b"".join([word + b"\n" for word in values if 3 <= len(word) <= 8 and word.isalpha()]))
 
 
 def _whole_letters(data: bytes, end: int) -> int:
-    """Where to end at most, so that no letter of UTF-8 is cut in two."""
+    """The greatest end, at most `end`, that splits no UTF-8 character."""
     for begin in range(end - 1, max(end - 4, -1), -1):
-        if data[begin] >= 0xC0:  # it has two to four bytes
+        if data[begin] >= 0xC0:  # the first byte of two to four
             return begin if begin + (2 + (data[begin] >= 0xE0) + (data[begin] >= 0xF0)) > end else end
         if data[begin] < 0x80:
             break
@@ -114,7 +114,7 @@ def _whole_letters(data: bytes, end: int) -> int:
 
 
 def _scanned(data: bytes, last: bool) -> tuple[list[bytes], list[bytes], bytes, bytes]:
-    """Strings with quotes in them, undone; what stands behind each; the rest that is not complete; and all, undone."""
+    """Strings with escaped quotes, decoded; the text after each; the incomplete rest; and the whole text, decoded."""
     text = data.decode("utf-8", "replace")
     strings: list[bytes] = []
     behind: list[bytes] = []
@@ -127,7 +127,7 @@ def _scanned(data: bytes, last: bool) -> tuple[list[bytes], list[bytes], bytes, 
         undone += (between, '"')
         try:
             string, end = scanstring(text, begin, False)
-        except ValueError:  # an escape that JSON has not, or no end
+        except ValueError:  # an escape that JSON does not have, or no end
             end = _end_of_string(text, begin)
             if end < 0 and not last:
                 undone.pop()
@@ -147,13 +147,14 @@ def _scanned(data: bytes, last: bool) -> tuple[list[bytes], list[bytes], bytes, 
 
 
 def _end_of_string(text: str, start: int) -> int:
-    """Where it ends, by its next quote that no backslash stands before; -1 where there is none."""
+    """The index after the next quote that is not escaped; -1 if there is none."""
     match = _TO_QUOTE.match(text, start)
     return match.end() if match else -1
 
 
 def _fields_within(values: list[bytes], depth: int) -> Iterator[View]:
-    """The fields of values that are JSON or forms themselves. Raises Unscannable where they are nested deeper still."""
+    """The views of values that are JSON or forms themselves. Raises Unscannable if they are nested deeper than
+    _DEPTH."""
     for value in values:
         if len(value) < 8 or not (value[:1] in b"{[" or b"&" in value):
             continue
@@ -167,7 +168,7 @@ def _fields_within(values: list[bytes], depth: int) -> Iterator[View]:
 
 
 class FormFields:
-    """The values of a form in their order, and names and values."""
+    """The values of a form in order, alone and with their names."""
 
     def __init__(self, depth: int = 0) -> None:
         self._rest = b""
@@ -190,7 +191,7 @@ class FormFields:
 
 
 def _shortened(value: bytes) -> bytes:
-    """A piece that goes on: its two ends, where it is long."""
+    """An incomplete piece: its two ends if it is long."""
     return value if len(value) <= 8 * REACH else value[: 2 * REACH] + b"\n" + value[-2 * REACH :]
 
 
@@ -198,8 +199,8 @@ def _decoded(data: bytes) -> bytes:
     return unquote_to_bytes(data.replace(b"+", b" "))
 
 
-# An object, or an array of what JSON has, behind what servers put before it: a byte order mark, a record separator (RFC
-# 7464), what keeps it from being a script, `data:` of an event stream, the call of a function.
+# An object, or an array of JSON values, after the prefixes that servers add: a byte order mark, a record separator (RFC
+# 7464), a guard against script inclusion, `data:` of an event stream, a JSONP call.
 _JSON = re.compile(
     rb"(?:\xef\xbb\xbf)?[\s\x1e]*(?:(?:event|id|retry):[^\n]{0,200}\n)*"
     rb"(?:\)\]\}',?|for ?\(;;\);|while ?\(1\);|data:|[\w.$]{1,60}\()?\s*"
@@ -210,11 +211,11 @@ _FORM, _FORM_BEGINS = re.compile(_PAIR + rb"[&;][^\s&=;<>{}\"]{1,256}="), re.com
 
 
 def is_json_like(data: bytes) -> bool:
-    """Whether it begins as JSON does."""
+    """Whether the data begins like JSON."""
     begin = data[:500]
     return (b"{" in begin or b"[" in begin) and _JSON.match(data) is not None
 
 
 def is_form_like(data: bytes, *, goes_on: bool = False) -> bool:
-    """Whether it begins as a form does. goes_on: there is more of it, which may have the second field."""
+    """Whether the data begins like a form. goes_on: more follows, which may hold the second field."""
     return b"=" in data[:300] and (_FORM_BEGINS if goes_on else _FORM).match(data) is not None

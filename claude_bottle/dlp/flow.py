@@ -1,7 +1,7 @@
-"""One stream of bytes, looked at while it passes: its text, its fields, and what is packed in it, nested too. Pure.
+"""Scans one stream of bytes as it passes: its text, its fields and the archives in it, nested too. Pure.
 
-Text is looked at in windows that overlap, with its encodings undone; a run of base64 is waited for until it is all
-there. What is packed is unpacked as it comes, and is a stream itself.
+Text is scanned in overlapping windows, with encodings decoded. A run of base64 is held until it is complete. An archive
+is unpacked as it arrives, and its content is scanned as a stream of its own.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from claude_bottle.dlp.text.runs import spans
 from claude_bottle.dlp.verdict import Finding, Unscannable
 from claude_bottle.dlp.views import DEPTH, member_views, stream_views
 
-_OPEN = 16  # streams that are unpacked at one time
-_TAIL = 400  # bytes in which a secret may begin that is not all there
-_SCRAP = 4 << 10  # bytes: what breaks off before is mostly what random bytes unpack to
-HELD = 8 << 20  # bytes of a run of base64 that are waited for
+_OPEN = 16  # archives that are unpacked at the same time
+_TAIL = 400  # bytes at the end that may begin an incomplete secret
+_SCRAP = 4 << 10  # bytes: output shorter than this that breaks off is mostly random bytes, unpacked by chance
+HELD = 8 << 20  # bytes of a run of base64 that are held until it is complete
 _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-=\r\n\\"
 
 
 class Looking(Protocol):
-    """What of the engine is needed here."""
+    """The part of the engine that a flow uses."""
 
     def look(self, views: Iterable[View]) -> Finding | None: ...
     def begun(self, tails: Iterable[bytes]) -> list[bytes]: ...
 
 
 class FoundError(Exception):
-    """A finding; it ends the stream."""
+    """Carries a finding. Ends the stream."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.rule)
@@ -43,25 +43,28 @@ class FoundError(Exception):
 
 
 class Flow:
-    """Raises FoundError and Unscannable. strict: it may be an archive as a whole; `coded`: it is one that is unpacked
-    elsewhere. size: bytes that came; clean: how many of them no longer matter."""
+    """One stream. Raises FoundError and Unscannable.
+
+    coded: the stream is compressed as a whole and is decompressed elsewhere. size: bytes received. clean: bytes, from
+    the beginning, that may be released.
+    """
 
     def __init__(
         self, dlp: Looking, label: str, content_type: str = "", *, depth: int = DEPTH, coded: bool = False
     ) -> None:
         self._dlp, self._label, self._type, self._depth, self._coded = dlp, label, content_type, depth, coded
         self._pending, self._fresh, self._wanted = bytearray(), 0, WINDOW
-        self._seen = self._counted = self._run = 0  # of pending: looked at, counted, letters of base64 at its end
-        self._before = b""  # the last bytes of what was looked through for what is packed
+        self._seen = self._counted = self._run = 0  # bytes of pending: scanned, counted, base64 at the end
+        self._before = b""  # the last bytes that were searched for the beginnings of archives
         self._fields: list[Fields] | None = None
-        self._ends: dict[str, bytes] = {}  # of the fields' views
+        self._ends: dict[str, bytes] = {}  # of the fields' views, by label
         self._packed: list[_Packed] = []
         self._scraps: list[bytes] = []
-        self._members = b""  # the ends of what is packed in it, one behind the other
+        self._members = b""  # the ends of the members so far, joined
         self.size = self.clean = 0
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes; look at them once there are enough."""
+        """Take the next bytes; scan once there are enough."""
         self._pending += data
         self._fresh += len(data)
         self.size += len(data)
@@ -69,7 +72,7 @@ class Flow:
             self.scan(last=False)
 
     def scan(self, last: bool) -> None:
-        """Look at what is there."""
+        """Scan the bytes received so far, apart from a run of base64 that is held. last: no more will come."""
         fresh = bytes(self._pending[len(self._pending) - self._fresh :])
         self._fresh = 0
         if fresh or last:
@@ -88,7 +91,7 @@ class Flow:
     def _read(self, last: bool) -> None:
         size = len(self._pending)
         self._run = 0 if last else self._run_at_end()
-        if OVERLAP < self._run <= HELD:  # it is looked at when it is all there: half of an archive would look broken
+        if OVERLAP < self._run <= HELD:  # a run is scanned once complete, because half of an archive would look broken
             until, keep = size - self._run, min(self._run + OVERLAP, size)
         else:
             until, keep = size, 0 if last else min(OVERLAP, size)
@@ -99,7 +102,7 @@ class Flow:
         self._wanted, self.clean = keep + WINDOW, self.size - keep
 
     def _run_at_end(self) -> int:
-        """How many letters of base64 stand at the end; what was counted before is not looked at again."""
+        """The number of base64 characters at the end. Bytes that were counted before are not counted again."""
         new = bytes(self._pending[self._counted :])
         run = len(new) - len(new.rstrip(_LETTERS))
         return run + self._run if run == len(new) else run
@@ -126,11 +129,11 @@ class Flow:
     def _unpack(self, fresh: bytes, last: bool) -> None:
         for packed in self._packed:
             packed.feed(fresh)
-        first = self.size - len(fresh) - len(self._before)  # where what is looked through begins
+        first = self.size - len(fresh) - len(self._before)  # the offset at which the searched data begins
         data = self._before + fresh
         for at, kind in beginnings(data):
             if at + LENGTHS[kind] <= len(self._before) or (first + at == 0 and self._coded):
-                continue  # it was seen before, or is unpacked elsewhere
+                continue  # found in the search before, or decompressed elsewhere
             packed = _Packed(self, kind, strict=first + at == 0)
             packed.feed(data[at:])
             self._packed.append(packed)
@@ -142,8 +145,8 @@ class Flow:
             raise Unscannable("too_much_to_scan", f"more than {_OPEN} archives that are not at their end")
 
     def may_end_here(self) -> bool:
-        """Whether what came may be passed on before there is more: no vendor's prefix stands at its end, nothing that
-        is packed has begun, and no base64 of such."""
+        """Whether the bytes so far may be released before more arrive: no vendor's prefix stands at their end, no
+        archive is open, and no base64 of one has begun."""
         if self._packed or self._run > OVERLAP or self._dlp.begun([bytes(self._pending[-_TAIL:])]):
             return False
         run = bytes(self._pending[len(self._pending) - self._run :]) if self._run else b""
@@ -152,17 +155,17 @@ class Flow:
 
     @property
     def is_deepest(self) -> bool:
-        """Whether nothing more is unpacked."""
+        """Whether nothing in this stream is unpacked."""
         return self._depth == 0
 
     def inner(self) -> Flow:
-        """A stream that is packed in this one. Raises Unscannable in the deepest."""
+        """The stream of an archive within this one. Raises Unscannable if this one is the deepest."""
         if self.is_deepest:
             raise Unscannable("nested_too_deep", "archives within archives")
         return Flow(self._dlp, f"archive>{self._label}", depth=self._depth - 1)
 
     def take_member(self, data: bytes, whole: bool) -> None:
-        """Look at what is packed in this one and is short; or broke off soon."""
+        """Scan a short member. whole: it was unpacked to its end; otherwise it is scanned with the other scraps."""
         if whole:
             self._look(member_views(data, self._depth))
             self.join_member(data)
@@ -170,7 +173,7 @@ class Flow:
             self._scraps.append(data)
 
     def join_member(self, edges: bytes) -> None:
-        """Look at what a member makes with those before it. edges: its beginning and its end."""
+        """Scan a member together with those before it. edges: its beginning and its end."""
         self._members += ends(edges)
         if len(self._members) > len(edges):
             self._look(text_views(self._members, "archive>joined"))
@@ -178,7 +181,7 @@ class Flow:
 
 
 class _Packed:
-    """Something packed that began somewhere in a flow."""
+    """An archive or a compressed stream within a flow."""
 
     def __init__(self, flow: Flow, kind: str, strict: bool) -> None:
         self._flow, self._strict = flow, strict
@@ -220,7 +223,7 @@ class _Packed:
         self._last = (self._last + part[-REACH:])[-REACH:]
         if self._inner is not None:
             return self._inner.feed(part)
-        if self._flow.is_deepest and not self._unpacker.sure:  # nothing may be packed here; if it ends well, it is
+        if self._flow.is_deepest and not self._unpacker.sure:  # by chance, most likely; an archive only if it ends well
             return self._flow.take_member(part, whole=False)
         self._begin += part
         if len(self._begin) >= _SCRAP:

@@ -1,4 +1,4 @@
-"""The views of what stands in a request's head: of its address and of its headers. Pure."""
+"""The views of a request's head: its address and its headers. Pure."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from claude_bottle.dlp.packed.members import Budget
 from claude_bottle.dlp.text.readings import View, text_views
 from claude_bottle.dlp.views import packed_too
 
-_NAME = 8  # bytes of a single field's name, which is none with so many
+_NAME = 8  # bytes of a single field's name; a longer one may hold a secret itself
 
 
 def url_views(host: str, path: str) -> Iterator[View]:
-    """Host labels, path and query, decoded and joined, and what is packed in them."""
+    """Host labels, path and query, decoded and joined, and the archives in them."""
     yield from packed_too(_url_views(host, path), Budget(len(path)))
 
 
 def header_views(headers: Sequence[tuple[bytes, bytes]]) -> Iterator[View]:
-    """Header names and values, cookies split and joined, and what is packed in them."""
+    """Header names and values, cookies split and joined, and the archives in them."""
     yield from packed_too(_header_views(headers), Budget(sum(len(value) for _, value in headers)))
 
 
@@ -29,7 +29,7 @@ def _url_views(host: str, path: str) -> Iterator[View]:
     labels = host.split(".")[:-2]
     if labels:
         yield from text_views("".join(labels).encode(), "host")
-        yield "host", "".join(labels).upper().encode()  # a name is sent in small letters, whatever it says
+        yield "host", "".join(labels).upper().encode()  # a name is sent in lower case, whatever it holds
     location, _, query = path.partition("?")
     if query:
         fields = query.encode("utf-8", "replace")

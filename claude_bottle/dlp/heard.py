@@ -1,7 +1,7 @@
-"""What an answer says that may come back: values and addresses, from its headers and its text as it passes. Pure.
+"""What a response says that may come back: values and addresses, from its headers and from its text as it passes. Pure.
 
-Only what stands there as a whole value: of a header, a cookie, a string of JSON, an attribute of HTML, an element of
-XML, a field of a form. Running text says nothing, nor does what is no text, or is beyond the limit.
+Only whole values count: of a header, a cookie, a JSON string, an HTML attribute, an XML element or a form field.
+Running text does not count, nor does a body that is not text, nor anything beyond the limit.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from claude_bottle.dlp.packed.decoder import STEP, DecodeError, Decoder
 from claude_bottle.dlp.packed.decoders import decoder_for
 from claude_bottle.dlp.said import values_in
 
-LIMIT = 256 << 10  # bytes of a body, as it is without its encoding
+LIMIT = 256 << 10  # bytes of a decoded body
 _LONGEST = 8 << 10  # bytes of one value
 _MOST_URLS = 256
-_LETTERS = 256  # of an address, in the mean of those of one answer
-_FIELD = 64  # letters that an ampersand counts for: what reads it may take it for a reference of HTML, which is work
-_UNPACKED = 32  # bytes that each of a piece may unpack to, where it unpacks to more than a STEP (text comes to ten)
+_LETTERS = 256  # characters of an address, on average over one response
+_FIELD = 64  # characters that an ampersand counts as: resolving it as an HTML reference takes time
+_UNPACKED = 32  # output bytes for each input byte, if a chunk unpacks to more than a STEP (text reaches ten)
 _JSON = re.compile(rb'"((?:[^"\\\s]|\\[^\s]){12,8192})(?=")')
 _HTML = re.compile(rb"""["']([^"'\\\s<>]{12,8192})(?=["'])""")
 _XML = re.compile(rb">([^<>\s]{12,8192})(?=<)")
@@ -37,9 +37,9 @@ _COOKIE = b"set-cookie"
 
 @dataclass
 class Heard:
-    """values: what may be said back. urls: addresses, absolute ones where they stand in a body.
+    """values: may be sent back. urls: addresses; those in a body are absolute.
 
-    links: whether nothing but addresses is heard. most, letters: how many of these, and in all.
+    links: only addresses are collected. most, letters: how many more addresses, and characters of them, are collected.
     """
 
     values: set[bytes] = field(default_factory=set)
@@ -50,11 +50,11 @@ class Heard:
 
     @property
     def is_full(self) -> bool:
-        """Whether no address is taken any more."""
+        """Whether no more addresses are collected."""
         return self.most <= 0 or self.letters <= 0
 
     def add(self, text: bytes, *, url: bool = False) -> None:
-        """A whole value, which may be an address."""
+        """Add a whole value, which may be an address."""
         if url or _URL.match(text):
             if not self.is_full and len(text) <= _LONGEST:
                 self.urls.append(text.decode("utf-8", "replace"))
@@ -71,7 +71,7 @@ class Heard:
 
 
 def _claims(token: bytes) -> set[bytes]:
-    """The values within a JSON Web Token: DLP reads what is in base64."""
+    """The values within a JSON Web Token, because DLP decodes base64."""
     claims: set[bytes] = set()
     for part in token.split(b".")[:2]:
         try:
@@ -82,7 +82,7 @@ def _claims(token: bytes) -> set[bytes]:
 
 
 def heard_in_head(fields: Iterable[tuple[bytes, bytes]]) -> Heard:
-    """What headers say."""
+    """The values and addresses in headers."""
     heard = Heard()
     for name, value in fields:
         lowered = name.lower()
@@ -111,7 +111,7 @@ def _from_html(text: bytes) -> bytes:
     return html.unescape(text.decode("utf-8", "replace")).encode() if b"&" in text else text
 
 
-Way = tuple[re.Pattern[bytes], Callable[[bytes], bytes], bytes]  # a value, how it is read, what it may begin with
+Way = tuple[re.Pattern[bytes], Callable[[bytes], bytes], bytes]  # expression, decoder, possible first characters
 
 _OF_JSON: Sequence[Way] = [(_JSON, _from_json, b'"')]
 _OF_HTML: Sequence[Way] = [(_HTML, _from_html, b"\"'")]
@@ -131,9 +131,10 @@ def _ways(content_type: str) -> Sequence[Way]:
 
 
 class Ears:
-    """Listens to a body of one type. After `limit` bytes, or where it cannot be read, it hears nothing more.
+    """Collects values and addresses from a body of one content type. Stops after `limit` bytes, or if the body is
+    unreadable.
 
-    links: 0, or how many addresses are heard, and nothing besides; after that many nothing more is heard.
+    links: 0, or how many addresses to collect; then nothing else is collected, and it stops after that many.
     """
 
     def __init__(self, content_type: str, content_encoding: str, *, limit: int = LIMIT, links: int = 0) -> None:
@@ -147,11 +148,11 @@ class Ears:
 
     @property
     def listens(self) -> bool:
-        """Whether more can be heard."""
+        """Whether more can be collected."""
         return bool(self._ways)
 
     def feed(self, chunk: bytes, last: bool = False) -> Heard:
-        """What the next bytes complete."""
+        """The values and addresses that the next bytes complete."""
         heard = Heard(links=True, most=self._links, letters=self._letters) if self._links else Heard()
         if self._decoder is None or not self._ways:
             return heard
@@ -162,7 +163,7 @@ class Ears:
                 self._take(part[: self._left], heard, last=False)
                 if not self._ways:
                     return heard
-                if room < 0:  # a small piece that unpacks to so much is made to keep the proxy at work
+                if room < 0:  # a small chunk that unpacks to so much is meant to keep the proxy busy
                     self._ways, self._carry = (), b""
                     return heard
         except DecodeError:
@@ -174,7 +175,7 @@ class Ears:
     def _take(self, plain: bytes, heard: Heard, last: bool) -> None:
         text = self._carry + plain
         self._left -= len(plain)
-        self._work -= len(text)  # what is looked at again, because it was not complete, counts too
+        self._work -= len(text)  # incomplete text is searched again, and counts again
         begin = len(text)
         for pattern, read, starts in self._ways:
             for match in pattern.finditer(text):

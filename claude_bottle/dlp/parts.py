@@ -1,8 +1,8 @@
-"""The parts of a multipart body, by the boundary that is declared and by those that are there. Linear. Pure.
+"""Splits a multipart body into its parts, at declared and at undeclared boundaries. Linear time. Pure.
 
-A boundary that a reader would take for one cuts: a line of two dashes and a name, with a header or an empty line behind
-it (RFC 2046, 5.1.1), and the one that the content type names, wherever it begins a line. What stands before the first
-and behind the last is looked at as parts are.
+Every line that some reader would treat as a boundary is one (RFC 2046, 5.1.1): two dashes and a name, followed by a
+header or an empty line; and the boundary that the content type declares, wherever it begins a line. The preamble and
+the epilogue are scanned as parts too.
 """
 
 from __future__ import annotations
@@ -21,23 +21,24 @@ from claude_bottle.dlp.verdict import Unscannable
 
 View = tuple[str, bytes]
 
-MOST = 10_000  # parts of one body
+MOST = 10_000  # parts of one body, at most
 _DECLARED = re.compile(r"""boundary\*?\d*\*?\s*=\s*(?:"([^"]{1,200})"|([^\s;,"]{1,200}))""", re.IGNORECASE)
-_HEADERS = re.compile(  # of a request too (application/http)
+_HEADERS = re.compile(  # after the request line of an application/http part, if any
     rb"(?:[A-Z]{3,20} [^\r\n]{1,2000} HTTP/[0-9.]{1,3}\r?\n)?"
     rb"(?:[A-Za-z][A-Za-z0-9-]{0,60}[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*)+\r?\n"
 )
 _NAMES = re.compile(rb"""name\*?\d*\*?=(?:"((?:[^"\\]|\\.)*)"|([^\s;]+))""", re.IGNORECASE)
 _LINE = r"--[^\r\n]{0,200}[^\r\n \t-][^\r\n]{0,200}\r?\n(?:[A-Za-z][A-Za-z0-9-]{1,60}:|\r?\n)"
 _may_be_cut, _SMALL = cache(lambda: finder(_LINE)), 16 << 10
-# In much text RE2 goes from line break to line break.
+# On long text, RE2 jumps from line break to line break.
 _BOUNDARY, _LATER_BOUNDARY = compile_bytes(rf"(?:\A|\n){_LINE}"), compile_bytes(rf"\n{_LINE}")
 _MESSAGE = re.compile(rb"(?i)(?:^|\n)content-(?:type|transfer-encoding)[ \t]*:")
 
 
 @dataclass(frozen=True)
 class Part:
-    """What it says that it is, what it holds once its transfer encoding is undone, and its names in one piece."""
+    """The declared content type, the payload with its transfer encoding decoded, and the values of all `name=`
+    joined."""
 
     content_type: str = ""
     payload: bytes = b""
@@ -45,31 +46,32 @@ class Part:
 
 
 def boundaries(content_type: str) -> re.Pattern[bytes]:
-    """What cuts a body of this content type."""
+    """An expression that matches each boundary of a body of this content type."""
     declared = [quoted or bare for quoted, bare in _DECLARED.findall(content_type)]
     exact = "|".join(re.escape(name) for name in declared)
     lines = rf"(?:{exact})(?:--)?[ \t]*(?=\r?\n|\Z)|" if exact else ""
-    # Behind one that is not declared stands a header or an empty line; the last one closes.
+    # A header or an empty line follows an undeclared boundary; the closing one ends with two dashes.
     unknown = r"(?!-*[ \t]*\r?\n)[^\r\n]{1,200}?(?:(?=\r?\n(?:[A-Za-z][A-Za-z0-9-]{1,60}:|\r?\n))|--[ \t]*(?=\r?\n|\Z))"
     return re.compile(rf"(?:\A|\r?\n)--(?:{lines}{unknown})".encode("latin-1", "replace"))
 
 
 def is_cut(data: bytes) -> bool:
-    """Whether a line is in it that a reader would take for a boundary; dashes alone are a line in Markdown."""
+    """Whether the data has a line that a reader would treat as a boundary. Dashes alone are a rule in Markdown."""
     if len(data) < _SMALL:
         return _may_be_cut()(data) and _BOUNDARY.search(data) is not None
     return _BOUNDARY.match(data) is not None or _LATER_BOUNDARY.search(data) is not None
 
 
 def is_message(data: bytes) -> bool:
-    """Whether it begins with headers that say what is behind them: a message, or a part."""
+    """Whether the data begins with headers, among them Content-Type or Content-Transfer-Encoding: a message or a
+    part."""
     match = _HEADERS.match(data) if b":" in data[:100] else None
     return match is not None and _MESSAGE.search(match.group()) is not None
 
 
 def parts_of(data: bytes, content_type: str) -> list[Part]:
-    """All parts, what is before the first and behind the last included; none if nothing cuts. Raises Unscannable where
-    there are too many."""
+    """All parts, with preamble and epilogue; an empty list if there is no boundary. Raises Unscannable for more than
+    MOST boundaries."""
     cuts = [match.span() for match in boundaries(content_type).finditer(data)]
     if len(cuts) > MOST:
         raise Unscannable("unreadable_multipart", f"a multipart body with more than {MOST:,} parts")
@@ -80,7 +82,7 @@ def parts_of(data: bytes, content_type: str) -> list[Part]:
 
 
 def part_of(data: bytes) -> Part:
-    """What stands between two boundaries, or a message."""
+    """One part, or a message, from its bytes: headers and payload. Without headers, all bytes are payload."""
     data = data[2:] if data[:2] == b"\r\n" else data[1:] if data[:1] == b"\n" else data
     match = _HEADERS.match(data)
     if match is None:
@@ -100,7 +102,7 @@ def _transferred(payload: bytes, encoding: str) -> bytes:
     if encoding == "quoted-printable":
         return binascii.a2b_qp(payload)
     if encoding == "base64":
-        letters = re.sub(rb"[^A-Za-z0-9+/]", b"", payload)  # as all who read MIME skip what is none (RFC 2045, 6.8)
+        letters = re.sub(rb"[^A-Za-z0-9+/]", b"", payload)  # every MIME reader skips other characters (RFC 2045, 6.8)
         return binascii.a2b_base64(letters[: len(letters) - (len(letters) % 4 == 1)] + b"==")
     if encoding in ("x-uuencode", "uuencode", "uue", "x-uue"):
         return b"\n".join(_uudecoded(line) for line in payload.splitlines())
@@ -115,7 +117,7 @@ def _uudecoded(line: bytes) -> bytes:
 
 
 def joined_parts(parts: Iterable[Part]) -> Iterator[View]:
-    """What the parts make together: their contents alone, and with their names."""
+    """The views of all parts joined: payloads alone, and payloads with their names. Of a long one, its two ends."""
     payloads, named = [], []
     for part in parts:
         payloads.append(ends(part.payload.strip(b"\r\n")))
@@ -125,7 +127,7 @@ def joined_parts(parts: Iterable[Part]) -> Iterator[View]:
 
 
 class PartFields:
-    """The parts of a long body put together, as they come."""
+    """The joined parts of a body that arrives in pieces."""
 
     def __init__(self, content_type: str) -> None:
         self._cut = boundaries(content_type)
@@ -134,7 +136,7 @@ class PartFields:
 
     def feed(self, data: bytes, last: bool) -> Iterator[View]:
         data = self._rest + data
-        # A boundary whose line is not complete, or what is behind it, is waited for.
+        # Wait for more data if a boundary's line, or the line after it, may be incomplete.
         done = len(data) if last else max(0, data.rfind(b"\n", 0, max(0, len(data) - 300)))
         parts, at = [], 0
         for match in self._cut.finditer(data):
@@ -149,6 +151,6 @@ class PartFields:
         if last:
             parts.append(part_of(rest))
             rest = b""
-        # Its headers, and its two ends.
+        # Keep the headers and both ends of a long part.
         self._rest = rest if len(rest) <= 64 * REACH else rest[: 32 * REACH] + b"\n" + rest[-2 * REACH :]
         yield from joined_parts(parts)

@@ -1,7 +1,7 @@
-"""Whether host and path of a request may be logged: what DLP knows as a secret may stand in them. Pure.
+"""Whether the host and path of a request may be logged, or hold a secret that a rule finds. Pure.
 
-The rules are compiled when they are first needed, or by `prepare`, without hyperscan: a third of its time, a few MB of
-memory. What was looked at is remembered, because most requests of a bottle go to the same few paths.
+The rules are compiled on first use, or by `prepare`, without hyperscan: that takes a third of the time and a few MB of
+memory. Results are cached, because most requests of a bottle go to the same few paths.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from functools import cache, lru_cache
 from claude_bottle.dlp.engine import Dlp
 from claude_bottle.dlp.rules.ruleset import RuleSet
 
-_LOOKED_AT = 400  # letters: more than a log line has of a path
-_SHORTEST = 12  # letters in a row; no rule finds a secret in less
+_LOOKED_AT = 400  # characters of a path that are scanned: more than a log line shows
+_SHORTEST = 12  # characters of host and path; no rule matches less
 
 
 @cache

@@ -1,7 +1,7 @@
-"""Remembers how recent requests ended, to see a secret that was cut in pieces and sent in several. Pure.
+"""Remembers the ends of recent requests, to find a secret that is sent in pieces. Pure.
 
-It keeps a little of each request for a minute, in memory alone. Ordinary text behind the first part of a secret, or
-before the second, hides them from this; each part by itself is no secret that a rule knows. One for each bottle, or one
+It keeps a few bytes of each request for a minute, in memory alone. Ordinary text after the first part of a secret, or
+before the second, hides the parts from this check; a part alone matches no rule. There is one for each bottle, or one
 for the messages of a WebSocket.
 """
 
@@ -16,16 +16,16 @@ from claude_bottle.dlp.verdict import Finding
 
 SECONDS = 60.0
 _KEPT = 24  # pieces, whatever they hold ...
-_CHAINS = 16  # ... and what they make with those before them
-_BEGUN = 1000  # and those that may be the beginning of a secret, for as long as they may; with more it refuses
+_CHAINS = 16  # ... and what they make with the pieces before them
+_BEGUN = 1000  # and those that may begin a secret, for as long as they may; more are a finding
 _SEEN = 2000
-_SHORTEST = 4  # bytes of a piece that meets another one of the same request
+_SHORTEST = 4  # bytes of a piece that is joined with another one of the same request
 
-Kept = OrderedDict[bytes, tuple[float, int]]  # when it came, and with which request
+Kept = OrderedDict[bytes, tuple[float, int]]  # the time it came, and the number of its request
 
 
 class Recent:
-    """clock: seconds."""
+    """Pieces of recent requests. clock: seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -33,11 +33,11 @@ class Recent:
         self._pieces: Kept = OrderedDict()
         self._chains: Kept = OrderedDict()
         self._begun: Kept = OrderedDict()
-        self._seen: Kept = OrderedDict()  # with which request each piece came last: most headers are always the same
+        self._seen: Kept = OrderedDict()  # the last request of each piece: most headers repeat
 
     def look(self, dlp: Dlp, edges: Iterable[bytes]) -> Finding | None:
-        """Whether pieces of a request make a secret with one another, or with those of requests before it, in either
-        order; if not, they are remembered. Where there is more to remember than room, that is a finding."""
+        """The finding that pieces of a request make with one another, or with those of earlier requests, in either
+        order. Without one they are remembered. Too many open beginnings are a finding too."""
         now = self._clock()
         self._number += 1
         self._forget(now)
@@ -50,10 +50,10 @@ class Recent:
             before = [end for kept in self._stores() for end, (_, number) in kept.items() if number > came]
             pairs += [end[-EDGE:] + head for end in before]
             pairs += [tail + end[:EDGE] for end in before]
-            # Two that came together before were looked at together. A letter alone makes no secret of what is none.
+            # Two pieces that came together before were scanned together. A single letter makes no secret.
             others = [other for other in pieces if other != piece and not last[other] == came != 0]
             pairs += [other[-EDGE:] + head for other in others if min(len(other), len(piece)) >= _SHORTEST]
-            # A short piece goes on with what came before it: a secret may be in more than two parts.
+            # A short piece extends those before it, because a secret may be in more than two parts.
             if len(piece) < EDGE // 2:
                 chains.update((end + piece)[-EDGE:] for end in before)
         if finding := dlp.look_across_all(pairs):
@@ -67,7 +67,7 @@ class Recent:
     def _remember(self, now: float, dlp: Dlp, pieces: list[bytes], chains: set[bytes]) -> None:
         for piece in pieces:
             _keep(self._seen, piece, (now, self._number), _SEEN)
-            # With the number of its first request, for with those before it it was looked at.
+            # With the number of its first request, because it was scanned with all pieces before that one.
             _keep(self._pieces, piece, (now, self._pieces.get(piece, (now, self._number))[1]), _KEPT)
         likely = set(dlp.begun(chains))
         for chain in sorted(chains, key=lambda chain: (chain in likely, len(chain), chain))[-_CHAINS:]:

@@ -1,7 +1,7 @@
-"""A body without what was found in it: a mask that names the rule in the place of each finding. Pure.
+"""Masks the findings in a body: each is replaced by a mask that names its rule. Pure.
 
-For JSON, for lines of JSON, and for text; what is around a mask stays as it is, byte for byte. The outcome is looked at
-like any body, so that nothing is believed of what was masked.
+For JSON, JSON lines and text; all bytes around a mask stay as they are. The result is scanned like any body, so no
+masking is taken on trust.
 """
 
 from __future__ import annotations
@@ -20,46 +20,47 @@ from claude_bottle.dlp.text.readings import text_views
 from claude_bottle.dlp.verdict import Finding, Unscannable
 
 _SECRET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_.~-"
-# What stands beside the id of a key and has no shape of its own: 40 letters (AWS, "Managing access keys"), no SHA-1.
+# A secret that stands beside a key's id and has no shape of its own: 40 letters (AWS, "Managing access keys"), no
+# SHA-1.
 _SECRET_KEY = re.compile(rb"(?<![A-Za-z0-9/+=])(?![0-9a-f]{40})[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
 _NO_END = "private-key-begun"
 MOST = 100  # masks in one body; more is a list of secrets and no conversation
 _TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?', re.DOTALL)
-# What must not be cut in two: an escape, two that are one letter, a letter of UTF-8.
+# Units that must not be split: an escape, a surrogate pair of escapes, a UTF-8 character.
 _UNIT = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|[\xc0-\xff][\x80-\xbf]*|.", re.DOTALL)
 _TEXT = re.compile(r"text/|application/(?:json|[a-z0-9.+-]+\+json|x-ndjson|jsonl)\b")
-# A digest of the body, or a signature over one: the receiver refuses a body that is another (RFC 1864, 9421, 9530;
-# "Signature calculations for the Authorization header" of Amazon S3).
+# A digest of the body, or a signature over one: the receiver refuses a changed body (RFC 1864, 9421, 9530; "Signature
+# calculations for the Authorization header" of Amazon S3).
 _BOUND = re.compile(
     r"content-md5|(content-|repr-)?digest|signature(-input)?|x-goog-hash|x-amz-content-sha256|x-amz-checksum-.+"
     r"|x-hub-signature(-256)?"
 )
 
 
-_BEFORE, _BACKSLASH = 64, ord("\\")  # bytes that an escape is looked for in: the longest has twelve
+_BEFORE, _BACKSLASH = 64, ord("\\")  # bytes that are searched for an escape: the longest has twelve
 
 
 class _String(NamedTuple):
-    start: int  # of what stands between the quotes
+    start: int  # of the text between the quotes
     end: int
     is_key: bool
 
 
 @dataclass(frozen=True)
 class Redacted:
-    """The body, decoded, and what was taken out of it."""
+    """The body, decoded and masked, and the findings that were masked."""
 
     body: bytes
     findings: tuple[Finding, ...]
 
 
 def is_bound(headers: Mapping[str, str]) -> bool:
-    """Whether the headers, with names in small letters, hold the receiver to exactly this body."""
+    """Whether the headers, keyed by lower-case name, bind the request to exactly this body."""
     return any(_BOUND.fullmatch(name) for name in headers) or headers.get("authorization", "").startswith("AWS4-")
 
 
 def redacted(dlp: Dlp, body: bytes, content_type: str, content_encoding: str) -> Redacted | None:
-    """What may go in the place of a body in which something was found; None where it cannot be masked whole."""
+    """The masked body of one in which something was found; None if not every finding can be masked."""
     if not _TEXT.match(content_type.strip().lower()):
         return None
     try:
@@ -70,7 +71,7 @@ def redacted(dlp: Dlp, body: bytes, content_type: str, content_encoding: str) ->
 
 
 def _redacted(dlp: Dlp, data: bytes, content_type: str) -> Redacted | None:
-    data.decode()  # UTF-8, so that a letter that means something in JSON is that byte
+    data.decode()  # UTF-8, so that each byte below 128 is a character of its own
     strings = _is_json(data)
     findings: list[Finding] = []
     while (hit := dlp.hit_in("text", data)) is not None:
@@ -96,12 +97,12 @@ def _redacted(dlp: Dlp, data: bytes, content_type: str) -> Redacted | None:
 
 
 def mask(finding: Finding) -> bytes:
-    """What stands in the place of a finding; the same for each of its rule, so that a repeated text stays the same."""
+    """The replacement of a finding. It depends on the rule only, so a repeated text stays the same."""
     return f"[REDACTED {finding.rule}]".encode()
 
 
 def _encoded(dlp: Dlp, data: bytes) -> Iterator[tuple[int, int, Finding]]:
-    """The values in which something is found as soon as their encoding is undone: they go as a whole."""
+    """The values in which something is found once their encoding is decoded. Each is masked as a whole."""
     for string in _strings(data):
         value = data[string.start : string.end]
         if not string.is_key and (finding := dlp.look(text_views(_plain(value), "json>values"))):
@@ -113,7 +114,7 @@ def _plain(value: bytes) -> bytes:
 
 
 def _is_json(data: bytes) -> bool:
-    """One document, or one on each line."""
+    """Whether the data is one JSON document, or one on each line."""
     for documents in ([data], [line for line in data.splitlines() if line.strip()]):
         try:
             for document in documents:
@@ -130,7 +131,7 @@ def _strings(data: bytes) -> Iterator[_String]:
 
 
 def _in_string(data: bytes, start: int, end: int, rule: str) -> tuple[int, int] | None:
-    """Where to mask, so that the string stays one; None where it is not in one value alone."""
+    """The span to mask such that the string stays valid; None if the match is not within one value."""
     for string in _strings(data):
         if string.end > start:
             if string.is_key or not (string.start <= start and end <= string.end):
@@ -141,20 +142,21 @@ def _in_string(data: bytes, start: int, end: int, rule: str) -> tuple[int, int] 
 
 
 def _wide(data: bytes, first: int, last: int, start: int, end: int, rule: str) -> tuple[int, int]:
-    """The span widened to all letters of a secret beside it, between first and last: a rule matches the least of one.
+    """The span, within first and last, widened to all secret characters beside it, because a rule matches the shortest
+    form.
 
-    The beginning of a key has no end: the whole rest goes.
+    The beginning of a key has no known end, so the whole rest is masked.
     """
     if rule == _NO_END:
         return start, last
     before, behind = data[first:start], data[end:last]
     start -= len(before) - len(before.rstrip(_SECRET))
     beside = behind[: len(behind) - len(behind.lstrip(_SECRET))]
-    return _of_letters(data, start, end + len(beside.rstrip(b".")))  # which ends a sentence
+    return _of_letters(data, start, end + len(beside.rstrip(b".")))  # a full stop ends a sentence
 
 
 def _of_letters(data: bytes, start: int, end: int) -> tuple[int, int]:
-    """The span widened to whole letters of UTF-8, of four bytes at most."""
+    """The span widened to whole UTF-8 characters."""
     while start and 0x80 <= data[start] < 0xC0:
         start -= 1
     while end < len(data) and 0x80 <= data[end] < 0xC0:
@@ -163,9 +165,9 @@ def _of_letters(data: bytes, start: int, end: int) -> tuple[int, int]:
 
 
 def _of_escapes(data: bytes, begin: int, start: int, end: int) -> tuple[int, int]:
-    """The span in a string, which begins at `begin`, widened to whole letters and escapes."""
+    """The span in a string, which begins at `begin`, widened to whole characters and escapes."""
     at = max(begin, start - _BEFORE)
-    while at > begin and data[at - 1] == _BACKSLASH:  # it may be one that makes the next one a letter
+    while at > begin and data[at - 1] == _BACKSLASH:  # it may be escaped by the backslash before it
         at -= 1
     first = start
     for unit in _UNIT.finditer(data, at):

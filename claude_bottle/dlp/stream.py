@@ -1,7 +1,8 @@
-"""Looks at a body while it passes: nothing is released before it was looked at. Pure.
+"""Scans a body as it passes: no byte is released before it is scanned. Pure.
 
-It sees what a whole body's views show, as far as one goes without holding all of it. What cannot be seen so, or takes
-too much, is refused. JSON and forms within an archive or a part are looked at as text.
+The stream shows the same views as a whole body, as far as that is possible without holding all of it. A body that
+cannot be scanned so, or needs too much memory, is refused. JSON and forms within an archive or a part are scanned as
+text.
 """
 
 from __future__ import annotations
@@ -14,35 +15,37 @@ from claude_bottle.dlp.packed.decoders import decoder_for, layers_of
 from claude_bottle.dlp.verdict import Finding, Unscannable
 
 _JOINED = 4 << 10  # bytes
-EDGE = 300  # bytes of a piece that meet another piece; of every shape that a rule knows the shortest form has less
+EDGE = 300  # bytes of a piece that are joined with another piece; the shortest form of every rule's shape has fewer
 
 
 class StreamScan:
-    """`feed` gives the chunks that may go on; after a finding, or a stream that cannot be read, it gives nothing more,
-    and `verdict` says why. `edges`, at the end: what of it may go on in another request."""
+    """One body. `feed` returns the chunks that may be released. After a finding, or if the stream is unreadable, it
+    returns nothing more and `verdict` has the reason. `edges`, set at the end: the bytes that another request may
+    continue."""
 
     def __init__(self, dlp: Looking, content_encoding: str = "", content_type: str = "") -> None:
         self.verdict: Finding | Unscannable | None = None
         self.edges: list[bytes] = []
-        self.waiting = 0  # bytes that came and did not go on yet
+        self.waiting = 0  # bytes received and not released yet
         self._begin = self._end = b""
-        # (where in each flow the chunk ends, the chunk as it came); small ones as one, for each takes 160 bytes more
+        # (the size of each flow at the chunk's end, the chunk as received). Small chunks are joined, because each entry
+        # costs 160 bytes more.
         self._held: list[tuple[list[int], bytes | bytearray]] = []
         self._decoders: list[Decoder] = []
         try:
             self._decoders = [decoder_for(name) for name in layers_of(content_encoding)]
         except DecodeError as error:
             self.verdict = Unscannable("unreadable_encoding", str(error))
-        # What a decoder skips is looked at too: names and comments in gzip, frames in zstd, metadata in brotli.
+        # Bytes that a decoder skips are scanned too: names and comments in gzip, frames in zstd, metadata in brotli.
         self._flows = [Flow(dlp, "raw", coded=True) for _ in self._decoders] + [Flow(dlp, "stream", content_type)]
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The chunks that may go on now; an empty chunk ends the stream."""
+        """The chunks that may be released now. An empty chunk ends the stream."""
         return self._guarded(lambda: self._feed(chunk))
 
     def flush(self) -> list[bytes]:
-        """What came and may go on though there is no more of it yet: nothing that ends within what may be a secret,
-        and nothing of what is packed and not at its end."""
+        """The chunks that may be released although the stream pauses: all of them or none. None while their end may be
+        part of a secret, while an archive is open, or if the body is encoded."""
         return self._guarded(self._flush) if self._held and not self._decoders else []
 
     def _guarded(self, look: Callable[[], list[bytes]]) -> list[bytes]:

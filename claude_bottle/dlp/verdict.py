@@ -1,4 +1,4 @@
-"""What an examination ends with, where it does not end well: something was found, or something cannot be read."""
+"""The outcome of a scan that does not pass: a finding, or data that cannot be scanned."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ PLACE = 400  # bytes
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found (a rule id) and where (how the bytes had to be read). Never the secret itself in a text of it.
+    """What was found (a rule id) and where (how the bytes were decoded). Its text never shows the secret.
 
-    place: up to 400 bytes of the text, as it was read, with the finding in the middle: for the owner who decides. It
-    may hold the secret, so it is never logged, and no printed form of a finding has it.
+    place: up to PLACE bytes of the decoded text around the finding, for the owner who decides. It may hold the secret,
+    so it is never logged and `repr` omits it.
     """
 
     rule: str
@@ -21,7 +21,7 @@ class Finding:
 
 
 class Unscannable(ValueError):
-    """What cannot be looked at to its end, so that it does not leave; `reason` is a refusal's reason id."""
+    """Data that cannot be scanned to its end and so is refused. `reason` is a refusal's reason id."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -29,7 +29,7 @@ class Unscannable(ValueError):
 
 
 def place_of(text: bytes, start: int, end: int) -> bytes:
-    """PLACE bytes of the text at most, with start to end in the middle; the beginning of it, where it is long."""
+    """At most PLACE bytes of the text with start to end in the middle; of a longer match, its beginning."""
     around = max(0, PLACE - (end - start)) // 2
     first = max(0, start - around)
     return bytes(text[first : first + PLACE])

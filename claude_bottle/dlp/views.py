@@ -1,6 +1,6 @@
-"""The ways in which one body can be read: each is a view, and a secret in any of them is a secret sent. Pure.
+"""The views of one body: every way to read it. A secret in any view is a secret sent. Pure.
 
-What a body is, its bytes say. What is declared is believed as well: it adds readings, and takes none away.
+The bytes decide what a body is. A declared type is read as well: it adds views and removes none.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from claude_bottle.dlp.verdict import Unscannable
 
 __all__ = ["DEPTH", "Unscannable", "body_views", "member_views", "packed_too", "stream_views"]
 
-DEPTH = 4  # archives and parts within one another
+DEPTH = 4  # of archives and parts within one another
 _UNDONE = ("base64", "hex", "wide", "escape", "rest")
 _IN_TAGS, _PHRASE = compile_bytes(">[^<>A-Za-z]{0,20}([A-Za-z]{3,8})[^<>A-Za-z]{0,20}<"), 12
-# A percent sign or a backslash that begins no escape. Of a binary that has one, no escape is one but by chance: undone,
-# an archive of the stream itself would stand there once more, unfinished.
+# A percent sign or a backslash that begins no escape. In a binary with one of these, other escapes are there by chance:
+# decoded, an archive of the stream itself would appear once more, unfinished.
 _STRAY = re.compile(rb"%(?![0-9A-Fa-f]{2})(?=[\s\S]{2})|\\(?![ -~])(?=[\s\S])")
 _CHARSET = re.compile(r"""charset\s*=\s*"?([A-Za-z0-9._:-]{1,40})""", re.IGNORECASE)
-# Read as they are; or no text, and slow to undo.
+# Already readable as UTF-8; or no text encoding, and slow to decode.
 _AS_IT_IS = ("utf-8", "ascii", "iso8859-1", "cp1252", "punycode", "idna", "undefined")
 
 
 def body_views(data: bytes, content_type: str, content_encoding: str = "") -> Iterator[View]:
-    """Every view of a body. Raises Unscannable where it cannot be read to its end."""
+    """Every view of a body. Raises Unscannable if the body cannot be read to its end."""
     budget = Budget(len(data))
     try:
         for name in layers_of(content_encoding):
-            # What a decoder skips: names and comments in gzip, frames in zstd, metadata in brotli.
+            # A decoder skips names and comments in gzip, frames in zstd, metadata in brotli.
             yield from packed_too(text_views(data, "raw"), budget, but_the_first=True)
             data = decode(data, name, most_plain(len(data)))
     except TooLargeError as error:
@@ -49,17 +49,18 @@ def body_views(data: bytes, content_type: str, content_encoding: str = "") -> It
 
 
 def stream_views(data: bytes, label: str, depth: int) -> Iterator[View]:
-    """What a part of a stream shows; what is packed in the stream itself is not looked for here."""
+    """The views of a part of a stream. Archives in the stream itself are not searched for here."""
     yield from _text(data, label, depth, Budget(len(data)), whole=False)
 
 
 def member_views(data: bytes, depth: int) -> Iterator[View]:
-    """What something short shows that was packed in something else."""
+    """The views of a short member of an archive."""
     yield from _deeper("archive", data, "", depth, Budget(len(data)))
 
 
 def packed_too(views: Iterable[View], budget: Budget, *, but_the_first: bool = False) -> Iterator[View]:
-    """The views, and what is packed in each. but_the_first: the first one begins with what is unpacked elsewhere."""
+    """The views, and the views of the archives in each. but_the_first: the first view begins with an archive that is
+    unpacked elsewhere."""
     for number, (label, data) in enumerate(views):
         yield label, data
         if not label.endswith(PLAIN):
@@ -87,7 +88,7 @@ def _readings(
         yield from _joined(joined)
     else:
         yield from _text(data, "text", depth, budget)
-        if b"<" in data and len(words := _IN_TAGS.findall(data)) >= _PHRASE:  # of a seed phrase, each between tags
+        if b"<" in data and len(words := _IN_TAGS.findall(data)) >= _PHRASE:  # enough words for a phrase
             yield f"markup>{WORDS}", b"\n".join(words)
     if kind == "application/x-www-form-urlencoded" or is_form_like(data):
         yield from _joined(FormFields().feed(data, last=True))
@@ -100,12 +101,12 @@ def _readings(
 
 
 def _text(data: bytes, label: str, depth: int, budget: Budget, *, whole: bool = True) -> Iterator[View]:
-    """The text's views, and what is packed in those that undo something. whole: it does not go on."""
+    """The text's views, and the views of archives in those that decode something. whole: the text does not continue."""
     in_one = len(data) <= WINDOW + OVERLAP
     for name, view in text_views(data, label):
         yield name, view
         how = name.rpartition(">")[2]
-        if how in _UNDONE:  # an archive that is spelt so; a binary that has a percent sign is none
+        if how in _UNDONE:  # an archive that is written so; a binary with a percent sign is none
             ours = how != "escape" or data.isascii()
             whole_here = whole or not in_one or (not ours and _STRAY.search(data) is not None)
             yield from _packed(view, depth, budget, whole=whole_here, sure=ours)
@@ -116,7 +117,7 @@ def _text(data: bytes, label: str, depth: int, budget: Budget, *, whole: bool = 
 def _joined(views: Iterable[View]) -> Iterator[View]:
     looked_at = b""
     for label, joined in views:
-        if joined and joined != looked_at:  # without keys, values are all that there is
+        if joined and joined != looked_at:  # without keys, the values are all there is
             yield from ((label, w) for w in windows(joined)) if label.endswith(WORDS) else text_views(joined, label)
         looked_at = joined
 
@@ -156,13 +157,13 @@ def _deeper(
 
 
 def _in_utf_8(data: bytes, content_type: str) -> bytes:
-    """In UTF-8, where it is declared to be text of another kind, or is JSON in UTF-16 or UTF-32 (RFC 4627, 3)."""
+    """The data in UTF-8, if another text encoding is declared, or if it is JSON in UTF-16 or UTF-32 (RFC 4627, 3)."""
     declared = _CHARSET.search(content_type)
     try:
         name = codecs.lookup(declared.group(1)).name if declared else ""
         if name and name not in _AS_IT_IS:
             return data.decode(name, "replace").encode("utf-8", "replace")
-    except (LookupError, UnicodeError):  # no charset that is known here
+    except (LookupError, UnicodeError):  # an unknown charset
         pass
     if b"\0" in data[:4] and (name := json.detect_encoding(data)) != "utf-8":
         text = data.decode(name, "replace").encode("utf-8", "replace")

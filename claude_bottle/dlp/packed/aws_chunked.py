@@ -1,7 +1,7 @@
-"""Takes S3's `aws-chunked` apart: pieces with their size, and perhaps a signature, in a line before each. Pure.
+"""Decodes S3's `aws-chunked`: pieces, each after a line with its size and perhaps a signature. Pure.
 
-Amazon S3 API, Signature calculations: transferring payload in multiple chunks. What stands in the lines between and in
-the trailers is not given; who looks at it has the bytes as they came.
+Source: Amazon S3 API, Signature calculations: transferring payload in multiple chunks. The lines and the trailers are
+not part of the output; the caller has the raw bytes to scan.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from claude_bottle.dlp.packed.decoder import DecodeError, cut
 
 _LINE = re.compile(rb"([0-9A-Fa-f]{1,12})(?:;[!-~ ]{0,500})?\r\n")
-_LONGEST, _TRAILERS = 600, 16 << 10  # bytes of a line, and of all that stands behind the last piece
+_LONGEST, _TRAILERS = 600, 16 << 10  # bytes of a line, and of everything after the last piece
 
 
 class AwsChunked:
-    """A decoder, as those of claude_bottle/dlp/packed/decoders.py."""
+    """A decoder, like those of claude_bottle/dlp/packed/decoders.py."""
 
     def __init__(self) -> None:
-        self._waiting = b""  # of a line, or behind the last piece
-        self._left = 0  # bytes of the piece, with the line break behind it
+        self._waiting = b""  # an incomplete line, or the bytes after the last piece
+        self._left = 0  # bytes of the piece, including its line break
         self._begun = self._last = False
 
     def feed(self, chunk: bytes) -> bytes:
@@ -52,7 +52,7 @@ class AwsChunked:
             raise DecodeError("aws-chunked data ends early")
 
     def _without_break(self, piece: bytes) -> bytes:
-        """The piece but for what of its line break is at its end."""
+        """The piece without the part of its line break at its end."""
         of_break = max(0, 2 - self._left)
         if of_break == 0:
             return piece

@@ -1,28 +1,28 @@
-"""What a decoder is: incremental, in parts of a size, and within limits. Pure."""
+"""The interface of a decoder: incremental, in parts of bounded size, within limits. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Protocol
 
-STEP = 1 << 20  # bytes that one part may have
-MAX_PLAIN = 64 << 20  # bytes: what a decoder makes in all where its user names no other limit ...
-MAX_RATIO = 100  # ... and of a long stream, for each byte that went in (text comes to ten, a page of logs to thirty)
+STEP = 1 << 20  # bytes of one part, at most
+MAX_PLAIN = 64 << 20  # bytes: what a decoder makes in all unless its user sets another limit ...
+MAX_RATIO = 100  # ... and, of a long stream, for each input byte (text reaches ten, a page of logs thirty)
 
 
 class DecodeError(ValueError):
-    """The bytes are not what their encoding promises, the encoding is not known, or they unpack to too much."""
+    """The bytes break their encoding's rules, the encoding is unknown, or they unpack to too much."""
 
 
 class TooLargeError(DecodeError):
-    """They unpack to too much."""
+    """The bytes unpack to too much."""
 
 
 class Decoder(Protocol):
-    """Takes chunks in, gives plain bytes out; `finish` raises DecodeError when the stream ended early.
+    """Decodes chunks to plain bytes; `finish` raises DecodeError if the stream ended early.
 
-    `feed_parts` gives what a chunk makes in parts of at most STEP bytes, each made when it is asked for; `feed` gives
-    it at once. Both raise DecodeError where all that was made is more than MAX_PLAIN and MAX_RATIO allow.
+    `feed_parts` yields a chunk's output in parts of at most STEP bytes, each made on demand; `feed` returns it at once.
+    Both raise DecodeError if the total output exceeds MAX_PLAIN and MAX_RATIO.
     """
 
     def feed(self, chunk: bytes) -> bytes: ...
@@ -31,7 +31,7 @@ class Decoder(Protocol):
 
 
 def cut(data: bytes) -> Iterator[bytes]:
-    """In parts of a STEP."""
+    """The data in parts of at most STEP bytes."""
     if len(data) <= STEP:
         yield data
         return

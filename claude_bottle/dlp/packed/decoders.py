@@ -1,7 +1,7 @@
-"""Incremental decoders of the content encodings that the proxies read. What is not listed here is not let through.
+"""Incremental decoders of the content encodings that the proxies can read; all other encodings are refused.
 
-No step makes more than STEP bytes at a time, whatever was packed, and all together no more than a limit: a
-decompression bomb costs what the limit says, in time and in memory.
+A compressed stream is decoded in parts of at most STEP bytes, and its total output has a limit. So a decompression bomb
+costs bounded time and memory.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class _Identity:
 
 
 class _Bounded:
-    """What the decoders have in common: the limits, and an end that must be there."""
+    """What the decoders have in common: the limits, and an end that must be reached."""
 
     def __init__(self) -> None:
         self._taken = self._made = 0
@@ -68,10 +68,10 @@ class _Zlib(_Bounded):
         super().__init__()
         self._gzip = gzip
         self._inner = zlib.decompressobj(31 if gzip else 15)
-        self._sure = gzip  # that it is not raw deflate
+        self._sure = gzip  # it is not raw deflate
 
     def _parts(self, chunk: bytes) -> Iterator[bytes]:
-        full = False  # whether there may be more of what went in before
+        full = False  # output of earlier input may be left
         while chunk or full:
             if self._inner.eof:
                 if not self._gzip:
@@ -93,8 +93,8 @@ class _Zlib(_Bounded):
         return self._inner.eof
 
 
-# A step of 64 bytes makes some 200 MB at most where the library has no limit of its own (brotli before 1.2): a
-# meta-block of 16 MB takes at least five bytes (RFC 7932, section 9.2). The images have 1.2.
+# A step of 64 bytes makes some 200 MB at most if the library has no limit of its own (brotli before 1.2): a meta-block
+# of 16 MB takes at least five bytes (RFC 7932, section 9.2). The images have 1.2.
 _SMALL = 64
 
 
@@ -121,8 +121,8 @@ class _Brotli(_Bounded):
         return bool(self._inner.is_finished())
 
 
-# RFC 9659: what is sent as zstd needs no window of more than 8 MB. A step of 512 bytes makes 16 MB at most: a block of
-# 128 kB takes at least four bytes (RFC 8878, section 3.1.1.2).
+# RFC 9659: zstd content needs no window of more than 8 MB. A step of 512 bytes makes 16 MB at most: a block of 128 kB
+# takes at least four bytes (RFC 8878, section 3.1.1.2).
 _ZSTD_WINDOW, _ZSTD_STEP = 8 << 20, 512
 
 
@@ -177,7 +177,7 @@ def _aws_chunked() -> Decoder:
     return AwsChunked()
 
 
-# Not registered, and sent all the same by servers that mean no encoding: every client takes the bytes as they are.
+# Not registered, but sent by servers that mean no encoding: every client takes the bytes as they are.
 _PLAIN = ("", "identity", "none", "utf-8")
 _DECODERS: dict[str, Callable[[], Decoder]] = {
     **dict.fromkeys(_PLAIN, _Identity),
@@ -188,15 +188,15 @@ _DECODERS: dict[str, Callable[[], Decoder]] = {
     "br": _Brotli,
     "zstd": _Zstd,
 }
-# What a proxy may offer to an upstream, so that every answer can be read.
+# The encodings that a proxy may offer to an upstream, so that every response can be read.
 ACCEPTED_ENCODINGS = "gzip, deflate, br, zstd"
 _MAX_LAYERS = 3
 
 
 def readable_part(accept_encoding: str) -> str:
-    """Of what a client accepts, the encodings that can be read: never one that it did not name (RFC 9110, 12.5.3).
+    """The readable encodings among those that a client accepts: never one that it did not name (RFC 9110, 12.5.3).
 
-    `*` stands for those of ACCEPTED_ENCODINGS. Where none is left the answer has to come plain.
+    `*` stands for those of ACCEPTED_ENCODINGS. If none is left, the result is `identity`.
     """
     kept: list[str] = []
     for item in filter(None, map(str.strip, accept_encoding.split(","))):
@@ -210,7 +210,7 @@ def readable_part(accept_encoding: str) -> str:
 
 
 def accepted_names(accept_encoding: str) -> frozenset[str]:
-    """The lower-case names in an Accept-Encoding value, refused ones (q=0) among them."""
+    """The lower-case names in an Accept-Encoding value, refused ones (q=0) included."""
     return frozenset(item.partition(";")[0].strip().lower() for item in accept_encoding.split(",")) - {""}
 
 
@@ -219,7 +219,8 @@ _NEVER = re.compile(r"\s*q\s*=\s*0(?:\.0*)?\s*")
 
 
 def layers_of(content_encoding: str) -> list[str]:
-    """The encodings of a Content-Encoding value, as they are undone. Raises DecodeError if one is unknown."""
+    """The encodings of a Content-Encoding value in the order of decoding, without plain ones. Raises DecodeError if one
+    is unknown, or if there are more than three."""
     names = [name.strip().lower() for name in content_encoding.split(",")]
     if len(names) > _MAX_LAYERS or any(name not in _DECODERS for name in names):
         raise DecodeError(f"content encoding {content_encoding[:40]!r} cannot be read")
@@ -227,7 +228,8 @@ def layers_of(content_encoding: str) -> list[str]:
 
 
 def decoder_for(content_encoding: str) -> Decoder:
-    """A decoder for a Content-Encoding value (several are undone last to first). Raises DecodeError if unknown."""
+    """A decoder for a Content-Encoding value (several are decoded last to first). Raises DecodeError if one is
+    unknown."""
     decoders = [_DECODERS[name]() for name in layers_of(content_encoding)] or [_Identity()]
     return decoders[0] if len(decoders) == 1 else _Chain(decoders)
 
@@ -238,7 +240,8 @@ def is_identity(content_encoding: str) -> bool:
 
 
 def decode(data: bytes, content_encoding: str, limit: int = MAX_PLAIN) -> bytes:
-    """Decode whole bytes; raises DecodeError when broken, unknown, or larger than `limit` bytes when plain."""
+    """Decode whole bytes. Raises DecodeError if they are broken, of unknown encoding, or decode to more than `limit`
+    bytes."""
     decoder = decoder_for(content_encoding)
     if is_identity(content_encoding) and len(data) <= limit:
         return data

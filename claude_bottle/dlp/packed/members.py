@@ -1,4 +1,5 @@
-"""What is packed within some bytes, as members that are looked at like bodies. Bounded, by refusal. Pure."""
+"""Archives and compressed streams within some bytes, as members that are scanned like bodies. Refuses too much.
+Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ from claude_bottle.dlp.packed.unpack import Unpacker
 from claude_bottle.dlp.text.readings import WINDOW, each_offset
 from claude_bottle.dlp.verdict import Unscannable
 
-_FIRST, _STEP = 512, 64 << 10  # bytes that are tried first, and at one time at most
-_SCRAP = 4 << 10  # bytes: what breaks off before is mostly what random bytes unpack to
+_FIRST, _STEP = 512, 64 << 10  # bytes that are tried first, and at most at a time
+_SCRAP = 4 << 10  # bytes: output shorter than this that breaks off is mostly random bytes, unpacked by chance
 _KEY = 64  # bytes
 _MOST = 50_000  # members of one body
 _LONG_RUN = re.compile(rb"[A-Za-z0-9+/_=\r\n-]{16384,}")
@@ -21,7 +22,7 @@ _OTHERS = re.compile(rb"[^A-Za-z0-9+/_-]")
 
 
 def most_plain(size: int) -> int:
-    """How many bytes something of this size may unpack to: a short one less, for what it costs to look at them."""
+    """How many bytes data of this size may unpack to. Short data may make less, because of the time to scan it."""
     return min(MAX_PLAIN, (8 << 20) + MAX_RATIO * size)
 
 
@@ -36,19 +37,19 @@ class Budget:
     known: dict[bytes, list[tuple[int, int]]] = field(default_factory=dict)  # beginning to length and hash
 
     def make(self, size: int) -> None:
-        """Count bytes that came out."""
+        """Count output bytes."""
         self.unpacked += size
         if self.unpacked > most_plain(self.size):
             raise Unscannable("too_large_to_scan", "the archive is too large when unpacked")
 
     def take(self, size: int) -> None:
-        """Count bytes that went in: streams that begin within one another are unpacked each, but not for long."""
+        """Count input bytes: overlapping streams are all unpacked, but only up to a limit."""
         self.taken += size
         if self.taken > 2 * (self.size + self.unpacked) + WINDOW // 2:
             raise Unscannable("too_much_to_scan", "archives that overlap")
 
     def is_known(self, data: bytes, at: int) -> bool:
-        """Whether the very same was unpacked before: many views of a body have its archives in them."""
+        """Whether the same bytes were unpacked before: many views of a body hold the same archives."""
         for length, value in self.known.get(data[at : at + _KEY], ()):
             self.take(length // 16)
             if hash(data[at : at + length]) == value:
@@ -56,7 +57,7 @@ class Budget:
         return False
 
     def know(self, data: bytes, at: int, length: int) -> None:
-        """Remember what was unpacked to its end."""
+        """Remember bytes that were unpacked to their end."""
         self.known.setdefault(data[at : at + _KEY], []).append((length, hash(data[at : at + length])))
 
     def add_member(self) -> None:
@@ -68,8 +69,8 @@ class Budget:
 
 @dataclass(frozen=True)
 class Member:
-    """What was packed. whole: it came to its end. scrap: it broke off soon, so that it may well be nothing. unfinished:
-    there would be more."""
+    """The unpacked data. whole: it was unpacked to its end. scrap: it broke off early, so that it may be no archive at
+    all. unfinished: the input ended before it."""
 
     data: bytes
     whole: bool
@@ -78,10 +79,10 @@ class Member:
 
 
 def members(data: bytes, budget: Budget, *, strict: bool, sure: bool = True) -> Iterator[Member]:
-    """Everything that is packed somewhere in the data, as far as it can be unpacked.
+    """Every archive or stream in the data, unpacked as far as possible. Raises Unscannable.
 
-    strict: the data may be an archive as a whole, so that one that begins it and breaks off is refused. sure: the data
-    is what it is; if it may well be nothing itself, two letters are not taken for a beginning.
+    strict: the data may be an archive as a whole, so one at its beginning that breaks off is refused. sure: the data is
+    certainly real; otherwise, the two bytes of a zlib header do not count.
     """
     places = beginnings(data)
     if strict and data[:3] == b"\x5d\x00\x00":
@@ -106,7 +107,7 @@ def members(data: bytes, budget: Budget, *, strict: bool, sure: bool = True) -> 
 
 
 def _unpacked(unpacker: Unpacker, data: bytes, at: int, budget: Budget) -> tuple[bytes, bool, int]:
-    """What it holds, whether it is broken, and where it ends."""
+    """The output, whether the stream is broken, and where it ends."""
     out: list[bytes] = []
     step = _FIRST
     try:
@@ -125,7 +126,7 @@ def _unpacked(unpacker: Unpacker, data: bytes, at: int, budget: Budget) -> tuple
 
 
 def long_runs(data: bytes) -> Iterator[bytes]:
-    """What a run of base64 or hex holds that may be longer than the windows of text; to look for archives in it."""
+    """Decoded runs of base64 or hex that may be longer than the windows of text, to search them for archives."""
     if len(data) <= WINDOW:
         return
     for match in _LONG_RUN.finditer(data):

@@ -1,4 +1,4 @@
-"""Where in some bytes an archive or a compressed stream may begin: found by content, whatever is said of them. Pure."""
+"""Where archives or compressed streams may begin in some bytes: found by content, whatever is declared. Pure."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 from claude_bottle.dlp.verdict import Unscannable
 
-# Kind, and how it begins. gzip: RFC 1952. zip: PKWARE's APPNOTE 4.3.7 and 4.3.12. zstd: RFC 8878. xz: its file format,
-# 2.1.1.1. zlib: RFC 1950, of a window of 32 kB, as every library makes it, without a dictionary. The
-# last ones cannot be read here.
+# Kind, and magic bytes. gzip: RFC 1952. zip: PKWARE's APPNOTE 4.3.7 and 4.3.12. zstd: RFC 8878. xz: its file format,
+# 2.1.1.1. zlib: RFC 1950, with a window of 32 kB, as every library makes it, and no dictionary. The last five are
+# recognised but cannot be read.
 _BEGINNINGS: tuple[tuple[str, bytes], ...] = (
     ("zip", b"PK\x03\x04"),
     ("zip directory", b"PK\x01\x02"),
@@ -31,20 +31,20 @@ _BEGINNINGS: tuple[tuple[str, bytes], ...] = (
 )
 _UNREAD = ("7-Zip", "RAR", "LZ4", "Lzip", "Snappy")
 LENGTHS = {kind: len(begin) for kind, begin in _BEGINNINGS}  # bytes
-_ASCII = 5  # of them begin with what ASCII can hold: the others are not looked for where all is ASCII
+_ASCII = 5  # the first ones; in ASCII data, only these are searched for (RAR and Lzip begin with ASCII too)
 _MOST = 20_000  # places in one text: a megabyte of random bytes has 64
-_SHORT = 32  # bytes that are needed to be sure
+_SHORT = 32  # bytes needed for certainty
 
 
 @cache
 def _scanner(ascii_only: bool) -> Any:
-    """Calls back for each beginning; None where hyperscan is missing."""
+    """A scanner for all beginnings; None if hyperscan is not installed."""
     try:
         from claude_bottle.dlp.rules.scanner import Scanner
     except ImportError:
         return None
     chosen = _BEGINNINGS[: _ASCII if ascii_only else None]
-    # In digits, for an expression ends at its first zero byte.
+    # As escapes, because an expression ends at its first zero byte.
     return Scanner(
         [(number, b"".join(b"\\x%02x" % byte for byte in begin)) for number, (_, begin) in enumerate(chosen)]
     )
@@ -54,7 +54,7 @@ _ANY = re.compile(b"|".join(b"(" + re.escape(begin) + b")" for _, begin in _BEGI
 
 
 def beginnings(data: bytes) -> list[tuple[int, str]]:
-    """Each place where something may begin, and its kind; in order. Raises Unscannable where there are too many."""
+    """Each offset at which something may begin, and its kind, in order. Raises Unscannable if there are too many."""
     scanner = _scanner(data.isascii())
     matches: list[tuple[int, int]] = []
     if scanner is None:
@@ -69,19 +69,20 @@ def beginnings(data: bytes) -> list[tuple[int, str]]:
 
 
 def _is_one(kind: str, data: bytes, at: int) -> bool:
-    """Whether the bytes behind it can be of its kind too; True where too few are there to say."""
+    """Whether the bytes after the magic ones fit its kind. If too few follow to decide: True, but False for zlib, LZ4
+    and RAR."""
     head = data[at : at + _SHORT]
     if kind == "zlib":
         return _is_deflate(head[2:7])
     if kind == "gzip":
-        return len(head) < 4 or head[3] < 0x20  # its reserved flags are 0
+        return len(head) < 4 or head[3] < 0x20  # reserved flags are 0
     if kind == "bzip2":
         return head[3:4] in b"123456789" and b"1AY&SY".startswith(head[4:10])
-    if kind == "7-Zip":  # the checksum of its header (7zFormat.txt), so that a list of such beginnings is none
+    if kind == "7-Zip":  # checksum of the header (7zFormat.txt), so that a list of magic bytes does not count
         return len(head) < 32 or zlib.crc32(head[12:]) == int.from_bytes(head[8:12], "little")
     if kind == "LZ4":  # version 1, reserved bits 0 (LZ4 Frame Format)
         return len(head) > 5 and head[4] & 0xC2 == 0x40 and head[5] & 0x8F == 0
-    if kind == "Snappy":  # a chunk of data behind it (framing_format.txt, 4.2 and 4.3)
+    if kind == "Snappy":  # a data chunk follows (framing_format.txt, 4.2 and 4.3)
         return len(head) < 14 or (head[10] < 2 and int.from_bytes(head[11:14], "little") <= 76490)
     if kind == "RAR":
         return head[6:8] == b"\x01\x00" or head[6:7] == b"\x00"
@@ -89,7 +90,8 @@ def _is_one(kind: str, data: bytes, at: int) -> bool:
 
 
 def _is_deflate(head: bytes) -> bool:
-    """Whether deflate can begin so (RFC 1951, 3.2.3): with one of three kinds of block, a stored one's length twice."""
+    """Whether deflate can begin so (RFC 1951, 3.2.3): one of three kinds of block; a stored one has its length
+    twice."""
     if not head:
         return False
     kind = head[0] >> 1 & 3
@@ -99,5 +101,5 @@ def _is_deflate(head: bytes) -> bool:
 
 
 def cannot_be_read(kind: str) -> bool:
-    """Whether it is of a kind that nothing here unpacks."""
+    """Whether this kind is recognised only and cannot be unpacked."""
     return kind in _UNREAD

@@ -1,6 +1,6 @@
-"""Unpacks what is found packed within some bytes, piece by piece, whatever else is around it. Pure.
+"""Unpacks an archive or a stream that was found within some bytes, incrementally. Pure.
 
-It goes by what is there: what ends too early, or breaks off, still has what came before.
+It relies on the content only. Of a stream that ends early, or breaks off, the output until then is given.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from claude_bottle.dlp.verdict import Unscannable
 
 _MEMORY = 128 << 20  # bytes that one decoder may take
 _ZSTD_BLOCK, _FRAME = 128 << 10, 18  # bytes of a block, and of a frame's header, at most
-_FIRST = 16  # bytes that are made first: of what breaks off before nothing is a secret
-_HEAD, _ENTRY = 30, 46  # bytes of a local header, and of an entry of the directory (APPNOTE 4.3.7, 4.3.12)
-_NAME, _RESERVED = 4096, 0xD780  # bytes of a name; flags that are 0 (APPNOTE 4.4.4)
-_NEWEST = 63  # the version that a header can ask for, 6.3
+_FIRST = 16  # bytes of the first step: output that breaks off earlier holds no secret
+_HEAD, _ENTRY = 30, 46  # bytes of a local header and of a directory entry (APPNOTE 4.3.7, 4.3.12)
+_NAME, _RESERVED = 4096, 0xD780  # bytes of a name; flags that must be 0 (APPNOTE 4.4.4)
+_NEWEST = 63  # the newest version that a header can require, 6.3
 _DEFLATED = 8
-# What a zip file can be packed with (APPNOTE 4.4.5) and is not read here: the old ways, Deflate64, LZMA, JPEG, WavPack,
-# PPMd, AES. Bzip2, Zstandard and XZ begin as they do outside of one, and are found there.
+# Compression methods of zip (APPNOTE 4.4.5) that are not read here: the old ones, Deflate64, LZMA, JPEG, WavPack, PPMd,
+# AES. Bzip2, Zstandard and XZ begin as they do outside of zip, and are found there.
 _UNREAD = frozenset({1, 2, 3, 4, 5, 6, 7, 9, 10, 14, 16, 18, 19, 94, 96, 97, 98, 99})
 _READ = frozenset({0, _DEFLATED, 12, 20, 93, 95})
 _MADE_BY: dict[str, Callable[[], Any]] = {
@@ -39,11 +39,11 @@ _MADE_BY: dict[str, Callable[[], Any]] = {
 
 
 class Unpacker:
-    """Takes chunks in, gives what they hold in parts of a megabyte at most; `ended` once all of it is there.
+    """Unpacks chunks, in parts of at most a megabyte; `ended` is true at the end of the stream.
 
-    Raises DecodeError where it breaks, and Unscannable where it is sound and cannot be read. rest: how many bytes of
-    the last chunk stand behind its end. taken: bytes that were given to the decoder. sure: that it is broken if it does
-    not end well.
+    Raises DecodeError if the data breaks, and Unscannable if it is sound but cannot be read. rest: how many bytes of
+    the last chunk follow the end. taken: bytes given to the decoder. sure: if it does not end well, it is broken, and
+    not something else.
     """
 
     def __init__(self, kind: str) -> None:
@@ -58,7 +58,7 @@ class Unpacker:
         self._is_last, self._unread = False, ""
 
     def feed_parts(self, chunk: bytes) -> Iterator[bytes]:
-        """What the chunk holds, made as it is asked for. Nothing once it has ended."""
+        """The output for a chunk, made on demand. Nothing once it has ended."""
         if self._head is not None:
             chunk = self._after_head(chunk)
         if self.ended or self._inner is None or not chunk:
@@ -75,7 +75,7 @@ class Unpacker:
             raise
         except (OSError, EOFError, ValueError, lzma.LZMAError, zstandard.ZstdError) as error:
             if (self._made and self.kind != "zstd") or "memory" in str(error).lower():
-                # It began as one, and what was made of this chunk before it broke is lost.
+                # It began as an archive, and the output for this chunk before it broke is lost.
                 raise Unscannable("unreadable_encoding", f"a broken archive ({self.kind}: {error})") from error
             raise DecodeError("broken compressed data") from error
 
@@ -116,7 +116,7 @@ class Unpacker:
                 return
 
     def _zstd(self, chunk: bytes) -> Iterator[bytes]:
-        """Block by block (RFC 8878, 3.1.1), so that what comes before a broken one is not lost with it."""
+        """Block by block (RFC 8878, 3.1.1), so that the output before a broken block is not lost."""
         self._blocks += chunk
         while not self.ended:
             size = self._next_block()
@@ -124,7 +124,7 @@ class Unpacker:
                 return
             block = bytes(self._blocks[:size])
             del self._blocks[:size]
-            if self._unread:  # a sound one, as it has a last block: what only looks like one has none
+            if self._unread:  # sound, if it has a last block; random bytes that look like a frame have none
                 if self._is_last:
                     raise Unscannable("unreadable_encoding", f"an archive that {self._unread}")
                 continue
@@ -135,11 +135,12 @@ class Unpacker:
                 self.ended, self.rest = True, len(self._blocks)
 
     def _next_block(self) -> int:
-        """How many bytes the frame's header, or the next block, has; what is behind the last one goes with it."""
+        """The size in bytes of the frame's header, or of the next block. A checksum after the last block belongs to
+        it."""
         data = self._blocks
         if not self._begun:
             self._begun = True
-            self._checked = bool(data[4] & 4)  # a checksum is behind the last block
+            self._checked = bool(data[4] & 4)  # a checksum follows the last block
             try:
                 self._unread = "needs a dictionary" if zstandard.get_frame_parameters(bytes(data[:18])).dict_id else ""
             except zstandard.ZstdError as error:
@@ -157,7 +158,7 @@ class Unpacker:
         return 3 + (1 if kind == 1 else size) + (4 if last and self._checked else 0)
 
     def _after_head(self, chunk: bytes) -> bytes:
-        """What of it is data. The header before it says whether that can be read."""
+        """The data in the chunk after the header. The header decides whether the data can be read."""
         assert self._head is not None  # noqa: S101 - as its caller has seen to
         self._head += chunk
         head = bytes(self._head[:_ENTRY])
@@ -166,7 +167,8 @@ class Unpacker:
             size = _HEAD + int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little")
             if len(self._head) < size:
                 return b""
-            # Even where it says that it is stored: the directory may say otherwise, and many read that alone.
+            # Even if the header says that it is stored: the directory may say otherwise, and many readers use that
+            # alone.
             self._inner, chunk = zlib.decompressobj(-15), bytes(self._head[size:])
         elif self.kind == "zip directory" and len(head) >= _ENTRY:
             self._check_entry(head[6:], int.from_bytes(head[28:30], "little"))
@@ -182,7 +184,7 @@ class Unpacker:
         flags, method = int.from_bytes(head[2:4], "little"), int.from_bytes(head[4:6], "little")
         self.sure = self.kind == "zip" and method == _DEFLATED
         if head[0] > _NEWEST or method not in _UNREAD | _READ or not 0 < name <= _NAME:
-            return  # no header, but the letters that begin one, in a program that reads them
+            return  # not a header, but its magic bytes, as in a program that reads zip
         if flags & 1 and not flags & _RESERVED:
             raise Unscannable(
                 "unreadable_encoding", "an encrypted archive, in which nobody sees a credential; send it open"
@@ -191,14 +193,14 @@ class Unpacker:
             raise Unscannable("unreadable_encoding", f"an archive packed in a way that cannot be read ({method})")
 
     def end(self) -> Iterator[bytes]:
-        """What is left where no more will come: a short zstd frame, whose header was waited for."""
+        """The output left at the end of the input: of a short zstd frame, whose header was awaited."""
         head, self._head = self._head, None
         if head and self.kind == "zstd" and len(head) > 8:
             yield from self.feed_parts(bytes(head))
 
 
 def _salvaged(inner: Any, chunk: bytes, limit: int) -> Iterator[bytes]:
-    """What comes out before it breaks: zlib gives nothing of what it made in the call that fails."""
+    """The output before the data breaks: zlib discards the output of the call that fails."""
     while limit > 1:
         limit //= 2
         trial = inner.copy()

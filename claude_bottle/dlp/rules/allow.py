@@ -1,4 +1,4 @@
-"""gitleaks' allowlists: what looks like a secret and is exempt, but not where its sender adds what exempts it. Pure."""
+"""gitleaks' allowlists: exempt lookalikes of secrets, unless the sender could have added the exempting text. Pure."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ import re2
 
 
 def compile_bytes(pattern: str) -> Any:
-    """An RE2 expression over bytes; raises re2.error, or UnicodeEncodeError for what is not Latin-1."""
+    """An RE2 expression over bytes. Raises re2.error, or UnicodeEncodeError if the pattern is not Latin-1."""
     options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1  # bytes in, bytes out: bodies need not be text
+    options.encoding = re2.Options.Encoding.LATIN1  # bytes in, bytes out, because bodies need not be text
     options.log_errors = False
     options.max_mem = 64 << 20
     return re2.compile(pattern.encode("latin-1"), options)
 
 
 def shannon_entropy(data: bytes) -> float:
-    """Bits a byte."""
+    """Shannon entropy in bits per byte."""
     size = len(data)
     return -sum(n / size * math.log2(n / size) for n in Counter(data).values()) if size else 0.0
 
 
 def entropies(data: bytes, shortest: int) -> Iterator[float]:
-    """The entropy of each beginning of the data, from the shortest one on; linear in its length."""
+    """The entropy of each prefix of the data, from the one of length `shortest` on. Linear time."""
     counts: Counter[int] = Counter()
     weighed = 0.0  # sum of n log n
     for size, byte in enumerate(data, 1):
@@ -41,7 +41,7 @@ def entropies(data: bytes, shortest: int) -> Iterator[float]:
 
 @dataclass(frozen=True)
 class Allowlist:
-    """One of them. target: what its expressions are held against: the secret, the match or the line."""
+    """One allowlist. target: the text that its expressions are matched against: secret, match or line."""
 
     regexes: tuple[Any, ...]
     stopwords: Any
@@ -50,18 +50,18 @@ class Allowlist:
 
     @classmethod
     def read(cls, item: dict[str, Any]) -> Allowlist:
-        """From gitleaks' own file. A thousand stop words are one expression: one pass, not a thousand."""
+        """From gitleaks' own file. A thousand stop words become one expression, so that one pass finds them."""
         words = "|".join(re.escape(word.lower()) for word in item.get("stopwords", ()))
         return cls(
             tuple(compile_bytes(regex) for regex in item.get("regexes", ())),
             compile_bytes(words) if words else None,
             item.get("regexTarget", "secret"),
-            # A condition on file paths cannot hold for what travels over a network.
+            # A condition on file paths cannot hold for network traffic.
             item.get("condition", "OR").upper() == "AND" and bool(item.get("paths")),
         )
 
     def covers(self, secret: bytes, match: bytes, line: bytes) -> bool:
-        """Whether it exempts the secret."""
+        """Whether the list exempts the secret."""
         if self.needs_path:
             return False
         target = {"match": match, "line": line}.get(self.target, secret)
@@ -70,7 +70,7 @@ class Allowlist:
         return self.stopwords is not None and self.stopwords.search(secret.lower()) is not None
 
     def places(self, secret: bytes) -> Iterator[tuple[int, int]]:
-        """Where in the secret is what exempts it; the whole of it where that is said of what stands around."""
+        """The spans in the secret of the text that exempts it; (0, 0) if text around the secret may exempt it."""
         if self.needs_path:
             return
         if self.target != "secret" and self.regexes:
@@ -82,10 +82,10 @@ class Allowlist:
 
 
 def length_without(secret: bytes, shortest: int, allowlists: Iterable[Allowlist]) -> int:
-    """How long the beginning of a secret is that no allowlist exempts; 0 where none is as long as `shortest`.
+    """The length of the longest prefix of the secret that no allowlist exempts; 0 if it is shorter than `shortest`.
 
-    Where a secret can have any length, what stands behind it becomes part of it: `false`, or the alphabet. What begins
-    within the shortest secret, for its larger part, is its own.
+    If a secret can have any length, text after it becomes part of it, such as `false` or the alphabet. Exempting text
+    counts as the secret's own if at least half of it lies within the shortest secret.
     """
     length = len(secret)
     for allowlist in allowlists:

@@ -1,4 +1,4 @@
-"""Whether text ends within what may be a secret: a vendor's prefix, and behind it nothing that cannot belong. Pure."""
+"""Whether text ends within a possible secret: a vendor's prefix, followed only by characters of a secret. Pure."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any
 from claude_bottle.dlp.rules.allow import compile_bytes
 from claude_bottle.dlp.rules.prefilter import Searched
 
-# No word of a language or a name of a host.
+# Prefixes that are no ordinary word and no host name.
 _VENDORS = re.compile(r"(?!secret|.*\.com|.*webhook)[A-Za-z0-9]+[A-Za-z0-9_.~=-]*", re.IGNORECASE)
 _PLAIN = re.compile(r"\\(?=[._-])")
-_SHORT = 4  # letters of a prefix: behind one that has no more some of the secret must be there too
+_SHORT = 4  # letters of a prefix; a prefix this short counts only if some of the secret follows
 
 
 def begun_expression(rules: Iterable[Searched]) -> Any:
-    """An expression for such ends. Rules that go by a word beside the secret are left out: any text may have it."""
+    """An expression for such ends. Rules that rely on a word beside the secret are left out, because any text may hold
+    it."""
     words: set[str] = {"-----BEGIN", "xox[abeoprs]-"}
     for rule in rules:
         pattern = rule.regex.pattern.decode("latin-1")

@@ -1,4 +1,4 @@
-"""Checksums that are part of what they protect: a number or a name that has one is hardly there by chance. Pure."""
+"""Checksums that are part of a number or a name: one that is right is hardly there by chance. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NO_DIGIT = re.compile(rb"[ -]")
 
 
 def is_base58check(text: bytes) -> bool:
-    """Bitcoin wiki, Base58Check encoding: the last four bytes are of the double SHA-256 of the others."""
+    """Whether the last four bytes are of the double SHA-256 of the others (Bitcoin wiki, Base58Check encoding)."""
     value = 0
     for letter in text:
         digit = _BASE58.find(letter)
@@ -26,7 +26,7 @@ def is_base58check(text: bytes) -> bool:
 
 
 def is_bech32(text: bytes) -> bool:
-    """BIP 173 and BIP 350: a name, a 1, and letters of which the last six are the checksum."""
+    """A name, a 1, and characters of which the last six are the checksum (BIP 173 and BIP 350)."""
     name, _, data = text.lower().rpartition(b"1")
     numbers = [_BECH32.find(letter) for letter in data]
     if not name or len(numbers) < 6 or min(numbers) < 0:
@@ -41,13 +41,13 @@ def is_bech32(text: bytes) -> bool:
 
 
 def is_card_number(text: bytes) -> bool:
-    """ISO/IEC 7812-1, annex B (Luhn)."""
+    """Whether the check digit is right (ISO/IEC 7812-1, annex B, Luhn) and the digits differ."""
     digits = [letter - 48 for letter in _NO_DIGIT.sub(b"", text)][::-1]
     return sum(digits[::2]) % 10 == -sum(d * 2 - 9 * (d > 4) for d in digits[1::2]) % 10 and len(set(digits)) > 1
 
 
 def is_iban(text: bytes) -> bool:
-    """ISO 13616: country and check digits behind the rest, letters as numbers from 10 on, modulo 97 is 1."""
+    """ISO 13616: the rest, then country and check digits, with letters as numbers from 10 on, is 1 modulo 97."""
     plain = _NO_DIGIT.sub(b"", text).decode("latin-1")
     return int("".join(str(int(letter, 36)) for letter in plain[4:] + plain[:4])) % 97 == 1
 

@@ -1,4 +1,4 @@
-"""Whether an expression is somewhere in some bytes: by hyperscan, or by RE2 where that is not installed. Pure."""
+"""Whether expressions match in some bytes: by hyperscan, or by RE2 if that is not installed. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from claude_bottle.dlp.rules.allow import compile_bytes
 
 
 def finder(*expressions: str) -> Callable[[bytes], bool]:
-    """A function that says whether one of them is there. For those that begin with no letter of their own: there RE2
-    takes four times as long."""
+    """A function that returns whether one of the expressions matches. For expressions without a fixed first letter, for
+    which RE2 takes four times as long."""
     try:
         from claude_bottle.dlp.rules.scanner import ONCE, Scanner
     except ImportError:

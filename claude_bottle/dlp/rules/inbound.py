@@ -1,7 +1,7 @@
-"""Instructions to an agent in what comes in: by the rules of inbound_rules.toml, as a hint and no more. Pure.
+"""Finds instructions to an agent in responses, by the rules of inbound_rules.toml: a hint and no more. Pure.
 
-It catches the naive: who knows the rules writes around them, and nothing that was let in is safe because nothing was
-found. What comes in is looked at up to LIMIT and never changed.
+It catches only naive attempts: whoever knows the rules can evade them, so a response without a finding is not safe. At
+most LIMIT bytes of a response are scanned. They are never changed.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from claude_bottle.dlp.rules.allow import compile_bytes
 from claude_bottle.dlp.text.fold import folded
 from claude_bottle.dlp.text.readings import unescaped
 
-LIMIT = 1 << 20  # bytes of one answer
-OVERLAP = 4 << 10  # bytes that two pieces of an answer share
+LIMIT = 1 << 20  # bytes of one response
+OVERLAP = 4 << 10  # bytes that two pieces of a response share
 MODES = ("off", "warn", "block")
 _RULES = Path(__file__).parent / "inbound_rules.toml"
 _KINDS = re.compile(r"text/|application/(?:[a-z0-9.+-]*\+)?(?:json|xml|xhtml|javascript|x-ndjson|jsonl|yaml|toml)\b")
@@ -28,7 +28,7 @@ _TAGS = re.compile(rb"</?[A-Za-z][^<>]{0,400}>")
 
 @dataclass(frozen=True)
 class Rule:
-    """One kind of instruction. expression: over small letters and single spaces."""
+    """One kind of instruction. expression: over lower-case letters and single spaces."""
 
     id: str
     expression: Any
@@ -36,18 +36,18 @@ class Rule:
 
 @cache
 def rules() -> tuple[Rule, ...]:
-    """Those of the file, in its order."""
+    """The rules of the file, in its order."""
     tables = tomllib.loads(_RULES.read_text(encoding="utf-8"))["rule"]
     return tuple(Rule(one["id"], compile_bytes(one["expression"])) for one in tables)
 
 
 def is_text(content_type: str) -> bool:
-    """Whether an answer of this type is looked at."""
+    """Whether a response of this type is scanned."""
     return _KINDS.match(content_type.strip().lower()) is not None
 
 
 def instructions_in(data: bytes) -> list[str]:
-    """Ids of the rules that find something in a piece of an answer; as it stands, and as a person would read it."""
+    """Ids of the rules that match in a piece of a response, as it stands or as a person would read it."""
     plain = html.unescape(data.decode("utf-8", "replace")).encode() if b"&" in data else data
     plain = unescaped(plain) if b"\\" in plain else plain
     readings = {_flat(data), _flat(plain), _flat(_TAGS.sub(b" ", plain))}

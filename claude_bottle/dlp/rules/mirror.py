@@ -1,7 +1,7 @@
-"""A secret backwards, or its letters moved by thirteen: found by the words of the rules, written so. Pure.
+"""Secrets that are reversed or in ROT13: found by the rules' keywords, written so. Pure.
 
-Each rule has words without which nothing matches it. One pass over a text looks for all of them in both ways, and only
-what is around one is turned and looked at.
+Each rule has keywords without which it does not match. One pass over a text searches for all of them in both forms.
+Only the text around a hit is transformed and scanned.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from claude_bottle.dlp.rules.prefilter import Searched
 from claude_bottle.dlp.text.near import MANY, near
 
 REVERSED, ROT13 = "reversed", "rot13"
-# Beside a short word more of a secret must stand, or, where it is four letters long, nothing of a word.
+# Beside a short keyword, more of a secret must stand; beside one of four letters, alternatively a non-letter.
 _SHORT = 4
-_REACH = 400  # bytes: of every shape the shortest form has less
+_REACH = 400  # bytes: the shortest form of every shape has fewer
 _BESIDE = "[A-Za-z0-9_+/=.-]{8}"
-# What any text has: with more of what must stand beside it. Of Twilio's keys; of a JWT, whose second part begins as the
-# first does; of an address with a password.
+# Keywords that any text has, with more context: of Twilio's keys; of a JWT, whose second part begins like the first; of
+# an address with a password.
 _INSTEAD = {
     b"://": {REVERSED: r"@[^\s/@]{4,80}:[^\s:/@]{0,60}//:", ROT13: r"://[^\s:/@]{0,60}:[^\s/@]{4,80}@"},
     b"sk": {REVERSED: "[0-9a-f]{8}ks", ROT13: "fx[0-9n-s]{8}"},
@@ -30,13 +30,14 @@ ROT13_LETTERS = bytes(
 )
 
 
-# Of rules that ask for the vendor's name, which a secret of its own shape needs not have beside it: how that begins, or
-# ends.
+# Beginnings or ends of secrets whose rules require the vendor's name. A secret with a shape of its own need not have
+# that name beside it.
 _BY_SHAPE = (b"pat", b"sl.", b"pk.", b"key-", b"-us", b"access-", b"aqvn", b"t1.", b"aaaaaaaaaa")
 
 
 class Mirror:
-    """Of these rules. always: read all of it backwards, for there are rules without such words. fast: by hyperscan."""
+    """The keywords of some rules. always: reverse the whole text, because some rules have no keywords. fast: use
+    hyperscan."""
 
     def __init__(self, rules: Iterable[Searched], *, always: bool, fast: bool) -> None:
         self._always = always
@@ -46,7 +47,7 @@ class Mirror:
         self._scanner = self._compiled() if fast else None
 
     def readings(self, data: bytes) -> Iterator[tuple[str, bytes]]:
-        """How a part of it is to be read, and the part, read so."""
+        """Pairs of a transformation's name and the transformed part of the text."""
         places = self._places(data)
         if self._always:
             yield REVERSED, data[::-1]
@@ -85,7 +86,7 @@ class Mirror:
 
 
 def _forms(how: str, word: bytes, written: bytes) -> list[str]:
-    """Expressions for where a word may be; written: as it stands there."""
+    """Expressions for the places where a keyword may be. written: the transformed keyword."""
     if word in _INSTEAD:
         return [_INSTEAD[word][how]]
     literal = "".join(f"\\x{byte:02x}" for byte in written)

@@ -1,4 +1,4 @@
-"""Names the rules that may match a text, in one pass, so that few expressions are run over it. Pure."""
+"""Selects, in one pass, the rules that may match a text, so that few expressions run over it. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class Searched(Protocol):
-    """What of a rule is needed here. regex: RE2, over bytes."""
+    """The part of a rule that is used here. regex: RE2, over bytes."""
 
     @property
     def id(self) -> str: ...
@@ -19,13 +19,13 @@ class Searched(Protocol):
 
 
 class Prefilter(Protocol):
-    """Names the rules (by index) that may match; never leaves out one that does."""
+    """Selects the rules (by index) that may match. Never leaves out one that matches."""
 
     def candidates(self, text: bytes) -> Iterable[int]: ...
 
 
 class KeywordPrefilter:
-    """For where hyperscan is not installed (the host's check of literal environment values)."""
+    """Used where hyperscan is not installed (the host's check of literal environment values)."""
 
     def __init__(self, rules: Sequence[Searched]) -> None:
         self._rules = rules
@@ -37,20 +37,21 @@ class KeywordPrefilter:
         ]
 
 
-# Their expressions hold no word that every match has, which makes one database of all five times slower. The first two
-# have a keyword that is rare; the third is quick by itself.
+# Their expressions have no literal that every match contains, which would make one database of all rules five times
+# slower. The first two have a rare keyword; the third is fast by itself.
 _WITHOUT_A_WORD = ("sourcegraph-access-token", "facebook-access-token", "vault-service-token")
 
 
 class HyperscanPrefilter:
-    """Expressions in one database, one pass; those that would slow the others down where one of their keywords is."""
+    """All rules in one database and one pass, apart from slow ones. Those run only if one of their keywords is
+    present."""
 
     def __init__(self, rules: Sequence[Searched]) -> None:
         from claude_bottle.dlp.rules.scanner import CANDIDATES, Scanner
 
         slow = [rule for rule in rules if rule.id in _WITHOUT_A_WORD]
         patterns = [(i, rule.regex.pattern) for i, rule in enumerate(rules)]
-        # A number beyond the rules' is a keyword of a slow one.
+        # An id beyond the rules' is a keyword of a slow rule.
         self._size = len(rules)
         words = [(self._size + i, b"(?i)" + re.escape(word)) for i, rule in enumerate(slow) for word in rule.keywords]
         self._fast = Scanner([*(p for p in patterns if rules[p[0]] not in slow), *words], CANDIDATES)

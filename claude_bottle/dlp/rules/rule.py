@@ -1,5 +1,5 @@
-"""One kind of secret: where in a text the first one is that its expression, its words, its entropy and its exceptions
-agree on. Linear. Pure."""
+"""One kind of secret: finds the first match that expression, keywords, entropy and allowlists accept. Linear time.
+Pure."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from claude_bottle.dlp.rules.names import is_credential
 from claude_bottle.dlp.rules.shapes import DOUBTFUL, ONE_FORM, is_noise, without_boundaries
 from claude_bottle.dlp.verdict import Unscannable
 
-_MOST = (
-    100_000  # matches of one rule in one text that turn out to be none; a megabyte of ordinary text has room for less
-)
+_MOST = 100_000  # rejected matches of one rule in one text; a megabyte of ordinary text has room for fewer
 
-_BY_A_WORD = r"(?i)[\w.-]{0,50}?(?:"  # how gitleaks' rules begin that want a vendor's name before any letters
+_BY_A_WORD = r"(?i)[\w.-]{0,50}?(?:"  # the start of gitleaks' rules that require a vendor's name before any letters
 _DIGIT = re.compile(rb"[0-9]").search
-Known = Callable[["Rule", bytes, int, int], bool]  # of the secret that a rule has found in a text, from here to there
+Known = Callable[["Rule", bytes, int, int], bool]  # whether the receiver knows what a rule found: text, start, end
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One gitleaks rule, or one of the owner's patterns. regex: `pattern`, whatever stands beside the secret."""
+    """One gitleaks rule, one of the project's, or one of the owner's patterns. regex: `pattern` without its
+    boundaries."""
 
     id: str
     pattern: str
@@ -34,20 +33,20 @@ class Rule:
     entropy: float = 0.0
     group: int = 0
     allowlists: tuple[Allowlist, ...] = ()
-    bounded: bool = True  # the expression says where the secret ends
-    has_keyword: bool = False  # whatever it matches holds a keyword
+    bounded: bool = True  # the expression determines where the secret ends
+    has_keyword: bool = False  # every match contains a keyword
     doubtful: bool = False  # random base64 has its shape now and then
-    check: Callable[[bytes], bool] | None = None  # of the secret's own checksum
-    strict: bool = False  # nothing is exempt: neither what a list names nor what looks made up
+    check: Callable[[bytes], bool] | None = None  # the secret's own checksum
+    strict: bool = False  # nothing is exempt: no allowlist applies
 
     @property
     def is_generic(self) -> bool:
-        """Whether it goes by a word like `key` and by entropy, not by a vendor's own shape or name."""
+        """Whether it relies on a word like `key` and on entropy, not on a vendor's shape or name."""
         return self.id.startswith("generic")
 
     @classmethod
     def read(cls, item: dict[str, Any]) -> Rule:
-        """From a file of rules."""
+        """From one entry of a rule file."""
         relaxed = without_boundaries(item["id"], item["regex"])
         has_own_shape = relaxed is not None or not item["regex"].endswith(("$)", r"\b", r"\z)"))
         return cls(
@@ -72,16 +71,16 @@ class Rule:
     def span(
         self, text: bytes, common: Sequence[Allowlist], *, turned: bool = False, known: Known | None = None
     ) -> tuple[int, int] | None:
-        """Where the first secret of this kind is. Raises Unscannable where too much looks like one and is none.
+        """Start and end of the first secret of this kind. Raises Unscannable for too many rejected matches.
 
-        turned: the text is read otherwise than it stands there, so that within random letters nothing counts.
-        After what is none the search goes on within it: what looks like a secret may have a real one begin in it.
-        known: says of a secret that it is none to the receiver; nor is what lies within such a one.
+        turned: the text is a transformed reading, so matches within random letters do not count. After a rejected match
+        the search goes on within it, because a real secret may begin there. known: whether the receiver knows a secret;
+        a known one, and any match within it, is no finding.
         """
         allowlists = () if self.strict else (*self.allowlists, *common)
         needs_line = any(allowlist.target == "line" for allowlist in allowlists)
         none: set[tuple[bytes, ...]] = set()
-        at = count = past = 0  # past: where what is known ends
+        at = count = past = 0  # the end of the last known secret
         while match := self.regex.search(text, at):
             start, end = self._secret(match)
             seen = (text[start:end], match.group(), self._line(text, match) if needs_line else b"")
@@ -104,10 +103,11 @@ class Rule:
         return None
 
     def _is_named(self, text: bytes, first: int, start: int, end: int, turned: bool) -> bool:
-        """Whether what stands before a secret, from `first` on, may name one."""
+        """Whether the text before a secret, from `first` on, may name one."""
         if self.is_generic:
             return is_credential(text, first, start, end)
-        # Turned round, any word is a run of letters: `System` holds a vendor's name, by which alone such a rule goes.
+        # In transformed text, any word is a run of letters: `System` may contain a vendor's name, on which such a rule
+        # relies.
         return not turned or not self.pattern.startswith(_BY_A_WORD) or _DIGIT(text, start, end) is not None
 
     def _counts(
@@ -116,7 +116,7 @@ class Rule:
         secret, match, line = seen
         if self.check is not None and not self.check(secret):
             return False
-        # gitleaks' own exception: what its generic rules find counts only with a digit in it.
+        # gitleaks' own exception: a match of its generic rules counts only with a digit in it.
         if self.is_generic and not any(48 <= c <= 57 for c in secret):
             return False
         if (not self.entropy or shannon_entropy(secret) > self.entropy) and not any(
@@ -125,13 +125,13 @@ class Rule:
             return True
         if self.bounded:
             return False
-        # What stands behind a secret of any length may be taken for a part of it, and make it look like none.
+        # Text after a secret of any length may be matched as part of it, and make it look exempt.
         shortest = self._shortest(text, *span)
         length = length_without(secret, shortest, allowlists)
         return length >= shortest and max(entropies(secret[:length], shortest), default=0.0) > self.entropy
 
     def _shortest(self, text: bytes, start: int, end: int) -> int:
-        """How few of the letters from start to end are a whole secret already."""
+        """The length of the shortest prefix from start to end that is a whole secret already."""
         low, high = 1, end - start
         while low < high:
             middle = (low + high) // 2

@@ -1,9 +1,9 @@
-"""The gitleaks rules as a data-loss filter: which secret, if any, is in these bytes.
+"""The gitleaks rules as a data-loss filter: the first secret, if any, in some bytes.
 
-A candidate comes from one hyperscan pass over the whole rule set, and counts only when the rule's own expression,
-keywords, entropy and allowlists (RE2, linear time) agree. The rules are gitleaks' (dlp/rules/gitleaks, MIT licence) and
-the project's (dlp/rules/own_rules.toml, in the same format); what they ask of the letters beside a secret is left out
-(claude_bottle/dlp/rules/shapes.py). Every match is looked at.
+Candidates come from one hyperscan pass over all rules (several for slow ones). A candidate counts only if the rule's
+own expression, keywords, entropy and allowlists (RE2, linear time) agree. The rules are gitleaks' (dlp/rules/gitleaks,
+MIT licence) and the project's (dlp/rules/own_rules.toml, same format). Their conditions on the characters beside a
+secret are dropped (claude_bottle/dlp/rules/shapes.py).
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ __all__ = ["GITLEAKS", "Rule", "RuleSet", "compile_bytes", "shannon_entropy"]
 
 GITLEAKS = Path(__file__).parent / "gitleaks" / "gitleaks.toml"
 OWN = Path(__file__).parent / "own_rules.toml"  # git-gate reads it too
-# A pack of rules that have its name; or the examples of vendors' documents, which the rules exempt otherwise.
+# A pack is the rules that carry its name; `placeholders`, the examples of vendors' documents, which are exempt
+# otherwise.
 PACKS = ("crypto", "payment", "placeholders")
 
 
 @cache
 def rule_ids() -> frozenset[str]:
-    """The ids of all rules that there are, gitleaks' and the project's."""
+    """The ids of all rules, gitleaks' and the project's."""
     files = (GITLEAKS, OWN)
     return frozenset(rule["id"] for file in files for rule in tomllib.loads(file.read_text(encoding="utf-8"))["rules"])
 
 
 def compile_pattern(pattern: str) -> Any:
-    """An expression of the owner's. Raises ValueError where it is not RE2."""
+    """Compile an owner's expression. Raises ValueError if it is not RE2."""
     try:
         return compile_bytes(pattern)
     except (re2.error, UnicodeEncodeError) as error:
@@ -49,8 +50,8 @@ def compile_pattern(pattern: str) -> Any:
 
 
 class RuleSet:
-    """The rules, ready to look. `disabled` rule ids are left out; `extra` are (name, expression) pairs of the owner;
-    `packs`: which rules beside those for credentials."""
+    """The compiled rules. disabled: ids of rules to leave out. extra: (name, expression) pairs of the owner. packs:
+    rules beside those for credentials."""
 
     def __init__(
         self,
@@ -60,7 +61,7 @@ class RuleSet:
         packs: Iterable[str] = (),
         fast: bool = True,
     ) -> None:
-        """Raises ValueError for an expression that is not RE2, or a disabled id that no rule has."""
+        """Raises ValueError for an expression that is not RE2, or for a disabled id that no rule has."""
         data = tomllib.loads(GITLEAKS.read_text(encoding="utf-8"))
         self._common = [Allowlist.read(data["allowlist"])]
         data["rules"] += tomllib.loads(OWN.read_text(encoding="utf-8"))["rules"]
@@ -82,12 +83,12 @@ class RuleSet:
         self._prefilter: Prefilter = HyperscanPrefilter(self.rules) if fast else KeywordPrefilter(self.rules)
 
     def find(self, text: bytes, *, generic: bool = True) -> Rule | None:
-        """The first rule that some part of the text satisfies. generic: whether the rules without a shape count."""
+        """The first rule that some part of the text satisfies. generic: include the rules without a shape."""
         match = self.first(text, generic=generic)
         return match[0] if match else None
 
     def is_begun(self, text: bytes) -> bool:
-        """Whether the text ends within what may be a secret."""
+        """Whether the text ends within a possible secret."""
         return self._begun.search(text) is not None
 
     def first(
@@ -99,13 +100,14 @@ class RuleSet:
         turned: bool = False,
         known: Known | None = None,
     ) -> tuple[Rule, int, int] | None:
-        """The first rule that some part of the text satisfies, and which part. Raises Unscannable as Rule.span does.
+        """The first rule that some part of the text satisfies, with start and end. Raises Unscannable as Rule.span
+        does.
 
-        without: ids of rules that do not count. turned: the text is backwards, or moved by thirteen letters.
-        known: says what its receiver knows.
+        without: ids of rules that do not count. turned: the text is reversed or in ROT13. known: whether the receiver
+        knows a secret.
         """
         lowered: bytes | None = None
-        # The generic rules come last, so that a known kind of secret is called by its name.
+        # The generic rules come last, so that a known kind of secret is reported by its name.
         for index in sorted(self._prefilter.candidates(text), key=lambda i: (self.rules[i].is_generic, i)):
             rule = self.rules[index]
             if (rule.is_generic and not generic) or rule.id in without:

@@ -1,4 +1,4 @@
-"""Many expressions, looked for in one pass by hyperscan; safe to use from several threads at a time. Pure."""
+"""Searches for many expressions in one pass, by hyperscan. Thread-safe. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import hyperscan
 
-ONCE: int = hyperscan.HS_FLAG_SINGLEMATCH  # a flag: tell of the first match alone
-CANDIDATES: int = ONCE | hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_ALLOWEMPTY  # may tell of what is no match
+ONCE: int = hyperscan.HS_FLAG_SINGLEMATCH  # report only the first match of each expression
+CANDIDATES: int = ONCE | hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_ALLOWEMPTY  # may report false matches
 
 
 class Scanner:
@@ -22,11 +22,12 @@ class Scanner:
             elements=len(expressions),
             flags=[flags] * len(expressions),
         )
-        # A scan lets other threads run, and two that share one scratch fail (HS_SCRATCH_IN_USE).
+        # A scan releases the interpreter lock, and two scans that share a scratch fail (HS_SCRATCH_IN_USE).
         self._own = threading.local()
 
     def scan(self, data: bytes, take: Callable[[int, int, int, int, object], bool | None]) -> None:
-        """Call take(number, 0, where the match ends, 0, None) for each match; anything true from it ends the scan."""
+        """Call take(number, 0, end of the match, 0, None) for each match. A true result ends the scan with an
+        exception."""
         if not hasattr(self._own, "scratch"):
             self._own.scratch = hyperscan.Scratch(self._database)
         self._database.scan(data, match_event_handler=take, scratch=self._own.scratch)

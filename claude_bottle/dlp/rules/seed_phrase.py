@@ -1,4 +1,4 @@
-"""Finds BIP-39 seed phrases: 12 to 24 words of the English list whose checksum is right. Linear in the length."""
+"""Finds BIP-39 seed phrases: 12 to 24 words of the English list with a right checksum. Linear in the length."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from claude_bottle.dlp.verdict import Unscannable
 _WORD = re.compile(rb"[a-z]+")
 _PLAIN = re.compile(rb"[\s,]+")
 _LENGTHS = (12, 15, 18, 21, 24)
-_BITS = 11  # of a word: the list has 2,048
-_MOST = 50_000  # words in rows, in one text: a quarter of a second. A book has some 50 such rows of 13
+_BITS = 11  # of a word: the list has 2,048 words
+_MOST = 50_000  # words in rows, in one text: a quarter of a second. A book has some 50 rows of 13
 
 
 @cache
 def _language() -> tuple[dict[bytes, int], Any]:
-    """Each word's number, and an expression for twelve or more words in a row, whatever stands between them."""
+    """Each word's number, and an expression for twelve or more words in a row, with any separators."""
     words = Mnemonic("english").wordlist
     word = _one_of(words)
     row = f"(?i)(?:{word}[^a-z]+){{{_LENGTHS[0] - 1},}}{word}"
@@ -31,7 +31,7 @@ def _language() -> tuple[dict[bytes, int], Any]:
 
 
 def _one_of(words: Sequence[str]) -> str:
-    """An expression for any of the words in which each beginning stands once: RE2 makes a small machine of it."""
+    """An expression for any of the words, as a prefix tree, so that RE2 builds a small automaton."""
     rest: dict[str, list[str]] = {}
     for word in words:
         if word:
@@ -41,10 +41,10 @@ def _one_of(words: Sequence[str]) -> str:
 
 
 def find_seed_phrase(text: bytes, *, as_written: bool = True) -> tuple[int, int] | None:
-    """Where some run of words that is a valid phrase begins and ends, whatever stands between the words.
+    """Start and end of a run of words that is a valid phrase, with any separators; or None.
 
-    as_written: what stands between them is what their writer has put there. Raises Unscannable where there are so many
-    words in rows that it would take long.
+    as_written: the separators are the sender's own. Raises Unscannable if the text has so many words in rows that
+    checking them would take long.
     """
     numbers, row_of_words = _language()
     count = 0
@@ -63,12 +63,12 @@ def find_seed_phrase(text: bytes, *, as_written: bool = True) -> tuple[int, int]
 
 
 def has_seed_phrase(text: bytes) -> bool:
-    """True if some run of words in the text, whatever stands between them, is a valid phrase."""
+    """Whether some run of words in the text, with any separators, is a valid phrase."""
     return find_seed_phrase(text) is not None
 
 
 def _phrases(row: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """First and last word of each run whose checksum is right (BIP-39: one bit for each three words, of SHA-256)."""
+    """First and last word of each run with a right checksum (BIP-39: one bit of SHA-256 for each three words)."""
     for length in _LENGTHS:
         mask = (1 << (_BITS * length)) - 1
         check = length // 3
@@ -84,17 +84,17 @@ def _phrases(row: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def _is_written(text: bytes, words: Sequence[re.Match[bytes]]) -> bool:
-    """Whether they stand beside one another as a person writes a phrase down. One word again and again is none."""
+    """Whether the words stand side by side as a person writes a phrase. One word repeated does not count."""
     if len({word.group() for word in words}) == 1:
         return False
     return all(_PLAIN.fullmatch(text, one.end(), other.start()) for one, other in pairwise(words))
 
 
 def _is_drawn(words: Sequence[int]) -> bool:
-    """Whether words with anything between them may have been drawn at random, as BIP-39 has it.
+    """Whether words with any separators may have been drawn at random, as BIP-39 requires.
 
-    The same words again and again, or in the order of the alphabet, are a program or a table: of drawn phrases one in a
-    hundred million has so few different ones, one in a hundred thousand so few that come before the last.
+    Repeated words, or words in alphabetical order, are a program or a table: of drawn phrases, one in a hundred million
+    has so few different words, one in a hundred thousand so many in ascending order.
     """
     different, rising = len(set(words)), sum(a < b for a, b in pairwise(words))
     return 4 * different >= 3 * len(words) and rising < len(words) - 2

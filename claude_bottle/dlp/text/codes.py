@@ -1,7 +1,7 @@
-"""More ways to write a text: base32, base85, its letters apart, in hexadecimal pairs, as numbers. Linear. Pure.
+"""More encodings of text: base32, base85, letters apart, hexadecimal pairs, decimal numbers. Linear time. Pure.
 
-Each is undone only where something looks like it. Of long text a part is looked at first: in every fourth byte letters
-that stand apart show as a row of what stands between them.
+Each is decoded only if the text looks like it. Long text is sampled first: in every fourth byte, letters apart show as
+a row of their separator.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from functools import cache
 from claude_bottle.dlp.rules.allow import compile_bytes
 from claude_bottle.dlp.rules.find import finder
 
-SHORT = 64 << 10  # bytes; base85 within more text than this is not looked for
-_LITTLE = 1 << 10  # bytes; in more text some of what may stand between is not looked for
-_LESS = ("values",)  # the fields of JSON without their names: what they say by themselves is seen with them
+SHORT = 64 << 10  # bytes; longer text is not searched for base85
+_LITTLE = 1 << 10  # bytes; in longer text some of the separators are not searched for
+_LESS = ("values",)  # of JSON's fields, the values without their names: the view with the names shows the same
 _PIECE = 48 << 10  # bytes
-_SHORTEST = 24  # bytes: of fifteen in base32
-_LEAST = 14  # letters in a row; of every secret more are needed
+_SHORTEST = 24  # bytes: fifteen in base32
+_LEAST = 14  # letters in a row; every secret has more
 _SEPARATORS = " .,_-\n\t|:;/+*~"
 _APART = "|".join(rf"(?:[\t\n -~]{re.escape(one)}){{{_LEAST},}}[!-~]?" for one in _SEPARATORS)
 _LETTER = "[2-7][0-9A-Fa-f]"  # of ASCII, in hexadecimal
-_PAIR = f"(?:{_LETTER}|0[9AaDd])"  # or what stands between lines
+_PAIR = f"(?:{_LETTER}|0[9AaDd])"  # or a line break in hexadecimal
 _apart = compile_bytes(_APART)
 _pairs = compile_bytes(
     rf"{_PAIR}(?:(?:, |[ :,._|/\n-]){_PAIR}){{{_LEAST},}}|(?:0x{_PAIR}[,; ]{{1,2}}){{{_LEAST},}}0x{_PAIR}"
 )
 _numbers = compile_bytes(rf"(?:[0-9]{{2,3}}[,;\s]{{1,24}}){{{_LEAST},}}[0-9]{{2,3}}")
-# What all of a long text is passed over for is little: for these hyperscan takes a tenth of a millisecond a megabyte,
-# for a class of what may stand between a whole one.
+# Only few expressions run over all of a long text: hyperscan takes a tenth of a millisecond a megabyte for these, a
+# whole one for a class of separators.
 _MARKED = f"(?:0x{_LETTER}[,; ]{{1,2}}){{{_LEAST}}}"
 _LISTS = [f"(?:{_LETTER}[ :,-]){{{_LEAST}}}", f"(?:{_LETTER}, ){{{_LEAST}}}"]
 _LISTS += [rf"(?:[0-9]{{2,3}},{blank}){{{_LEAST}}}" for blank in ("", " ", r"\n {0,24}")]
@@ -47,20 +47,20 @@ _may_be_any = cache(
 _may_be_escaped = cache(
     lambda: finder(r"(?:\\u[0-9A-Fa-f]{4}){8}", r"(?:[\\]x[0-9A-Fa-f]{2}){8}", "(?:%[0-9A-Fa-f]{2}){8}")
 )
-# Of a row of letters apart every fourth byte, from the first or the second on, is what stands between.
+# In a row of letters apart, every fourth byte from the first or from the second on is the separator.
 _may_be_apart = cache(lambda: finder(*(f"{re.escape(one)}{{{_LEAST // 2}}}" for one in _SEPARATORS)))
 _DIGITS, _HEX_PAIR = re.compile(rb"[0-9]+"), re.compile(rb"(?:0x)?([0-9A-Fa-f]{2})")
 _base32 = compile_bytes("[A-Z2-7]{24,}|[a-z2-7]{24,}")
 _NAME, _DIGEST = re.compile(rb"[a-z]*"), re.compile(rb"[a-f2-7]*|[A-F2-7]*")
 _WHOLE = {1: 0, 3: 2, 6: 5}  # letters of base32 that make whole bytes (RFC 4648, section 6)
-# Of ASCII in base85 the first of each five digits is one of 38: its four bytes are 0x0a202020, after a line end, to
-# 0x7e7e7e7e.
+# In base85 of ASCII, the first of each five digits is one of 38: its four bytes range from 0x0a202020 (after a line
+# break) to 0x7e7e7e7e.
 _FIRST_DIGITS = re.compile(rb"[\x03-\x28]{5,}")
 _RUN_85 = compile_bytes("[!-~]{25,}")
 _CONTROL = bytes(byte for byte in range(32) if byte not in b"\t\n\r")
 _OF_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-"
 _USUAL = _OF_BASE64 + b" \t\r\n.,:'\"()\\"
-# Digits of base85: RFC 1924, also of git and Python; Ascii85, of Adobe; ZeroMQ's Z85 (RFC 32/Z85).
+# The alphabets of base85: RFC 1924, also used by git and Python; Adobe's Ascii85; ZeroMQ's Z85 (RFC 32/Z85).
 _DIGITS_85 = (
     b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~",
     bytes(range(33, 118)),
@@ -71,7 +71,8 @@ _DIGITS_85 = (
 def undone(
     data: bytes, label: str, runs: Sequence[bytes], joined: Iterable[bytes]
 ) -> Iterator[tuple[str, Iterable[bytes]]]:
-    """How something is written here, and what it says. runs: what has the letters of base64; joined: of lines."""
+    """Pairs of an encoding's name and the decoded pieces. runs: of base64 characters; joined: runs that line breaks had
+    split."""
     if len(data) < _SHORTEST or label.endswith(_LESS) or ("base64" in label and is_garbage(data)):
         return
     little = len(data) <= _LITTLE
@@ -88,18 +89,18 @@ def undone(
 
 
 def is_odd(data: bytes) -> bool:
-    """Whether a short text may be written in one of these ways, or with escapes."""
+    """Whether a short text may be written in one of these encodings, or with escapes."""
     return _may_be_any()(data) or _may_be_escaped()(data) or len(data.translate(None, _USUAL)) * 8 >= len(data)
 
 
 def _parts_of(data: bytes, step: int, first: int) -> Iterator[bytes]:
-    """Every so many bytes of it, in pieces that meet: to allocate a large one takes longer than to look at it."""
+    """Every `step`-th byte, in overlapping pieces, because allocating one large piece takes longer than the search."""
     for start in range(first, len(data), _PIECE):
         yield data[start : start + _PIECE + 16 * step : step]
 
 
 def is_garbage(data: bytes) -> bool:
-    """Whether it is what random bytes decode to: a tenth of them are control characters, of text are none."""
+    """Whether the data looks like decoded random bytes: a tenth of those are control characters, of text none."""
     sample = data[:: max(1, len(data) >> 9)]
     return len(sample.translate(None, _CONTROL)) * 30 < len(sample) * 29
 
@@ -113,8 +114,8 @@ def _from_numbers(row: bytes) -> bytes:
 
 
 def _from_base32(text: bytes) -> Iterator[bytes]:
-    """Decoded from each of eight letters on, for some may stand before it. Small letters alone are a name, and what are
-    hexadecimal digits too a digest."""
+    """Decoded from each of eight letters on, because other letters may precede the text. A run of lower-case letters
+    alone is a name; one that is hexadecimal too is a digest."""
     for match in _base32.finditer(text):
         letters = match.group()
         if _NAME.fullmatch(letters) or _DIGEST.fullmatch(letters):
@@ -128,7 +129,7 @@ def _from_base32(text: bytes) -> Iterator[bytes]:
 
 def _from_base85(run: bytes) -> Iterator[bytes]:
     """Decoded in each alphabet, from each of five letters on."""
-    if len(run.translate(None, _OF_BASE64)) * 20 < len(run):  # base64 or a path: of base85 a fourth is none of both
+    if len(run.translate(None, _OF_BASE64)) * 20 < len(run):  # base64 or a path: in neither is a fourth of base85
         return
     for table in _tables():
         digits = run.translate(table)
@@ -146,7 +147,8 @@ def _tables() -> list[bytes]:
 
 
 def _decoded_85(digits: bytes) -> bytes:
-    """Five digits are four bytes, two to four at the end one less; where they are no ASCII, a line break."""
+    """Five digits make four bytes; two to four digits at the end make one byte less. Digits that make no ASCII give a
+    line break."""
     out = bytearray()
     for at in range(0, len(digits) - 1, 5):
         group = digits[at : at + 5].partition(b"\x55")[0]

@@ -1,4 +1,4 @@
-"""Text as a person reads it: without invisible characters, and with look-alike letters as the plain ones. Pure."""
+"""Text as a person reads it: without invisible characters, and with lookalike letters as plain ones. Pure."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _INVISIBLE = re.compile(
     "\ufe00-\ufe0f\ufeff\uffa0]"
 )
 # Letters of other scripts that look like a Latin one (Unicode, confusables.txt: single Cyrillic, Greek, Armenian and
-# other letters). NFKC does the compatibility forms: full-width, mathematical, circled.
+# other letters). NFKC handles the compatibility forms: full-width, mathematical, circled.
 _CYRILLIC, _FROM_CYRILLIC = "аАвВсСеЕНһіІјЈкКмМоОрРԛѕЅтТхХуУԝԁӏгҮ", "aABBcCeEHhiIjJkKmMoOpPqsStTxXyYwdlrY"
 _GREEK, _FROM_GREEK = "αΑΒεΕΖηΗιΙκΚΜνΝοΟρΡτΤυΥχΧϲϳγ", "aABeEZnHiIkKMvNoOpPtTuYxXcjy"
 _OTHERS, _FROM_OTHERS = "օսոհցɑɡɩʟꓮꓐꓚꓓꓰꓝꓖꓧ", "ounhgagiLABCDEFGH"
 _ALIKE = dict(zip(_CYRILLIC + _GREEK + _OTHERS, _FROM_CYRILLIC + _FROM_GREEK + _FROM_OTHERS, strict=True))
 _ASCII = bytes(range(128))
-_SHORT = 64 << 10  # bytes of what is no text and looked at all the same
+_SHORT = 64 << 10  # bytes; shorter data is folded even if it is not text
 
 
 @lru_cache(maxsize=4096)
@@ -31,14 +31,14 @@ def _plain(letter: str) -> str:
 
 
 def folded(data: bytes) -> list[bytes]:
-    """The plain reading of what is around letters that have one; empty where none has, or it is no text (UTF-8)."""
+    """The parts around foldable letters, folded; empty if there are none, or if the data is not text (UTF-8)."""
     if data.isascii():
         return []
     kept = letters(data)
     if not kept and (len(data) <= _SHORT or _is_text(data)):
         kept = data.decode(errors="ignore").encode()
     data = kept
-    others = data.translate(None, _ASCII).decode()  # whole letters still: no byte of one in UTF-8 is ASCII
+    others = data.translate(None, _ASCII).decode()  # still whole characters: no byte of a multi-byte character is ASCII
     table = {ord(letter): plain for letter in set(others) if (plain := _plain(letter)) != letter}
     if not table:
         return []
@@ -47,21 +47,21 @@ def folded(data: bytes) -> list[bytes]:
 
 
 def _is_text(data: bytes) -> bool:
-    """Whether it is letters for the most part: of random bytes little more than half is left."""
+    """Whether the data is mostly letters: of random bytes, little more than half is left."""
     pieces = [data[start : start + 1024] for start in range(0, len(data), max(1, len(data) // 8))]
     return sum(len(piece.decode(errors="ignore").encode()) for piece in pieces) * 10 >= 8 * sum(map(len, pieces))
 
 
 def letters(data: bytes) -> bytes:
-    """What of it is letters in UTF-8; nothing where it is no text. A window may begin and end within a letter."""
+    """The part of the data that is UTF-8; empty if it is not text. A window may begin and end within a character."""
     start = next((i for i in range(min(3, len(data))) if data[i] & 0xC0 != 0x80), 0)
     end = next((len(data) - i for i in (1, 2, 3) if data[-i:][0] >= (0xC0, 0xE0, 0xF0)[i - 1]), len(data))
     try:
         str(memoryview(data)[start:end], "utf-8")
-    except UnicodeDecodeError:  # soon, where it is no text
+    except UnicodeDecodeError:  # early, if it is not text
         sample = data[::64]
         few = len(sample.translate(None, _ASCII)) * 4 < len(sample)
-        # To leave out a byte here and there takes ten times as long where there are many.
+        # Dropping single bytes takes ten times as long if there are many of them.
         return data.decode(errors="ignore").encode() if few else b""
     return data[start:end]
 

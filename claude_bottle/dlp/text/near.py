@@ -1,4 +1,4 @@
-"""Cuts out of a text what is near some places: where little is encoded, only that is decoded and looked at. Pure."""
+"""Cuts the surroundings of some places out of a text: if little is encoded, only that is decoded and scanned. Pure."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from typing import Any
 
 from claude_bottle.dlp.rules.allow import compile_bytes
 
-OVERLAP = 16 << 10  # bytes that two windows share: more than any key in PEM
-_REACH = 1 << 10  # bytes: a rule that can match more than this needs less than this to match
-_PEM = compile_bytes("-----")  # RE2: Python's own search for a few letters takes ten times as long
-MANY = 512  # places; with more the text is taken whole
+OVERLAP = 16 << 10  # bytes that two windows share: more than any PEM key
+_REACH = 1 << 10  # bytes: a rule whose match can be longer matches within fewer
+_PEM = compile_bytes("-----")  # RE2, because Python's own search for a few bytes takes ten times as long
+MANY = 512  # places; with more, the text is taken whole
 
 
 def places_of(expression: Any, data: bytes) -> Iterator[tuple[int, int]]:
-    """Start and end of what matches, as many as `near` has use for."""
+    """Start and end of each match, at most one more than MANY."""
     return (match.span() for match in islice(expression.finditer(data), MANY + 1))
 
 
 def near(data: bytes, places: Iterable[tuple[int, int]], reach: int = _REACH) -> Iterator[bytes]:
-    """The parts of data around the places (start and end, ascending), so wide that what holds one is within a part.
+    """The parts of the data around the places (start and end, ascending), wide enough that any match touching a place
+    lies within one part.
 
-    Nothing if there are no places; data itself if the parts would be most of it.
+    Nothing if there are no places; the data itself if the parts would be most of it.
     """
     spans = list(places)
     if not spans:
         return
-    reach = OVERLAP if _PEM.search(data) else reach  # a key in PEM, one letter of whose first line is encoded
+    reach = OVERLAP if _PEM.search(data) else reach  # a PEM key, of which one letter of the first line is encoded
     parts: list[list[int]] = []
     for start, end in spans:
         if parts and start - reach <= parts[-1][1]:

@@ -1,4 +1,4 @@
-"""The ways in which a piece of text can be read: as it is, as a person reads it, with encodings undone."""
+"""The views of a piece of text: as it is, as a person reads it, and with encodings decoded."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ from claude_bottle.dlp.text.near import OVERLAP, near, places_of
 from claude_bottle.dlp.text.runs import broken_runs, spans
 from claude_bottle.dlp.verdict import Unscannable
 
-View = tuple[str, bytes]  # (how it was read, for the log; the bytes)
+View = tuple[str, bytes]  # (label of the decoding steps, for the log; bytes)
 
-WINDOW = 1 << 20  # bytes that are looked at together
-PLAIN = "plain"  # a view that differs little from another one, of which no more is to be made
-_LITTLE = 2 << 10  # bytes that are read in every way backwards and moved by thirteen letters too
-_SHORT = 16 << 10  # bytes in which base64 and hexadecimal are looked for backwards
-_DEPTH = 3  # encodings within encodings that are undone; what is nested deeper is refused
-_ESCAPES = 12  # more of percent signs and backslashes, each of which leaves less
+WINDOW = 1 << 20  # bytes that are scanned together
+PLAIN = "plain"  # label of a view that differs little from another one; no views are made from it
+_LITTLE = 2 << 10  # bytes; shorter text is read reversed and in ROT13 with all other decodings
+_SHORT = 16 << 10  # bytes; shorter text is searched for reversed base64 and hexadecimal
+_DEPTH = 3  # nested encodings that are decoded; deeper nesting is refused
+_ESCAPES = 12  # further rounds of percent and backslash escapes; each makes the text shorter
 _HEX, _ALL_HEX = re.compile(rb"[0-9A-Fa-f]{32,}"), re.compile(rb"\s*[0-9A-Fa-f]+\s*")
-# RE2, for these run over every byte of every view.
+# RE2, because these run over every byte of every view.
 _LONG_HEX = compile_bytes(r"(?:[0-9A-Fa-f]{2}){16,}")
 _PERCENT = compile_bytes(r"%[0-9A-Fa-f]{2}")
 _ESCAPE = compile_bytes(r"\\(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|/)")
 _wide = r"(?:[\t\n\r -~]\x00{1,3}){8}"  # UTF-16 and UTF-32
-_WIDE, _is_wide = compile_bytes(_wide), cache(lambda: finder(_wide))  # RE2 takes four times as long where there is none
-_WORDS = compile_bytes(r"[!-~]{24,}")  # random bytes have as much in a row once in 10 GB
-_DIFFERENT = 10  # letters that text has at least in as much; a pattern in a picture or a program has fewer
-# An unknown escape stays as it is, which is right. Once for the process: a change of filters is for all threads.
+_WIDE, _is_wide = compile_bytes(_wide), cache(lambda: finder(_wide))  # RE2 takes four times as long if nothing matches
+_WORDS = compile_bytes(r"[!-~]{24,}")  # random bytes have as many in a row once in 10 GB
+_DIFFERENT = 10  # distinct characters of text, at least; a pattern in a picture or a program has fewer
+# An unknown escape stays as it is, which is right. The filter is set once for the process, because filters are shared
+# by all threads.
 warnings.filterwarnings("ignore", "invalid (octal )?escape sequence", DeprecationWarning)
 _INNER, _SLASH = compile_bytes(r'\\":'), compile_bytes(r"\\/")
 _SHORTEST_HEX, _WORD = 32, 128  # bytes
@@ -45,7 +46,7 @@ _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 def windows(data: bytes) -> Iterator[bytes]:
-    """All of it, in overlapping pieces where it is long, so that what is undone at one time stays small."""
+    """The data, in overlapping pieces if it is long, so that little is decoded at a time."""
     if len(data) <= WINDOW + OVERLAP:
         yield data
         return
@@ -54,11 +55,11 @@ def windows(data: bytes) -> Iterator[bytes]:
 
 
 def text_views(data: bytes, label: str = "text") -> Iterator[View]:
-    """The bytes themselves, and what percent, backslash, base64, hex and other encodings hide in them, nested too;
-    and as a person reads them. Backwards a view is read by who looks at it (claude_bottle/dlp/rules/mirror.py).
+    """The bytes themselves; with percent, backslash, base64, hex and other encodings decoded, nested too; and folded as
+    a person reads them.
 
-    Where few letters are encoded, what is around them is undone, not all. Raises Unscannable for encodings that are
-    nested deeper than they are undone.
+    Where few letters are encoded, only their surroundings are decoded. Reversed and ROT13 views of longer text are made
+    by the engine (claude_bottle/dlp/rules/mirror.py). Raises Unscannable for encodings nested deeper than _DEPTH.
     """
     for window in windows(data):
         yield label, window
@@ -82,8 +83,8 @@ def _undone(data: bytes, depth: int, label: str) -> Iterator[View]:
         yield from _rest(data, runs, label)
         return
     ways: list[tuple[str, Iterable[bytes]]] = [("base64", _base64(runs)), ("hex", _hex(runs))] if runs else []
-    # A letter that begins what is undone is looked for first, which takes next to no time.
-    if b"\\" in data and _INNER.search(data):  # JSON in a string of JSON: what stands between quotes is to be seen so
+    # The first byte of an encoding is searched for first, which takes next to no time.
+    if b"\\" in data and _INNER.search(data):  # JSON in a JSON string: its quotes must be visible
         yield f"{label}>{PLAIN}", data.replace(b'\\"', b'"')
     if not data.isascii() and "folded" not in label:
         ways.append(("folded", folded(data)))
@@ -95,7 +96,7 @@ def _undone(data: bytes, depth: int, label: str) -> Iterator[View]:
     turned, moved = (
         (data[::-1], data.translate(ROT13_LETTERS)) if ">" not in label and len(data) <= _LITTLE else (b"", b"")
     )
-    if turned and (runs or any(map(codes.is_odd, (data, turned, moved)))):  # encoded, and then turned: all of it
+    if turned and (runs or any(map(codes.is_odd, (data, turned, moved)))):  # encoded, then turned: decode all of it
         yield from _undone(turned, depth - 1, f"{label}>turned")
         yield from _undone(moved, depth - 1, f"{label}>rot13")
         yield f"{label}>turned>rot13", turned.translate(ROT13_LETTERS)
@@ -109,7 +110,7 @@ def _undone(data: bytes, depth: int, label: str) -> Iterator[View]:
 
 
 def _sorted(undone: Iterable[bytes]) -> tuple[list[bytes], list[bytes]]:
-    """Of base64, text apart from what another offset makes of it."""
+    """Decoded base64: text, and the garbage that other offsets give."""
     text: list[bytes] = []
     garbage: list[bytes] = []
     for part in undone:
@@ -118,7 +119,7 @@ def _sorted(undone: Iterable[bytes]) -> tuple[list[bytes], list[bytes]]:
 
 
 def _turned(runs: Iterable[bytes]) -> Iterator[bytes]:
-    """What base64 or hexadecimal says that is written backwards, or moved by thirteen letters; text alone."""
+    """Base64 or hexadecimal that is written reversed or in ROT13, decoded; text only."""
     for run in runs:
         if run.islower() or run.isupper():
             yield from _hex([run[::-1]])
@@ -129,16 +130,16 @@ def _turned(runs: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _taken(how: str, data: bytes, label: str) -> int:
-    """How much of the depth it takes: what is folded, or made narrow, is so once; and a binary may have an escape by
-    chance, beside what is encoded in earnest."""
+    """How much of the depth a step costs. Folding and narrowing happen only once. A binary may have an escape by
+    chance, besides real encodings."""
     if how in ("folded", "wide"):
         return 0
     return 0 if how == "escape" and not data.isascii() and label.count(how) < _DEPTH else 1
 
 
 def _rest(data: bytes, runs: list[bytes], label: str) -> Iterator[View]:
-    """What is left where as much was undone as is: letters are folded, percent signs and backslashes undone as often
-    as they are there. Raises Unscannable where there is more."""
+    """The text left at the last level: letters folded, percent and backslash escapes decoded until none is left. Raises
+    Unscannable if more is encoded."""
     _refuse_deeper(runs)
     left = data
     if not data.isascii() and "folded" not in label:
@@ -158,24 +159,24 @@ def _rest(data: bytes, runs: list[bytes], label: str) -> Iterator[View]:
 
 
 def _refuse_deeper(runs: Iterable[bytes]) -> None:
-    """Raises Unscannable if what was undone as often as it is holds text that is encoded once more."""
+    """Raises Unscannable if text from the last level is encoded once more."""
     long = [run for run in runs if len(run) >= 40]
     words = [words for part in _base64(long) for words in _WORDS.findall(part)]
     for part in _hex(long):
-        while len(part) >= 40 and _ALL_HEX.fullmatch(part):  # hexadecimal of hexadecimal has digits alone
+        while len(part) >= 40 and _ALL_HEX.fullmatch(part):  # hexadecimal of hexadecimal consists of digits
             part = binascii.unhexlify(part[: len(part) & ~1])
-        # Numbers in a row are none: text in hexadecimal has a digit beyond nine.
+        # A row of numbers does not count: text in hexadecimal has digits beyond nine.
         words += [words for words in _WORDS.findall(part) if any(byte & 15 > 9 for byte in words)]
     if any(len(set(letters)) >= _DIFFERENT for letters in words):
         raise Unscannable("nested_too_deep", "encodings within encodings")
 
 
 def unescaped(data: bytes) -> bytes:
-    """Backslash escapes undone: those of JSON and of most languages."""
+    """Backslash escapes decoded: those of JSON and of most languages."""
     if b"\\" not in data:
         return data
     binary = False
-    if not data.isascii():  # letters beyond ASCII become escapes first, so that they come out as themselves
+    if not data.isascii():  # letters beyond ASCII become escapes first, so that they survive
         text = letters(data)
         binary = not text
         data = text.decode().encode("ascii", "backslashreplace") if text else data
@@ -186,7 +187,7 @@ def unescaped(data: bytes) -> bytes:
 
 
 def encoded(text: str) -> bytes:
-    """UTF-8; two halves of one letter, as JSON has them, become one."""
+    """UTF-8. A surrogate pair, as JSON has it, becomes one character."""
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -204,30 +205,30 @@ def _escapes(data: bytes) -> Iterator[bytes]:
 
 
 def _base64(runs: Iterable[bytes]) -> Iterator[bytes]:
-    """The runs decoded at each offset: a path or a word may stand before one without a separator."""
+    """The runs decoded at each offset, because a path or a word may precede one without a separator."""
     for run in runs:
         if len(run) <= _WORD and (run.islower() or run.isupper()):
-            continue  # a name or a digest: base64 of fifteen random bytes has letters of one case once in 30,000 times
+            continue  # a name or a digest: base64 of fifteen random bytes has one case only once in 30,000
         yield from each_offset(run)
 
 
 def each_offset(run: bytes) -> Iterator[bytes]:
-    """A run of base64, in either alphabet, decoded from each of four letters on."""
+    """A run of base64, in either alphabet, decoded from each of its first four letters on."""
     if b"-" in run or b"_" in run:
         run = run.translate(_TO_STANDARD)
-    whole = memoryview(run)  # of a megabyte a copy takes longer than the decoding
+    whole = memoryview(run)  # copying a megabyte takes longer than decoding it
     for offset in range(4):
         rest = (len(run) - offset) % 4
         full = len(run) - rest
         decoded = b64decode(whole[offset:full], validate=True)
-        if rest > 1:  # one letter alone is no byte
+        if rest > 1:  # one letter alone makes no byte
             decoded += b64decode(run[full:] + b"=" * (4 - rest), validate=True)
         yield decoded
 
 
 def _hex(runs: Iterable[bytes]) -> Iterator[bytes]:
-    """Each way is the faster one by ten times: RE2 for few long runs, re for many short ones, decoded in one go. Where
-    a digit is too many, it may stand before: in a binary one does by chance."""
+    """Decoded hexadecimal. RE2 is ten times as fast for few long runs, `re` for many short ones joined. Of an odd
+    number of digits, the first is dropped as well as the last, because in a binary one precedes by chance."""
     short: list[bytes] = []
     for run in runs:
         if len(run) > _WORD:

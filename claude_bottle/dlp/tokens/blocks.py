@@ -1,13 +1,12 @@
-"""Finds blocks of secrets among blocks of bytes, so that no one can tell by the time how nearly right one is. Pure.
+"""Searches blocks of bytes for blocks of secrets, such that its time reveals nothing about a nearly right one. Pure.
 
-No letter of a secret is compared: every block, of the secrets as of what is looked at, is encrypted for itself with a
-key of this object (AES as a pseudorandom permutation), and encrypted ones are looked for. A block with one letter wrong
-is as far from a secret's as any other, so neither of the two searches below can tell by its time how much of it is
-right.
+No letter of a secret is compared. Every block, of the secrets and of the data, is encrypted separately with a key of
+this object (AES as a pseudorandom permutation), and encrypted blocks are compared. A block with one wrong letter is as
+far from a secret's as any other, so the time of neither search below depends on how much of it is right.
 
-A table of the first halves is made in a time that grows with the number of blocks, and serves at once. `compile` puts
-hyperscan in its place, which is four times as fast and takes 20 microseconds a block to make, more from some ten
-thousand on: a thing for another thread. Both find the same.
+The table of first halves is built in time linear in the number of blocks, and serves at once. `compile` replaces it by
+hyperscan, which is four times as fast but takes 20 microseconds a block to build, more from some ten thousand on: run
+it in another thread. Both find the same.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ try:
     import hyperscan
 
     from claude_bottle.dlp.rules.scanner import Scanner
-except ImportError:  # on the owner's machine, where only a manifest is looked at: the tables serve
+except ImportError:  # on the owner's machine, which checks manifests only, the tables serve
     Scanner = None  # type: ignore[assignment,misc]
 
 BLOCK = 16  # bytes, AES
@@ -32,7 +31,7 @@ _ESCAPED = [b"\\x%02x" % byte for byte in range(256)]
 
 
 class BlockSearch:
-    """Looks for some texts, each of one or more whole blocks; a text's number is its place among them."""
+    """Searches for texts of one or more whole blocks each. A text's number is its index among them."""
 
     def __init__(self, texts: Collection[bytes]) -> None:
         self._cipher = Cipher(algorithms.AES(os.urandom(BLOCK)), modes.ECB())  # noqa: S305 - above
@@ -50,14 +49,14 @@ class BlockSearch:
         return bool(self._lengths)
 
     def _encrypt(self, blocks: bytes) -> bytes:
-        """An encryptor is for one thread at a time ("Already borrowed"), and each that searches has its own."""
+        """An encryptor serves one thread at a time ("Already borrowed"), so each searching thread has its own."""
         if not hasattr(self._local, "encryptor"):
             self._local.encryptor = self._cipher.encryptor()
         encrypted: bytes = self._local.encryptor.update(blocks)
         return encrypted
 
     def compile(self) -> None:
-        """Make the search fast. May run in another thread, while this one searches."""
+        """Make the search fast. May run in another thread while this one searches."""
         if self and self._scanner is None and Scanner is not None:
             self._scanner = Scanner(
                 [(number, b"".join([_ESCAPED[byte] for byte in text])) for text, number in self._numbers.items()]
@@ -65,13 +64,14 @@ class BlockSearch:
             self._numbers, self._firsts = {}, frozenset()
 
     def ends(self, blocks: bytes, most: int = sys.maxsize) -> list[tuple[int, int]]:
-        """Where texts end among blocks, and which; more than `most` are not looked for, but one to tell so."""
-        # Read in this order: `compile` empties the tables when it has put the scanner in their place.
+        """(end in bytes, number) of each text found among the blocks; at most `most` + 1, which means that there are
+        more."""
+        # In this order, because `compile` empties the tables after it has set the scanner.
         firsts, numbers = self._firsts, self._numbers
         if self._scanner is not None:
             return _scanned(self._scanner, self._encrypt(blocks), most)
         encrypted, matches = self._encrypt(blocks), list[tuple[int, int]]()
-        halves = memoryview(encrypted).cast("Q")[::2]  # 64 bits each; what is found by them is looked at whole
+        halves = memoryview(encrypted).cast("Q")[::2]  # 64 bits each; a hit is then compared as a whole
         if firsts.isdisjoint(halves):
             return matches
         for at in [at for at, half in enumerate(halves) if half in firsts]:

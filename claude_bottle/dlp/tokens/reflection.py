@@ -1,9 +1,9 @@
-"""Token values must not travel back: finds the bottle's own tokens in what passes, and masks them.
+"""Token values must not travel back: finds the bottle's own tokens in passing data, and masks them.
 
-A mask has the length of what it covers, so that lengths and framing stay true. Nothing that can be seen from outside,
-neither which pieces leave nor when, depends on how much of a token is there: an upload is not held back at all, an
-answer by a rule that knows the kinds of letters alone. What is found as a whole, or as a run of 12 letters that nobody
-can foresee (claude_bottle/dlp/tokens/secrets.py), is masked, and that alone can be seen.
+A mask is as long as the text that it covers, so lengths and framing stay valid. Nothing observable from outside,
+neither the pieces nor their timing, depends on how much of a token is present: an upload is never held back, a response
+by a rule that considers only kinds of letters. A token as a whole, or an unpredictable run of 12 letters of one
+(claude_bottle/dlp/tokens/secrets.py), is masked, and only that is observable.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from claude_bottle.dlp.tokens.spellings import spellings
 from claude_bottle.dlp.tokens.whole import WholeScanner
 from claude_bottle.dlp.tokens.wrapped import LINE, cover, merged, positions, views
 
-# Letters that any token could have, however it is spelled; zero bytes stand between those of UTF-16.
+# Letters that any token may have in any spelling; zero bytes stand between those of UTF-16.
 _LETTERS = (string.ascii_letters + string.digits + "._~+/=%\\-:&;#@\0").encode()
 _WHITE = b" \t\n\r\v\f"
-_STRETCHED = 5  # times: UTF-32 makes four bytes of a letter, and line ends some more
-_STEP = 64  # bytes: what is held back tells a token's length no closer
-PART = 64 << 10  # bytes that are looked at in one go: what a search needs is in proportion to them, whatever is there
-_MAX_AT_ONCE = 16 << 20  # bytes that one chunk of an answer may unpack to, for they are passed on in one go
+_STRETCHED = 5  # times: UTF-32 has four bytes a letter, and line breaks add some
+_STEP = 64  # bytes: the length held back reveals a token's length no more precisely
+PART = 64 << 10  # bytes that are scanned at a time: a scan's memory is proportional to them, whatever they hold
+_MAX_AT_ONCE = 16 << 20  # bytes that one chunk of a response may unpack to, because they are passed on at once
 
 
 class TokenMask:
-    """Knows every spelling of some tokens: all of the bottle's, or those that are injected for one host."""
+    """All spellings of some tokens: all of the bottle's, or those that are injected for one host."""
 
     def __init__(self, tokens: Iterable[str]) -> None:
         self._spellings = [way for token in tokens for secret in secrets_of(token) for way in spellings(secret)]
         self._whole = WholeScanner(self._spellings)
         self.longest = self._whole.longest
         beyond = self._whole.letters.difference(_LETTERS)
-        # A token with other letters: all letters may stand in a run then, and white space if the token has some.
+        # A token with other letters: then a run may hold all letters, without white space unless the token has some.
         ends = _WHITE if beyond.isdisjoint(_WHITE) else b""
         self._letters = bytes(set(range(256)).difference(ends)) if beyond else _LETTERS
         self.hold = -(-self.longest * _STRETCHED // _STEP) * _STEP
@@ -46,34 +46,35 @@ class TokenMask:
 
     @cached_property
     def _runs(self) -> RunScanner:
-        # Made when an answer comes, because a mask that looks at requests alone needs none.
+        # Built with the first response, because a mask for requests alone does not need it.
         return RunScanner(self._spellings)
 
     def build(self) -> None:
-        """Make what an answer needs, too, now and not when the first one comes."""
+        """Build the response part too, now and not with the first response."""
         _ = self._runs
 
     def compile(self) -> None:
-        """Make the searches that are there fast. From another thread, for it takes long, while this is in use."""
+        """Make the existing searches fast. Slow, so call it from another thread; this object stays usable meanwhile."""
         self._whole.compile()
         if "_runs" in self.__dict__:
             self._runs.compile()
 
     def found_in(self, data: bytes) -> bool:
-        """True if a whole token is in there, in any spelling."""
+        """Whether the data holds a whole token in any spelling."""
         return any(self._whole.spans(view) for _, part in self._parts(data) for view in views(part))
 
     def partial_in(self, data: bytes) -> bool:
-        """True if a whole token is in there, or some 12 letters in a row of what is secret of one."""
+        """Whether the data holds a whole token, or some 12 letters in a row of the secret part of one."""
         return self.mask(data) is not data
 
     def mask(self, data: bytes) -> bytes:
-        """The same bytes with every token, and every such run, replaced by asterisks."""
+        """The same bytes with every token, and every such run, replaced by asterisks. The object itself if there is
+        none."""
         out: bytearray | None = None
         for first, part in self._parts(data):
             for number, whole in enumerate(views(part)):
                 view, spans = whole, merged(self._whole.spans(whole))
-                # Runs are looked for in the rest: in a whole token there is one at every letter.
+                # Runs are searched for in the rest, because a whole token has one at every letter.
                 if spans:
                     rest = bytearray(whole)
                     cover(rest, 0, spans)
@@ -85,13 +86,14 @@ class TokenMask:
         return data if out is None else bytes(out)
 
     def _parts(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """The data in parts, and where they begin; each reaches so far into the next that a token is in one of them."""
+        """The data in parts with their offsets. They overlap so far that each token lies within one of them."""
         size = PART + self.hold
         for first in range(0, max(1, len(data) - self.hold), PART) if self else ():
             yield first, data[first : first + size]
 
     def mask_fields(self, fields: Sequence[tuple[bytes, bytes]]) -> tuple[tuple[bytes, bytes], ...]:
-        """The headers or trailers with every token masked in names and values; in one go, because there are many."""
+        """Headers or trailers with tokens masked in names and values. They are masked in one pass, because there are
+        many."""
         together = b"\n".join(part for field in fields for part in field)
         masked = self.mask(together)
         if masked is together:
@@ -105,10 +107,10 @@ class TokenMask:
         return tuple(out)
 
     def tail(self, data: bytes) -> int:
-        """How many bytes at the end are one run of letters, long lines of letters included, up to twice `hold`.
+        """The length in bytes of the run of letters at the end, including long lines of letters; at most twice `hold`.
 
-        The run may go on in the next chunk. A line of 40 letters or more does not end it, for base64 comes wrapped; a
-        blank line does, so that an event stream is never behind.
+        The run may continue in the next chunk. A line of 40 letters or more does not end it, because base64 comes
+        wrapped. A blank line does, so that an event stream is never delayed.
         """
         end = data[-2 * self.hold :] if self.hold else b""
         rest = end.rstrip(self._letters)
@@ -126,8 +128,9 @@ class TokenMask:
 class UploadWatch:
     """Watches a request's body for a whole token without holding anything back.
 
-    Each chunk leaves as it came unless `feed` is true: then the token's last byte is in it, and the caller cuts before
-    it leaves, so that no upstream gets a whole token. With a decoder what the chunks decode to is watched as well.
+    Each chunk may leave unchanged unless `feed` returns True: then it holds the token's last byte, and the caller must
+    cut before sending it, so that no upstream receives a whole token. With a decoder, the decoded chunks are watched as
+    well.
     """
 
     def __init__(self, mask: TokenMask, decoder: Decoder | None = None) -> None:
@@ -136,7 +139,7 @@ class UploadWatch:
         self.is_complete = False
 
     def feed(self, chunk: bytes) -> bool:
-        """True once a token is complete, as sent or as decoded. DecodeError passes through."""
+        """True once a token is complete, as sent or as decoded. Raises DecodeError."""
         if not self.is_complete:
             self.is_complete, self._raw = self._look(self._raw, chunk)
         for part in _plain_parts(self._decoder, chunk) if self._decoder is not None and not self.is_complete else ():
@@ -151,21 +154,21 @@ class UploadWatch:
 
 
 class MaskedStream:
-    """Masks tokens in an answer that comes in chunks. With a decoder the chunks are decoded first.
+    """Masks tokens in a response that arrives in chunks. With a decoder the chunks are decoded first.
 
-    What is held back, and so where the pieces end, depends on the kinds of the letters alone: the run of letters at the
-    end (TokenMask.tail), at most the longest spelling's length rounded up. DecodeError passes through.
+    The bytes held back, and so the boundaries of the pieces, depend on the kinds of letters alone: the run of letters
+    at the end (TokenMask.tail), at most the longest spelling's length times five, rounded up. Raises DecodeError.
     """
 
     def __init__(self, mask: TokenMask, decoder: Decoder | None = None) -> None:
         self._mask, self._decoder = mask, decoder
-        self._before = b""  # of the run at the end, what has left already: a token may have begun there
+        self._before = b""  # of the run at the end, the bytes already released: a token may have begun there
         self._held = b""
         self.masked_whole = False  # a whole token was masked
-        self.touched = False  # something was masked, or would have been had it not left already
+        self.touched = False  # something was masked, or was found after it had been released
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The next pieces to pass on, none of them empty. DecodeError where they would be more than 16 MB."""
+        """The next pieces to pass on, none of them empty. Raises DecodeError if they would exceed 16 MB."""
         pieces, size = [], 0
         for part in _plain_parts(self._decoder, chunk):
             size += len(part)
@@ -175,7 +178,7 @@ class MaskedStream:
         return pieces
 
     def finish(self) -> list[bytes]:
-        """What was held back. Feeding may go on after it: mitmproxy takes an empty frame of HTTP/2 for the end."""
+        """The bytes held back. Feeding may continue afterwards: mitmproxy treats an empty HTTP/2 frame as the end."""
         if self._decoder:
             self._decoder.finish()
         return self._take(b"", last=True)
@@ -196,7 +199,7 @@ class MaskedStream:
 
 
 def _plain_parts(decoder: Decoder | None, chunk: bytes) -> Iterator[bytes]:
-    """What a chunk decodes to, in parts of at most PART bytes, each made when it is asked for."""
+    """A chunk, decoded, in parts of at most PART bytes, each made on demand."""
     for plain in (chunk,) if decoder is None else decoder.feed_parts(chunk):
         for first in range(0, len(plain), PART):
             yield plain[first : first + PART]

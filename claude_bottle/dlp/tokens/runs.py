@@ -1,13 +1,13 @@
-"""Finds runs of a secret's core in bytes, so that no one can tell by the time how long a run is nearly right. Pure.
+"""Finds runs of a secret's core in bytes, such that the time reveals nothing about a nearly right run. Pure.
 
-A search for hundreds of runs takes longer the more letters of one are right, and an upstream that echoes makes that a
-way to read a token letter by letter. So no letter is compared here: the bytes are cut into blocks, at every place, and
-encrypted blocks are looked for (dlp/tokens/blocks.py). Only where all letters of a block are right, 12 of the secret,
-is more looked at.
+A search for hundreds of runs takes longer the more letters of one are right. With an upstream that echoes, that would
+reveal a token letter by letter. So no letter is compared here: the bytes are cut into blocks at every offset, and
+encrypted blocks are searched for (claude_bottle/dlp/tokens/blocks.py). Only if a whole block, 12 letters of the secret,
+is right are its surroundings compared.
 
-Found are runs of 12 letters as they are, of 16 letters of base64 (12 or 13 of the secret) and 32 digits of hex (16), in
-data of any length. Only where letters of a secret's kind stand in a row of 12 is looked at all, so ordinary text costs
-little; what is letters alone costs some ten times as much.
+It finds runs of 12 plain letters, of 16 base64 letters (12 or 13 of the secret) and of 32 hex digits (16), in data of
+any length. Only rows of at least 12 letters of a secret's kind are scanned, so ordinary text costs little; pure letters
+cost some ten times as much.
 """
 
 from __future__ import annotations
@@ -24,29 +24,30 @@ from claude_bottle.dlp.tokens.blocks import BLOCK, BlockSearch
 from claude_bottle.dlp.tokens.spellings import Spelling
 from claude_bottle.dlp.tokens.wrapped import Span
 
-_PLAIN = 12  # letters that base64 makes a block of
-_SMALL = re.compile(rb"[0-9a-f]*\Z|[0-9A-F]*\Z")  # few kinds of letters: 16 make a block, as 12 can be tried through
-_MOST = 512  # blocks that are found in one piece, and looked at one by one
-_MOST_ROWS = 1024  # in one view; what comes after them is looked at as one
+_PLAIN = 12  # letters that become one block as base64
+_SMALL = re.compile(rb"[0-9a-f]*\Z|[0-9A-F]*\Z")  # few kinds of letters: 16 make a block, as 12 can be guessed
+_MOST = 512  # blocks that are found in one piece and compared one by one
+_MOST_ROWS = 1024  # in one view; the rest after them counts as one row
 
-_PIECE = 16 << 10  # bytes that are looked at in one go: their blocks fit into a processor's cache
+_PIECE = 16 << 10  # bytes that are scanned at a time: their blocks fit into a processor's cache
 _OVERLAP = 2 * BLOCK  # bytes, the longest block
 
-# Letters of base64, among which all others of usual tokens are; and those that a token may have beside them.
+# Base64 letters, which include all letters of usual tokens; and other letters that a token may have.
 _BASE64 = frozenset((string.ascii_letters + string.digits + "+/-_").encode())
 _OTHER = frozenset(string.punctuation.encode()).difference(_BASE64)
 _ROW = b"x" * _PLAIN
 
-_Place = tuple[int, int]  # first byte, letters a block
-_Way = tuple[int, bytes, int, int]  # letters a block; a spelling, and where in it a run begins and ends
-_Match = tuple[int, int, int, bytes]  # a span, where in the spelling it begins, the spelling
+_Place = tuple[int, int]  # first byte, letters in a block
+_Way = tuple[int, bytes, int, int]  # letters in a block, a spelling, start and end of a run in it
+_Match = tuple[int, int, int, bytes]  # a span, its start in the spelling, the spelling
 
 
 class RunScanner:
-    """Looks for every block of the cores; what it finds is as long as data and secret agree around it."""
+    """Searches for every block of the cores. A match extends as far as data and secret agree around it."""
 
     def __init__(self, spellings: Iterable[Spelling]) -> None:
-        # The base64 of 12 letters may be 16 letters of the secret's base64 as well: both then, by how the data was cut.
+        # The base64 of 12 letters may also be 16 letters of the secret's base64. Both count, depending on how the data
+        # was cut.
         blocks: dict[bytes, tuple[_Way, ...]] = {}
         for spelling in sorted(set(spellings), key=lambda spelling: len(spelling.text), reverse=True):
             for start, end in _blocks(spelling):
@@ -66,10 +67,10 @@ class RunScanner:
         self._search.compile()
 
     def spans(self, view: bytes) -> list[Span]:
-        """Where runs of a secret begin and end. All of the view, if it holds more of them than anybody would send."""
+        """Start and end of each run of a secret. The whole view if it holds more than any honest response."""
         if not self._search or not (rows := self._rows(view)):
             return []
-        # No secret holds what stands between the rows, so no block of one is found over two of them.
+        # No secret contains the separator between the rows, so no block spans two of them.
         text = b"\n".join([view[start:end] for start, end in rows])
         hits: set[_Match] = set()
         for start in range(0, len(text), _PIECE):
@@ -80,7 +81,7 @@ class RunScanner:
         return _grown_all(view, rows, sorted(hits)) if hits else []
 
     def _rows(self, view: bytes) -> list[Span]:
-        """Where letters of a secret's kind stand in a row that is long enough."""
+        """The rows of letters of a secret's kind that are long enough."""
         kinds = view.translate(self._kinds)
         find = kinds.find
         rows: list[Span] = []
@@ -94,7 +95,7 @@ class RunScanner:
         return rows
 
     def _matches(self, text: bytes, begin: int) -> list[_Match] | None:
-        """What is found in a piece of the text, which begins at `begin`. None if it is more than anybody would send."""
+        """The matches in a piece of the text, which begins at `begin`. None if there are more than _MOST."""
         places: list[_Place] = []
         ends: list[int] = []
         hits = self._search.ends(b"".join(_blocks_of(text, places, ends)), _MOST)
@@ -114,7 +115,7 @@ class RunScanner:
 
 
 def _grown_all(view: bytes, rows: list[Span], matches: list[_Match]) -> list[Span]:
-    """The places in the view of matches in the text that the rows make; sorted, so that each letter is met once."""
+    """The spans in the view of matches in the joined rows. Matches are sorted, so that each letter is visited once."""
     begins = list(accumulate((end - start + 1 for start, end in rows), initial=0))
     out: list[Span] = []
     for start, end, inside, text in matches:
@@ -126,7 +127,7 @@ def _grown_all(view: bytes, rows: list[Span], matches: list[_Match]) -> list[Spa
 
 
 def grown(view: bytes, text: bytes, start: int, end: int, inside: int) -> Span:
-    """The place in view of what is text[inside:] there, with all around it that is as around it in the text."""
+    """The span in the view of text[inside:], extended both ways as far as view and text agree."""
     before, after = inside, inside + end - start
     while start and before and view[start - 1] == text[before - 1]:
         start, before = start - 1, before - 1
@@ -145,9 +146,10 @@ def _blocks(spelling: Spelling) -> Iterator[tuple[int, int]]:
 
 
 def _blocks_of(text: bytes, places: list[_Place], ends: list[int]) -> Iterator[bytes]:
-    """The text cut into blocks at every place, and where: first byte, letters a block, and where its blocks end."""
+    """The text cut into blocks at every offset. Fills `places` (first byte, letters in a block) and `ends` (of the
+    blocks)."""
     for first in range(3):
-        # Base64 makes a block of 12 letters; three bytes on are four letters.
+        # Base64 makes one block of 12 letters; three bytes further are four letters.
         whole = pybase64.b64encode(text[first : first + (len(text) - first) // 3 * 3])
         for group in range(4):
             places.append((first + 3 * group, _PLAIN))

@@ -1,7 +1,7 @@
-"""How a secret is spelled in what passes: plain, escaped for URLs, JSON and HTML, hex, base64, base64 of base64. Pure.
+"""The spellings of a secret: plain, escaped for URLs, JSON and HTML, hex, base64, base64 of base64. Pure.
 
-One set of spellings for requests, answers, names and values. UTF-16, line ends and their escapes are no spellings of
-their own: addons.token_wrapped.py looks at a copy without them as well.
+One set of spellings serves requests, responses, names and values. UTF-16, line breaks and their escapes are not
+spellings: claude_bottle/dlp/tokens/wrapped.py makes a copy without them, which is scanned as well.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from urllib.parse import quote
 
 from claude_bottle.dlp.tokens.secrets import Secret
 
-# Which letters JSON and HTML writers escape beyond what they must: gson and Go (`<>&'=`), System.Text.Json (`+` too),
-# OWASP's and Mustache's HTML (`/`, `=`, the backquote), Go's html/template and markupsafe (decimal).
+# Letters that JSON and HTML writers escape without need: gson and Go (`<>&'=`), System.Text.Json (`+` too), HTML of
+# OWASP and Mustache (`/`, `=`, the backquote), Go's html/template and markupsafe (decimal).
 _JSON_SETS = ("<>&'\"=", "<>&'\"+`", "<>&'\"+=/")
 _HTML_HEX, _HTML_DECIMAL = "'\"/=`", "'\"+"
 
 
 @dataclass(frozen=True)
 class Spelling:
-    """A secret, spelled as a whole (text), and where in it its cores are spelled (start, end).
+    """A secret in one spelling (text), and the spans of its cores in it.
 
-    runs: runs of a core count in this spelling. plain: a letter of the secret is a letter here; digits: it is two.
-    caseless: text may come in other case.
+    runs: runs of a core count in this spelling. plain: a letter of the secret is one letter here; digits: it is two.
+    caseless: the text may come in other case.
     """
 
     text: bytes
@@ -39,7 +39,7 @@ class Spelling:
 
 
 def spellings(secret: Secret) -> Iterator[Spelling]:
-    """Every spelling of a secret; some may be the same."""
+    """Every spelling of a secret; some may be equal."""
     raw = Spelling(secret.text.encode(), secret.cores, plain=True, caseless=True)
     yield raw
     for write in _WRITERS:
@@ -87,9 +87,9 @@ _WRITERS: tuple[Callable[[str], str], ...] = (
 
 
 def _base64(inner: Spelling) -> Iterator[Spelling]:
-    """Base64 of anything that holds the inner text: three places in a group of three, two alphabets.
+    """Base64 of any text that contains the inner one: three offsets in a group of three, two alphabets.
 
-    Letters (RFC 4648, 4: six bits each) in which a neighbour of the text, or of the core, has a part are left out.
+    Letters that a neighbour of the text, or of the core, shares are left out (RFC 4648, 4: six bits each).
     """
     for shift in range(3):
         whole = base64.b64encode(bytes(shift) + inner.text)

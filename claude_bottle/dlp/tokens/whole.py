@@ -1,11 +1,11 @@
-"""Finds whole spelled secrets in bytes, so that no one can tell by the time how much of one is nearly right. Pure.
+"""Finds whole spelled secrets in bytes, such that the time reveals nothing about a nearly right one. Pure.
 
-A search for a text compares its last letters first, so its time tells them. Here no letter of a secret is compared:
-the bytes are cut into blocks, and encrypted blocks of the secret's core are looked for (dlp/tokens/blocks.py). Only
-where a whole block of the core is right, 16 letters, is the rest looked at.
+A text search compares the last letters first, so its time would reveal them. Here no letter of a secret is compared:
+the bytes are cut into blocks, and encrypted blocks of the secret's core are searched for
+(claude_bottle/dlp/tokens/blocks.py). Only if a whole block of the core is right is the rest compared.
 
-The bytes are cut once, not at every place: a core of 31 letters holds a whole block of 16 wherever the cuts are, so
-its 16 blocks are looked for. Shorter cores need shorter blocks and more cuts (see _CUTS).
+The bytes are cut once, not at every offset: a core of 31 letters holds a whole block of 16 wherever the cuts are, so
+its 16 blocks are searched for. Shorter cores need shorter blocks and more cuts (see _CUTS).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from claude_bottle.policy.routes.injection import MIN_TOKEN_LENGTH
 
 @dataclass(frozen=True)
 class _Cut:
-    """letters: of a block. step: from one to the next. encode: makes BLOCK bytes of every `letters`."""
+    """letters: in a block. step: offset from one cut to the next. encode: makes BLOCK bytes of every `letters`."""
 
     letters: int
     step: int
@@ -33,7 +33,7 @@ class _Cut:
 
     @property
     def needs(self) -> int:
-        """Letters that surely hold a whole block."""
+        """Letters that surely contain a whole block."""
         return self.letters + self.step - 1
 
 
@@ -44,11 +44,11 @@ _CUTS = (
     _Cut(8, 1, binascii.hexlify),
 )
 
-_Way = tuple[bytes, int]  # a spelling, and where in it a block begins
+_Way = tuple[bytes, int]  # a spelling, and the start of a block in it
 
 
 class WholeScanner:
-    """Looks for whole secrets in every spelling."""
+    """Searches for whole secrets in every spelling."""
 
     def __init__(self, ways: Iterable[Spelling]) -> None:
         needles = [needle for way in sorted(set(ways), key=lambda way: way.text) for needle in _needles(way)]
@@ -66,12 +66,12 @@ class WholeScanner:
             search.blocks.compile()
 
     def spans(self, view: bytes) -> list[Span]:
-        """Where whole secrets begin and end."""
+        """Start and end of each whole secret."""
         return [span for search in self._searches for span in search.spans(view)]
 
 
 class _Search:
-    """Whole secrets whose cores have the length for one way to cut."""
+    """Searches for whole secrets whose cores fit one way to cut."""
 
     def __init__(self, cut: _Cut, caseless: bool, needles: list[tuple[bytes, Span]]) -> None:
         self._cut, self._caseless = cut, caseless
@@ -109,9 +109,9 @@ def _cut_for(length: int) -> _Cut:
 
 
 def _needles(way: Spelling) -> Iterable[tuple[bytes, bool, Span]]:
-    """The text, as it is and squeezed, whether its case counts, and the part of it in which blocks are looked for."""
+    """Of the text, as it is and squeezed: itself, whether its case is ignored, and the part searched for by blocks."""
     text = way.text.lower() if way.caseless else way.text
-    # The longest core; a secret without one can be foreseen or is short, and its end stands for it.
+    # The longest core. A secret without one is predictable or short; the end of its text is used.
     core = max(way.cores, key=lambda core: core[1] - core[0], default=(0, len(text)))
     yield from _needle(text, way.caseless, core)
     if (squeezed := squeeze(text)) != text:

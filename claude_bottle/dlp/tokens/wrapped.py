@@ -1,6 +1,6 @@
-"""What stands between the letters of a secret that is wrapped, and places in bytes where secrets stand. Pure.
+"""Separators between the letters of a wrapped secret, and spans of secrets in bytes. Pure.
 
-How often bytes are looked at, and without what, depends on the kinds of their letters alone.
+How often bytes are scanned, and without which separators, depends on the kinds of their letters alone.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from itertools import compress
 
 try:
     from claude_bottle.dlp.rules.scanner import ONCE, Scanner
-except ImportError:  # on the owner's machine, where only a manifest is looked at
+except ImportError:  # on the owner's machine, which checks manifests only
     Scanner = None  # type: ignore[assignment,misc]
 
-LINE = 40  # letters in a row: a line of base64 (PEM wraps at 64, MIME at 76, git forges at 60), hardly a line of text
+LINE = 40  # letters in a row: a line of base64 (PEM wraps at 64, MIME at 76, git forges at 60), rarely a line of text
 
-# Where something may stand between the letters of a spelling: the end of a long line, real or escaped, and the zero
-# bytes of UTF-16 and UTF-32. Only what holds this is looked at a second time, without such separators. In two steps,
-# the first of which is fast on everything.
+# Possible separators between the letters of a spelling: the end of a long line, real or escaped, and the zero bytes of
+# UTF-16 and UTF-32. Only data with these is scanned a second time, without separators. The test has two steps, of which
+# the first is fast on all data.
 _LETTER = rb"[A-Za-z0-9+/_=%.-]"
 _WIDE = rb"(?:[!-~]\x00{1,3}){8}"
 _PERHAPS, _WRAPPED = (rb"%b{%d}" % (_LETTER, LINE), rb"%b{%d}[\r\n\\]" % (_LETTER, LINE))
@@ -26,21 +26,21 @@ _STEPS = [Scanner([(0, step), (1, _WIDE)], ONCE) for step in (_PERHAPS, _WRAPPED
 _BETWEEN = b"\0 \t\n\r\v\f"
 _KEPT = bytes(byte not in _BETWEEN for byte in range(256))
 _FEW = 16
-_CONTINUED = re.compile(rb"\\\r?\n")  # a line that goes on: the letter behind it is no escape
+_CONTINUED = re.compile(rb"\\\r?\n")  # a continued line: the letter after the break is no escape
 _ESCAPE = re.compile(rb"\\\\*[nrt]?")
 
-Span = tuple[int, int]  # first byte, byte behind the last
+Span = tuple[int, int]  # first byte, byte after the last
 
 
 def squeeze(data: bytes) -> bytes:
-    """The bytes without continued lines' ends, white space, zero bytes, backslashes and escaped line ends."""
+    """The bytes without ends of continued lines, white space, zero bytes, backslashes and escaped line ends."""
     if b"\\" not in data:
         return data.translate(None, _BETWEEN)
     return _ESCAPE.sub(b"", _CONTINUED.sub(b"", data).translate(None, _BETWEEN))
 
 
 def views(data: bytes) -> list[bytes]:
-    """The bytes, and without what may stand between letters where that is the case; without hyperscan, always."""
+    """The bytes; and a copy without separators if they may be there (without hyperscan, always)."""
     for scanner in _STEPS if data else ():
         seen: list[int] = []
         scanner.scan(data, lambda number, *_, seen=seen: seen.append(number))
@@ -50,7 +50,7 @@ def views(data: bytes) -> list[bytes]:
 
 
 def positions(data: bytes) -> list[int]:
-    """Where each byte of squeeze(data) stands in data."""
+    """The index in data of each byte of squeeze(data)."""
     places: Sequence[int] = range(len(data))
     if b"\\" in data:
         places = _without(places, _CONTINUED.finditer(data))
@@ -70,7 +70,7 @@ def _without(places: Sequence[int], matches: Iterable[re.Match[bytes]]) -> list[
 
 
 def merged(spans: list[Span]) -> list[Span]:
-    """The same places in order, each once."""
+    """The same spans in order, with overlapping and adjacent ones merged."""
     out: list[Span] = []
     for start, end in sorted(spans):
         if out and start <= out[-1][1]:
@@ -81,7 +81,8 @@ def merged(spans: list[Span]) -> list[Span]:
 
 
 def cover(data: bytearray, first: int, spans: list[Span], where: list[int] | None = None) -> None:
-    """Put asterisks over spans of what begins at `first`; where: of a squeezed copy, where its bytes stand there."""
+    """Mask spans, relative to `first`, with asterisks. where: for spans of a squeezed copy, the offset of each of its
+    bytes."""
     for start, end in spans:
         if where is None:
             data[first + start : first + end] = b"*" * (end - start)
@@ -90,7 +91,7 @@ def cover(data: bytearray, first: int, spans: list[Span], where: list[int] | Non
 
 
 def _cover_apart(data: bytearray, first: int, where: list[int], start: int, end: int) -> None:
-    if where[end - 1] - where[start] == end - start - 1:  # nothing stands between
+    if where[end - 1] - where[start] == end - start - 1:  # no separators
         data[first + where[start] : first + where[start] + end - start] = b"*" * (end - start)
     elif end - start <= _FEW:
         for at in where[start:end]:
