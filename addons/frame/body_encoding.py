@@ -1,4 +1,4 @@
-"""How a request's body is encoded, by all that servers go by. Pure but for the type of a head."""
+"""The content encoding of a request's body, by every header that servers consider. Pure but for the type of a head."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from claude_bottle.policy.names.header_names import plain_name
 
 
 def body_encoding(headers: http.Headers) -> str:
-    """The value of Content-Encoding, with `aws-chunked` as its outermost layer where only S3's own header says so.
+    """The value of Content-Encoding, with `aws-chunked` added as the outermost layer if only S3's own header declares
+    it.
 
-    S3 and the stores that speak it take the pieces apart by that header alone, and clients of theirs leave the other
-    out (localstack, issue 8704; Apache Ozone, pull request 8366).
+    S3 and compatible stores decode the chunks by that header alone, and some clients omit the encoding (localstack,
+    issue 8704; Apache Ozone, pull request 8366).
     """
     said: str = headers.get("content-encoding", "")
     if "aws-chunked" in said.lower():

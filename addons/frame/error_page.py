@@ -1,7 +1,7 @@
-"""What a proxy answers where mitmproxy would show a page: JSON that names the part, and what helps. Pure.
+"""A proxy's response in place of mitmproxy's error page: JSON that names the part and a remedy. Pure.
 
-mitmproxy's own pages quote what the upstream has sent, which no mask has seen; nothing of that is here. A failure of
-the way to a model is final for the model's clients (policy/model_api.py); what ends within seconds by itself is not.
+mitmproxy's own pages quote the upstream's data, which no mask has seen; none of that is here. A failure on the way to a
+model's API is final for its clients (claude_bottle/policy/model_api.py), unless it may end by itself within seconds.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from claude_bottle.policy.model_api import in_its_form, is_model_call
 from claude_bottle.policy.refusal import Refusal
 
-CONNECT_REFUSED = "the next proxy refused CONNECT: "  # and its reason
+CONNECT_REFUSED = "the next proxy refused CONNECT: "  # followed by the next proxy's reason
 NOT_TRUSTED = "upstream_not_trusted"
-# mitmproxy's words (proxy/layers/tls.py, proxy/tunnel.py, proxy/server.py of 12.2) to a reason.
+# mitmproxy's messages (proxy/layers/tls.py, proxy/tunnel.py, proxy/server.py of 12.2) to reasons.
 _REASONS = (
     (re.compile(r"Certificate verify failed: ([A-Za-z0-9 ,.()'-]{1,90})\Z"), NOT_TRUSTED),
-    # Of addons/pipelock/upstream_proxy.py: names that the owner has written, and numbers.
+    # Messages of addons/pipelock/upstream_proxy.py: names that the owner wrote, and numbers.
     (re.compile(r"(the forward proxy[\w.:\[\] '()-]{1,600}(?:; it wants a login: pipelock\.upstream_proxy_ref)?)\Z"),
      "upstream_proxy"),
     (re.compile(rf"{CONNECT_REFUSED}([a-z_]{{1,40}})\Z"), "connect_refused"),
@@ -39,7 +39,7 @@ _OF_A_REFUSED_CONNECT = {
     "unresolvable": "The name {host} cannot be resolved.",
     "ssrf_private_ip": "{host} resolves to an internal address.",
 }
-_BRIEF = frozenset(["starting", "busy"])  # of the reasons of the next proxy: a client may well try again at once
+_BRIEF = frozenset(["starting", "busy"])  # reasons of the next proxy after which a retry may succeed at once
 _HELP = {
     "egress": "Try again. If it lasts, the bottle's owner sees on the dashboard which part is down: bottle repair NAME",
     "pipelock": "Try again; the host itself may be down. No approval changes this.",
@@ -47,7 +47,7 @@ _HELP = {
 
 
 class Failure(str):
-    """mitmproxy's words for a failure, with the request that it ended."""
+    """mitmproxy's message for a failure, with the request that it ended."""
 
     method: str
     host: str
@@ -62,20 +62,20 @@ class Failure(str):
 
 @dataclass(frozen=True)
 class _Cause:
-    """reason: see `_REASONS`; "" for an error of the client. detail: words that hold nothing of others."""
+    """reason: see `_REASONS`; "" for an error of the client. detail: words without data of others."""
 
     reason: str
     detail: str = ""
 
 
 def reason_of(message: str) -> str:
-    """Why the way to the other side failed, as a log names it; "" where these words are about something else."""
+    """The reason, for the log, why the other side could not be reached; "" if the message is about something else."""
     cause = _cause(message, 0)
     return cause.detail if cause.reason == "connect_refused" else cause.reason
 
 
 def is_final(part: str, message: str) -> bool:
-    """Whether another try of the same within seconds is of no use. False where the next part may just be restarted."""
+    """Whether a retry within seconds is useless. False if the next part may just be restarting."""
     cause = _cause(message, 0)
     if cause.reason == "connect_refused":
         return cause.detail not in _BRIEF
@@ -83,7 +83,7 @@ def is_final(part: str, message: str) -> bool:
 
 
 def error_page(part: str, status: int, message: str = "") -> bytes:
-    """The body of an answer with this status. message: mitmproxy's; a Failure knows its request."""
+    """The body of a response with this status. message: mitmproxy's; a Failure also names its request."""
     method, host, path = (getattr(message, key, "") for key in ("method", "host", "path"))
     who = host or "the host"
     cause = _cause(message, status)
@@ -112,7 +112,7 @@ def error_page(part: str, status: int, message: str = "") -> bytes:
 
 
 def ends_the_try(part: str, message: str, path: str) -> bool:
-    """Whether a model's client is to be told that no other try helps."""
+    """Whether a model's client is to learn that a retry is useless."""
     return is_model_call(path) and is_final(part, message)
 
 

@@ -1,4 +1,4 @@
-"""What a hook does when it fails: mitmproxy would log the error and go on as if the hook had nothing against it."""
+"""Makes hooks fail closed: mitmproxy would log a hook's error and continue as if it had allowed the flow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Hook = Callable[[Any, http.HTTPFlow], Awaitable[None]]
 
 
 def fails_closed(hook: Hook) -> Hook:
-    """A hook of an addon (which has a `part`) that lets nothing through when it fails."""
+    """Wraps a hook of an addon that has a `part`. If the hook raises, the flow is answered with a refusal, or cut."""
 
     @functools.wraps(hook)
     async def guarded(self: Any, flow: http.HTTPFlow) -> None:
@@ -32,7 +32,7 @@ def _failed(flow: http.HTTPFlow, part: str, hook: str) -> None:
     logging.exception("%s failed in %s", part, hook)
     refusal = Refusal(part, "internal_error", f"{part} failed; its log says why.", 500)
     if hook == "requestheaders":
-        flow.request.stream = False  # nothing of it has gone on yet
+        flow.request.stream = False  # none of it has been sent yet
     if flow.response is None and not flow.request.stream and flow.websocket is None:
         return answer(flow, refusal)
     return cut(flow, refusal)

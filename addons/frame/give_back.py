@@ -1,7 +1,7 @@
-"""Gives memory back to the machine when what took it has gone.
+"""Returns free memory to the machine.
 
-The C library keeps what lies free between blocks that are in use, and the collector comes late where few objects hold
-much: after five hundred connections a process would keep the memory of all of them.
+The C library keeps free memory between blocks in use, and the garbage collector runs late if few objects hold much:
+after five hundred connections, a process would keep the memory of all of them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _STATM = Path("/proc/self/statm")  # proc(5): pages
 
 
 class GiveBack:
-    """Looks now and then whether the process has grown, and gives back what it can."""
+    """Checks now and then whether the process has grown, and returns free memory."""
 
     def __init__(self) -> None:
         self._task: asyncio.Task[None] | None = None
@@ -39,11 +39,11 @@ class GiveBack:
                 last, pause = now, _EVERY
                 continue
             trim(0)
-            if now <= last:  # nothing has come since: what is in circles may go too
+            if now <= last:  # no growth since: collect reference cycles too
                 gc.collect()
                 trim(0)
             left = _resident()
-            # Where nothing is to be had, less often: a look at all objects holds everybody up.
+            # If there is nothing to return, check less often, because a full collection blocks the event loop.
             pause = _EVERY if now > last or now - left > _WORTH else min(2 * pause, _SELDOM)
             last = left
 

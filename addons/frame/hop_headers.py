@@ -1,7 +1,7 @@
-"""The header fields that are for one connection alone: a proxy takes them out, so that none acts on the next hop. Pure.
+"""Header fields for one connection only: a proxy removes them, so that none acts on the next hop. Pure.
 
-Left in, `Connection: authorization` makes an upstream drop the credential that was injected, or any other field that
-it judges by (RFC 9110, 7.6.1; "hop-by-hop headers" in Nathan Davison's research of 2019).
+If `Connection: authorization` were forwarded, an upstream would drop the injected credential, or any other field that
+it relies on (RFC 9110, 7.6.1; "hop-by-hop headers" in Nathan Davison's research of 2019).
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ Fields = Sequence[tuple[bytes, bytes]]
 _ALWAYS = frozenset(
     [b"keep-alive", b"proxy-connection", b"proxy-authorization", b"proxy-authenticate", b"http2-settings"]
 )
-# Fields that say where a message goes or ends: who names one of these for removal means harm.
+# Fields that determine a message's destination or end: a Connection header that names one is an attack.
 _NEVER_NAMED = frozenset(
     [b"host", b"content-length", b"transfer-encoding", b"content-type", b"content-encoding", b"expect", b"trailer"]
 )
 _OWN_OPTIONS = frozenset([b"close", b"keep-alive"])
-# Not in trailers: framing, routing, content's form, authentication (RFC 9110, 6.5.1).
+# Not allowed in trailers: framing, routing, content format, authentication (RFC 9110, 6.5.1).
 _NOT_IN_TRAILERS = (
     _ALWAYS
     | _NEVER_NAMED
@@ -39,9 +39,9 @@ _NOT_IN_TRAILERS = (
 
 
 def end_to_end(fields: Fields) -> tuple[tuple[bytes, bytes], ...]:
-    """The fields without those of this connection; raises ValueError where a Connection field names one it must not.
+    """The fields without those of this connection. Raises ValueError if a Connection field names one that it must not.
 
-    `close` stays, for it ends the client's connection too. Of upgrades only WebSocket's stays.
+    `close` stays, because it ends the client's connection too. Of upgrades, only WebSocket's stays.
     """
     options = {
         word.strip().lower() for name, value in fields if name.lower() == b"connection" for word in value.split(b",")
@@ -62,7 +62,7 @@ def end_to_end(fields: Fields) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def check_trailers(fields: Fields) -> None:
-    """Raise ValueError for a trailer that a server could take for a header it acts on."""
+    """Raise ValueError for a trailer that a server could treat as a header."""
     for name, _ in fields:
         if name.lower() in _NOT_IN_TRAILERS:
             raise ValueError(f"{name.decode('latin-1')[:40]} in a trailer")

@@ -1,4 +1,4 @@
-"""What is on its way through a proxy, so that it can end when the policy in force would refuse it now."""
+"""Open flows of a proxy, so that they can be ended when the policy in force would now refuse them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from claude_bottle.policy.refusal import Refusal
 
 
 class OpenFlows:
-    """Requests that were allowed and whose answers have not ended; tunnels that are spliced."""
+    """Requests that were allowed and whose responses have not ended; spliced tunnels."""
 
     def __init__(self) -> None:
         self._flows: dict[str, http.HTTPFlow] = {}
@@ -23,19 +23,19 @@ class OpenFlows:
         return bool(self._flows or self._tunnels)
 
     def add(self, flow: http.HTTPFlow) -> None:
-        """A request that was allowed."""
+        """Note an allowed request."""
         self._flows[flow.id] = flow
 
     def add_tunnel(self, client: connection.Client, host: str, port: int) -> None:
-        """A spliced connection."""
+        """Note a spliced connection."""
         self._tunnels[client.id] = (client, host, port)
 
     def remove(self, flow: http.HTTPFlow) -> None:
-        """It has ended by itself."""
+        """Forget a flow that has ended by itself."""
         self._flows.pop(flow.id, None)
 
     def remove_client(self, client: connection.Client) -> list[http.HTTPFlow]:
-        """All that a client connection carried has ended; gives what had not ended by itself."""
+        """Forget the flows of a client's connection that has ended. Returns those that had not ended by themselves."""
         self._tunnels.pop(client.id, None)
         keys = [key for key, flow in self._flows.items() if flow.client_conn.id == client.id]
         return [self._flows.pop(key) for key in keys]
@@ -45,7 +45,7 @@ class OpenFlows:
         refuse_flow: Callable[[http.HTTPFlow], Refusal | None],
         refuse_tunnel: Callable[[str, int, list[str]], Refusal | None],
     ) -> None:
-        """End what is refused now, and log it. What is still allowed is not touched."""
+        """End and log the flows and tunnels that are now refused. Others stay untouched."""
         for flow in list(self._flows.values()):
             if (refusal := refuse_flow(flow)) is not None:
                 self.remove(flow)

@@ -1,7 +1,7 @@
-"""Takes a changed policy file up while the proxy runs, and goes on answering meanwhile.
+"""Applies a changed policy file while the proxy keeps running.
 
-What is made of a policy (a database of rules, the searches for its tokens) is made in another thread, and put in force
-in one step when it is whole.
+The objects built from a policy (a rule database, the searches for its tokens) are built in another thread, and put in
+force in one step when complete.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ T = TypeVar("T")
 
 
 class PolicyWatcher:
-    """Polls a policy file, and logs what came of a change.
+    """Polls a policy file, and logs the outcome of each change.
 
-    prepare: done once before the first look, in another thread; where it fails there is none. after: called at each
-    look, with whether there was a change.
+    prepare: run once before the first poll, in another thread; if it fails, the file is never polled. after: called at
+    each poll, with whether there was a change.
     """
 
-    INTERVAL = 0.1  # seconds: what a change of policy waits at most
+    INTERVAL = 0.1  # seconds: the longest delay before a change is noticed
 
     def __init__(
         self,
@@ -37,21 +37,21 @@ class PolicyWatcher:
     ) -> None:
         self._part, self._file, self._after, self._prepare = part, file, after, prepare
         self._task: asyncio.Task[None] | None = None
-        # Its own: the loop's threads look at bodies, and whoever sends those would put a change off.
+        # A thread of its own: the loop's threads scan bodies, so a sender of bodies could delay a policy change.
         self._thread = ThreadPoolExecutor(1, "policy")
 
     def start(self) -> None:
-        """Look until `stop`."""
+        """Poll until `stop`."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop polling."""
         if self._task is not None:
             self._task.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def look(self) -> None:
-        """Take a new policy up, or say why it was refused."""
+        """Apply a new policy, or log why it was refused."""
         offer = self._file.offered()
         changed = offer is not None
         if offer is not None:

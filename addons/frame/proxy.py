@@ -1,7 +1,7 @@
-"""The frame of both proxies: mitmproxy's hooks, the order of what happens to a request, what is alike in both.
+"""The frame of both proxies: mitmproxy's hooks, the order of the steps for a request, and the shared parts.
 
-What differs is in addons/frame/role.py, filled in by egress/addon.py and pipelock/addon.py. The hooks here only
-read, ask and act.
+The differences are in addons/frame/role.py, implemented by addons/egress/addon.py and addons/pipelock/addon.py. The
+hooks here only read, ask the role, and act.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from claude_bottle.policy.routes.targets import check_target
 
 DECISION = "decision"  # key of a flow's metadata
 _LONGEST_TARGET = 16 << 10  # letters
-_EXPIRY = 0.5  # seconds between two looks at whether the time of something that is open has ended
+_EXPIRY = 0.5  # seconds between two checks whether an open flow's permission has expired
 
 
 class ProxyAddon(ProxyRole):
@@ -68,7 +68,7 @@ class ProxyAddon(ProxyRole):
 
     @fails_closed
     async def http_connect(self, flow: http.HTTPFlow) -> None:
-        # What is refused for its host is refused inside the tunnel, where the client can read why.
+        # A host is refused inside the tunnel, where the client can read the reason.
         private = not self.is_ready() or is_private(flow.request.host[:300], "")
         flow.metadata[PRIVATE] = "host" if private else ""
         try:
@@ -101,7 +101,7 @@ class ProxyAddon(ProxyRole):
         if not decision.allows:
             await self._room.take_refused(flow, decision, length)
             return refuse_large(flow, decision.refusal, length)
-        self._open.add(flow)  # from here on it may wait, and ends when the policy in force refuses it meanwhile
+        self._open.add(flow)  # from here on it may wait, and ends if a new policy refuses it meanwhile
         held = self.held_bytes(flow, decision)
         holds_unknown = self.holds_unknown and not is_two_way(flow.request)
         if (length is None and holds_unknown) or (length is not None and length <= held):
@@ -117,13 +117,13 @@ class ProxyAddon(ProxyRole):
                 self._open.remove(flow)
                 return decision.refuse(refusal)
         if flow.request.scheme == "https" and not flow.request.is_http2:
-            flow.request.authority = ""  # the form for an origin; a proxy behind us sees CONNECT (RFC 9112, 3.2)
+            flow.request.authority = ""  # origin form; the next proxy sees CONNECT (RFC 9112, 3.2)
         self.rewrite_request(flow, decision)
         return None
 
     @fails_closed
     async def request_overflow(self, flow: http.HTTPFlow) -> None:
-        """A body without a length is longer than what is held of it."""
+        """A body of unknown length is longer than the part of it that is held."""
         decision: Decision = flow.metadata[DECISION]
         if not decision.allows:
             return cut(flow, decision.refusal or self.refusal("too_large", "The request is refused."))
@@ -138,7 +138,7 @@ class ProxyAddon(ProxyRole):
 
     @fails_closed
     async def request_pause(self, flow: http.HTTPFlow) -> None:
-        """A body without a length pauses: the other side may have to speak first, so it passes in pieces now."""
+        """A body of unknown length pauses: the other side may have to speak first, so it is streamed from now on."""
         decision: Decision = flow.metadata[DECISION]
         if not decision.allows or not self.holds_unknown:
             return
@@ -149,7 +149,7 @@ class ProxyAddon(ProxyRole):
 
     @fails_closed
     async def request_room(self, flow: http.HTTPFlow) -> None:
-        """More of a body that passes in pieces is held than counts as little."""
+        """A streamed body holds more than a small amount and needs room."""
         refusal = await self._room.take_stream(flow)
         if refusal is not None:
             flow.metadata[DECISION].refuse(refusal)
@@ -157,7 +157,7 @@ class ProxyAddon(ProxyRole):
 
     @fails_closed
     async def request(self, flow: http.HTTPFlow) -> None:
-        # A body that passes in pieces is inspected to its end, also where the upstream has answered already.
+        # A streamed body is inspected to its end, even if the upstream has answered already.
         if (flow.response and not flow.request.stream) or flow.error or not flow.live:
             return None
         decision: Decision = flow.metadata[DECISION]
@@ -167,7 +167,7 @@ class ProxyAddon(ProxyRole):
         if refusal is not None:
             refusal = await self.let_through_once(flow, decision, refusal)
             if refusal is None and not decision.allows:
-                refusal = self.refuse_open(flow, decision)  # its body may have taken long, and it was not among them
+                refusal = self.refuse_open(flow, decision)  # the body may have taken long, unwatched
             if refusal is None and not decision.allows:
                 decision.allow()
                 self.rewrite_request(flow, decision)
@@ -184,7 +184,7 @@ class ProxyAddon(ProxyRole):
         decision.logged = True
         log_allowed(flow, self.part, **self.about(decision))
         if flow.response is not None and flow.response.timestamp_end is not None:
-            self._open.remove(flow)  # an early answer, which is whole
+            self._open.remove(flow)  # an early response that is complete
             self._room.free(flow)
         else:
             self._open.add(flow)
@@ -215,14 +215,14 @@ class ProxyAddon(ProxyRole):
         self._note_unfinished(flow)
 
     def _note_failed(self, flow: http.HTTPFlow) -> None:
-        """Why what was allowed has no answer: the log would say "allowed" alone."""
+        """Log why an allowed request has no response: otherwise the log would only say "allowed"."""
         decision = flow.metadata.get(DECISION)
         reason = reason_of(flow.error.msg) if flow.error else ""
         if reason and decision is not None and decision.allows and flow.response is None:
             log_failed(flow, self.part, reason, refused=reason == NOT_TRUSTED)
 
     def _note_unfinished(self, flow: http.HTTPFlow) -> None:
-        """What has left in pieces and was never whole is in the log too."""
+        """Log a request that was streamed in part and never completed."""
         decision = flow.metadata.get(DECISION)
         if decision is not None and decision.allows and flow.request.stream and not decision.logged:
             decision.logged = True
@@ -245,7 +245,7 @@ class ProxyAddon(ProxyRole):
     # ---- helpers
 
     def _narrow(self, changed: bool) -> None:
-        """End what the policy in force refuses: at once when it has changed, and within a second of an expiry."""
+        """End flows that the policy in force refuses: at once after a change, and within a second of an expiry."""
         now = time.monotonic()
         if not self._open or not (changed or (self.has_expiry() and now - self._narrowed >= _EXPIRY)):
             return

@@ -1,4 +1,4 @@
-"""How a proxy refuses: an answer where one is still possible, else both connections of the flow are cut."""
+"""How a proxy refuses: with a response if one is still possible, otherwise by cutting the flow."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from claude_bottle.policy.model_api import status_of
 from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes.targets import is_git_fetch_request
 
-REASON_HEADER = "x-pipelock-block-reason"  # the name the upstream pipelock uses (its block-reason guide, v2.4)
+REASON_HEADER = "x-pipelock-block-reason"  # the upstream pipelock's name for it (its block-reason guide, v2.4)
 _HELD_FOR_A_REFUSAL = 32 << 20  # bytes
 
 
 def answer(flow: http.HTTPFlow, refusal: Refusal) -> None:
-    """Answer with the refusal, and log it. Git prints text answers to its user, so it gets text.
+    """Answer with the refusal, and log it. Git gets plain text, because it shows that to its user.
 
-    http.c of git: the body of an error is shown, line by line behind `remote: `, where its type is text/plain.
+    git's http.c shows the body of an error, line by line after `remote: `, if its type is text/plain.
     """
     headers = {"content-type": "application/json", REASON_HEADER: refusal.reason, "cache-control": "no-store"}
     body = refusal.body(method=flow.request.method, host=flow.request.host, path=flow.request.path)
@@ -28,19 +28,19 @@ def answer(flow: http.HTTPFlow, refusal: Refusal) -> None:
 
 
 def refuse_large(flow: http.HTTPFlow, refusal: Refusal | None, length: int | None) -> None:
-    """A refusal is answered when the request is whole; one that announces a large body is cut at once instead."""
+    """Cut a refused request that announces a large body. Other refusals are answered when the request is complete."""
     if refusal is not None and (length or 0) > _HELD_FOR_A_REFUSAL:
         log_refusal(flow, refusal, cut=True)
         flow.kill()
 
 
 def cut(flow: http.HTTPFlow, refusal: Refusal) -> None:
-    """Refuse what is on its way already: no answer is possible any more, so both sides see a broken message."""
+    """Refuse a flow that is under way. No response is possible any more, so both sides see a broken message."""
     log_refusal(flow, refusal, streamed=True)
     end_flow(flow)
 
 
 def refuse_raw(flow: tcp.TCPFlow | udp.UDPFlow, part: str) -> None:
-    """Kill what is not HTTP. Tunnels that pass through are spliced below this and never come here."""
+    """Kill a flow that is not HTTP. Passthrough tunnels are spliced at a lower layer and never get here."""
     log_decision(part, decision="refused", reason="not_http", host=str(flow.server_conn.address))
     flow.kill()  # type: ignore[no-untyped-call]

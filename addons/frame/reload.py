@@ -1,4 +1,4 @@
-"""A policy file that is read again when it changes; a bad one never replaces a good one."""
+"""A policy file that is reread when it changes. A bad version never replaces a good one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Offer(Generic[T]):
-    """What a look has found that the last one had not. mark: which file it was. error: why it cannot be had."""
+    """Content that the last poll had not seen. mark: identifies the file's version. error: why it cannot be used."""
 
     mark: tuple[int, int, int] | str
     data: bytes = b""
@@ -27,39 +27,39 @@ class Offer(Generic[T]):
 
 
 class ReloadingFile(Generic[T]):
-    """Holds what `parse` made of the file's last good content; `current` is None until there was one.
+    """Holds the parsed form of the file's last good content; `current` is None until there is one.
 
-    `parse` takes bytes and raises ValueError for content that it does not accept. After each look at new content,
-    `status` (a file) says which digest is live, which was offered, and why an offered one was refused. A look has three
-    steps, of which `parsed` changes nothing and may run in another thread; `poll` takes them all.
+    `parse` takes bytes and raises ValueError for unacceptable content. After each poll with new content, `status` (a
+    file) says which digest is live, which was offered, and why an offered one was refused. A poll has three steps, of
+    which `parsed` changes nothing and may run in another thread; `poll` does all three.
     """
 
     def __init__(self, path: Path, parse: Callable[[bytes], T], status: Path | None = None) -> None:
         self._path, self._parse, self._status = path, parse, status
         self._seen: tuple[int, int, int] | str | None = None
         self.current: T | None = None
-        self.live = ""  # SHA-256 of the content in force
+        self.live = ""  # SHA-256 of the content in force, in hexadecimal
         self.error: str | None = "no policy was given yet"
 
     @property
     def looked(self) -> bool:
-        """Whether a first look has come to its end."""
+        """Whether a first poll has completed."""
         return self._seen is not None
 
     def poll(self) -> bool:
-        """Look at the file; True if it was different from the last look (taken or refused)."""
+        """Poll the file. True if it differs from the last poll, whether it was accepted or refused."""
         offer = self.offered()
         if offer is not None:
             self.take(self.parsed(offer))
         return offer is not None
 
     def offered(self) -> Offer[T] | None:
-        """What is there now; None if it was there at the last look, too."""
+        """The file's present content; None if the last poll saw the same."""
         offer = self._read()
         return None if offer.mark == self._seen else offer
 
     def parsed(self, offer: Offer[T]) -> Offer[T]:
-        """The same with what `parse` makes of it, or why it makes nothing."""
+        """The offer with its content parsed, or with the error of `parse`."""
         if offer.error is not None:
             return offer
         try:
@@ -68,15 +68,15 @@ class ReloadingFile(Generic[T]):
             return replace(offer, error=str(error), data=b"")
 
     def take(self, offer: Offer[T]) -> None:
-        """Put what was parsed in force, all of it or nothing."""
+        """Put a parsed offer in force, as a whole; or note its error."""
         if offer.error is None:
             self.current, self.live = offer.parsed, offer.digest
         self._note(offer.mark, offer.digest, offer.error)
 
     def _read(self) -> Offer[T]:
         try:
-            # A link could be pointed at something else between the check and the use: only a plain file counts. A pipe
-            # would let its reader wait for ever.
+            # Open only plain files: a link could be redirected between check and use, and a pipe would block its reader
+            # forever.
             descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
             return Offer(f"missing:{error.errno}", error=f"cannot read {self._path.name}: {error.strerror}")
@@ -98,7 +98,7 @@ class ReloadingFile(Generic[T]):
     def _note(self, mark: tuple[int, int, int] | str, offered: str, error: str | None) -> None:
         self._seen, self.error = mark, error
         if self._status is not None:
-            # On a full disk nobody is told that it is live, and the policy holds all the same.
+            # If the disk is full, the status stays old, but the policy is in force all the same.
             with contextlib.suppress(OSError):
                 temporary = self._status.with_suffix(".new")
                 temporary.write_text(json.dumps({"live": self.live, "offered": offered, "error": error}))

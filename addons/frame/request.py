@@ -1,4 +1,4 @@
-"""What both proxies know of one request, parsed once, and what one of them decided about it. Pure."""
+"""What both proxies know about one request, parsed once, and the decision of one of them about it. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from claude_bottle.policy.refusal import Refusal
 class Request:
     """A request whose CONNECT target, TLS server name, target and Host header agree.
 
-    scheme: `http` or `https`. host: canonical. path: as it is sent, with its query.
+    scheme: `http` or `https`. host: canonical. path: as sent, with its query.
     """
 
     scheme: str
@@ -24,7 +24,7 @@ class Request:
 
 
 class Outcome(Enum):
-    """What becomes of a request."""
+    """What happens to a request."""
 
     ALLOW = "allow"
     REFUSE = "refuse"
@@ -33,14 +33,15 @@ class Outcome(Enum):
 
 @dataclass
 class Decision:
-    """One proxy's decision about one request; it goes with the flow from hook to hook.
+    """One proxy's decision about one request. It stays with the flow from hook to hook.
 
-    request: None where it could not be parsed. refusal: set exactly when the outcome is REFUSE. basis: what allowed it
-    (egress: its route). once: digest of a content that its owner let through one time, or "". logged: whether the log
-    has it. number: of its line in the record, or 0. unread: names of the headers that are the owner's and that nobody
-    inspects. in_headers: whether the finding that refuses it is in a header. edges: pieces of the request that another
-    one may go on with. redacted: ids of the rules whose findings were masked in the body. receiver: what the host of
-    the request knows. named: whose answer has named its address, where it follows that (addons/follow/named.py).
+    request: None if it could not be parsed. refusal: set exactly if the outcome is REFUSE. basis: what allowed it
+    (egress: its route). once: digest of a content that the owner allowed once, or "". logged: the log has it. number:
+    of its line in the record, or 0. unread: names of headers that egress filled in, which are not inspected.
+    in_headers: the finding that refuses it is in a header, or nothing of its body is kept, so it cannot be allowed
+    once. edges: pieces of the request that another one may continue. redacted: ids of the rules whose findings were
+    masked in the body. receiver: what the host of the request knows. named: whose response named its address, if the
+    request follows one (addons/follow/named.py).
     """
 
     outcome: Outcome
@@ -59,15 +60,15 @@ class Decision:
 
     @property
     def allows(self) -> bool:
-        """Whether the request may go on."""
+        """Whether the request is allowed."""
         return self.outcome is Outcome.ALLOW
 
     def allow(self) -> None:
-        """Take a refusal back."""
+        """Withdraw a refusal."""
         self.outcome, self.refusal = Outcome.ALLOW, None
 
     def refuse(self, refusal: Refusal) -> None:
-        """Take back what was allowed."""
+        """Withdraw a permission."""
         self.outcome, self.refusal = Outcome.REFUSE, refusal
 
 

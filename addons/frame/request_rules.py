@@ -1,4 +1,4 @@
-"""What can make an upstream see another request, or another caller, than the one that was judged. Pure.
+"""Headers and parameters that make an upstream see another request, or another caller, than the judged one. Pure.
 
 Each list says who reads its names. Names are compared as the loosest reader does: in lower case, every character but
 letters and digits as `-`, because CGI, WSGI and PHP make `_` of them (RFC 3875, 4.1.18; PEP 3333).
@@ -19,7 +19,7 @@ def _all(by_reader: Mapping[str, str]) -> frozenset[str]:
     return frozenset(name for names in by_reader.values() for name in names.split())
 
 
-# Refused: another method, path or host.
+# Refused: they name another method, path or host.
 OVERRIDE_HEADERS = _all(
     {
         "Rack::MethodOverride, Laravel, Symfony, Express' method-override, Google's APIs": "x-http-method-override",
@@ -46,7 +46,7 @@ OVERRIDE_HEADERS = _all(
     }
 )
 
-# Taken out: they say how a request came, which an upstream may believe, and no route depends on.
+# Removed: they describe a request's origin or route, which an upstream may believe, and no route depends on.
 FORWARDING_HEADERS = _all(
     {
         "nginx, Apache, HAProxy (their docs)": "x-forwarded-for x-forwarded-proto x-forwarded-port x-forwarded-ssl "
@@ -62,8 +62,8 @@ FORWARDING_HEADERS = _all(
     }
 )
 
-# Whoever the agent would be by these is not the one whose credential is put in. Taken out where one is. Each vendor's
-# own page on authentication.
+# They would identify the agent as somebody other than the owner of the injected credential. Removed where one is
+# injected. Source: each vendor's own page on authentication.
 CREDENTIAL_HEADERS = _all(
     {
         "RFC 9110, 11.6.2; RFC 6265; RFC 2965": "authorization cookie cookie2",
@@ -101,7 +101,7 @@ _FAMILIES = (
     "x-ssl-client-",
 )
 
-# A list of vendors is never whole, so a name that says what it is counts too; some tokens tell of a place or a form.
+# A list of vendors is never complete, so a telling name counts too; some tokens mark a position or a format.
 _SAYS_CREDENTIAL = re.compile(
     "(?:^|-)(?:auth[a-z]*|token|secret|api-?key|apikey|credentials?|jwt|password|passwd|sudo|impersonat[a-z]*|oidc|sso)(?:-|$)"
 )
@@ -109,7 +109,7 @@ _SAYS_OTHER = re.compile(
     "^x-amz-meta-|^x-amzn?-client-token$|(?:^|-)(?:csrf|xsrf|continuation|page|sync|next|cancel|upload|idempotency)(?:-|$)|authority"
 )
 
-# The same in a query, refused where a credential is put in.
+# The same in a query; refused where a credential is injected.
 CREDENTIAL_PARAMETERS = _all(
     {
         "RFC 6750, 2.3; RFC 6749; OpenID Connect": "access-token refresh-token id-token client-secret client-assertion",
@@ -135,17 +135,17 @@ METHOD_PARAMETERS = _all(
     }
 )
 
-# What a connection may be told to be (RFC 9110, 7.6.1; RFC 7540, 3.2.1). Any other header that is named there is taken
-# out by the next proxy, the owner's credential among them.
+# Allowed options of a Connection header (RFC 9110, 7.6.1; RFC 7540, 3.2.1). The next proxy removes any other header
+# that is named there, even the owner's credential.
 _CONNECTION_OPTIONS = frozenset(("", "close", "keep-alive", "upgrade", "te", "http2-settings", "trailer", "trailers"))
 
 
 def judge_head(
     headers: Sequence[Header], path: str, *, has_token: bool, allowed: frozenset[str] = frozenset()
 ) -> tuple[str, str] | None:
-    """(reason, message) of why a head is refused, or None. allowed: names that the owner has named on the route.
+    """(reason, message) if the head is refused, or None. allowed: names that the owner listed on the route.
 
-    has_token: a credential is put in for some path of this host.
+    has_token: a credential is injected for some path of this host.
     """
     passed = {plain_name(name.encode()) for name in allowed}
     for raw, value in headers:
@@ -166,13 +166,13 @@ def judge_head(
 def strip_head(
     headers: Sequence[Header], *, has_token: bool, injected: frozenset[str], allowed: frozenset[str] = frozenset()
 ) -> list[Header]:
-    """The headers that go on, in their order and to the byte: none that tells of the way here, and where a credential
-    is put in none that is one. injected: the names that egress fills in on this host. allowed: names that stay."""
+    """The headers to forward, in order and byte for byte: without forwarding headers, and without credentials if one is
+    injected. injected: the names that egress fills in on this host. allowed: names that stay."""
     own = {plain_name(name.encode()) for name in injected}
     passed = {plain_name(name.encode()) for name in allowed} - own
 
     def goes(name: str) -> bool:
-        """Whether a name stays; it is plain."""
+        """Whether a plain name stays."""
         if name in passed:
             return True
         if name in FORWARDING_HEADERS or name in own:
@@ -183,7 +183,7 @@ def strip_head(
 
 
 def is_credential(name: str) -> bool:
-    """True for a plain name by which some server knows who asks: of the lists, or by the words in it."""
+    """True for a plain name by which some server identifies the caller: listed, or by its words."""
     listed = name in CREDENTIAL_HEADERS or name.startswith(_FAMILIES)
     return listed or bool(_SAYS_CREDENTIAL.search(name) and not _SAYS_OTHER.search(name))
 
@@ -193,7 +193,7 @@ def _options(value: bytes) -> frozenset[str]:
 
 
 def _parameters(path: str) -> Iterator[str]:
-    """Names in the query, and of parameters in the path (`;name=`), decoded as often as somebody might."""
+    """Names in the query, and of parameters in the path (`;name=`), decoded up to twice, as some server might."""
     for part in re.split("[?&;]", path)[1:]:
         name = part.partition("=")[0].encode("utf-8", "surrogateescape").replace(b"+", b" ")
         for _ in range(3):

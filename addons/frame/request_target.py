@@ -1,4 +1,4 @@
-"""Whom a client says it talks to: CONNECT, TLS server name, request target and Host header, read as one."""
+"""The host that a client addresses: CONNECT, TLS server name, request target and Host header must agree."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from claude_bottle.policy.names.hosts import canonical_host, split_authority
 
 _TOKEN, _CONTROL = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z"), re.compile(rb"[\x00-\x1f\x7f]")
 _METHOD = re.compile(rb"[A-Z][A-Z-]{0,30}\Z")
-# Servers take the first of these, or the last, or both.
+# Of several of these, some servers use the first, others the last, or both.
 _SINGLE = ("content-type", "content-encoding", "content-disposition", "authorization", "expect", "sec-websocket-key")
 _PLAIN = re.compile(r"(?P<host>[A-Za-z0-9_.-]{1,253})(?::(?P<port>[0-9]{1,5}))?")
 _ECH = 0xFE0D  # encrypted_client_hello (RFC 9849)
@@ -37,7 +37,7 @@ class Tunnels:
 
 
 def connect_target(flow: http.HTTPFlow) -> tuple[str, int]:
-    """Host and port of a CONNECT; raises ValueError unless both spellings of them agree and are plain."""
+    """Host and port of a CONNECT. Raises ValueError unless both spellings agree and are plain."""
     host, port = split_authority(authority_of(flow.request), 443)
     if (canonical_host(flow.request.host), flow.request.port) != (host, port):
         raise ValueError("the target is not clear")
@@ -48,13 +48,13 @@ def connect_target(flow: http.HTTPFlow) -> tuple[str, int]:
 
 
 def authority_of(request: http.Request) -> str:
-    """The authority as it was sent: mitmproxy's own attribute decodes punycode."""
+    """The authority as sent. mitmproxy's own attribute decodes punycode."""
     return request.data.authority.decode("latin-1")
 
 
 def use_host(request: http.Request, host: str) -> None:
-    """Give a request its canonical host in every place, so that what is judged is what is used. Ports stay."""
-    request.data.host = host  # mitmproxy's own attribute would write the port anew
+    """Set a request's canonical host in every place, so that the judged host is the one that is used. Ports stay."""
+    request.data.host = host  # mitmproxy's own attribute would rewrite the port
     if "host" in request.headers:
         request.headers["host"] = host + _port_of(request.headers["host"])
     if authority := authority_of(request):
@@ -67,9 +67,8 @@ def _port_of(authority: str) -> str:
 
 
 def ascii_authority(parse: Callable[..., Any]) -> Callable[..., Any]:
-    """mitmproxy's parser of `host[:port]`, which then leaves punycode as it is: it reads that as IDNA 2003 does, in
-    which many names of today have another spelling or none.
-    """
+    """Wraps mitmproxy's parser of `host[:port]` so that punycode stays as it is: mitmproxy decodes it by IDNA 2003, in
+    which many current names have another spelling or none."""
 
     def parsed(authority: str | bytes, check: bool) -> tuple[str, int | None]:
         text = authority.decode("latin-1") if isinstance(authority, bytes) else authority
@@ -83,11 +82,12 @@ def ascii_authority(parse: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def check_plain(request: http.Request) -> None:
-    """Raise ValueError for a head that two servers could read differently: a bare CR in a value ends the line for some.
+    """Raise ValueError for a head that two servers could read differently. Some end a line at a bare CR in a value.
 
-    Names and methods are tokens, values and targets without control characters (RFC 9110, 5.5 and 5.6.2).
+    Names and methods are tokens; values and targets have no control characters (RFC 9110, 5.5 and 5.6.2).
     """
-    # Methods are told apart by case (RFC 9110, 9.1), and nobody inspects one: it has no room for a secret.
+    # Methods are case-sensitive (RFC 9110, 9.1). None is inspected, because it is at most 31 capital letters and
+    # hyphens.
     if not _METHOD.match(request.data.method):
         raise ValueError("the method is not a plain word in capital letters")
     if _CONTROL.search(request.data.path) or b" " in request.data.path:
@@ -106,7 +106,7 @@ def check_fields(headers: http.Headers) -> None:
 
 
 def parse_request(flow: http.HTTPFlow, tunnels: Tunnels) -> Request:
-    """The request, where CONNECT, SNI, request target and Host header name one host; raises ValueError otherwise."""
+    """The request, if CONNECT, SNI, request target and Host header name one host. Raises ValueError otherwise."""
     request = flow.request
     check_plain(request)
     host = canonical_host(request.host)
@@ -129,17 +129,17 @@ def parse_request(flow: http.HTTPFlow, tunnels: Tunnels) -> Request:
 
 
 def has_content(request: http.Request) -> bool:
-    """Whether something follows the head (as addons/http/layers.py has seen it)."""
+    """Whether content follows the head (as noted by addons/http/layers.py)."""
     return bool(getattr(request, "has_content", True))
 
 
 def is_two_way(request: http.Request) -> bool:
-    """Whether both sides may talk at once: the messages of a call by gRPC (PROTOCOL-HTTP2: content-type)."""
+    """Whether both sides may talk at once: the messages of a gRPC call (PROTOCOL-HTTP2: content-type)."""
     return str(request.headers.get("content-type", "")).lower().startswith("application/grpc")
 
 
 def known_length(message: http.Message) -> int | None:
-    """The declared body length in bytes; None where the end is known only when it comes."""
+    """The declared body length in bytes; None if only the end of the body will show it."""
     if "transfer-encoding" in message.headers:
         return None
     value = message.headers.get("content-length", "")
@@ -147,5 +147,5 @@ def known_length(message: http.Message) -> int | None:
 
 
 def has_encrypted_hello(data: tls.ClientHelloData) -> bool:
-    """True if the client hides a second server name in its hello."""
+    """Whether the client hides a second server name in its hello."""
     return any(kind == _ECH for kind, _ in data.client_hello.extensions)

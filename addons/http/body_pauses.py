@@ -1,6 +1,6 @@
-"""Bodies that pause: both sides may be talking, so what has come does not wait for more.
+"""Detects bodies that pause: both sides may be talking, so the data so far must not wait for more.
 
-A timer for each body that may be held up, which tells the layer of its flow once nothing has come for a while.
+Each body that may be held up has a timer. It notifies the layer of its flow when no data has arrived for a while.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from mitmproxy import http
 
 from addons.http.flow_end import FlowEnd, tell_layers
 
-IN_PIECES = 0.05  # seconds after which what has come of a body that passes in pieces is looked at
-HELD = 1.0  # seconds after which a body that is held, and whose length is not known, passes in pieces from now on
-FLUSH = "flush"  # key of a flow's metadata: gives the pieces that may go on when no more of them come
+IN_PIECES = 0.05  # seconds without data after which the pending data of a streamed body is scanned
+HELD = 1.0  # seconds without data after which a held body of unknown length is streamed from now on
+FLUSH = "flush"  # key of a flow's metadata: a function that returns the pieces to send during a pause
 
 
 @dataclass
 class BodyPause(FlowEnd):
-    """Tells the layers that nothing of a flow's body has come for a while."""
+    """Tells the layers that no data of a flow's body has arrived for a while."""
 
 
 class PauseWatch:
-    """Of one flow."""
+    """The pause timer of one flow."""
 
     def __init__(self, flow: http.HTTPFlow) -> None:
         self._flow = flow
@@ -32,18 +32,18 @@ class PauseWatch:
         self._timer: asyncio.TimerHandle | None = None
 
     def note(self, seconds: float) -> None:
-        """Something has come."""
+        """Data has arrived. Reports a pause if no more arrives for that many seconds."""
         self._came += 1
         if self._timer is None:
             self._arm(seconds)
 
     def stop(self) -> None:
-        """The body is whole, or its flow has ended."""
+        """The body is complete, or its flow has ended."""
         if self._timer is not None:
             self._timer.cancel()
 
     def _arm(self, seconds: float) -> None:
-        with contextlib.suppress(RuntimeError):  # layers may be driven without a loop, where no time passes
+        with contextlib.suppress(RuntimeError):  # layers may run without a loop, where no time passes
             self._timer = asyncio.get_running_loop().call_later(seconds, self._look, seconds, self._came)
 
     def _look(self, seconds: float, came: int) -> None:

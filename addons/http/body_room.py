@@ -1,4 +1,4 @@
-"""What a flow's body may take of the process's memory: asked for before it is read, given back when it has gone on."""
+"""Memory for the bodies of flows: requested before a body is read, released after it has been sent."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from claude_bottle.dlp.flow import HELD
 from claude_bottle.policy.held_budget import STEP, HeldBudget
 from claude_bottle.policy.refusal import Refusal
 
-REFUSED_BODY = 64 << 10  # bytes of a body without a length that are taken for an answer's sake
-_SENT = 1 << 20  # bytes of a connection that may be on their way when its body counts as gone
-_LOOK = 0.5  # seconds
+REFUSED_BODY = 64 << 10  # bytes of a body of unknown length that are held so that the refusal can be sent
+_SENT = 1 << 20  # bytes of a connection that may still be unsent when its body counts as gone
+_LOOK = 0.5  # seconds between two checks
 _PATIENCE_OF_STREAMS = 300.0
 
 
@@ -27,30 +27,31 @@ class BodyRoom:
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def take(self, flow: http.HTTPFlow, length: int | None, most: int) -> Refusal | None:
-        """Room for a body that is held whole, up to `most` bytes; None as the length: for its first bytes."""
+        """Reserve room for a body that is held whole, up to `most` bytes. If the length is None, for its first
+        bytes."""
         self._budget.fit(most)
         if length is None:
             flow.metadata[HOLD] = min(most, STEP)
         return await self._hold(flow, min(most, STEP) if length is None else length)
 
     async def take_more(self, flow: http.HTTPFlow, most: int) -> Refusal | None:
-        """Room for all of a body without a length that is longer than its first bytes."""
+        """Reserve room for the whole of a body of unknown length, which is longer than its first bytes."""
         flow.metadata[HOLD] = most
         return await self._hold(flow, most)
 
     def has_more(self, flow: http.HTTPFlow, most: int) -> bool:
-        """Whether there is room for so much already."""
+        """Whether room for that many bytes is reserved."""
         return self._budget.size(flow.id) >= most
 
     async def take_stream(self, flow: http.HTTPFlow) -> Refusal | None:
-        """Room for what is held of a body that passes in pieces. It has begun, so it waits longer."""
+        """Reserve room for the held part of a streamed body. It has begun, so it waits longer."""
         if self._budget.size(flow.id) >= 2 * HELD:
-            return None  # it was held up to here, and that has gone on
-        self._budget.release(flow.id)  # who waits holds nothing of the pool that he waits for
+            return None  # it was held up to here before, and that part has been sent
+        self._budget.release(flow.id)  # a waiting flow must not hold room of the pool that it waits for
         return await self._hold(flow, 2 * HELD, _PATIENCE_OF_STREAMS)
 
     async def take_refused(self, flow: http.HTTPFlow, decision: Decision, length: int | None) -> None:
-        """A refused request is answered when it is whole; only what may be let through once is kept till then."""
+        """A refused request is answered when complete; its body is kept until then only if it could be allowed once."""
         refusal = decision.refusal
         wanted = refusal is not None and refusal.reason == "dlp_match" and not decision.in_headers
         if length is None:
@@ -60,15 +61,15 @@ class BodyRoom:
             kept = not length or (wanted and await self._budget.hold(flow.id, length))
         if not kept:
             self.discard(flow)
-            decision.in_headers = True  # nothing to let through once
+            decision.in_headers = True  # cannot be allowed once
 
     def discard(self, flow: http.HTTPFlow) -> None:
-        """Keep nothing of a body that is read for the answer's sake."""
+        """Read a body to its end, so that the refusal can be sent, but keep none of it."""
         flow.metadata[DISCARD] = True
 
     def free(self, flow: http.HTTPFlow) -> None:
-        """The flow has ended. What still waits to be sent counts until it has gone."""
-        flow.request.data.content = None  # the flow itself is in circles, which the collector finds late
+        """The flow has ended. Bytes still to be sent count until they are gone."""
+        flow.request.data.content = None  # the flow itself is in reference cycles, which are collected late
         if self._budget.size(flow.id) > _SENT and unsent(flow.client_conn) > _SENT:
             task = asyncio.get_running_loop().create_task(self._free_when_sent(flow))
             self._leaving.add(task)

@@ -1,4 +1,5 @@
-"""How long an address may take to answer a dial. The kernel asks for two minutes (tcp(7), tcp_syn_retries)."""
+"""Limits how long an address may take to accept a connection. The kernel waits two minutes (tcp(7),
+tcp_syn_retries)."""
 
 from __future__ import annotations
 
@@ -6,11 +7,11 @@ import asyncio
 import errno
 from typing import Any
 
-DIAL_SECONDS = 10.0  # of one address
+DIAL_SECONDS = 10.0  # for one address
 
 
 def limit_dials(loop: asyncio.AbstractEventLoop) -> None:
-    """From now on an address that does not answer is given up, as one that refuses is."""
+    """Make this loop give up an address that does not answer, like one that refuses."""
     dial = loop.sock_connect
 
     async def sock_connect(sock: Any, address: Any) -> None:

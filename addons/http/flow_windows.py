@@ -1,8 +1,8 @@
-"""Flow control across a proxy: a side is given window, or is read on, as the other side takes bytes.
+"""Flow control across a proxy: one side gets window, or is read, only as fast as the other side takes the data.
 
-mitmproxy acknowledges what comes by HTTP/2 at once and keeps without end what its other side does not take, so one
-slow reader takes the memory of all. Here what a stream holds for a side that does not take it is bounded: by the
-stream's window (RFC 9113, 5.2) where it comes by HTTP/2, by not reading its connection where it comes by HTTP/1.
+mitmproxy acknowledges HTTP/2 data at once and buffers without limit what the other side does not take, so one slow
+reader could use up all memory. Here the data that a stream buffers is bounded: by the stream's window (RFC 9113, 5.2)
+if it arrives over HTTP/2, by not reading the connection if it arrives over HTTP/1.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection, SendH2Dat
 
 from addons.http.transports import is_full, layers_of
 
-# What mitmproxy puts beside the status of an error that it tells itself (proxy/layers/http/_http2.py).
+# The headers of mitmproxy's own error responses, after the status (proxy/layers/http/_http2.py).
 _OF_AN_ERROR = [(b"server", version.MITMPROXY.encode()), (b"content-type", b"text/html")]
-WINDOW = 65_535  # bytes, what a stream begins with; the protocol's own
-_LARGEST = 4 << 20  # bytes: what the window of a stream grows to while the other side keeps up
-_AHEAD = 256 << 10  # bytes of a stream that may wait for a side before no more is taken for it
-JOINED = 4 << 10  # bytes: pieces that wait are put together up to here, for each takes some 200 bytes more
-_PIECES = 4  # reads of a connection that may wait for one who looks at a WebSocket's messages
+WINDOW = 65_535  # bytes, the initial window of a stream by the protocol
+_LARGEST = 4 << 20  # bytes: the largest growth of a stream's window while the other side keeps up
+_AHEAD = 256 << 10  # bytes of a stream that may wait for a side before no more is read for it
+JOINED = 4 << 10  # bytes: waiting pieces are joined up to this size, because each costs some 200 bytes more
+_PIECES = 4  # reads of a connection that may wait while a WebSocket's messages are inspected
 _RECEIVING = (StreamState.OPEN, StreamState.HALF_CLOSED_LOCAL)
 
 
 class Growth:
-    """How much all streams of the process have together beyond the window that each begins with."""
+    """The growth of all streams' windows in the process, beyond their initial size."""
 
     most = 64 << 20  # bytes
 
@@ -45,7 +45,7 @@ class Growth:
         self.given = 0
 
     def take(self, size: int) -> int:
-        """As much of it as there is left."""
+        """Take at most `size` bytes of the growth that is left; returns the number."""
         taken = min(size, self.most - self.given)
         self.given += taken
         return taken
@@ -55,30 +55,31 @@ growth = Growth()
 
 
 class WindowedH2(BufferedH2Connection):
-    """An HTTP/2 connection that gives window when it is told to, and not when bytes arrive."""
+    """An HTTP/2 connection that gives window on request, and not when data arrives."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.local_settings.initial_window_size = WINDOW
         self.local_settings.acknowledge()
-        self.owed: dict[int, int] = {}  # stream to the bytes of it that came and were not acknowledged
+        self.owed: dict[int, int] = {}  # stream to its bytes that arrived and were not acknowledged
         self._grown: dict[int, int] = {}
 
     def __del__(self) -> None:
         growth.given -= sum(self._grown.values())
 
     def acknowledge_received_data(self, acknowledged_size: int, stream_id: int) -> None:
-        """mitmproxy calls this for all that arrives."""
+        """Note bytes as owed. mitmproxy calls this for all data that arrives."""
         self.owed[stream_id] = self.owed.get(stream_id, 0) + acknowledged_size
 
     def send_headers(self, stream_id: int, headers: Any, *args: Any, **more: Any) -> None:
-        """The answers that mitmproxy makes itself say HTML, and are JSON (addons/frame/error_page.py)."""
+        """Send headers. mitmproxy declares its own error responses as HTML, but they are JSON
+        (addons/frame/error_page.py)."""
         if [(name, value) for name, value in headers][1:] == _OF_AN_ERROR:
             headers = [headers[0], (b"content-type", b"application/json")]
         super().send_headers(stream_id, headers, *args, **more)
 
     def give(self, stream_id: int) -> None:
-        """Acknowledge what came of a stream, and let its window grow: the other side takes what comes."""
+        """Acknowledge the data of a stream, and let its window grow, because the other side takes the data."""
         size = self.owed.pop(stream_id, 0)
         super().acknowledge_received_data(size, stream_id)
         stream = self.streams.get(stream_id)
@@ -88,11 +89,11 @@ class WindowedH2(BufferedH2Connection):
         more = growth.take(min(size, _LARGEST - grown))
         if more > 0:
             self._grown[stream_id] = grown + more
-            with contextlib.suppress(H2Error):  # its other end has closed it
+            with contextlib.suppress(H2Error):  # the peer has closed it
                 self.increment_flow_control_window(more, stream_id)
 
     def receive_data(self, data: bytes) -> list[Event]:
-        """What a stream had of the growth is free again where its other end has said all."""
+        """Parse data. When the peer has ended a stream, release its share of the growth."""
         received: list[Event] = super().receive_data(data)
         for event in received:
             if isinstance(event, StreamEnded | StreamReset):
@@ -104,7 +105,7 @@ class WindowedH2(BufferedH2Connection):
         super().reset_stream(stream_id, error_code)
 
     def send_data(self, stream_id: int, data: bytes, end_stream: bool = False, pad_length: None = None) -> None:
-        """Send, or put it behind what waits for window."""
+        """Send, or append to the data that waits for window."""
         waiting = self.stream_buffers.get(stream_id)
         if waiting and not waiting[-1].end_stream and len(waiting[-1].data) + len(data) <= JOINED:
             waiting[-1] = SendH2Data(waiting[-1].data + data, end_stream)
@@ -112,13 +113,13 @@ class WindowedH2(BufferedH2Connection):
             super().send_data(stream_id, data, end_stream, pad_length)
 
     def waiting(self, stream_id: int) -> int:
-        """Bytes that wait for window of the other end."""
+        """Bytes that wait for the peer's window."""
         return sum(len(piece.data) for piece in self.stream_buffers.get(stream_id, ()))
 
 
 @dataclass
 class Grant(events.Event):
-    """Tells an HTTP/2 connection of which streams all was taken."""
+    """Tells an HTTP/2 connection the streams whose data was all taken."""
 
     streams: list[int]
 
@@ -141,20 +142,20 @@ class _Granting(_http2.Http2Connection):
 
 
 class GrantingServer(_Granting, _http2.Http2Server):
-    """The side of a client."""
+    """The client's side."""
 
 
 class GrantingClient(_Granting, _http2.Http2Client):
-    """The side of an upstream."""
+    """The upstream's side."""
 
 
 def register(layer: layers.HttpLayer) -> None:
-    """A layer whose streams are looked at by `has_room`. Call it once for each."""
+    """Let `has_room` consider a layer's streams. Call it once for each layer."""
     layers_of(layer.context.client).append(layer)
 
 
 def grants(layer: layers.HttpLayer) -> CommandGenerator[None]:
-    """Give window for all that the other sides of a layer's streams have taken."""
+    """Give window for all data that the other sides of a layer's streams have taken."""
     for connection, side in list(layer.connections.items()):
         if connection.alpn != b"h2" or not isinstance(spoken := _spoken(side), _Granting) or not spoken.h2_conn.owed:
             continue
@@ -169,7 +170,7 @@ def grants(layer: layers.HttpLayer) -> CommandGenerator[None]:
 
 
 def may_go_on(stream: layers.HttpStream) -> bool:
-    """Whether a stream may send more of a body: what it has sent was taken, or it has other things to see to."""
+    """Whether a stream may send more of a body: its data so far was taken, or other events wait for it."""
     if stream._paused_event_queue:
         return True
     client = stream.context.client
@@ -178,7 +179,7 @@ def may_go_on(stream: layers.HttpStream) -> bool:
 
 
 def has_room(client: Client, transport: Connection) -> bool:
-    """Whether what was read of a connection that carries HTTP/1 has gone on, so that more may be read."""
+    """Whether the data read from an HTTP/1 connection has been passed on, so that more may be read."""
     for layer in layers_of(client):
         for stream in list(layer.streams.values()):
             from_client = transport is client
@@ -190,7 +191,7 @@ def has_room(client: Client, transport: Connection) -> bool:
 
 
 def carries_h2(client: Client, transport: Connection) -> bool:
-    """Whether a connection's bytes are HTTP/2, which has windows of its own."""
+    """Whether a connection carries HTTP/2, which has windows of its own."""
     if transport is client:
         return client.alpn == b"h2"
     return any(
@@ -201,19 +202,19 @@ def carries_h2(client: Client, transport: Connection) -> bool:
 
 
 def buffered(client: Client) -> int:
-    """Bytes of all streams that wait for window of their other ends."""
+    """Bytes of all streams that wait for their peers' windows."""
     sides = (_spoken(side) for layer in layers_of(client) for side in set(layer.connections.values()))
     spoken = [side.h2_conn for side in sides if isinstance(side, _Granting)]
     return sum(one.waiting(number) for one in spoken for number in list(one.stream_buffers))
 
 
 def transport_of(layer: layers.HttpLayer, connection: Connection) -> Connection:
-    """The connection that the engine knows: that to the next proxy, for one that leads through it."""
+    """The connection with a socket: for one through the next proxy, the connection to that proxy."""
     return cast("Connection", getattr(layer.connections.get(connection), "tunnel_connection", connection))
 
 
 def _is_taken(layer: layers.HttpLayer, stream: layers.HttpStream, *, from_client: bool) -> bool:
-    if stream.child_layer is not None:  # a tunnel, whose own layers see to it, or a WebSocket
+    if stream.child_layer is not None:  # a tunnel, whose own layers handle it, or a WebSocket
         return len(stream.child_layer._paused_event_queue) < _PIECES
     to = stream.context.server if from_client else stream.context.client
     waiting = _data(stream._paused_event_queue)

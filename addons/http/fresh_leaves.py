@@ -1,7 +1,7 @@
-"""Makes the proxies' own certificates anew at half their life.
+"""Renews the proxies' own certificates at half their life.
 
-mitmproxy keeps the leaf of a host for as long as the process runs, and a leaf holds some months: a proxy that runs
-longer would show the agent one that is over. Connections that are open keep the leaf that they have.
+mitmproxy keeps a host's leaf certificate for as long as the process runs, but a leaf is valid for some months: a proxy
+that runs longer would present an expired one. Open connections keep their leaf.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 
 from mitmproxy import certs, ctx, tls
 
-_PAUSE = 60.0  # seconds between two looks
+_PAUSE = 60.0  # seconds between two checks
 
 
 def drop_old(store: certs.CertStore, now: datetime) -> int:
-    """Forget the leaves that are past half their life, or not valid yet; how many that were."""
+    """Drop the leaves that are past half their life, or not valid yet. Returns their number."""
     old = [entry for entry in store.expire_queue if not _is_fresh(entry.cert, now)]
     store.expire_queue = [entry for entry in store.expire_queue if entry not in old]
     store.certs = {key: entry for key, entry in store.certs.items() if entry not in old}
@@ -27,7 +27,7 @@ def _is_fresh(leaf: certs.Cert, now: datetime) -> bool:
 
 
 class FreshLeaves:
-    """Looks before a leaf is asked for; to be added before TlsConfig. A clock that is put right counts at once."""
+    """Checks before a leaf is used, so it must be added before TlsConfig. A corrected clock takes effect at once."""
 
     def __init__(self) -> None:
         self._looked = 0.0

@@ -1,4 +1,4 @@
-"""What a head must be to be read alike by two servers (RFC 9112, 6 and 7; RFC 9113, 8.3.1)."""
+"""Checks that two servers would read a head alike (RFC 9112, 6 and 7; RFC 9113, 8.3.1)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def checked_head(read: Callable[[list[bytes]], Any]) -> Callable[[list[bytes]], Any]:
-    """mitmproxy's reader of a head, which then raises ValueError for what two servers could frame differently."""
+    """Wraps mitmproxy's reader of a head so that it raises ValueError if two servers could frame the message
+    differently."""
 
     def checked(lines: list[bytes]) -> Any:
         if any(line[:1] in (b" ", b"\t") for line in lines):
@@ -24,7 +25,7 @@ def checked_head(read: Callable[[list[bytes]], Any]) -> Callable[[list[bytes]], 
         if _CONTROL.search(lines[0]):
             raise ValueError("a control character in the first line")
         for value in (line.partition(b":")[2] for line in lines[1:]):
-            if value.strip() != value.strip(b" \t"):  # mitmproxy takes away what is no white space in HTTP
+            if value.strip() != value.strip(b" \t"):  # mitmproxy strips characters that are not white space in HTTP
                 raise ValueError("a control character around a header's value")
         message = read(lines)
         if message.data.http_version not in _VERSIONS:
@@ -46,16 +47,16 @@ def checked_head(read: Callable[[list[bytes]], Any]) -> Callable[[list[bytes]], 
 
 
 def check_length(headers: http.Headers) -> None:
-    """Raise ValueError for a length that is no number, too large a one for some servers' integers, or told twice."""
+    """Raise ValueError for a length that is no number, has more than 18 digits, or is given twice."""
     lengths = [value for name, value in headers.fields if name.lower() == b"content-length"]
     if lengths and (len(lengths) > 1 or not _LENGTH.match(lengths[0])):
         raise ValueError("a length that is no number, or more than one")
 
 
 def checked_h2_head(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """mitmproxy's reader of an HTTP/2 request's fields, which then takes a target in origin form only.
+    """Wraps mitmproxy's reader of an HTTP/2 request's fields so that it accepts a target in origin form only.
 
-    Another one would be a whole URL on the line of an HTTP/1.1 request, with a host that nobody has judged.
+    Otherwise a whole URL could get onto an HTTP/1.1 request line, with a host that was never judged.
     """
 
     def checked(fields: Any) -> Any:
@@ -70,7 +71,7 @@ def checked_h2_head(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def unfit_answer(response: http.Response, request: http.Request) -> str:
-    """What is wrong with the head of an answer, or "". mitmproxy passes on what a client may read as another's end."""
+    """What is wrong with a response's head, or "". mitmproxy would forward one that a client may misread."""
     if not 100 <= response.status_code <= 999:
         return "a status that is not of three digits"
     try:

@@ -1,7 +1,7 @@
-"""The framing of messages that are sent over HTTP/1: heads with a length or with chunks, and the bodies behind them.
+"""The framing of messages sent over HTTP/1: heads with a length or with chunks, and the bodies after them.
 
-It is that of the message which is sent, not of the one that came (RFC 9112, 6; RFC 9110, 8.6). Pure but for mitmproxy's
-messages.
+The framing is that of the message being sent, not of the one received (RFC 9112, 6; RFC 9110, 8.6). Pure but for
+mitmproxy's messages.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ from mitmproxy.net.http import http1, status_codes
 
 from addons.frame.request_target import authority_of, known_length
 
-_MAX_HELD = 16 << 20  # bytes of an answer to an HTTP/1.0 client
+_MAX_HELD = 16 << 20  # bytes of a response to an HTTP/1.0 client
 _MOST_HELD = 64 << 20  # bytes of all of them
-_CONTENT_METHODS = ("POST", "PUT", "PATCH")  # whose absent content is said to be empty (RFC 9110, 8.6)
+_CONTENT_METHODS = ("POST", "PUT", "PATCH")  # their absent content is declared as empty (RFC 9110, 8.6)
 
 
 class Body:
-    """How much of a sent body is outstanding. length: None for chunks. holds: its last byte waits for the end."""
+    """The outstanding part of a body being sent. length: None for chunks. holds: keep the last byte until the end."""
 
     def __init__(self, length: int | None, *, holds: bool = False) -> None:
         self.length, self.sent, self._holds, self._last = length, 0, holds, b""
 
     def piece(self, data: bytes) -> bytes:
-        """The bytes to send for a piece; raises ValueError beyond the announced length."""
+        """The bytes to send for a piece. Raises ValueError beyond the declared length."""
         self.sent += len(data)
         if self.length is None:
             return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
         if self.length < self.sent:
             raise ValueError("more content than was announced")
         if self._holds and data and self.sent == self.length:
-            # With its last byte the message is whole, and it is not yet known that its sender says so too: in HTTP/2
-            # a reset or trailers that are refused may follow.
+            # With its last byte the message would be complete, but its sender may not have completed it: in HTTP/2 a
+            # reset, or trailers that are refused, may follow.
             self._last, data = data[-1:], data[:-1]
         return data
 
     def end(self, trailers: Sequence[tuple[bytes, bytes]]) -> bytes:
-        """The bytes that end it; raises ValueError if less than announced was sent.
+        """The bytes that end the body. Raises ValueError if it is shorter than declared.
 
-        Trailers go with chunks only; elsewhere they are left out, as a proxy may (RFC 9110, 6.5.1).
+        Trailers are sent with chunks only; otherwise they are dropped, as a proxy may do (RFC 9110, 6.5.1).
         """
         if self.length is None:
             return b"0\r\n" + b"".join(name + b": " + value + b"\r\n" for name, value in trailers) + b"\r\n"
@@ -50,7 +50,8 @@ class Body:
 
 
 class HeldBody(Body):
-    """An answer without a length to an HTTP/1.0 client: held, for what ends with the connection always looks whole."""
+    """A response of unknown length to an HTTP/1.0 client. It is held, because a body that ends with its connection
+    always looks complete."""
 
     total = 0  # bytes that all of them hold
 
@@ -79,16 +80,16 @@ class HeldBody(Body):
 
 
 def framed_request(request: http.Request, end_stream: bool) -> tuple[http.Request, Body]:
-    """The head to send for a request, and the framing of its body. end_stream: nothing follows the head."""
+    """The head to send for a request, and the framing of its body. end_stream: no body follows the head."""
     head = request.copy()
     if head.is_http2:
         head.authority = ""
         cookies = head.headers.get_all("cookie")
-        if len(cookies) > 1:  # HTTP/2 alone may have several (RFC 9113, 8.2.3)
+        if len(cookies) > 1:  # only HTTP/2 allows several (RFC 9113, 8.2.3)
             head.headers["cookie"] = "; ".join(cookies)
     if "host" not in head.headers:
         head.headers.insert(0, "Host", authority_of(request) or request.host)
-    head.http_version = "HTTP/1.1"  # that of the sender (RFC 9110, 2.5)
+    head.http_version = "HTTP/1.1"  # the sender's own version (RFC 9110, 2.5)
     length = known_length(head)
     if end_stream:
         length = 0
@@ -111,7 +112,7 @@ def framed_request(request: http.Request, end_stream: bool) -> tuple[http.Reques
 def framed_response(
     request: http.Request, response: http.Response, end_stream: bool
 ) -> tuple[http.Response, Body | None]:
-    """The head to send for an answer, and the framing of its body; None where there is none by definition."""
+    """The head to send for a response, and the framing of its body; None if it has no body by definition."""
     head = response.copy()
     head.http_version = "HTTP/1.1"
     if response.is_http2:

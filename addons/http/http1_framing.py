@@ -1,9 +1,9 @@
 """HTTP/1 connections on which every message ends where the next hop reads its end.
 
-mitmproxy 12 writes heads as they came and frames what follows by them. So an HTTP/2 body without a length became bytes
-behind a head that announced none, which an HTTP/1 server reads as its next request; an empty piece became the last
-chunk; a 103 became the final answer; trailers raised an error. Here the framing is that of the message which is sent,
-and what two servers could frame differently is not parsed (RFC 9112, 6 and 7; RFC 9110, 15.2).
+mitmproxy 12 forwards heads as they came and frames bodies by them. So an HTTP/2 body without a length became bytes
+after a head that declared none, which an HTTP/1 server reads as its next request; an empty piece became the last chunk;
+a 103 became the final response; trailers raised an error. Here the framing is that of the message being sent, and
+messages that two servers could frame differently are not parsed (RFC 9112, 6 and 7; RFC 9110, 15.2).
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from mitmproxy.proxy.layers.http._events import (
 from addons.http.http1_bodies import Body, HeldBody, framed_request, framed_response
 from addons.http.http1_readers import BARE_LF, MAX_HEAD, Reader, end_of_lines
 
-_MAX_WAITING = 1 << 20  # bytes that a client sends behind a request whose answer has not ended
+_MAX_WAITING = 1 << 20  # bytes that a client may send after a request whose response has not ended
 _MAX_INFORMATIONAL = 16
 _INFORMATIONAL = re.compile(rb"HTTP/1\.[01] 1(?!01)[0-9]{2}[ \r\n]")
 
 
 class FramedServer(Reader, _http1.Http1Server):
-    """The side of the client: reads requests, writes answers."""
+    """The client's side: reads requests, writes responses."""
 
     _body: Body | None = None
     _trailers: Sequence[tuple[bytes, bytes]] = ()
@@ -56,7 +56,7 @@ class FramedServer(Reader, _http1.Http1Server):
         yield from super().read_headers(event)
 
     def wait(self, event: events.Event) -> CommandGenerator[None]:
-        # The next requests are kept until they are read; who sends on and on reads no answers.
+        # Further requests wait in the buffer. A client that never stops sending reads no responses.
         if isinstance(event, events.DataReceived) and len(self.buf) > _MAX_WAITING:
             yield commands.CloseConnection(self.conn)
             self.state = self.done
@@ -69,7 +69,7 @@ class FramedServer(Reader, _http1.Http1Server):
 
     def send(self, event: HttpEvent) -> CommandGenerator[None]:
         if isinstance(event, ResponseProtocolError) and (self.request is None or event.stream_id != self.stream_id):
-            return  # its client left, and its answer was whole already
+            return  # the client has left, and its response was complete
         assert self.request is not None  # noqa: S101
         if isinstance(event, ResponseHeaders):
             self.response, self._body = framed_response(self.request, event.response, event.end_stream)
@@ -100,14 +100,14 @@ class FramedServer(Reader, _http1.Http1Server):
 
 
 class FramedClient(Reader, _http1.Http1Client):
-    """The side of the upstream: writes requests, reads answers."""
+    """The upstream's side: writes requests, reads responses."""
 
     _body: Body | None = None
     _trailers: Sequence[tuple[bytes, bytes]] = ()
     _informational = 0
 
     def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
-        # An informational answer is no answer yet. It is dropped, because 100 was sent to the client already.
+        # An informational response is not final. It is dropped, because the client has been sent a 100 already.
         self.skip_empty_lines()
         while self.request is not None and _INFORMATIONAL.match(self.buf._data[:64]):
             if self.buf.maybe_extract_lines() is None:

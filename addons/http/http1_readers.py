@@ -1,4 +1,4 @@
-"""What both sides of an HTTP/1 connection read: bodies, trailers, ends of heads; each byte once, and within bounds."""
+"""The parsing that both sides of an HTTP/1 connection share: bodies, trailers, ends of heads. Linear and bounded."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ _EMPTY_LINES = re.compile(rb"(?:\r\n)*")
 
 
 def end_of_lines(buf: Any) -> int:
-    """Where lines with a blank one behind them end, or 0. h11 remembers how far there is none: all is read once."""
+    """The end of the lines before the first blank line, or 0. h11 remembers the searched part, so each byte is read
+    once."""
     end = _BLANK_LINE.search(buf._data, buf._multiple_lines_search)
     return end.end() if end else 0
 
 
 class StrictChunks(ChunkedReader):
-    """h11's reader of chunks, which then takes no bare line feed in trailers either."""
+    """h11's chunk reader, made to reject a bare line feed in trailers too."""
 
     def __call__(self, buf: Any) -> Any:
         if self._reading_trailer and buf and buf._data[:2] != b"\r\n":
@@ -38,10 +39,10 @@ class StrictChunks(ChunkedReader):
 
 
 class Reader:
-    """What the two sides have in common: bodies with trailers, and bounds."""
+    """The parts that both sides share: bodies with trailers, and bounds."""
 
     def read_body(self: Any, event: events.Event) -> CommandGenerator[None]:
-        """Pass content and trailers on, until the body ends."""
+        """Forward content and trailers until the body ends."""
         is_request = isinstance(self, _http1.Http1Server)
         while True:
             try:
@@ -74,11 +75,11 @@ class Reader:
             return
 
     def skip_empty_lines(self: Any) -> None:
-        """Drop empty lines before a head (RFC 9112, 2.2), all at once, so that they do not pile up."""
+        """Drop empty lines before a head (RFC 9112, 2.2), all at once, so that they do not accumulate."""
         empty = _EMPTY_LINES.match(self.buf._data)
         self.buf.maybe_extract_at_most(empty.end() if empty else 0)
 
     def done(self: Any, _: events.Event) -> CommandGenerator[None]:
-        """Nothing is read any more, and nothing kept."""
+        """Discard all further data."""
         self.buf.maybe_extract_at_most(len(self.buf))
         yield from ()

@@ -1,7 +1,7 @@
-"""mitmproxy's HTTP layers, corrected where a proxy that enforces a policy needs more than they give.
+"""mitmproxy's HTTP layers, corrected where a proxy that enforces a policy needs more.
 
-Each correction stands here or in the modules that are imported, with its reason, and is proposed to mitmproxy
-(see docs/mitmproxy.md). They are written against the version of sidecar_images/proxy/proxy.lock.
+Each correction is here or in the imported modules, with its reason, and is proposed to mitmproxy (docs/mitmproxy.md).
+They are written for the version in sidecar_images/proxy/proxy.lock.
 """
 
 from __future__ import annotations
@@ -48,47 +48,47 @@ from addons.http.http1_framing import FramedClient, FramedServer
 from addons.http.http1_readers import StrictChunks
 
 _SAYS_NOTHING = (ErrorCode.KILL, ErrorCode.CLIENT_DISCONNECTED)
-_HELD_WHEN_ANSWERED = 64 << 10  # bytes of a body that are waited for where an addon has answered its head already
+_HELD_WHEN_ANSWERED = 64 << 10  # bytes of a body that are held after an addon has answered its head
 _REASON = re.compile(rb"(?i)\r\n" + REASON_HEADER.encode() + rb": *([a-z_]{1,40})\r\n")
-_PIECE = 256 << 10  # bytes of a body that are sent before it is looked whether they were taken
+_PIECE = 256 << 10  # bytes of a body that are sent before checking whether they were taken
 _MOST_DISCARDED = 300 << 20  # bytes: more than the longest body that a bottle holds (pipelock.dlp.max_body_mb)
 
 
 @dataclass
 class RequestOverflowHook(commands.StartHook):
-    """A body without a length is longer than what is held of it: from now on it passes in pieces, or not at all."""
+    """A body of unknown length exceeds the part of it that is held. It is streamed from now on, or ends."""
 
     flow: http.HTTPFlow
 
 
 @dataclass
 class RequestRoomHook(commands.StartHook):
-    """A body that passes in pieces is to be held to some length, until it can be looked at."""
+    """A streamed body needs to hold more before it can be scanned, and asks for room."""
 
     flow: http.HTTPFlow
 
 
 @dataclass
 class RequestPauseHook(commands.StartHook):
-    """A body that is held, and whose length is not known, has paused: from now on it may pass in pieces."""
+    """A held body of unknown length has paused. It may be streamed from now on."""
 
     flow: http.HTTPFlow
 
 
 class Stream(layers.HttpStream):
-    """One request and its answer. It ends when it is told to, and holds bodies whose length is not known."""
+    """One request and its response. Can be ended from outside, and holds bodies of unknown length."""
 
     part = ""  # set by `install`
     _is_over = False
     _pauses: PauseWatch | None = None
     _has_upstream = False
     _discarded = 0
-    # Bytes that a body was told to have and has not had yet; None where nothing was told.
+    # Bytes still missing of a declared length; None if no length was declared.
     _request_due: int | None = None
     _response_due: int | None = None
 
     def handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        """What waits while a hook does is bounded in bytes (flow_windows.py): small pieces are put together."""
+        """Join small pieces that wait while a hook runs: their total is bounded in bytes (flow_windows.py)."""
         waiting = self._paused_event_queue
         if self._paused and waiting and isinstance(event, RequestData | ResponseData):
             last = waiting[-1]
@@ -99,7 +99,7 @@ class Stream(layers.HttpStream):
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         if isinstance(event, RequestData | ResponseData) and not event.data:
-            return  # an empty DATA frame; to the function that a stream is given, b"" is the end of a body
+            return  # an empty DATA frame; to a stream function, b"" means the end of a body
         if isinstance(event, RequestHeaders):
             event.request.has_content = not event.end_stream
             self._request_due = None if event.end_stream else known_length(event.request)
@@ -116,18 +116,18 @@ class Stream(layers.HttpStream):
         elif isinstance(event, RequestEndOfMessage) and not self._request_due and self._pauses is not None:
             self._pauses.stop()
         elif isinstance(event, RequestEndOfMessage) and self._request_due:
-            # The h2 library does not look where trailers end a message (RFC 9113, 8.1.1).
+            # The h2 library does not check the length if trailers end a message (RFC 9113, 8.1.1).
             self.flow.metadata[ENDED] = True
             yield from self._end()
             return
         elif isinstance(event, RequestProtocolError | ResponseProtocolError) and self._is_answered_early():
-            # mitmproxy would tell no addon, nor an upstream that waits for the rest of the body.
+            # mitmproxy would inform neither the addons, nor an upstream that waits for the rest of the body.
             self.flow.metadata[ENDED] = True
             yield from self._end()
             return
         elif isinstance(event, ResponseHeaders):
             if why := unfit_answer(event.response, self.flow.request):
-                if self.flow.server_conn.alpn != b"h2":  # where other streams go on
+                if self.flow.server_conn.alpn != b"h2":  # there, other streams continue
                     yield commands.CloseConnection(self.flow.server_conn)
                 event = ResponseProtocolError(self.stream_id, why, ErrorCode.GENERIC_SERVER_ERROR)
             elif not event.end_stream and self.flow.request.method != "HEAD":
@@ -146,7 +146,7 @@ class Stream(layers.HttpStream):
         return self._has_upstream
 
     def check_body_size(self, request: bool) -> CommandGenerator[bool]:
-        # mitmproxy's own option streams what is too large past every hook.
+        # mitmproxy's own option would stream too large bodies past every hook.
         held = self.flow.metadata.get(HOLD, _HELD_WHEN_ANSWERED if self.flow.response else None)
         if not request or held is None or len(self.request_body_buf) <= held:
             return False
@@ -158,12 +158,12 @@ class Stream(layers.HttpStream):
         if HOLD in self.flow.metadata and not self.flow.request.stream:
             return False  # there is room for more of it
         if self.flow.response or not self.flow.request.stream:
-            self.flow.metadata[ENDED] = True  # nobody has said that it may pass in pieces
+            self.flow.metadata[ENDED] = True  # no hook has allowed streaming
             self.request_body_buf.clear()
         return (yield from self._go_on_in_pieces())
 
     def _note_data(self) -> None:
-        """What may be held up is watched for pauses."""
+        """Watch a body for pauses if it may be held up."""
         waits = HOLD in self.flow.metadata and DISCARD not in self.flow.metadata
         if waits or FLUSH in self.flow.metadata:
             self._pauses = self._pauses or PauseWatch(self.flow)
@@ -188,7 +188,7 @@ class Stream(layers.HttpStream):
         self.request_body_buf.clear()
         yield from self.start_request_stream()
         for start in range(0, len(body), _PIECE):
-            if start:  # a look at a MB takes up to a second: others have their turn, and a policy may change
+            if start:  # scanning a MB takes up to a second: other flows take turns, and the policy may change
                 yield transports.RoomHook(lambda: True)
             if self.client_state == self.state_stream_request_body:
                 yield from self.client_state(RequestData(self.stream_id, body[start : start + _PIECE]))
@@ -205,7 +205,7 @@ class Stream(layers.HttpStream):
     def _unless_ended(
         self, handle: Callable[[Any], CommandGenerator[None]], event: events.Event
     ) -> CommandGenerator[None]:
-        """Handle an event; once the flow has ended nothing is sent or asked any more, not even that it is whole."""
+        """Handle an event. After the flow has ended, nothing more is sent and no hook called, not even for its end."""
         if isinstance(event, FlowEnd) and event.flow is not getattr(self, "flow", None):
             if self.child_layer is not None:
                 yield from handle(event)
@@ -218,7 +218,7 @@ class Stream(layers.HttpStream):
                 except StopIteration:
                     break
                 except Exception:
-                    # mitmproxy would log it and go on with the next event, as if nothing had been missed of this one.
+                    # mitmproxy would log it and continue with the next event, as if this one had been handled.
                     if getattr(self, "flow", None) is None:
                         raise
                     logging.exception("a layer failed, and its flow ends")
@@ -235,12 +235,12 @@ class Stream(layers.HttpStream):
                 else:
                     reply = yield command
                 if isinstance(command, websocket.WebsocketMessageHook) and command.flow.websocket:
-                    command.flow.websocket.messages.clear()  # mitmproxy keeps all, to show them
+                    command.flow.websocket.messages.clear()  # mitmproxy keeps them all for display
         if self._has_ended():
             yield from self._end()
 
     def _explain(self, event: ResponseProtocolError) -> None:
-        """Say which request it ends; to a model's client also that no other try helps."""
+        """Name the request that the error ends; to a model's client also say that a retry is useless."""
         flow = getattr(self, "flow", None)
         if flow is None or event.code in _SAYS_NOTHING:
             return
@@ -250,7 +250,8 @@ class Stream(layers.HttpStream):
         event.message = Failure.of(event.message, request.method, request.host, request.path)
 
     def _in_pieces(self, whole: RequestData, to: Connection) -> CommandGenerator[None]:
-        """Send a long piece of a body no faster than it is taken: else all of it waits once more, encrypted too."""
+        """Send a long piece of a body only as fast as it is taken: otherwise all of it would be buffered again, and
+        encrypted."""
         for start in range(0, len(whole.data), _PIECE):
             if start and not flow_windows.may_go_on(self):
                 yield transports.RoomHook(partial(flow_windows.may_go_on, self))
@@ -274,7 +275,7 @@ class Stream(layers.HttpStream):
         self.client_state = self.server_state = self.state_errored
         self._handle_event = self.state_errored  # type: ignore[method-assign, assignment]
         self.flow.error = flows.Error("ended")
-        # The upstream first: it must not take what it has for whole.
+        # The upstream first, because it must not take the part that it has for the whole.
         if self._has_upstream:
             yield layers.SendHttp(RequestProtocolError(self.stream_id, "ended", ErrorCode.KILL), self.context.server)
         yield layers.SendHttp(ResponseProtocolError(self.stream_id, "ended", ErrorCode.KILL), self.context.client)
@@ -284,7 +285,7 @@ class Stream(layers.HttpStream):
 
 
 class NextProxy(_upstream_proxy.HttpUpstreamProxy):
-    """The tunnel through the next proxy; what it refuses, it refuses by name."""
+    """The tunnel through the next proxy. A refusal of that proxy keeps its reason."""
 
     def receive_handshake_data(self, data: bytes) -> CommandGenerator[tuple[bool, str | None]]:
         head = bytes(self.buf) + data
@@ -295,7 +296,7 @@ class NextProxy(_upstream_proxy.HttpUpstreamProxy):
 
 
 def error_response(part: str, status: int, message: str = "") -> bytes:
-    """In the place of mitmproxy's, whose content type is HTML."""
+    """Replaces mitmproxy's error response, whose content type is HTML."""
     headers = http.Headers(Connection="close", Content_Type="application/json")
     answer = http.Response.make(status, error_page(part, status, message), headers)
     return bytes(http1.assemble_response(answer))
@@ -316,7 +317,7 @@ def _layer_that_ends(
                 yield from handle(self, event)
                 yield from flow_windows.grants(self)
             except Exception:
-                # One of the connections' own layers: what of its bytes was read cannot be known any more.
+                # A connection's own layer failed: how far it had parsed its data is unknown.
                 logging.exception("a layer failed, and its client's connection ends")
                 yield commands.CloseConnection(self.context.client)
             return
@@ -329,9 +330,9 @@ def _layer_that_ends(
 
 
 def install(part: str) -> None:
-    """Put the corrected layers in the place of mitmproxy's own, for this process. Call it before a proxy starts.
+    """Replace mitmproxy's layers by the corrected ones, for this process. Call it before a proxy starts.
 
-    part: egress or pipelock, for what it says of errors.
+    part: egress or pipelock, as named in errors. Raises RuntimeError if this mitmproxy lacks something to replace.
     """
     page = partial(error_page, part)
     Stream.part = part

@@ -1,7 +1,7 @@
-"""How a proxy reads its connections: no faster than the other side takes, and everybody in turn.
+"""Reads connections no faster than the other side takes the data, and in turns.
 
-mitmproxy waits after each read until all that a client leads to has been written, so one that takes nothing holds up
-the others; and it reads whoever has something, so twenty uploads make everybody else wait for all of them.
+mitmproxy waits after each read until all connections of a client have been written, so one slow connection delays the
+others. And it reads whichever has data, so twenty uploads would make everybody else wait for all of them.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from addons.http.flow_end import FlowEnd
 from claude_bottle.policy.idle import IDLE_SECONDS
 
 FULL = 64 << 10  # bytes that wait for a connection before no more is written to it; asyncio's own mark
-_CONTROL = 8 << 20  # bytes that wait for a connection of HTTP/2 before it is not read either: it takes no answers
-_BULK = 16 << 10  # bytes of one read: who has more to say lets others speak first
+_CONTROL = 8 << 20  # bytes that wait for an HTTP/2 connection before its reading stops too: it takes no data
+_BULK = 16 << 10  # bytes of one read: a connection with more data lets others go first
 
 
 @dataclass
 class Drained(FlowEnd):
-    """Tells the layers of a client connection that one of its connections takes bytes again."""
+    """Tells the layers of a client connection that one of its connections takes data again."""
 
 
 @dataclass
 class RoomHook(commands.StartHook):
-    """A stream with a long body waits here until the side that it goes to has taken what is on its way."""
+    """A stream with a long body waits here until its receiver has taken the pending data."""
 
     has_room: Callable[[], bool]
 
 
 class Turns:
-    """Lets through one of those that wait in each round of the event loop."""
+    """Lets one waiter proceed in each round of the event loop."""
 
     def __init__(self) -> None:
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -67,29 +67,29 @@ class Turns:
 
 
 _turns = Turns()
-_handlers: WeakValueDictionary[str, Handler] = WeakValueDictionary()  # by the id of the client
+_handlers: WeakValueDictionary[str, Handler] = WeakValueDictionary()  # by the client's id
 
 
 def is_full(client: Client, transport: Connection) -> bool:
-    """Whether a connection has not taken what was written to it. If so, the layers are told when it has."""
+    """Whether a connection has not taken the data written to it. If so, the layers are notified when it has."""
     handler = _handlers.get(client.id)
     return handler is not None and handler.is_full(transport)
 
 
 def layers_of(client: Client) -> list[Any]:
-    """The layers with streams of a client's connection; a list that may be added to."""
+    """The layers of a client's connection that have streams; a list that may be appended to."""
     handler = _handlers.get(client.id)
     return handler.http_layers if handler is not None else []
 
 
 def unsent(client: Client) -> int:
-    """Bytes that wait to be sent to a client or to where its connection leads."""
+    """Bytes that wait to be sent to a client or to its upstreams."""
     handler = _handlers.get(client.id)
     return handler.unsent() if handler is not None else 0
 
 
 class _Reader:
-    """Reads a connection when it has its turn and what was read before has gone on."""
+    """Reads a connection when it is its turn and the data read before has been passed on."""
 
     def __init__(self, handler: Handler, connection: Connection, reader: asyncio.StreamReader) -> None:
         self._handler, self._connection, self._reader = handler, connection, reader
@@ -103,7 +103,7 @@ class _Reader:
 
 
 def _keep_alive(writer: Any) -> None:
-    """Let the kernel ask a silent side whether it is there: who is gone ends in minutes, and a NAT keeps its state."""
+    """Enable TCP keepalive: a dead peer is detected within minutes, and a NAT keeps its state."""
     taken = writer.get_extra_info("socket") if isinstance(writer, asyncio.StreamWriter) else None
     if taken is None:
         return
@@ -114,7 +114,7 @@ def _keep_alive(writer: Any) -> None:
 
 
 class Handler(mode_servers.ProxyConnectionHandler):
-    """One client's connection, and those that it leads to."""
+    """One client's connection, and its upstream connections."""
 
     has_room: Callable[[Client, Connection], bool]
     carries_h2: Callable[[Client, Connection], bool]
@@ -123,12 +123,12 @@ class Handler(mode_servers.ProxyConnectionHandler):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)  # type: ignore[no-untyped-call]
-        # mitmproxy's own ten minutes (proxy/server.py, TCP_TIMEOUT) end a long answer or an idle WebSocket.
+        # mitmproxy's own ten minutes (proxy/server.py, TCP_TIMEOUT) end a long response or an idle WebSocket.
         self.timeout_watchdog.timeout = type(self).idle_seconds()  # type: ignore[assignment]
         self._moved = asyncio.Event()
         self._draining: set[Connection] = set()
         _handlers[self.client.id] = self
-        self.http_layers: list[Any] = []  # that have streams, for addons/http/flow_windows.py
+        self.http_layers: list[Any] = []  # those with streams, for addons/http/flow_windows.py
 
     async def server_event(self, event: events.Event) -> None:
         await super().server_event(event)
@@ -148,10 +148,10 @@ class Handler(mode_servers.ProxyConnectionHandler):
         await super().handle_connection(connection)
 
     async def drain_writers(self) -> None:
-        """The reader waits, for those alone that its bytes go to."""
+        """Do nothing: each reader waits only for the connections that its data goes to."""
 
     async def until_taken(self, connection: Connection) -> None:
-        """Wait until a connection may be read on."""
+        """Wait until a connection may be read again."""
         if type(self).carries_h2(self.client, connection):
             if self._waits_for(connection) > _CONTROL:
                 await self._drain(connection)
@@ -162,7 +162,7 @@ class Handler(mode_servers.ProxyConnectionHandler):
         await self._until(lambda: type(self).has_room(self.client, connection))
 
     async def _until(self, holds: Callable[[], bool]) -> None:
-        """Wait until something holds; only what the layers do changes it."""
+        """Wait until a condition holds that only the layers' events change."""
         while not holds():
             self._moved.clear()
             await self._moved.wait()
@@ -172,7 +172,7 @@ class Handler(mode_servers.ProxyConnectionHandler):
         return sum(map(self._waits_for, list(self.transports))) + type(self).buffered(self.client)
 
     def is_full(self, transport: Connection) -> bool:
-        """Whether it takes nothing now; the layers are told when it does again."""
+        """Whether a connection takes no data now. The layers are notified when it does again."""
         if self._waits_for(transport) <= FULL:
             return False
         if transport not in self._draining:

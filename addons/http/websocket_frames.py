@@ -1,7 +1,7 @@
-"""Messages of WebSockets have a bound, also when they are packed; control frames carry nothing on.
+"""Bounds WebSocket messages, decompressed ones too, and strips the payload of control frames.
 
-mitmproxy passes the payload of ping and pong (125 bytes each) and the reason of a close on, past every hook. wsproto
-unpacks whatever a frame holds at once.
+mitmproxy forwards the payload of ping and pong (125 bytes each) and the reason of a close past every hook. wsproto
+decompresses a frame's whole content at once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mitmproxy.proxy.layers.websocket import WebsocketConnection
 from wsproto.extensions import PerMessageDeflate
 from wsproto.frame_protocol import CloseReason, Opcode, RsvBits
 
-MAX_MESSAGE = 16 << 20  # bytes: a message is held whole before it is looked at
+MAX_MESSAGE = 16 << 20  # bytes: a message is held whole until it is scanned
 MOST_HELD = 128 << 20  # bytes of the messages of all sockets of the process
 _MAX_FRAMES = 16 << 10  # of one message; an empty one costs memory too
 _TOO_BIG, _LATER = 1009, 1013  # RFC 6455, 7.4.1; IANA's registry: try again later
@@ -25,7 +25,7 @@ _MAX_PINGS = 16  # outstanding
 
 
 class Held:
-    """What the messages of all sockets hold together: some kB on the wire may unpack to MAX_MESSAGE in each."""
+    """The memory that messages of all sockets hold: a few kB on the wire may decompress to MAX_MESSAGE in each."""
 
     total = 0  # bytes
 
@@ -36,23 +36,23 @@ class Connection(WebsocketConnection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._pings: deque[bytes] = deque(maxlen=_MAX_PINGS)
-        self._frames: list[bytearray] = [bytearray()]  # of a message that has not ended
+        self._frames: list[bytearray] = [bytearray()]  # of an incomplete message
         self._held = 0
 
     def __del__(self) -> None:
         self._release()
 
     def _release(self) -> None:
-        """What was held has gone."""
+        """Release the memory of the held message."""
         self._frames = [bytearray()]
         Held.total -= self._held
         self._held = 0
 
     def events(self) -> Iterator[wsproto.events.Event]:
-        """What this side sends: whole messages, and control frames without what they hold. RFC 6455, 5.5."""
+        """The events that this side sends: whole messages, and control frames without payload. RFC 6455, 5.5."""
         for event in super().events():
             if isinstance(event, wsproto.events.Message):
-                # Put together here, for mitmproxy copies all that it has of a frame for each piece that comes.
+                # Joined here, because mitmproxy copies the whole frame so far for each piece that arrives.
                 data = event.data.encode() if isinstance(event.data, str) else event.data
                 self._frames[-1] += data
                 self._held += len(data)
@@ -65,7 +65,7 @@ class Connection(WebsocketConnection):
                 if event.message_finished:
                     try:
                         yield from self._message(isinstance(event.data, str))
-                    finally:  # it was looked at and sent, or its socket has ended
+                    finally:  # it was scanned and sent, or its socket has ended
                         self._release()
                 elif event.frame_finished:
                     self._frames.append(bytearray())
@@ -89,7 +89,7 @@ class Connection(WebsocketConnection):
                 yield wsproto.events.BytesMessage(data=bytes(frame), message_finished=last)
 
     def send2(self, event: wsproto.events.Event) -> commands.SendData:
-        """Send to this side. A pong gives it back what its own ping held; one that it has not asked for is not sent."""
+        """Send to this side. A pong returns the payload of this side's own ping; an unsolicited one is dropped."""
         if isinstance(event, wsproto.events.Pong):
             if not self._pings:
                 return commands.SendData(self.conn, b"")
@@ -98,12 +98,12 @@ class Connection(WebsocketConnection):
 
 
 class BoundedDeflate(PerMessageDeflate):
-    """permessage-deflate (RFC 7692) that makes no more of a message than MAX_MESSAGE, however much is packed in it.
+    """permessage-deflate (RFC 7692) that never decompresses a message to more than MAX_MESSAGE.
 
-    wsproto also takes a control frame between two frames of a packed message for the message's end.
+    wsproto also mistakes a control frame between two frames of a compressed message for the message's end.
     """
 
-    _made = 0  # bytes of the message that is being unpacked
+    _made = 0  # bytes decompressed of the current message
 
     def frame_inbound_header(self, proto: Any, opcode: Opcode, rsv: RsvBits, payload_length: int) -> Any:
         if opcode.iscontrol():

@@ -1,7 +1,8 @@
-"""pipelock's builtin engine: what it fills into the frame, around pipelock_core and dlp.
+"""pipelock's builtin engine: its part of the frame, built on addons/pipelock/core.py and claude_bottle/dlp.
 
-Guarantees: only hosts of the allowlist are dialled, at addresses that were vetted; whatever is not on passthrough is
-read, and nothing leaves before the DLP engine has looked at it. It holds no credential. Without a policy all is denied.
+Guarantees: it dials only hosts of the allowlist, and hosts named by the response of a followed route, at vetted
+addresses. Except for passthrough hosts, it scans all traffic to them, and sends nothing before the DLP engine has
+scanned it. It holds no credential. Without a policy it denies everything.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from claude_bottle.policy.routes import injection
 PIPELOCK_CONFIG = Path(os.environ.get("PIPELOCK_CONFIG", "/etc/pipelock/pipelock.yaml"))
 RUN = Path(os.environ.get("CLAUDE_BOTTLE_RUN", "/run/claude-bottle"))
 HEALTH_HOST = "_pipelock.local"
-HEARS = "hears"  # key of a flow's metadata: who hears its answer
+HEARS = "hears"  # key of a flow's metadata: who scans its response as it passes
 MESSAGES = "messages"  # key of a flow's metadata: a Recent of its own
 
 
@@ -86,9 +87,9 @@ class Pipelock(ProxyAddon):
         loaded: LoadedPolicy | None = self._file.current
         if loaded is None or not loaded.policy.passes_through(host):
             return None
-        if is_private(host, ""):  # before anybody outside is asked for the name
+        if is_private(host, ""):  # before any name server is asked
             return self.refusal("dlp_match", "The host's name holds what looks like a secret.")
-        # Spliced: this is the last moment at which it can be refused.
+        # Spliced, so this is the last moment at which it can be refused.
         return loaded.policy.refuse_target("https", host, port) or await self._names.vet(host, port)
 
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
@@ -103,12 +104,12 @@ class Pipelock(ProxyAddon):
         log_decision("pipelock", decision="allowed", host=sni, passthrough=True)
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
-        # The resolver below sees names only; an address that got here came round it.
+        # The resolver sees names only, so an address here has bypassed it.
         if data.server.address is None or is_ip_literal(data.server.address[0]):
             data.server.error = "an address is not dialled, only a vetted name"
 
     def decide(self, flow: http.HTTPFlow, request: Request) -> Decision:
-        """By the allowlist; then URL and headers are inspected."""
+        """By the allowlist; then URL and headers are scanned."""
         loaded: LoadedPolicy | None = self._file.current
         if loaded is None:
             message = f"No valid policy is loaded, so nothing leaves: {self._file.error}."
@@ -122,7 +123,7 @@ class Pipelock(ProxyAddon):
         refusal = refusal or policy.refuse_url(request.path)
         if refusal is not None:
             return refused(refusal, request)
-        # What the agent sends under that name egress has taken out, so it is egress that says what it has put in.
+        # egress has removed the agent's own header of that name, so the mark tells which header egress has filled in.
         marked = flow.request.headers.pop(injection.MARK_HEADER, "")
         unread = policy.unscanned_headers(request.host) & {marked}
         headers = [(n, v) for n, v in flow.request.headers.fields if n.decode("latin-1").lower() not in unread]
@@ -140,7 +141,7 @@ class Pipelock(ProxyAddon):
             return decision
         match = in_headers or in_url
         if match is not None:
-            decision.in_headers = in_headers is not None  # nothing to let through once
+            decision.in_headers = in_headers is not None  # cannot be allowed once
             decision.refuse(dlp_refusal(match))
         return decision
 
@@ -153,7 +154,7 @@ class Pipelock(ProxyAddon):
         return int(decision.basis.policy.max_body_bytes)
 
     async def inspect_stream(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
-        # The connection is opened before the body is there, so this is the last moment to vet the address.
+        # The connection is opened before the body is complete, so this is the last moment to vet the address.
         refusal = await self._vet(decision)
         if refusal is None:
             stream_body(_dlp(decision), self._recent, flow, decision)
@@ -178,7 +179,7 @@ class Pipelock(ProxyAddon):
         return refused_still
 
     async def inspect_end(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
-        # A streamed one has its connection already.
+        # A streamed request has its connection already.
         refusal = None if flow.request.stream else await self._vet(decision)
         if refusal is None and flow.request.trailers:
             try:
@@ -196,7 +197,7 @@ class Pipelock(ProxyAddon):
 
     def has_expiry(self) -> bool:
         loaded: LoadedPolicy | None = self._file.current
-        # By a forward proxy something is dialled before its name has an answer, which may end it.
+        # With a forward proxy, a connection may open before its name is resolved; the answer may end it.
         return loaded is not None and (bool(loaded.policy.until) or loaded.policy.upstream_proxy is not None)
 
     def refuse_open(self, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
@@ -237,7 +238,7 @@ class Pipelock(ProxyAddon):
         loaded: LoadedPolicy | None = self._file.current
         if loaded is None:
             return self.refusal("no_policy", "No policy is loaded.")
-        # A secret may be cut over messages, so each socket remembers how its last ones ended.
+        # A secret may be split over messages, so each socket remembers the ends of its recent ones.
         recent = flow.metadata.setdefault(MESSAGES, Recent())
         decision: Decision | None = flow.metadata.get(DECISION)
         host = decision.request.host if decision and decision.request else ""
@@ -245,7 +246,7 @@ class Pipelock(ProxyAddon):
         return await inspect_message(loaded.dlp(host, receiver), recent, message.content)
 
     def rewrite_response(self, flow: http.HTTPFlow, response: http.Response) -> None:
-        """Pass it on as it comes, and hear what it says."""
+        """Stream the response, and collect its values and addresses."""
         decision: Decision = flow.metadata[DECISION]
         loaded: LoadedPolicy | None = self._file.current
         response.stream = True

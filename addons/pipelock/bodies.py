@@ -1,4 +1,4 @@
-"""The request bodies that pass pipelock: looked at whole before anything leaves, or, where too long, as they pass."""
+"""Scans request bodies: whole before any of it is sent or, if too long, as a stream."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from claude_bottle.policy.held_budget import SMALL, STEP
 from claude_bottle.policy.refusal import Refusal
 
 _PIECE = 256 << 10  # bytes
-_IN_THREAD = 64 << 10  # bytes: larger bodies are looked at beside the event loop, so that streams go on
+_IN_THREAD = 64 << 10  # bytes: larger bodies are scanned outside the event loop, so that streams continue
 
 
 _one_large = asyncio.Lock()
@@ -34,33 +34,33 @@ R = TypeVar("R")
 
 
 async def beside(size: int, look: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Look in a thread; at large bodies one after the other, because a look takes some times their memory."""
+    """Scan in a thread. Large bodies are scanned one at a time, because a scan takes several times their memory."""
     async with _one_large if size > SMALL else contextlib.nullcontext():
         return await asyncio.to_thread(look, *args, **kwargs)
 
 
 async def inspect_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow, decision: Decision) -> Refusal | None:
-    """Why a body that is all there may not leave, or None. recent: the requests before it."""
+    """Why a complete body may not be sent, or None. recent: the requests before it."""
     request = flow.request
     kind, encoding = request.headers.get("content-type", ""), body_encoding(request.headers)
     return await _inspect(dlp, recent, request.raw_content or b"", kind, encoding, decision, lambda: flow.live)
 
 
 async def redact_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow, decision: Decision, edges: list[bytes]) -> bool:
-    """Put a mask in the place of each finding in a body that is all there; False where that is not possible whole.
+    """Mask each finding in a complete body. False, with the body unchanged, if not every finding can be masked.
 
-    edges: of the head, which leaves as it is.
+    edges: of the head, which is sent unchanged.
     """
     request = flow.request
     body, kind = request.raw_content or b"", request.headers.get("content-type", "")
     if is_bound({name.lower(): value for name, value in request.headers.items()}):
         return False
-    if reads_body(request.method, request.path):  # egress has judged this body: another one may ask for more
+    if reads_body(request.method, request.path):  # egress has judged this body; the masked one might ask for more
         return False
     masked = await beside(len(body), redacted, dlp, body, kind, body_encoding(request.headers))
     if masked is None:
         return False
-    decision.edges = edges  # what another request may go on with is what leaves
+    decision.edges = edges  # another request may continue what is really sent
     if await _inspect(dlp, recent, masked.body, kind, "", decision) is not None:
         return False
     request.headers.pop("content-encoding", None)
@@ -70,7 +70,7 @@ async def redact_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow, decision: D
 
 
 async def inspect_message(dlp: Dlp, recent: Recent, content: bytes) -> Refusal | None:
-    """Why a message of a WebSocket may not leave, or None. recent: the messages before it."""
+    """Why a WebSocket message may not be sent, or None. recent: the messages before it."""
     return await _inspect(dlp, recent, content, "", "", Decision(Outcome.ALLOW))
 
 
@@ -104,10 +104,10 @@ async def _inspect(
 async def _in_pieces(
     dlp: Dlp, body: bytes, kind: str, encoding: str, edges: list[bytes], goes_on: Callable[[], bool]
 ) -> Finding | None:
-    """What is too much to be held when it is unpacked is looked at as a longer body is: as a stream."""
+    """Scan a body that unpacks to more than can be held, as a stream like a longer one."""
     scan = StreamScan(dlp, encoding, kind)
     for start in range(0, len(body) + _PIECE, _PIECE):
-        await asyncio.to_thread(scan.feed, body[start : start + _PIECE])  # the last one is empty, which is the end
+        await asyncio.to_thread(scan.feed, body[start : start + _PIECE])  # the last one is empty, which ends the stream
         if scan.verdict is not None:
             break
         if not goes_on():
@@ -119,9 +119,9 @@ async def _in_pieces(
 
 
 def stream_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow, decision: Decision) -> None:
-    """Let the body pass in pieces, each once it was looked at; the flow ends at a finding.
+    """Stream the body, each piece once it is scanned. A finding ends the flow.
 
-    Where it pauses, what has come is looked at and goes on: the other side may have to answer first.
+    If the body pauses, the bytes so far are scanned and sent, because the other side may have to answer first.
     """
     headers = flow.request.headers
     scan = StreamScan(dlp, body_encoding(headers), headers.get("content-type", ""))
@@ -156,13 +156,13 @@ def stream_body(dlp: Dlp, recent: Recent, flow: http.HTTPFlow, decision: Decisio
 
 
 def cut_body(flow: http.HTTPFlow, verdict: Finding | Unscannable) -> None:
-    """End a request of which a part has left."""
+    """End a request of which a part has been sent."""
     refusal = dlp_refusal(verdict) if isinstance(verdict, Finding) else core.refuse(verdict.reason, str(verdict))
     cut(flow, refusal)
 
 
 def dlp_refusal(finding: Finding) -> Refusal:
-    """The refusal that a finding makes; it never holds the secret."""
+    """The refusal for a finding. It never holds the secret."""
     return core.refuse(
         "dlp_match",
         f"The request holds what looks like a secret (rule {finding.rule}, found in: {finding.where}). Take it out.",

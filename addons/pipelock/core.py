@@ -1,4 +1,4 @@
-"""The builtin engine's policy, read from the same pipelock.yaml that drives the upstream engine. Pure."""
+"""The builtin engine's policy, parsed from the same pipelock.yaml as the upstream engine's. Pure."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from claude_bottle.policy.routes.table import ALLOWED_PORTS, TABLE_VERSION, Rout
 from claude_bottle.policy.routes.targets import is_git_push_request
 from claude_bottle.policy.routes.until import ended, parse_until
 
-# Sections and keys of the file (PIPELOCK.md's, checked with a build of the 2.3 line). `builtin` is this engine's own
+# Sections and keys of the file (PIPELOCK.md's, checked with a build of the 2.3 line). `builtin` belongs to this engine,
 # and is rendered for it alone.
 KNOWN: dict[str, frozenset[str] | None] = {
     "version": None,
@@ -81,21 +81,22 @@ _OF_A_TRUSTED_NAME = AddressGuard(NEVER_OF_A_NAME)
 
 
 class PolicyError(ValueError):
-    """A pipelock.yaml that is not understood as a whole, or that would weaken the policy."""
+    """A pipelock.yaml that is not fully understood, or that would weaken the policy."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What the builtin engine enforces.
+    """The policy that the builtin engine enforces.
 
-    injected_headers: host pattern to the lower-case header names that egress fills in there; every other header of a
-    request is looked at. max_body_bytes: larger bodies are scanned as a stream. until: host pattern of the allowlist to
-    when it ends, seconds since the epoch. host_rules: host pattern to the ids of the rules that do not count there.
-    on_match: host pattern to what becomes of a request in whose body something is found, one of REACTIONS.
-    inbound: what becomes of an answer that instructs an agent, one of dlp/rules/inbound.py's MODES. idle_seconds: how
-    long a connection may be silent; a new value is for new connections. upstream_proxy: host and port of the forward
-    proxy by which all is dialled. follow: the routes whose answers may be followed to hosts that are not on the
-    allowlist. outside: the guard for these, to which nothing inner is exempt but what a proxy in fake-ip mode answers.
+    injected_headers: host pattern to the lower-case names of headers that egress fills in there; all other headers of a
+    request are scanned. max_body_bytes: larger bodies are scanned as a stream. until: host pattern of the allowlist to
+    its expiry, in seconds since the epoch. host_rules: host pattern to the ids of rules that do not count there.
+    on_match: host pattern to the reaction to a finding in a request's URL or body, one of REACTIONS. inbound: the
+    reaction to a response that instructs an agent, one of the MODES of claude_bottle/dlp/rules/inbound.py.
+    idle_seconds: how long a connection may be silent; a new value applies to new connections. upstream_proxy: host and
+    port of the forward proxy through which everything is dialled. follow: the routes whose responses may be followed to
+    hosts outside the allowlist. outside: the guard for those hosts, from which no internal network is exempt but that
+    of a fake-ip proxy.
     """
 
     allowlist: tuple[str, ...]
@@ -121,13 +122,13 @@ class Policy:
 
     @classmethod
     def parse(cls, data: bytes, own: Callable[[], Iterable[Network]] = tuple) -> Policy:
-        """Read the file; raises PolicyError unless every key is known and the policy is an enforcing one.
+        """Parse the file. Raises PolicyError unless every key is known and the policy enforces the allowlist.
 
         own: the networks of the bottle.
         """
         try:
             loaded = YAML(typ="safe", pure=True).load(io.BytesIO(data))
-        except (YAMLError, ValueError, LookupError) as error:  # a bare `+_` is a number to ruamel, until it is read
+        except (YAMLError, ValueError, LookupError) as error:  # ruamel treats a bare `+_` as a number until it is read
             raise PolicyError(f"not YAML: {error}") from error
         if not isinstance(loaded, dict):
             raise PolicyError("not a mapping of sections")
@@ -180,7 +181,7 @@ class Policy:
         )
 
     def refuse_target(self, scheme: str, host: str, port: int) -> Refusal | None:
-        """Why nothing may go to this canonical host and port, or None."""
+        """Why nothing may be sent to this canonical host and port, or None."""
         if not any_match([pattern for pattern in self.allowlist if not ended(self.until.get(pattern))], host):
             return refuse("domain_not_allowed", f"{host} is not on the allowlist of this bottle.")
         if ALLOWED_PORTS.get(scheme) != port:
@@ -188,17 +189,17 @@ class Policy:
         return None
 
     def is_declared(self, host: str) -> bool:
-        """Whether a host is on the allowlist, or was before that ended."""
+        """Whether a host is on the allowlist, or was until its entry expired."""
         return any_match(self.allowlist, host)
 
     def followed_by(self, request: Request) -> Route | None:
-        """The route whose answers to this request may be followed, or None."""
+        """The route whose responses to this request may be followed, or None."""
         asked = {"scheme": request.scheme, "host": request.host, "port": request.port}
         verdict = self.follow.decide(**asked, method=request.method, path=request.path)  # type: ignore[arg-type]
         return verdict if isinstance(verdict, Route) and not self.passes_through(request.host) else None
 
     def refuse_url(self, path: str) -> Refusal | None:
-        """Why a URL is not even looked at, or None."""
+        """Why a URL is refused before it is scanned, or None."""
         if is_git_push_request(path):
             return refuse(
                 "git_push", "git push over HTTP is refused on every host. Push to the git-gate remote instead."
@@ -208,14 +209,14 @@ class Policy:
         return None
 
     def refuse_addresses(self, host: str, addresses: list[str]) -> Refusal | None:
-        """Why what the name resolved to may not be dialled, or None. One internal address is enough.
+        """Why the addresses of a name may not be dialled, or None. One internal address suffices.
 
-        By a forward proxy, a name that does not resolve here passes where it is not only below a wildcard: the agent
-        chooses what is there, and the proxy may know inner names.
+        With a forward proxy, a name that does not resolve here passes if it is on the allowlist itself, or trusted.
+        Below any other wildcard the agent chooses the name, and the proxy may know internal ones.
         """
         named = host in self.allowlist or (self.is_declared(host) and any_match(self.trusted, host))
         if not addresses and self.upstream_proxy and named:
-            return None  # the owner has named exactly this one, and the forward proxy knows it
+            return None  # the owner has declared this name, and the forward proxy may know it
         if not addresses:
             return refuse("unresolvable", f"{host} cannot be resolved.", 502)
         declared = self.is_declared(host)
@@ -233,20 +234,20 @@ class Policy:
         return refuse("ssrf_private_ip", message)
 
     def passes_through(self, host: str) -> bool:
-        """True for hosts whose TLS is spliced, not read."""
+        """True for hosts whose TLS is spliced and not inspected."""
         return any_match(self.passthrough, host)
 
     def rules_off(self, host: str) -> frozenset[str]:
-        """Ids of the rules that do not count for what goes to this host."""
+        """Ids of the rules that do not count for traffic to this host."""
         return frozenset().union(*(r for pattern, r in self.host_rules.items() if host_matches(pattern, host)))
 
     def reaction(self, host: str) -> str:
-        """What becomes of a request to this host in whose body something is found; the strictest of what is said."""
+        """The reaction to a finding in a request to this host: the strictest of all patterns that match it."""
         reactions = [reaction for pattern, reaction in self.on_match.items() if host_matches(pattern, host)]
         return min(reactions, key=REACTIONS.index, default=REACTIONS[0])
 
     def unscanned_headers(self, host: str) -> frozenset[str]:
-        """Headers that egress has filled in for this host."""
+        """The headers that egress fills in for this host."""
         filled = [names for pattern, names in self.injected_headers.items() if host_matches(pattern, host)]
         return frozenset().union(*filled)
 

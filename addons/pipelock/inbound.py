@@ -1,7 +1,8 @@
-"""Answers that instruct an agent: told to it by a header, or kept out. The rules are in dlp/rules/inbound.py.
+"""Responses that instruct an agent: a header warns of them, or they are blocked. Rules:
+claude_bottle/dlp/rules/inbound.py.
 
-A short answer of text is held until it was looked at, so that a header can still be added. A longer one, one without a
-length and an event stream are looked at as they pass: there a finding is in the log alone, or ends the stream.
+A short text response is held until it is scanned, so that a header can be added. A longer one, one without a length,
+and an event stream are scanned as they pass: then a finding is only logged, or ends the stream.
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ from claude_bottle.dlp.rules.inbound import LIMIT, OVERLAP, instructions_in, is_
 from claude_bottle.policy.refusal import Refusal
 
 HEADER = "x-claude-bottle-inbound"
-HELD = "inbound"  # key of a flow's metadata: the mode by which its answer is held
-_MOST_HELD = 32  # answers, of LIMIT bytes each
+HELD = "inbound"  # key of a flow's metadata: the mode in which its response is held
+_MOST_HELD = 32  # responses, of LIMIT bytes each
 
 Stream = bool | Callable[[bytes], Iterable[bytes]]
 
 
 class Inbound:
-    """Of one proxy."""
+    """The responses that one proxy holds or watches."""
 
     def __init__(self) -> None:
         self._held = 0
 
     def begin(self, flow: http.HTTPFlow, response: http.Response, mode: str, passing: Stream) -> Stream:
-        """How the body is passed on. passing: how it would be without this."""
-        response.headers.pop(HEADER, None)  # what says so is this proxy
+        """How the response's body is streamed; False to hold it. passing: how it is streamed without this check."""
+        response.headers.pop(HEADER, None)  # only this proxy may set it
         if mode == "off" or not is_text(response.headers.get("content-type", "")):
             return passing
         length = response.headers.get("content-length", "")
@@ -43,7 +44,7 @@ class Inbound:
         return self._watched(flow, response, mode, passing)
 
     def finish(self, flow: http.HTTPFlow, passing: Callable[[bytes], object]) -> None:
-        """Look at an answer that was held. passing: who hears it as it passes on."""
+        """Scan a held response. passing: who scans it as it passes."""
         mode, response = self.forget(flow), flow.response
         if not mode or response is None or response.raw_content is None:
             return
@@ -57,7 +58,7 @@ class Inbound:
         passing(response.raw_content)
 
     def forget(self, flow: http.HTTPFlow) -> str:
-        """What is held of a flow is not held any more; the mode, or "" where nothing was."""
+        """Note that a flow is no longer held. Returns its mode, or "" if it was not held."""
         mode = str(flow.metadata.pop(HELD, ""))
         self._held -= bool(mode)
         return mode
@@ -86,7 +87,7 @@ class Inbound:
 
 
 class _Plain:
-    """An answer's body, unpacked, as far as it is looked at: what is broken or too much is left to the client."""
+    """A response's decoded body, up to LIMIT bytes. The rest, and broken data, are not scanned."""
 
     def __init__(self, response: http.Response) -> None:
         encoding = response.headers.get("content-encoding", "")
@@ -110,7 +111,7 @@ class _Plain:
 
 
 def refusal(rules: list[str]) -> Refusal:
-    """What the agent reads in the place of an answer that is kept out."""
+    """The refusal in place of a blocked response."""
     return Refusal(
         "pipelock",
         "inbound_instructions",

@@ -1,4 +1,4 @@
-"""What DLP refused, let through one time where its owner says so: by the digest of method, URL, headers and body."""
+"""Requests that DLP refused and their owner allows once: by the digest of method, URL, headers and body."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from claude_bottle.dlp.verdict import Unscannable
 from claude_bottle.policy.once import Once, digest_of
 from claude_bottle.policy.refusal import Refusal
 
-# Headers that differ from try to try and say nothing to a server about what to do. All others are in the digest.
+# Headers that differ between tries and do not affect a server's action. All others are in the digest.
 _VOLATILE = frozenset(
     """accept-encoding connection content-length date expect host if-modified-since if-none-match priority
     sentry-trace te tracestate traceparent transfer-encoding user-agent x-amzn-trace-id x-b3-parentspanid x-b3-sampled
     x-b3-spanid x-b3-traceid x-cloud-trace-context x-correlation-id x-request-id x-stainless-retry-count
     x-stainless-timeout""".split()  # noqa: SIM905
 )
-_SHOWN = 4 << 10  # bytes of headers, all of which the owner is shown
+_SHOWN = 4 << 10  # bytes of headers, all of which are shown to the owner
 _FINDINGS = 20
-ASK_SECONDS, ASKING = 120.0, 8  # a client waits longer for an answer, and each holds its body
-_LOOK = 0.2  # seconds between two looks for the owner's word
+ASK_SECONDS, ASKING = 120.0, 8  # seconds; requests: clients wait longer for a response, and each holds its body
+_LOOK = 0.2  # seconds between two checks for the owner's answer
 _ONCE = "If it is no secret, ask the owner of the bottle to let exactly this through once."
 _SIGNED = "The address is signed: fetch it where its host's redirect or link leads to it, exactly as it stands there."
 
 
 class PipelockOnce:
-    """Holds refused requests, and uses grants up."""
+    """Holds refused requests, and uses up grants."""
 
     def __init__(self, folder: Path) -> None:
         self._once = Once(folder)
@@ -44,13 +44,14 @@ class PipelockOnce:
     async def judge(
         self, flow: http.HTTPFlow, decision: Decision, refusal: Refusal, dlp: Dlp, *, asks: bool = False
     ) -> Refusal | None:
-        """For what DLP refused: None if the owner lets exactly this through once, else with the digest to ask by.
+        """None if the owner allows exactly this once; otherwise the refusal, with the digest by which to ask.
 
-        Any other refusal comes back as it is. So does what an owner could not be shown whole: a finding in a header
-        (they differ from try to try), in a streamed body, more findings or longer headers than anybody reads; and a
-        signed address, which is another one when the owner has answered.
+        Only DLP refusals can be allowed once. The refusal is returned unchanged if the owner could not be shown
+        everything: for a finding in a header (headers differ between tries) or in a streamed body, for too many
+        findings, and for too long headers. So it is, with a hint, for a signed address, which will have changed when
+        the owner answers.
 
-        asks: it waits for the owner's word, ASK_SECONDS at most and ASKING requests at a time.
+        asks: wait for the owner's answer, at most ASK_SECONDS and for ASKING requests at a time.
         """
         request, unread, judged = flow.request, decision.unread, decision.request
         if refusal.reason != "dlp_match" or request.stream or decision.in_headers or judged is None:
@@ -88,7 +89,7 @@ class PipelockOnce:
         return replace(refusal, content=digest, message=f"{refusal.message} {_ONCE}")
 
     async def _wait(self, flow: http.HTTPFlow, digest: str, refusal: Refusal) -> bool:
-        """Ask the owner, who sees the question where decisions are seen; whether the answer is yes."""
+        """Ask the owner, who sees the question among the decisions, and wait. Whether the answer is yes."""
         log_decision("pipelock", decision="asking", content=digest, reason=refusal.reason, **where(flow))
         self._asking += 1
         try:
@@ -104,19 +105,19 @@ class PipelockOnce:
 
 def _line(name: bytes, value: bytes, unread: frozenset[str]) -> bytes:
     lowered = name.lower()
-    # The owner's own credential is neither kept nor, by a digest that the agent sees, told.
+    # The owner's own credential is not kept. Nor is it in the digest, which the agent sees.
     return lowered + b": " + (b"(put in by egress)" if lowered.decode("latin-1") in unread else value)
 
 
 def _places(dlp: Dlp, host: str, request: http.Request) -> str:
-    """What stands around each finding, as it was read; "" where there are too many, or it cannot be read to its end."""
+    """The surroundings of each finding, decoded; "" if there are too many findings or the request is unscannable."""
     kind, encoding = request.headers.get("content-type", ""), body_encoding(request.headers)
     body = request.raw_content or b""
     try:
         findings = dlp.every_in_request(host, request.path, body, kind, encoding, _FINDINGS)
     except Unscannable:
         return ""
-    # Each place is one line: what the agent has written makes no headings.
+    # Each place is one line, so that the agent's text cannot fake a heading.
     excerpts = [
         f"[{one.rule}, {one.where}]\n{' '.join(one.place.decode(errors='replace').split())}" for one in findings or ()
     ]

@@ -1,4 +1,4 @@
-"""What pipelock has read of its file, ready to judge by: the policy, and the DLP rules that it asks for."""
+"""pipelock's parsed file, ready to use: the policy, and the DLP rules that it selects."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from claude_bottle.dlp.said import Receiver
 
 @lru_cache(maxsize=2)
 def _rules(disabled: tuple[str, ...], patterns: tuple[tuple[str, str], ...], packs: tuple[str, ...]) -> RuleSet:
-    # Compiling takes most of a second (of another thread's), and most changes of policy leave the rules as they are.
+    # Compiling takes most of a second (of another thread), and most policy changes leave the rules unchanged.
     return RuleSet(disabled=disabled, extra=patterns, packs=packs)
 
 
 class LoadedPolicy:
-    """A policy and the DLP engine built from it: they change together."""
+    """A policy and the DLP engine built from it, so that they change together."""
 
     def __init__(self, data: bytes) -> None:
         self.policy = core.Policy.parse(data, own_networks)
@@ -30,19 +30,19 @@ class LoadedPolicy:
             raise ValueError(f"no such rule: {', '.join(sorted(unknown))}")
 
     def dlp(self, host: str, receiver: Receiver | None = None) -> Dlp:
-        """The engine for what goes to this host. receiver: with what the host has said."""
+        """The engine for traffic to this host. receiver: what the host has said."""
         off = self.policy.rules_off(host)
         return Dlp(self._rules, seed_phrases=self.policy.seed_phrases, without=off, receiver=receiver)
 
     def leads_to(self, scheme: str, host: str, port: int) -> bool:
-        """Whether a host may be reached, and what goes there is read."""
+        """Whether a host may be reached, and its traffic is inspected."""
         return self.policy.refuse_target(scheme, host, port) is None and not self.policy.passes_through(host)
 
     def leads_on(self, request: Request, host: str) -> bool:
-        """Whether what the answer to a request points to on this host may be followed, and is read."""
+        """Whether an address on this host, in the response to this request, may be followed and is inspected."""
         declared = self.policy.is_declared(host) or self.policy.passes_through(host)
         return not declared and self.policy.followed_by(request) is not None
 
     def leaves_out(self, host: str) -> bool:
-        """Whether some rules do not count for what goes to this host."""
+        """Whether some rules do not count for traffic to this host."""
         return bool(self.policy.rules_off(host))

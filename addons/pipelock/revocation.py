@@ -1,6 +1,6 @@
-"""Refuses upstreams whose certificate its issuer has revoked, by the revocation lists that the owner gives.
+"""Refuses upstreams whose certificate is revoked, by the revocation lists that the owner supplies.
 
-Nothing is asked of anybody: a name server or a responder that the agent chose could be told something in that way.
+No server is asked, because a query to a name server or responder of the agent's choice could carry data.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from cryptography import x509
 from mitmproxy import tls
 from OpenSSL import SSL, crypto
 
-REVOCATION_LISTS = "REVOCATION_LISTS"  # variable: a file of CRLs in PEM
+REVOCATION_LISTS = "REVOCATION_LISTS"  # environment variable: a file of PEM CRLs
 _CRL = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----\s*", re.DOTALL)
 _NO_LIST_OF_THE_ISSUER = 3  # X509_V_ERR_UNABLE_TO_GET_CRL
 
 
 class Revocation:
-    """Adds the lists to every connection to an upstream. A list that has expired refuses its issuer's certificates."""
+    """Adds the lists to every connection to an upstream. An expired list refuses its issuer's certificates."""
 
     def __init__(self, lists: bytes) -> None:
-        """Raises ValueError for what holds no list, or one that cannot be read."""
+        """Raises ValueError if there is no list, or if one cannot be parsed."""
         pems = _CRL.findall(lists)
         if not pems:
             raise ValueError("no revocation list in PEM")
@@ -30,12 +30,13 @@ class Revocation:
 
     @classmethod
     def from_environment(cls) -> list[Revocation]:
-        """One, or none where the owner gives no lists. A file that cannot be read ends the process."""
+        """One instance, or none if the owner supplies no lists. Raises OSError or ValueError, which ends the
+        process."""
         file = os.environ.get(REVOCATION_LISTS)
         return [cls(Path(file).read_bytes())] if file else []
 
     def tls_start_server(self, data: tls.TlsData) -> None:
-        """After mitmproxy's own hook, which makes the connection; not for one that is set up already."""
+        """Runs after mitmproxy's own hook, which creates the TLS connection. Without one it does nothing."""
         if data.ssl_conn is None:
             return
         store = data.ssl_conn.get_context().get_cert_store()

@@ -1,4 +1,5 @@
-"""What answers say, noted as they pass; and which requests may say it back. The policy is in dlp/said.py."""
+"""Notes what responses say as they pass, and which requests may send it back. The rules are in
+claude_bottle/dlp/said.py."""
 
 from __future__ import annotations
 
@@ -22,13 +23,13 @@ from claude_bottle.policy.names.hosts import canonical_host
 from claude_bottle.policy.routes.table import ALLOWED_PORTS
 
 _READS = ("GET", "HEAD")
-_LOOKED_AT = 32  # addresses of other hosts in one answer
-_HELD = 256 << 10  # bytes of a request that is compared with what its answer points to
-_PIECE = 8  # letters of a value that were sent: it may come from there
+_LOOKED_AT = 32  # addresses of other hosts that are checked in one response
+_HELD = 256 << 10  # bytes of a request that is compared with the addresses in its response
+_PIECE = 8  # letters: a piece of a value this long in the request means that the value may come from it
 
 
 class Policy(Protocol):
-    """What of the policy is needed here."""
+    """The part of the policy that is used here."""
 
     def leads_to(self, scheme: str, host: str, port: int) -> bool: ...
     def leads_on(self, request: Request, host: str) -> bool: ...
@@ -37,22 +38,22 @@ class Policy(Protocol):
 
 
 class Answers:
-    """Hears the answers of all hosts."""
+    """The responses of all hosts."""
 
     def __init__(self, said: Said | None = None) -> None:
         self._said = said or Said()
 
     def receiver(self, request: Request) -> Receiver:
-        """Who a request goes to, with what it knows."""
+        """The host of a request, with the values that it knows."""
         return Receiver(self._said, _origin(request), request.method in _READS)
 
     def is_pointed_to(self, flow: http.HTTPFlow, request: Request) -> bool:
-        """Whether a host has pointed to exactly this address, and the request only fetches it."""
+        """Whether a host has given exactly this address, and the request only fetches it."""
         fetches = request.method in _READS and not has_content(flow.request)
         return fetches and self._said.is_pointed_to(_origin(request), request.path)
 
     def put_in(self, request: Request, credential: bytes) -> None:
-        """Note what egress has put into a header."""
+        """Note a header value that egress has injected."""
         pair = credential.partition(b" ")[2]
         try:
             decoded = base64.b64decode(pair, validate=True)
@@ -62,13 +63,14 @@ class Answers:
             self._said.put_in(_origin(request), value)
 
     def let_through(self, request: Request) -> None:
-        """Note that the owner has let a secret go to a host."""
+        """Note that the owner has allowed a secret to be sent to a host."""
         self._said.let_through(_origin(request))
 
     def listen(
         self, flow: http.HTTPFlow, request: Request, response: http.Response, policy: Policy
     ) -> bool | Callable[[bytes], Iterable[bytes]]:
-        """Hear what the head says; how the body is to be passed on, each piece as it comes."""
+        """Note the values and addresses in the head. Returns how to stream the body: True, or a function for each
+        piece."""
         answer = _Answer(self._said, flow, request, policy)
         answer.take(heard_in_head(response.headers.fields), in_head=True)
         ears = Ears(response.headers.get("content-type", ""), response.headers.get("content-encoding", ""))
@@ -84,7 +86,7 @@ class Answers:
 
 
 class _Answer:
-    """One answer, and the request that it answers."""
+    """One response, with its request."""
 
     def __init__(self, said: Said, flow: http.HTTPFlow, request: Request, policy: Policy) -> None:
         self._said, self._flow, self._request, self._policy = said, flow, request, policy
@@ -92,7 +94,7 @@ class _Answer:
         self._left = _LOOKED_AT
 
     def take(self, heard: Heard, *, in_head: bool = False) -> None:
-        """Note what was heard. in_head: where every address is looked at, for there are few."""
+        """Note values and addresses. in_head: check every address, because there are few."""
         others: list[Request] = []
         for url in dict.fromkeys(heard.urls):
             target = _target(self._request, url)
@@ -111,13 +113,14 @@ class _Answer:
                 self._said.point(_origin(target), target.path)
 
     def _may_point(self, target: Request) -> bool:
-        """Whether a host may point to another one with what DLP finds in the address: the agent has no part in it."""
+        """Whether a host may give an address of another host in which DLP finds something: only if the agent has no
+        part in it."""
         policy = self._policy
         leads = policy.leads_to(target.scheme, target.host, target.port) or policy.leads_on(self._request, target.host)
         if target.scheme != "https" or target.port != 443 or not leads:
             return False
         if policy.leaves_out(self._request.host) or self._left <= 0:
-            return False  # what leads there, as an exception, is not to go on to others
+            return False  # a secret sent there as an exception must not be passed on
         self._left -= 1
         values = policy.dlp(target.host).values_in_url(target.host, target.path)
         if not values or not all(self._said.may_be_told_on(self._origin, value) for value in values):
@@ -132,7 +135,7 @@ class _Answer:
 
 
 def _sent(flow: http.HTTPFlow, request: Request, dlp: Dlp) -> bytes | None:
-    """All that a request says, in every reading, in small letters; None where that cannot be told."""
+    """The whole request in every reading, in lower case; None if it is not fully known."""
     message = flow.request
     body = message.raw_content
     if message.stream or message.timestamp_end is None or body is None or len(body) > _HELD or message.trailers:
@@ -154,7 +157,7 @@ def _origin(request: Request) -> str:
 
 
 def _target(request: Request, url: str) -> Request | None:
-    """What an address of an answer leads to, or None."""
+    """The request that an address in a response leads to, or None."""
     try:
         parts = urlsplit(urljoin(f"{request.scheme}://{request.host}{request.path}", url))
         port = parts.port or ALLOWED_PORTS.get(parts.scheme, 0)

@@ -1,4 +1,4 @@
-"""Which parts of a request are the same content when a program makes it again. Pure."""
+"""Which parts of a request stay the same when a program generates it again. Pure."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import re
 from email.message import Message
 from urllib.parse import parse_qsl
 
-# What signs an address: AWS (Signature Version 4, query parameters), Google Cloud Storage (V4 signing process), Azure
-# Storage (service SAS: sig), CloudFront and Alibaba OSS (Signature).
+# Parameters that sign an address: AWS (Signature Version 4, query parameters), Google Cloud Storage (V4 signing
+# process), Azure Storage (service SAS: sig), CloudFront and Alibaba OSS (Signature).
 _SIGNATURES = frozenset(["x-amz-signature", "x-goog-signature", "sig", "signature", "x-oss-signature"])
 _BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]\Z")  # RFC 2046, 5.1.1
 
 
 def body_parts(content_type: str, body: bytes) -> tuple[str, list[bytes]]:
-    """A body's type and the pieces that it is made of: of a multipart body whatever its boundary is.
+    """A body's type and pieces, independent of the boundary if it is multipart.
 
-    Two bodies with the same type and pieces differ in their boundary alone; the boundary stands in the header, which
-    is looked at by itself.
+    Two bodies with the same type and pieces differ only in their boundary. The boundary is in the header, which is
+    scanned separately.
     """
     message = Message()
     message["content-type"] = content_type
@@ -30,5 +30,5 @@ def body_parts(content_type: str, body: bytes) -> tuple[str, list[bytes]]:
 
 
 def is_signed(path: str) -> bool:
-    """Whether an address is signed, so that it is another one each time."""
+    """Whether an address is signed, so that it differs each time."""
     return any(name.lower() in _SIGNATURES for name, _ in parse_qsl(path.partition("?")[2]))

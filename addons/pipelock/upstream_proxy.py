@@ -1,4 +1,4 @@
-"""Dials by the forward proxy of the owner's network (claude_bottle/policy/forward_proxy.py), over HTTP/1.1."""
+"""Dials through the forward proxy of the owner's network (claude_bottle/policy/forward_proxy.py), over HTTP/1.1."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from typing import Any
 
 from claude_bottle.policy.forward_proxy import HEAD_LIMIT, SECONDS, check_answer, connect_head
 
-LOGIN = Path("/etc/pipelock/upstream-proxy.login")  # user:password, where the proxy wants one
+LOGIN = Path("/etc/pipelock/upstream-proxy.login")  # user:password, if the proxy requires one
 
 
 class Dialer:
-    """Stands in for the loop's way to open connections. vet: raises OSError for a name that may not be dialled.
+    """Replaces the event loop's create_connection. vet: raises OSError for a name that may not be dialled.
 
-    proxy: the forward proxy in force, None for none: the connection is then opened as ever.
+    proxy: the forward proxy in force; None for a direct connection.
     """
 
     def __init__(self, proxy: Callable[[], tuple[str, int] | None], vet: Callable[[str, int], Awaitable[None]]) -> None:
         self._proxy, self._vet = proxy, vet
 
     def install(self, loop: asyncio.AbstractEventLoop) -> None:
-        """From now on."""
+        """Replace create_connection of this loop."""
         self._loop, self._direct = loop, loop.create_connection
         loop.create_connection = self.create_connection  # type: ignore[assignment, method-assign]
 
     async def create_connection(self, factory: Any, host: Any = None, port: Any = None, **options: Any) -> Any:
-        """Like the loop's. Raises OSError where the proxy gives no tunnel."""
+        """Like the loop's method. Raises OSError if the proxy opens no tunnel."""
         proxy = self._proxy()
         if proxy is None or host is None:
             return await self._direct(factory, host, port, **options)
@@ -57,7 +57,7 @@ class Dialer:
             raise OSError(f"the forward proxy {name} did not answer within {SECONDS:g} seconds") from None
 
     async def _dial(self, proxy: tuple[str, int]) -> socket.socket:
-        # The owner's own address, which may be an inner one: not a name of the agent's, and not vetted.
+        # The owner's own address may be an internal one. It is not the agent's choice, so it is not vetted.
         addresses = await self._loop.run_in_executor(None, lambda: socket.getaddrinfo(*proxy, type=socket.SOCK_STREAM))
         last = OSError(f"the forward proxy {proxy[0]} has no address")
         for family, kind, protocol, _, address in addresses:
@@ -78,7 +78,7 @@ class Dialer:
         raise last
 
     async def _head(self, connected: socket.socket) -> bytes:
-        """The answer's head and nothing behind it, which is the tunnel's already."""
+        """The response's head, and no byte more, because the next one belongs to the tunnel."""
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             data = await self._loop.sock_recv(connected, 1)
