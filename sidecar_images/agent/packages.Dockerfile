@@ -1,11 +1,11 @@
-# A layer on top of the agent's image: the packages that a manifest names. Debian based images only. Build context: the
+# A layer on the agent's image: the packages that a manifest names. For Debian-based images only. Build context: the
 # repository root (see .dockerignore).
 ARG BASE
 FROM ${BASE} AS build
 USER 0
 ARG NPM=""
 ARG EXTRA_ROOTS=""
-# Scripts of packages are not run: a build is not confined as the bottle is.
+# Package scripts do not run, because a build is not confined like the bottle.
 RUN mkdir -p /opt/npm && if [ -n "$NPM" ]; then \
       apt-get -o Acquire::Retries=5 update && apt-get -o Acquire::Retries=5 install -y --no-install-recommends npm ca-certificates \
       && { [ -z "$EXTRA_ROOTS" ] || echo "$EXTRA_ROOTS" | base64 -d >> /etc/ssl/certs/ca-certificates.crt; } \
@@ -19,8 +19,8 @@ FROM ${BASE}
 USER 0
 ARG APT=""
 ARG NPM=""
-# A name that no package has would be taken for a pattern (apt-get(8), install), and select what nobody asked for.
-# Pages are left out (base/dpkg.cfg), but a package that registers alternatives, as every JRE does, links to them.
+# apt-get would treat an unknown name as a pattern (apt-get(8), install), and select packages that nobody asked for.
+# Manual pages are left out (base/dpkg.cfg), but a package that registers alternatives, like every JRE, links to them.
 RUN mkdir -p /usr/share/man/man1 /usr/share/man/man5 /usr/share/man/man7 /usr/share/man/man8 \
  && apt-get -o Acquire::Retries=5 update && apt-cache pkgnames > /tmp/names \
  && for name in $APT; do grep -qxF "${name%%=*}" /tmp/names \

@@ -1,4 +1,4 @@
-"""The access hook: every contact begins with a look at the upstream. One line on stdout is for a refused client."""
+"""The access hook: refreshes the mirror before each contact. One line on stdout is shown to a refused client."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .remotes import remote_of
 
 
 def main() -> int:
-    """git daemon gives: service, path, host, canonical host, address, port. Only 0 lets the client in."""
+    """git daemon passes service, path, host, canonical host, address, port. Only 0 admits the client."""
     service, path = sys.argv[1], Path(sys.argv[2])
     try:
         remote = remote_of(path)

@@ -1,4 +1,4 @@
-"""What a refused agent is told to do about a secret: commands that need no editor, from where the first one came in."""
+"""Advice to a refused agent on removing a secret: commands that need no editor, from the commit that introduced it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SHOWN = 20
 
 
 def how_to_remove(work: Work, secrets: Sequence[Secret], tips: Sequence[str]) -> list[str]:
-    """Lines for the client. Every commit that is made anew begins at the parent of the first one with a secret."""
+    """Lines for the client. The commits are rebuilt from the parent of the first one with a secret."""
     advice = []
     bad = {secret.commit for secret in secrets if secret.commit}
     listed = work.git("rev-list", "--topo-order", "--reverse", "--parents", *tips, *KNOWN).decode() if bad else ""

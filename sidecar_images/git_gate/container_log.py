@@ -1,8 +1,8 @@
-"""What goes into the container's log: verdicts, each with its number, and of the daemon's own words a few.
+"""The container's log: numbered verdicts, and a few of git daemon's own messages.
 
-Anybody on the agent's network can make git daemon complain, so its words and the verdicts about refused contacts are
-limited in number; a verdict that is left out takes a number all the same, so that a reader sees the gap. What must not
-be lost is in the record.
+Anybody on the agent's network can make git daemon complain, so its messages, and the verdicts about refused contacts,
+are rate-limited. A dropped verdict still takes a number, so that a reader sees the gap. The record
+(claude_bottle/policy/record.py) holds what must not be lost.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from itertools import count
 from typing import IO
 
 _VERDICTS, _WORDS = 100, 5  # lines a second
-_WORD = 300  # bytes of a line of the daemon's
+_WORD = 300  # bytes of a line of git daemon's
 
 
 class Budget:
-    """Some lines a second."""
+    """A rate limit in lines a second."""
 
     def __init__(self, lines: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._lines, self._clock = lines, clock
@@ -35,7 +35,7 @@ class Budget:
 
 
 class ContainerLog:
-    """Writes lines whole, from any thread."""
+    """Writes whole lines, from any thread."""
 
     def __init__(self, out: IO[str] = sys.stdout) -> None:
         self._out, self._lock = out, threading.Lock()
@@ -43,13 +43,13 @@ class ContainerLog:
         self._verdicts, self._words = Budget(_VERDICTS), Budget(_WORDS)
 
     def verdict(self, line: bytes) -> None:
-        """A JSON object, to which its number is added."""
+        """Log a JSON object, with its number added."""
         number = next(self._lines)
         if self._verdicts.allows():
             self._write(f'{line.decode(errors="replace")[:-1]}, "run": "{self._run}", "line": {number}}}')
 
     def words_of(self, stream: IO[bytes]) -> None:
-        """Read what a program says until it ends."""
+        """Log a program's output until it ends."""
         for line in iter(lambda: stream.readline(_WORD), b""):
             if self._words.allows():
                 text = line.decode("ascii", errors="replace").strip()

@@ -1,7 +1,7 @@
-"""Read-only refs of an upstream: pull requests, changes and notes, brought into the mirror when a client asks for one.
+"""Read-only refs of an upstream, of pull requests, changes and notes, fetched into the mirror on a client's request.
 
-Nothing that a client writes is sent to the upstream: its wishes are compared here with what the upstream advertises,
-and what is fetched is a ref of that list.
+Nothing that a client writes is sent to the upstream: its request is compared here with the refs that the upstream
+advertises, and only refs of that list are fetched.
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ from .mirror import UpstreamError, git, locked
 from .remotes import Remote
 from .wishes import FAMILIES, Wish
 
-PER_MINUTE = 10  # times that one upstream is asked
-MANY = 100  # refs that one request brings
-KEPT = 1_000  # refs of these kinds in a mirror; beyond, those that nobody asks for now go
+PER_MINUTE = 10  # requests to one upstream
+MANY = 100  # refs that one request fetches
+KEPT = 1_000  # refs of these kinds in a mirror; beyond that, those not requested now are deleted
 _SECONDS = 120  # for the list of an upstream's refs
 _LIST = 128 << 20  # bytes of it: more than a million refs
-_CHOSEN = 10_000  # refs of it that are looked at
+_CHOSEN = 10_000  # refs of the list that a request may match
 _FETCH = 600  # seconds
 
 
 def bring(remote: Remote, wish: Wish) -> str:
-    """Make the mirror have what a client wishes, as far as the upstream advertises it. Words where it is refused."""
+    """Fetch the refs that a client requests, as far as the upstream advertises them. Returns the reason if refused, or
+    ""."""
     ids = _missing(remote, wish.ids)
     if not wish.names and not ids:
         return ""
     if mirror_state.read(remote).get("error"):
-        return ""  # the upstream does not answer; what is here is served, and the client is told
+        return ""  # the upstream does not answer; the mirror is served as it is, with a warning to the client
     with locked(remote):
         try:
             refs = _bring(remote, Wish(wish.names, frozenset(ids)))
@@ -63,7 +64,7 @@ def _bring(remote: Remote, wish: Wish) -> list[str]:
     if new:
         if why := mirror_state.no_room(remote):
             raise UpstreamError(why)
-        # Anybody may be the author: an object that attacks those who clone it stays outside.
+        # Anybody may be the author, so objects that attack those who clone them are rejected.
         checked = ("-c", "fetch.fsckObjects=true")
         quiet = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance")
         specs = [f"+{ref}:{ref}" for ref in new]
@@ -81,7 +82,7 @@ def _bring(remote: Remote, wish: Wish) -> list[str]:
 
 
 def _count(remote: Remote) -> None:
-    """Raises UpstreamError when the upstream was asked often enough for a while."""
+    """Raises UpstreamError if the upstream has had too many requests in the last minute."""
     file, now = mirror.RUN / f"{remote.name}.asked", time.monotonic()
     times = [at for at in (json.loads(file.read_text()) if file.exists() else []) if now - 60 < at <= now]
     if len(times) >= PER_MINUTE:
@@ -91,7 +92,8 @@ def _count(remote: Remote) -> None:
 
 
 def _advertised(remote: Remote, wish: Wish) -> dict[str, str]:
-    """Ref to id, of what the upstream has and is wished; the question has nothing of the wish. Raises UpstreamError."""
+    """Ref to object id, for the requested refs that the upstream has. The query reveals nothing of the request. Raises
+    UpstreamError."""
     argv = ["git", "ls-remote", "--refs", mirror_state.address(remote)]
     env = {**os.environ, **remote.environment()}
     chosen: dict[str, str] = {}

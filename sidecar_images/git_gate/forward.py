@@ -1,7 +1,7 @@
-"""Hands a push on to the upstream, with the owner's credential, in one push; says what the upstream took.
+"""Forwards a push to the upstream with the owner's credential, as one push, and reports which refs it accepted.
 
-There are three outcomes. The upstream says yes, or no, for each ref; or its answer is lost, and then it is asked what
-it has. What has not begun to be sent is a no: git runs pre-push before that.
+There are three outcomes: for each ref, the upstream accepts or rejects it; or its answer is lost, and then it is
+queried. A push of which no byte was sent counts as rejected: git runs pre-push before it sends any.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _ATOMIC = "does not support --atomic"
 
 @dataclass
 class Forwarded:
-    """accepted: refs that the upstream has. said: its words, for the client. unknown: refs of which nobody knows."""
+    """accepted: refs that the upstream has. said: its messages, for the client. unknown: refs whose state is
+    unknown."""
 
     accepted: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
@@ -36,7 +37,7 @@ class Forwarded:
 
 
 def forward(remote: Remote, commands: Sequence[Command], options: Iterable[str]) -> Forwarded:
-    """Push the same refs to the same places, each only where the upstream still has what the client was told."""
+    """Push the same refs, each only if the upstream still has the old value that the client was given."""
     options = list(options)
     done = _push(remote, commands, options, atomic=True)
     if not done.accepted and not done.unknown and any(_ATOMIC in line for line in done.said):
@@ -64,9 +65,9 @@ def _push(remote: Remote, commands: Sequence[Command], options: Iterable[str], *
 
 
 def read(porcelain: str, stderr: str, commands: Iterable[Command], *, sent: bool = False) -> Forwarded:
-    """What `git push --porcelain` told: a line per ref, `flag TAB from:to TAB summary`. Pure.
+    """Parses the output of `git push --porcelain`: a line for each ref, `flag TAB from:to TAB summary`. Pure.
 
-    sent: whether something of it may have reached the upstream.
+    sent: whether part of the push may have reached the upstream.
     """
     forwarded = Forwarded(said=[line.rstrip() for line in stderr.splitlines() if line.startswith("remote:")])
     commands = list(commands)
@@ -85,7 +86,7 @@ def read(porcelain: str, stderr: str, commands: Iterable[Command], *, sent: bool
                 refused.add(ref)
         elif flag in (" ", "+", "*", "="):
             elsewhere.add(names.partition(":")[0])
-    # A forge may answer a push for review by the ref that it has made of it (githooks(5), proc-receive: refname).
+    # A forge may answer a push for review with the ref that it has created for it (githooks(5), proc-receive: refname).
     answered = {*forwarded.accepted, *refused}
     forwarded.accepted += [c.ref for c in commands if c.magic and c.new in elsewhere and c.ref not in answered]
     forwarded.unknown = sorted(wanted.difference(forwarded.accepted, refused)) if sent else []
@@ -99,7 +100,7 @@ def read(porcelain: str, stderr: str, commands: Iterable[Command], *, sent: bool
 def settle(
     done: Forwarded, commands: Sequence[Command], ask: Callable[[Sequence[str]], Mapping[str, str]]
 ) -> Forwarded:
-    """What is so, of refs whose answer was lost, by what the upstream has now."""
+    """Resolves refs whose answer was lost, by the refs that the upstream has now."""
     try:
         current: Mapping[str, str] | None = ask(done.unknown)
     except UpstreamError:
@@ -119,12 +120,12 @@ def settle(
 
 
 def has(current: Mapping[str, str], command: Command) -> bool:
-    """Whether the upstream's refs are as this push wanted them."""
+    """Whether the upstream's ref is as this command wants it."""
     return command.ref not in current if command.deletes else current.get(command.ref) == command.new
 
 
 def refs_of(remote: Remote, refs: Sequence[str]) -> dict[str, str]:
-    """What the upstream has at these refs now, those that are there. Raises UpstreamError."""
+    """The upstream's present values of these refs, without missing ones. Raises UpstreamError."""
     listing = git("ls-remote", address(remote), *refs, env=remote.environment(), timeout=_ASKING)
     rows = (line.partition("\t")[::2] for line in listing.splitlines())
     return {ref: name for name, ref in rows if ref in refs}

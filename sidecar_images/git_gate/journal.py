@@ -1,4 +1,5 @@
-"""Verdicts: what reaches an upstream on record (policy/record.py), and all as JSON lines in the container's log.
+"""Verdicts: those on pushes to an upstream in the record (claude_bottle/policy/record.py), all as JSON lines in the
+log.
 
 The hooks' own output goes to the client, so they send their lines to the daemon's process, which prints them.
 """
@@ -18,18 +19,18 @@ from claude_bottle.policy.record import Record, RecordFullError
 
 SOCKET = "/run/git-gate/journal.sock"
 RECORD = Path(os.environ.get("CLAUDE_BOTTLE_RECORD", "/var/lib/claude-bottle/record"))
-# Bytes of one: Docker's json-file driver splits a line at 16 KB, and a part of a line is no JSON.
+# Bytes of one: Docker's json-file driver splits lines at 16 KB, and a part of a line is not valid JSON.
 _RECORD = 14_000
-_ITEM = 4_200  # characters of one string in a list, more than a ref can have; half of it where JSON escapes them
+_ITEM = 4_200  # characters of a string in a list, more than a ref has; half as many if JSON escapes them
 _PATIENCE = 2.0  # seconds
 
 
 class NotWritten(Exception):
-    """A verdict could not be put on record."""
+    """A verdict could not be recorded."""
 
 
 def records(event: str, remote: str, verdict: str, **more: Any) -> list[dict[str, Any]]:
-    """One verdict in as many records as it needs, each whole; `piece` tells which of how many. Pure."""
+    """One verdict as one or more complete records; `piece` numbers them. Pure."""
     head: dict[str, Any] = {"part": "git-gate", "event": event, "remote": remote, "verdict": verdict}
     head.update((key, value) for key, value in more.items() if not isinstance(value, str | list | tuple))
     pieces: list[dict[str, Any]] = [dict(head)]
@@ -49,13 +50,13 @@ def records(event: str, remote: str, verdict: str, **more: Any) -> list[dict[str
 
 
 def write(event: str, remote: str, verdict: str, **more: Any) -> None:
-    """One verdict for the log. Losing it is better than losing a push, so nothing is raised."""
+    """Log a verdict. Losing a line is better than losing a push, so nothing is raised."""
     for record in records(event, remote, verdict, **more):
         _log(record)
 
 
 def keep(event: str, remote: str, verdict: str, **more: Any) -> None:
-    """One verdict for the record, all of it, and for the log. Raises NotWritten."""
+    """Record a verdict in full, and log it. Raises NotWritten."""
     for record in records(event, remote, verdict, **more):
         try:
             number = Record(RECORD).append(record, sync=True)
@@ -65,7 +66,7 @@ def keep(event: str, remote: str, verdict: str, **more: Any) -> None:
 
 
 def close(event: str, remote: str, verdict: str, **more: Any) -> None:
-    """The verdict about something that is on record already; where there is no room for it, in the log alone."""
+    """The final verdict about a push that is already on record. If the record is full, it is only logged."""
     try:
         keep(event, remote, verdict, **more)
     except NotWritten:

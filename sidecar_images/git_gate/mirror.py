@@ -1,4 +1,4 @@
-"""The mirror of one upstream: locked, refreshed before every use, made on first contact."""
+"""The mirror of one upstream: locked, refreshed before each use, cloned on first contact."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _BOILERPLATE = (
     "Please make sure you have the correct access rights",
     "and the repository exists.",
 )
-_MANY_PACKS = 100  # every push and fetch adds one
-_LEFT = 4 * 3600  # seconds after which what a push has left is nobody's any more
-_LIMIT = 1800  # seconds; a first clone of a large repository takes long, a dead upstream is noticed long before
+_MANY_PACKS = 100  # each push and fetch adds one
+_LEFT = 4 * 3600  # seconds after which the leftovers of a push belong to no process
+_LIMIT = 1800  # seconds; cloning a large repository takes long, and a dead upstream is noticed much earlier
 
 
 class UpstreamError(Exception):
-    """The upstream could not be reached, or said no; the message is git's own, without a credential."""
+    """The upstream could not be reached, or a request is refused. The message holds no credential."""
 
 
 @contextmanager
 def locked(remote: Remote) -> Iterator[None]:
-    """The only one at work on this mirror."""
+    """Hold the mirror's exclusive lock."""
     descriptor = os.open(RUN / f"{remote.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -44,7 +44,7 @@ def locked(remote: Remote) -> Iterator[None]:
 
 
 def git(*argv: str, env: Mapping[str, str] | None = None, timeout: float = _LIMIT) -> str:
-    """Standard output of git. Raises UpstreamError with its last words."""
+    """Standard output of git. Raises UpstreamError with the end of its error output."""
     try:
         done = subprocess.run(
             ["git", *argv], env={**os.environ, **(env or {})}, capture_output=True, timeout=timeout, check=False
@@ -57,16 +57,16 @@ def git(*argv: str, env: Mapping[str, str] | None = None, timeout: float = _LIMI
 
 
 def words(stderr: str) -> str:
-    """What git and ssh said, without what they always say."""
+    """The messages of git and ssh, without their boilerplate."""
     lines = [line.strip().removeprefix("fatal: ") for line in stderr.splitlines()]
     kept = [line for line in lines if line and not line.startswith("@") and line not in _BOILERPLATE]
     return "; ".join(kept[-4:]) or "git failed"
 
 
 def refresh(remote: Remote) -> str | None:
-    """Make the mirror what the upstream is; None, or why it could not be done and when it last was.
+    """Update the mirror from the upstream. Returns None, or why that failed and how old the mirror is.
 
-    Those who come while a refresh waits its turn share it. Raises UpstreamError where there is no mirror to serve.
+    Callers that wait for the lock meanwhile share one refresh. Raises UpstreamError if there is no mirror to serve.
     """
     arrived = time.monotonic_ns()
     with locked(remote):
@@ -79,7 +79,7 @@ def refresh(remote: Remote) -> str | None:
 
 
 def stale(remote: Remote) -> str | None:
-    """What the last refresh said, for those who are being served."""
+    """The last refresh's failure, for clients that are being served; None if it succeeded."""
     return mirror_state.age(mirror_state.read(remote))
 
 
@@ -103,10 +103,10 @@ def _refresh(remote: Remote, state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _moved(remote: Remote, failed: UpstreamError) -> str:
-    """The upstream as declared, where it says that it is the same address with .git. Raises UpstreamError otherwise."""
+    """The declared upstream, if it redirects to the same address with `.git`. Raises UpstreamError otherwise."""
     if not remote.https:
         raise failed
-    from . import redirect  # TLS and HTTP, which take time and memory, and hardly a contact needs them
+    from . import redirect  # imports TLS and HTTP, which cost time and memory and are rarely needed
 
     if not redirect.is_redirect(str(failed)) or not (url := redirect.location(remote)):
         raise failed
@@ -121,7 +121,7 @@ def _fetch(remote: Remote) -> None:
     git("-C", str(remote.mirror), "fetch", *quiet, mirror_state.address(remote), *_REFS, env=remote.environment())
     if len(list((remote.mirror / "objects/pack").glob("*.pack"))) > _MANY_PACKS:
         git("-C", str(remote.mirror), "repack", "-q", "-d", "--geometric=2")
-    # The default branch is told at the first contact; it is asked for again when it is gone.
+    # The first contact sets the default branch. It is looked up again if that branch is gone.
     try:
         git("-C", str(remote.mirror), "rev-parse", "--verify", "-q", "HEAD")
     except UpstreamError:
@@ -140,7 +140,7 @@ def _new(remote: Remote) -> Path:
 
 
 def _first(remote: Remote) -> None:
-    """A clone takes over default branch and object format; its parts then move into the folder that is being served."""
+    """Clone, to adopt default branch and object format, and move the parts into the folder that is being served."""
     new = _new(remote)
     shutil.rmtree(new, ignore_errors=True)
     quiet = ["--quiet", "--bare", "--no-tags", "--template=", "-c", f"remote.origin.fetch={_REFS[1]}"]
@@ -153,14 +153,15 @@ def _first(remote: Remote) -> None:
         part.replace(target)
     new.rmdir()
     _limit(remote)
-    # Git syncs objects and refs, and not its other files; without them a machine that stops leaves no repository.
+    # Git syncs only objects and refs. Without its other files, a machine that stops would leave no valid repository.
     subprocess.run(["sync", "-f", str(remote.mirror)], check=False)
 
 
 def _limit(remote: Remote) -> None:
-    """A hard end, at which git hangs up; pre-receive refuses with words from max_push_mb on. Options where allowed.
+    """Set a hard size limit, at which git hangs up; pre-receive refuses with a message beyond max_push_mb. Set whether
+    push options are offered.
 
-    Written where it is another, so that a gate starts on a full disk too.
+    Written only if changed, so that a gate starts even on a full disk.
     """
     options = "true" if remote.push_options else "false"
     for key, value in (
@@ -174,7 +175,7 @@ def _limit(remote: Remote) -> None:
 
 
 def _allow_fsck(remote: Remote) -> None:
-    """The failures that the owner allows, of what is pushed and of what outsiders offer; and no other any more."""
+    """Allow the fsck failures that the owner allows, in pushes and in fetches from outsiders, and no others."""
     folder = ("-C", str(remote.mirror), "config", "--local")
     entries = (line.partition(" ") for line in git(*folder, "--list", "--name-only").splitlines())
     present = {key for key, _, _ in entries if key.startswith(("receive.fsck.", "fetch.fsck."))}
@@ -186,12 +187,12 @@ def _allow_fsck(remote: Remote) -> None:
 
 
 def prepare(remote: Remote) -> None:
-    """An empty repository, where there is none yet: the daemon serves only what is there when it is asked.
+    """Create an empty repository if there is none, because the daemon serves only existing ones.
 
-    One that is none any more, as after a machine that stopped, is made anew, for all of it is the upstream's.
+    A damaged one, as after a machine that stopped, is recreated, because all of its content is the upstream's.
     """
     with locked(remote):
-        pass  # the file of the lock is there before the disk is full
+        pass  # creates the lock's file before the disk is full
     try:
         git(
             "-C",
@@ -204,13 +205,13 @@ def prepare(remote: Remote) -> None:
         shutil.rmtree(remote.mirror, ignore_errors=True)
         git("init", "-q", "--bare", "--template=", str(remote.mirror))
     _limit(remote)
-    for left in remote.mirror.rglob("*.lock"):  # of a gate that was killed; nobody else is at work when a gate starts
+    for left in remote.mirror.rglob("*.lock"):  # left by a killed gate; no other process is running when a gate starts
         left.unlink()
     _clear(remote, time.time())
 
 
 def clear_failed(remote: Remote) -> None:
-    """What a fetch that failed has left: on a full disk every try would leave some more. Nobody else is at work."""
+    """Delete the leftovers of a failed fetch, which would add up on a full disk. The caller holds the lock."""
     shutil.rmtree(_new(remote), ignore_errors=True)
     for pattern in ("pack/tmp_*", "[0-9a-f][0-9a-f]/tmp_obj_*"):
         for left in (remote.mirror / "objects").glob(pattern):
@@ -218,7 +219,7 @@ def clear_failed(remote: Remote) -> None:
 
 
 def _clear(remote: Remote, before: float) -> None:
-    """What was received by a git that was killed."""
+    """Delete the objects received by a killed git."""
     for left in (remote.mirror / "objects").glob("tmp_objdir-*"):
         with contextlib.suppress(FileNotFoundError):
             if left.stat().st_mtime <= before:

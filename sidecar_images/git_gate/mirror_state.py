@@ -1,4 +1,4 @@
-"""What is known of a mirror: when it was fetched last, and why it could not be. Kept on a full disk as well."""
+"""The state of a mirror: its last fetch, and the error if that failed. Kept even if the disk is full."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from claude_bottle.policy.whole_file import write_whole
 
 from .remotes import Remote
 
-SCRATCH = Path("/tmp")  # noqa: S108 - memory, and this container's own: there is room where the engine's disk is full
-ROOM = 32 << 20  # bytes that the disk must have for a push
+SCRATCH = Path("/tmp")  # noqa: S108 - in memory, and the container's own: has room if the engine's disk is full
+ROOM = 32 << 20  # bytes that must be free on the disk for a push
 _FULL = ("No space left on device", "Disk quota exceeded")  # strerror(3) of ENOSPC and EDQUOT
 
 State = dict[
@@ -23,7 +23,7 @@ State = dict[
 
 
 def read(remote: Remote) -> State:
-    """What was kept last; nothing where there was none."""
+    """The state kept last; empty if there is none."""
     for file in reversed(_files(remote)):
         with contextlib.suppress(OSError, ValueError):
             return dict(json.loads(file.read_text()))
@@ -31,19 +31,19 @@ def read(remote: Remote) -> State:
 
 
 def keep(remote: Remote, state: State) -> None:
-    """Keep it beside the mirror or, where the disk is full, in memory until it is not."""
+    """Keep the state beside the mirror or, while the disk is full, in memory."""
     kept, beside = _files(remote)
     try:
         write_whole(kept, json.dumps(state).encode(), 0o644)
     except OSError:
-        with contextlib.suppress(OSError):  # whoever comes next asks the upstream anew
+        with contextlib.suppress(OSError):  # the next contact will query the upstream
             beside.write_text(json.dumps(state))
     else:
         beside.unlink(missing_ok=True)
 
 
 def address(remote: Remote) -> str:
-    """Where the upstream is: as declared, or with the `.git` to which it has sent the gate."""
+    """The upstream's address: as declared, or with the `.git` to which it redirected the gate."""
     return f"{remote.upstream}.git" if read(remote).get("suffixed") == remote.upstream else remote.upstream
 
 
@@ -56,7 +56,7 @@ def age(state: State) -> str | None:
 
 
 def no_room(remote: Remote) -> str | None:
-    """Why a push cannot be taken in, or None. Reading needs no room."""
+    """Why a push cannot be accepted, or None. Reading needs no room."""
     disk = os.statvfs(remote.mirror)
     left = disk.f_bavail * disk.f_frsize
     if left >= ROOM:

@@ -1,6 +1,6 @@
-"""Pushes that have begun to go to an upstream and of which no verdict is on record yet; they outlive a kill.
+"""Pushes that are being forwarded and have no verdict on record yet. Their notes survive a kill.
 
-At its start the gate asks the upstream about each, and puts on record what is so.
+At startup the gate asks the upstream about each, and records the outcome.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from .remotes import Remote
 
 
 def folder() -> Path:
-    """Where they are."""
+    """The folder of the notes."""
     return RUN / "open"
 
 
 def begin(remote: Remote, commands: Sequence[Command]) -> Path:
-    """Note that this push is about to go. Raises OSError, and then it must not."""
+    """Note that this push is about to be forwarded. Raises OSError; then it must not be."""
     folder().mkdir(mode=0o700, exist_ok=True)
     file = folder() / f"{os.getpid()}-{remote.name}.json"
     moves = [[command.old, command.new, command.ref] for command in commands]
@@ -34,7 +34,7 @@ def begin(remote: Remote, commands: Sequence[Command]) -> Path:
 
 
 def close_all(remotes: Mapping[str, Remote]) -> None:
-    """Put on record how the pushes ended that a kill has cut off. Safe beside pushes of this run."""
+    """Record the outcome of pushes that were interrupted by a kill. Safe while pushes of this run are going on."""
     for file in sorted(folder().glob("*.json")):
         if _is_of(file):
             continue
@@ -66,7 +66,7 @@ def _close(remote: Remote, commands: Sequence[Command]) -> None:
 
 
 def _is_of(file: Path) -> bool:
-    """Whether the process that began it is still at it."""
+    """Whether the process that wrote the note is still running."""
     try:
         return b"git_gate.receive" in Path(f"/proc/{int(file.name.partition('-')[0])}/cmdline").read_bytes()
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The hook around pack-objects, whose stderr a fetching client sees: it says when the mirror is old."""
+"""The hook around pack-objects, whose stderr a fetching client sees: it warns if the mirror is old."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .remotes import remote_of
 
 
 def main() -> None:
-    """Say it, then become the real command."""
+    """Print the warning, then run the real command."""
     try:
         if warning := stale(remote_of(Path.cwd())):
             print(f"git-gate: {warning}", file=sys.stderr)
     except (OSError, ValueError, LookupError):
-        pass  # a fetch of what is there; nothing is let out by it
+        pass  # a fetch only reads the mirror, and sends nothing out
     os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - git's own command
 
 

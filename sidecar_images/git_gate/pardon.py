@@ -1,4 +1,4 @@
-"""Findings that the owner may let pass one time: exactly these values in these contents, in whatever push they come."""
+"""Findings that the owner may allow once: exactly these values in these contents, in any push that carries them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _PAGE = 50  # findings
 
 
 def pardonable(looked: Looked) -> bool:
-    """Whether findings are all that is against a push, and an owner can judge each of them."""
+    """Whether findings are the only objections to a push, and an owner can judge each of them."""
     return bool(looked.judged) and not (looked.beyond or looked.too_large or looked.closed or looked.lfs)
 
 
 def findings_digest(remote: Remote, findings: Sequence[Judged]) -> str:
-    """One name for these findings at this upstream: another value, content, line or rule has another one."""
+    """One digest for these findings at this upstream. Another value, content, line or rule changes it."""
     parts = sorted(f"{one.digest} {one.where}" for one in findings)
     return digest_of(*(part.encode("utf-8", "surrogateescape") for part in ("findings", remote.name, *parts)))
 
 
 def hold(once: Once, remote: Remote, findings: Sequence[Judged]) -> str:
-    """Put them where their owner can look at them; their digest."""
+    """Show the findings to their owner for a decision. Returns their digest."""
     digest = findings_digest(remote, findings)
     lines = [
         f"{one.shown}\n    {' '.join(one.context.split())}\n    known_findings: {one.digest}\n" for one in findings

@@ -1,7 +1,7 @@
-"""The proc-receive hook: answers for pushes for review, of which the mirror keeps no ref, as the forge does.
+"""The proc-receive hook: answers pushes for review, for which the mirror, like the forge, keeps no ref.
 
 githooks(5), proc-receive: packets with version, commands and push options in, one with a verdict for each command out.
-pre-receive has looked at them before, forwarded them, and written down what the upstream took.
+pre-receive has already scanned and forwarded them, and written down the refs that the upstream accepted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def packet(text: bytes) -> bytes:
 
 
 def answers(source: BinaryIO, out: BinaryIO, accepted: set[str]) -> None:
-    """Speak with receive-pack; only what is in `accepted` is a yes."""
+    """Talk to receive-pack. Only refs in `accepted` are answered with ok."""
     list(packets(source))
     out.write(packet(b"version=1") + b"0000")
     out.flush()
@@ -39,7 +39,7 @@ def answers(source: BinaryIO, out: BinaryIO, accepted: set[str]) -> None:
 
 
 def main() -> None:
-    """receive-pack is the parent, as it is of pre-receive."""
+    """receive-pack is the parent, as for pre-receive."""
     text = accepted_file(os.getppid()).read_text(errors="surrogateescape")
     answers(sys.stdin.buffer, sys.stdout.buffer, set(text.splitlines()))
 

@@ -1,4 +1,4 @@
-"""What may be pushed where: the owner's policy over the lines that git hands to pre-receive. Pure."""
+"""Which refs may be pushed: the owner's policy, applied to the lines that git gives to pre-receive. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .remotes import Remote
 from .wishes import OUTSIDERS
 
 MAX_REFS = 1_000
-# Orders to a forge, which keeps no ref of that name: Gerrit's and AGit's "push for review". What stands behind a `%` is
-# an option (Gerrit, Documentation/user-upload.txt), such as `submit`, which merges.
+# Orders to a forge, which keeps no ref of that name: Gerrit's and AGit's "push for review". Text after a `%` is an
+# option (Gerrit, Documentation/user-upload.txt), such as `submit`, which merges.
 MAGIC = ("refs/for/", "refs/drafts/")
-_OPTION, _OPTIONS = 500, 20  # characters of a push option, and how many of them
+_OPTION, _OPTIONS = 500, 20  # characters of a push option, and number of options
 _LINE = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64}) ([0-9a-f]{40}|[0-9a-f]{64}) (refs/[^\x00-\x20\x7f~^:?*\[\\]+)\Z")
 
 
@@ -51,7 +51,7 @@ class Command:
 
 
 def parse(text: str) -> list[Command]:
-    """The lines of a push. Raises ValueError on anything else, and on no line at all."""
+    """The commands of a push. Raises ValueError for any other line, for no line at all, and for a repeated ref."""
     commands = []
     for line in text.splitlines():
         match = _LINE.match(line)
@@ -70,9 +70,9 @@ def refusals(
     current: Callable[[str], str],
     options: Sequence[str] = (),
 ) -> list[str]:
-    """Why this push is not for this remote; empty when it is.
+    """Why the policy refuses this push; empty if it does not.
 
-    is_ancestor(old, new): whether `new` contains `old`. current(ref): what the upstream has there now, or "".
+    is_ancestor(old, new): whether `new` contains `old`. current(ref): the upstream's present value of it, or "".
     """
     reasons = []
     for command in commands:
@@ -90,7 +90,7 @@ def refusals(
             if remote.deletes != "allow":
                 reasons.append(f"{command.ref}: the owner does not allow deletions here")
         elif not command.creates and remote.force != "allow":
-            # Only a branch moves forward. A tag stays what it is: another commit under its name is a rewrite.
+            # Only a branch moves forward. A tag must not move: another commit under its name is a rewrite.
             if not command.ref.startswith("refs/heads/"):
                 reasons.append(f"{command.ref}: it is there already, and the owner does not allow force pushes here")
             elif not is_ancestor(command.old, command.new):
@@ -102,7 +102,7 @@ def refusals(
 
 
 def option_refusals(allowed: Sequence[str], options: Sequence[str]) -> list[str]:
-    """Why these push options are not let through: only those that the owner names, NAME=* for any value."""
+    """Why these push options are refused: only those that the owner lists are allowed, NAME=* for any value."""
     exact = [one for one in allowed if not one.endswith("=*")]
     names = [one.removesuffix("*") for one in allowed if one.endswith("=*")]
     reasons = [
@@ -115,7 +115,7 @@ def option_refusals(allowed: Sequence[str], options: Sequence[str]) -> list[str]
 
 
 def allowed_ref(patterns: Iterable[str], ref: str) -> bool:
-    """Whether a ref is one of `patterns`: globs of branch names, or of whole refs where they start with refs/."""
+    """Whether a ref matches one of `patterns`: globs of branch names, or of whole refs if they start with refs/."""
     for pattern in patterns:
         whole = pattern if pattern.startswith("refs/") else f"refs/heads/{pattern}"
         if fnmatchcase(ref, whole):

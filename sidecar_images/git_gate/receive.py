@@ -1,4 +1,4 @@
-"""The pre-receive hook: policy, scan, then the upstream; the mirror takes what the upstream took."""
+"""The pre-receive hook: policy, scan, then the upstream. The mirror accepts only refs that the upstream accepted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SHOWN = 20
 
 
 class Refused(Exception):
-    """The push is not for the upstream; lines for the client, and a word for the journal."""
+    """The push is refused. lines: for the client; reason: one word for the journal."""
 
     def __init__(self, reason: str, lines: Sequence[str]) -> None:
         super().__init__(reason)
@@ -36,11 +36,12 @@ class Refused(Exception):
 
 
 class Unknown(Refused):
-    """Nobody knows whether the upstream took it."""
+    """It is unknown whether the upstream accepted the push."""
 
 
 def pre_receive(remote: Remote, text: str, keep: int) -> list[str]:
-    """The refs that the upstream took. keep: pid of receive-pack, for whose life the lock is held. Raises Refused."""
+    """The refs that the upstream accepted. keep: pid of receive-pack, which must end before the lock is released.
+    Raises Refused."""
     commands, options = parse(text), push_options()
     with locked(remote):
         work = Work()
@@ -61,7 +62,7 @@ def pre_receive(remote: Remote, text: str, keep: int) -> list[str]:
             about["findings"] = pardon
         grants = Grant.bind_all(pardon, digest)
         try:
-            # What goes is on record before it goes, and what the refs were and will be.
+            # A push is recorded before it is sent, with the old and new values of its refs.
             before = [f"{command.old} {command.ref}" for command in commands]
             after = [f"{command.new} {command.ref}" for command in commands]
             journal.keep("push", remote.name, "forwarding", refs=refs, before=before, after=after, **about)
@@ -72,7 +73,7 @@ def pre_receive(remote: Remote, text: str, keep: int) -> list[str]:
             raise Refused("journal", [f"{error}; without a record nothing is pushed, so try again"]) from None
         done = forward(remote, commands, options)
         for grant in grants:
-            # Only a clear no of the upstream gives it back: the same push can be tried again then.
+            # Only a clear rejection by the upstream returns the grant, so that the same push can be retried.
             grant.spend() if done.accepted or done.unknown else grant.release()
         for line in done.said if done.accepted else ():
             print(line.removeprefix("remote: "), file=sys.stderr)
@@ -97,14 +98,14 @@ def pre_receive(remote: Remote, text: str, keep: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Grant:
-    """The owner's yes to one push, bound to it while it is forwarded."""
+    """The owner's approval of one push, bound to it while it is forwarded."""
 
     digest: str
     proposal: str
 
     @classmethod
     def bind_all(cls, *digests: str) -> list[Grant]:
-        """Of those that are not empty, all or none. Raises Refused where another push was faster."""
+        """Bind the grants of all non-empty digests, or none. Raises Refused if another push has used one."""
         bound: list[Grant] = []
         for digest in filter(None, digests):
             proposal = Once(RUN / "once").bind(digest)
@@ -123,12 +124,12 @@ class Grant:
 
 
 def push_options() -> list[str]:
-    """What the client sent with `git push -o`; git takes them only where the mirror's configuration offers them."""
+    """The options of `git push -o`. Git accepts them only if the mirror's configuration offers them."""
     return [os.environ[f"GIT_PUSH_OPTION_{n}"] for n in range(int(os.environ.get("GIT_PUSH_OPTION_COUNT", "0")))]
 
 
 def _reviewed(remote: Remote, commands: Sequence[Command], options: Sequence[str], work: Work) -> str:
-    """The digest of a push that its owner has approved. Raises Refused for one that waits, TooMuch."""
+    """The digest of a push that its owner has approved. Raises Refused for one that waits, and TooMuch."""
     view = pages(work, commands, options)
     once, digest = Once(RUN / "once"), push_digest(remote, commands, options, view)
     if not once.is_granted(digest):
@@ -138,9 +139,7 @@ def _reviewed(remote: Remote, commands: Sequence[Command], options: Sequence[str
 
 
 def _pardoned(remote: Remote, looked: Looked, lines: Sequence[str]) -> str:
-    """The digest of findings that their owner lets pass once; "" where there is nothing against the push. lines: what
-    there is. Raises Refused.
-    """
+    """The digest of findings that their owner allows once; "" if there are no objections (`lines`). Raises Refused."""
     if not lines:
         return ""
     asking: list[str] = []
@@ -156,14 +155,15 @@ def _pardoned(remote: Remote, looked: Looked, lines: Sequence[str]) -> str:
 def push_digest(
     remote: Remote, commands: Sequence[Command], options: Sequence[str] = (), view: Sequence[str] = ()
 ) -> str:
-    """One name for exactly this push: what moves from where to where, how, and what its owner is shown of it."""
+    """One digest for exactly this push: which refs change, from and to what, its options, and the view that its owner
+    gets."""
     moves = (f"{c.old} {c.new} {c.ref}" for c in commands)
     parts = (remote.name, *moves, "options", *options, "view", *view)
     return digest_of(*(part.encode("utf-8", "surrogateescape") for part in parts))
 
 
 def ask(digest: str) -> list[str]:
-    """What the agent is told to do about a push that waits for its owner."""
+    """Instructions to the agent for a push that waits for its owner."""
     return [
         f"ask with the supervise tool capability-block: capability=push, value={digest}",
         "and once that is approved, push the same again.",
@@ -171,7 +171,7 @@ def ask(digest: str) -> list[str]:
 
 
 def _pushed_mb() -> int:
-    """What the client sent, which git keeps apart until this hook has said yes."""
+    """Size in MB of the client's data, which git keeps in quarantine until this hook has accepted it."""
     folder = os.environ.get("GIT_QUARANTINE_PATH")
     return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file()) >> 20 if folder else 0
 
@@ -207,9 +207,9 @@ def _current(ref: str) -> str:
 
 
 def _hold_lock(receive_pack: int) -> None:
-    """Keep the lock until receive-pack has moved the mirror's refs: a refresh in between would see the new ones.
+    """Keep the lock until receive-pack has updated the mirror's refs: a refresh before that would see the new ones.
 
-    The lock belongs to the open file, which a child has too.
+    The lock belongs to the open file, which a forked child shares.
     """
     alive = os.pidfd_open(receive_pack)
     if os.fork() == 0:
@@ -226,14 +226,14 @@ def accepted_file(receive_pack: int) -> Path:
 
 
 def main() -> int:
-    """Only 0 lets a push through; the update hook then lets those of its refs through that the upstream took."""
+    """Only 0 accepts a push; the update hook then accepts those of its refs that the upstream accepted."""
     caller, name = os.getppid(), Path.cwd().stem
     try:
         accepted = pre_receive(remote_of(Path.cwd()), sys.stdin.read(), caller)
         try:
             accepted_file(caller).write_text("".join(f"{ref}\n" for ref in accepted))
             return 0
-        except OSError as error:  # it is on record; the mirror follows with the next fetch
+        except OSError as error:  # it is on record; the mirror will have it after the next fetch
             lines = [f"the upstream has taken this push: {', '.join(accepted)}.", "git calls it refused here, because"]
             lines += [f"git-gate cannot write that down ({error.strerror}). git fetch shows what the upstream has."]
     except Unknown as unknown:  # it is on record

@@ -1,7 +1,8 @@
-"""An upstream that is at another address: only the same repository with `.git` is followed, else its owner is asked.
+"""Upstreams that redirect: only the same repository with `.git` is followed, otherwise the owner must decide.
 
-git is told to follow no redirect, for it would send the credential to where the answer points (http.followRedirects,
-http.extraHeader: the header goes with each later request). So the gate asks itself, once, the declared host alone.
+git is configured to follow no redirect, because it would send the credential to the redirect's target
+(http.followRedirects, http.extraHeader: the header goes with each later request). So the gate itself asks once, and
+only the declared host.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ _SECONDS = 30
 
 
 def is_redirect(words: str) -> bool:
-    """Whether this is what git says of a redirect that it does not follow."""
+    """Whether git's message reports a redirect that it does not follow."""
     return bool(_REFUSED.search(words))
 
 
 def location(remote: Remote) -> str:
-    """Where the upstream says that it is, without what git adds; "" where it does not say. Raises nothing."""
+    """The address to which the upstream redirects, without git's suffix; "" if it names none. Raises nothing."""
     parts = urlsplit(remote.upstream)
     try:
         connection = connect(parts.hostname or "", parts.port)
@@ -47,7 +48,7 @@ def location(remote: Remote) -> str:
 
 
 def connect(host: str, port: int | None) -> http.client.HTTPConnection:
-    """A connection that knows the same roots as git does."""
+    """A connection that trusts the same roots as git."""
     context = ssl.create_default_context(cafile=str(_ROOTS) if _ROOTS.exists() else None)
     if not (proxy := proxy_of()):
         return http.client.HTTPSConnection(host, port, timeout=_SECONDS, context=context)

@@ -21,9 +21,9 @@ _SSH = (
 
 @dataclass(frozen=True)
 class Remote:
-    """One upstream and what may be pushed to it. Sizes in MB. rules: whether the owner gave gitleaks rules.
+    """One upstream, and its policy for pushes. Sizes in MB. rules: whether the owner has set gitleaks rules.
 
-    token_user: goes with the token, as GitHub and GitLab do not mind and others ask for.
+    token_user: sent with the token; GitHub and GitLab ignore it, others require one.
     """
 
     name: str
@@ -50,12 +50,12 @@ class Remote:
         return self.upstream.startswith("https://")
 
     def authorization(self, etc: Path = ETC) -> dict[str, str]:
-        """The header with the token, of an https upstream."""
+        """The header with the token, for an https upstream."""
         token = (etc / f"{self.name}.token").read_text().strip()
         return {"Authorization": f"Basic {base64.b64encode(f'{self.token_user}:{token}'.encode()).decode()}"}
 
     def environment(self, etc: Path = ETC) -> dict[str, str]:
-        """Variables for a git that talks to this upstream; the credential is in none of its arguments."""
+        """Environment variables for a git that talks to this upstream. No argument holds the credential."""
         settings = [("http.followRedirects", "false"), ("http.lowSpeedLimit", "1000"), ("http.lowSpeedTime", "60")]
         env = {
             "GIT_TERMINAL_PROMPT": "0",
@@ -77,7 +77,7 @@ class Remote:
 
 
 def read_remotes(etc: Path = ETC) -> list[Remote]:
-    """The declared remotes. Raises OSError, ValueError or TypeError on anything but a whole, valid file."""
+    """The declared remotes. Raises OSError, ValueError, KeyError or TypeError unless the file is complete and valid."""
     document = json.loads((etc / "remotes.json").read_text())
     return [Remote(**{**entry, **_tuples(entry)}) for entry in document["remotes"]]
 

@@ -1,4 +1,4 @@
-"""Runs git daemon for the declared mirrors, on the agent's network and on no other."""
+"""Runs git daemon for the declared mirrors, on the agent's network only."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from .remotes import ETC, MIRRORS, Remote, read_remotes
 from .scanning import leaks
 
 PORT = PORTS["git-gate"]
-_DAEMON = "/usr/lib/git-core/git-daemon"  # itself: `git daemon` puts git's own folder before SERVED
+_DAEMON = "/usr/lib/git-core/git-daemon"  # not `git daemon`, which would put git's own folder before SERVED
 SERVED = "/app/served"
-_MEMORY = 800 << 20  # bytes of data of one process, of the 1024 MB of the container
+_MEMORY = 800 << 20  # bytes of data of one process, of the container's 1024 MB
 
 
 def address() -> str:
@@ -47,7 +47,7 @@ def daemon(listen: str, remotes: list[Remote]) -> list[str]:
 
 
 def roots() -> None:
-    """The public roots and the owner's, in one file for git."""
+    """Write the public roots and the owner's to one file for git."""
     extra = ETC / "upstream-roots.pem"
     if extra.exists():
         public = Path("/etc/ssl/certs/ca-certificates.crt").read_text()
@@ -55,13 +55,13 @@ def roots() -> None:
 
 
 def put(file: Path, text: str) -> None:
-    """Write what is not there already, so that a gate is started again on a full disk too."""
+    """Write a file only if its content changes, so that a gate restarts even on a full disk."""
     if not file.exists() or file.read_text() != text:
         file.write_text(text)
 
 
 def listen_for_verdicts(log: ContainerLog) -> None:
-    """Log what the hooks send."""
+    """Log the verdicts that the hooks send."""
     Path(journal.SOCKET).unlink(missing_ok=True)
     inbox = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     inbox.bind(journal.SOCKET)
@@ -74,7 +74,7 @@ def listen_for_verdicts(log: ContainerLog) -> None:
 
 
 def watch(current: str, running: Callable[[], bool]) -> None:
-    """Return when the daemon ends, or when the container's address is another one."""
+    """Return when the daemon ends, or when the container's address changes."""
     while running():
         time.sleep(1)
         try:
@@ -85,14 +85,14 @@ def watch(current: str, running: Callable[[], bool]) -> None:
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until a signal stops the process."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold credentials
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     remotes = read_remotes()
     for old in RUN.glob("accepted-*"):
         old.unlink()
     leaks.clear()
-    # A git that needs more ends by itself and cleans up, rather than that the kernel ends another process for it.
+    # A git that needs more ends by itself and cleans up; otherwise the kernel might kill another process.
     resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
     log = ContainerLog()
     listen_for_verdicts(log)

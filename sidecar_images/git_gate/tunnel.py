@@ -2,8 +2,8 @@
 
     python3 -m git_gate.tunnel HOST PORT     the tunnel, on standard input and output
 
-The files `proxy` (host:port) and `proxy.login` (user:password) are the owner's; without the first all is dialled
-directly.
+The owner provides the files `proxy` (host:port) and `proxy.login` (user:password). Without the first, connections are
+direct.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def proxy_of(etc: Path = ETC) -> str:
 
 
 def login_of(etc: Path = ETC) -> str:
-    """user:password at the forward proxy; "" for none."""
+    """user:password for the forward proxy; "" for none."""
     return _text(etc / "proxy.login")
 
 
 def git_settings(etc: Path = ETC) -> list[tuple[str, str]]:
-    """git's own settings for an https upstream; given by variables, so that the login is in no argument."""
+    """git's settings for an https upstream. They are passed as variables, so that no argument holds the login."""
     if not (proxy := proxy_of(etc)):
         return []
     user, _, password = login_of(etc).partition(":")
@@ -44,7 +44,7 @@ def git_settings(etc: Path = ETC) -> list[tuple[str, str]]:
 
 
 def ssh_option(etc: Path = ETC) -> str:
-    """What is added to ssh's command line, as a shell reads it; "" without a forward proxy."""
+    """An addition to ssh's command line, quoted for a shell; "" without a forward proxy."""
     if not proxy_of(etc):
         return ""
     packages = Path(__file__).resolve().parents[1]
@@ -52,13 +52,13 @@ def ssh_option(etc: Path = ETC) -> str:
 
 
 def opened(host: str, port: int, proxy: str, login: str) -> socket.socket:
-    """A connection in which the upstream is. Raises OSError."""
+    """A connection to the upstream through the proxy. Raises OSError."""
     until = time.monotonic() + SECONDS
     connected = socket.create_connection(parse_proxy(proxy), timeout=SECONDS)
     try:
         connected.sendall(connect_head(host, port, login))
         head = b""
-        while not head.endswith(b"\r\n\r\n"):  # byte by byte: what is behind it is the upstream's already
+        while not head.endswith(b"\r\n\r\n"):  # byte by byte, because the bytes after the head are the upstream's
             if (left := until - time.monotonic()) <= 0:
                 raise OSError(f"the forward proxy {proxy} did not answer within {SECONDS:g} seconds")
             connected.settimeout(left)
@@ -75,7 +75,7 @@ def opened(host: str, port: int, proxy: str, login: str) -> socket.socket:
 
 
 def relay(connected: socket.socket) -> None:
-    """Both ways, until the upstream has ended its side."""
+    """Copy both ways until the upstream has closed its side."""
 
     def up() -> None:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Stands before git upload-pack, for clients of protocol 2: what a mirror lacks of their wishes is brought first."""
+"""Runs before git upload-pack, for clients of protocol 2: fetches requested refs that the mirror lacks."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .wishes import error, requests
 
 
 def relay(child: subprocess.Popen[bytes], said: int = 1) -> None:
-    """Hand each request on when what it wishes is there. said: the descriptor to the client."""
+    """Forward each request once the mirror has what it asks for. said: the descriptor to the client."""
     assert child.stdin is not None  # noqa: S101 - it is a pipe
     try:
         with os.fdopen(0, "rb", closefd=False) as client, child.stdin as served:
             for request, wish in requests(client.read):
                 if wish.names or wish.ids:
-                    from .extra_refs import bring  # not before it is needed: many connections wait and ask for nothing
+                    from .extra_refs import bring  # imported on demand: many connections wait and ask for nothing
                     from .remotes import remote_of
 
                     if words := bring(remote_of(Path.cwd()), wish):
@@ -28,7 +28,7 @@ def relay(child: subprocess.Popen[bytes], said: int = 1) -> None:
                 served.write(request)
                 served.flush()
     except OSError:
-        return  # the client has gone, or upload-pack has
+        return  # the client or upload-pack has gone
     except Exception as failed:
         os.write(said, error(f"git-gate could not look at this fetch: {type(failed).__name__}"))
 

@@ -1,4 +1,4 @@
-"""What a fetching client asks for beside branches and tags, read from the packets of its requests. Pure.
+"""The refs and objects beyond branches and tags that a fetching client requests, read from its packets. Pure.
 
 gitprotocol-v2(5): a request is `command=ls-refs` or `command=fetch`, its lines, and a flush packet. The forms of names:
 GitHub's `refs/pull/N/head`, GitLab's `refs/merge-requests/N/head`, Gerrit's `refs/changes/NN/N/P`, git-notes(1).
@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-# Of these, anybody who may open a request is the author: they are no push targets, and not the upstream's own history.
+# Anybody who may open a request can write these: they are no push targets, and not the upstream's own history.
 OUTSIDERS = ("refs/pull/", "refs/merge-requests/", "refs/changes/")
 FAMILIES = (*OUTSIDERS, "refs/notes/")
 _NUMBER = "[1-9][0-9]{0,9}"
@@ -19,7 +19,7 @@ _NAME = re.compile(
     r"|notes/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(?:/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}){0,3})\Z"
 )
 _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
-HELD = 1 << 20  # bytes of a request that are read before any of it is handed on; what is longer is a clone's
+HELD = 1 << 20  # bytes of a request that are read before any is forwarded; a longer one is a clone's
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class Wish:
         )
 
     def chosen(self, advertised: Mapping[str, str]) -> dict[str, str]:
-        """Of ref to id, what this wish is about: nothing that the upstream does not advertise."""
+        """The advertised refs (ref to id) that this request is about."""
         return {
             ref: name for ref, name in advertised.items() if self.wants(ref) or (name in self.ids and _NAME.match(ref))
         }
 
 
 def wish_of(lines: Iterable[bytes]) -> Wish:
-    """What one request asks for that a mirror of branches and tags may lack."""
+    """The names and ids in one request that a mirror of branches and tags may lack."""
     command, *rest = [line.rstrip(b"\n").decode("ascii", "replace") for line in lines] or [""]
     words = [line.partition(" ") for line in rest]
     if command == "command=ls-refs":
@@ -55,7 +55,7 @@ def wish_of(lines: Iterable[bytes]) -> Wish:
 
 
 def requests(read: Callable[[int], bytes]) -> Iterator[tuple[bytes, Wish]]:
-    """What is to be handed on, with what must be brought before. Ends with the stream, or where it is no packets.
+    """Bytes to forward, with the refs to fetch before that. Ends with the stream, or at data that is not a packet.
 
     read(n): n bytes, fewer at the end of the stream.
     """
@@ -76,6 +76,6 @@ def requests(read: Callable[[int], bytes]) -> Iterator[tuple[bytes, Wish]]:
 
 
 def error(words: str) -> bytes:
-    """A packet that ends a session; the client shows the words (gitprotocol-pack(5), ERR)."""
+    """A packet that ends a session. The client shows its text (gitprotocol-pack(5), ERR)."""
     body = b"ERR " + " ".join(words.split()).encode("ascii", "replace")[:900]
     return b"%04x%b" % (len(body) + 4, body)

@@ -1,17 +1,17 @@
 #!/bin/sh
-# entrypoint.sh egress|pipelock [OPTION=VALUE ...]: starts that proxy. The components put its CA, tokens and policy into
+# entrypoint.sh egress|pipelock [OPTION=VALUE ...]: starts that proxy. The components copy its CA, tokens and policy to
 # /etc/claude-bottle (egress) or /etc/pipelock.
 set -eu
-ulimit -c 0 # a core file would hold tokens and what passes
+ulimit -c 0 # a core file would hold tokens and traffic
 role=$1 run=${CLAUDE_BOTTLE_RUN:-/run/claude-bottle} roots=/etc/ssl/certs/ca-certificates.crt
 shift
 mkdir -p "$run/mitm"
-rm -f "$run/status.json" # of a process that was killed: what it had in force says nothing of this one
+rm -f "$run/status.json" # of a killed process: its policy in force says nothing about this one
 
 case $role in
   egress)
     ln -sf /etc/claude-bottle/mitmproxy-ca.pem "$run/mitm/mitmproxy-ca.pem"
-    # mitmproxy's option replaces the public roots, it does not add to them; on passthrough the real certificates are seen.
+    # mitmproxy's option replaces the public roots and does not add to them; passthrough shows the real certificates.
     if [ -n "${EGRESS_UPSTREAM_CA:-}" ]; then
       cat "$roots" /etc/claude-bottle/upstream-ca.pem > "$EGRESS_UPSTREAM_CA"
       set -- "ssl_verify_upstream_trusted_ca=$EGRESS_UPSTREAM_CA" "$@"
@@ -31,7 +31,7 @@ case $role in
     ;;
 esac
 
-# A long body's block goes back to the machine when it is freed (mallopt(3)); by itself the C library would keep blocks of
-# up to 32 MB for the next one, once for each thread. Shorter ones are kept: addons/frame/give_back.py sees to them.
+# A long body's block is returned to the machine when freed (mallopt(3)). By default the C library would keep blocks of
+# up to 32 MB for reuse, once for each thread. Shorter ones are kept until addons/frame/give_back.py trims them.
 export MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=4194304 MALLOC_TRIM_THRESHOLD_=67108864
 PYTHONPATH=/app exec python /app/proxy.py "$role" "$@" "confdir=$run/mitm"

@@ -1,6 +1,6 @@
-"""Runs one addon on mitmproxy, with the addons of mitmproxy's own that a proxy needs and no others.
+"""Runs one addon on mitmproxy, with only those of mitmproxy's own addons that a proxy needs.
 
-mitmdump would load thirty more: 20 MB of memory in each process, and a call of each for every event of a connection.
+mitmdump would load thirty more: 20 MB of memory in each process, and a call to each for every event of a connection.
 Usage: proxy.py egress|pipelock MODE PORT [OPTION=VALUE …]
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import mitmproxy
 
-# The package's __init__ imports every addon there is; it holds nothing else but their list.
+# The package's __init__ imports every addon, and contains only their list.
 _package = types.ModuleType("mitmproxy.addons")
 _package.__path__ = [str(Path(mitmproxy.__file__).parent / "addons")]
 sys.modules["mitmproxy.addons"] = _package
@@ -32,7 +32,7 @@ from addons.pipelock.revocation import Revocation  # noqa: E402
 
 
 async def run(role: str, mode: str, port: int, settings: list[str]) -> None:
-    """Serve until a signal comes. Ends the process if the proxy cannot start, as mitmdump does."""
+    """Serve until a signal arrives. Ends the process if the proxy cannot start, as mitmdump does."""
     http_layers.install(role)
     server = master.Master(options.Options(), event_loop=asyncio.get_running_loop(), with_termlog=False)
     server.addons.add(
@@ -47,13 +47,13 @@ async def run(role: str, mode: str, port: int, settings: list[str]) -> None:
         *Revocation.from_environment(),
         errorcheck.ErrorCheck(),
     )
-    # Lazily: nothing is dialled, and no certificate asked for, before a request was allowed.
+    # Lazy: no connection is opened, and no certificate fetched, before a request was allowed.
     server.options.update(mode=[mode], listen_host="0.0.0.0", listen_port=port)  # noqa: S104 - of a network of its own
     server.options.update(connection_strategy="lazy", upstream_cert=False, rawtcp=False)
     server.options.set(*settings)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, server.shutdown)
-    # What is there now stays: the collector need not look at it again and again.
+    # The objects so far live on, so the collector need not scan them again.
     gc.collect()
     gc.freeze()
     await server.run()

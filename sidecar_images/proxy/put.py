@@ -1,7 +1,8 @@
-"""Puts a new policy into a running proxy: `put.py routes|policy`, content on standard input.
+"""Installs a new policy in a running proxy: `put.py routes|policy`, with the content on standard input.
 
-The content is validated before it replaces what is there; then this waits until the proxy says that it is live. Exit 1
-with one line on standard error when it was refused, and the old policy stays in force, on disk as in the process.
+The content is validated before it replaces the old one; then this waits until the proxy reports it as live. If it is
+refused, this exits with 1 and one line on standard error, and the old policy stays in force, on disk and in the
+process. After a timeout the new content stays on disk.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 STATUS = Path("/run/claude-bottle/status.json")
-WAIT = 30.0  # seconds; a proxy that has just been started compiles its rules first
+WAIT = 30.0  # seconds; a proxy that has just started compiles its rules first
 
 
 def _validator(kind: str) -> tuple[Path, Callable[[bytes], object]]:
@@ -28,7 +29,8 @@ def _validator(kind: str) -> tuple[Path, Callable[[bytes], object]]:
 
 
 def put(kind: str, data: bytes) -> str:
-    """Install the content; returns the digest that is live. Raises ValueError when it is refused or not taken up."""
+    """Install the content. Returns the digest that is live. Raises ValueError if it is refused or not applied in
+    time."""
     from claude_bottle.policy.whole_file import write_whole
 
     target, parse = _validator(kind)

@@ -1,4 +1,4 @@
-"""What the agent is told of its proposal. Pure."""
+"""The tool's answer to the agent about its proposal. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from claude_bottle.policy.proposals import APPROVED, PENDING, STILL_REFUSED, Pro
 
 
 def answer(proposal: Proposal) -> str:
-    """What the agent is told."""
+    """The text for the agent: the proposal's verdict, its note and the owner's reply."""
     reply = f" {proposal.note}" if proposal.note else ""
     reply += f" The owner says: {proposal.reply}" if proposal.reply else ""
     if proposal.verdict == PENDING:

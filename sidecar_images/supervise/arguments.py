@@ -1,4 +1,4 @@
-"""Whether a tool is called with arguments that it has, said in words that an agent can act on. Pure."""
+"""Checks a tool call's arguments against its schema, with messages that an agent can act on. Pure."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 
 def wrong_arguments(tool: str, given: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
-    """What is wrong with the names of a call's arguments, or with their kinds; None where nothing is.
+    """What is wrong with the names or types of a call's arguments; None if nothing is.
 
-    schema: of the tool's input, as the protocol tells it to clients (JSON Schema).
+    schema: of the tool's input, as the protocol gives it to clients (JSON Schema).
     """
     accepted: Mapping[str, Any] = schema.get("properties", {})
     required = [name for name in schema.get("required", ()) if name not in given]
@@ -45,7 +45,7 @@ def _described(schema: Mapping[str, Any]) -> str:
 
 
 def _refused(value: object, schema: Mapping[str, Any]) -> str:
-    """The kinds that are accepted, where this value is of none of them; else nothing."""
+    """The accepted types, after the word `not`, if the value has none of them; otherwise an empty string."""
     options = schema.get("anyOf", [schema])
     if any(_is_of(value, option) for option in options):
         return ""
@@ -61,7 +61,7 @@ def _named(schema: Mapping[str, Any]) -> str:
 
 def _is_of(value: object, schema: Mapping[str, Any]) -> bool:
     kind = schema.get("type")
-    if kind in ("array", "object") and isinstance(value, str):  # some clients send these as JSON, and the SDK reads it
+    if kind in ("array", "object") and isinstance(value, str):  # some clients send JSON text, which the SDK parses
         try:
             value = json.loads(value)
         except ValueError:

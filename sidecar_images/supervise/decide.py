@@ -1,4 +1,4 @@
-"""The owner's side, reached by `docker exec` alone: `list`; `decide`, `file`, `note`, `replay` with JSON on stdin."""
+"""The owner's side, reachable by `docker exec` only: `list`; `decide`, `file`, `note`, `replay` with JSON on stdin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from claude_bottle.policy.replay import replay
 
 
 def main() -> int:
-    """Entry point."""
+    """Entry point. Returns the exit code: 1 if a proposal cannot be filed or is not pending."""
     store = Proposals()
     if sys.argv[1] == "list":
         print(json.dumps([dataclasses.asdict(proposal) for proposal in store.all()]))

@@ -1,4 +1,4 @@
-"""The arguments by which an agent asks for a route: the keys of a route that it may ask for, as parameters. Pure."""
+"""The parameters with which an agent asks for a route: the keys of a route that it may ask for. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Tool = TypeVar("Tool", bound=Callable[..., Any])
 
 
 def asks_for_a_route(tool: Tool) -> Tool:
-    """The same, with these parameters in place of its **asked, before the last one. The SDK reads the signature."""
+    """The tool with these parameters in place of its **asked, before the last one. The SDK reads the signature."""
     signature = inspect.signature(tool, eval_str=True)
     *first, last, _ = signature.parameters.values()
     asked = [_parameter(key) for key in KEYS.values() if key.asks]

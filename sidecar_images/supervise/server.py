@@ -1,4 +1,4 @@
-"""The MCP server that the agent asks. It files proposals and waits; it has no way to approve one."""
+"""The MCP server for the agent. It files proposals and waits; it cannot approve one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .wishes import WishError, capability_wish, host_wish, route_wish
 
 PORT = PORTS["supervise"]
 _WAIT = float(os.environ.get("SUPERVISE_WAIT_SECONDS", "600"))
-_LOOK, _TELL = 0.5, 5.0  # seconds: how often the store is looked at, and the client told that it is still waiting
+_LOOK, _TELL = 0.5, 5.0  # seconds between two checks of the store, and between two progress reports to the client
 Words = Annotated[str, Field(description="Why you need it, for the owner: what you are doing and what was refused.")]
 Refused = Annotated[
     dict[str, Any] | None, Field(description="The JSON body of the refusal, as you got it: method, host, path, reason.")
@@ -38,7 +38,7 @@ Again = Annotated[str, Field(description="The id of an earlier call that was sti
 
 
 class Server(FastMCP):  # type: ignore[misc]  # the SDK is in the image only
-    """The SDK leaves out what a tool has no argument for, and says nothing: an agent would wait for something else."""
+    """Rejects unknown arguments. The SDK drops them silently, so an agent would wait for something else."""
 
     async def call_tool(self, name: str, arguments: dict[str, Any]) -> Any:
         tool = self._tool_manager.get_tool(name)
@@ -129,7 +129,7 @@ def _routes() -> str:
 
 
 def refused_request(refused: dict[str, Any] | None) -> dict[str, str]:
-    """What the agent says was refused, the known keys only, as short text. Raises ToolError for anything else."""
+    """The known keys of the agent's copy of a refusal, as short text. Raises ToolError for anything else."""
     if refused is None:
         return {}
     known = ("method", "host", "path", "reason", "refused_by", "content", "forge")
@@ -156,7 +156,7 @@ async def _ask(
 
 
 async def _verdict(context: Any, proposal: Proposal) -> Proposal:
-    """The proposal once it is decided, or as it is when the time is up."""
+    """The proposal once it is decided, or unchanged when the time is up."""
     started, last_report = time.monotonic(), 0.0
     while proposal.verdict == PENDING and time.monotonic() - started < _WAIT:
         if time.monotonic() - last_report >= _TELL:
@@ -174,9 +174,9 @@ def _log(event: str, proposal: Proposal) -> None:
 
 
 def main() -> None:
-    """Serve."""
+    """Run the server."""
     global store
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold what agents ask for
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the agent's requests
     store = Proposals()
     uvicorn.run(Waiting(server.streamable_http_app()), host=server.settings.host, port=PORT, http=Connection)
 

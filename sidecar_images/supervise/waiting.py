@@ -1,7 +1,7 @@
-"""How many calls may wait for the owner at a time, and how much memory what comes may take.
+"""Limits the calls that wait for the owner, and the memory for requests.
 
-A call beyond the limit gets an error of JSON-RPC at once, a connection beyond its limit a 503, a body that is longer
-than any wish a 413; what waits already is not touched. The agent can fill the limits with calls of its own; the owner's
+A call beyond the limit gets a JSON-RPC error at once, a connection beyond its limit a 503, a body longer than any
+proposal a 413. Waiting calls are not affected. The agent can use up the limits with calls of its own; the owner's
 commands do not come this way.
 """
 
@@ -16,7 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 CALLS, CONNECTIONS = 64, 256  # a waiting call takes 0.15 MB, a connection some kB
 BODY = 64 << 10  # bytes: justification and change are 4,000 characters each at most
-_PATIENCE = 30.0  # seconds for a body to come
+_PATIENCE = 30.0  # seconds in which a body must arrive
 _BUSY, _TOO_LONG = -32000, -32600  # JSON-RPC 2.0, 5.1: server error, invalid request
 _MANY = f"supervise has {CALLS} calls open, more it does not keep. End some that wait, or call again later."
 
@@ -27,7 +27,7 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 class Waiting:
-    """An ASGI application around another, which sees CALLS requests at a time, each with its whole body."""
+    """An ASGI application around another one, which gets at most CALLS requests at a time, each with its whole body."""
 
     def __init__(self, app: App) -> None:
         self._app, self.open = app, 0
@@ -39,7 +39,7 @@ class Waiting:
             async with asyncio.timeout(_PATIENCE):
                 body = await _whole(receive)
         except (TimeoutError, ConnectionError):
-            return None  # the connection ends without an answer
+            return None  # the connection ends without a response
         if body is None:
             return await _answer(send, 413, None, _TOO_LONG, f"the request is longer than {BODY} bytes")
         if self.open >= CALLS:
@@ -53,7 +53,7 @@ class Waiting:
 
 
 class Connection(H11Protocol):
-    """A connection of uvicorn, of which there are CONNECTIONS at a time."""
+    """A connection of uvicorn. At most CONNECTIONS are served at a time."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -67,7 +67,7 @@ class Connection(H11Protocol):
 
 
 async def _whole(receive: Receive) -> bytes | None:
-    """The body, or None where it is too long. Raises ConnectionError when the client is gone."""
+    """The body, or None if it is too long. Raises ConnectionError if the client has gone."""
     body: bytes = b""
     while True:
         message = await receive()

@@ -1,6 +1,6 @@
-"""What a tool call asks for, made of the refusal that the agent hands over. Pure.
+"""The change that a tool call asks for, derived from the refusal that the agent passes on. Pure.
 
-What no approval would let through is answered here, in words, before the owner is asked.
+Requests that no approval would let through are rejected here, with a reason, before the owner is asked.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes.route import route_of, row_of
 from claude_bottle.policy.routes.table import RouteTable
 
-# What capability-block asks for, and with which value.
+# The capabilities of capability-block, and the value of each.
 CAPABILITIES = {
     "apt": "the name of a Debian package (jq)",
     "npm": "the name of an npm package (typescript)",
@@ -23,11 +23,11 @@ CAPABILITIES = {
     "cpus": "a number of cores (4)",
     "push": "the digest that the refused push was told (sha256:…)",
 }
-_CUT = 300  # letters of a path in a refusal (claude_bottle/policy/refusal.py)
+_CUT = 300  # characters of a path in a refusal (claude_bottle/policy/refusal.py)
 
 
 class WishError(ValueError):
-    """Nothing that can be asked for lets the refused request through; the message says why, and what helps."""
+    """No change would let the refused request through. The message says why, and what to do instead."""
 
 
 def route_wish(
@@ -38,9 +38,9 @@ def route_wish(
     forge: list[str] | None,
     **more: Any,
 ) -> dict[str, Any]:
-    """A change of egress.routes. Raises WishError where the route would not let the refused request through.
+    """A change of egress.routes. Raises WishError if the route would not let the refused request through.
 
-    more: the keys of which a refusal says nothing.
+    more: the keys that a refusal does not contain.
     """
     may_be_approved(request)
     _names_a_host(host, request)
@@ -48,7 +48,7 @@ def route_wish(
     if path is None:
         path = [_prefix(request["path"])] if request.get("path") and not host else []
     route: dict[str, Any] = {"host": host or request.get("host", ""), "path": path}
-    # As few as will do: what a declared route has already would be in conflict with it.
+    # As few methods as suffice, because those of a declared route would conflict with it.
     route["methods"] = methods or (["GET", "HEAD"] if asked_with == "GET" else [asked_with])
     more["forge"] = forge or _capability(request)
     route |= {name: value for name, value in more.items() if value}
@@ -57,7 +57,7 @@ def route_wish(
 
 
 def host_wish(request: Mapping[str, str], host: str, content: str, has_egress: bool) -> dict[str, Any]:
-    """A change of pipelock.allow, or one content to let through once. Raises WishError where that changes nothing."""
+    """A change of pipelock.allow, or one content to allow once. Raises WishError if that would change nothing."""
     content = content or ("" if host else request.get("content", ""))
     if content:
         return {"path": "pipelock.once", "value": content}
@@ -69,7 +69,7 @@ def host_wish(request: Mapping[str, str], host: str, content: str, has_egress: b
 
 
 def capability_wish(capability: str, value: str) -> dict[str, Any]:
-    """A package, a limit, or one reviewed push. Raises WishError where the names or the number are wrong."""
+    """A package, a limit, or one reviewed push. Raises WishError if the name or the number is wrong."""
     if capability not in CAPABILITIES:
         raise WishError(
             f"capability: write one of {', '.join(CAPABILITIES)}; for a host or a path ask with egress-block"
@@ -98,12 +98,12 @@ def _names_a_host(host: str, request: Mapping[str, str]) -> None:
 
 
 def _prefix(path: str) -> str:
-    """The path of a refusal, without a name that may have been cut off within."""
+    """The path of a refusal, without a last segment that may be incomplete."""
     return path.rpartition("/")[0] or "/" if len(path) >= _CUT else path
 
 
 def _capability(request: Mapping[str, str]) -> list[str]:
-    """What a call to a forge needs, as its refusal says, or as its method and path do."""
+    """The capability that a call to a forge needs, from its refusal or else from its method and path."""
     if request.get("reason") != "forge_write":
         return []
     if named := request.get("forge"):
@@ -119,7 +119,7 @@ def _must_carry(route: Mapping[str, Any], request: Mapping[str, str]) -> None:
     try:
         pattern, host = canonical_pattern(route["host"]), canonical_host(request["host"])
     except (ValueError, KeyError):
-        return  # the manifest's model says what is wrong with the one; without the other nothing was refused
+        return  # the manifest's model reports a wrong pattern; without a host nothing was refused
     if not host_matches(pattern, host):
         raise WishError(f"the refused request went to {host}, and this route is for {pattern}; ask for one of them")
     if "method" not in request or "path" not in request:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# notices.sh DIR: the licences and notices of gitleaks, of every module that is in it, and of Go, into DIR/gitleaks.
+# notices.sh DIR: copies the licences and notices of gitleaks, of its modules, and of Go to DIR/gitleaks.
 set -eu
 mkdir -p "$1/gitleaks" "$1/claude-bottle"
 { # of each module, and of each of its packages

@@ -1,25 +1,25 @@
-"""Which parts of a new version of a file are not in its old version. Pure.
+"""The parts of a file's new version that are not in its old version. Pure.
 
-Only what is new must be looked at, but a secret may be half new: a name that stood there, and its value in the next
-line. So every part comes with what is around it.
+Only new text needs scanning, but a secret may be half new: an existing name, with its value in the next line. So every
+part comes with its surroundings.
 """
 
 from __future__ import annotations
 
 from .plain import OVERLAP
 
-# Bytes and lines around what is new. What gitleaks' rules and the project's match over more than one line is shorter,
-# or (commands of curl) in fewer lines, but for private keys, which begin and end with five dashes; around these, and
-# where the owner has rules of its own, it is as much as pieces overlap.
+# Bytes and lines around a new part. All matches of gitleaks' and the project's rules over several lines are shorter, or
+# (curl commands) have fewer lines, except for private keys, which begin and end with five dashes. Around those, and if
+# the owner has rules of its own, the surroundings are as long as the overlap of pieces.
 NEAR, LINES, FAR = 1_000, 6, OVERLAP
-COMPARED = 1 << 20  # bytes of a version that is compared; the lines of a larger one would fill the memory
-_ALIKE = 4  # lines in a row that are looked up in the old version
+COMPARED = 1 << 20  # bytes of a version that is compared; the lines of a larger one would use up the memory
+_ALIKE = 4  # consecutive lines that are looked up in the old version
 _DASHES = b"-----"
 
 
 def added(old: bytes, new: bytes, near: int = NEAR) -> list[tuple[int, int]]:
-    """Parts of `new`, from where to where. Every run of its bytes that is no longer than `near` stands within one of
-    them, or in `old`; the same goes for longer runs, up to FAR, that have five dashes or fewer than LINES line ends."""
+    """(start, end) of parts of `new`. Every run of its bytes of at most `near` bytes lies within a part or in `old`.
+    The same holds for longer runs, up to FAR, with five dashes or fewer than LINES line breaks."""
     if len(old) > COMPARED or len(new) > COMPARED:
         return [(0, len(new))]
     parts: list[tuple[int, int]] = []
@@ -39,14 +39,14 @@ def added(old: bytes, new: bytes, near: int = NEAR) -> list[tuple[int, int]]:
 
 
 def _copies(old: bytes, new: bytes) -> list[tuple[int, int]]:
-    """Runs of `new` that stand in `old` as they are, one after the other, each of whole lines."""
+    """Runs of whole lines of `new` that occur unchanged in `old`, in order."""
     old_lines, here = old.splitlines(keepends=True), new.splitlines(keepends=True)
     where: dict[tuple[bytes, ...], int] = {}
     for at in range(len(old_lines) - _ALIKE, -1, -1):
         where[tuple(old_lines[at : at + _ALIKE])] = at
     runs, at, place, last = [], 0, 0, 0
     while at < len(here):
-        # The same place first: what follows a run that was found, or the beginning.
+        # Try the same place first: after the last run, or at the beginning.
         source = last if old_lines[last : last + _ALIKE] == here[at : at + _ALIKE] else None
         if source is None:
             source = where.get(tuple(here[at : at + _ALIKE]))
@@ -64,7 +64,7 @@ def _copies(old: bytes, new: bytes) -> list[tuple[int, int]]:
 
 
 def _lines_before(text: bytes, at: int) -> int:
-    """Where so many lines before begin, if that is not far."""
+    """The start of the LINES lines before, within FAR bytes."""
     floor = max(at - FAR, 0)
     for _ in range(LINES):
         at = max(text.rfind(b"\n", floor, at), floor)
@@ -79,7 +79,7 @@ def _lines_after(text: bytes, at: int) -> int:
 
 
 def _line_start(text: bytes, at: int) -> int:
-    """Where the line begins, if that is not far."""
+    """The start of the line, within FAR bytes."""
     return text.rfind(b"\n", max(at - FAR, 0), at) + 1 or (0 if at <= FAR else at)
 
 

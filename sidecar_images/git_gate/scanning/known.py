@@ -1,7 +1,7 @@
-"""What is no news to an upstream: values that its history holds. And what always counts: the gate's own credentials.
+"""Values that are no news, because the upstream's history holds them; and the gate's credentials, which always count.
 
-Only what the mirror's refs reach is the upstream's: they move when the upstream was fetched from, or has taken a push.
-What a push brings is in the object database too while it is looked at, and is reached by none of them.
+Only objects that the mirror's refs reach are the upstream's. Those refs move after a fetch from the upstream, or after
+it has accepted a push. The objects of a push are in the same database while it is scanned, but no ref reaches them.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ from .work import TooMuch, Work
 if TYPE_CHECKING:
     from .leaks import Finding
 
-SECONDS = 30  # for the search; what was not found by then is new
+SECONDS = 30  # for the search; a value not found by then counts as new
 _CHUNK = 4 << 20
-_LONG = 20  # characters from which on a value says what it is; of a shorter one, all that a rule matched must be known
+_LONG = 20  # characters; a shorter value is ambiguous, so the whole match must be known
 _KEY_LINE = 40  # characters of a line of a key
-_UNPACKED = 128 << 20  # bytes of an old version that are unpacked
+_UNPACKED = 128 << 20  # bytes unpacked from an old version
 OWN_RULE = "git-gate-own-credential"
 
 
 def needle(secret: str, match: str) -> bytes:
-    """What the upstream must have for a finding to be no news. A password like "postgres" is in many places."""
+    """The bytes that the upstream must hold for a finding to be no news. A password like "postgres" is in many
+    places."""
     return (secret if len(secret) >= _LONG else match).encode(errors="surrogateescape")
 
 
 def own_credentials(etc: Path = ETC) -> list[str]:
-    """The tokens that the gate holds, of all its remotes, and the lines of its keys: but for the first of each, which
-    is the same for all keys of a kind."""
+    """The tokens and proxy passwords that the gate holds, for all remotes, and the lines of its keys without the first
+    two of each file, which are the same for all keys of a kind."""
     tokens = [file.read_text().strip() for file in sorted(etc.glob("*.token"))]
     logins = [file.read_text().strip() for file in sorted(etc.glob("*.login"))]
     tokens += [login.partition(":")[2] or login for login in logins]
@@ -47,19 +48,20 @@ def own_credentials(etc: Path = ETC) -> list[str]:
 
 
 def own_rule(own: Iterable[str]) -> str:
-    """A rule of gitleaks that finds them, also where they are encoded."""
+    """A gitleaks rule that finds the credentials, encoded ones too; "" if there are none."""
     given = [re.escape(text).replace("'", "\\x27") for text in own]
     return f"[[rules]]\nid = \"{OWN_RULE}\"\nregex = '''{'|'.join(given)}'''\n" if given else ""
 
 
 def digest_of(remote: Remote, value: bytes) -> str:
-    """How an owner names a value that is no secret for this upstream. It is in a manifest and in messages: slow, so
-    that no short value is guessed from it, and of no use for another upstream."""
+    """The digest with which an owner exempts a value for this upstream. It appears in manifests and messages, so it is
+    slow to compute, to prevent guessing, and specific to the upstream."""
     return hashlib.scrypt(value, salt=remote.upstream.encode(), n=1 << 14, r=8, p=1, dklen=16).hex()
 
 
 def upstream_has(work: Work, needles: Iterable[bytes]) -> set[bytes]:
-    """Those that stand in any object that the upstream has, of any kind, newest first. Raises TooMuch, ScanError."""
+    """The needles that occur in any object of the upstream, of any kind, searched newest first. Stops searching after
+    SECONDS. Raises TooMuch, ScanError."""
     left, present = {one for one in needles if one}, set[bytes]()
     if not left:
         return present
@@ -87,16 +89,16 @@ def upstream_has(work: Work, needles: Iterable[bytes]) -> set[bytes]:
 
 
 class Views:
-    """The old versions of files, in the forms in which the new ones are looked at."""
+    """The old versions of files, in the same forms as the new ones are scanned in."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
         self._last: tuple[str, list[bytes]] = ("", [])
 
     def had_before(self, one: Object, finding: Finding, *, packed: bool) -> bool:
-        """Whether what was found stands in the base of this object, if the upstream has that: as it is, unpacked, or,
-        where gitleaks had to decode it, in the same lines. packed: it was found in what is unpacked from the file, and
-        has lines of its own."""
+        """Whether the finding is in this object's base, if the upstream has that: as it is, unpacked, or, if gitleaks
+        decoded it, in the same lines. packed: it was found in content unpacked from the file, whose line numbers
+        differ."""
         if one.base is None or one.base.commit:
             return False
         if self._last[0] != one.base.name:

@@ -1,8 +1,7 @@
-"""Runs gitleaks over texts, a batch at a time, and knows of every one that it has really looked at it.
+"""Runs gitleaks over texts, in batches, and verifies that it has scanned each of them.
 
-"Nothing found" is not "looked at": gitleaks leaves out what it cannot read, or takes for something else, and says
-nothing. So every file that it gets ends with a seal, which a rule added to the configuration finds. A file whose seal
-is not in the report refuses the push.
+"No finding" does not mean "scanned": gitleaks silently skips files that it cannot read or mistakes for another type. So
+every file ends with a seal, which an added rule finds. A file whose seal is missing from the report refuses the push.
 """
 
 from __future__ import annotations
@@ -26,15 +25,16 @@ from .known import own_rule
 from .plain import PREFIX, SEAL, line_of, pieces
 from .work import ScanError, TooMuch, Work
 
-# A tmpfs of 64 MB that every container has: nothing of a push reaches the disk, and a full one is an error, so a no.
+# A tmpfs of 64 MB that every container has: nothing of a push reaches the disk, and a full one is an error, so the push
+# is refused.
 SCRATCH = Path("/dev/shm")  # noqa: S108 - in a container of its own
 _BATCH = 6 << 20  # bytes in SCRATCH at a time; pushes to several mirrors share it
 _FILE = 4096  # bytes that a file takes at least
-_LARGE = 64 << 10  # bytes of a batch from which on RE2 gains more than it takes longer to start
-# RE2 keeps what it has seen of a text, of 6 MB that were made for it 270 MB. Where the container has no more, this
-# program ends and not the gate (proc(5), oom_score_adj).
+_LARGE = 64 << 10  # bytes of a batch from which RE2's speed outweighs its longer start
+# RE2 caches states, up to 270 MB for 6 MB of hostile text. If the container's memory runs out, this program is killed
+# first, and not the gate (proc(5), oom_score_adj).
 _FIRST_TO_GO = 'echo 1000 2>/dev/null > /proc/self/oom_score_adj; exec "$@"'
-_FOUND = 16 << 20  # bytes of findings that are kept: of those that are no news too, so beyond it nobody knows
+_FOUND = 16 << 20  # bytes of findings that are kept, no news included; beyond it the push is refused
 _RULE = "git-gate-seen"
 _SEALED = f"""
 [[rules]]
@@ -43,20 +43,18 @@ description = "what git-gate puts at the end of every file"
 regex = '''%\\[ seen by git-gate \\]%'''
 keywords = ["seen by git-gate"]
 """
-_WEAK = "generic-api-key"  # goes by a name and by letters that look random: here too only where it names a credential
+_WEAK = "generic-api-key"  # counts, as in pipelock, only if the name before a value is a credential's
 _DEFAULT = "[extend]\nuseDefault = true\n"
-_OWN = (
-    Path(claude_bottle.dlp.rules.__file__).parent / "own_rules.toml"
-)  # what pipelock looks for beside gitleaks' rules
-# Rules of gitleaks 8.30 that look only at files of certain names (config/gitleaks.toml, `path =`). A file has one of
-# these endings here and nothing else of its own name, so no list of exempt paths knows it.
+_OWN = Path(claude_bottle.dlp.rules.__file__).parent / "own_rules.toml"  # pipelock's rules beside gitleaks'
+# Rules of gitleaks 8.30 that apply only to files of certain names (config/gitleaks.toml, `path =`). Here a file gets
+# one of these endings and no other part of its name, so no list of exempt paths matches it.
 _NAMED = re.compile(r"(?i)(\.(?:php|tf|hcl|ya?ml|p12|pfx)|nuget\.config)\Z")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """In which text, by its number, at which of its lines, by which rule. What was found is for comparing it, and is
-    never shown: secret, and match, all that the rule matched."""
+    """The text's number, the lines in it, and the rule. The found values serve comparison only and are never shown:
+    secret, and match, which is everything that the rule matched."""
 
     text: int
     line: int
@@ -70,12 +68,12 @@ class Finding:
 class _File:
     text: int
     before: int
-    must: bool  # be seen; the copy under a name of its own need not, for the owner's rules may exempt its ending
+    must: bool  # its seal must be found; not so for the named copy, whose ending the owner's rules may exempt
 
 
 def with_own(rules: str) -> str:
-    """A configuration with the project's rules too, where it extends gitleaks' default; but for those that the owner
-    disables or has written anew, and those that need a checksum, which gitleaks cannot compute."""
+    """A configuration with the project's rules added if it extends gitleaks' default, without those that the owner
+    disables or redefines, and those that need a checksum, which gitleaks cannot compute."""
     given = tomllib.loads(rules)
     extend = given.get("extend", {})
     if not extend.get("useDefault"):
@@ -88,14 +86,14 @@ def with_own(rules: str) -> str:
 
 
 def _named(match: str, secret: str) -> bool:
-    """Whether what stands before a value names a credential."""
+    """Whether the text before a value names a credential."""
     text, value = match.encode(errors="surrogateescape"), secret.encode(errors="surrogateescape")
     at = text.rfind(value)
     return at < 0 or is_credential(text, 0, at, at + len(value))
 
 
 class Gitleaks:
-    """Collects texts and looks at them. A context: its files are gone at the end, however that comes."""
+    """Collects texts and scans them. A context manager, which deletes its files in any case."""
 
     def __init__(self, remote: Remote, work: Work, own: Sequence[str] = ()) -> None:
         self._remote, self._work, self._own = remote, work, own
@@ -118,8 +116,8 @@ class Gitleaks:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def add(self, text: int, content: bytes, name: str = "", before: int = 0) -> None:
-        """One more text to look at, under its number. name: of the file that it is, for rules that go by names. before:
-        lines of the file that stand before this part of it."""
+        """Add a text to scan, under its number. name: of its file, for rules that depend on names. before: the number
+        of the file's lines before this part."""
         named = _NAMED.search(name)
         for lines, piece in pieces(content) if content else [(0, PREFIX + SEAL + b"\n")] if named else ():
             file = _File(text, before + lines, must=True)
@@ -128,7 +126,7 @@ class Gitleaks:
                 self._write(piece, replace(file, must=False), f"-{named[1]}" if named[1][0] != "." else named[1])
 
     def findings(self) -> Iterator[Finding]:
-        """Everything that was found in the texts so far. Raises ScanError, TooMuch."""
+        """All findings in the texts so far. Raises ScanError, TooMuch."""
         self._look()
         yield from self._ready
         self._ready = []
@@ -168,7 +166,7 @@ class Gitleaks:
     def _run(self) -> list[dict[str, Any]]:
         argv = ["gitleaks" if self._size < _LARGE else "gitleaks-re2", "dir", str(self._folder / "files")]
         argv += ["--no-banner", "--log-level", "error"]
-        # Nothing in the pushed text may switch a rule off: no inline allow, no ignore file, no config of its own.
+        # Nothing in the pushed text can disable a rule: no inline allow, no ignore file, no configuration of its own.
         argv += ["--config", str(self._folder / "rules.toml"), "--ignore-gitleaks-allow", "--max-decode-depth", "3"]
         argv += ["--gitleaks-ignore-path", "/nonexistent", "--exit-code", "0"]
         argv += ["--report-format", "json", "--report-path", "-"]
@@ -185,7 +183,7 @@ class Gitleaks:
 
 
 def clear(*, dead_only: bool = False) -> None:
-    """Take away what scans have left that were killed; dead_only: not what one still at work has."""
+    """Delete the leftovers of killed scans. dead_only: keep those of running ones."""
     for left in SCRATCH.glob("scan-*"):
         if not (dead_only and Path(f"/proc/{left.name.removeprefix('scan-')}").exists()):
             shutil.rmtree(left, ignore_errors=True)

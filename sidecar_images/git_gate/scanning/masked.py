@@ -1,22 +1,21 @@
-"""Texts of a push for its owner's eyes: every secret that was found in the push is masked, wherever it stands. Pure."""
+"""Texts of a push for its owner: every secret that was found in the push is masked wherever it occurs. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-_SHOWN = 200  # letters of one text
+_SHOWN = 200  # characters of one text
 
 
 class Mask:
-    """secrets: all that was found in the push, whoever found it first, and the gate's own."""
+    """secrets: all values found in the push, by any rule, and the gate's own credentials."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._secrets = sorted({secret for secret in secrets if secret.strip()})
 
     def hide(self, text: str) -> str:
-        """The text with a mask, which tells the length, for each run of letters that is of a secret; so two that
-        overlap are hidden as one.
-        """
+        """The text with each run of secret characters replaced by a mask that states its length, so that two
+        overlapping secrets are hidden as one. At most _SHOWN characters."""
         hidden = bytearray(len(text))
         for secret in self._secrets:
             at = text.find(secret)

@@ -1,4 +1,4 @@
-"""The objects that a push brings: how many and how large they are is asked before any content is read."""
+"""The objects of a push. Their number and sizes are checked before any content is read."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ..wishes import OUTSIDERS
 from .added import COMPARED
 from .work import OBJECTS, ScanError, TooMuch, Work, unpacked_mb
 
-_PATH = 1_000  # bytes of a path that are kept: a tree as deep as there are objects would fill the memory with them
-# What the upstream has: the mirror was made like it when this push began. What outsiders offer it, it has not taken.
+_PATH = 1_000  # bytes of a path that are kept: very deep trees would use up the memory
+# The upstream's refs: the mirror was synchronised when this push began. Refs of outsiders are not the upstream's own.
 UPSTREAMS = (*(f"--exclude={family}*" for family in OUTSIDERS), "--glob=refs/*")
 KNOWN = ("--not", *UPSTREAMS)
 
@@ -23,8 +23,8 @@ _FILES = (":100644", ":100755", ":120000")  # the modes of files and links (gitf
 
 @dataclass(frozen=True)
 class Object:
-    """path: where it was first seen; empty for commits, tags and root trees. commit: the first new one that has it;
-    empty where it is the upstream's. base: what that commit's first parent has in its place, if it may be read."""
+    """path: the first one found; empty for commits, tags and root trees. commit: the first new one that has it; empty
+    for the upstream's. base: the object in its place in that commit's first parent, if that may be read."""
 
     name: str
     kind: str
@@ -35,7 +35,7 @@ class Object:
 
 
 def new_objects(work: Work, remote: Remote, tips: Iterable[str]) -> list[Object]:
-    """Every object that is reachable from `tips` and not from what the mirror has. Raises TooMuch, ScanError."""
+    """Every object that is reachable from `tips` and not from the upstream's refs. Raises TooMuch, ScanError."""
     wanted = list(tips)
     if not wanted:
         return []
@@ -60,10 +60,10 @@ def _checked(work: Work, paths: Mapping[str, str]) -> list[Object]:
 
 
 def _in_order(work: Work, remote: Remote, tips: list[str], new: dict[str, Object]) -> list[Object]:
-    """The same objects, those of the first commits first, and each after its base.
+    """The same objects, ordered by commit, each after its base.
 
-    A base is what the upstream has, or one that stands before it here, at the same path: for the names of files decide
-    which rules look at them.
+    A base is an object of the upstream's or an earlier one here, at the same path, because file names decide which
+    rules apply.
     """
     rows, bases = [], {}
     placed: dict[str, Object] = {}
@@ -87,7 +87,7 @@ def _in_order(work: Work, remote: Remote, tips: list[str], new: dict[str, Object
 
 
 def _first_seen(work: Work, tips: list[str], new: Mapping[str, Object]) -> Iterator[tuple[str, str, str, str]]:
-    """(commit, object, what its first parent has there, path) for each new object in a tree, parents first."""
+    """(commit, object, the first parent's object there, path) for each new object in a tree, parents first."""
     argv = ["git", "log", "--topo-order", "--reverse", "--raw", "-z", "-r", "-t", "--root", "--no-abbrev"]
     argv += ["--no-renames", "--diff-merges=first-parent", "--no-mailmap", "--no-show-signature", "--format=%H %T"]
     seen: set[str] = set()
@@ -100,7 +100,7 @@ def _first_seen(work: Work, tips: list[str], new: Mapping[str, Object]) -> Itera
                 continue
             if part.lstrip(b"\n").startswith(b":"):
                 path = next(parts, b"")[-_PATH:].decode(errors="replace")
-                # What a submodule's entry names is no file of the upstream's: it may be any object that came along.
+                # A submodule's entry names no file of the upstream's: it may name any object of the push.
                 old, name = words[2] if words[0] in _FILES else "", words[3]
             else:
                 commit, name, old, path = words[0], words[1], "", ""
@@ -113,7 +113,7 @@ def _first_seen(work: Work, tips: list[str], new: Mapping[str, Object]) -> Itera
 
 
 def _parts(stream: IO[bytes] | None) -> Iterator[bytes]:
-    """What stands between zeros."""
+    """The stream's content, split at zero bytes."""
     left = b""
     while stream is not None and (data := stream.read(1 << 16)):
         *whole, left = (left + data).split(b"\0")
@@ -122,7 +122,8 @@ def _parts(stream: IO[bytes] | None) -> Iterator[bytes]:
 
 
 def too_large(remote: Remote, one: Object) -> bool:
-    """A single file beyond what the owner allows; nothing reads it. Commits, trees and tags have the same bound."""
+    """Whether an object is larger than the owner allows a file to be; then it is not read. Applies to all kinds of
+    objects."""
     return one.size > remote.max_blob_mb << 20
 
 
@@ -142,7 +143,7 @@ def _listed(work: Work, tips: list[str]) -> dict[str, str]:
 
 
 def versions(work: Work, objects: Iterable[Object]) -> Iterator[tuple[Object, bytes, bytes | None]]:
-    """Each object with its content and, if it has a base to compare it with, the content of that. Raises ScanError."""
+    """Each object with its content and, if it has a base to compare with, the base's content. Raises ScanError."""
     wanted = [(one, one.base if one.base and max(one.size, one.base.size) <= COMPARED else None) for one in objects]
     read = contents(work, (each for one, base in wanted for each in (base, one) if each))
     for one, base in wanted:

@@ -1,4 +1,4 @@
-"""Looks for secrets in everything that a push brings: contents, messages, names, tags, options."""
+"""Scans everything in a push for secrets: contents, messages, names, tags, options."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from .work import ScanError, TooMuch, Work, unpacked_mb
 
 __all__ = ["KNOWN", "Judged", "Looked", "ScanError", "Secret", "TooMuch", "look", "tree_names"]
 
-_DIGESTS = 100  # values that an owner can exempt in one push
+_DIGESTS = 100  # values for which a digest is computed in one push
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclass(frozen=True)
 class Secret:
-    """Where a secret is; never what it is. place: for a person. commit: the commit that brings it, if one does."""
+    """The place of a secret, never its value. place: for a person. commit: the commit that introduces it, if any."""
 
     place: str
     line: int
     rule: str
     commit: str = ""
-    digests: tuple[str, ...] = ()  # by which the owner may say that it is none; the gate's own credentials have none
+    digests: tuple[str, ...] = ()  # with which the owner may exempt it; the gate's own credentials have none
 
     def __str__(self) -> str:
         where = f", commit {self.commit[:12]}" if self.commit else ""
@@ -41,9 +41,8 @@ class Secret:
 
 @dataclass(frozen=True)
 class Judged:
-    """One finding, as its owner judges it. digest: of the value. where: the object, the line and the rule. shown: its
-    place, and context: what the rule took for a secret, both with every secret of the push masked.
-    """
+    """One finding for its owner's judgement. digest: of the value. where: object, line and rule. shown: its place, and
+    context: the rule's match, both with every secret of the push masked."""
 
     digest: str
     where: str
@@ -53,12 +52,12 @@ class Judged:
 
 @dataclass
 class Looked:
-    """What a look at a push found, and what was in it. Paths: too_large, with sizes; lfs, of new LFS pointers; closed,
-    of what is packed so that it cannot be looked at, with the reason."""
+    """The result of scanning a push. Paths: too_large, with sizes; lfs, of new LFS pointers; closed, of archives that
+    cannot be scanned, with the reason."""
 
     secrets: list[Secret] = field(default_factory=list)
     judged: list[Judged] = field(default_factory=list)  # each of the findings behind `secrets`
-    beyond: bool = False  # one is not for an owner to judge: the gate's own credential, or one without a digest
+    beyond: bool = False  # one is not for the owner to judge: the gate's own credential, or one without a digest
     too_large: list[str] = field(default_factory=list)
     lfs: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
@@ -68,8 +67,8 @@ class Looked:
 
 @dataclass(frozen=True)
 class _Text:
-    """A text that gitleaks gets. place: for a person. objects: the one of each line, or of all where there is one.
-    packed: it is what was unpacked from one."""
+    """A text for gitleaks. place: for a person. objects: one for each line, or one for all. packed: it was unpacked
+    from an object."""
 
     place: str
     objects: Sequence[Object] = ()
@@ -82,8 +81,8 @@ class _Text:
 def look(
     remote: Remote, new: Iterable[str], refs: Iterable[str], options: Iterable[str] = (), work: Work | None = None
 ) -> Looked:
-    """Look at everything that `new` brings: each object that the mirror does not have, and in a version of a file what
-    its old version does not have. Raises ScanError."""
+    """Scan everything that `new` introduces: each object that the upstream does not have and, in a file with an old
+    version, the parts that are new. Raises ScanError."""
     work, looked, own = work or Work(), Looked(), own_credentials()
     bounds = Bounds(unpacked_mb(remote) << 20, check=work.left)
     texts: list[_Text] = []
@@ -139,9 +138,10 @@ def look(
 def _news(
     work: Work, remote: Remote, own: Sequence[str], texts: Sequence[_Text], findings: Sequence[Finding], looked: Looked
 ) -> None:
-    """Each finding once, at the first commit that brings it, and each line once; but for what is no news upstream."""
+    """Report each finding once, at the first commit that introduces it, and each line once; leave out those known
+    upstream."""
     first: dict[tuple[str, str, bytes], Finding] = {}
-    for one in sorted(findings, key=lambda one: (one.text, one.line)):  # gitleaks has no order, texts come by commit
+    for one in sorted(findings, key=lambda one: (one.text, one.line)):  # gitleaks has no order; texts come by commit
         first.setdefault((texts[one.text].place, one.rule, needle(one.secret, one.match)), one)
     always = {key for key, one in first.items() if any(credential in one.match for credential in own)}
     views = Views(work)
@@ -153,7 +153,7 @@ def _news(
             asked[key] = one
     had = upstream_has(work, {key[2] for key in asked if key not in always})
     news = {key: one for key, one in asked.items() if key in always or key[2] not in had}
-    # The first ones, for a digest takes its time; what has none is told, and is no exception.
+    # Only for the first ones, because a digest is slow. A finding without one is reported but cannot be exempted.
     values = dict.fromkeys(key[2] for key in news if key not in always)
     digests = {value: digest_of(remote, value) for value in islice(values, _DIGESTS)}
     masked = Mask([*(one.secret for one in findings), *own])
@@ -174,7 +174,7 @@ def _news(
                 digest,
                 f"{about.name if about else key[0]} {one.line} {one.rule}",
                 masked.hide(str(replace(secret, place=json.dumps(masked.hide(key[0]), ensure_ascii=False)))),
-                masked.hide(one.match if one.secret in one.match else one.secret),  # gitleaks has decoded it
+                masked.hide(one.match if one.secret in one.match else one.secret),  # otherwise gitleaks has decoded it
             )
         )
     looked.secrets = list(secrets.values())
@@ -187,7 +187,7 @@ def _place(one: Object) -> str:
 
 
 def _inside(one: Object, data: bytes, bounds: Bounds, looked: Looked) -> Iterator[bytes]:
-    """What is packed in there, readable; what cannot be unpacked is told."""
+    """The readable contents of archives in an object. Those that cannot be unpacked are reported in `closed`."""
     try:
         for content in unpacked(data, bounds):
             yield readable(content)

@@ -1,6 +1,6 @@
-"""Archives that Python's standard library cannot open, known by their signatures. Pure.
+"""Archives that Python's standard library cannot open, recognised by their signatures. Pure.
 
-A short signature may stand in a program that knows the format, so it counts where what follows it is right too.
+A program that knows the format may contain a short signature, so it counts only if the bytes after it are valid too.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _AT_START = (
 
 
 def sealed(data: bytes, *, at_start: bool = True) -> str:
-    """What kind of archive that cannot be opened is in there, with its article; empty for none.
+    """The kind of archive in the data that cannot be opened, with its article; empty for none.
 
-    at_start: whether `data` begins where a file begins.
+    at_start: `data` begins where a file begins.
     """
     for pattern, what in _AT_START if at_start else ():
         if pattern.match(data):
             return what
-    if b"\x1f\x9d\x90" in data[:_NEAR]:  # compress(1) as it is used, with codes of up to 16 bits
+    if b"\x1f\x9d\x90" in data[:_NEAR]:  # compress(1) as usual, with codes of up to 16 bits
         return "a file of compress"
     for signature, what in _ANYWHERE.items():
         if signature in data:
@@ -51,7 +51,7 @@ def sealed(data: bytes, *, at_start: bool = True) -> str:
 
 
 def _seven_zip(data: bytes, at: int) -> bool:
-    """7zFormat.txt: the CRC of the start header stands before it."""
+    """7zFormat.txt: the CRC of the start header precedes it."""
     return len(data) >= at + 32 and zlib.crc32(data[at + 12 : at + 32]) == int.from_bytes(
         data[at + 8 : at + 12], "little"
     )
@@ -63,7 +63,7 @@ def _rar(data: bytes, at: int) -> bool:
 
 
 def _zstd(data: bytes, at: int) -> bool:
-    """RFC 8878, 3.1.1: whether the blocks of a frame are there up to the last one."""
+    """RFC 8878, 3.1.1: whether all blocks of a frame are present up to the last one."""
     if len(data) < at + 6 or data[at + 4] & 0x08:
         return False
     descriptor = data[at + 4]
@@ -82,7 +82,7 @@ def _zstd(data: bytes, at: int) -> bool:
 
 
 def _lz4(data: bytes, at: int) -> bool:
-    """lz4_Frame_format.md: version 01, a block size that exists, reserved bits zero."""
+    """lz4_Frame_format.md: version 01, a valid block size, reserved bits zero."""
     return len(data) > at + 7 and data[at + 4] & 0xC2 == 0x40 and data[at + 5] in (0x40, 0x50, 0x60, 0x70)
 
 

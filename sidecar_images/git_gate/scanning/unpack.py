@@ -1,8 +1,8 @@
-"""Finds what is compressed or encoded in a content, wherever it begins, and unpacks it, within bounds.
+"""Finds compressed or encoded content in data, at any offset, and unpacks it, within bounds.
 
-Streams are found by their signatures and not by the structure of an archive, so a byte before an archive, an archive
-inside another, or a table of contents that lies, hide nothing. Containers that do not compress (tar, ar, cpio, a stored
-member of a zip) need no unpacking: their contents are in the bytes that are looked at anyway.
+Streams are found by their signatures and not by an archive's structure, so a byte before an archive, an archive inside
+another, or a false table of contents hides nothing. Containers that do not compress (tar, ar, cpio, a stored member of
+a zip) need no unpacking: the scanned bytes contain their contents.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ _MEMBERS = 10_000
 _RATIO, _RATIO_FROM = (
     500,
     16 << 20,
-)  # deflate cannot do better than 1032 to 1; what is small may be as dense as it likes
-_ONE = 128 << 20  # bytes of one stream; it is held in memory
+)  # deflate cannot exceed 1032 to 1; small content may be as dense as it likes
+_ONE = 128 << 20  # bytes of one stream, which is held in memory
 _MEMORY = 128 << 20  # bytes that a decoder of xz or lzma may use
-_DICTIONARY, _PLAINLY = 64 << 20, 4096  # bytes; random ones rarely decode to so much before they are wrong
-_CHUNK, _PART = 64 << 10, 1 << 20  # bytes that a decoder gets, and gives, at once
+_DICTIONARY, _PLAINLY = 64 << 20, 4096  # bytes; random data rarely decodes to so much before an error
+_CHUNK, _PART = 64 << 10, 1 << 20  # bytes of a decoder's input and output at a time
 _BROKEN = (zlib.error, OSError, lzma.LZMAError, EOFError)
-_LEAST = 16  # bytes; less than that hides no secret, and any two bytes may look like the head of a stream
+_LEAST = 16  # bytes; fewer hold no secret, and any two bytes may look like a stream's head
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{40,}={0,2}(?:[ \t]*\r?\n[ \t]*[A-Za-z0-9+/_-]+={0,2})*")
 _LETTERS, _SEED = bytes(97 if (chr(c).isalnum() and c < 128) or c in b"+/_-" else 32 for c in range(256)), b"a" * 40
-_LONG = 100  # characters of base64 or hex from which on it is decoded here; gitleaks decodes what is shorter
+_LONG = 100  # characters of base64 or hex; gitleaks decodes shorter runs
 _SPACE = b" \t\r\n"
 
 
 class CannotUnpack(Exception):
-    """What is packed in there cannot be looked at; the message says why."""
+    """An archive's content cannot be scanned. The message says why."""
 
 
 @dataclass
 class Bounds:
-    """What one push may still unpack. check: raises when its time is over."""
+    """How much one push may still unpack. check: raises if its time is over."""
 
     bytes: int
     check: Callable[[], object] = lambda: None
@@ -62,9 +62,9 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Found:
-    """A content, and how sure it is that it was packed: bytes may look like the head of a stream, or be base64 of it.
+    """Unpacked content, which may be garbage: the bytes may only look like a stream's head, or like base64.
 
-    whole: its stream came to its end. packed: by a compression, not by an encoding.
+    whole: its stream came to its end. packed: it was compressed, not only encoded.
     """
 
     content: bytes
@@ -76,7 +76,7 @@ Opener = Callable[[bytes, int, Bounds], Found | None]
 
 
 def unpacked(data: bytes, bounds: Bounds, depth: int = 0, *, certain: bool = True) -> Iterator[bytes]:
-    """Every content that is packed in `data`, also inside one another. Raises CannotUnpack.
+    """Every content that is packed in `data`, nested too. Raises CannotUnpack.
 
     certain: `data` begins where a file begins, so short signatures count there.
     """
@@ -105,7 +105,7 @@ def _found(data: bytes, bounds: Bounds) -> Iterator[Found]:
 
 
 class _Output:
-    """What a decoder has given so far, within the bounds."""
+    """A decoder's output so far, within the bounds."""
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds, self._parts, self._size = bounds, [], 0  # type: ignore[var-annotated]
@@ -120,7 +120,7 @@ class _Output:
         self._parts.append(part)
 
     def feed(self, decoder: Any, data: Any, taken: int) -> None:
-        """Everything that a decoder makes of `data`, in parts of a bounded size."""
+        """Add a decoder's whole output for `data`, in parts of a bounded size."""
         waiting = data
         while not decoder.eof:
             part = decoder.decompress(waiting, _PART)
@@ -134,7 +134,7 @@ class _Output:
 
 
 def _decode(make: Callable[[], Any], data: bytes, at: int, bounds: Bounds) -> Found:
-    """What a decoder makes of the bytes from `at` on, as far as it comes."""
+    """A decoder's output for the bytes from `at` on, until it ends or breaks."""
     bounds.check()
     view, decoder, out, start = memoryview(data), make(), _Output(bounds), at
     try:
@@ -146,7 +146,8 @@ def _decode(make: Callable[[], Any], data: bytes, at: int, bounds: Bounds) -> Fo
     except _BROKEN as error:
         if "emory" in str(error):
             raise CannotUnpack("it needs more memory to be unpacked than git-gate has") from None
-        # A decoder gives nothing of the bytes in which it fails, a person's tool does: so again, byte by byte.
+        # A decoder discards its output for the chunk in which it fails, but common tools keep it: so retry byte by
+        # byte.
         if before is None:
             before, out, start = make(), _Output(bounds), at
         else:
@@ -164,7 +165,7 @@ def _decode(make: Callable[[], Any], data: bytes, at: int, bounds: Bounds) -> Fo
 
 
 def _opened(kind: str, head: bytes, make: Callable[[], Any], *, strong: bool = True) -> Opener:
-    """An opener of streams that begin with `head` (a pattern). strong: a file that begins with it is nothing else."""
+    """An opener of streams that begin with `head` (a pattern). strong: a file that begins with it must be one."""
     pattern = re.compile(head, re.DOTALL)
 
     def opener(data: bytes, at: int, bounds: Bounds) -> Found | None:
@@ -179,8 +180,8 @@ def _opened(kind: str, head: bytes, make: Callable[[], Any], *, strong: bool = T
 
 
 def _lzma_alone(data: bytes, at: int, bounds: Bounds) -> Found | None:
-    """.lzma has no real signature: its header (LZMA SDK, lzma.txt) must have a size that can be, or none, and the first
-    byte of its range coder, 0. One that needs too much memory is decoded with less, to see whether it is one at all."""
+    """.lzma has no real signature: its header (LZMA SDK, lzma.txt) must have a plausible size, or none, and a 0 as the
+    first byte of its range coder. One that needs too much memory is decoded with less, to see whether it is one."""
     size = int.from_bytes(data[at + 5 : at + 13], "little")
     if len(data) < at + 14 or data[at + 13] or (size >= 1 << 40 and size != (1 << 64) - 1):
         return None
@@ -194,13 +195,13 @@ def _lzma_alone(data: bytes, at: int, bounds: Bounds) -> Found | None:
     return part
 
 
-# What APPNOTE.TXT 6.3.10 (PKWARE), 4.4.5, names as methods. 0 is stored; 12 and 95 have a signature of their own.
+# The methods of APPNOTE.TXT 6.3.10 (PKWARE), 4.4.5. 0 is stored; 12 and 95 have a signature of their own.
 _METHODS = {*range(21), *range(93, 100)}
 _SEEN_ANYWAY = {0, 8, 12, 95}
 
 
 def _zip_member(data: bytes, at: int, bounds: Bounds) -> Found | None:
-    """A local file header (APPNOTE.TXT, 4.3.7) and what follows it. Also a "stored" one is tried as deflated."""
+    """A local file header (APPNOTE.TXT, 4.3.7) and the data after it. A "stored" member is tried as deflated too."""
     head = data[at : at + 30]
     flags, method = int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
     length, extra = int.from_bytes(head[26:28], "little"), int.from_bytes(head[28:30], "little")
@@ -219,7 +220,7 @@ def _zip_member(data: bytes, at: int, bounds: Bounds) -> Found | None:
 
 
 def _runs(data: bytes) -> Iterator[re.Match[bytes]]:
-    """The matches of _BASE64. Where one may begin is found by plain search, ten times as fast as by the pattern."""
+    """The matches of _BASE64. A plain search for their possible beginnings is ten times as fast as the pattern."""
     classes = data.translate(_LETTERS)
     at = classes.find(_SEED)
     while at >= 0:
@@ -230,7 +231,7 @@ def _runs(data: bytes) -> Iterator[re.Match[bytes]]:
 
 
 def _encoded(data: bytes, bounds: Bounds) -> Iterator[Found]:
-    """Long base64 or hex, also over many lines, from each place where it may begin."""
+    """Decoded long base64 or hex, also over many lines, from each possible offset."""
     for run in _runs(data):
         text = run.group().translate(None, _SPACE)
         if len(text) < _LONG:
@@ -250,7 +251,7 @@ def _encoded(data: bytes, bounds: Bounds) -> Iterator[Found]:
 
 # RFC 1950, 2.2: method 8, a window of up to 32 KB, no preset dictionary, and the check, a multiple of 31.
 _ZLIB = [(cmf, flg) for cmf in range(8, 128, 16) for flg in range(256) if not flg & 32 and (cmf << 8 | flg) % 31 == 0]
-# Everything uses 32 KB. The many heads of smaller windows, of two bytes each, count where a file may begin.
+# All tools use 32 KB. The many two-byte heads of smaller windows count only near the beginning of the data.
 _RARE, _NEAR = frozenset(bytes(head) for head in _ZLIB if head[0] != 0x78), 1024
 # gzip: RFC 1952, 2.3.1, reserved flags are zero. xz-file-format.txt, 2.1.1.1. bzip2: the block's magic follows.
 _OPENERS: tuple[tuple[bytes, Opener], ...] = (

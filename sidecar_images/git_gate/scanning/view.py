@@ -1,6 +1,6 @@
-"""A push in full, as text, for the owner who looks at it before it goes: everything that moves, and all that is lost.
+"""A push in full, as text, for its owner's review before it is forwarded: everything that moves, and all that is lost.
 
-Only git's plumbing is asked, with every way off by which a repository changes what is shown of it: attributes,
+Only git's plumbing is used, with every mechanism disabled by which a repository changes its display: attributes,
 textconv, external diffs, mailmap, replaced objects, renames.
 """
 
@@ -24,7 +24,7 @@ _DIFF = (
 
 
 def pages(work: Work, commands: Sequence[Command], options: Sequence[str]) -> list[str]:
-    """The whole view, a page after the other. Raises TooMuch beyond what a person can be asked to read."""
+    """The whole view in pages. Raises TooMuch if it is longer than a person can be asked to read."""
     if len(commands) > MAX_REFS:
         raise TooMuch(f"{len(commands)} refs in a push under review, {MAX_REFS} are allowed; push it in parts")
     parts, size = [], 0
@@ -39,7 +39,7 @@ def pages(work: Work, commands: Sequence[Command], options: Sequence[str]) -> li
 
 
 def _shown(match: re.Match[str]) -> str:
-    """What a terminal or a page would not show, or act on, in words."""
+    """A character that a terminal or a page would hide, or act on, as an escape."""
     character = match[0]
     if character == "\t" or character.isprintable():
         return "→   " if character == "\t" else character
@@ -74,7 +74,7 @@ class _View:
                 yield from self._object(command.new)
 
     def _moved(self, command: Command) -> Iterator[bytes]:
-        """From commit to commit: the sum of it, each new commit, each that is dropped."""
+        """From commit to commit: the total change, each dropped commit, each new commit."""
         yield f"---- all changes from {command.old} to {command.new}".encode()
         yield self._git(*_DIFF, command.old, command.new)
         yield from self._dropped(command.old, f"^{command.new}")
@@ -87,7 +87,7 @@ class _View:
                 yield from self._raw("dropped commit", commit)
 
     def _object(self, name: str, *, known: bool = False) -> Iterator[bytes]:
-        """Whatever a ref is about: tags down to what they tag. known: the upstream has it already."""
+        """The object of a ref, following tags. known: the upstream has it already."""
         kind = self._kind(name)
         if kind == "commit":
             if known or not self._list(name, *KNOWN):
@@ -106,7 +106,7 @@ class _View:
             yield from self._object(_tagged(self._git("cat-file", "tag", name)), known=known)
 
     def _commits(self, *which: str) -> Iterator[bytes]:
-        """The commits of a range; of those that the upstream has already by another way, their names alone."""
+        """The commits of a range; of those that the upstream already has, only the names."""
         new = set(self._list(*which, *KNOWN))
         for commit in self._list(*which, *([] if len(which) > 1 else KNOWN)):
             if commit not in new:
@@ -116,7 +116,7 @@ class _View:
             if commit in self._shown:
                 continue
             self._shown.add(commit)
-            # By parent: what a merge adds of its own is in none of the commits that it merges.
+            # By parent, because a merge's own changes are in none of the merged commits.
             parents = self._git("rev-list", "--parents", "--max-count=1", commit).decode().split()[1:]
             for parent in parents or [""]:
                 yield f"changes of {commit}{f' from its parent {parent}' if len(parents) > 1 else ''}:".encode()

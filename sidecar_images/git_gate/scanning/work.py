@@ -1,4 +1,4 @@
-"""What looking at one push may cost: seconds, objects and bytes. Beyond a bound the push is refused."""
+"""The cost limits of scanning one push: seconds, objects and bytes. Beyond a limit the push is refused."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from typing import IO
 from ..remotes import Remote
 
 SECONDS, OBJECTS = 300, 100_000
-_LEAST_MB, _TIMES = 64, 4  # unpacked, for what max_push_mb allows packed
+_LEAST_MB, _TIMES = 64, 4  # unpacked, in relation to max_push_mb, which limits the packed size
 
 
 class ScanError(Exception):
-    """The push could not be looked at, so it is not let through."""
+    """The push could not be scanned, so it is refused."""
 
 
 class TooMuch(ScanError):
-    """More than one push may bring; the message says of what."""
+    """The push exceeds a limit. The message says which."""
 
 
 def unpacked_mb(remote: Remote) -> int:
-    """The sum of all new contents, each unpacked, that one push may bring."""
+    """Limit in MB for the sum of all new contents of one push, unpacked."""
     return max(_LEAST_MB, _TIMES * remote.max_push_mb)
 
 
 @dataclass
 class Work:
-    """The time that is left for a push; `git` and `run` end their children with it."""
+    """The time left for a push. Child processes are ended when it is over."""
 
     until: float = field(default_factory=lambda: time.monotonic() + SECONDS)
 
     def left(self) -> float:
-        """Seconds; raises TooMuch when there are none."""
+        """Seconds left. Raises TooMuch if there are none."""
         left = self.until - time.monotonic()
         if left <= 0:
             raise TooMuch(f"this push takes longer than {SECONDS} s to look at; push it in parts")
@@ -46,7 +46,7 @@ class Work:
     def run(
         self, argv: Sequence[str], *, stdin: bytes = b"", env: Mapping[str, str] | None = None, cwd: str | None = None
     ) -> subprocess.CompletedProcess[bytes]:
-        """Any program, to its end or to the end of the time."""
+        """Run a program to its end. Raises TooMuch if the time is over first."""
         try:
             return subprocess.run(
                 list(argv), input=stdin, env=env, cwd=cwd, capture_output=True, check=False, timeout=self.left()
@@ -57,7 +57,7 @@ class Work:
             raise
 
     def git(self, *argv: str, stdin: bytes = b"") -> bytes:
-        """What git says. Raises ScanError where it says no."""
+        """Git's standard output. Raises ScanError if git fails, TooMuch if the time is over."""
         done = self.run(["git", *argv], stdin=stdin)
         if done.returncode != 0:
             raise ScanError(f"git {argv[0]}: {done.stderr.decode(errors='replace').strip()[-200:]}")
@@ -65,7 +65,8 @@ class Work:
 
     @contextmanager
     def reading(self, argv: Sequence[str], stdin: IO[bytes] | int = subprocess.DEVNULL) -> Iterator[Popen[bytes]]:
-        """A child whose output is read as it comes; killed when the time is over, and when its reader gives up."""
+        """A child whose output is read as it arrives. It is killed when the time is over, and when its reader
+        leaves."""
         with Popen(list(argv), stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
             timer = threading.Timer(self.left(), child.kill)
             timer.daemon = True
@@ -78,7 +79,7 @@ class Work:
                 child.kill()
 
     def read(self, argv: Sequence[str], most: int) -> bytes:
-        """The output of a program, of at most so many bytes. Raises TooMuch beyond that, ScanError when it fails."""
+        """A program's output, of at most `most` bytes. Raises TooMuch beyond that, ScanError if the program fails."""
         with self.reading(argv) as child:
             assert child.stdout is not None  # noqa: S101 - it is a pipe
             data = child.stdout.read(most + 1)
