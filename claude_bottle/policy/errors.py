@@ -1,19 +1,18 @@
-"""What is wrong with a manifest, said to the person who wrote it."""
+"""Errors in a manifest, as reported to its author."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-NOT_SHOWN = object()  # for values that may be a secret
+NOT_SHOWN = object()  # replaces values that may be secret
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong.
+    """One error in a manifest.
 
-    path: key path such as `egress.routes[1].host`. value: what was found there, or NOT_SHOWN.
-    message: what is accepted.
+    path: key path such as `egress.routes[1].host`. value: the rejected value, or NOT_SHOWN. message: what is accepted.
     """
 
     path: str
@@ -26,26 +25,26 @@ class Finding:
 
 
 def _short(value: object) -> str:
-    text = str(value).lower() if isinstance(value, bool) else repr(value)  # as YAML has it
+    text = str(value).lower() if isinstance(value, bool) else repr(value)  # as in YAML
     return text if len(text) <= 80 else text[:77] + "..."
 
 
 def printable(text: str) -> str:
-    """Text of an agent for a terminal: no control characters, which could draw anything there."""
+    """The agent's text for a terminal: control characters, which could draw anything there, are replaced."""
     return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
 
 
 def one_line(text: str) -> str:
-    """The same for a name, which may hold a line end, and must not be a line of its own."""
+    """The same for a name on one line: line breaks are replaced too."""
     return printable(text).replace("\n", "�")
 
 
 class BottleError(Exception):
-    """Something the owner can put right; the message is for a person, without a traceback."""
+    """An error that the owner can fix. The message is for a person, without a traceback."""
 
 
 class ManifestError(BottleError):
-    """Everything that stands in the way, one line each, sorted by key path; nothing has been created."""
+    """All errors in a manifest, one a line, sorted by key path. Nothing has been created."""
 
     def __init__(self, findings: Iterable[Finding]) -> None:
         self.findings = sorted(findings, key=lambda finding: finding.path)

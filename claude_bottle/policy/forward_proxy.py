@@ -1,6 +1,7 @@
-"""What is said to the forward proxy of the owner's network: a tunnel to a name by CONNECT (RFC 9110, 9.3.6). Pure.
+"""Requests to the forward proxy of the owner's network: a tunnel to a name by CONNECT (RFC 9110, 9.3.6). Pure.
 
-What is in the tunnel is the upstream's own TLS or ssh, so such a proxy reads nothing of it and answers for nobody.
+The tunnel carries the upstream's own TLS or ssh, so such a proxy can neither read the traffic nor impersonate the
+upstream.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 import base64
 import re
 
-HEAD_LIMIT = 16 << 10  # bytes of the answer's head
-SECONDS = 20.0  # from the first packet to the end of the head
+HEAD_LIMIT = 16 << 10  # bytes of the response's head
+SECONDS = 20.0  # seconds from the first packet to the end of the head
 _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r\n]")
 
 
@@ -22,7 +23,7 @@ def parse_proxy(value: str) -> tuple[str, int]:
 
 
 def login_headers(login: str) -> dict[str, str]:
-    """The header of a login, user:password; none for ""."""
+    """The header for a login, user:password; none for ""."""
     return {"Proxy-Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
 
 
@@ -35,7 +36,7 @@ def connect_head(host: str, port: int, login: str) -> bytes:
 
 
 def check_answer(head: bytes, proxy: str, host: str) -> None:
-    """Raises OSError, with the proxy's name, unless this head of an answer gives the tunnel to `host`."""
+    """Raises OSError, naming the proxy, unless this response head opens the tunnel to `host`."""
     match = _STATUS.match(head)
     if match is None:
         raise OSError("the forward proxy's answer is not HTTP")

@@ -1,7 +1,8 @@
-"""How many bytes of bodies a process holds at a time: what comes beyond waits unread, and is refused in the end. Pure.
+"""The bytes of bodies that a process holds at a time: a body beyond the limit waits unread, and is finally refused.
+Pure.
 
-Two pools, so that small requests never wait for large ones. Who holds of the large pool needs no more to end, and who
-holds of the small one waits for the large pool alone; so nobody waits for one who waits for him.
+There are two pools, so that small requests never wait for large ones. A holder of the large pool needs no more to
+finish, and a holder of the small one waits for the large pool only, so no deadlock is possible.
 """
 
 from __future__ import annotations
@@ -9,16 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-SMALL = 1 << 20  # bytes: bodies up to here have a pool of their own
-STEP = 256 << 10  # bytes that are held of a body without a length before it counts as a large one
+SMALL = 1 << 20  # bytes: bodies up to this size have a pool of their own
+STEP = 256 << 10  # bytes held of a body of unknown length before it counts as large
 PATIENCE = 30.0  # seconds that a small request waits
-PATIENCE_OF_LARGE = 120.0  # seconds: large ones are looked at one after the other, and their clients wait for minutes
+PATIENCE_OF_LARGE = 120.0  # seconds: large bodies are scanned one after the other, and their clients wait for minutes
 SMALL_POOL = 32 << 20
-LARGE_POOL = 32 << 20  # bytes, at least; a body of the longest kind that is held always fits
+LARGE_POOL = 32 << 20  # bytes, at least; the longest body that may be held always fits
 
 
 class _Pool:
-    """Grants bytes in the order in which they were asked for."""
+    """Grants bytes in the order of requests."""
 
     def __init__(self, total: int) -> None:
         self.total, self.used = total, 0
@@ -35,7 +36,7 @@ class _Pool:
         done, _ = await asyncio.wait([place[1]], timeout=patience)
         if not done:
             self._waiting.remove(place)
-            self._grant()  # it may have been what the others waited behind
+            self._grant()  # the others may have waited behind it
         return bool(done)
 
     def give(self, size: int) -> None:
@@ -53,7 +54,7 @@ class _Pool:
 
 
 class HeldBudget:
-    """What each flow holds, by its id."""
+    """The bytes that each flow holds, by its id."""
 
     def __init__(self) -> None:
         self._small, self._large = _Pool(SMALL_POOL), _Pool(LARGE_POOL)
@@ -61,11 +62,12 @@ class HeldBudget:
 
     @property
     def held(self) -> int:
-        """Bytes."""
+        """Bytes held in all."""
         return self._small.used + self._large.used
 
     async def hold(self, key: str, size: int, patience: float | None = None) -> bool:
-        """Whether a flow may hold so many bytes more; waits so many seconds for others to end."""
+        """Reserve bytes for a flow, waiting up to `patience` seconds for others to finish. False if there is no
+        room."""
         pool = self._small if size <= SMALL else self._large
         usual = PATIENCE if pool is self._small else PATIENCE_OF_LARGE
         if not await pool.take(size, usual if patience is None else patience):
@@ -74,7 +76,7 @@ class HeldBudget:
         return True
 
     def fit(self, longest: int) -> None:
-        """Make room for a body of the longest kind that is held."""
+        """Make the large pool big enough for the longest body that may be held."""
         self._large.total = max(self._large.total, longest)
 
     def size(self, key: str) -> int:
@@ -82,6 +84,6 @@ class HeldBudget:
         return sum(size for _, size in self._held.get(key, ()))
 
     def release(self, key: str) -> None:
-        """A flow has ended, or its body has gone on."""
+        """Release a flow's bytes, because it has ended or its body has been sent."""
         for pool, size in self._held.pop(key, ()):
             pool.give(size)

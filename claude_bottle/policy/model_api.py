@@ -1,9 +1,8 @@
-"""Refusals that a model's clients show to their user: in the API's own form, with a status that ends the try. Pure.
+"""Refusals that a model's clients show to their user: in the API's own form, with a status that prevents retries. Pure.
 
-Any other body is shown as noise, 403 is taken for a sign-in that has failed, and what comes with 5xx is tried again for
-minutes before it is shown. Sources: Anthropic, "Errors" (type,
-error.type, error.message; 400 is invalid_request_error); OpenAI, "Error codes"; the retries of both vendors' SDKs (408,
-409, 429 and from 500 on).
+Clients show any other body as noise, treat 403 as a failed sign-in, and retry a 5xx for minutes before they show it.
+Sources: Anthropic, "Errors" (type, error.type, error.message; 400 is invalid_request_error); OpenAI, "Error codes"; the
+retries of both vendors' SDKs (408, 409, 429 and from 500 on).
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ import re
 from typing import Any
 
 STATUS = 400
-# By path, for a gateway may have any name (Claude Code, "LLM gateway configuration").
+# By path, because a gateway may have any name (Claude Code, "LLM gateway configuration").
 _PATH = re.compile(r"(?:/v1/messages(?:/count_tokens)?|/chat/completions|/v1/responses)\Z")
-# Over in seconds: the client does well to try again (addons/egress/next_hop.py says from when on it is not brief).
+# Over within seconds, so a retry is right (addons/egress/next_hop.py decides when that no longer holds).
 _BRIEF = frozenset(["starting", "busy", "next_hop"])
 _AGAIN = (
     " This text is sent again with every turn: go back to before it (Esc Esc in Claude Code, or a new conversation)."
@@ -28,18 +27,18 @@ def is_model_call(path: str) -> bool:
 
 
 def status_of(path: str, status: int, reason: str = "") -> int:
-    """The status of a refusal; for a model's call the API's own for a wrong request, unless it ends by itself."""
+    """The status of a refusal. A model's call gets the API's own for an invalid request, unless the cause is brief."""
     if not is_model_call(path) or (status == 503 and reason in _BRIEF):
         return status
     return STATUS if status == 403 or status >= 500 else status
 
 
 def in_its_form(path: str, refusal: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a refusal, for these calls with those that the API's clients show."""
+    """The fields of a refusal; for a model's call, with those that the API's clients show."""
     if not is_model_call(path):
         return refusal
     who = f"Refused by {refusal['refused_by']}" if "refused_by" in refusal else f"Failed at {refusal['failed_at']}"
     words = f"{who} of this sandbox ({refusal['reason']}): {refusal['message']}"
     words += _AGAIN if refusal["reason"] == "dlp_match" else ""
-    # Claude Code shows the outer message where there is one.
+    # Claude Code shows the outer message if there is one.
     return {**refusal, "message": words, "type": "error", "error": {"type": "invalid_request_error", "message": words}}

@@ -1,4 +1,4 @@
-"""What no approval lets through, and what helps instead: said at the refusal, and before the owner is asked. Pure."""
+"""Refusals that no approval changes, and the alternative for each: shown before the owner is asked. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ _BODY = (
 )
 _OWNER = "only the owner can mend that; tell them"
 
-# Reason of a refusal to what helps. A reason that is not here is one that a route, a host or one content can answer.
+# A refusal's reason to the alternative. For any other reason, a route, a host or one content can be approved.
 _INSTEAD = {
     "git_push": "push to the git-gate remote, git://git-gate/<name>.git",
     "port_not_allowed": "use https on port 443, or http on port 80",
@@ -56,7 +56,8 @@ _IN_HEAD = (
 
 
 def instead(reason: str, content: str = "") -> str:
-    """What can be done about a refusal that no approval changes; "" where one can. content: that of the refusal."""
+    """The alternative for a refusal that no approval changes; "" if one can be approved. content: the refusal's
+    digest."""
     if reason == "dlp_match":
         return "" if content else _IN_HEAD
     return _INSTEAD.get(reason, "")

@@ -1,7 +1,7 @@
-"""Contents that were refused and that the owner may let through one time each.
+"""Refused contents that the owner may allow once each.
 
-Used by pipelock (what DLP found) and by git-gate (pushes under review); the owner comes by `docker exec`, never by the
-agent's network. A grant is for one digest and one proposal: granting it again, after a crash, changes nothing. A
+Used by pipelock (DLP findings) and by git-gate (pushes under review). The owner reaches it by `docker exec`, never over
+the agent's network. A grant is for one digest and one proposal: granting it again, after a crash, changes nothing. A
 content is held for a day, a grant for an hour; a clock that was set back ends both.
 """
 
@@ -22,13 +22,13 @@ from claude_bottle.policy.whole_file import rename_whole, write_whole
 
 MAX_HELD, MAX_BYTES = 30, 64 << 20
 HELD_SECONDS, GRANT_SECONDS = 24 * 3600, 3600
-_USED_SECONDS = 30 * 24 * 3600  # for how long it is known that a proposal was granted
-_SKEW = 5  # seconds by which the time of a file may be ahead
+_USED_SECONDS = 30 * 24 * 3600  # how long it is remembered that a proposal was granted
+_SKEW = 5  # seconds by which a file's time may be in the future
 _DIGEST, _PROPOSAL = re.compile(r"sha256:[0-9a-f]{64}\Z"), re.compile(r"p-[0-9a-f]{10}\Z")
 
 
 def digest_of(*parts: bytes) -> str:
-    """One name for exactly these parts in this order."""
+    """The digest of exactly these parts in this order."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "big") + part)
@@ -36,20 +36,22 @@ def digest_of(*parts: bytes) -> str:
 
 
 def is_digest(text: object) -> bool:
-    """Whether this is a name that `digest_of` makes."""
+    """Whether this has the form of a digest of `digest_of`."""
     return isinstance(text, str) and bool(_DIGEST.match(text))
 
 
 class Once:
-    """What one part holds: a folder of its own, small files. `about` is what the owner is shown of a content."""
+    """The contents that one part holds: small files in a folder of its own. `about`: the description for the owner."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def hold(self, digest: str, about: dict[str, Any], pages: Sequence[str] = ()) -> None:
-        """Note a refused content; the oldest ones are let go. pages: all that the owner may read of it, in order.
+        """Hold a refused content; the oldest ones are dropped. pages: everything of it that the owner may read, in
+        order.
 
-        What is held says how many `pages` there are, which `view` they are, and has the first one as `excerpt`.
+        The description gets the number of `pages`, the digest of the `view` that they form, and the first one as
+        `excerpt`.
         """
         self._folder.mkdir(mode=0o700, exist_ok=True)
         entry = {**about, "digest": digest, "time": time.time()}
@@ -61,12 +63,12 @@ class Once:
         self._let_go()
 
     def held(self, digest: str) -> dict[str, Any] | None:
-        """What is known of a refused content, with its first page."""
+        """The description of a refused content, with its first page; None if it is not held."""
         lines = self._lines(digest, 1)
         return json.loads(lines[0]) if lines else None
 
     def page(self, digest: str, number: int) -> dict[str, Any] | None:
-        """One of the pages, the first is 1: `page`, `pages`, `view`, `text`. None where there is no such page."""
+        """One page, counted from 1: `page`, `pages`, `view`, `text`. None if there is no such page."""
         lines = self._lines(digest, number + 1) if number >= 1 else []
         if number < 1 or len(lines) <= number:
             return None
@@ -74,7 +76,8 @@ class Once:
         return {"page": number, "pages": about["pages"], "view": about["view"], "text": json.loads(lines[number])}
 
     def grant(self, digest: str, proposal: str) -> bool:
-        """Let this content through once; False when it is not held. The same proposal again changes nothing."""
+        """Allow this content once. False if it is not held. Granting the same proposal again changes nothing. Raises
+        ValueError for malformed arguments."""
         if not is_digest(digest) or not _PROPOSAL.match(proposal):
             raise ValueError("not a digest and the id of a proposal")
         known = (self._used(proposal), self._bound(digest, proposal), self._folder / f"{digest}.{proposal}.granted")
@@ -86,9 +89,9 @@ class Once:
         return True
 
     def bind(self, digest: str) -> str | None:
-        """Begin to use a grant, so that nobody else does: the proposal of it, None where there is none.
+        """Begin to use a grant, exclusively. Returns its proposal, or None if there is no grant.
 
-        `spend` ends it; `release` gives it back. A grant that neither was done to is used up.
+        `spend` uses it up; `release` returns it. A grant that is bound and never released stays used.
         """
         for file in self._granted(digest):
             proposal = file.name.split(".")[1]
@@ -97,21 +100,21 @@ class Once:
             try:
                 rename_whole(file, self._bound(digest, proposal))
             except FileNotFoundError:
-                continue  # another one was faster
+                continue  # another caller was faster
             return proposal
         return None
 
     def spend(self, digest: str, proposal: str) -> None:
-        """What was bound is used up."""
+        """Use up a bound grant."""
         rename_whole(self._bound(digest, proposal), self._used(proposal))
         (self._folder / f"{digest}.held").unlink(missing_ok=True)
 
     def release(self, digest: str, proposal: str) -> None:
-        """What was bound can be used again, within its hour."""
+        """Return a bound grant, which can be used again within its hour."""
         rename_whole(self._bound(digest, proposal), self._folder / f"{digest}.{proposal}.granted")
 
     def decline(self, digest: str) -> None:
-        """Let go of what is held: who waits for a grant of it gets none."""
+        """Drop a held content, so that nobody can be granted it."""
         if is_digest(digest):
             (self._folder / f"{digest}.held").unlink(missing_ok=True)
 
@@ -124,14 +127,14 @@ class Once:
         return True
 
     def is_granted(self, digest: str) -> bool:
-        """Whether a grant waits to be used, and is not over."""
+        """Whether an unused grant exists that has not expired."""
         return any(_younger(file, GRANT_SECONDS) for file in self._granted(digest))
 
     def _granted(self, digest: str) -> list[Path]:
         return list(self._folder.glob(f"{digest}.*.granted")) if is_digest(digest) else []
 
     def _lines(self, digest: str, count: int) -> list[str]:
-        """The first lines of what is held; none once its day is over."""
+        """The first lines of a held content; none after its day."""
         file = self._folder / f"{digest}.held"
         if not is_digest(digest) or not _younger(file, HELD_SECONDS):
             return []
@@ -142,7 +145,7 @@ class Once:
             return []
 
     def _let_go(self) -> None:
-        """What is over, what is too much, and what tells of grants of long ago."""
+        """Delete expired contents, excess contents, and old traces of grants."""
         held = [(file, status) for file in self._folder.glob("*.held") if (status := _stat(file))]
         size = 0
         for place, (file, status) in enumerate(sorted(held, key=lambda one: one[1].st_mtime, reverse=True)):
@@ -171,14 +174,14 @@ def _stat(file: Path) -> os.stat_result | None:
 
 
 def _younger(file: Path, seconds: float) -> bool:
-    """Whether a file is there that was written within these seconds."""
+    """Whether the file exists and was written within these seconds."""
     status = _stat(file)
     return status is not None and -_SKEW <= time.time() - status.st_mtime <= seconds
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The owner's side: `held DIGEST` prints what is known, `page DIGEST N` a page of it, `grant DIGEST PROPOSAL` lets
-    it through once."""
+    """The owner's side: `held DIGEST` prints the description, `page DIGEST N` a page, `grant DIGEST PROPOSAL` allows it
+    once, `decline DIGEST` drops it."""
     folder, verb, digest, *rest = sys.argv[1:] if argv is None else argv
     once = Once(Path(folder))
     if verb == "held":

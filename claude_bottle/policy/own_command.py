@@ -1,7 +1,7 @@
-"""The `bottle` command as a message tells it: in the form that runs as it is printed, from where the person stands.
+"""The `bottle` command for a message: in a form that runs as printed, from the person's current folder.
 
-Standard library only: the set-up reads it too. What is printed is for a person at this moment: it belongs into no
-resource and no file, where another folder to call it from would be a change.
+Standard library only, because the set-up uses it too. The text is for a person at this moment. It must not get into a
+resource or a file, where calling from another folder would look like a change.
 """
 
 from __future__ import annotations
@@ -10,19 +10,20 @@ import os
 import shlex
 from pathlib import Path
 
-# How the person calls it. `bottle` sets it for all that it starts, and the function of `activate` for `bottle`.
+# How the person calls it. `bottle` sets it for all its child processes, and the function of `activate` for `bottle`.
 CALLED = "CLAUDE_BOTTLE_COMMAND"
-# Absent in a sidecar, which has some of these modules.
+# None in a sidecar, which has only some of these modules.
 _CHECKOUT = next((folder for folder in Path(__file__).resolve().parents if (folder / "Pulumi.yaml").is_file()), None)
 
 
 def own_command(words: str) -> str:
-    """`bottle …`, `./bottle …` in a checkout, or what leads there from the folder that it was called from."""
+    """`bottle …`, `./bottle …` in a checkout, or the path to it from the current folder."""
     return f"{os.environ.get(CALLED) or called_from(Path.cwd())} {words}"
 
 
 def called_from(folder: Path, checkout: Path | None = _CHECKOUT) -> str:
-    """What a person in this folder types for the command of this checkout; of an installation, which is on PATH."""
+    """What a person in this folder types for this checkout's command; just `bottle` for an installation, which is on
+    PATH."""
     if checkout is None or not (checkout / "bottle").is_file():
         return "bottle"
     script = checkout / "bottle"
@@ -32,5 +33,5 @@ def called_from(folder: Path, checkout: Path | None = _CHECKOUT) -> str:
     return shlex.quote(way if way.startswith("../") else f"./{way}")
 
 
-# The same for what is kept, such as an output of a stack: typed in the checkout's folder.
+# The same for stored text, such as a stack's output: typed in the checkout's folder.
 KEPT = "bottle" if _CHECKOUT is None else called_from(_CHECKOUT)

@@ -1,4 +1,4 @@
-"""Proposals, kept in SQLite: nothing is lost when the process ends at any moment. The agent's text is never trusted."""
+"""Proposals, stored in SQLite: a process that ends at any moment loses none. The agent's text is never trusted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 FILE = Path("/var/lib/supervise/proposals.db")
 PENDING, APPROVED, REJECTED = "pending", "approved", "rejected"
-# How the note of an approval begins that does not let the refused request through.
+# The beginning of an approval's note if the approval does not let the refused request through.
 STILL_REFUSED = "The refused request does not pass by this:"
 MAX_PENDING, MAX_PER_HOUR, MAX_TEXT = 20, 60, 4000
 _SKEW = 60.0  # seconds
@@ -27,18 +27,18 @@ create table if not exists proposals (
 
 
 class LimitError(Exception):
-    """The agent asks for too much at once; the message says what to do."""
+    """The agent asks for too much at once. The message says what to do."""
 
 
 class FullError(Exception):
-    """The proposal could not be kept, so it was not filed."""
+    """The proposal could not be stored, so it was not filed."""
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """words, request: as the agent gave them. verdict: pending, approved or rejected. reply: the owner's words.
+    """words, request: as the agent gave them. verdict: pending, approved or rejected. reply: the owner's text.
 
-    note: what happened meanwhile (an `up` that failed, the request replayed).
+    created, decided: seconds since the epoch. note: later events (an `up` that failed, the request replayed).
     """
 
     id: str
@@ -54,7 +54,7 @@ class Proposal:
 
 
 class Proposals:
-    """The store; every method is one transaction."""
+    """The store. Every method is one transaction."""
 
     def __init__(self, file: Path = FILE) -> None:
         self._file = file
@@ -67,15 +67,16 @@ class Proposals:
     def _open(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self._file, timeout=10, isolation_level="IMMEDIATE")) as db, db:
             db.row_factory = sqlite3.Row
-            # Full leaves the name of the journal behind where the machine stops, and so undoes what was answered.
+            # With `full`, the journal's name could survive when the machine stops, and so undo a decision that was
+            # reported.
             db.execute("pragma synchronous = extra")
             yield db
 
     def add(self, tool: str, change: dict[str, Any], words: str, request: dict[str, Any]) -> Proposal:
-        """A new proposal, or the one that asks for the same and waits. Raises LimitError, FullError.
+        """A new proposal, or the pending one with the same change. Raises LimitError, FullError.
 
-        A package or a limit comes with a new container of the agent, in which the asking call ends without its answer:
-        the same question within an hour gets the answer that was given.
+        A package or a limit needs a new container of the agent, in which the asking call ends without its answer:
+        asking the same again within an hour returns the approved proposal.
         """
         if len(words) > MAX_TEXT or len(json.dumps([change, request])) > MAX_TEXT:
             raise LimitError(f"too long: {MAX_TEXT} characters for the justification, as many for the rest")
@@ -85,7 +86,7 @@ class Proposals:
             for same in db.execute("select * from proposals where verdict = ?", (PENDING,)):
                 if json.loads(same["change"]) == change:
                     return _proposal(same)
-            # What a clock that was ahead has dated later than now tells nothing of the last hour.
+            # Times later than now, from a clock that was ahead, say nothing about the last hour.
             lost = "select * from proposals where verdict = ? and decided between ? and ? order by decided desc"
             for same in db.execute(lost, (APPROVED, now - 3600, now + _SKEW)):
                 if json.loads(same["change"]) == change and str(change.get("path")).startswith("agent."):
@@ -106,7 +107,7 @@ class Proposals:
             return proposal
 
     def get(self, identity: str) -> Proposal | None:
-        """The proposal of that id."""
+        """The proposal with that id, or None."""
         with self._open() as db:
             row = db.execute("select * from proposals where id = ?", (identity,)).fetchone()
         return _proposal(row) if row else None
@@ -117,12 +118,13 @@ class Proposals:
             return [_proposal(row) for row in db.execute("select * from proposals order by created, id")]
 
     def note(self, identity: str, note: str) -> None:
-        """Say what happened to a proposal."""
+        """Set a proposal's note."""
         with self._open() as db:
             db.execute("update proposals set note = ? where id = ?", (note, identity))
 
     def decide(self, identity: str, verdict: str, reply: str, note: str = "") -> bool:
-        """Put the owner's verdict on a pending proposal; False when it is not pending any more."""
+        """Record the owner's verdict on a pending proposal. False if it is no longer pending. Raises ValueError for
+        another verdict."""
         if verdict not in (APPROVED, REJECTED):
             raise ValueError(f"{verdict}: {APPROVED} or {REJECTED}")
         with self._open() as db:

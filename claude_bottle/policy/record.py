@@ -1,13 +1,13 @@
-"""The record of what a part has let out: accepted pushes, allowed writes. Numbered, whole, kept until it is read. Pure.
+"""The record of a part's outbound writes: accepted pushes, allowed writes. Numbered, complete, kept until read. Pure.
 
-It is a channel of its own, apart from the container's log, which anybody can fill with words that mean nothing. A line
-is in the file before what it tells of leaves, so a kill loses none. Nothing is merged or cut, and nothing is dropped:
-where the record is full, `append` raises, and its caller refuses what it has no record for.
+It is separate from the container's log, which anybody can fill with noise. A line is in the file before the write that
+it describes leaves, so a kill loses none. Nothing is merged, cut or dropped: if the record is full, `append` raises,
+and its caller refuses the write.
 
-    python3 -m claude_bottle.policy.record read ID N   all from number N on of the record ID; what is before N may go
+    python3 -m claude_bottle.policy.record read ID N   all lines from number N on of record ID; earlier ones may go
 
-The owner's side reads it so (approvals/audit/collect.py). The files are segments of JSON lines, named by their
-first number.
+The owner's side reads it so (claude_bottle/approvals/audit/collect.py). The files are segments of JSON lines, named
+by their first number.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from typing import Any
 
 from claude_bottle.policy.whole_file import sync_folder, write_whole
 
-SEGMENT = 4 << 20  # bytes after which a new file is begun, and that one `read` gives at most
-SEGMENTS = 32  # files: 128 MB, some 500,000 writes that nobody has read
-LINE = 64 << 10  # bytes
+SEGMENT = 4 << 20  # bytes after which a new file is begun, and the most that one `read` returns
+SEGMENTS = 32  # files: 128 MB, some 500,000 unread writes
+LINE = 64 << 10  # bytes of a line
 
 
 class RecordFullError(Exception):
-    """It cannot be put on record; the message says why."""
+    """The line cannot be recorded. The message says why."""
 
 
 class Record:
@@ -40,12 +40,12 @@ class Record:
 
     def __init__(self, folder: Path, segments: int = SEGMENTS, segment: int = SEGMENT) -> None:
         self._folder, self._segments, self._segment = folder, segments, segment
-        self._known: tuple[Path, int, int] | None = None  # where the last line of this process ended
+        self._known: tuple[Path, int, int] | None = None  # where this process's last line ended
 
     def append(self, event: Mapping[str, Any], *, sync: bool = False) -> int:
-        """Write one line and return its number. Raises RecordFullError, after which nothing of it is there.
+        """Write one line and return its number. Raises RecordFullError; then nothing of the line is in the record.
 
-        sync: it is on disk when this returns; else when it has been read, or the kernel has written it.
+        sync: it is on disk when this returns; otherwise once it has been read, or the kernel has written it.
         """
         try:
             with self._locked():
@@ -64,9 +64,10 @@ class Record:
             raise RecordFullError(f"the record cannot be written: {error.strerror}") from None
 
     def read(self, identity: str, number: int) -> Iterator[bytes]:
-        """A line with id, first number there is and next number; then lines from `number` on, some megabytes of them.
+        """A line with the id, the first number present and the next number; then lines from `number` on, of one
+        segment.
 
-        Files that hold nothing from `number` on are deleted, if `identity` is this record's.
+        Segments without any line from `number` on are deleted, if `identity` is this record's.
         """
         with self._locked():
             own = self._id()
@@ -77,7 +78,7 @@ class Record:
                 if known and _first(after) <= number:
                     file.unlink()
             files = self._files()
-            # A number that has been read is never given again: what is told here outlives a machine that stops.
+            # A number that was read is never reused, so the lines reported here must survive a machine that stops.
             for file in files:
                 _sync(file)
             sync_folder(self._folder)
@@ -111,17 +112,18 @@ class Record:
         return sorted(self._folder.glob("*.jsonl"))
 
     def _where(self) -> tuple[Path, int, int]:
-        """The last file, the next number, the file's size. The file is read only where another process has written."""
+        """The last file, the next number, the file's size. The file is read only if another process has written to
+        it."""
         if self._known is not None:
             last, number, size = self._known
-            # Whoever began another file gave it the next number for its name.
+            # Whoever began another file named it after the next number.
             if _size(last) == size and not self._file(number).exists():
                 return self._known
         last, number = self._end()
         return last, number, _size(last)
 
     def _end(self) -> tuple[Path, int]:
-        """The last file and the next number. What a killed writer has left of a line was never promised, and goes."""
+        """The last file and the next number. A torn line of a killed writer was never confirmed, and is removed."""
         files = self._files()
         if not files:
             return self._file(1), 1

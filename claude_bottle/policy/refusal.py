@@ -1,4 +1,4 @@
-"""The one form of a refusal: a decision that the log, the agent and the owner read alike."""
+"""The single form of a refusal: one decision for the log, the agent and the owner."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from claude_bottle.policy.model_api import in_its_form
 from claude_bottle.policy.no_approval import instead
 
-# The supervise tool with which the agent asks its owner to change what this part decided.
+# The supervise tool with which the agent asks its owner to change this part's decision.
 ASK_WITH = {"egress": "egress-block", "pipelock": "pipelock-block"}
 
 
@@ -16,11 +16,10 @@ ASK_WITH = {"egress": "egress-block", "pipelock": "pipelock-block"}
 class Refusal:
     """What was refused, by whom and why.
 
-    reason: a stable identifier in lower_case, which proposals and tests refer to.
-    message: one or two sentences for the agent: what was wrong and what can be done. Never holds a secret.
-    status: HTTP status of the answer.
-    content: digest by which the owner may let exactly this through once, or "".
-    forge: the capabilities that a call to a forge needs, with commas between them, or "".
+    reason: a stable identifier in lower_case, which proposals and tests refer to. message: one or two sentences for the
+    agent, about the cause and the remedy. Never holds a secret. status: HTTP status of the response. content: digest by
+    which the owner may allow exactly this once, or "". forge: the capabilities that a call to a forge needs, separated
+    by commas, or "".
     """
 
     by: str
@@ -31,7 +30,7 @@ class Refusal:
     forge: str = ""
 
     def body(self, *, method: str, host: str, path: str) -> bytes:
-        """The answer's JSON body; the query string is left out, for it may hold what was refused.
+        """The response's JSON body. The query string is left out, because it may hold the cause of the refusal.
 
         It names the tool to ask with, or says that no approval helps and what does.
         """
@@ -51,7 +50,7 @@ class Refusal:
         return json.dumps(in_its_form(path, fields), indent=2).encode() + b"\n"
 
     def text(self) -> bytes:
-        """The answer for git, which shows text to its user. It says what a repository needs to be reached."""
+        """The response for git, which shows text to its user: how a repository can be reached."""
         lines = [f"{self.by}: {self.message}"]
         if other_way := instead(self.reason, self.content):
             lines += [] if self.reason == "git_push" else [f"No approval lets this through: {other_way}."]

@@ -1,4 +1,4 @@
-"""The refused request once more, as the agent would send it: through its proxy, without a credential or a body."""
+"""Sends a refused request again as the agent would: through its proxy, without a credential or a body."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-# Safe ones only (RFC 9110, 9.2.1). PUT and DELETE are idempotent too, but do something; POST may do it twice.
+# Safe methods only (RFC 9110, 9.2.1). PUT and DELETE are idempotent too, but have effects; POST may have them twice.
 SAFE = ("GET", "HEAD", "OPTIONS")
 CA = Path("/etc/supervise/ca.pem")
 _BLOCKED = "x-pipelock-block-reason"
 
 
 def can_be_replayed(request: Mapping[str, Any]) -> bool:
-    """Whether the refused request can be sent again by somebody else."""
+    """Whether a refused request can be sent again by somebody else."""
     return request.get("method") in SAFE and bool(request.get("host"))
 
 
 def replay(request: Mapping[str, Any]) -> dict[str, Any]:
-    """`status` and, where a part of the bottle still refuses, its `reason`; or `error`."""
+    """`status` and, if a part of the bottle still refuses, its `reason`; or `error`."""
     if not can_be_replayed(request):
         return {"error": "not a request that is safe to send again"}
     proxy = urlsplit(os.environ["BOTTLE_PROXY"])

@@ -1,10 +1,10 @@
-"""Whether a value of a manifest may stand in a message, which ends in terminals, logs and what CI keeps. Pure."""
+"""Whether a manifest's value may appear in a message, which ends up in terminals, logs and CI storage. Pure."""
 
 from __future__ import annotations
 
 import re
 
-# Keys beside which a credential is pasted by mistake: at these no value is shown, whatever it looks like.
+# Keys where people paste credentials by mistake: their values are never shown.
 _KEYS = frozenset(["auth_scheme", "placeholder", "upstream", "upstream_proxy", "identity_file", "known_hosts"])
 _INDEX = re.compile(r"\[\d+\]")
 # User information (RFC 3986, 3.2.1), a scheme and its credentials (RFC 9110, 11.4), a field of a query (RFC 3986, 3.4).
@@ -26,12 +26,12 @@ def may_be_shown(path: str, value: object) -> bool:
 
 
 def is_mixed(text: str) -> bool:
-    """Whether letters and digits stand in it together as in no word: so do credentials."""
+    """Whether letters and digits are mixed as in no word, but as in credentials."""
     return bool(_MIXED.search(text))
 
 
 def quotes(message: str, value: str) -> bool:
-    """Whether a message about a value repeats something of it that may not be shown."""
+    """Whether a message about a value repeats a part of it that may not be shown."""
     user, at, _ = value.rpartition("@")
     secret = user.rpartition("://")[2].split(":") if at else re.findall(r":(?!//)([^\s/:]+)", value)
     pieces = [*secret, *_RUN.findall(value), *_MIXED.findall(value)]

@@ -1,4 +1,4 @@
-"""JSON that every parser reads alike: a name that stands twice in one object is refused (RFC 8259, 4). Pure."""
+"""JSON that every parser reads alike: a repeated name in an object is refused (RFC 8259, 4). Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 
 def read_json(body: bytes | str) -> Any:
-    """The value; None for `null` and for what is no JSON, is nested too deeply, or has a name twice in an object."""
+    """The value; None for `null`, and for text that is not JSON, is nested too deeply, or repeats a name in an
+    object."""
     try:
         return json.loads(body, object_pairs_hook=_object)
     except (ValueError, RecursionError):

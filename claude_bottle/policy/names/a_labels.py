@@ -1,7 +1,7 @@
 """A-labels: the ASCII form of a label with other letters, `xn--` and punycode (RFC 5890, 2.3.2.1). Pure.
 
-A label is one only if it decodes to a U-label that encodes to the very same letters (RFC 5891, 4.4 and 5.4): whatever
-shows a name to people may decode it. Names are compared, sent and shown in their ASCII form alone.
+A label is valid only if it decodes to a U-label that encodes to the same label (RFC 5891, 4.4 and 5.4), because
+programs may decode names for display. Names are compared, sent and shown in their ASCII form only.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ _LETTERS = frozenset(["Ll", "Lo", "Lm", "Mn", "Mc", "Nd"])
 _VALID = frozenset("\u00df\u03c2\u06fd\u06fe\u0f0b\u3007")
 _DISALLOWED = frozenset("\u0640\u07fa\u302e\u302f\u3031\u3032\u3033\u3034\u3035\u303b")
 _OLD_JAMO = range(0x1100, 0x1200)  # 2.9
-# Right in some company only (RFC 5892, appendix A): between two l, beside kana or Han; after a virama.
+# Valid only in some contexts (RFC 5892, appendix A): between two l, beside kana or Han; after a virama.
 _MIDDLE_DOT, _KATAKANA_DOT, _JOINERS = "\u00b7", "\u30fb", "\u200c\u200d"
 _COMPANY = ("HIRAGANA", "KATAKANA LETTER", "CJK UNIFIED")
-_VIRAMA = 9  # its canonical combining class
+_VIRAMA = 9  # canonical combining class
 _ARABIC, _EXTENDED = range(0x660, 0x66A), range(0x6F0, 0x6FA)
 
 
 def is_a_label(label: str) -> bool:
-    """True for a lower-case label that stands for a name in other letters; emoji and control characters make none."""
+    """Whether a lower-case label is a valid A-label. Emoji and control characters are not valid in one."""
     try:
         letters = label.removeprefix(PREFIX).encode("ascii").decode("punycode")
         same = PREFIX + letters.encode("punycode").decode("ascii") == label

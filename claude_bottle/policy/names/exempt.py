@@ -1,7 +1,7 @@
-"""Inner addresses that an owner lets names resolve to, and those that nobody can. Pure.
+"""Internal addresses to which an owner may let names resolve, and those that are never allowed. Pure.
 
-A proxy of the owner's machine in fake-ip mode (Clash, Surge, sing-box) answers every name with an address of its own,
-by default of 198.18.0.0/15, and knows by it where a connection goes.
+A proxy in fake-ip mode on the owner's machine (Clash, Surge, sing-box) answers every name with an address of its own,
+by default from 198.18.0.0/15, and maps it back to the name when a connection is opened.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FAKE_IP = ipaddress.ip_network("198.18.0.0/15")
 _NEVER = ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4")
 # Metadata services elsewhere: Azure, Alibaba, Oracle, AWS and Google by IPv6 (their pages on instance metadata).
 _METADATA = ("168.63.129.16/32", "100.100.100.200/32", "192.0.0.192/32", "fd00:ec2::/32", "fd20:ce::254/128")
-_IPV6 = ipaddress.IPv6Network("fc00::/7")  # of no other prefix is it known what it leads to
+_IPV6 = ipaddress.IPv6Network("fc00::/7")  # other prefixes may lead anywhere
 NEVER = tuple(map(ipaddress.ip_network, (*_NEVER, *_METADATA)))
 # The same for a name of which the owner has said that it may resolve to inner addresses; ::1 and the like are of no
 # network that can be exempt.
@@ -25,7 +25,7 @@ NEVER_OF_A_NAME = (*_NEVER, *_METADATA, "::/127", "fe80::/10", "ff00::/8")
 
 
 def checked_exempt(value: str) -> str:
-    """The network in its plain form. Raises ValueError with what to write instead."""
+    """The network in its canonical form. Raises ValueError with what to write instead."""
     try:
         network = ipaddress.ip_network(value)
     except ValueError:
@@ -38,12 +38,12 @@ def checked_exempt(value: str) -> str:
 
 
 def is_exempt(address: Address, exempt: Iterable[Network], own: Iterable[Network]) -> bool:
-    """Whether an inner address may be dialled. own: the bottle's networks, which never may."""
+    """Whether an internal address may be dialled. own: the bottle's networks, which are never exempt."""
     return _holds(exempt, address) and not _holds(NEVER, address) and not _holds(own, address)
 
 
 def holds(networks: Iterable[Network], address: str) -> bool:
-    """Whether an address is in one of networks."""
+    """Whether an address is in one of the networks. False for text that is no address."""
     try:
         return _holds(networks, ipaddress.ip_address(address))
     except ValueError:
@@ -51,12 +51,12 @@ def holds(networks: Iterable[Network], address: str) -> bool:
 
 
 def is_fake(address: str) -> bool:
-    """Whether this is an address that a proxy in fake-ip mode answers with by default."""
+    """Whether a proxy in fake-ip mode answers with this address by default."""
     return holds([FAKE_IP], address)
 
 
 def covers(others: Iterable[str], network: str) -> bool:
-    """Whether a network is within one of others."""
+    """Whether a network lies within one of the others."""
     return _within(ipaddress.ip_network(network), map(ipaddress.ip_network, others))
 
 

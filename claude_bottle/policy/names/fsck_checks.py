@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from claude_bottle.policy.names.nearest import did_you_mean
 
-# Old programs wrote such objects, and whoever clones them comes to no harm.
+# Old programs wrote such objects, and they do not harm those who clone them.
 ALLOWABLE = (
     "badDate", "badDateOverflow", "badEmail", "badName", "badTimezone", "missingAuthor", "missingCommitter",
     "missingEmail", "missingNameBeforeEmail", "missingSpaceBeforeDate", "missingSpaceBeforeEmail", "multipleAuthors",
     "zeroPaddedDate", "zeroPaddedFilemode",
 )  # fmt: skip
-# Ways to write where nobody expects it, to run a program at a clone, or to show one content to one reader and another
-# to the next; and objects that cannot be read at all.
+# Ways to write to unexpected places, to run a program during a clone, or to show different content to different
+# readers; and unreadable objects.
 NEVER = (
     "badFilemode", "badObjectSha1", "badParentSha1", "badTagName", "badTagObject", "badTree", "badTreeSha1", "badType",
     "duplicateEntries", "emptyName", "extraHeaderEntry", "fullPathname", "gitattributesBlob", "gitattributesLarge",

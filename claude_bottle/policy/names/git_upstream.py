@@ -1,4 +1,4 @@
-"""Upstreams of git remotes: what a spelling means, and every other spelling of the same repository. Pure."""
+"""Upstreams of git remotes: the meaning of a spelling, and all other spellings of the same repository. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from claude_bottle.policy.names.hosts import canonical_pattern
 _SCP = re.compile(r"(?:(?P<user>[A-Za-z0-9._-]+)@)?(?P<host>[A-Za-z0-9.-]+):(?!//)(?P<path>.+)\Z")
 _PATH = re.compile(r"[A-Za-z0-9._~+@%-]+(/[A-Za-z0-9._~+@%-]+)*\Z")
 _USER = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]*\Z")
-# As forges write it into the addresses that they show (https://me@host/path.git). A token in its place is longer.
+# Forges put these into the addresses that they show (https://me@host/path.git). A token in that place is longer.
 _HTTPS_USERS = ("git", "x-access-token")
 _LONGEST_USER = 32
 _FORMS = "write ssh://git@host/path.git, git@host:path.git or https://host/path.git"
@@ -20,9 +20,9 @@ _FORMS = "write ssh://git@host/path.git, git@host:path.git or https://host/path.
 
 @dataclass(frozen=True)
 class Upstream:
-    """One repository of one host. path: without a leading slash, a trailing one, and `.git`.
+    """One repository on one host. path: without leading and trailing slashes and `.git`.
 
-    user: with https, of basic authentication; empty where none is named.
+    user: for https, of basic authentication; empty if none is given.
     """
 
     scheme: str
@@ -61,7 +61,7 @@ class Upstream:
 
     @property
     def url(self) -> str:
-        """The one spelling that the gate uses."""
+        """The canonical spelling, which the gate uses."""
         default = 22 if self.scheme == "ssh" else 443
         at = f"{self.host}:{self.port}" if self.port != default else self.host
         user = f"{self.user}@" if self.scheme == "ssh" else ""
@@ -69,16 +69,16 @@ class Upstream:
 
     @property
     def known_host(self) -> str:
-        """How known_hosts names the host."""
+        """The host's name in known_hosts."""
         return self.host if self.port == 22 else f"[{self.host}]:{self.port}"
 
     @property
     def keyscan(self) -> str:
-        """The command that gets the host keys."""
+        """The command that fetches the host keys."""
         return f"ssh-keyscan {f'-p {self.port} ' if self.port != 22 else ''}{self.host}"
 
     def spellings(self) -> list[str]:
-        """Every URL prefix that means this repository, longest first where one is the start of another."""
+        """Every URL prefix of this repository, longest first among those of which one is a prefix of another."""
         ssh_port = self.port if self.scheme == "ssh" else 22
         https_port = self.port if self.scheme == "https" else 443
         ports = ["", ":22"] if ssh_port == 22 else [f":{ssh_port}"]
@@ -93,7 +93,7 @@ class Upstream:
         return [f"{head}{self.path}{end}" for head in heads for end in (".git/", ".git", "/", "")]
 
 
-# What git runs in ssh's place (git-config(1), core.sshCommand). Without it, an agent looks for an ssh to install.
+# git runs this in place of ssh (git-config(1), core.sshCommand). Without it, agents try to install ssh.
 _NO_SSH = (
     "claude-bottle: ssh does not leave this bottle, and this repository is not declared; installing ssh does not help.",
     "It is reached once the owner declares it under git: in the manifest (name, upstream, identity_file or token_ref).",
@@ -103,10 +103,10 @@ _NO_SSH = (
 
 
 def git_config(remotes: Mapping[str, Upstream], hosts: Iterable[str] = ()) -> str:
-    """The agent's git configuration: every spelling of a declared upstream goes to the gate. remotes: by name.
+    """The agent's git configuration: every spelling of a declared upstream leads to the gate. remotes: by name.
 
-    hosts: those that have a route. What is not declared there is read by https, as egress lets it; git takes the
-    longest prefix, so declared upstreams go to the gate all the same.
+    hosts: those with a route. Undeclared repositories there are fetched over https, if egress allows it. git uses the
+    longest matching prefix, so declared upstreams still lead to the gate.
     """
     lines = ["# Written by claude-bottle: declared upstreams are reached through git-gate."]
     for name, upstream in remotes.items():

@@ -1,4 +1,4 @@
-"""Why a text is no host name, where it is easily told what was meant: a URL, a port, a path, a wildcard. Pure."""
+"""Why a text is no host name, if the intention is clear: a URL, a port, a path, a wildcard. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EXAMPLE = "write an exact name (api.example.com) or a leading wildcard (*.examp
 
 
 def host_mistake(text: str) -> str | None:
-    """What to write instead of a text that is no host name; None where that cannot be told."""
+    """The mistake in a text that is no host name, and what to write instead; None if that is unclear."""
     if text != text.strip():
         return f"has a blank before or after it{_instead(text.strip())}"
     parts = _PARTS.match(text)

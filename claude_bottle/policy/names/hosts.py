@@ -1,6 +1,6 @@
 """Host names and host patterns: one canonical form, one match, used by the manifest and by both proxies.
 
-Everything here refuses what it does not understand: a name that two parsers could read differently is no name.
+Everything here rejects unclear input: a name that two parsers could read differently is not a name.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterable
 from claude_bottle.policy.names.a_labels import PREFIX, is_a_label
 from claude_bottle.policy.names.exempt import Address, Network, is_exempt
 
-# RFC 1123 labels; the underscore is in use for the introspection hosts and for some real service names.
+# RFC 1123 labels; the underscore is used by the introspection hosts and by some real service names.
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
 # inet_aton(3) takes one to four parts, each decimal, octal or hexadecimal: 127.1, 0x7f000001, 2130706433, 0177.0.0.1.
 _ATON_PART = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)\Z")
 
 # Not reachable on the public internet, or pointing back inside: the IANA IPv4 and IPv6 Special-Purpose Address
-# Registries (RFC 6890 and what updates it), multicast, and for IPv6 all that is no global unicast (2000::/3, RFC 4291,
-# 2.4). Left out are the documentation prefixes 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24 and 2001:db8::/32: nothing
-# routes them, and they let a test network play the internet.
+# Registries (RFC 6890 and its updates), multicast, and for IPv6 everything but global unicast (2000::/3, RFC 4291,
+# 2.4). The documentation prefixes 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24 and 2001:db8::/32 are left out: nothing
+# routes them, and a test network can play the internet with them.
 INTERNAL_NETWORKS: tuple[str, ...] = (
     "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
     "192.31.196.0/24", "192.52.193.0/24",  # AS112 and AMT (RFC 7535, RFC 7450)
@@ -37,9 +37,9 @@ INTERNAL_NETWORKS: tuple[str, ...] = (
     "2620:4f:8000::/48",  # AS112 (RFC 7534)
     "3fff::/20",  # documentation (RFC 9637)
 )  # fmt: skip
-# In the last 64 bits of an address, before the IPv4 address to which a packet goes on (ISATAP, RFC 5214, 6.1).
+# In the last 64 bits of an address, before the IPv4 address to which a packet is forwarded (ISATAP, RFC 5214, 6.1).
 _ISATAP = (0x0000_5EFE, 0x0200_5EFE)
-# What a translator makes of an IPv4 address, which are the last 32 bits (RFC 6052, 2.1 and 2.2); DNS64 answers with it.
+# A translator's form of an IPv4 address, which is in the last 32 bits (RFC 6052, 2.1 and 2.2); DNS64 answers with it.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -54,7 +54,7 @@ def is_ip_literal(host: str) -> bool:
 
 
 def canonical_host(host: str) -> str:
-    """Return the name in lower case; no port, no trailing dot.
+    """The name in lower case, without port or trailing dot.
 
     Raises ValueError for anything that is not a plain ASCII host name: IP literals in every notation, user info, ports,
     empty or over-long labels, non-ASCII text (write the punycode form), labels that only look like punycode, control
@@ -80,9 +80,9 @@ def canonical_host(host: str) -> str:
 
 
 def canonical_pattern(pattern: str) -> str:
-    """Return an exact name or `*.` and a name of at least two labels; raises ValueError otherwise.
+    """An exact name, or `*.` and a name of at least two labels. Raises ValueError otherwise.
 
-    `*.example.com` stands for every name below example.com, not for example.com itself.
+    `*.example.com` matches every name below example.com, but not example.com itself.
     """
     wildcard = pattern.startswith("*.")
     name = canonical_host(pattern[2:] if wildcard else pattern)
@@ -92,19 +92,19 @@ def canonical_pattern(pattern: str) -> str:
 
 
 def host_matches(pattern: str, host: str) -> bool:
-    """True if the canonical `host` is what the canonical `pattern` stands for."""
+    """Whether the canonical `pattern` matches the canonical `host`."""
     if pattern.startswith("*."):
         return host.endswith(pattern[1:]) and len(host) > len(pattern) - 1
     return host == pattern
 
 
 def any_match(patterns: Iterable[str], host: str) -> bool:
-    """True if one of the patterns stands for the host."""
+    """Whether one of the patterns matches the host."""
     return any(host_matches(pattern, host) for pattern in patterns)
 
 
 def split_authority(authority: str, default_port: int) -> tuple[str, int]:
-    """Split `name[:port]` into a canonical host and a port; raises ValueError for user info or anything unclear."""
+    """Split `name[:port]` into a canonical host and a port. Raises ValueError for user info or anything unclear."""
     host, colon, port = authority.partition(":")
     if "@" in authority or (colon and not re.fullmatch(r"[1-9][0-9]{0,4}", port)) or (colon and int(port) > 65535):
         raise ValueError("not a host with an optional port")
@@ -112,10 +112,10 @@ def split_authority(authority: str, default_port: int) -> tuple[str, int]:
 
 
 class AddressGuard:
-    """Tells whether an address may be dialled; addresses inside `networks` (CIDR strings) may not.
+    """Decides whether an address may be dialled; addresses in `networks` (CIDR strings) may not.
 
-    exempt: networks of these that may be all the same. own: the bottle's own networks, which never are exempt; where it
-    raises, nothing is.
+    exempt: networks among these that may be dialled after all. own: the bottle's own networks, which are never exempt;
+    if it raises, nothing is exempt.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class AddressGuard:
         self._networks = [n for n in parsed if n.version == 4], [n for n in parsed if n.version == 6]
 
     def allows(self, address: str) -> bool:
-        """True for a public address; what does not parse, or carries an internal address inside, is refused."""
+        """True for a public address. Refused: text that is no address, and an address that embeds an internal one."""
         try:
             ip = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:

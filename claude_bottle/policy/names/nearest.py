@@ -1,4 +1,4 @@
-"""The name that somebody meant. Pure."""
+"""Suggestions for mistyped names. Pure."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from difflib import get_close_matches
 
 
 def nearest(text: object, names: Iterable[str], alike: float = 0.6) -> str:
-    """The one of some names that a mistyped one is nearest to, or "". alike: how near at least, 1 for the same."""
+    """The name most similar to a mistyped one, or "". alike: the least similarity, 1 for equal."""
     by_lower = {name.lower(): name for name in sorted(names)}
     near = get_close_matches(text.lower(), by_lower, n=1, cutoff=alike) if isinstance(text, str) else []
     return by_lower[near[0]] if near else ""
 
 
 def did_you_mean(text: object, names: Iterable[str]) -> str:
-    """`; did you mean x?` for the nearest of some names, or nothing."""
+    """`; did you mean x?` with the most similar name, or nothing."""
     near = nearest(text, names)
     return f"; did you mean {near}?" if near else ""

@@ -1,7 +1,7 @@
-"""Whether globs of refs stand for all that another one stands for: decided, not tried on examples. Pure.
+"""Whether globs of refs together cover everything that another glob matches: decided exactly, not by examples. Pure.
 
-The globs are those of fnmatch(3) as git-gate reads them (sidecar_images/git_gate/push_policy.py): `*` stands for
-slashes too, and a glob without `refs/` is one of branches.
+The globs are those of fnmatch(3) as git-gate reads them (sidecar_images/git_gate/push_policy.py): `*` matches slashes
+too, and a glob without `refs/` is one of branches.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import string
 from collections.abc import Iterable, Sequence
 
 _STAR = None
-_OTHER = "\0"  # stands for every character that no glob names
+_OTHER = "\0"  # represents every character that no glob names
 _NO_REF = frozenset("~^:?*[\\ \x7f")  # in no ref (git check-ref-format)
-_MANY = 20_000  # states, after which it counts as not covered
+_MANY = 20_000  # states; beyond, the glob counts as not covered
 _TOKEN = re.compile(r"\*+|\?|\[(!?)(\]?[^\]]*)\]|.", re.DOTALL)
 Token = frozenset[str] | None
 
 
 def covered(glob: str, globs: Iterable[str]) -> bool:
-    """Whether each ref that `glob` stands for is stood for by one of `globs`."""
+    """Whether each ref that `glob` matches is matched by one of `globs`."""
     texts = [_whole(one) for one in (glob, *globs)]
     letters = frozenset("".join(texts)) | frozenset(string.ascii_letters + string.digits + "-._/") | {_OTHER}
     one, *others = [_tokens(text, letters - _NO_REF) for text in texts]
@@ -57,7 +57,7 @@ def _step(globs: list[list[Token]], positions: Iterable[tuple[int, int]], letter
 
 
 def _skip(tokens: Sequence[Token], place: int) -> list[int]:
-    """The places that are reached without a letter."""
+    """The places reachable without consuming a letter."""
     places = [place]
     while place < len(tokens) and tokens[place] is _STAR:
         place += 1
@@ -82,7 +82,7 @@ def _tokens(text: str, letters: frozenset[str]) -> list[Token]:
 
 
 def _class(text: str) -> str:
-    """As fnmatch makes a class of it; a range whose end is before its begin is empty."""
+    """A character class as fnmatch forms it; a range whose end precedes its beginning is empty."""
     parts = re.findall(r".-.|.", text, re.DOTALL)
     return "".join(
         "-".join(re.escape(end) for end in (part[0], part[2])) if len(part) == 3 else re.escape(part)

@@ -1,6 +1,6 @@
-"""The parts of a bottle, by their roles, and the port that each of them serves: the one list. Pure.
+"""The parts of a bottle by their roles, with the port of each: the only list in Python. Pure.
 
-What is no Python repeats a port: the images' Dockerfiles, entry points and health checks.
+Other files repeat the ports: the images' Dockerfiles, entry points and health checks.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The scheme `aws-sigv4:REGION/SERVICE`: what of a request egress can sign anew with the owner's keys. Pure.
+"""The scheme `aws-sigv4:REGION/SERVICE`: which requests egress can sign again with the owner's keys. Pure.
 
-The agent's program signs with placeholders; AWS says which headers say so (Signature Version 4, "Create a signed
-request"; S3: "Authenticating requests: using the Authorization header"). What is signed for another region or service,
-or in a way that nobody but the holder of the keys can mend, does not leave.
+The agent's program signs with placeholders, and AWS's headers declare that (Signature Version 4, "Create a signed
+request"; S3: "Authenticating requests: using the Authorization header"). A request that is signed for another region or
+service, or in a way that only the holder of the keys can repeat, is refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from claude_bottle.policy.names.header_names import plain_name
 from claude_bottle.policy.routes.paths import below
 
 _SCHEME = re.compile(r"aws-sigv4:([a-z0-9-]{2,40})/([a-z0-9-]{2,60})\Z")
-_KEYS = re.compile(r"[\w-]{3,128}:[!-~]{8,256}\Z")  # stores that speak S3 have other ids than AWS
+_KEYS = re.compile(r"[\w-]{3,128}:[!-~]{8,256}\Z")  # other stores with an S3 API have other ids than AWS
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256\s+Credential=[^/,\s]+/[0-9]{8}/([^/,\s]+)/([^/,\s]+)/aws4_request\s*(?:,|\Z)"
 )
@@ -25,9 +25,9 @@ _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _CHECKSUM = re.compile(r"x-amz-checksum-[a-z0-9]+\Z", re.IGNORECASE)  # one: a list may have others behind it
 UNSIGNED = "UNSIGNED-PAYLOAD"
 _UNSIGNED = (UNSIGNED, "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
-# Of S3's API reference, what reads, writes and lists objects by their own path. Any other header or parameter may name
-# another object (x-amz-copy-source, x-amz-rename-source), other readers (x-amz-acl, ?acl, ?policy), or other keys
-# (?session, ?delete): the owner can name it in allow_headers.
+# From S3's API reference: headers and parameters that read, write and list objects by their own path. Any other may
+# name another object (x-amz-copy-source, x-amz-rename-source), other readers (x-amz-acl, ?acl, ?policy), or other keys
+# (?session, ?delete): the owner can list it in allow_headers.
 _HEADERS = """
 x-amz-date x-amz-content-sha256 x-amz-decoded-content-length x-amz-trailer x-amz-te x-amz-sdk-checksum-algorithm
 x-amz-server-side-encryption x-amz-storage-class x-amz-request-payer x-amz-expected-bucket-owner x-amz-user-agent
@@ -36,8 +36,8 @@ x-amz-part-number-marker x-amz-object-attributes x-amz-optional-object-attribute
 x-amz-bucket-region x-amz-api-version x-amz-server-side-encryption-bucket-key-enabled
 x-amz-if-match-size x-amz-if-match-last-modified-time x-amz-if-match-initiated-time x-amzn-trace-id
 """
-# Not -aws-kms-key-id and -context: a key of another account writes the context to that account's log.
-# MinIO unpacks an upload anywhere in the bucket where its metadata says so (x-amz-meta-snowball-auto-extract,
+# Left out: -aws-kms-key-id and -context, because a key of another account writes the context to that account's log.
+# MinIO unpacks an upload anywhere in the bucket if its metadata says so (x-amz-meta-snowball-auto-extract,
 # cmd/api-router.go), and so does RustFS.
 _ORDERS = "snowball"
 # HTTP's own, and what programs say of themselves. All other headers may be orders of a store's: Swift's x-copy-from,
@@ -60,27 +60,27 @@ version-id-marker attributes x-id max-buckets bucket-region response-cache-contr
 response-content-encoding response-content-language response-content-type response-expires
 """
 _S3_HEADERS, _S3_PARAMETERS = frozenset(_HEADERS.split()), frozenset(_PARAMETERS.split())
-# Readers that an object has anyway: its own account, and that of its bucket. rclone says so with each upload.
+# These add no readers beyond the object's own account and the bucket's. rclone sends one with each upload.
 _S3_VALUES = frozenset(("x-amz-acl", acl) for acl in ("private", "bucket-owner-read", "bucket-owner-full-control"))
 _POSTS = frozenset(("uploads", "uploadId"))  # what S3's POST does to an object by its path
 _METHODS = frozenset(("GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"))
 # What MinIO (cmd/admin-router.go), RustFS (server/prefix.rs) and CloudServer (routeBackbeat.js) have beside S3, at each
 # name of their host and for a signature of S3's. MinIO's /minio/admin/v3/export-iam tells the keys of all users.
 _OTHER_APIS = ("/minio", "/rustfs", "/iceberg/v1", "/_iceberg", "/_")
-SIGNED = ("content-type", "content-md5")  # beside Host and all of x-amz-*; what a hop may change is not among them
+SIGNED = ("content-type", "content-md5")  # beside Host and all of x-amz-*; none of them may be changed by a hop
 BODY = "x-amz-content-sha256"
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What the owner's keys are used for on a route."""
+    """The use of the owner's keys on a route."""
 
     region: str
     service: str
 
     @property
     def is_s3(self) -> bool:
-        """Whether the body may be left out of what is signed, and the path is signed as it is."""
+        """Whether the signature may leave out the body, and covers the path as it is."""
         return self.service.split("-")[0] in ("s3", "s3express")
 
 
@@ -91,7 +91,7 @@ def scope_of(scheme: str | None) -> Scope | None:
 
 
 def keys_of(token: str) -> tuple[str, str] | None:
-    """Id and secret of `ACCESS_KEY_ID:SECRET_ACCESS_KEY`; None for what is no such pair."""
+    """Id and secret of `ACCESS_KEY_ID:SECRET_ACCESS_KEY`; None for any other text."""
     if not _KEYS.match(token):
         return None
     identity, _, secret = token.partition(":")
@@ -99,25 +99,25 @@ def keys_of(token: str) -> tuple[str, str] | None:
 
 
 def credential_id(value: str) -> str:
-    """Whose keys an Authorization header of this kind names; "" for any other."""
+    """The key id in an AWS Authorization header; "" for any other value."""
     match = re.match(r"AWS4-[A-Z0-9-]+\s+Credential=([^/,\s]*)", value)
     return match[1] if match else ""
 
 
 def needs_body(headers: Iterable[tuple[bytes, bytes]], scope: Scope) -> bool:
-    """Whether the body has to be there before the head is signed."""
+    """Whether the body must be complete before the head can be signed."""
     return not scope.is_s3 and not any(name.lower() == BODY.encode() for name, _ in headers)
 
 
 def wrong_head(headers: Sequence[tuple[bytes, bytes]], path: str, scope: Scope, allowed: frozenset[str]) -> str:
-    """Why egress does not sign this head, as a sentence; "" where it does. path: with the query. allowed: headers and
-    parameters that may pass.
-    """
+    """Why egress does not sign this head, as a sentence; "" if it does. path: with the query. allowed: headers and
+    parameters that may pass."""
     seen: set[str] = set()
     for raw, content in headers:
         name, value = raw.decode("latin-1").lower(), content.decode("latin-1").strip()
         if plain_name(raw).startswith("x-amz-") or name in SIGNED:
-            # Signed and sent alike, whoever reads it: an upstream that reads it otherwise answers with the signature.
+            # Signed and sent in one form for every reader: if an upstream reads it differently, it rejects the
+            # signature.
             if name in seen or plain_name(raw) != name or not value.isascii() or value != " ".join(value.split()):
                 return f"The header {name[:60]} is there twice, or is written in a way that servers read differently."
             seen.add(name)
@@ -188,7 +188,7 @@ def _parameters(path: str) -> list[str]:
 
 
 def _is_known(name: str, value: str) -> bool:
-    """Whether a header asks S3 for nothing but an object by its path."""
+    """Whether a header concerns only an object by its path."""
     if name == "x-amz-trailer":
         return bool(_CHECKSUM.match(value))
     listed = name in _S3_HEADERS or (name, value) in _S3_VALUES

@@ -1,6 +1,7 @@
-"""What a route's `follow` may be: what the answers of an index name on other hosts may be read. Pure."""
+"""The values of a route's `follow`: which addresses on other hosts, named by an index's responses, may be read.
+Pure."""
 
-LINKS, REDIRECTS = "links", "redirects"  # what a route follows: also what its answers' texts name, or redirects alone
+LINKS, REDIRECTS = "links", "redirects"  # links: also addresses in the text of responses; redirects: only those
 KINDS = (LINKS, REDIRECTS)
 READS = ("GET", "HEAD")
 SAYS = {

@@ -1,4 +1,4 @@
-"""The credentials that egress puts in: which header, which value, from which slot. Pure."""
+"""The credentials that egress injects: which header, which value, from which slot. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from claude_bottle.policy.routes.aws_sigv4 import scope_of
 
 SLOT = re.compile(r"EGRESS_TOKEN_[0-9]+\Z")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}\Z")
-# Whatever the agent sends of these on a host with an injected token is not the owner's, so it does not leave.
-MIN_TOKEN_LENGTH = 8  # bytes: what is shorter could stand in any answer by chance
+MIN_TOKEN_LENGTH = 8  # bytes: a shorter token could occur in any response by chance
+# pipelock's `sensitive_headers`, without those that egress fills in (claude_bottle/manifest/render/pipelock.py).
 CREDENTIAL_HEADERS = ("authorization", "x-api-key", "proxy-authorization", "cookie")
-# By this egress tells pipelock which header of a request it has put in; pipelock takes it out.
+# With this header egress tells pipelock which header it has filled in; pipelock removes it.
 MARK_HEADER = "x-claude-bottle-injected"
-# Headers that say where a request goes or where it ends are no place for a token.
+# A header that routes or frames a message cannot carry a token.
 _FRAMING_HEADERS = frozenset(
     [
         "connection",
@@ -34,11 +34,11 @@ _FRAMING_HEADERS = frozenset(
 
 
 class TokenFileError(ValueError):
-    """A token file that is not understood; the message never holds a value."""
+    """A token file that is not understood. The message never holds a value."""
 
 
 def auth_header(scheme: str | None) -> str:
-    """Lower-case name of the header a scheme fills in; empty for an unknown scheme."""
+    """Lower-case name of the header that a scheme fills in; empty for an unknown scheme."""
     if scheme in ("bearer", "basic") or scope_of(scheme) is not None:
         return "authorization"
     if scheme and scheme.startswith("header:") and _HEADER.match(scheme[7:]):
@@ -48,9 +48,9 @@ def auth_header(scheme: str | None) -> str:
 
 
 def auth_value(scheme: str, token: str) -> str:
-    """What goes into that header. `basic` takes `user:password`, or a bare token, which then is the password.
+    """The value of that header. `basic` takes `user:password`, or a bare token as the password of `x-access-token`.
 
-    Not for aws-sigv4, whose value is over the request (addons/egress/aws.py).
+    Not for aws-sigv4, whose value depends on the request (addons/egress/aws.py).
     """
     if scheme == "bearer":
         return f"Bearer {token}"

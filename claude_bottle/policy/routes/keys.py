@@ -1,7 +1,7 @@
-"""What there is to know of a key of a route, by the kind of its value. Pure.
+"""The properties of a route's keys, by the type of their values. Pure.
 
-The keys are the fields of `Route` (policy/routes/route.py), each with one of these. The manifest's model, its schema,
-pages and examples, the table, the plan and its words, and what an agent may ask for are made of them.
+The keys are the fields of `Route` (claude_bottle/policy/routes/route.py), each with one of these. The manifest's model,
+its schema, pages and examples, the table, the plan and its texts, and the agent's parameters are generated from them.
 """
 
 from __future__ import annotations
@@ -12,24 +12,23 @@ from typing import Any
 
 from claude_bottle.policy.routes.until import parse_until
 
-Words = Mapping[str, Any]  # a route in the manifest's words
+Words = Mapping[str, Any]  # a route with the manifest's names
 
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """A text. What a subclass adds is how a value of its kind is read, compared and told.
+    """A text key. Subclasses define how values of their type are read, compared and described.
 
-    column, name: its name in the table, which `Route` gives, and in the manifest. doc: its meaning, "" for what the
-    manifest does not have. example: in YAML. default, empty: its value where it is not given, in the manifest and in
-    `Route`. check: of a text, and of each in a list; gives it as it is kept, or raises ValueError with what to write.
-    bounds: pydantic's. also: another type that the manifest takes for it, and what is made of that. needs: why it does
-    not go with the rest of its route, or "". always: whether table and plan have it in any case.
+    column, name: its name in the table, which `Route` gives, and in the manifest. doc: its meaning, "" if the manifest
+    does not have it. example: in YAML. default, empty: its value if it is not given, in the manifest and in `Route`.
+    check: for a text, or each one in a list; returns its stored form, or raises ValueError with what to write. bounds:
+    pydantic's. also: another type that the manifest accepts, and its conversion. needs: why it conflicts with the rest
+    of its route, or "". always: table and plan have it in any case.
 
-    fits, wants: whether a table may hold a text, and what a refusal of the table says. shown: whether the agent may
-    know of it. of_requests: whether it is about what a request may do. lends: whether routes of one credential have it
-    together. right, says: the right that it gives in a plan, and its words. by_host: whether a bottle without an
-    egress, in which the host alone is judged, has that right. widens: words of a wish that has it. asks: what an agent
-    is told of it that may ask for it.
+    fits, wants: whether a table may hold a text, and the message if not. shown: the agent may see it. of_requests: it
+    limits what a request may do. lends: routes with the same credential share it. right, says: the right that it gives
+    in a plan, and its text. by_host: a bottle without an egress, which judges the host only, gives that right. widens:
+    the text of a proposal that has it. asks: the description for an agent, which may ask for it.
     """
 
     column: str = ""
@@ -60,31 +59,31 @@ class Key:
         return value is None or bool(self.fits(value))
 
     def read(self, value: Any) -> Any:
-        """The value in `Route` of one in a table."""
+        """A table's value converted for `Route`."""
         return value if value is None else str(value)
 
     def write(self, value: Any) -> Any:
-        """The other way, for the agent."""
+        """A `Route`'s value converted for the agent."""
         return value
 
     def planned(self, value: Any) -> Any:
-        """What a plan says of a value of the manifest."""
+        """A manifest's value as shown in a plan."""
         return value
 
     def within(self, one: Any, other: Any) -> bool:  # noqa: ARG002 - a text gives nothing by itself
-        """Whether one value gives no more than another."""
+        """Whether one value permits no more than another."""
         return True
 
     def common(self, values: Sequence[Any]) -> Any:
-        """What each of some values gives."""
+        """What all of the values permit."""
         return values[0]
 
     def together(self, values: Sequence[Any]) -> Any:
-        """What some values give where one lends to the other."""
+        """What the values permit together, if they lend to each other."""
         return values[0]
 
     def rights(self, value: Any) -> Iterable[tuple[str, ...]]:  # noqa: ARG002 - as above
-        """The rights that a value gives, each as what its words are about."""
+        """The rights that a value gives, each as the arguments of its text."""
         return ()
 
 
@@ -107,7 +106,7 @@ class Time(Key):
 
 @dataclass(frozen=True, kw_only=True)
 class Flag(Key):
-    """True or false; true gives more. options: the two in words, where the manifest has words for them."""
+    """True or false; true permits more. options: the words for both, if the manifest has some."""
 
     options: tuple[str, ...] = ()
     default: Any = False
@@ -135,7 +134,7 @@ class Flag(Key):
 
 @dataclass(frozen=True, kw_only=True)
 class Choice(Key):
-    """One of some words or none; each gives what those behind it give too."""
+    """One of some words, or none; each permits what the words after it permit too."""
 
     options: tuple[str, ...]
     empty: Any = ""
@@ -147,7 +146,7 @@ class Choice(Key):
         return not one or one in self._below(other)
 
     def common(self, values: Sequence[Any]) -> Any:
-        return values[0] if len(set(values)) == 1 else ""  # where servers read a path in two ways, it is not sure
+        return values[0] if len(set(values)) == 1 else ""  # servers read the path in two ways: unsure
 
     def rights(self, value: Any) -> Iterable[tuple[str, ...]]:
         return [(one,) for one in self._below(value)]
@@ -158,7 +157,7 @@ class Choice(Key):
 
 @dataclass(frozen=True, kw_only=True)
 class Listed(Key):
-    """Texts in their order, in `Route` as a tuple."""
+    """Texts in order; a tuple in `Route`."""
 
     default: Any = field(default_factory=list)
     empty: Any = ()
@@ -174,10 +173,10 @@ class Listed(Key):
 
 @dataclass(frozen=True, kw_only=True)
 class Names(Listed):
-    """Texts in no order, in `Route` as a frozenset; one more gives more."""
+    """Texts in no order; a frozenset in `Route`. Each further one permits more."""
 
     empty: Any = frozenset()
-    lower: bool = False  # whether case says nothing
+    lower: bool = False  # case is insignificant
     sorts: bool = True  # in a plan
 
     def read(self, value: Any) -> Any:
@@ -204,7 +203,7 @@ class Names(Listed):
 
 @dataclass(frozen=True, kw_only=True)
 class Limit(Names):
-    """Names beside which nothing is allowed; None, where there are none in a manifest, allows anything."""
+    """The only permitted names; None, the value if a manifest has none, permits all."""
 
     empty: Any = None
 

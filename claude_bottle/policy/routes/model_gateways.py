@@ -1,4 +1,4 @@
-"""Which hosts of a bottle take a model's conversations, where the same text comes again with every turn. Pure.
+"""The hosts of a bottle that take a model's conversations, in which the same text is sent with every turn. Pure.
 
 Sources: the base URLs of the APIs' references (Anthropic, OpenAI, Gemini, Mistral, OpenRouter, Azure OpenAI); Google
 Cloud, "Vertex AI locations"; AWS, "Amazon Bedrock endpoints"; Claude Code, "LLM gateway configuration" (the variables).
@@ -19,6 +19,6 @@ _VARIABLES = ("ANTHROPIC_BASE_URL", "ANTHROPIC_BEDROCK_BASE_URL", "ANTHROPIC_VER
 
 
 def is_model_gateway(host: str, env: Mapping[str, str]) -> bool:
-    """Whether this host of the manifest takes conversations. env: the agent's variables."""
+    """Whether this host of the manifest takes conversations. env: the agent's environment variables."""
     named = {urlsplit(env.get(name, "")).hostname for name in _VARIABLES}
     return host in named or _HOSTS.fullmatch(host) is not None

@@ -1,4 +1,4 @@
-"""How a path finds its routes among those of its host: the longest prefix decides, in each of its readings. Pure."""
+"""Selects a path's routes among those of its host: the longest prefix decides, in each reading of the path. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from claude_bottle.policy.routes.targets import path_readings
 
 
 class Routed(Protocol):
-    """What has a host and path prefixes; none stands for every path."""
+    """Has a host and path prefixes; no prefixes means every path."""
 
     @property
     def host(self) -> str: ...
@@ -24,33 +24,33 @@ R = TypeVar("R", bound=Routed)
 
 
 def unclear_path(host: str) -> Refusal:
-    """The refusal of a path of which the readings are not all allowed, or not with one credential."""
+    """The refusal of a path whose readings are not all allowed, or not with the same credential."""
     message = f"{host} has path rules; this path can be read in more than one way, and not all are allowed alike."
     return Refusal("egress", "ambiguous_path", message)
 
 
 def by_path(routes: list[R], path: str) -> tuple[list[R], ...] | Refusal:
-    """The routes that a path is for, once for each way in which servers may read it and which comes to other routes."""
+    """A path's routes, once for each way in which servers may read the path and that leads to different routes."""
     host = routes[0].host
     if not any(route.paths for route in routes):
         return (routes,)
     readings = path_readings(path)
     if not readings:
-        # It may be any path for some server, so only what the host allows everywhere can pass.
+        # Some server may read it as any path, so only requests that the host allows everywhere may pass.
         if all(route.paths for route in routes):
             return unclear_path(host)
         prefixes = dict.fromkeys(prefix for route in routes for prefix in route.paths or ("",))
         return _distinct(most_specific(routes, prefix, fold) for prefix in prefixes for fold in (False, True))
-    # The last reading has encoded slashes as letters. Whoever wrote a prefix so means exactly that, whatever the other
-    # reading comes to: no server has a path that is below both.
+    # The last reading treats encoded slashes as letters. A prefix with an encoded slash means exactly that, whatever
+    # the other reading leads to: no server has a path that is below both.
     spelled = any("%2F" in prefix and below(prefix, readings[-1]) for route in routes for prefix in route.paths)
     matches = [most_specific(routes, plain, spelled=spelled) for plain in readings]
     if not any(matches):
         return Refusal("egress", "path_not_declared", f"This path of {host} is not among the declared ones.")
-    # A longer prefix may allow less than a shorter one. So the path must come to the same for a server that merges
-    # slashes (nginx, merge_slashes), cuts parameters off (Tomcat), or minds neither case nor last dots (IIS).
-    # An encoded slash within or right after a prefix is not below it for who takes it for a letter: `/projects/1%2F2`
-    # is project 2 of the group 1, and not below project 1.
+    # A longer prefix may allow less than a shorter one. So the path must lead to the same routes for servers that merge
+    # slashes (nginx, merge_slashes), drop parameters (Tomcat), or ignore case and trailing dots (IIS). For a server
+    # that treats an encoded slash as a letter, a path with one right after a prefix is not below the prefix:
+    # `/projects/1%2F2` is project 2 of the group 1, and not below project 1.
     folded = (most_specific(routes, _merged(plain), fold=True, spelled=spelled) for plain in readings)
     return _distinct([*matches, *folded])
 
@@ -64,9 +64,8 @@ def _distinct(readings: Iterable[list[R]]) -> tuple[list[R], ...]:
 
 
 def most_specific(routes: list[R], path: str, fold: bool = False, spelled: bool = False) -> list[R]:
-    """The routes with the longest prefix that a path is or is below. fold: for a server that minds no case. spelled:
-    the path is a reading of one that a prefix with an encoded slash is for, and may have it decoded.
-    """
+    """The routes with the longest prefix that equals a path or is above it. fold: for a server that ignores case.
+    spelled: the path is a decoded reading, so prefixes with an encoded slash match decoded too."""
     best = -1
     matches: list[R] = []
     path = path.lower() if fold else path
@@ -82,5 +81,5 @@ def most_specific(routes: list[R], path: str, fold: bool = False, spelled: bool 
 
 
 def below(prefix: str, path: str) -> bool:
-    """Whether a path is a prefix or below it: `/a` has `/a` and `/a/b`, not `/ab`."""
+    """Whether a path equals a prefix or is below it: `/a` has `/a` and `/a/b`, not `/ab`."""
     return path == prefix or path.startswith(prefix if prefix.endswith("/") or not prefix else prefix + "/")

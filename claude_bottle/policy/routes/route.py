@@ -1,6 +1,6 @@
-"""A route: the one declaration of its keys, and what is made of one or of several. Pure.
+"""A route: the single declaration of its keys, and operations on one or several routes. Pure.
 
-A new key is a field here and the check of addons/egress that obeys it. Nothing else names the keys one by one.
+A new key is a field here plus the check in addons/egress that enforces it. No other place lists the keys one by one.
 """
 
 from __future__ import annotations
@@ -26,9 +26,8 @@ def _declared(key: Key) -> Any:
 
 @dataclass(frozen=True)
 class Route:
-    """One declared way out. Empty `paths` stands for every path. until: seconds since the epoch; from then on it lets
-    nothing through, and holds its place: what a wider route allows does not fill it.
-    """
+    """One declared way out. Empty `paths` means every path. until: seconds since the epoch; from then on the route lets
+    nothing through but keeps its place, so that a wider route does not replace it."""
 
     host: str = _declared(Key(
         doc="Exact host name, or *. and a name for everything below it.",
@@ -93,7 +92,7 @@ class Route:
         " redirects: these alone.",
         example="redirects", options=KINDS, also=(bool, values.followed), needs=values.follow_needs,
         wants=f"{' or '.join(KINDS)}, for GET and HEAD without a slot", of_requests=False,
-        # By pipelock.allow alone no other host is reached.
+        # pipelock.allow alone reaches no other host.
         right="follow", says=SAYS.__getitem__, by_host=False, widens=lambda _: ", and what its answers point to",
     ))  # fmt: skip
     forge: frozenset[str] = _declared(Names(
@@ -103,7 +102,7 @@ class Route:
         widens=lambda names: f", and {' and '.join(CAPABILITIES.get(str(one), str(one)) for one in names)}",
         asks="For reason forge_write: what the refusal names.",
     ))  # fmt: skip
-    # `owner/name` in lower case (policy/forge/graphql/scope.py).
+    # `owner/name` in lower case (claude_bottle/policy/forge/graphql/scope.py).
     repositories: frozenset[str] | None = _declared(Limit(
         doc="Repositories of GitHub that GraphQL may name on this route; its path is then that of GraphQL alone"
         " (docs/forges.md). Empty: any that the token reaches.",
@@ -111,10 +110,10 @@ class Route:
         needs=values.repositories_need, fits=lambda name: "/" in name, wants="not a list of owner/name",
         widens=lambda names: f", in GraphQL naming {' or '.join(map(str, names))} alone",
     ))  # fmt: skip
-    inspected: bool = _declared(Flag(shown=False))  # whether pipelock reads what is sent there; no key of a manifest
+    inspected: bool = _declared(Flag(shown=False))  # whether pipelock inspects its traffic; not a key of the manifest
 
 
-# By their names in the table and in the manifest, which has all that mean something to its owner.
+# By their names in the table, and in the manifest, which has only those with a documented meaning.
 FIELDS: Mapping[str, Key] = {
     each.name: replace(key, column=each.name, name=key.name or each.name)
     for each in fields(Route)
@@ -124,7 +123,7 @@ KEYS: Mapping[str, Key] = {key.name: key for key in FIELDS.values() if key.doc}
 
 
 def row_of(words: Words) -> dict[str, Any]:
-    """A route of a manifest or of a plan in the names of the table, without what is not given."""
+    """A route of a manifest or plan under the table's names, without keys that are not given."""
     return {
         key.column: value
         for key in KEYS.values()
@@ -133,25 +132,25 @@ def row_of(words: Words) -> dict[str, Any]:
 
 
 def route_of(item: Mapping[str, Any]) -> Route:
-    """A route in the names of the table, which holds what it may."""
+    """A route from its row in a table. The row must be valid."""
     return Route(**{name: FIELDS[name].read(value) for name, value in item.items()})
 
 
 def gives_no_more(one: Route, other: Route, *but: str) -> bool:
-    """Whether by the keys of one route a request may do no more than by those of another; some left out."""
+    """Whether one route's keys permit a request no more than another's, some keys aside."""
     kept = [key for key in FIELDS.values() if key.of_requests and key.name not in but]
     return all(key.within(getattr(one, key.column), getattr(other, key.column)) for key in kept)
 
 
 def narrowest(routes: Sequence[Route]) -> Route:
-    """What each of some routes allows; host, path and credential are those of the first."""
+    """What all of the routes permit. Host, path and credential are those of the first."""
     common = {name: key.common([getattr(route, name) for route in routes]) for name, key in FIELDS.items()}
     methods = tuple(method for method in routes[0].methods if all(method in route.methods for route in routes))
     return replace(routes[0], **{**common, "methods": methods})
 
 
 def with_lent(route: Route, others: Sequence[Route]) -> Route:
-    """A route with what those of the same credential lend it; it is among them."""
+    """A route with the permissions that routes of the same credential lend it. It is itself among `others`."""
     same = [other for other in others if (other.slot, other.auth_scheme) == (route.slot, route.auth_scheme)]
     lent = {name: key.together([getattr(one, name) for one in same]) for name, key in FIELDS.items() if key.lends}
     return replace(route, **lent)

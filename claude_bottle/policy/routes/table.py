@@ -1,6 +1,6 @@
-"""The egress policy: which request may leave, and what is put into it. Pure: no pulumi, no mitmproxy.
+"""The egress policy: which requests may leave, and which credential is injected. Pure: no pulumi, no mitmproxy.
 
-Order of decisions (the addon follows it): introspection host, git push, route match, strip, inject.
+Order of decisions, which the addon follows: introspection host, git push, route match, strip, inject.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ ALLOWED_PORTS = {"https": 443, "http": 80}
 
 
 class TableError(ValueError):
-    """A route table that is not understood as a whole; the message says where."""
+    """A route table that is not understood as a whole. The message says where."""
 
 
 @dataclass(frozen=True)
 class RouteTable:
-    """A validated set of routes; `digest` is the SHA-256 of the bytes it was read from."""
+    """A validated set of routes. digest: SHA-256, in hexadecimal, of the bytes it was parsed from."""
 
     routes: tuple[Route, ...]
     digest: str
 
     @classmethod
     def parse(cls, data: bytes) -> RouteTable:
-        """Read the JSON table. Raises TableError unless every part of it is understood."""
+        """Parse the JSON table. Raises TableError unless every part of it is understood."""
         try:
             table = json.loads(data)
         except ValueError as error:
@@ -51,9 +51,9 @@ class RouteTable:
         return cls(tuple(_route(i, item) for i, item in enumerate(table["routes"])), hashlib.sha256(data).hexdigest())
 
     def candidates(self, host: str) -> list[Route]:
-        """Routes of the most specific pattern that stands for the host: an exact name before the longest wildcard.
+        """The routes of the most specific pattern that matches the host: an exact name before the longest wildcard.
 
-        Those that have ended are among them.
+        Ended routes are included.
         """
         patterns = {route.host for route in self.routes if host_matches(route.host, host)}
         if not patterns:
@@ -66,20 +66,20 @@ class RouteTable:
         return [route for route in self.routes if not ended(route.until)]
 
     def injected_headers(self, host: str) -> frozenset[str]:
-        """Lower-case names of the headers that some route of this host fills in, or did before it ended."""
+        """Lower-case names of the headers that some route of this host fills in, ended ones included."""
         return frozenset(auth_header(r.auth_scheme) for r in self.candidates(host) if r.auth_scheme)
 
     def slots(self, host: str) -> frozenset[str]:
-        """The slots of the tokens that some route of this host puts in, or did before it ended."""
+        """The slots of the tokens that some route of this host injects, ended ones included."""
         return frozenset(route.slot for route in self.candidates(host) if route.slot)
 
     def placeholders(self, host: str | None = None) -> frozenset[str]:
-        """The names of the placeholders of a host, or of all hosts; those of ended routes are among them."""
+        """The names of the placeholders of a host, or of all hosts, those of ended routes included."""
         routes = self.routes if host is None else self.candidates(host)
         return frozenset().union(*(route.placeholders for route in routes))
 
     def decide(self, *, scheme: str, host: str, port: int, method: str, path: str) -> Route | Refusal:
-        """The route that carries the request, or why there is none. `host` is canonical; `path` has its query."""
+        """The route that permits the request, or why none does. `host` is canonical; `path` has its query."""
         if is_git_push_request(path):
             return _refuse(
                 "git_push",
@@ -101,7 +101,7 @@ class RouteTable:
         return carried(readings, scheme, host, method, needed_by_head(method, path, host))
 
     def describe(self) -> dict[str, object]:
-        """What the agent may know of the table: no slot, no token."""
+        """The part of the table that the agent may see: no slot, no token."""
         keys = [key for key in FIELDS.values() if key.shown]
         return {
             "digest": self.digest,
@@ -127,7 +127,7 @@ def _refuse(reason: str, message: str) -> Refusal:
 def carried(
     readings: Sequence[list[Route]], scheme: str, host: str, method: str, needed: frozenset[str]
 ) -> Route | Refusal:
-    """The route that carries a method, or why none does. readings: as of `by_path`. needed: for a forge."""
+    """The route that permits a method, or why none does. readings: from `by_path`. needed: capabilities for a forge."""
     verdicts = [_carried(matched, scheme, host, method, needed) for matched in readings]
     if len(verdicts) == 1:
         return verdicts[0]
@@ -140,10 +140,10 @@ def _carried(matched: list[Route], scheme: str, host: str, method: str, needed: 
     if not matched:
         return _refuse("path_not_declared", f"What was declared for this path of {host} has ended.")
     if missing := needed.difference(*(route.forge for route in matched)):
-        return refuse_forge(host, missing)  # before the method: with that alone the agent would be refused again
+        return refuse_forge(host, missing)  # first, as a corrected method alone would be refused again
     carrying = [route for route in matched if method in route.methods]
     if carrying and needed:
-        # Nobody lends a capability to another route's credential.
+        # No route lends a capability to another one's credential.
         carrying = [route for route in carrying if needed <= with_lent(route, carrying).forge]
         if not carrying:
             return refuse_forge(host, needed)
@@ -157,7 +157,7 @@ def _carried(matched: list[Route], scheme: str, host: str, method: str, needed: 
 
 
 def _narrowest(verdicts: list[Route | Refusal]) -> Route | None:
-    """What all of them allow with one credential; None if one refuses, or has another credential."""
+    """What all verdicts permit with one credential; None if one refuses, or if credentials differ."""
     routes = [verdict for verdict in verdicts if isinstance(verdict, Route)]
     if len(routes) < len(verdicts) or len({(route.slot, route.auth_scheme) for route in routes}) > 1:
         return None

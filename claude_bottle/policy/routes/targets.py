@@ -1,4 +1,4 @@
-"""Request targets: what every server reads alike, and what is a git push however it is spelled. Pure."""
+"""Request targets: those that every server reads alike, and git pushes in any spelling. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ _NOT_IN_TARGET = re.compile(r"[\x00-\x20\x7f]")
 
 
 def check_target(path: str) -> str | None:
-    """Why a request target is none that every server reads alike, or None. For every route, in both proxies.
+    """Why some servers could read a request target differently, or None. For every route, in both proxies.
 
-    A target has no fragment (RFC 9112, 3.2; RFC 3986, 3.5): who finds a `#` cuts there, or does not. It is ASCII
-    without spaces and control characters (RFC 3986, 2). A backslash in the path is a slash to some (URL standard, 4.4).
-    What clients send as it is all the same, and nobody reads in two ways, passes: `"`, `<`, `>`, `^`, `{`, `|`, `}`.
+    A target has no fragment (RFC 9112, 3.2; RFC 3986, 3.5): some servers cut at a `#`, others do not. It is ASCII
+    without spaces and control characters (RFC 3986, 2). Some servers read a backslash in the path as a slash (URL
+    standard, 4.4). Characters that clients send unencoded, and all servers read alike, pass: `"`, `<`, `>`, `^`, `{`,
+    `|`, `}`.
     """
     if "#" in path:
         return "The URL holds a fragment (#), which is no part of a request."
@@ -29,11 +30,11 @@ def check_target(path: str) -> str | None:
 
 
 def checked_path(path: str) -> str | None:
-    """The path as every server reads it, or None where servers differ. It looks at the very text that is sent.
+    """The path as every server reads it, or None if servers differ. It checks the exact text that is sent.
 
-    None for what check_target refuses, for dot segments (plain, encoded, with parameters), for encoded slashes,
-    backslashes, percent signs, `?`, `#` and control characters, and for what is no UTF-8: with any of these, the prefix
-    that is compared here need not be the one that the upstream serves.
+    None for targets that check_target refuses, for dot segments (plain, encoded, with parameters), for encoded slashes,
+    backslashes, percent signs, `?`, `#` and control characters, and for invalid UTF-8: with any of these, the prefix
+    that is compared here may differ from the one that the upstream serves.
     """
     raw = path.partition("?")[0]
     if check_target(path) is not None or path == "*" or re.search(r"%(?![0-9A-Fa-f]{2})", raw):
@@ -44,7 +45,7 @@ def checked_path(path: str) -> str | None:
         plain = unquote(raw, errors="strict")
     except UnicodeDecodeError:
         return None
-    # Also `...` and `.. `, of which some servers cut last dots and blanks.
+    # Also `...` and `.. `, because some servers cut trailing dots and blanks.
     names = [segment.partition(";")[0] for segment in plain.split("/")]
     if any(name and not name.strip(". ") for name in names):
         return None
@@ -52,11 +53,11 @@ def checked_path(path: str) -> str | None:
 
 
 def path_readings(path: str) -> tuple[str, ...]:
-    """Each way in which servers read a path; none where it cannot be told.
+    """Each way in which servers read a path; empty if that is uncertain.
 
-    As checked_path, but for encoded slashes. They are slashes to some servers and letters of a name to others: there
-    is a reading for each. npm asks for `/@scope%2Fname`, GitLab's clients for `/projects/group%2Fproject`. What comes
-    of decoding is looked at as if it had been written so: dot segments and a second layer (`%252F`) stay refused.
+    Like checked_path, except for encoded slashes. Some servers read them as slashes, others as letters of a name, so
+    each gives a reading. npm requests `/@scope%2Fname`, GitLab's clients `/projects/group%2Fproject`. The decoded path
+    is checked like a plain one: dot segments and a second layer (`%252F`) are still refused.
     """
     plain = checked_path(path)
     if plain is not None:
@@ -69,14 +70,15 @@ def path_readings(path: str) -> tuple[str, ...]:
 
 
 def is_prefix(text: str) -> bool:
-    """Whether a route can have this as a prefix of paths: plain, but for a slash that is a letter of a name (`%2F`), as
-    in GitLab's IDs (`/api/v4/projects/group%2Fproject`) and npm's scopes."""
+    """Whether a route can have this path prefix: plain, except for a slash that is a letter of a name (`%2F`), as in
+    GitLab's IDs (`/api/v4/projects/group%2Fproject`) and npm's scopes."""
     plain = text.replace("%2F", "/")
     return checked_path(plain) == plain and not re.search(r"(?:\A|/|%2F)%2F|%2F(?:/|\Z)", text)
 
 
 def is_git_fetch_request(path: str) -> bool:
-    """True for both requests of a fetch as git itself spells them. For the form of an answer, never for a decision."""
+    """Whether this is a request of a fetch as git itself spells it. For the form of a response, never for a
+    decision."""
     location, _, query = path.partition("?")
     return location.endswith("/git-upload-pack") or (
         location.endswith("/info/refs") and query == "service=git-upload-pack"
@@ -84,12 +86,12 @@ def is_git_fetch_request(path: str) -> bool:
 
 
 def is_git_push_request(path: str) -> bool:
-    """True for both requests of a smart-HTTP push, however they are spelled; fetch and clone are not pushes.
+    """Whether this is a request of a smart-HTTP push, in any spelling. Fetch and clone are not pushes.
 
-    A push asks for `…/info/refs?service=git-receive-pack` and posts to `…/git-receive-pack` (gitprotocol-http(5)).
+    A push requests `…/info/refs?service=git-receive-pack` and posts to `…/git-receive-pack` (gitprotocol-http(5)).
     """
     location, _, query = path.partition("?")
-    for _ in range(5):  # until nothing is left to decode; deeper nesting than this no server undoes
+    for _ in range(5):  # no server decodes deeper nesting than this
         location, query = unquote(location, errors="replace"), unquote(query.replace("+", " "), errors="replace")
     location = re.sub(r"[\x00-\x20\x7f]", "", location.replace("\\", "/").lower())
     bare = "/".join(segment.partition(";")[0] for segment in location.partition("#")[0].partition("?")[0].split("/"))

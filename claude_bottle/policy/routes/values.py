@@ -1,4 +1,4 @@
-"""The kinds of values that a route holds: each says what is wrong with a value, and what is accepted. Pure."""
+"""Checks of a route's values. Each returns the accepted form, or raises ValueError with what to write. Pure."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from claude_bottle.policy.routes.until import parse_until
 
 DEFAULT_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # RFC 9110, 16.1.1, and RFC 7237, which filled the IANA HTTP Method Registry: without CONNECT, which is a tunnel, and
-# TRACE, which echoes credentials. No client sends PRI, of which RFC 9113, 3.4, makes the first line of HTTP/2.
+# TRACE, which echoes credentials. No client sends PRI, which begins the first line of HTTP/2 (RFC 9113, 3.4).
 METHODS = (
     *("ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "COPY", "DELETE", "GET", "HEAD", "LABEL", "LINK"),
     *("LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MKREDIRECTREF", "MKWORKSPACE", "MOVE", "OPTIONS"),
     *("ORDERPATCH", "PATCH", "POST", "PROPFIND", "PROPPATCH", "PUT", "REBIND", "REPORT", "SEARCH", "UNBIND"),
     *("UNCHECKOUT", "UNLINK", "UNLOCK", "UPDATE", "UPDATEREDIRECTREF", "VERSION-CONTROL"),
-    # In no registry, and in use: caches take PURGE (manuals of Fastly and Squid); QUERY is a draft of the IETF's.
+    # Unregistered, but in use: caches take PURGE (manuals of Fastly and Squid); QUERY is an IETF draft.
     *("PURGE", "QUERY"),
 )
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 TOKEN_REF = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
-# A part between underscores that is long and mixed is no word: so are the tokens of GitHub, Stripe, npm, AWS and others
-# that have no other characters than a name may have.
+# A long part between underscores that mixes letters and digits is no word. Tokens of GitHub, Stripe, npm, AWS and
+# others look like that, and have only characters that a name may have.
 _TOKEN_VALUE = re.compile(r"(?:.*_)?(?=[^_]*[0-9])(?=[^_]*[A-Za-z])[^_]{16,}(?:_.*)?\Z")
 
 
@@ -46,11 +46,11 @@ def host_pattern(value: str) -> str:
 
 
 def path_prefix(value: str) -> str:
-    """A prefix of paths, of whole segments."""
+    """A path prefix of whole segments."""
     if glob := re.search(r"[*?{]", value):
         above = value[: glob.start()].rpartition("/")[0] or "/"
         instead = f"{above} (it covers all paths below it)" if above.startswith("/") else "/repos/acme"
-        if above == "/":  # the whole host, which nobody should write because it was the nearest
+        if above == "/":  # the whole host; suggesting it because it is nearest would be too wide
             instead = "each first segment in full (/repos), or / for every path of the host"
         raise ValueError(f"a path is a prefix of whole segments, not a glob; write {instead}")
     if not is_prefix(value):
@@ -62,7 +62,7 @@ def path_prefix(value: str) -> str:
 
 
 def method(value: str) -> str:
-    """A method of HTTP."""
+    """An HTTP method, in upper case."""
     if value.upper() not in METHODS:
         raise ValueError(f"not a method of HTTP that a route can allow; usual ones: {', '.join(DEFAULT_METHODS)}")
     return value.upper()
@@ -81,14 +81,14 @@ def token_ref(value: str) -> str:
 
 
 def env_name(value: str) -> str:
-    """The name of a variable."""
+    """The name of an environment variable."""
     if not ENV_NAME.match(value) or len(value) > 100:
         raise ValueError("write the name of an environment variable (GH_TOKEN)")
     return value
 
 
 def auth_scheme(value: str) -> str:
-    """How a token goes in."""
+    """A scheme of injection."""
     if not auth_header(value):
         raise ValueError("write bearer, basic, header:<Name> or aws-sigv4:<region>/<service> (aws-sigv4:eu-west-1/s3)")
     return value
@@ -113,11 +113,11 @@ def repository(value: str) -> str:
     """A repository of GitHub, in lower case."""
     if not re.fullmatch(r"[A-Za-z0-9-]{1,100}/[A-Za-z0-9._-]{1,100}", value):
         raise ValueError("write owner and name of a repository (acme/project)")
-    return value.lower()  # names of GitHub have no case
+    return value.lower()  # GitHub's names are case-insensitive
 
 
 def plain(value: str) -> str:
-    """Words that are shown to people."""
+    """Text that is shown to people."""
     if not value.isprintable():
         raise ValueError("write it without control characters, which could draw on a terminal")
     return value
@@ -127,44 +127,44 @@ def until(value: str) -> str:
     """A UTC time."""
     try:
         parse_until(value)
-    except ValueError:  # without quotes YAML reads a time, and Pulumi writes it otherwise
+    except ValueError:  # without quotes, YAML parses a time, and Pulumi writes it differently
         raise ValueError('write a UTC time, in quotes: "2026-01-31T12:00:00Z"') from None
     return value
 
 
 def several(value: object) -> object:
-    """One alone as a list of it."""
+    """A single text as a list."""
     return [value] if isinstance(value, str) else value
 
 
 def followed(value: object) -> object:
-    """`follow: true` by its name."""
+    """`follow: true` as its word; false as None."""
     return {True: LINKS, False: None}[value] if isinstance(value, bool) else value
 
 
-# Why a key does not go with the rest of its route, which is in the manifest's words; "" where it does.
+# Why a key conflicts with the rest of its route, which has the manifest's names; "" if it does not.
 
 
 def scheme_needs(route: Mapping[str, Any]) -> str:
-    """Of auth_scheme."""
+    """For auth_scheme."""
     alone = route["auth_scheme"] and not route["token_ref"]
     return "auth_scheme needs a token_ref; write token_ref: GITHUB_TOKEN, or take auth_scheme out" if alone else ""
 
 
 def token_needs(route: Mapping[str, Any]) -> str:
-    """Of token_ref."""
+    """For token_ref."""
     words = "a token goes to an exact host only (host: api.example.com), for others may own a name below *."
     return words if route["token_ref"] and route["host"].startswith("*.") else ""
 
 
 def placeholder_needs(route: Mapping[str, Any]) -> str:
-    """Of placeholder."""
+    """For placeholder."""
     alone = route["placeholder"] and not route["token_ref"]
     return "placeholder needs a token_ref, because egress puts that token in its place" if alone else ""
 
 
 def follow_needs(route: Mapping[str, Any]) -> str:
-    """Of follow."""
+    """For follow."""
     if route["follow"] and not set(route["methods"]) <= {*READS}:
         return "write methods: [GET, HEAD] beside follow, so that no answer holds what the agent wrote there"
     if route["follow"] and route["token_ref"]:
@@ -173,7 +173,7 @@ def follow_needs(route: Mapping[str, Any]) -> str:
 
 
 def repositories_need(route: Mapping[str, Any]) -> str:
-    """Of repositories."""
+    """For repositories."""
     words = (
         "repositories is for GraphQL: write path: [/graphql] on this route, and the rest on a route of its own,"
         " where path holds REST to a repository"
