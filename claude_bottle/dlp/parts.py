@@ -37,8 +37,8 @@ _MESSAGE = re.compile(rb"(?i)(?:^|\n)content-(?:type|transfer-encoding)[ \t]*:")
 
 @dataclass(frozen=True)
 class Part:
-    """The declared content type, the payload with its transfer encoding decoded, and the values of all `name=`
-    joined."""
+    """The declared content type, the payload with its transfer encoding decoded, and the values of the headers' `name`
+    and `filename` parameters joined."""
 
     content_type: str = ""
     payload: bytes = b""

@@ -18,8 +18,8 @@ _FULL = ("No space left on device", "Disk quota exceeded")  # strerror(3) of ENO
 
 State = dict[
     str, Any
-]  # started: of the last fetch, monotonic; fetched: of the last good one, in words; error: of the last; suffixed: the
-# upstream that was said to be at the same address with .git
+]  # started: of the last fetch, monotonic ns; fetched: time of the last good one, as text; error: of the last fetch;
+# suffixed: the upstream that redirected to the same address with .git
 
 
 def read(remote: Remote) -> State:

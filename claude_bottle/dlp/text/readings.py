@@ -227,8 +227,9 @@ def each_offset(run: bytes) -> Iterator[bytes]:
 
 
 def _hex(runs: Iterable[bytes]) -> Iterator[bytes]:
-    """Decoded hexadecimal. RE2 is ten times as fast for few long runs, `re` for many short ones joined. Of an odd
-    number of digits, the first is dropped as well as the last, because in a binary one precedes by chance."""
+    """Decoded hexadecimal. RE2 is ten times as fast for few long runs, `re` for many short ones joined. An odd number
+    of digits is decoded twice, without the last and without the first, because in a binary a digit may precede by
+    chance."""
     short: list[bytes] = []
     for run in runs:
         if len(run) > _WORD:
