@@ -22,7 +22,7 @@ _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256\s+Credential=[^/,\s]+/[0-9]{8}/([^/,\s]+)/([^/,\s]+)/aws4_request\s*(?:,|\Z)"
 )
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
-_CHECKSUM = re.compile(r"x-amz-checksum-[a-z0-9]+\Z", re.IGNORECASE)  # one: a list may have others behind it
+_CHECKSUM = re.compile(r"x-amz-checksum-[a-z0-9]+\Z", re.IGNORECASE)  # one name: a list could add other headers
 UNSIGNED = "UNSIGNED-PAYLOAD"
 _UNSIGNED = (UNSIGNED, "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
 # From S3's API reference: headers and parameters that read, write and list objects by their own path. Any other may
@@ -40,8 +40,8 @@ x-amz-if-match-size x-amz-if-match-last-modified-time x-amz-if-match-initiated-t
 # MinIO unpacks an upload anywhere in the bucket if its metadata says so (x-amz-meta-snowball-auto-extract,
 # cmd/api-router.go), and so does RustFS.
 _ORDERS = "snowball"
-# HTTP's own, and what programs say of themselves. All other headers may be orders of a store's: Swift's x-copy-from,
-# MinIO's x-minio-force-delete, SeaweedFS's seaweed-x-amz-acl, IBM's ibm-sse-kp-customer-root-key-crn.
+# Headers of HTTP, and those by which programs describe themselves. Any other may be an order to a store: Swift's
+# x-copy-from, MinIO's x-minio-force-delete, SeaweedFS's seaweed-x-amz-acl, IBM's ibm-sse-kp-customer-root-key-crn.
 _OF_HTTP = frozenset(
     """
     accept accept-charset accept-encoding accept-language authorization cache-control connection content-disposition
@@ -51,7 +51,7 @@ _OF_HTTP = frozenset(
     traceparent tracestate baggage b3 sentry-trace
     """.split()  # noqa: SIM905 - a list of names
 )
-_LIKE_THESE = ("amz-sdk-", "sec-", "access-control-request-")  # of SDKs; of browsers, and of node's fetch
+_LIKE_THESE = ("amz-sdk-", "sec-", "access-control-request-")  # of SDKs; of browsers and node's fetch
 _S3_FAMILIES = ("x-amz-meta-", "x-amz-checksum-", "x-amz-server-side-encryption-customer-")
 _PARAMETERS = """
 list-type prefix delimiter max-keys continuation-token start-after fetch-owner encoding-type marker versionId partNumber
@@ -62,10 +62,10 @@ response-content-encoding response-content-language response-content-type respon
 _S3_HEADERS, _S3_PARAMETERS = frozenset(_HEADERS.split()), frozenset(_PARAMETERS.split())
 # These add no readers beyond the object's own account and the bucket's. rclone sends one with each upload.
 _S3_VALUES = frozenset(("x-amz-acl", acl) for acl in ("private", "bucket-owner-read", "bucket-owner-full-control"))
-_POSTS = frozenset(("uploads", "uploadId"))  # what S3's POST does to an object by its path
+_POSTS = frozenset(("uploads", "uploadId"))  # the operations of S3's POST on an object by its path
 _METHODS = frozenset(("GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"))
-# What MinIO (cmd/admin-router.go), RustFS (server/prefix.rs) and CloudServer (routeBackbeat.js) have beside S3, at each
-# name of their host and for a signature of S3's. MinIO's /minio/admin/v3/export-iam tells the keys of all users.
+# APIs that MinIO (cmd/admin-router.go), RustFS (server/prefix.rs) and CloudServer (routeBackbeat.js) serve beside S3,
+# at each name of their host and for an S3 signature. MinIO's /minio/admin/v3/export-iam reveals the keys of all users.
 _OTHER_APIS = ("/minio", "/rustfs", "/iceberg/v1", "/_iceberg", "/_")
 SIGNED = ("content-type", "content-md5")  # beside Host and all of x-amz-*; none of them may be changed by a hop
 BODY = "x-amz-content-sha256"
@@ -147,14 +147,14 @@ def wrong_head(headers: Sequence[tuple[bytes, bytes]], path: str, scope: Scope, 
 
 
 def another_api(method: str, path: str, kind: str, prefixes: Sequence[str], allowed: frozenset[str]) -> str:
-    """Why a request is for something that a store has beside S3 at the same address, as a sentence; "" where it is not.
+    """Why a request addresses another API that a store serves beside S3, as a sentence; "" if it does not.
 
-    path, allowed: as of wrong_head. kind: the content type. prefixes: the paths of the route.
+    path, allowed: as in wrong_head. kind: the content type. prefixes: the paths of the route.
     """
     plain = posixpath.normpath("/" + unquote(path.partition("?")[0]).lstrip("/")).lower()
     names = _parameters(path)
-    # In the body of any other POST stand an order (of STS or IAM: RustFS's and SeaweedFS's AssumeRole, CreateAccessKey,
-    # for which a signature for S3 will do) or a form that names object and readers (Ceph asks for no policy in it).
+    # The body of any other POST holds an order (of STS or IAM: AssumeRole or CreateAccessKey of RustFS and SeaweedFS,
+    # which accept an S3 signature) or a form that names object and readers (Ceph requires no policy in it).
     of_an_object = plain != "/" and not _POSTS.isdisjoint(names) and "form-data" not in kind.lower()
     if method == "POST" and not of_an_object and allowed.isdisjoint(name.lower() for name in names):
         return (
@@ -169,9 +169,8 @@ def another_api(method: str, path: str, kind: str, prefixes: Sequence[str], allo
 
 
 def as_read(path: str, scope: Scope) -> str:
-    """A path and its query in the one spelling that the signature is over, whatever the client's (curl leaves a slash
-    in a query): servers decode what they get, and encode it anew. Other services than S3 encode the path as it is sent.
-    """
+    """A path and its query in the spelling that is signed, whatever the client's (curl leaves a slash in a query):
+    servers decode a request and encode it again. Services other than S3 encode the path as it is sent."""
     raw, _, query = path.partition("?")
     pairs = [one.replace("+", " ").partition("=") for one in query.split("&") if one]
     plain = "&".join(f"{_encoded(name)}={_encoded(value)}" for name, _, value in pairs)
@@ -183,7 +182,7 @@ def _encoded(text: str, safe: str = "") -> str:
 
 
 def _parameters(path: str) -> list[str]:
-    """The names in a query. Some servers part it at `;` too."""
+    """The names in a query. Some servers split it at `;` too."""
     return [unquote(one.partition("=")[0]) for one in re.split("[&;]", path.partition("?")[2]) if one]
 
 
