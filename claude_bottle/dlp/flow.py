@@ -11,7 +11,7 @@ from typing import Protocol
 
 from claude_bottle.dlp.fields import REACH, Fields, FormFields, JsonStrings, ends, is_form_like, is_json_like
 from claude_bottle.dlp.packed.decoder import MAX_PLAIN, MAX_RATIO, DecodeError
-from claude_bottle.dlp.packed.signs import LENGTHS, beginnings
+from claude_bottle.dlp.packed.signs import NEEDED, beginnings
 from claude_bottle.dlp.packed.unpack import Unpacker
 from claude_bottle.dlp.parts import PartFields, is_cut
 from claude_bottle.dlp.text.near import OVERLAP
@@ -22,6 +22,8 @@ from claude_bottle.dlp.views import DEPTH, member_views, stream_views
 
 _OPEN = 16  # archives that are unpacked at the same time
 _TAIL = 400  # bytes at the end that may begin an incomplete secret
+_BEGIN = 512  # bytes by which a stream shows that it is JSON or a form
+_BOUNDARY = 300  # bytes of a line that may be a boundary, and of the header after it
 _SCRAP = 4 << 10  # bytes: output shorter than this that breaks off is mostly random bytes, unpacked by chance
 HELD = 8 << 20  # bytes of a run of base64 that are held until it is complete
 _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-=\r\n\\"
@@ -56,7 +58,8 @@ class Flow:
         self._pending, self._fresh, self._wanted = bytearray(), 0, WINDOW
         self._seen = self._counted = self._run = 0  # bytes of pending: scanned, counted, base64 at the end
         self._before = b""  # the last bytes that were searched for the beginnings of archives
-        self._fields: list[Fields] | None = None
+        self._fields: list[Fields] = []
+        self._start = self._cut = b""  # the first bytes, and the last ones, in which a boundary may begin
         self._ends: dict[str, bytes] = {}  # of the fields' views, by label
         self._packed: list[_Packed] = []
         self._scraps: list[bytes] = []
@@ -108,23 +111,34 @@ class Flow:
         return run + self._run if run == len(new) else run
 
     def _join(self, fresh: bytes, last: bool) -> None:
-        kind = self._type.partition(";")[0].strip().lower()
-        if self._fields is None:
-            self._fields = []
-            if "json" in kind or is_json_like(fresh):
-                self._fields.append(JsonStrings())
-            if kind == "application/x-www-form-urlencoded" or is_form_like(fresh, goes_on=not last):
-                self._fields.append(FormFields())
-            if kind.startswith("multipart/"):
-                self._fields.append(PartFields(self._type))
-        if not any(isinstance(field, PartFields) for field in self._fields) and is_cut(fresh):
-            self._fields.append(PartFields(self._type))
-        for field in self._fields:
-            for label, joined in field.feed(fresh, last):
+        for field, data in [*((field, fresh) for field in self._fields), *self._begun(fresh, last)]:
+            for label, joined in field.feed(data, last):
                 if joined:
                     text = self._ends.get(label, b"") + joined
                     self._look(text_views(text, label))
                     self._ends[label] = text[-OVERLAP:] if "within" not in label else b""
+
+    def _begun(self, fresh: bytes, last: bool) -> list[tuple[Fields, bytes]]:
+        """New fields, each with the bytes that it has missed, because the first bytes may be too few to show what the
+        stream is, and a boundary may come in two pieces."""
+        kind, kinds = self._type.partition(";")[0].strip().lower(), set(map(type, self._fields))
+        new: list[tuple[Fields, bytes]] = []
+        if len(self._start) < _BEGIN:
+            self._start += fresh
+            if JsonStrings not in kinds and ("json" in kind or is_json_like(self._start)):
+                new.append((JsonStrings(), self._start))
+            form = kind == "application/x-www-form-urlencoded" or is_form_like(self._start, goes_on=not last)
+            if FormFields not in kinds and form:
+                new.append((FormFields(), self._start))
+            if PartFields not in kinds and kind.startswith("multipart/"):
+                new.append((PartFields(self._type), self._start))
+        if PartFields not in kinds | {type(field) for field, _ in new}:
+            cut = self._cut + fresh
+            if is_cut(cut):
+                new.append((PartFields(self._type), cut))
+            self._cut = cut[-_BOUNDARY:]
+        self._fields += [field for field, _ in new]
+        return new
 
     def _unpack(self, fresh: bytes, last: bool) -> None:
         for packed in self._packed:
@@ -132,12 +146,15 @@ class Flow:
         first = self.size - len(fresh) - len(self._before)  # the offset at which the searched data begins
         data = self._before + fresh
         for at, kind in beginnings(data):
-            if at + LENGTHS[kind] <= len(self._before) or (first + at == 0 and self._coded):
-                continue  # found in the search before, or decompressed elsewhere
+            until = at + NEEDED[kind]
+            if until <= len(self._before) or (first + at == 0 and self._coded):
+                continue  # decided in the search before, or decompressed elsewhere
+            if until > len(data) and not last:
+                continue  # decided with the next bytes
             packed = _Packed(self, kind, strict=first + at == 0)
             packed.feed(data[at:])
             self._packed.append(packed)
-        self._before = data[1 - max(LENGTHS.values()) :]
+        self._before = data[1 - max(NEEDED.values()) :]
         for packed in self._packed:
             packed.scan(last)
         self._packed = [packed for packed in self._packed if not packed.over]

@@ -10,7 +10,7 @@ from typing import Any
 from claude_bottle.dlp.verdict import Unscannable
 
 # Kind, and magic bytes. gzip: RFC 1952. zip: PKWARE's APPNOTE 4.3.7 and 4.3.12. zstd: RFC 8878. xz: its file format,
-# 2.1.1.1. zlib: RFC 1950, with a window of 32 kB, as every library makes it, and no dictionary. The last five are
+# 2.1.1.1. zlib: RFC 1950, with a window of 32 kB, as every library makes it, and no dictionary. Those in _UNREAD are
 # recognised but cannot be read.
 _BEGINNINGS: tuple[tuple[str, bytes], ...] = (
     ("zip", b"PK\x03\x04"),
@@ -18,22 +18,25 @@ _BEGINNINGS: tuple[tuple[str, bytes], ...] = (
     ("bzip2", b"BZh"),
     ("zlib", b"x\x01"),
     ("zlib", b"x\x5e"),
+    ("RAR", b"Rar!\x1a\x07"),
+    ("Lzip", b"LZIP\x01"),
+    ("LZ4", b"\x04\x22\x4d\x18"),
     ("zlib", b"x\x9c"),
     ("zlib", b"x\xda"),
     ("gzip", b"\x1f\x8b\x08"),
     ("zstd", b"\x28\xb5\x2f\xfd"),
     ("xz", b"\xfd7zXZ\x00"),
     ("7-Zip", b"7z\xbc\xaf\x27\x1c"),
-    ("RAR", b"Rar!\x1a\x07"),
-    ("LZ4", b"\x04\x22\x4d\x18"),
-    ("Lzip", b"LZIP\x01"),
     ("Snappy", b"\xff\x06\x00\x00sNaPpY"),
 )
 _UNREAD = ("7-Zip", "RAR", "LZ4", "Lzip", "Snappy")
-LENGTHS = {kind: len(begin) for kind, begin in _BEGINNINGS}  # bytes
-_ASCII = 5  # the first ones; in ASCII data, only these are searched for (RAR and Lzip begin with ASCII too)
+_ASCII = 8  # the first ones are ASCII; in ASCII data, only these are searched for
+# Bytes from the first magic one on by which `_is_one` decides.
+NEEDED = {
+    **{kind: len(begin) for kind, begin in _BEGINNINGS},
+    **{"zlib": 7, "gzip": 4, "bzip2": 10, "7-Zip": 32, "LZ4": 6, "Snappy": 14, "RAR": 8},
+}
 _MOST = 20_000  # places in one text: a megabyte of random bytes has 64
-_SHORT = 32  # bytes needed for certainty
 
 
 @cache
@@ -71,7 +74,7 @@ def beginnings(data: bytes) -> list[tuple[int, str]]:
 def _is_one(kind: str, data: bytes, at: int) -> bool:
     """Whether the bytes after the magic ones fit its kind. If too few follow to decide: True, but False for zlib, LZ4
     and RAR."""
-    head = data[at : at + _SHORT]
+    head = data[at : at + NEEDED[kind]]
     if kind == "zlib":
         return _is_deflate(head[2:7])
     if kind == "gzip":
