@@ -453,13 +453,18 @@ def test_a_bad_route_table_never_replaces_a_good_one(bottle: world.BottleUnderTe
     assert done.returncode == 1
     assert b"refused" in done.stderr
     # Also when somebody writes the file past put.py: the proxy keeps the last good table, and says so.
-    break_it = "cp /etc/claude-bottle/routes.json /tmp/good; echo '{' > /etc/claude-bottle/routes.json; sleep 1"
+    break_it = "cp /etc/claude-bottle/routes.json /tmp/good; echo '{' > /etc/claude-bottle/routes.json"
     world.docker("exec", "-u", "0", egress, "sh", "-c", break_it)
+
+    def broken() -> bool:
+        return "not JSON" in bottle.curl("http://_egress.local/health")[1]
+
     try:
+        world.eventually(broken, "the proxy says that the file is broken")
         assert bottle.curl("https://echo.example.com/")[0] == 200
-        assert "not JSON" in bottle.curl("http://_egress.local/health")[1]
     finally:
-        world.docker("exec", "-u", "0", egress, "sh", "-c", "cp /tmp/good /etc/claude-bottle/routes.json; sleep 1")
+        world.docker("exec", "-u", "0", egress, "sh", "-c", "cp /tmp/good /etc/claude-bottle/routes.json")
+    world.eventually(lambda: not broken(), "the proxy has the file again")
     assert bottle.curl("https://undeclared.example.com/")[0] == 403
 
 

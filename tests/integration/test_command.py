@@ -97,9 +97,10 @@ def test_a_day_by_one_command(copy: Copy) -> None:
     # A log-in that waits for its answer on loopback, as of an MCP server (RFC 8252, 7.3).
     serve = (
         "perl -MIO::Socket::INET -e '$s=IO::Socket::INET->new(LocalAddr=>q(127.0.0.1),LocalPort=>54545,Listen=>1);"
-        "$c=$s->accept;print STDOUT scalar <$c>;print $c qq(HTTP/1.0 200 OK\\r\\n\\r\\n);close $c' > /tmp/heard 2>&1 & sleep 1"
+        "$c=$s->accept;print STDOUT scalar <$c>;print $c qq(HTTP/1.0 200 OK\\r\\n\\r\\n);close $c' > /tmp/heard 2>&1 &"
     )
-    copy.bottle("exec", name, "--", "sh", "-c", serve)
+    listens = "for _ in $(seq 600); do grep -q ' 0100007F:D511 00000000:0000 0A ' /proc/net/tcp && exit; sleep 0.1; done; exit 1"
+    assert copy.bottle("exec", name, "--", "sh", "-c", f"{serve} {listens}").returncode == 0
     done = copy.bottle("callback", name, "http://localhost:54545/callback?code=abc")
     assert done.returncode == 0, done.stderr
     assert copy.bottle("exec", name, "--", "cat", "/tmp/heard").stdout.startswith("GET /callback?code=abc ")

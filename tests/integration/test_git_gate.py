@@ -500,15 +500,16 @@ def test_an_upstream_that_is_down(bottle: world.BottleUnderTest, forge: Forge, i
 
 def test_a_host_that_is_not_the_pinned_one_gets_nothing(bottle: world.BottleUnderTest, forge: Forge) -> None:
     key = "/etc/ssh/ssh_host_ed25519_key"
-    restart = "kill -HUP $(cat /run/sshd.pid)"
-    forge.run(f"cp {key} /root/kept; rm {key}; ssh-keygen -q -t ed25519 -N '' -f {key}; {restart}; sleep 1", user="0")
+    shown = f"ssh-keyscan -t ed25519 127.0.0.1 2>/dev/null | grep -qF \"$(ssh-keygen -y -f {key} | cut -d' ' -f2)\""
+    restart = f"kill -HUP $(cat /run/sshd.pid); for _ in $(seq 300); do {shown} && break; sleep 0.1; done"
+    forge.run(f"cp {key} /root/kept; rm {key}; ssh-keygen -q -t ed25519 -N '' -f {key}; {restart}", user="0")
     try:
         said = push(bottle, URLS["ssh"], "echo m > m; git add -A; git commit -qm m")
         assert said.endswith("REFUSED")
         assert "git-gate cannot push now" in said
         assert "Host key verification failed" in said
     finally:
-        forge.run(f"cp /root/kept {key}; chmod 600 {key}; {restart}; sleep 1", user="0")
+        forge.run(f"cp /root/kept {key}; chmod 600 {key}; {restart}", user="0")
 
 
 def test_there_is_no_way_round_the_gate(bottle: world.BottleUnderTest, forge: Forge) -> None:

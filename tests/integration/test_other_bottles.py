@@ -97,7 +97,7 @@ def test_two_bottles_cannot_see_one_another(internet: world.Internet, tmp_path: 
         world.docker("exec", "-d", "-u", "node", f"claude-bottle-agent-{other.name}", "sh", "-c", serve)
         (own,) = address(f"claude-bottle-agent-{other.name}")
         reach = "timeout 3 bash -c 'exec 3<>/dev/tcp/{}/{}' && echo CONNECTED || echo NOTHING"
-        assert other.agent(reach.format(own, 7000)).strip() == "CONNECTED"
+        world.eventually(lambda: "CONNECTED" in other.agent(reach.format(own, 7000)), "the agent listens")
         doors = [(own, 7000), *((ip, 8080) for ip in address(f"claude-bottle-egress-{other.name}"))]
         doors += [(ip, 8888) for ip in address(f"claude-bottle-pipelock-{other.name}")]
         for ip, door in doors:

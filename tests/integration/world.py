@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,15 @@ def docker(*argv: str, check: bool = True, stdin: bytes | None = None, timeout: 
     if check and done.returncode != 0:
         raise AssertionError(f"docker {' '.join(argv)} failed: {done.stderr.decode()[-2000:]}")
     return done.stdout.decode(errors="replace")
+
+
+def eventually(holds: Callable[[], object], what: str, seconds: float = 30) -> None:
+    """Wait until this holds. seconds: on an idle machine; a busy one gets several times as long."""
+    until = time.monotonic() + seconds * PATIENCE
+    while not holds():
+        if time.monotonic() > until:
+            raise AssertionError(f"never so: {what}")
+        time.sleep(0.1)
 
 
 def _certificate(
