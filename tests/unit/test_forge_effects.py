@@ -41,6 +41,9 @@ def test_a_slash_in_a_name_is_a_letter_of_it(method: str, path: str, capability:
         ("POST", f"{GITHUB}/code-scanning/alerts/1/autofix/commits", "code"),
         ("POST", f"{GITHUB}/code-scanning/codeql/variant-analyses", "settings"),
         ("PATCH", f"{GITHUB}/code-scanning/default-setup", "settings"),
+        # docs.github.com/en/rest/issues: what is approved may be that an agent gets the issue.
+        ("POST", f"{GITHUB}/issues/1/suggestions/2/approve", "code"),
+        ("POST", f"{GITHUB}/issues/1/suggestions/2/dismiss", None),
         ("POST", f"{GITHUB}/code-scanning/sarifs", "checks"),
         ("PATCH", f"{GITHUB}/code-scanning/alerts/1", "checks"),
         # A repository of its own, in another account.

@@ -21,7 +21,7 @@ from claude_bottle.policy.forge.fields import (
 from claude_bottle.policy.forge.graphql.mutations import needed_by_graphql
 from claude_bottle.policy.forge.graphql.request import is_graphql
 from claude_bottle.policy.forge.paths import Segments, is_gitlab_id, may_be_forge, read_path
-from claude_bottle.policy.forge.robots import ASSIGNEES, needed_by_assignment
+from claude_bottle.policy.forge.robots import ASSIGNEES, needed_by_issue
 from claude_bottle.policy.forge.rules import GITEA, GITHUB, GITLAB
 
 __all__ = ["asks_on_websockets", "is_graphql", "needed_by_body", "reads_body", "tells_caller"]
@@ -98,7 +98,7 @@ def needed_by_body(
     if _assigns(rests) and not _talks(rests):
         is_list = all(rest.endswith("/labels") for _, rest in rests)
         beside = {base_name(name) for name, _ in fields_of_query(query)}
-        return UNREADABLE if beside & ASSIGNEES else needed_by_assignment(body, is_list=is_list)
+        return UNREADABLE if beside & ASSIGNEES else needed_by_issue(body, is_list=is_list)
     in_body = fields_of_body(content_type, body) if max(len(body), len(query)) <= _MAX_BODY else None
     if in_body is None:
         return UNREADABLE

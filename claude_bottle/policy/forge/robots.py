@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
-from claude_bottle.policy.forge.fields import plain_json
+from claude_bottle.policy.forge.fields import plain_json, strings
 
 KEY_REST, KEY_GRAPHQL = "agent_assignment", "agentAssignment"
 ASSIGNEES = frozenset(["assignee", "assignees", KEY_REST])
@@ -21,6 +21,13 @@ _AGENT = re.compile(
     re.IGNORECASE,
 )
 _LONGEST = 200  # letters
+# What may be said of an issue, in a comment or as a reaction (docs.github.com/en/rest/issues, of 2026). Another
+# name does more: `duplicate_issue_id` puts the issue beside one of any repository.
+_FREE = frozenset(
+    """
+    title body assignee assignees milestone labels type state state_reason issue_field_values content lock_reason
+    """.split()  # noqa: SIM905 - a list of names
+)
 
 
 def are_agents(names: Iterable[str]) -> bool:
@@ -28,16 +35,17 @@ def are_agents(names: Iterable[str]) -> bool:
     return any(len(name) <= _LONGEST and _AGENT.fullmatch(name.strip()) for name in names)
 
 
-def needed_by_assignment(body: bytes, *, is_list: bool) -> frozenset[str]:
-    """What the body of a REST request about an issue needs: `code` where it gives the issue to an agent. GitHub takes
-    JSON there, whatever the body is called. is_list: it may be a list, which names labels.
+def needed_by_issue(body: bytes, *, is_list: bool) -> frozenset[str]:
+    """What the body of a REST request about an issue needs: `code` where it gives the issue to an agent, `settings`
+    where it says what is not known. GitHub takes JSON there, whatever the body is called. is_list: it may be a list,
+    which names labels.
     """
     if body.strip() in (b"", b"null"):
         return NOTHING
     payload = plain_json(body)
     if not isinstance(payload, dict):
         return NOTHING if is_list and isinstance(payload, list) else UNREADABLE
-    several = payload.get("assignees")
-    named = [payload.get("assignee"), *(several if isinstance(several, list) else [several])]
-    given = KEY_REST in payload or are_agents(one for one in named if isinstance(one, str))
-    return frozenset(["code"]) if given else NOTHING
+    # Each of them may be an object, with a login in it (docs.github.com/en/rest/issues/assignees).
+    named = strings([payload.get("assignee"), payload.get("assignees")])
+    needs = {"code"} if KEY_REST in payload or are_agents(named) else set()
+    return frozenset(needs if payload.keys() <= {*_FREE, KEY_REST} else {*needs, "settings"})

@@ -67,7 +67,7 @@ JERSEY_FORMAT = re.compile(r"\.(?:txt|html?|json|xml|atom)\Z")
 # An issue that is put below or before another one may be in any repository of the owner, and is shown there afterwards
 # (docs.github.com/en/rest/issues/sub-issues, …/issue-dependencies; Gitea's routers/api/v1/repo/issue_dependency.go).
 _GITHUB_FREE = rests(
-    rf"{WRITE} issues(?!/[^/]+/(?:sub_issues?|dependencies|blocks)(?:/|\Z))(?:/.*)?",
+    rf"{WRITE} issues(?!/[^/]+/(?:sub_issues?|dependencies|blocks|suggestions/[^/]+/approve)(?:/|\Z))(?:/.*)?",
     rf"{WRITE} (?:labels|milestones|assignees|notifications|subscription)(?:/.*)?",
     r"POST pulls",
     r"PATCH pulls/[0-9]+",
@@ -75,14 +75,15 @@ _GITHUB_FREE = rests(
     rf"{WRITE} (?:commits/[^/]+/comments|comments)(?:/.*)?",
 )
 # A runner is sent every secret of its jobs, so what lets one in is a key. A fork is a repository of its own. A variant
-# analysis asks other repositories; an autofix is a commit (docs.github.com/en/rest/code-scanning).
+# analysis asks other repositories; an autofix is a commit (docs.github.com/en/rest/code-scanning). A suggestion that is
+# approved may give the issue to an agent (docs.github.com/en/rest/issues).
 _GITHUB_KINDS = kinds(
     keys=rf"keys|actions/{RUNNER_TOKENS}",
     secrets=r"(?:actions|dependabot|codespaces|agents|environments/.+)/(?:secrets|variables|organization-.*)",
     merge=r"merges|merge-upstream|pulls/[0-9]+/merge|pulls/[0-9]+/(?:update|update-branch)|pulls/[0-9]+/auto-merge",
     review=r"pulls/[0-9]+/reviews",
     code=r"contents|git|branches/[^/]+/rename|branches|tags|refs|diffpatch|wiki|file-contents"
-    r"|code-scanning/alerts/[0-9]+/autofix",
+    r"|code-scanning/alerts/[0-9]+/autofix|issues/[^/]+/suggestions/[^/]+/approve",
     releases=r"releases|packages",
     pipelines=r"actions/(?:workflows|runs|jobs|runners|artifacts|caches|tasks|permissions|cache)|dispatches|deployments"
     r"|environments|pages|workflows",
