@@ -137,4 +137,4 @@ def _looks_into_form(request: http.Request, route: Route) -> bool:
 def _tells_caller(request: http.Request, route: Route) -> bool:
     """Whether a field could make somebody else of who asks, as headers and parameters do."""
     allowed = not route.slot or "sudo" in route.allow_headers
-    return not allowed and forge_body.tells_caller(request.method, request.path)
+    return not allowed and forge_body.tells_caller(request.path)

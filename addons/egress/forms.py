@@ -106,11 +106,12 @@ def _fields(names: frozenset[str], *in_json: str) -> tuple[Any, Any, Any]:
     PHP leaves out spaces before a name, ends it at a zero byte, and takes `name[…]` for it (php_register_variable_ex).
     RFC 7578, 4.2. A name in pieces (name*0=, RFC 2231) comes from no client; one with a character set (name*=) is read;
     of an encoded word (RFC 2047), which Commons FileUpload decodes, nobody can say. One without quotation marks ends at
-    whatever is no letter of a token (Rack 2, lib/rack/multipart.rb).
+    whatever is no letter of a token (Rack 2, lib/rack/multipart.rb). Ruby's JSON takes a backslash off any letter, and
+    leaves out comments (json 2.6.1).
     """
     spelled = "|".join("".join(map(_spelled, name)) for name in sorted(names))
     escaped = "|".join(
-        "".join(rf"(?:{one}|\\u00{ord(one):02x}|\\u00{ord(one):02X})" for one in name) for name in in_json
+        "".join(rf"(?:\\?{one}|\\u00{ord(one):02x}|\\u00{ord(one):02X})" for one in name) for name in in_json
     )
     return (
         _linear(rf"(?i)[&;]{_BEFORE}(?:{spelled}){_BLANK}(?:[=\[\]\x00]|%(?:5b|5d|3d|00))"),
@@ -118,7 +119,7 @@ def _fields(names: frozenset[str], *in_json: str) -> tuple[Any, Any, Any]:
             rf"""(?i);\s*name(?:\*[0-9]|\s*\*?\s*=\s*["']?\s*=\?"""
             rf"""|\s*\*?\s*=\s*(?:[\w-]*'[\w-]*')?["']?{_BEFORE}(?:{spelled})[^0-9A-Za-z_-])"""
         ),
-        _linear(rf'"(?:{escaped})"\s*(?:\z|:)'),
+        _linear(rf'"(?:{escaped})"\s*(?:\z|[:/])'),
     )
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from claude_bottle.policy.forge.api import READS, forges_of, repository_rests
+from claude_bottle.policy.forge.api import forges_of, repository_rests
 from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
 from claude_bottle.policy.forge.commands import needed_by_texts
 from claude_bottle.policy.forge.fields import (
@@ -58,10 +58,11 @@ def reads_body(method: str, path: str) -> bool:
     return _is_batch(readings) or _talks(rests) or _assigns(rests)
 
 
-def tells_caller(method: str, path: str) -> bool:
-    """Whether the body may say who asks: at GitLab and Gitea by another token, or `sudo` beside an administrator's."""
-    if method in READS:
-        return False
+def tells_caller(path: str) -> bool:
+    """Whether the body may say who asks: at GitLab and Gitea by another token, or `sudo` beside an administrator's.
+
+    Rack takes a form of any method (lib/rack/request.rb, POST).
+    """
     readings = read_path(path)
     return may_be_forge(path) if readings is None else not forges_of(readings).isdisjoint((GITLAB, GITEA))
 
