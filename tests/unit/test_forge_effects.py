@@ -73,6 +73,7 @@ def test_a_slash_in_a_name_is_a_letter_of_it(method: str, path: str, capability:
         ("POST", f"{GITLAB}/import_project_members/2", "members"),
         ("POST", "/api/v4/groups/acme/ldap_group_links", "members"),
         ("POST", f"{GITLAB}/merge_requests/1/pipelines", "pipelines"),  # glab ci run --mr
+        ("PUT", "/api/v4/user/preferences", "settings"),
         # ExtensionJerseyFilter: `merge.json` is `merge`.
         ("POST", f"{SERVER}/pull-requests/1/merge.json", "merge"),
         ("PUT", f"{SERVER}/permissions/users.xml", "members"),
@@ -170,6 +171,13 @@ def test_a_merge_request_needs_no_less_approvals(kind: str, body: str, capabilit
         ("updateEnterpriseProfile", "members settings"),
         ("approveVerifiableDomain", "review settings"),
         ("changeUserStatus", "settings"),
+        ("runnerCreate", "keys pipelines"),  # each answers with a token
+        ("pipelineTriggerCreate", "keys pipelines"),
+        ("runnerUpdate", "pipelines"),
+        ("mergeRequestBypassSecurityPolicy", "merge settings"),
+        ("scanExecutionPolicyCommit", "code settings"),
+        ("abortQueuedMigrations", "merge settings"),
+        ("adminSidekiqQueuesDeleteJobs", "merge pipelines settings"),
         ("createDeploymentStatus", "pipelines"),
         ("commitCreate", "code"),
         ("mergeRequestAccept", "merge"),

@@ -86,11 +86,12 @@ ACCOUNTS = (
             r"packages/[^/]+/[^/]+/[^/]+",
         ),
     ),
-    # https://docs.gitlab.com/api/api_resources/ (18.6)
+    # https://docs.gitlab.com/api/api_resources/ (18.6). Preferences say what the tokens of jobs tell of the user
+    # (docs.gitlab.com/api/users, pass_user_identities_to_ci_jwt).
     Forge(
         GITLAB,
         (("api", "v4"),),
-        rests(r"POST markdown", rf"{WRITE} (?:todos|user/(?:status|preferences))(?:/.*)?"),
+        rests(r"POST markdown", rf"{WRITE} (?:todos|user/status)(?:/.*)?"),
         kinds(
             keys=rf"user/(?:{_KEYS})|users/[^/]+/(?:{_KEYS})|personal_access_tokens|deploy_keys|deploy_tokens|keys"
             r"|applications|token|user/runners|runners/(?:[0-9]+/)?reset_[a-z]+_token",

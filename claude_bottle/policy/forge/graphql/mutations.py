@@ -68,14 +68,15 @@ _KINDS = (
         re.compile(r"(?i)commit|refs?$|branch|(?<!s)tag|revert|(?<!pro)file|snippet|wiki|protection|rule|lfs|duo"),
     ),
     ("secrets", re.compile(r"(?i)secret|variable")),
-    ("keys", re.compile(r"(?i)key|token")),
+    # GitLab's answers have a token of the runner, of the trigger (app/graphql/mutations/ci).
+    ("keys", re.compile(r"(?i)key|token|runnercreate|pipelinetrigger")),
     ("hooks", re.compile(r"(?i)hook|integration")),
     ("pipelines", re.compile(r"(?i)pipeline|workflow|deploy|environment|dispatch|runner|job|^ci")),
     ("checks", re.compile(r"(?i)check|(?<!deployment)(?<!user)status")),
     ("review", re.compile(r"(?i)review|approv|request(?:ed)?changes")),
     ("members", re.compile(r"(?i)member|collaborator|invit|team|access|enterprise|organization")),
     ("releases", re.compile(r"(?i)release|package")),
-    ("settings", re.compile(r"(?i)setting|enterprise|organization|domain|configure")),
+    ("settings", re.compile(r"(?i)setting|enterprise|organization|domain|configure|policy|policies|migration|^admin")),
 )
 
 
