@@ -160,7 +160,7 @@ OTHERS = [
     ("POST", "/repos/acme/project/issues;x/../keys", "unreadable"),
     ("POST", "/api/v4/projects/acme%252Fissues/repository/commits", "unreadable"),
     # A server that decodes before it splits has another call: what is free must be free in both.
-    ("PUT", "/api/v1/repos/acme%2Fproject/contents/issues/f", "code"),
+    ("PUT", "/api/v1/repos/acme%2Fproject/contents/issues/1", "code"),
     ("PUT", "/repos/acme/project%2Fcontents/x/issues/f", "code settings"),
     ("POST", "/api%2Fv4/projects/1/repository/commits", "code"),
     ("POST", "/repos%2Facme%2Fproject%2Fgit/refs", "code"),
@@ -174,7 +174,7 @@ OTHERS = [
     ("POST", "/x/..%252f..%252fuser/keys", "unreadable"),
     ("POST", "/api/v4/projects/1%2F..%2F2/issues", "unreadable"),
     # A forge's root within another's rest: GitHub writes the file `api/v1/repos/a/b/issues/x`.
-    ("PUT", "/repos/acme/project/contents/api/v1/repos/a/b/issues/x", "code"),
+    ("PUT", "/repos/acme/project/contents/api/v1/repos/a/b/issues/1", "code"),
     ("PUT", "/api/v1/repos/acme/project/contents/api/v4/projects/1/issues", "code"),
     ("POST", "/2.0/repositories/acme/project/src/info/lfs/objects/batch", "code"),
     # Grape serves a call with its format at the end (github.com/ruby-grape/grape, "API Formats").

@@ -66,8 +66,14 @@ JERSEY_FORMAT = re.compile(r"\.(?:txt|html?|json|xml|atom)\Z")
 # https://codeberg.org/api/swagger (Forgejo 13), which have GitHub's shape below /api/v1.
 # An issue that is put below or before another one may be in any repository of the owner, and is shown there afterwards
 # (docs.github.com/en/rest/issues/sub-issues, …/issue-dependencies; Gitea's routers/api/v1/repo/issue_dependency.go).
+# The words below an issue by which nothing else is named: GitHub's, and Gitea's (routers/api/v1/api.go).
+_OF_ISSUES = (
+    "comments|labels|assignees|lock|reactions|issue-field-values|assets|deadline|pin|stopwatch|subscriptions|times"
+)
 _GITHUB_FREE = rests(
-    rf"{WRITE} issues(?!/[^/]+/(?:sub_issues?|dependencies|blocks|suggestions/[^/]+/approve)(?:/|\Z))(?:/.*)?",
+    rf"{WRITE} issues(?:/[0-9]+(?:/(?:{_OF_ISSUES})(?:/.*)?)?)?",
+    rf"{WRITE} issues/(?:[0-9]+/)?comments/[0-9]+(?:/(?:reactions|pin|assets)(?:/.*)?)?",
+    r"POST issues/[0-9]+/suggestions/[^/]+/dismiss",
     rf"{WRITE} (?:labels|milestones|assignees|notifications|subscription)(?:/.*)?",
     r"POST pulls",
     r"PATCH pulls/[0-9]+",
@@ -91,6 +97,11 @@ _GITHUB_KINDS = kinds(
     hooks=r"hooks|autolinks|interaction-limits|push_mirrors|mirror-sync|push_mirrors-sync|git/hooks",
     members=r"collaborators|invitations|teams",
 )
+# Those below an issue, an epic or a merge request of GitLab's (lib/api, ee/lib/api).
+_OF_GITLABS = (
+    "notes|discussions|award_emoji|todos?|subscribe|unsubscribe|time_estimate|reset_time_estimate|add_spent_time"
+    "|reset_spent_time|resource_[a-z_]+"
+)
 _GITHUB_ROOTS = (("repos", ID, ID), ("repositories", ID))
 GITHUB, GITLAB, GITEA = "GitHub", "GitLab", "Gitea"
 REPOSITORIES = (
@@ -105,18 +116,17 @@ REPOSITORIES = (
     Forge(
         GITLAB,
         (("api", "v4", "projects", ID), ("api", "v4", "groups", ID)),
-        # With links, move and clone a request names another project, with promote the group, also without an ID before
-        # it (lib/api/labels.rb). ci/lint is not free: it fetches what the content includes, from any address
-        # (docs.gitlab.com/ci/yaml/includes).
+        # A request with links, move, clone names another project, one with promote the group, also without an ID before
+        # it (lib/api/labels.rb): none of them is here. Nor is ci/lint: it fetches what the content includes, from any
+        # address (docs.gitlab.com/ci/yaml/includes).
         rests(
-            rf"{WRITE} (?!labels/promote\Z|(?:issues|epics|labels|milestones|work_items)/[^/]+/(?:links|move|clone"
-            r"|promote|issues|epics|related_epics)(?:/|\Z))(?:issues|labels|milestones|notes|snippets/[0-9]+/notes|boards|epics|work_items)(?:/.*)?",
+            rf"{WRITE} (?!labels/(?:[^/]+/)?promote\Z)(?:labels|boards|snippets/[0-9]+/notes)(?:/.*)?",
+            rf"{WRITE} milestones(?:/[0-9]+)?",
+            rf"{WRITE} (?:issues|epics)(?:/[0-9]+(?:/(?:reorder|metric_images|{_OF_GITLABS})(?:/.*)?)?)?",
             r"POST merge_requests",
             r"PUT merge_requests/[0-9]+",
             # bulk_publish submits a review, which can approve.
-            rf"{WRITE} merge_requests/[0-9]+/(?!draft_notes/bulk_publish)(?:notes|discussions|award_emoji|todo"
-            r"|subscribe|unsubscribe|draft_notes|time_estimate|reset_time_estimate|add_spent_time|reset_spent_time"
-            r"|resource_[a-z_]+)(?:/.*)?",
+            rf"{WRITE} merge_requests/[0-9]+/(?!draft_notes/bulk_publish)(?:draft_notes|{_OF_GITLABS})(?:/.*)?",
             rf"{WRITE} repository/commits/[^/]+/(?:comments|discussions)(?:/.*)?",
         ),
         kinds(
@@ -146,7 +156,8 @@ REPOSITORIES = (
         "Bitbucket",
         (("2.0", "repositories", ID, ID),),
         rests(
-            rf"{WRITE} issues(?!/(?:import|export))(?:/.*)?", r"POST pullrequests", r"PUT pullrequests/[0-9]+",
+            rf"{WRITE} issues(?:/[0-9]+(?:/(?:comments|attachments|vote|watch|changes)(?:/.*)?)?)?",
+            r"POST pullrequests", r"PUT pullrequests/[0-9]+",
             r"POST pullrequests/[0-9]+/decline",
             rf"{WRITE} pullrequests/[0-9]+/(?:comments|tasks)(?:/.*)?", rf"{WRITE} commit/[^/]+/comments(?:/.*)?",
         ),
