@@ -619,7 +619,7 @@ def test_commands_in_comments(content_type: str, body: bytes, capability: str | 
 def test_where_commands_are_looked_for(path: str) -> None:
     assert reads_body("POST", path)
     assert not reads_body("GET", path)
-    assert needed_by_body("git.example.com", path, "application/json", b'{"body":"/merge"}') == "merge"
+    assert needed_by_body("git.example.com", path, "application/json", b'{"description":"/merge"}') == "merge"
 
 
 def test_a_comment_has_a_bound() -> None:

@@ -7,6 +7,8 @@ same root, `own` names the words that are the forge's. Sources: the forges' own 
 from __future__ import annotations
 
 from claude_bottle.policy.forge.rules import (
+    AZURE,
+    DATA_CENTER,
     GITEA,
     GITHUB,
     GITLAB,
@@ -126,7 +128,7 @@ ACCOUNTS = (
     ),
     # https://developer.atlassian.com/server/bitbucket/rest/; Jira and Confluence have rest/api/2 and rest/api/content.
     Forge(
-        "Bitbucket Data Center",
+        DATA_CENTER,
         (("rest",),),
         rests(rf"{WRITE} comment-likes/.*", r"POST api/[^/]+/markup/preview", r"POST api/[^/]+/inbox/.*"),
         kinds(
@@ -148,7 +150,7 @@ ACCOUNTS = (
     # https://learn.microsoft.com/en-us/rest/api/azure/devops/ (7.1). Work items are words; a search asks by POST. With
     # wit/sendmail these go to any address.
     Forge(
-        "Azure DevOps",
+        AZURE,
         (("_apis",),),
         rests(rf"{WRITE} wit/(?:workitems|attachments|wiql|workitemsbatch)(?:/.*)?", r"POST search/[a-z]+"),
         kinds(

@@ -21,8 +21,9 @@ from claude_bottle.policy.forge.fields import (
 from claude_bottle.policy.forge.graphql.mutations import needed_by_graphql
 from claude_bottle.policy.forge.graphql.request import is_graphql
 from claude_bottle.policy.forge.paths import Segments, is_gitlab_id, may_be_forge, read_path
+from claude_bottle.policy.forge.pulls import needed_by_azure, needed_by_data_center, needed_by_merge_request
 from claude_bottle.policy.forge.robots import ASSIGNEES, needed_by_issue
-from claude_bottle.policy.forge.rules import GITEA, GITHUB, GITLAB
+from claude_bottle.policy.forge.rules import AZURE, DATA_CENTER, GITEA, GITHUB, GITLAB
 
 __all__ = ["asks_on_websockets", "is_graphql", "needed_by_body", "reads_body", "tells_caller"]
 
@@ -36,9 +37,12 @@ _TALKS = re.compile(
 # epic of another group, and an epic below it (…/issues, …/epics). glab says the number of the project, although the
 # path has its name (profclems/glab, commands/mr/create/mr_create.go).
 _TARGET, _ABOVE = "target_project_id", frozenset(["epic_id", "parent_id"])
-# How many approvals a merge request needs (ee/lib/ee/api/merge_requests.rb: approval_rules_attributes and the like),
-# and whether those who asked for changes count, as in GraphQL.
-_APPROVALS = re.compile(r".*approv|override_", re.DOTALL)
+_MERGE_REQUEST = re.compile(r"merge_requests(?:/[0-9]+)?(?:\.[^/.]+)?\Z")
+# Where a pull request is opened, and at Data Center edited, by what its JSON says.
+_PULLS = {
+    AZURE: re.compile(r"pullrequests\Z"),
+    DATA_CENTER: re.compile(r"pull-requests(?:/[0-9]+)?(?:\.[^/.]+)?\Z"),
+}
 _NUMBERED = re.compile(r"(?:.*/)?api/v4/projects/([0-9]+)\Z", re.DOTALL)
 _MAX_BODY = 2 << 20  # GitLab takes a million characters of a comment (docs.gitlab.com/administration/instance_limits)
 _ISSUES = re.compile(r"issues(?:/.*)?\Z")
@@ -55,7 +59,7 @@ def reads_body(method: str, path: str) -> bool:
     if method == "GET" or readings is None:
         return False
     rests = repository_rests(readings)
-    return _is_batch(readings) or _talks(rests) or _assigns(rests)
+    return _is_batch(readings) or _talks(rests) or _assigns(rests) or bool(_pulls(rests))
 
 
 def tells_caller(path: str) -> bool:
@@ -96,17 +100,24 @@ def needed_by_body(
         operations = [value for name, value in batch.items() if name.lower() == "operation"]
         return NOTHING if operations == ["download"] else frozenset(["code"])
     rests, query = repository_rests(readings or ()), path.partition("?")[2]
+    opens = NOTHING
+    if AZURE in (pulls := _pulls(rests)):
+        opens |= needed_by_azure(content_type, body)
+    if DATA_CENTER in pulls:
+        opens |= needed_by_data_center(readings or (), content_type, body)
+    if pulls and not _talks(rests) and not _assigns(rests):
+        return opens
     if _assigns(rests) and not _talks(rests):
         is_list = all(rest.endswith("/labels") for _, rest in rests)
         beside = {base_name(name) for name, _ in fields_of_query(query)}
-        return UNREADABLE if beside & ASSIGNEES else needed_by_issue(body, is_list=is_list)
+        return opens | (UNREADABLE if beside & ASSIGNEES else needed_by_issue(body, is_list=is_list))
     in_body = fields_of_body(content_type, body) if max(len(body), len(query)) <= _MAX_BODY else None
     if in_body is None:
         return UNREADABLE
     fields = [*in_body, *fields_of_query(query)]
-    needs = needed_by_texts(text for _, value in fields for text in strings(value))
-    if any(_APPROVALS.match(base_name(name)) for name, _ in fields):
-        needs |= {"review"}
+    needs = opens | needed_by_texts(text for _, value in fields for text in strings(value))
+    if any(forge == GITLAB and _MERGE_REQUEST.match(rest) for forge, rest in rests):
+        needs |= needed_by_merge_request({base_name(name) for name, _ in fields})
     return needs | {"settings"} if _goes_elsewhere(readings or (), fields, prefixes) else needs
 
 
@@ -120,6 +131,10 @@ def _talks(rests: list[tuple[str, str]]) -> bool:
 
 def _assigns(rests: list[tuple[str, str]]) -> bool:
     return any(forge == GITHUB and _ISSUES.match(rest) for forge, rest in rests)
+
+
+def _pulls(rests: list[tuple[str, str]]) -> set[str]:
+    return {forge for forge, rest in rests if forge in _PULLS and _PULLS[forge].match(rest)}
 
 
 def _goes_elsewhere(readings: tuple[Segments, ...], fields: Fields, prefixes: Sequence[str]) -> bool:

@@ -104,6 +104,7 @@ _OF_GITLABS = (
 )
 _GITHUB_ROOTS = (("repos", ID, ID), ("repositories", ID))
 GITHUB, GITLAB, GITEA = "GitHub", "GitLab", "Gitea"
+AZURE, DATA_CENTER = "Azure DevOps", "Bitbucket Data Center"
 REPOSITORIES = (
     Forge(GITEA, (("api", "v1", "repos", ID, ID),), _GITHUB_FREE, _GITHUB_KINDS),
     Forge(GITHUB, _GITHUB_ROOTS, _GITHUB_FREE, _GITHUB_KINDS, at_start=True),
@@ -173,7 +174,7 @@ REPOSITORIES = (
     ),
     # https://developer.atlassian.com/server/bitbucket/rest/
     Forge(
-        "Bitbucket Data Center",
+        DATA_CENTER,
         (("rest", "api", ID, "projects", ID, "repos", ID),),
         rests(
             r"POST pull-requests", r"PUT pull-requests/[0-9]+", r"POST pull-requests/[0-9]+/(?:decline|reopen)",
@@ -190,7 +191,7 @@ REPOSITORIES = (
     ),
     # https://learn.microsoft.com/en-us/rest/api/azure/devops/git/ (7.1); a PATCH of a pull request can complete it.
     Forge(
-        "Azure DevOps",
+        AZURE,
         (("_apis", "git", "repositories", ID),),
         rests(
             r"POST pullrequests", rf"{WRITE} pullrequests/[0-9]+/(?:threads|labels|workitems)(?:/.*)?",

@@ -1,0 +1,82 @@
+"""What the body of a request that opens or edits a pull request does besides words and branches. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
+from claude_bottle.policy.forge.fields import fields_of_body, is_json, parts_of
+from claude_bottle.policy.forge.paths import Segments
+
+# GitLab's parameters of creating and editing a merge request that change nothing else (lib/api/merge_requests.rb). Of
+# Enterprise (ee/lib/ee/api/merge_requests.rb) all set approvals.
+_GITLABS = frozenset(
+    """
+    id merge_request_iid title description source_branch target_branch target_project_id assignee_id assignee_ids
+    reviewer_ids labels add_labels remove_labels milestone_id remove_source_branch squash allow_collaboration
+    allow_maintainer_to_push discussion_locked state_event merge_after
+    """.split()  # noqa: SIM905 - a list of names
+)
+# Azure's (learn.microsoft.com/rest/api/azure/devops/git/pull-requests/create, 7.1). With autoCompleteSetBy and
+# completionOptions it is merged, with a vote approved. Newtonsoft's JSON takes a name in any case.
+_AZURES = frozenset(
+    "sourcerefname targetrefname title description isdraft labels workitemrefs reviewers forksource".split()  # noqa: SIM905
+)
+
+
+def needed_by_merge_request(names: Collection[str]) -> frozenset[str]:
+    """What the fields of a merge request of GitLab's need; names: in lower case."""
+    others = set(names) - _GITLABS
+    # How many approvals it needs, and whether those who asked for changes count, as in GraphQL.
+    kinds = {"review" if "approv" in name or name.startswith("override_") else "settings" for name in others}
+    return frozenset(kinds)
+
+
+def needed_by_azure(content_type: str, body: bytes) -> frozenset[str]:
+    """What the body of a pull request that is opened at Azure DevOps needs."""
+    payload = _object(content_type, body)
+    if payload is None:
+        return UNREADABLE
+    votes = [
+        value
+        for part in parts_of(payload)
+        if isinstance(part, dict)
+        for name, value in part.items()
+        if name.lower() == "vote"
+    ]
+    needs = {"review"} if any(votes) else set()
+    return frozenset(needs if {name.lower() for name in payload} <= _AZURES else {*needs, "merge"})
+
+
+def needed_by_data_center(readings: tuple[Segments, ...], content_type: str, body: bytes) -> frozenset[str]:
+    """What the body of a pull request of Bitbucket Data Center needs: `settings` where it goes to another repository
+    than the path names (developer.atlassian.com/server/bitbucket/rest: `toRef` has a repository of its own).
+    """
+    payload = _object(content_type, body)
+    if payload is None:
+        return UNREADABLE
+    to = payload.get("toRef")
+    named = to.get("repository") if isinstance(to, dict) else None
+    if named is None:
+        return NOTHING
+    project = named.get("project") if isinstance(named, dict) else None
+    said = (_text(project, "key"), _text(named, "slug"))
+    by_number = any(isinstance(one, dict) and one.get("id") is not None for one in (named, project))
+    asked = {
+        (segments[at - 3], segments[at - 1])
+        for segments in readings
+        for at in range(4, len(segments))
+        if segments[at - 4] == "projects" and segments[at - 2] == "repos" and segments[at].startswith("pull-requests")
+    }
+    return NOTHING if asked == {said} and not by_number else frozenset(["settings"])
+
+
+def _object(content_type: str, body: bytes) -> dict[str, Any] | None:
+    fields = fields_of_body(content_type, body) if is_json(content_type) or not body.strip() else None
+    return None if fields is None else dict(fields)
+
+
+def _text(value: Any, name: str) -> str:
+    found = value.get(name) if isinstance(value, dict) else None
+    return found.lower() if isinstance(found, str) else ""
