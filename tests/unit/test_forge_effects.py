@@ -74,12 +74,13 @@ def test_a_slash_in_a_name_is_a_letter_of_it(method: str, path: str, capability:
         ("POST", "/api/v4/groups/acme/ldap_group_links", "members"),
         ("POST", f"{GITLAB}/merge_requests/1/pipelines", "pipelines"),  # glab ci run --mr
         ("PUT", "/api/v4/user/preferences", "settings"),
+        ("POST", "/manage/v1/access/ssh", "keys"),  # GitHub Enterprise Server
+        ("PUT", "/manage/v1/config/settings", "settings"),
         # Below an issue only what is known is free.
         ("POST", f"{GITHUB}/issues/1/transfer", "settings"),
         ("POST", "/api/v1/repos/acme/project/issues/1/anything", "settings"),
         ("POST", f"{GITLAB}/issues/1/anything", "settings"),
         ("POST", "/api/v4/groups/acme/epics/1/links/2", "settings"),
-        ("POST", "/2.0/repositories/acme/project/issues/1/anything", "settings"),
         # ExtensionJerseyFilter: `merge.json` is `merge`.
         ("POST", f"{SERVER}/pull-requests/1/merge.json", "merge"),
         ("PUT", f"{SERVER}/permissions/users.xml", "members"),
@@ -100,7 +101,6 @@ def test_a_capability_gives_no_more_than_it_says(method: str, path: str, capabil
     "path",
     [
         f"{GITHUB}/issues/comments/7/reactions/8",
-        f"{GITHUB}/issues/1/issue-field-values/2",
         f"{GITHUB}/issues/1/labels/kind%2Fbug",
         "/api/v1/repos/acme/project/issues/1/comments/2",
         "/api/v1/repos/acme/project/issues/1/times/2",

@@ -1,4 +1,4 @@
-"""What a request that opens or edits a pull request says besides words and branches: it needs what it does."""
+"""What a request about a pull request or a work item says besides words and branches: it needs what it does."""
 
 from __future__ import annotations
 
@@ -76,3 +76,27 @@ def test_gitlabs_has_known_fields(more: dict[str, object], needs: str | None) ->
     body = {"title": "x", "source_branch": "a", "target_branch": "main", **more}
     for path in (GITLAB, f"{GITLAB}/1", f"{GITLAB}/1.json"):
         assert needed_by_body("gitlab.example.com", path, JSON, json.dumps(body).encode()) == needs
+
+
+PATCH = "application/json-patch+json"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "needs"),
+    [
+        # learn.microsoft.com/rest/api/azure/devops/wit/work-items/update: "Move work item", bypassRules; delete: destroy.
+        ("7", '[{"op": "add", "path": "/fields/System.Title", "value": "of /fields/System.TeamProject"}]', None),
+        ("7", '[{"op": "add", "path": "/fields/System.TeamProject", "value": "other"}]', "settings"),
+        ("7", '[{"op": "add", "Path": "/fields/Team Project", "value": "other"}]', "settings"),
+        ("$Task?api-version=7.1", '[{"op": "add", "path": "/fields/System.Title", "value": "x"}]', None),
+        ("7?api-version=7.1&BypassRules=true", "[]", "settings"),
+        ("7?destroy=true", "", "settings"),
+        ("7", '[{"op": "add", /**/ "path": "/fields/System.TeamProject"}]', "unreadable"),
+    ],
+)
+def test_a_work_item_stays_in_its_project(path: str, body: str, needs: str | None) -> None:
+    path = f"/acme/project/_apis/wit/workitems/{path}"
+    assert needed("PATCH", path) is None
+    assert reads_body("PATCH", path)
+    assert needed_by_body("dev.azure.com", path, PATCH, body.encode()) == needs
+    assert not reads_body("POST", "/acme/project/_apis/wit/attachments")

@@ -66,6 +66,15 @@ _MATTERMOST = (
 ACCOUNTS = (
     Forge(GITHUB, ((),), _GITHUB_FREE, _GITHUB_KINDS, own=own(*_GITHUB_WORDS), at_start=True),
     Forge(GITHUB, ((),), _GITHUB_FREE, _GITHUB_KINDS, at_start=True, host_only=True),
+    # docs.github.com/en/enterprise-server/rest/enterprise-admin/manage-ghes
+    Forge(
+        GITHUB,
+        (("manage", "v1"),),
+        (),
+        kinds(keys=r"access/ssh"),
+        own=own("access/ssh", r"config/(?:apply|init|license|settings)", "maintenance"),
+        at_start=True,
+    ),
     Forge(GITHUB, (("api", "v3"),), _GITHUB_FREE, _GITHUB_KINDS, own=own(*_ENTERPRISE_WORDS)),
     # https://docs.gitea.com/api (1.25), https://codeberg.org/api/swagger (Forgejo 13), github.com/gogs/docs-api. Many a
     # service has /api/v1/users, so only what is a forge's by its own words counts.

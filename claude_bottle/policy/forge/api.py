@@ -61,6 +61,12 @@ def repository_rests(readings: tuple[Segments, ...]) -> list[tuple[str, str]]:
     return [(forge.name, rest) for forge, rest in parts if forge in REPOSITORIES]
 
 
+def account_rests(readings: tuple[Segments, ...]) -> list[tuple[str, str]]:
+    """The name of each forge whose API a path is in outside a repository, and what follows its root there."""
+    parts = [part for segments in readings for part in _parts(segments, False)]
+    return [(forge.name, rest) for forge, rest in parts if forge in ACCOUNTS]
+
+
 def forges_of(readings: tuple[Segments, ...]) -> frozenset[str]:
     """The names of the forges whose API a path is of by its shape."""
     return frozenset(forge.name for segments in readings for forge, _ in _parts(segments, False))

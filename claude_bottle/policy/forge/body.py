@@ -6,7 +6,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from claude_bottle.policy.forge.api import forges_of, repository_rests
+from claude_bottle.policy.forge.api import account_rests, forges_of, repository_rests
+from claude_bottle.policy.forge.azure import is_work_item, needed_by_pull, needed_by_work_item
 from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
 from claude_bottle.policy.forge.commands import needed_by_texts
 from claude_bottle.policy.forge.fields import (
@@ -21,7 +22,7 @@ from claude_bottle.policy.forge.fields import (
 from claude_bottle.policy.forge.graphql.mutations import needed_by_graphql
 from claude_bottle.policy.forge.graphql.request import is_graphql
 from claude_bottle.policy.forge.paths import Segments, is_gitlab_id, may_be_forge, read_path
-from claude_bottle.policy.forge.pulls import needed_by_azure, needed_by_data_center, needed_by_merge_request
+from claude_bottle.policy.forge.pulls import needed_by_data_center, needed_by_merge_request
 from claude_bottle.policy.forge.robots import ASSIGNEES, needed_by_issue
 from claude_bottle.policy.forge.rules import AZURE, DATA_CENTER, GITEA, GITHUB, GITLAB
 
@@ -59,7 +60,7 @@ def reads_body(method: str, path: str) -> bool:
     if method == "GET" or readings is None:
         return False
     rests = repository_rests(readings)
-    return _is_batch(readings) or _talks(rests) or _assigns(rests) or bool(_pulls(rests))
+    return _is_batch(readings) or _talks(rests) or _assigns(rests) or bool(_pulls(rests)) or _is_work_item(readings)
 
 
 def tells_caller(path: str) -> bool:
@@ -101,11 +102,14 @@ def needed_by_body(
         return NOTHING if operations == ["download"] else frozenset(["code"])
     rests, query = repository_rests(readings or ()), path.partition("?")[2]
     opens = NOTHING
+    work_item = _is_work_item(readings or ())
+    if work_item:
+        opens |= needed_by_work_item(query, content_type, body)
     if AZURE in (pulls := _pulls(rests)):
-        opens |= needed_by_azure(content_type, body)
+        opens |= needed_by_pull(content_type, body)
     if DATA_CENTER in pulls:
         opens |= needed_by_data_center(readings or (), content_type, body)
-    if pulls and not _talks(rests) and not _assigns(rests):
+    if (pulls or work_item) and not _talks(rests) and not _assigns(rests):
         return opens
     if _assigns(rests) and not _talks(rests):
         is_list = all(rest.endswith("/labels") for _, rest in rests)
@@ -131,6 +135,10 @@ def _talks(rests: list[tuple[str, str]]) -> bool:
 
 def _assigns(rests: list[tuple[str, str]]) -> bool:
     return any(forge == GITHUB and _ISSUES.match(rest) for forge, rest in rests)
+
+
+def _is_work_item(readings: tuple[Segments, ...]) -> bool:
+    return any(forge == AZURE and is_work_item(rest) for forge, rest in account_rests(readings))
 
 
 def _pulls(rests: list[tuple[str, str]]) -> set[str]:

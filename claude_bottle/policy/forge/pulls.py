@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
-from claude_bottle.policy.forge.fields import fields_of_body, is_json, parts_of
+from claude_bottle.policy.forge.fields import fields_of_body, is_json
 from claude_bottle.policy.forge.paths import Segments
 
 # GitLab's parameters of creating and editing a merge request that change nothing else (lib/api/merge_requests.rb). Of
@@ -18,11 +18,6 @@ _GITLABS = frozenset(
     allow_maintainer_to_push discussion_locked state_event merge_after
     """.split()  # noqa: SIM905 - a list of names
 )
-# Azure's (learn.microsoft.com/rest/api/azure/devops/git/pull-requests/create, 7.1). With autoCompleteSetBy and
-# completionOptions it is merged, with a vote approved. Newtonsoft's JSON takes a name in any case.
-_AZURES = frozenset(
-    "sourcerefname targetrefname title description isdraft labels workitemrefs reviewers forksource".split()  # noqa: SIM905
-)
 
 
 def needed_by_merge_request(names: Collection[str]) -> frozenset[str]:
@@ -33,27 +28,11 @@ def needed_by_merge_request(names: Collection[str]) -> frozenset[str]:
     return frozenset(kinds)
 
 
-def needed_by_azure(content_type: str, body: bytes) -> frozenset[str]:
-    """What the body of a pull request that is opened at Azure DevOps needs."""
-    payload = _object(content_type, body)
-    if payload is None:
-        return UNREADABLE
-    votes = [
-        value
-        for part in parts_of(payload)
-        if isinstance(part, dict)
-        for name, value in part.items()
-        if name.lower() == "vote"
-    ]
-    needs = {"review"} if any(votes) else set()
-    return frozenset(needs if {name.lower() for name in payload} <= _AZURES else {*needs, "merge"})
-
-
 def needed_by_data_center(readings: tuple[Segments, ...], content_type: str, body: bytes) -> frozenset[str]:
     """What the body of a pull request of Bitbucket Data Center needs: `settings` where it goes to another repository
     than the path names (developer.atlassian.com/server/bitbucket/rest: `toRef` has a repository of its own).
     """
-    payload = _object(content_type, body)
+    payload = object_of(content_type, body)
     if payload is None:
         return UNREADABLE
     to = payload.get("toRef")
@@ -72,7 +51,8 @@ def needed_by_data_center(readings: tuple[Segments, ...], content_type: str, bod
     return NOTHING if asked == {said} and not by_number else frozenset(["settings"])
 
 
-def _object(content_type: str, body: bytes) -> dict[str, Any] | None:
+def object_of(content_type: str, body: bytes) -> dict[str, Any] | None:
+    """The fields of JSON, of what is no object one without a name; None where servers could read others."""
     fields = fields_of_body(content_type, body) if is_json(content_type) or not body.strip() else None
     return None if fields is None else dict(fields)
 
