@@ -45,15 +45,15 @@ def machine_findings(
         findings += _orphans(known.parts, known_ids(), stack)
     if known.far and manifest.workspace is not None and manifest.workspace.mode == "mount":
         message = (
-            "the folder is on this machine, the engine on another; write mode: copy, and"
-            f" {own_command(f'pull {stack}')} brings the work back"
+            "the folder is on this machine, but the engine is on another; write mode: copy."
+            f" {own_command(f'pull {stack}')} then copies the work back"
         )
         findings.append(Finding("workspace.mode", "mount", message))
     elif workspace is not None and workspace.mode == "mount":
         findings += mount_findings(workspace, known.mounts)
     for path, name in images.items():
         if why := known.missing_images.get(name):
-            message = f"is neither here nor can it be pulled: {why}; build or load it, or name another"
+            message = f"is not on this engine, and pulling it failed: {why}; build or load it, or name another image"
             findings.append(Finding(path, name, message))
     return findings
 
@@ -69,14 +69,14 @@ def _runtime(manifest: Manifest, facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "agent.runtime",
             wanted,
-            f"this engine has only {', '.join(facts.runtimes)}; install it there first, or take the key out",
+            f"this engine has only {', '.join(facts.runtimes)}; install the runtime there first, or remove the key",
         )
 
 
 def _external(manifest: Manifest, facts: Facts) -> Iterator[Finding]:
     wanted = manifest.network.external
     if wanted and wanted not in facts.networks:
-        near = did_you_mean(wanted, facts.networks) or "; take the key out for a network of the bottle's own"
+        near = did_you_mean(wanted, facts.networks) or "; remove the key to use a network of the bottle's own"
         yield Finding("network.external", wanted, f"no such network on this engine (docker network ls){near}")
 
 
@@ -90,9 +90,8 @@ def other_workspace(last: Mapping[str, Any], workspace: WorkspaceCopy | None, st
         return
     if before.get("source") != workspace.source:
         message = (
-            f"this bottle works on a copy of {before.get('source')}; first"
-            f" {own_command(f'pull {stack}')}, {own_command(f'down {stack}')} and up again; or make a bottle of its own"
-            " for the other folder"
+            f"this bottle works on a copy of {before.get('source')}. First run {own_command(f'pull {stack}')},"
+            f" {own_command(f'down {stack}')}, then up again; or make another bottle for the other folder"
         )
         yield Finding("workspace.path", workspace.source, message)
 
@@ -104,9 +103,9 @@ def renamed(before: str | None, stack: str) -> Iterator[Finding]:
     """
     if before is not None and before != stack:
         message = (
-            f"was renamed from {before}, after which the agent's home, mirrors and proposals are called: an up would"
-            f" delete them. Take the name back: pulumi stack rename {before} -s {stack}. A bottle under another name is"
-            " a new stack: copy the stack file"
+            f"was renamed from {before}, but the agent's home, mirrors and proposals still have the old name: an up"
+            f" would delete them. Restore the name: pulumi stack rename {before} -s {stack}. For a bottle under"
+            " another name, copy the stack file"
         )
         yield Finding("stack", stack, message)
 
@@ -115,14 +114,18 @@ def _memory(manifest: Manifest, facts: Facts) -> Iterator[Finding]:
     total, available = facts.memory_mb, facts.free_mb
     if 0 < total < megabytes(manifest.agent.memory):
         yield Finding(
-            "agent.memory", manifest.agent.memory, f"the engine's machine has {total} MB in all; write less than that"
+            "agent.memory",
+            manifest.agent.memory,
+            f"the engine's machine has {total} MB of memory; write less than that",
         )
     needed = pipelock_memory(manifest.pipelock.dlp.max_body_mb)
     if 0 < total < needed:
-        message = f"pipelock needs {needed} MB to hold such a body and look at it; the engine's machine has {total} MB"
+        message = (
+            f"pipelock needs {needed} MB of memory to hold and scan such a body; the engine's machine has {total} MB"
+        )
         yield Finding("pipelock.dlp.max_body_mb", str(manifest.pipelock.dlp.max_body_mb), message)
     if not facts.parts and available is not None and available < _MEMORY_TO_START:
-        message = f"{available} MB of memory are free, {_MEMORY_TO_START} MB are needed; stop something first"
+        message = f"{available} MB of memory are free, but {_MEMORY_TO_START} MB are needed; stop something first"
         yield Finding("engine", NOT_SHOWN, message)
 
 
@@ -131,6 +134,6 @@ def _orphans(parts: Sequence[Part], known: set[str], stack: str) -> Iterator[Fin
         if part.id not in known and not (part.kind == "volume" and os.environ.get(ADOPT_VOLUMES)):
             message = (
                 "is not in this stack's state (another checkout or login made it, or a run that was killed);"
-                f" inspect it, then {own_command(f'repair {stack}')}, or {part.removal}"
+                f" inspect it, then run {own_command(f'repair {stack}')} or {part.removal}"
             )
             yield Finding(f"engine.{part.kind}", part.name, message)

@@ -53,7 +53,7 @@ def examine(
     """
     if not isinstance(raw, Mapping):
         what = "is missing or empty; " if raw in (None, "") else ""  # Pulumi makes a text of no value
-        how = "write a mapping: {egress: {routes: [{host: api.example.com}]}}; {} is a bottle without a way out"
+        how = "write a mapping: {egress: {routes: [{host: api.example.com}]}}; {} is a bottle with no outside access"
         wrong = Finding(BOTTLE, NOT_SHOWN, what + how)
         return Examined(None, Manifest(), Copies(), [], [wrong], Translated({}))
     names = Translated(raw)
@@ -74,9 +74,7 @@ def examine(
     findings += checks.environment(cleaned.get("env"), refs)
     findings += checks.placeholders(routes, cleaned.get("env"))
     if readable.agent.dockerfile and not (base / readable.agent.dockerfile).is_file():
-        absent = (
-            f"no such file: {base / readable.agent.dockerfile}; a file is looked for from the folder of the stack file"
-        )
+        absent = f"no such file: {base / readable.agent.dockerfile}; a path is relative to the folder of the stack file"
         findings.append(Finding("agent.dockerfile", readable.agent.dockerfile, absent))
     more: list[Finding] = []
     if readable.pipelock != PipelockConfig():
@@ -114,10 +112,10 @@ def _of_stack(message: str, stack: str) -> str:
 def _legacy(raw: Mapping[str, Any]) -> Iterator[Finding]:
     for key in LEGACY_KEYS:
         if key in raw:
-            yield Finding(key, NOT_SHOWN, f"is gone; write instead: {rewrite(key, raw[key])}")
+            yield Finding(key, NOT_SHOWN, f"was removed; write instead: {rewrite(key, raw[key])}")
     for index, route in enumerate(_raw_routes(raw)):
         if isinstance(route, Mapping) and "role" in route:
-            yield Finding(f"egress.routes[{index}].role", NOT_SHOWN, f"is gone; write: {rewrite_role(route)}")
+            yield Finding(f"egress.routes[{index}].role", NOT_SHOWN, f"was removed; write: {rewrite_role(route)}")
 
 
 def _without_legacy(raw: Mapping[str, Any]) -> dict[str, Any]:

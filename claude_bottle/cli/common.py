@@ -71,7 +71,7 @@ def create_stack(stack: str) -> None:
     if file is not None and file.exists():
         return
     if shutil.which("pulumi") is None:
-        raise BottleError(f"pulumi is not there; {own_command(f'up {stack}')} gets it")
+        raise BottleError(f"pulumi is not installed; {own_command(f'up {stack}')} installs it")
     argv = ["pulumi", "stack", "select", "--create", stack, "--non-interactive"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         files = past_states(must_be_remembered(args.stack))
         if args.delete and any(not is_stale(lock) for lock in locks(args.stack)):
-            raise BottleError(f"a pulumi is at work on {args.stack}; wait for it, then try again")
+            raise BottleError(f"a pulumi is running on {args.stack}; wait for it, then try again")
     except BottleError as error:
         print(error, file=sys.stderr)
         return 1 if args.delete or isinstance(error, UnknownBottleError) else 0

@@ -50,6 +50,4 @@ class ManifestError(BottleError):
         self.findings = sorted(findings, key=lambda finding: finding.path)
         count = len(self.findings)
         lines = "\n".join(f"  {finding}" for finding in self.findings)
-        super().__init__(
-            f"{count} error{'s' if count > 1 else ''} in the way; nothing was created or changed:\n{lines}"
-        )
+        super().__init__(f"{count} problem{'s' if count > 1 else ''} found; nothing was created or changed:\n{lines}")

@@ -111,11 +111,11 @@ class Apply:
             except auto.errors.ConcurrentUpdateError:
                 if not all_stale(self._stack_name):
                     raise
-                out("a pulumi that was killed has left its lock; taking it away")
+                out("a killed pulumi has left its lock; deleting it")
                 auto.Stack.select(self._stack_name, workspace).cancel()
                 once()
         except auto.errors.ConcurrentUpdateError:
-            raise BusyError(f"another pulumi is at work on {self._stack_name}; wait for it, then try again") from None
+            raise BusyError(f"another pulumi is running on {self._stack_name}; wait for it, then try again") from None
         except auto.errors.CommandError as error:
             raise BottleError(_reason(said, str(error))) from None
 

@@ -31,7 +31,8 @@ def run_pulumi(stack: str, *argv: str, env: Mapping[str, str] | None = None) -> 
     """
     if shutil.which("pulumi") is None:
         raise BottleError(
-            f"pulumi is not there; {own_command(f'up {stack}')} gets it, {own_command('doctor')} says what is missing"
+            f"pulumi is not installed; {own_command(f'up {stack}')} installs it, and {own_command('doctor')} reports"
+            " what is missing"
         )
     log, run, begun = _log(stack, argv[0]), Run(stack), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="claude-bottle-") as folder, log.open("wb") as out:
@@ -47,9 +48,9 @@ def run_pulumi(stack: str, *argv: str, env: Mapping[str, str] | None = None) -> 
     seconds = time.monotonic() - begun
     if code == 0:
         what = f"{run.steps} steps" if run.steps else "nothing to change"
-        _say(f"pulumi {argv[0]} of {stack}: {what}, {seconds:.0f} s; all that it said: {log}")
+        _say(f"pulumi {argv[0]} of {stack}: {what}, {seconds:.0f} s; full output: {log}")
         return
-    raise BottleError("\n".join([f"pulumi {argv[0]} of {stack} failed; all that it said: {log}", *_errors(run, log)]))
+    raise BottleError("\n".join([f"pulumi {argv[0]} of {stack} failed; full output: {log}", *_errors(run, log)]))
 
 
 @contextlib.contextmanager

@@ -45,7 +45,7 @@ class OldImages:
     def words(self) -> str:
         """As a person reads it."""
         count = len(self.names)
-        return f"{count} image{'s' if count != 1 else ''} that nothing uses, {self.size / 1e9:.1f} GB"
+        return f"{count} unused image{'s' if count != 1 else ''}, {self.size / 1e9:.1f} GB"
 
 
 def wanted(stacks: Path = STACKS) -> set[str]:
@@ -57,9 +57,7 @@ def wanted(stacks: Path = STACKS) -> set[str]:
     for stack in sorted(known):
         names |= set(_NAME.findall(json.dumps(resources_in_state(stack))))
     if local_backend() is None and not known:
-        raise BottleError(
-            "Pulumi does not say which stacks it has (pulumi stack ls), so no image is known to be unused"
-        )
+        raise BottleError("Pulumi did not list its stacks (pulumi stack ls), so no image is known to be unused")
     return names
 
 
@@ -71,7 +69,7 @@ def _of_stack_file(file: Path, base: Path) -> set[str]:
     except (OSError, BottleError, ValidationError, ValueError) as error:
         why = str(error).splitlines()[0]
         raise BottleError(
-            f"{file}: which images it needs cannot be told ({why}); {own_command('check')} says more"
+            f"{file}: the images it needs are unknown ({why}); {own_command('check')} reports the details"
         ) from None
 
 
@@ -105,7 +103,7 @@ def main() -> int:
     except BottleError:
         return 0  # a look that is not asked for has no errors
     if old.size >= MUCH:
-        print(one_line(f"{old.words}; {own_command('prune')} takes them away"))
+        print(one_line(f"{old.words}; {own_command('prune')} deletes them"))
     return 0
 
 

@@ -33,7 +33,7 @@ def pulumi(stack: str, *argv: str, env: dict[str, str] | None = None) -> None:
     try:
         run_pulumi(stack, *argv, env=env)
     except BottleError as error:
-        raise BottleError(f"{error}; put that right, then run repair again") from None
+        raise BottleError(f"{error}; fix that, then run repair again") from None
 
 
 def check_state(stack: str) -> None:
@@ -45,15 +45,15 @@ def check_state(stack: str) -> None:
     if wrong is not None and wrong.startswith("is of version"):
         raise BottleError(f"{file} {wrong}, from a newer Pulumi than this one knows ({VERSION}); update the Pulumi CLI")
     if (good := restore(stack)) is not None:
-        was = "missing" if wrong == "FileNotFoundError" else "not a state any more"
-        say(f"{file} was {was}; {good} is in its place")
+        was = "missing" if wrong == "FileNotFoundError" else "not a valid state"
+        say(f"{file} was {was}; {good} has replaced it")
 
 
 def remove_orphans(stack: str, engine: Host) -> int:
     """Containers and networks of the stack that its state does not know."""
     parts = engine.leftovers(stack, ids_in_state(stack))
     for part in parts:
-        say(f"{part.kind} {part.name} is of no state; removing it")
+        say(f"{part.kind} {part.name} belongs to no state; deleting it")
         engine.remove(part)
     return len(parts)
 
@@ -63,20 +63,23 @@ def repair(stack: str, *, down: bool) -> None:
     check_state(stack)
     use_engine_of(stack)
     if (gone := remove_broken(stack)) > 0:
-        say(f"{gone} locks that were never written to their end were taken away")
+        say(f"{gone} incomplete locks were deleted")
     if locks(stack):
         if not all_stale(stack):
-            raise BottleError(f"a pulumi is at work on {stack} now; wait for it")
-        say("a pulumi that was killed has left its lock; taking it away")
+            raise BottleError(f"a pulumi is running on {stack} now; wait for it")
+        say("a killed pulumi has left its lock; deleting it")
         pulumi(stack, "cancel", "--yes")
-    say("looking at what is really there")
+    say("comparing the state with the engine")
     pulumi(stack, "refresh", *_QUIET, "--clear-pending-creates")
     remove_orphans(stack, open_host())
     if down:
         pulumi(stack, "destroy", *_QUIET)
         remove_orphans(stack, open_host())
         for part in open_host().parts(stack):
-            say(f"{part.kind} {part.name} stays, for it may hold work of the agent; when you are sure: {part.removal}")
+            say(
+                f"{part.kind} {part.name} is kept, because it may hold work of the agent; if you are sure:"
+                f" {part.removal}"
+            )
     else:
         # The policies are put into the proxies again, whatever is known of them: a kill may have come at any moment.
         again = [word for kind in ("routes", "policy") for word in ("--replace", f"**{kind}-put")]
@@ -88,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m claude_bottle.upkeep.repair", description=__doc__)
     parser.add_argument("stack", help="name of the stack")
-    parser.add_argument("--down", action="store_true", help="end with destroy, where an up was not wanted any more")
+    parser.add_argument("--down", action="store_true", help="end with destroy instead of up")
     args = parser.parse_args(argv)
     try:
         repair(must_be_known(args.stack), down=args.down)

@@ -28,20 +28,20 @@ def mount_findings(
     source = workspace.source
     if not (workspace.nosuid or facts.other_root):
         message = (
-            "root in the agent could leave a set-user-id program of root there, for this engine has no user namespace"
-            " and the folder's file system honours such bits; mode: copy, or a rootless engine or userns-remap, or"
-            f" sudo mount --bind {source} {source} && sudo mount -o remount,bind,nosuid {source}"
+            "root in the agent could leave a set-user-id program of root there, because this engine has no user"
+            " namespace and the folder's file system honours such bits. Write mode: copy, or use a rootless engine or"
+            f" userns-remap, or run sudo mount --bind {source} {source} && sudo mount -o remount,bind,nosuid {source}"
         )
         yield Finding(_PATH, "mount", message)
     if facts.other_ids and not _anybody_writes(Path(source)):
         message = (
-            "this engine gives the agent's user (uid 1000) another id on this machine (user namespace), which cannot"
-            f" write to {source}; mode: copy, or chmod -R o+rwX {source}"
+            "in this engine's user namespace the agent's user (uid 1000) has another id on this machine, which cannot"
+            f" write to {source}. Write mode: copy, or run chmod -R o+rwX {source}"
         )
         yield Finding(_PATH, "mount", message)
     if facts.selinux and not any(kind in label(Path(source)) for kind in ("container_file_t", "svirt")):
         message = (
-            f"SELinux keeps containers from {source}, which has no label for them; mode: copy, or"
+            f"SELinux denies containers access to {source}, which has no label for them. Write mode: copy, or run"
             f" chcon -Rt container_file_t {source} (every container may then read and write it)"
         )
         yield Finding(_PATH, "mount", message)

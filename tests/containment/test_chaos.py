@@ -159,6 +159,6 @@ def test_a_state_that_is_broken_or_missing_is_restored_and_a_newer_one_is_told(b
         os.utime(lock, (0, 0))
         done = repair(bottle)
         assert done.returncode == 0, (done.stdout[-1500:], done.stderr[-1500:])
-        assert "is in its place" in done.stdout
+        assert "has replaced it" in done.stdout
         assert TOKEN not in done.stderr + done.stdout
         judge_up(bottle, 200)

@@ -188,7 +188,7 @@ def test_an_image_of_the_owner_and_its_packages(internet: world.Internet, tmp_pa
         bottle.write(small(internet, agent={"memory": "1g", "image": "claude-bottle/none:1"}))
         with pytest.raises(world.auto.CommandError) as failed:
             bottle.stack.preview()
-        assert "agent.image: 'claude-bottle/none:1': is neither here nor can it be pulled" in str(failed.value)
+        assert "agent.image: 'claude-bottle/none:1': is not on this engine, and pulling it failed" in str(failed.value)
 
 
 def test_what_another_left_behind_stops_a_preview_and_an_up(internet: world.Internet, tmp_path: Path) -> None:

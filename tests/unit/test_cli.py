@@ -332,12 +332,12 @@ def test_plan_for_programs(place: Place) -> None:
     assert any("the bottle is new" in line for line in told["changes"])
     assert "pulumi up would change" in place.run("plan", "demo").stdout
     assert {call.split()[1] for call in place.calls} == {"stack", "preview"}, "nothing is brought up"
-    place.output("pulumi", "*preview*", {"steps": [], "diagnostics": [{"message": "2 errors in the way"}]})
+    place.output("pulumi", "*preview*", {"steps": [], "diagnostics": [{"message": "2 problems found"}]})
     done = place.run("plan", "demo", "--json")
     assert done.exit_code == 1
-    place.fake("pulumi", {"*preview*": 'echo \'{"diagnostics": [{"message": "2 errors in the way"}]}\'; exit 1'})
+    place.fake("pulumi", {"*preview*": 'echo \'{"diagnostics": [{"message": "2 problems found"}]}\'; exit 1'})
     done = place.run("plan", "demo", "--json")
-    assert (done.exit_code, done.stdout, done.stderr.strip()) == (1, "", "2 errors in the way")
+    assert (done.exit_code, done.stdout, done.stderr.strip()) == (1, "", "2 problems found")
 
 
 def test_check_for_programs(place: Place) -> None:
@@ -377,7 +377,7 @@ def test_up_makes_the_stack_once_and_says_how_to_go_in(place: Place) -> None:
     place.fake("pulumi", {"*up*": "exit 255"})
     done = place.run("up", "demo")
     assert done.exit_code == 1
-    assert "pulumi up of demo failed; all that it said: " in done.stderr
+    assert "pulumi up of demo failed; full output: " in done.stderr
 
 
 def test_up_takes_an_example_as_make_does(place: Place) -> None:

@@ -41,9 +41,9 @@ def test_what_is_as_it_was_put_changes_nothing() -> None:
         (Look("running", live=TWO, disk=ONE), "other routes in force"),
         (Look("running", live="", disk=ONE), "has no routes in force"),
         (Look("running", live=ONE, disk=""), "routes.json is not this stack's (sha256 none in place"),
-        (Look("running", live=ONE, disk=ONE, ready=False), "egress runs and does not answer"),
+        (Look("running", live=ONE, disk=ONE, ready=False), "egress runs but does not answer"),
         (Look("stopped"), "egress is stopped"),
-        (Look("gone"), "egress is not there any more"),
+        (Look("gone"), "egress is missing"),
     ],
 )
 def test_a_policy_or_a_part_that_is_another_runs_the_command_again(seen: Look, words: str) -> None:
@@ -58,8 +58,8 @@ def test_a_policy_or_a_part_that_is_another_runs_the_command_again(seen: Look, w
     ("files", "words"),
     [
         ({**FILES, "/app": "other"}, "/app was changed by hand"),
-        ({"/app": "bb"}, "tokens.json was taken away by hand"),
-        ({**FILES, "/etc/claude-bottle/x": "cc"}, "/etc/claude-bottle/x was put there by hand"),
+        ({"/app": "bb"}, "tokens.json was deleted by hand"),
+        ({**FILES, "/etc/claude-bottle/x": "cc"}, "/etc/claude-bottle/x was added by hand"),
     ],
 )
 def test_a_file_that_is_another_makes_a_new_container(files: dict[str, str], words: str) -> None:
@@ -71,14 +71,14 @@ def test_a_file_that_is_another_makes_a_new_container(files: dict[str, str], wor
 
 def test_what_could_not_be_looked_at_is_said_and_changes_nothing() -> None:
     told = drift_of("egress", Look("unknown", "gave no answer within 5 s"), PUT)
-    assert told == Drift((), "egress could not be looked at: it gave no answer within 5 s", "old words", "old reason")
+    assert told == Drift((), "egress could not be inspected: it gave no answer within 5 s", "old words", "old reason")
 
 
 def test_where_no_probe_runs_plain_files_are_compared() -> None:
     put = Put(known=True, uploads={"/etc/pipelock/pipelock.yaml": ONE, "/etc/pipelock/ca.pem": ONE})
     told = drift_of("pipelock", Look("running", plain={"/etc/pipelock/pipelock.yaml": TWO}), put)
     assert told.differences == (
-        "pipelock: /etc/pipelock/ca.pem was taken away by hand",
+        "pipelock: /etc/pipelock/ca.pem was deleted by hand",
         "pipelock: /etc/pipelock/pipelock.yaml was changed by hand",
     )
 

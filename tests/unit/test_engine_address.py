@@ -38,7 +38,7 @@ def test_ssh_and_tls(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_names_no_engine_and_not_the_usual_one(tmp_path: Path) -> None:
     (tmp_path / "stacks").mkdir()
     (tmp_path / "stacks/Pulumi.torn.yaml").write_text("config:\n  docker:host: [ssh://me@build\n")
-    with pytest.raises(BottleError, match="which engine torn is on cannot be told"):
+    with pytest.raises(BottleError, match="the engine of torn is unknown"):
         open_client("torn", tmp_path)
 
 

@@ -38,7 +38,7 @@ def test_what_nothing_uses_goes_and_nothing_else(place: Place) -> None:
     _docker(place, [OLD, USED, KNOWN, tag("egress"), packages, *OTHERS])
     done = place.run("prune", "--dry-run")
     assert done.exit_code == 0
-    assert done.stdout.splitlines() == [OLD, "1 image that nothing uses, 2.0 GB; bottle prune deletes them"]
+    assert done.stdout.splitlines() == [OLD, "1 unused image, 2.0 GB; bottle prune deletes them"]
     assert not [call for call in place.calls if "image rm" in call]
     assert place.run("prune").stdout.endswith("2.0 GB; deleted\n")
     assert [call for call in place.calls if "image rm" in call] == [f"docker image rm {OLD}"]
@@ -62,7 +62,7 @@ def test_where_it_cannot_be_told_nothing_goes(place: Place, text: str) -> None:
     _docker(place, [OLD])
     done = place.run("prune")
     assert done.exit_code == 1
-    assert "stacks/Pulumi.demo.yaml: which images it needs cannot be told" in done.stderr
+    assert "stacks/Pulumi.demo.yaml: the images it needs are unknown" in done.stderr
     assert not [call for call in place.calls if "image rm" in call]
 
 

@@ -288,7 +288,7 @@ def test_an_unchanged_bottle_is_read_from_its_outputs() -> None:
 
 def test_what_stops_a_preview_is_shown() -> None:
     out = io.StringIO()
-    told = {"steps": [], "diagnostics": [{"message": "2 errors in the way"}]}
+    told = {"steps": [], "diagnostics": [{"message": "2 problems found"}]}
     assert not show(told, Console(file=out, width=100))
     assert "2 errors" in out.getvalue()
 

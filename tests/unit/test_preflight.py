@@ -65,7 +65,7 @@ def test_an_engine_that_will_not_do(info: dict[str, Any], value: str | None, wor
 
 def test_an_engine_with_too_little_memory() -> None:
     (line,) = check(facts_of({**GOOD, "MemTotal": 1 << 30}, lambda: False))
-    assert line.startswith("agent.memory") and "1024 MB in all" in line
+    assert line.startswith("agent.memory") and "1024 MB of memory" in line
 
 
 def test_a_body_that_the_machine_cannot_hold_is_refused() -> None:
@@ -79,7 +79,7 @@ def test_a_body_that_the_machine_cannot_hold_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("corpnet", "did you mean corp-net?"), ("elsewhere", "take the key out"), ("corp-net", None), (None, None)],
+    [("corpnet", "did you mean corp-net?"), ("elsewhere", "remove the key"), ("corp-net", None), (None, None)],
 )
 def test_a_network_of_the_owners_exists(name: str | None, words: str | None) -> None:
     lines = check(network={"external": name})
@@ -296,7 +296,7 @@ def test_another_workspace_is_not_copied_over_the_first() -> None:
         return [str(finding) for finding in other_workspace(plan, workspace, "s")]
 
     (finding,) = told(WorkspaceCopy("/home/me/two", "copy"))
-    assert "a copy of /home/me/one; first ./bottle pull s, ./bottle down s" in finding
+    assert "a copy of /home/me/one. First run ./bottle pull s, ./bottle down s" in finding
     assert told(WorkspaceCopy("/home/me/one", "copy")) == []
     assert told(None) == told(WorkspaceCopy("/home/me/two", "mount")) == []
     assert told(WorkspaceCopy("/home/me/two", "copy"), {}) == []

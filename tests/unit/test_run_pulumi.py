@@ -138,14 +138,14 @@ def test_the_error_is_last(place: Place) -> None:
     with pytest.raises(BottleError) as caught:
         run_pulumi("demo", "up", "--yes")
     first, *rest = str(caught.value).splitlines()
-    assert first.startswith("pulumi up of demo failed; all that it said: ")
+    assert first.startswith("pulumi up of demo failed; full output: ")
     assert rest == ["the pool is exhausted"]
     _runs(place, [], 6, says="error: no stack")
     with pytest.raises(BottleError, match="error: no stack"):
         run_pulumi("demo", "up", "--yes")
 
 
-WHY = "agent.apt: the image could not be built, for this step failed:\n  E: Unable to locate package nosuch"
+WHY = "agent.apt: the image could not be built, because this step failed:\n  E: Unable to locate package nosuch"
 
 
 def test_a_build_that_failed_has_its_reason_and_not_the_providers_exit_code(place: Place) -> None:

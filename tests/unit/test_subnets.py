@@ -55,7 +55,7 @@ def test_a_new_subnet_is_where_the_machine_has_no_way_to() -> None:
     assert choose("s", "agent-network", "", [], Pool(avoided=[first])) != first
     # One that is there stays: a VPN comes and goes.
     assert choose("s", "agent-network", "", [Taken(first, "s", "agent-network")], Pool(avoided=[first])) == first
-    with pytest.raises(BottleError, match=r"this machine has a way to 198\.18\.0\.0/16, 198\.19\.0\.0/16"):
+    with pytest.raises(BottleError, match=r"this machine has a route to 198\.18\.0\.0/16, 198\.19\.0\.0/16"):
         choose("s", "agent-network", "", [], Pool(avoided=["198.18.0.0/16", "198.19.0.0/16"]))
 
 

@@ -43,7 +43,7 @@ def engine_of(stack: str, project: Path = Path()) -> dict[str, str]:
     except OSError:
         return {}
     except (yaml.YAMLError, UnicodeDecodeError):  # the usual engine would be a guess
-        raise BottleError(f"{file} is not YAML, so which engine {stack} is on cannot be told") from None
+        raise BottleError(f"{file} is not YAML, so the engine of {stack} is unknown") from None
     config = document.get("config") if isinstance(document, dict) else None
     return engine_variables(config) if isinstance(config, dict) else {}
 

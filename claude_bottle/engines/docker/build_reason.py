@@ -67,7 +67,7 @@ def reason(resource: str, output: str) -> str:
         elif line.strip() and not _ASIDE.match(line) and line not in said:
             said.append(line)
     last = "\n".join(f"  {printable(line)}" for line in said[-_LINES:]) or "  it said nothing"
-    return f"{_key(resource, step)}: {NOT_BUILT}, for this step failed:\n{last}"
+    return f"{_key(resource, step)}: {NOT_BUILT}, because this step failed:\n{last}"
 
 
 def _key(resource: str, step: str) -> str:

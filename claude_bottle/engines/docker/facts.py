@@ -60,8 +60,8 @@ def _unfit(info: Mapping[str, Any], is_podman: Callable[[], bool]) -> Iterator[t
     if number < OLDEST_ENGINE and is_podman():
         yield (
             version,
-            "is Podman: its networks do not know com.docker.network.bridge.inhibit_ipv4, which keeps this machine's"
-            " services out of the agent's reach; use Docker Engine, which can be rootless too"
+            "is Podman, whose networks do not support com.docker.network.bridge.inhibit_ipv4. This option keeps this"
+            " machine's services out of the agent's reach. Use Docker Engine, which can also run rootless"
             " (docs.docker.com/engine/security/rootless)",
         )
     elif number < OLDEST_ENGINE:
@@ -69,13 +69,13 @@ def _unfit(info: Mapping[str, Any], is_podman: Callable[[], bool]) -> Iterator[t
     if info.get("OSType") != "linux":
         yield str(info.get("OSType")), "runs no Linux containers"
     if info.get("MemoryLimit") is False:
-        yield None, "cannot limit memory (no memory cgroup), so agent.memory would mean nothing"
+        yield None, "cannot limit memory (no memory cgroup), so agent.memory would have no effect"
     if info.get("CpuCfsQuota") is False:
         yield (
             None,
-            "cannot limit CPUs (no CFS quota), so no container with agent.cpus starts; a rootless engine needs the cpu"
-            " controller delegated to it (docs.docker.com/engine/security/rootless/tips), another one a kernel with"
-            " CONFIG_CFS_BANDWIDTH",
+            "cannot limit CPUs (no CFS quota), so no container with agent.cpus starts. A rootless engine needs the cpu"
+            " controller delegated to it (docs.docker.com/engine/security/rootless/tips); any other engine needs a"
+            " kernel with CONFIG_CFS_BANDWIDTH",
         )
 
 

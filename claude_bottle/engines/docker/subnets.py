@@ -51,7 +51,7 @@ def choose(stack: str, role: str, shape: str, taken: Iterable[Taken], pool: Pool
         if not any(subnet.overlaps(other) for other in in_the_way if isinstance(other, ipaddress.IPv4Network)):
             return str(subnet)
     ways = [str(other) for other in avoided if other.overlaps(pool.network)]
-    why = f" (this machine has a way to {', '.join(ways[:3])})" if ways else ""
+    why = f" (this machine has a route to {', '.join(ways[:3])})" if ways else ""
     raise BottleError(
         f"no free subnet of {pool.network} was found for the {role} of {stack}{why}; name a pool that nothing else"
         " uses: network: {pool: 10.213.0.0/16}"

@@ -81,14 +81,14 @@ def drift_of(role: str, look: Look, put: Put, now: float | None = None) -> Drift
     if not put.known:
         return Drift()
     if look.state == "unknown":
-        return Drift((), f"{role} could not be looked at: it {look.why}", put.again, put.mended)
+        return Drift((), f"{role} could not be inspected: it {look.why}", put.again, put.mended)
     if look.state != "running":
-        words = f"{role} is {'stopped' if look.state == 'stopped' else 'not there any more'}"
+        words = f"{role} is {'stopped' if look.state == 'stopped' else 'missing'}"
         return Drift((words,), "", _fresh([words], now), put.mended)
     files, policy = list(_files(role, look, put)), list(_policy(role, look, put))
     again, mended = put.again, put.mended
     if not look.ready:
-        policy.append(f"{role} runs and does not answer")
+        policy.append(f"{role} runs but does not answer")
     if policy:
         again = _fresh(policy, now)
     if files:
@@ -117,12 +117,12 @@ def _files(role: str, look: Look, put: Put) -> Iterator[str]:
         for path in sorted({*look.files, *put.files}):
             was, now = put.files.get(path), look.files.get(path)
             if was != now:
-                how = "was put there" if was is None else "was taken away" if now is None else "was changed"
+                how = "was added" if was is None else "was deleted" if now is None else "was changed"
                 yield f"{role}: {path} {how} by hand"
     if look.plain is not None and put.uploads is not None:
         for path, digest in sorted(put.uploads.items()):
             if look.plain.get(path) != digest:
-                yield f"{role}: {path} was {'changed' if path in look.plain else 'taken away'} by hand"
+                yield f"{role}: {path} was {'changed' if path in look.plain else 'deleted'} by hand"
 
 
 def _kept(command: Mapping[str, Any]) -> dict[str, str] | None:
