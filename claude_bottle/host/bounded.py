@@ -48,7 +48,7 @@ def run_bounded(
                 while ready.get_map():
                     events = ready.select(max(0.0, until - time.monotonic()))
                     if not events and time.monotonic() >= until:
-                        raise BottleError(f"{what} took longer than {seconds:g} s, so it was given up")
+                        raise BottleError(f"{what} took longer than {seconds:g} s, so it was stopped")
                     for key, _ in events:
                         data = os.read(key.fd, _CHUNK)
                         if not data:
@@ -58,7 +58,7 @@ def run_bounded(
                         else:
                             taken += len(data)
                             if taken > most:
-                                raise BottleError(f"{what} gave more than {most >> 20} MB, so it was given up")
+                                raise BottleError(f"{what} gave more than {most >> 20} MB, so it was stopped")
                             out.write(data)
                 child.wait(max(1.0, until - time.monotonic()))
             except (BottleError, subprocess.TimeoutExpired) as error:

@@ -96,9 +96,9 @@ class RemoteReader:
             path, upstream = f"git[{index}]", upstream_of(config)
             for number, other in enumerate(accepted):
                 if other.name == config.name:
-                    self._say(f"{path}.name", config.name, f"is the name of git[{number}] too")
+                    self._say(f"{path}.name", config.name, f"is also the name of git[{number}]")
                 elif set(other.upstream.spellings()) & set(upstream.spellings()):
-                    self._say(f"{path}.upstream", config.upstream, f"is the repository of git[{number}] too")
+                    self._say(f"{path}.upstream", config.upstream, f"is also the repository of git[{number}]")
             secret = self._key(path, config) if upstream.scheme == "ssh" else self._token(path, config)
             if upstream.scheme == "ssh":
                 self._known_hosts(path, config, upstream)
@@ -132,7 +132,7 @@ class RemoteReader:
         if file.stat().st_mode & 0o077:
             self._say(path, config.identity_file, f"others on this machine can read it; chmod 600 {file}")
         if "PRIVATE KEY-----" not in text:
-            self._say(path, config.identity_file, "is no private key")
+            self._say(path, config.identity_file, "is not a private key")
         elif wrong := _passphrase(file):
             self._say(path, config.identity_file, wrong)
         return text.rstrip("\n") + "\n"
@@ -159,7 +159,7 @@ class RemoteReader:
             f"{upstream.keyscan}   (compare its fingerprints with those that the host publishes, then paste the lines)"
         )
         if not config.known_hosts:
-            self._say(path, NOT_SHOWN, f"is needed, for a host is never trusted on first use: {how}")
+            self._say(path, NOT_SHOWN, f"is required, because a host is never trusted on first use: {how}")
             return
         lines = [line.split() for line in config.known_hosts.splitlines() if line.strip() and not line.startswith("#")]
         if any(len(words) < 3 or words[0].startswith("@") for words in lines):
@@ -196,5 +196,5 @@ def _passphrase(file: Path) -> str | None:
     if done.returncode == 0 or "bad permissions" in done.stderr:
         return None
     if "passphrase" in done.stderr:
-        return "has a passphrase, which nobody is there to type; make a deploy key of its own for this repository"
-    return "is no private key that ssh can read"
+        return "has a passphrase, which nobody can type here; make a deploy key without one for this repository"
+    return "is not a private key that ssh can read"

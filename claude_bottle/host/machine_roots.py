@@ -32,8 +32,9 @@ def advice(files: list[Path]) -> str:
     """What the owner should know of them."""
     shown = ", ".join(map(str, files[:3])) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
     return (
-        f"this machine trusts roots of its own ({shown}) that no bottle trusts by itself. If your network re-signs TLS,"
-        " hosts answer upstream_not_trusted until pipelock.ca_files names the file, copied beside the stack file"
+        f"this machine trusts additional roots ({shown}), which no bottle trusts by itself. If your network re-signs"
+        " TLS, copy the file beside the stack file and name it in pipelock.ca_files; until then hosts are refused with"
+        " upstream_not_trusted"
     )
 
 

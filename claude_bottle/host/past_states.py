@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1 if args.delete or isinstance(error, UnknownBottleError) else 0
     if not files:
-        print(f"nothing is kept of the past of {args.stack}")
+        print(f"Pulumi keeps no earlier states and logs of {args.stack}")
         return 0
     if not args.delete:
         print(f"Pulumi keeps {describe(args.stack, files)}; {own_command(f'forget {args.stack}')} deletes them")

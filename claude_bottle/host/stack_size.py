@@ -41,8 +41,9 @@ def too_large(text: str) -> str | None:
     if size <= MOST:
         return None
     return (
-        f"the stack's config takes {size >> 10} KB, and Pulumi can give its program {MOST >> 10} KB of it: write"
-        " wildcards and path prefixes in place of single routes, leave descriptions out, or make two bottles of it"
+        f"the stack's config takes {size >> 10} KB, but Pulumi can pass at most {MOST >> 10} KB of it to its program:"
+        " write wildcards and path prefixes in place of single routes, leave descriptions out, or make two bottles of"
+        " it"
     )
 
 

@@ -30,7 +30,7 @@ def read_config(text: str) -> Mapping[str, Any]:
         what = "is empty" if isinstance(document, Mapping) and "config" in document and config is None else "is missing"
         if config is not None:
             what = "is not a mapping"
-        raise StackTextError(f"config: {what}; write config:, and {BOTTLE}: {{}} below it, two blanks further in")
+        raise StackTextError(f"config: {what}; write config:, and {BOTTLE}: {{}} below it, indented by two spaces")
     # A key without a namespace has the project's (Pulumi's docs, concepts/config, "Configuration options").
     return {key if ":" in str(key) else f"{PROJECT}:{key}": value for key, value in config.items()}
 
@@ -42,7 +42,7 @@ def _not_yaml(text: str, error: yaml.YAMLError) -> str:
     lines = text.splitlines()
     line = lines[mark.line] if mark.line < len(lines) else ""
     if "\t" in line[: mark.column + 1]:
-        return f"line {mark.line + 1}: a tab; YAML is indented with blanks: write two for each level"
+        return f"line {mark.line + 1}: a tab; YAML is indented with spaces: write two for each level"
     problem = str(getattr(error, "problem", None) or "it cannot be read")
     opened, closing = getattr(error, "context_mark", None), re.search(r"expected ',' or '([]}])'", problem)
     if opened is not None and closing:
@@ -51,4 +51,4 @@ def _not_yaml(text: str, error: yaml.YAMLError) -> str:
             f"line {opened.line + 1}: the {bracket} of this line is not closed; write {closing[1]} where it ends, and a"
             " comma between its entries"
         )
-    return f"line {mark.line + 1}: not YAML: {problem}; look at this line and the one before it"
+    return f"line {mark.line + 1}: not YAML: {problem}; check this line and the one before it"

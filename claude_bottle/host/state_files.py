@@ -54,8 +54,8 @@ def restore(stack: str) -> Path | None:
     if good is None:
         first = f"mv {shlex.quote(str(file))} {shlex.quote(f'{file}.broken')}; then " if file.exists() else ""
         raise BottleError(
-            f"{file} is no state that can be read, and no earlier one is: {first}{own_command(f'plan {stack}')} makes a"
-            f" new one, and {own_command(f'repair {stack}')} takes away what the old one left"
+            f"{file} is not a readable state, and neither is any earlier one: {first}{own_command(f'plan {stack}')}"
+            f" makes a new one, and {own_command(f'repair {stack}')} deletes the remains of the old one"
         )
 
     def keep_broken() -> None:
@@ -65,7 +65,7 @@ def restore(stack: str) -> Path | None:
     try:
         write_whole(file, good.read_bytes(), still=keep_broken)
     except OSError as error:
-        raise BottleError(f"{good} cannot be put in the place of {file}: {error.strerror}; make room first") from None
+        raise BottleError(f"{good} cannot replace {file}: {error.strerror}; free some space first") from None
     return good
 
 
@@ -79,5 +79,8 @@ def room(stack: str) -> Finding | None:
     needed = max(_LEAST, _COPIES * (file.stat().st_size if file.is_file() else 0))
     if free >= needed:
         return None
-    message = f"{free >> 10} KB are free where Pulumi keeps its state, {needed >> 10} KB are needed; make room first"
+    message = (
+        f"{free >> 10} KB are free where Pulumi keeps its state, but {needed >> 10} KB are needed; free some"
+        " space first"
+    )
     return Finding("state", str(root), message)

@@ -54,14 +54,14 @@ class Change:
             raise ChangeError("a change is an object with path and value")
         path, value = data["path"], data["value"]
         if path not in (*APPENDS, *SETS, *GRANTS):
-            raise ChangeError(f"{path}: can be asked for: {', '.join((*APPENDS, *SETS, *GRANTS))}")
+            raise ChangeError(f"{path}: cannot be requested; these can: {', '.join((*APPENDS, *SETS, *GRANTS))}")
         if path == "egress.routes":
             if not isinstance(value, Mapping) or not (owner or set(value) <= {*_ROUTE_KEYS}):
                 asked = f"{', '.join(_ROUTE_KEYS[:-1])} and {_ROUTE_KEYS[-1]}"
-                raise ChangeError(f"a route that is asked for has {asked}; tokens are the owner's")
+                raise ChangeError(f"a requested route may have {asked}; only the owner sets tokens")
             value = dict(value)
         elif not owner and not isinstance(value, str | float):
-            raise ChangeError(f"{path}: a plain value")
+            raise ChangeError(f"{path}: write a plain value")
         change = cls(path, value, owner)
         change.check()
         return change
@@ -74,7 +74,7 @@ class Change:
         """Raises ChangeError unless the manifest's model accepts the value by itself."""
         if self.path in GRANTS:
             if not is_digest(self.value):
-                raise ChangeError(f"{self.path}: the digest from the refusal, sha256:…")
+                raise ChangeError(f"{self.path}: write the digest from the refusal (sha256:…)")
             return
         try:
             Manifest.model_validate(self.on({}))
@@ -94,7 +94,7 @@ class Change:
     def ending(self, until: str) -> Change:
         """The same for a limited time. until: a UTC time. Raises ChangeError for what does not end by itself."""
         if self.path not in ENDING:
-            raise ChangeError("for a limited time: routes and allowed hosts only")
+            raise ChangeError("only routes and allowed hosts can have a limited time")
         value = dict(self.value) if isinstance(self.value, Mapping) else {"host": self.value}
         return self.with_value({**value, "until": until})
 
@@ -136,9 +136,9 @@ class Change:
             return f"reach {route['host']}: {methods} on {paths}{token}{more}{_until(route)}"
         host = self.value["host"] if isinstance(self.value, Mapping) else self.value
         gains = {
-            "pipelock.allow": f"have {host} let through by pipelock, without a credential{_until(self.value)}",
-            "pipelock.once": f"send, one time, the request that DLP refused ({str(self.value)[:19]}…)",
-            "git.review": f"push, one time, what git-gate holds for you to look at ({str(self.value)[:19]}…)",
+            "pipelock.allow": f"reach {host} through pipelock, without a credential{_until(self.value)}",
+            "pipelock.once": f"send once the request that DLP refused ({str(self.value)[:19]}…)",
+            "git.review": f"send once the push that git-gate holds for your review ({str(self.value)[:19]}…)",
             "agent.apt": f"get the Debian package {self.value} (a new agent container, same home)",
             "agent.npm": f"get the npm package {self.value} (a new agent container, same home)",
             "agent.memory": f"use {self.value} of memory",

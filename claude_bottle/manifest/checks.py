@@ -73,14 +73,14 @@ def follows(routes: list[tuple[int, EgressRoute]], config: PipelockConfig) -> It
                 yield Finding(
                     path,
                     route.follow,
-                    f"needs that all routes of {route.host} are for GET and HEAD and have no token_ref, and"
-                    f" egress.routes[{at}] is not so; take follow out here",
+                    f"all routes of {route.host} must be for GET and HEAD and have no token_ref, but"
+                    f" egress.routes[{at}] is not; remove follow here",
                 )
                 break
         if config.engine == "upstream":
-            yield Finding(path, route.follow, "the upstream engine follows nothing; use engine builtin")
+            yield Finding(path, route.follow, "the upstream engine does not support follow; use engine builtin")
         if any_match(config.passthrough, route.host) or route.host in config.passthrough:
-            yield Finding(path, route.follow, f"pipelock.passthrough has {route.host}, whose answers nobody reads")
+            yield Finding(path, route.follow, f"pipelock.passthrough lists {route.host}, so its answers cannot be read")
 
 
 def _adds_capabilities(one: EgressRoute, other: EgressRoute) -> bool:
@@ -108,7 +108,7 @@ def tokens(
             message = f"this secret is not a token: at least {MIN_TOKEN_LENGTH} printable ASCII characters, no line end"
             yield Finding(path, shown_name(route.token_ref), message)
         elif scope_of(route.auth_scheme) is not None and keys_of(token) is None:
-            message = "this secret is no pair of AWS keys; it is ACCESS_KEY_ID:SECRET_ACCESS_KEY, with few rights"
+            message = "this secret is not a pair of AWS keys; write ACCESS_KEY_ID:SECRET_ACCESS_KEY, with few rights"
             yield Finding(path, shown_name(route.token_ref), message)
 
 
@@ -126,7 +126,7 @@ def proxy_login(
         yield Finding(
             path,
             shown_name(ref),
-            "this secret is not a login; it is user:password, printable ASCII, no blank, no line end",
+            "this secret is not a login; write user:password in printable ASCII, without blanks and line ends",
         )
 
 
@@ -139,11 +139,11 @@ def environment(env: object, refs: Collection[str]) -> Iterator[Finding]:
         if not isinstance(name, str) or not ENV_NAME.match(name):
             yield Finding(path, NOT_SHOWN, "not the name of an environment variable; write letters, digits and `_`")
         elif name.upper() in RESERVED_ENV:
-            yield Finding(path, NOT_SHOWN, "is set by the bottle and cannot be changed; take it out")
+            yield Finding(path, NOT_SHOWN, "is set by the bottle and cannot be changed; remove it")
         elif name.upper() in IMAGES_ENV:
             yield Finding(path, NOT_SHOWN, f"is set by the agent's image; {IMAGES_ENV[name.upper()]}")
         elif name in refs:
-            yield Finding(path, NOT_SHOWN, "is the name of a secret that the agent must not have; name it otherwise")
+            yield Finding(path, NOT_SHOWN, "is the name of a secret that the agent must not have; choose another name")
 
 
 def placeholders(routes: list[tuple[int, EgressRoute]], env: object) -> Iterator[Finding]:
@@ -152,9 +152,9 @@ def placeholders(routes: list[tuple[int, EgressRoute]], env: object) -> Iterator
         for at, name in enumerate(route.placeholder):
             path = f"egress.routes[{index}].placeholder[{at}]"
             if name.upper() in OWN_ENV:
-                yield Finding(path, name, "is set by the bottle and cannot be changed; take it out")
+                yield Finding(path, name, "is set by the bottle and cannot be changed; remove it")
             elif isinstance(env, Mapping) and name in env:
-                yield Finding(path, name, f"is in env too; take env.{name} out")
+                yield Finding(path, name, f"is also in env; remove env.{name}")
 
 
 def pipelock(config: PipelockConfig, reachable: list[str] | None, base: Path) -> Iterator[Finding]:
@@ -163,9 +163,7 @@ def pipelock(config: PipelockConfig, reachable: list[str] | None, base: Path) ->
     for index, host in enumerate(config.passthrough):
         if reachable is None or host in DEFAULT_PASSTHROUGH or host in reachable or any_match(reachable, host):
             continue
-        yield Finding(
-            f"pipelock.passthrough[{index}]", host, f"is {neither}; add it to one of them, or take it out here"
-        )
+        yield Finding(f"pipelock.passthrough[{index}]", host, f"is {neither}; add it to one of them, or remove it here")
     for index, name in enumerate(config.ca_files):
         file = base / name
         if not file.is_file() or "-----BEGIN CERTIFICATE-----" not in file.read_text(errors="replace"):
@@ -175,7 +173,7 @@ def pipelock(config: PipelockConfig, reachable: list[str] | None, base: Path) ->
         if config.engine == "upstream":
             yield Finding(path, name, "the upstream engine reads no revocation lists; use engine builtin")
         elif not file.is_file() or "-----BEGIN X509 CRL-----" not in file.read_text(errors="replace"):
-            yield Finding(path, name, "not a readable PEM file with lists (openssl crl -inform der -in FILE)")
+            yield Finding(path, name, "not a readable PEM file with CRLs (openssl crl -inform der -in FILE)")
     yield from _dlp(config)
 
 
@@ -187,7 +185,7 @@ def _dlp(config: PipelockConfig) -> Iterator[Finding]:
         for index, name in enumerate(names):
             if name not in rule_ids():
                 wrong = True
-                how = did_you_mean(name, rule_ids()) or "; write the id that a refusal has told (generic-api-key)"
+                how = did_you_mean(name, rule_ids()) or "; write the id from a refusal (generic-api-key)"
                 yield Finding(f"{path}[{index}]", name, f"no such rule{how}")
     for index, pattern in enumerate(config.dlp.patterns):
         try:

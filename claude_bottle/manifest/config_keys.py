@@ -26,8 +26,8 @@ def config_findings(config: Mapping[str, bool], stack: str, named: Collection[st
 def _findings(config: Mapping[str, bool], stack: str, named: Collection[str]) -> Iterator[Finding]:
     if config.get(BOTTLE):
         message = (
-            "a value in it is encrypted (`secure:`), and would be in clear in the state and with the agent; take it"
-            f" out of the file, then {own_command(f'secret {stack} MY_TOKEN')}, and name it: token_ref: MY_TOKEN"
+            "a value in it is encrypted (`secure:`), but would be in plain text in the state and in the agent. Remove"
+            f" it from the file, run {own_command(f'secret {stack} MY_TOKEN')}, and name it: token_ref: MY_TOKEN"
         )
         yield Finding(BOTTLE, NOT_SHOWN, message)
     for key in sorted(config):
@@ -40,21 +40,21 @@ def _findings(config: Mapping[str, bool], stack: str, named: Collection[str]) ->
         elif not config[key]:
             if name in named or is_token_name(name):
                 message = (
-                    "is in plain text in the file; take it out, have a new one made where it is from, and"
-                    f" {own_command(f'secret {stack} {name}')} asks for it"
+                    "is in plain text in the file; remove it, rotate it at its issuer, then store the new one:"
+                    f" {own_command(f'secret {stack} {name}')}"
                 )
             else:
-                message = f"unknown key; take it out, for nothing but {BOTTLE} and secrets is read"
+                message = f"unknown key; remove it, because only {BOTTLE} and secrets are read"
             yield Finding(key, NOT_SHOWN, message)
         elif name not in named and not is_token_name(name.upper()):
-            yield Finding(key, NOT_SHOWN, "no bottle can name this secret; take this key out of the file")
+            yield Finding(key, NOT_SHOWN, "no bottle can use a secret of this name; remove this key from the file")
 
 
 def _misplaced(name: str, first: str) -> str:
     if first in Manifest.model_fields:
         way = name.partition("[")[0]
         inner = way.replace(".", ": {") + ": …" + "}" * way.count(".")
-        return f"is no key of its own; write it under {BOTTLE}: {{{inner}}}"
+        return f"is not a key at this level; write it under {BOTTLE}: {{{inner}}}"
     return f"unknown key; did you mean {BOTTLE}?"
 
 

@@ -40,8 +40,8 @@ RESERVED_ENV = frozenset(
 )
 # By these the image finds its own programs, and the agent its home, skills and settings.
 IMAGES_ENV = {
-    "PATH": "take it out, or add a folder to it in agent.dockerfile (ENV PATH=/opt/tool/bin:$PATH)",
-    "HOME": "take it out, for the volume with the agent's home is there",
+    "PATH": "remove it, or add a folder to it in agent.dockerfile (ENV PATH=/opt/tool/bin:$PATH)",
+    "HOME": "remove it, because the agent's home volume is mounted there",
 }
 
 
@@ -94,7 +94,7 @@ def _skill(value: str) -> str:
 
 def _upstream(value: str) -> str:
     if _TOKEN_AS_USER.match(Upstream.parse(value).user):
-        raise ValueError("an upstream holds no credential; name it with token_ref or identity_file")
+        raise ValueError("an upstream must not contain a credential; name it with token_ref or identity_file")
     return value
 
 
@@ -112,7 +112,7 @@ def _token_user(value: str) -> str:
 
 def _finding(value: str) -> str:
     if not _FINDING.match(value):
-        raise ValueError("not a digest of a finding: 32 digits of hex, as a refused push tells them")
+        raise ValueError("not a digest of a finding; write the 32 hex digits that a refused push reports")
     return value
 
 

@@ -33,22 +33,21 @@ REQUESTS = (
 )
 _TEXT = """
 ## How a request finds its route
-1. **Host.** An exact host stands before every wildcard, and a longer wildcard before a shorter one. Only the routes
-   of that one pattern count: an exact host takes over from the wildcard, with nothing of what the wildcard allows.
-2. **Path.** A prefix ends where a segment ends: `/a` is for `/a` and `/a/b`, not for `/ab`. The case of letters
-   counts. Of the routes of the host, those with the longest prefix of the path count, and no others: a longer prefix
-   may allow less than a shorter one. A route without `path` is for every path, and is shorter than any prefix. The
-   query is not looked at.
+1. **Host.** An exact host takes precedence over every wildcard, and a longer wildcard over a shorter one. Only the
+   routes of that one pattern count: an exact host gets nothing of what a wildcard allows.
+2. **Path.** A prefix ends where a segment ends: `/a` matches `/a` and `/a/b`, not `/ab`. Case counts. Of the routes of
+   the host, only those with the longest prefix of the path count: a longer prefix may allow less than a shorter one.
+   A route without `path` matches every path, and is shorter than any prefix. The query is ignored.
 3. **Method.** One of these routes must name it; the first that does carries the request, with its credential. `GET`
-   does not bring `HEAD` along.
-4. **Two readings.** Some servers mind no case, merge slashes, cut `;x` and last dots off, decode `%2F` or follow
-   `..`. A path that they could read as another one passes where every reading of it is allowed, with the same
+   does not include `HEAD`.
+4. **Two readings.** Some servers ignore case, merge slashes, strip `;x` and trailing dots, decode `%2F` or resolve
+   `..`. A path that they could read differently passes only where every reading of it is allowed, with the same
    credential.
 5. **Time.** A route that has ended (`until`) keeps its place in 1 and 2 and carries nothing: no wildcard and no shorter
-   prefix lends its rights to what has ended. Another route with that very host and path counts as ever.
+   prefix allows its requests instead. Another route with exactly that host and path still counts.
 6. **Capabilities** (`forge`) are those of all routes with that longest prefix, that method and the same credential.
 
-With these routes, as the table itself says:
+With these routes the table decides:
 
 ```yaml
 """
@@ -72,17 +71,16 @@ def _verdict(host: str, method: str, path: str) -> str:
 
 _APPROVAL = """\
 ## What an approval adds
-The smallest edit after which the wish passes and nothing that passed before stops; both tables are evaluated before
-it is made. It is made of these, in this order:
+The smallest edit that allows the request and ends nothing that was allowed before. Both tables are evaluated before it
+is made. It consists of these, in this order:
 
-- the very route that is there and ends: it ends later, never sooner;
+- the route already exists and ends: it ends later, never sooner;
 - the same path: the method is added to its route;
-- a deeper path: a route beside, with a copy of what goes there by the routes around it, and with their credential,
-  which the proposal names (`with your GITHUB_TOKEN`, or `without a credential`);
-- an exact host below a wildcard: copies of the wildcard's routes for that host, and the wish among them.
+- a deeper path: a new route, with a copy of the rights of the routes around it at that path, and with their
+  credential, which the proposal names (`with your GITHUB_TOKEN`, or `without a credential`);
+- an exact host below a wildcard: copies of the wildcard's routes for that host, and the new right among them.
 
-A path that no route is around goes without a credential. Capabilities are given only to the methods and paths that
-they were asked for. A copy ends when what it was copied from ends. Your own
-edit of a proposal is taken as you write it: without `token_ref` it goes without, and what it takes away is noted
-before you approve.
+A path that no route surrounds gets no credential. Capabilities are given only to the methods and paths that they were
+requested for. A copy ends when its original ends. Your own edit of a proposal is taken as you write it: without
+`token_ref` it has no credential, and the access that it removes is noted before you approve.
 """

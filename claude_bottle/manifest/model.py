@@ -47,7 +47,7 @@ class AgentConfig(Strict):
     )
     npm: list[NpmPackage] = Field([], description="npm packages to add, globally; their install scripts are not run.")
     command: list[Argument] | None = Field(
-        None, description="What the container runs; default: it waits for docker exec."
+        None, description="Command of the container; default: it waits for docker exec."
     )
     memory: Memory = Field("4g", description="Memory limit; there is no swap beyond it.")
     cpus: float = Field(2.0, gt=0, le=256, description="CPU limit, in cores.")
@@ -63,11 +63,11 @@ class AgentConfig(Strict):
 class EgressConfig(Strict):
     """What the agent may reach; with this key and no route, nothing."""
 
-    routes: list[EgressRoute] = Field([], description="The declared ways out; everything else is refused.")
+    routes: list[EgressRoute] = Field([], description="The declared destinations; everything else is refused.")
 
 
 class PromptConfig(Strict):
-    """What the agent is told at the start of every session."""
+    """Text that the agent gets at the start of every session."""
 
     text: str | None = Field(None, min_length=1, description="The prompt itself; `prompt: some words` is the same.")
     file: Plain | None = Field(None, min_length=1, description="A text file, relative to the stack file.")
@@ -93,7 +93,7 @@ class WorkspaceConfig(Strict):
     def _git_is_copied(self) -> WorkspaceConfig:
         if self.copy_git and self.mode == "mount":
             raise ValueError(
-                "copy_git belongs to mode copy; take it out, or write mode: copy (a mounted .git is read-only)"
+                "copy_git belongs to mode copy; remove it, or write mode: copy (a mounted .git is read-only)"
             )
         return self
 
@@ -114,30 +114,31 @@ class GitRemote(Strict):
     token_user: TokenUser | None = Field(
         None,
         description="https: the user name that goes with the token; default: that of the upstream "
-        "(https://me@host/path), or x-access-token. Bitbucket: x-token-auth; Gerrit and CodeCommit: a name of yours.",
+        "(https://me@host/path), or x-access-token. Bitbucket: x-token-auth; Gerrit and CodeCommit: your user name.",
     )
     known_hosts: str | None = Field(
         None, description="ssh: lines of known_hosts; a host is never trusted on first use."
     )
     branches: list[RefGlob] = Field(
-        ["*"], min_length=1, description="What may be pushed: globs of branches, or of whole refs (refs/tags/v*)."
+        ["*"], min_length=1, description="Refs that may be pushed: globs of branches, or of whole refs (refs/tags/v*)."
     )
     allow_force_push: bool = Field(
-        False, description="Whether a push may rewrite what is there; a tag that is moved is rewritten."
+        False, description="Whether a push may rewrite existing refs; moving a tag is a rewrite."
     )
-    allow_deletions: bool = Field(False, description="Whether a push may delete.")
+    allow_deletions: bool = Field(False, description="Whether a push may delete refs.")
     max_push_mb: int = Field(100, ge=1, le=4096, description="Largest push.")
     max_file_mb: int = Field(20, ge=1, le=1024, description="Largest single file.")
     push_options: list[PushOption] = Field(
-        [], description="What may be sent with git push -o: exactly that, or NAME=* for any value; by default nothing."
+        [], description="Push options (git push -o) that may be sent: exact ones, or NAME=* for any value."
     )
     require_review: bool = Field(False, description="Refuse every push until you have approved exactly that one.")
     known_findings: list[FindingDigest] = Field(
-        [], max_length=500, description="Values that are no secrets here, by the digests that a refused push is told."
+        [], max_length=500, description="Values that are not secrets here, by the digests that a refused push reports."
     )
     allow_fsck: list[FsckCheck] = Field(
         [],
-        description="Checks of git-fsck(1) that new objects may fail here, for old histories; never those of attacks.",
+        description="Checks of git-fsck(1) that new objects may fail here, for old histories. Checks against attacks"
+        " cannot be named.",
     )
     gitleaks_config: Plain | None = Field(
         None, description="gitleaks rules of your own (TOML), in place of the default ones."
@@ -171,9 +172,9 @@ PresetName = Literal["python", "node", "go", "rust", "java", "debian", "github"]
 class Use(Strict):
     """What a preset stands for (docs/presets.md)."""
 
-    name: PresetName = Field(description="Which preset; the name alone is the same, where no hosts are named.")
+    name: PresetName = Field(description="Name of the preset. Without hosts, the name alone is the same as {name: …}.")
     hosts: list[Host] = Field(
-        [], description="Where its packages are, for a machine without the client that would be asked."
+        [], description="Hosts of its packages, for a machine without the client that reports them."
     )
 
 
@@ -193,7 +194,7 @@ class Manifest(Strict):
     agent: AgentConfig = AgentConfig()
     env: dict[str, str] = Field({}, description="Literal environment of the agent; never a credential.")
     prompt: Annotated[PromptConfig, BeforeValidator(_prompt, json_schema_input_type=PromptConfig | str)] | None = Field(
-        None, description="What the agent is told at the start of every session."
+        None, description="Text that the agent gets at the start of every session."
     )
     skills: list[Skill] = Field(
         [], description="Skill folders to copy: a name (below ~/.claude/skills of the host) or a path with a slash."
@@ -202,13 +203,13 @@ class Manifest(Strict):
     egress: EgressConfig = EgressConfig()
     pipelock: PipelockConfig = PipelockConfig()
     git: list[GitRemote] = Field([], description="Repositories to fetch from and push to, through git-gate.")
-    supervise: bool = Field(True, description="Whether the agent can ask you for what was refused (MCP tools).")
+    supervise: bool = Field(True, description="Whether the agent can ask you to allow refused requests (MCP tools).")
     network: NetworkConfig = NetworkConfig()
 
     @model_validator(mode="after")
     def _who_is_asked(self) -> Manifest:
         if not self.supervise and any(one.on_match == "ask" for one in self.pipelock.dlp.hosts.values()):
-            raise ValueError("pipelock.dlp.hosts: on_match: ask needs supervise: true, which puts the question to you")
+            raise ValueError("pipelock.dlp.hosts: on_match: ask needs supervise: true, which asks you")
         return self
 
     @property

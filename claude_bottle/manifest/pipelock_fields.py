@@ -25,35 +25,33 @@ class DlpPattern(Strict):
 class DlpHost(Strict):
     """What the DLP engine does otherwise for one host."""
 
-    disabled_rules: list[Plain] = Field([], description="Ids of rules that do not count for what goes to this host.")
+    disabled_rules: list[Plain] = Field([], description="Ids of rules to disable for requests to this host.")
     on_match: Reaction | None = Field(
         None,
-        description="What becomes of a request in whose body something is found (builtin engine). block: it is refused."
-        " redact: it goes with a mask in the place of it. ask: it waits for you. Default: block, but redact for a"
-        " model's conversations.",
+        description="Action on a request with a finding in its body (builtin engine). block: refuse it. redact: mask"
+        " the finding and send it. ask: hold it for your answer. Default: block, but redact for a model's"
+        " conversations.",
     )
 
 
 class DlpConfig(Strict):
     """What the DLP engine looks for."""
 
-    patterns: list[DlpPattern] = Field([], description="Patterns beside the built-in rules.")
+    patterns: list[DlpPattern] = Field([], description="Patterns besides the built-in rules.")
     disabled_rules: list[Plain] = Field(
-        [], description="Ids of rules to leave out, gitleaks' or the project's (builtin engine)."
+        [], description="Ids of rules to disable, gitleaks' or the project's (builtin engine)."
     )
     packs: list[Literal["crypto", "payment", "placeholders"]] = Field(
         [],
-        description="What to look for beside credentials: wallet keys and addresses; cards and IBANs;"
-        " examples of vendors' documents (builtin engine).",
+        description="What to detect besides credentials: wallet keys and addresses; cards and IBANs; examples from"
+        " vendors' documents (builtin engine).",
     )
-    hosts: dict[Host, DlpHost] = Field(
-        {}, description="Host, or *. and a name, to what is otherwise for it alone (builtin engine)."
-    )
+    hosts: dict[Host, DlpHost] = Field({}, description="Settings for one host, or for *. and a name (builtin engine).")
     seed_phrases: bool = Field(
-        True, description="Look for BIP-39 seed phrases; off when a route targets api.anthropic.com."
+        True, description="Detect BIP-39 seed phrases; off when a route targets api.anthropic.com."
     )
     max_body_mb: int = Field(
-        20, ge=1, le=256, description="Larger bodies are scanned as a stream; pipelock's memory follows."
+        20, ge=1, le=256, description="Larger bodies are scanned as a stream; pipelock's memory grows with this size."
     )
 
 
@@ -82,7 +80,7 @@ class PipelockConfig(Strict):
     allow: list[Annotated[AllowedHost, BeforeValidator(_allowed, json_schema_input_type=AllowedHost | str)]] = Field(
         [], description="Hosts beyond those of the routes; a name alone is the same as {host: name}."
     )
-    passthrough: list[Host] = Field(DEFAULT_PASSTHROUGH, description="Hosts whose TLS is not opened: no DLP there.")
+    passthrough: list[Host] = Field(DEFAULT_PASSTHROUGH, description="Hosts whose TLS is not decrypted: no DLP there.")
     allow_private_addresses: list[Host] = Field([], description="Names that may resolve to internal addresses.")
     internal_exempt: list[InnerNetwork] = Field(
         [],
@@ -91,19 +89,21 @@ class PipelockConfig(Strict):
     )
     upstream_proxy: ProxyUrl | None = Field(
         None,
-        description="Forward proxy of your network by which pipelock and git-gate dial (CONNECT; builtin engine);"
-        " names that do not resolve here are its to resolve, but none below a wildcard.",
+        description="Forward proxy of your network, through which pipelock and git-gate connect (CONNECT; builtin"
+        " engine). It resolves names that do not resolve here, except names below a wildcard.",
     )
     upstream_proxy_ref: TokenRef | None = Field(
         None, description="Name of the secret with its login, user:password; only pipelock and git-gate get it."
     )
-    ca_files: list[Plain] = Field([], description="PEM files of roots to trust outside, besides the public ones.")
-    crl_files: list[Plain] = Field([], description="PEM files of CRLs: what they name is refused as an upstream.")
+    ca_files: list[Plain] = Field([], description="PEM files of roots to trust for upstreams, besides the public ones.")
+    crl_files: list[Plain] = Field(
+        [], description="PEM files of CRLs: upstreams with a certificate that they revoke are refused."
+    )
     dlp: DlpConfig = Field(DlpConfig(), description="DLP options.")
     inbound: Annotated[Literal["off", "warn", "block"], BeforeValidator(_no_word)] = Field(
         "off",
-        description="Look in what comes in for instructions to the agent (builtin engine). warn: a header and a line in"
-        " the log; block: the answer does not come in. It catches the naive only.",
+        description="Scan answers for instructions to the agent (builtin engine). warn: add a header and a line in the"
+        " log; block: refuse the answer. It catches only naive ones.",
     )
 
     @model_validator(mode="after")
@@ -111,21 +111,19 @@ class PipelockConfig(Strict):
         if self.engine == "upstream" and not re.search(r"@sha256:[0-9a-f]{64}\Z", self.image or ""):
             raise ValueError("engine upstream needs an image pinned by digest; write image: name:tag@sha256:…")
         if self.engine == "builtin" and self.image:
-            raise ValueError("image belongs to engine upstream; take it out, or write engine: upstream")
+            raise ValueError("image belongs to engine upstream; remove it, or write engine: upstream")
         if self.engine == "upstream" and any(item.until for item in self.allow):
-            raise ValueError("engine upstream cannot end what it allows by itself; take until out")
+            raise ValueError("engine upstream cannot end a permission by itself; remove until")
         if self.engine == "upstream" and (self.dlp.packs or self.dlp.hosts):
-            raise ValueError(
-                "engine upstream has neither packs nor rules for one host; take dlp.packs and dlp.hosts out"
-            )
+            raise ValueError("engine upstream has neither packs nor rules for one host; remove dlp.packs and dlp.hosts")
         if self.engine == "upstream" and self.internal_exempt:
-            raise ValueError("engine upstream does not know the bottle's own networks; take internal_exempt out")
+            raise ValueError("engine upstream does not know the bottle's own networks; remove internal_exempt")
         if self.upstream_proxy_ref and not self.upstream_proxy:
             raise ValueError(
                 "upstream_proxy_ref needs upstream_proxy; write upstream_proxy: http://proxy.example.com:3128"
             )
         if self.engine == "upstream" and self.upstream_proxy:
-            raise ValueError("engine upstream dials by itself; take upstream_proxy out, or write engine: builtin")
+            raise ValueError("engine upstream connects by itself; remove upstream_proxy, or write engine: builtin")
         if self.engine == "upstream" and self.inbound != "off":
-            raise ValueError("engine upstream looks at answers by its own rules; take inbound out")
+            raise ValueError("engine upstream scans answers by its own rules; remove inbound")
         return self

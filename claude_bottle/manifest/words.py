@@ -89,7 +89,7 @@ def wanted(place: Place, value: object) -> str:
     elif place.example and not any(kind in (bool, int, float) for kind, _ in kinds):
         message += f": {place.example}"
     if value is None:
-        empty = "is empty, as ~ alone is in YAML" if place.example.startswith("~/") else "is empty"
+        empty = "is empty, because ~ alone is null in YAML" if place.example.startswith("~/") else "is empty"
         return f"{empty}; {message}{', or leave it out' if place.optional else ''}"
     return message
 

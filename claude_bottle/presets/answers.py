@@ -30,7 +30,7 @@ class Told:
 
 
 def place(client: str, url: str, signed: bool = False) -> tuple[str, str]:
-    """Host and path prefix ("" for every path) of an address. Raises NoAnswer for what can be no route.
+    """Host and path prefix ("" for every path) of an address. Raises NoAnswer for what cannot be a route.
 
     signed: as of a preset.
     """
@@ -38,20 +38,20 @@ def place(client: str, url: str, signed: bool = False) -> tuple[str, str]:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise NoAnswer(f"{client} has told an address that is none") from None
+        raise NoAnswer(f"{client} reports something that is not an address") from None
     pieces = [*re.split("[.:]", parts.hostname or ""), *parts.path.split("/")]
     held = _PARAMETERS.search(parts.path) or not all(may_be_shown("", piece) for piece in pieces)
     if "@" in parts.netloc or parts.query or parts.fragment or held:
-        raise NoAnswer(f"{client} has told an address that may hold a credential, which is not taken")
+        raise NoAnswer(f"{client} reports an address that may hold a credential, so it is not used")
     if parts.scheme not in (("https", "http") if signed else ("https",)):
-        raise NoAnswer(f"{client} has told an address that does not begin with https://")
+        raise NoAnswer(f"{client} reports an address that does not begin with https://")
     if port not in (None, ALLOWED_PORTS[parts.scheme]):
-        raise NoAnswer(f"{client} has told an address with a port, and {parts.scheme} leaves on its own alone")
+        raise NoAnswer(f"{client} reports an address with a port, but {parts.scheme} is allowed on its own port only")
     try:
         host = canonical_pattern(parts.hostname or "")
     except ValueError as error:
-        raise NoAnswer(f"{client} has told an address that can be no route ({error})") from None
+        raise NoAnswer(f"{client} reports an address that cannot be a route ({error})") from None
     path = parts.path.rstrip("/")
     if host.startswith("*.") or (path and checked_path(path) != path):
-        raise NoAnswer(f"{client} has told an address that can be no route (its path is not plain)")
+        raise NoAnswer(f"{client} reports an address that cannot be a route (its path is not plain)")
     return host, path

@@ -86,7 +86,7 @@ class Clients:
 
 def _word(client: str, text: str) -> str:
     if not _WORD.match(text):
-        raise NoAnswer(f"{client} has not told an address")
+        raise NoAnswer(f"{client} reports no address")
     return text
 
 

@@ -278,7 +278,7 @@ def test_what_dlp_refused_passes_once_by_digest(
     content = json.loads(body)["content"]
     assert status == 403
     with ask(bottle, supervise("pipelock-block", content=content)) as asking:
-        found = card(bottle, page, "send, one time, the request that DLP refused")
+        found = card(bottle, page, "send once the request that DLP refused")
         expect(found.locator(".held pre")).to_contain_text("POST https://plain.example.com/report")
         expect(found.locator(".held pre")).to_contain_text(LEAK)  # the owner sees what would leave
         shot(page, "dlp-once")
@@ -300,7 +300,7 @@ def test_a_push_under_review(bottle: world.BottleUnderTest, forge: Forge, page: 
     digest = re.search(r"value=(sha256:[0-9a-f]{64})", said)
     assert digest, said
     with ask(bottle, supervise("capability-block", capability="push", value=digest[1])) as asking:
-        found = card(bottle, page, "push, one time, what git-gate holds for you to look at")
+        found = card(bottle, page, "send once the push that git-gate holds for your review")
         expect(found.locator(".held pre")).to_contain_text("+reviewed")
         shot(page, "push-under-review")
         found.locator(".approve").click()

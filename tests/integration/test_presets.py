@@ -77,7 +77,7 @@ def test_without_the_client_a_preview_says_what_to_write(bottle: world.BottleUnd
     finally:
         (folder / "bin/away").rename(folder / "bin/pip")
     said = done.stdout + done.stderr
-    assert done.returncode != 0 and "use[0]: pip has told an address that may hold a credential" in said
+    assert done.returncode != 0 and "use[0]: pip reports an address that may hold a credential" in said
     assert "use: [{name: python, hosts: [packages.example.com]}]" in said and "hunter22" not in said
 
 

@@ -311,15 +311,19 @@ def test_a_route_that_cannot_be_followed_is_one_error(changes: dict[str, Any], w
         (
             [{"host": "a.example.com", "path": ["/w"]}],
             {},
-            "needs that all routes of a.example.com are for GET and HEAD",
+            "all routes of a.example.com must be for GET and HEAD",
         ),
         (
             [{"host": "a.example.com", "path": ["/w"], "methods": READS, "token_ref": "T"}],
             {},
-            "needs that all routes of",
+            "all routes of",
         ),
-        ([], {"passthrough": ["a.example.com"]}, "whose answers nobody reads"),
-        ([], {"engine": "upstream", "image": "pipelock@sha256:" + "a" * 64}, "the upstream engine follows nothing"),
+        ([], {"passthrough": ["a.example.com"]}, "so its answers cannot be read"),
+        (
+            [],
+            {"engine": "upstream", "image": "pipelock@sha256:" + "a" * 64},
+            "the upstream engine does not support follow",
+        ),
     ],
 )
 def test_what_stands_in_the_way_of_following_is_said(routes: list[Any], pipelock: dict[str, Any], words: str) -> None:

@@ -108,7 +108,7 @@ def test_what_is_not_in_order_is_told(key: Path, tmp_path: Path) -> None:
         ({"identity_file": "none"}, "git[0].identity_file", "cannot be read"),
         ({"identity_file": None}, "git[0].identity_file", "needs one"),
         ({"identity_file": str(open_key)}, "git[0].identity_file", "chmod 600"),
-        ({"identity_file": str(no_key)}, "git[0].identity_file", "is no private key"),
+        ({"identity_file": str(no_key)}, "git[0].identity_file", "is not a private key"),
         ({"identity_file": str(locked)}, "git[0].identity_file", "has a passphrase"),
         ({"known_hosts": None}, "git[0].known_hosts", "ssh-keyscan git.example.com"),
         ({"known_hosts": "other.example.com ssh-ed25519 AAAA"}, "git[0].known_hosts", "no line is about"),

@@ -105,7 +105,7 @@ def test_a_mistyped_name_is_one_line_with_the_nearest_one(raw: dict[str, Any], w
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("api.github.com:443", "no port, for it is that of http or https; write api.github.com"),
+        ("api.github.com:443", "no port, because http (80) and https (443) set it; write api.github.com"),
         ("https://api.github.com/x", "a URL is not a host name; write api.github.com, and path: [/x]"),
         ("http://x", "a URL is not a host name, and x is none either (a single label"),
         ("https://", "a URL is not a host name; write an exact name"),
@@ -186,7 +186,7 @@ def test_one_mistake_hides_no_other_and_makes_none() -> None:
 @pytest.mark.parametrize("name", ["PATH", "HOME", "path", "HTTPS_PROXY"])
 def test_what_the_image_and_the_bottle_set_is_not_overridden(name: str) -> None:
     (line,) = lines({"env": {name: "/opt/bin"}})
-    assert "take it out" in line
+    assert "remove it" in line
 
 
 def test_a_missing_secret_names_the_stack_and_the_nearest_secret() -> None:

@@ -178,7 +178,7 @@ def findings(**changes: Any) -> list[str]:
 
 def test_conflicts_are_refused_in_preview() -> None:
     assert findings() == []
-    assert "take env.GH_TOKEN out" in findings(env={"GH_TOKEN": "x"})[0]
+    assert "remove env.GH_TOKEN" in findings(env={"GH_TOKEN": "x"})[0]
     for name in ("HTTPS_PROXY", "https_proxy", "JAVA_TOOL_OPTIONS", "PATH"):
         assert "is set by the bottle" in findings(route={"placeholder": [name]})[0]
     assert "name of an environment variable" in findings(route={"placeholder": ["GH-TOKEN"]})[0]

@@ -127,7 +127,7 @@ class Plus:
             "ranges": "may ask for ranges" in self.rest,
             "graphql": "in GraphQL" not in self.rest
             or any(f"may name {name} in GraphQL" in self.rest for name in ("any repository", fact[-1])),
-            "brings": "may bring a credential of its own" in self.rest,
+            "brings": "may send a credential of its own" in self.rest,
             "disguise": "may name another method" in self.rest or (everything and passes),
         }.get(kind, False)
 

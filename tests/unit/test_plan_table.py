@@ -307,7 +307,7 @@ def test_placeholders_own_credentials_and_exempt_networks_are_shown() -> None:
     raw = {"egress": {"routes": [route]}, "pipelock": {"internal_exempt": ["198.18.0.0/15"]}}
     told = [text for _, text in rows(make(raw))]
     assert "GH_TOKEN: a placeholder in the agent's environment, for GH at api.github.com" in told
-    assert any("with bearer GH, may bring a credential of its own instead" in text for text in told)
+    assert any("with bearer GH, may send a credential of its own instead" in text for text in told)
     assert "every host: may resolve to 198.18.0.0/15, but not to the bottle's own networks" in told
     plain = {"egress": {"routes": [{"host": "api.github.com", "token_ref": "GH"}]}}
     gained = [line for line in changes(make(plain), make(raw)) if line.startswith("+")]

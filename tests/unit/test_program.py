@@ -70,17 +70,19 @@ def test_a_wrong_type_hides_nothing_that_the_machine_lacks(monkeypatch: pytest.M
     [
         ({"claude-bottle:botle": {"egress": {}}}, (), ["claude-bottle:botle: unknown key; did you mean claude-bottle:bottle?"]),
         ({"claude-bottle:agent.memory": "2g", "claude-bottle:bottle": {}}, (),
-         ["claude-bottle:agent.memory: is no key of its own; write it under claude-bottle:bottle: {agent: {memory: …}}"]),
+         ["claude-bottle:agent.memory: is not a key at this level; write it under claude-bottle:bottle: {agent:"
+         " {memory: …}}"]),
         ({"claude-bottle:egress.routes[0].host": "a", "claude-bottle:bottle": {}}, (), ["write it under claude-bottle:bottle: {egress: {routes: …}}"]),
         ({"claude-bottle:bottle": "", "other:key": "x"}, (), ["claude-bottle:bottle: is missing or empty; write a mapping"]),
         ({"claude-bottle:bottle": "hello"}, (), ["claude-bottle:bottle: write a mapping"]),
         ({}, (), ["claude-bottle:bottle: is missing or empty"]),
-        ({"claude-bottle:bottle": {}, "claude-bottle:verbose": "true"}, (), ["claude-bottle:verbose: unknown key; take it out"]),
+        ({"claude-bottle:bottle": {}, "claude-bottle:verbose": "true"}, (), ["claude-bottle:verbose: unknown key; remove it"]),
         ({"claude-bottle:bottle": {}, "claude-bottle:GH_TOKEN": "x"}, (), ["claude-bottle:GH_TOKEN: is in plain text", ]),
         ({"claude-bottle:bottle": {}, "claude-bottle:GH_TOKEN": "x"}, ("claude-bottle:GH_TOKEN",), []),
         ({"claude-bottle:bottle": {}, "claude-bottle:BOTTLE_TOKEN": "x"}, ("claude-bottle:BOTTLE_TOKEN",), []),
-        ({"claude-bottle:bottle": {}, "claude-bottle:agent.memory": "x"}, ("claude-bottle:agent.memory",), ["is no key of its own"]),
-        ({"claude-bottle:bottle": {}, "claude-bottle:a-b": "x"}, ("claude-bottle:a-b",), ["no bottle can name this secret; take this key out of the file"]),
+        ({"claude-bottle:bottle": {}, "claude-bottle:agent.memory": "x"}, ("claude-bottle:agent.memory",), ["is not a key at this level"]),
+        ({"claude-bottle:bottle": {}, "claude-bottle:a-b": "x"}, ("claude-bottle:a-b",), ["no bottle can use a secret"
+        " of this name; remove this key from the file"]),
         ({"claude-bottle:bottle": {}, "docker:host": "ssh://me@a.example.com", "pulumi:tags": "x"}, (), []),
     ],
 )  # fmt: skip
@@ -97,4 +99,4 @@ def test_a_secret_that_the_bottle_names_may_have_any_name() -> None:
     assert config_findings({"claude-bottle:agent": True}, "demo", {"agent"}) == []
     assert config_findings({"claude-bottle:my_token": True, "claude-bottle:bottle": False}, "demo") == []
     (one,) = config_findings({"claude-bottle:my_token": False}, "demo", {"my_token"})
-    assert one.message.endswith("./bottle secret demo my_token asks for it")
+    assert one.message.endswith("./bottle secret demo my_token")

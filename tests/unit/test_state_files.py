@@ -71,7 +71,7 @@ def test_a_missing_one_is_restored_and_the_one_beside_it_counts(root: Path) -> N
 
 def test_without_any_good_one_nothing_is_changed(root: Path) -> None:
     put(root, "{", CURRENT, *BACKUPS, *HISTORY)
-    with pytest.raises(BottleError, match="no earlier one is"):
+    with pytest.raises(BottleError, match="neither is any earlier one"):
         restore("s")
     assert (root / CURRENT).read_text() == "{"
 
@@ -84,7 +84,7 @@ def test_where_there_is_no_room_what_is_there_stays(root: Path, monkeypatch: pyt
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(state_files, "write_whole", full)
-    with pytest.raises(BottleError, match="make room first"):
+    with pytest.raises(BottleError, match="free some space first"):
         restore("s")
     assert (root / CURRENT).read_text() == "{"
 

@@ -241,7 +241,7 @@ def test_doctor_tells_what_is_old(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert "Claude Code      1; nobody answers" in out
     assert out.splitlines()[-1] == "all there, 3 not up to date"
     assert "old      12 images\n" in out
-    assert "note     this machine trusts roots of its own (/roots/corp.crt)" in out
+    assert "note     this machine trusts additional roots (/roots/corp.crt)" in out
     monkeypatch.setattr(command, "quiet", lambda *argv, **_: "99.0.1" if argv[0] == "docker" else "")
     monkeypatch.setattr(update, "ages", lambda: [])
     command.doctor()

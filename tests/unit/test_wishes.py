@@ -165,11 +165,12 @@ def test_a_wish_without_a_host_says_what_to_give() -> None:
 @pytest.mark.parametrize(
     ("route", "said"),
     [
-        ({"host": "api.github.com:443"}, "host: 'api.github.com:443': a host name has no port, for it is that of http or https; write api.github.com"),
-        ({"host": "https://api.github.com/x"}, "host: 'https://api.github.com/x': a URL is not a host name; write api.github.com, and path: [/x] for no more than that"),
+        ({"host": "api.github.com:443"}, "host: 'api.github.com:443': a host name has no port, because http (80) and https (443) set it; write api.github.com"),
+        ({"host": "https://api.github.com/x"}, "host: 'https://api.github.com/x': a URL is not a host name; write api.github.com, and path: [/x] to allow only that path"),
         ({"host": "a.example.com", "path": "/x"}, "path: '/x': write a list: [/repos/acme]"),
         ({"host": "a.example.com", "methods": ["FETCH"], "path": ["/a*"]}, "path[0]: '/a*': a path is a prefix of whole segments, not a glob; write each first segment in full (/repos), or / for every path of the host;"
-         " methods[0]: 'FETCH': not a method of HTTP that a route can allow; usual ones: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+         " methods[0]: 'FETCH': not an HTTP method that a route can allow; usual ones: GET, HEAD, POST, PUT, PATCH,"
+         " DELETE, OPTIONS"),
     ],
 )  # fmt: skip
 def test_the_agent_is_answered_in_the_owners_words(route: dict[str, Any], said: str) -> None:

@@ -31,7 +31,10 @@ def checked_fsck(value: str) -> str:
     """The name of a check whose failure may be allowed. Raises ValueError."""
     name = _NAMES.get(value.lower(), "")
     if name in NEVER:
-        raise ValueError(f"{name} keeps attacks and broken objects out, cannot be allowed; {', '.join(ALLOWABLE)} can")
+        raise ValueError(
+            f"{name} protects against attacks and broken objects, so it cannot be allowed; these can:"
+            f" {', '.join(ALLOWABLE)}"
+        )
     if not name:
         near = did_you_mean(value, ALLOWABLE)
         raise ValueError(f"not a check of git-fsck(1) that can be allowed{near}; these can: {', '.join(ALLOWABLE)}")

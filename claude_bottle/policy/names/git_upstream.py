@@ -40,7 +40,7 @@ class Upstream:
             if parts.scheme not in ("ssh", "https") or parts.query or parts.fragment or not parts.hostname:
                 raise ValueError(f"not an upstream; {_FORMS}")
             if parts.password or (parts.scheme == "https" and len(parts.username or "") > _LONGEST_USER):
-                raise ValueError("an upstream holds no credential; name it with token_ref or identity_file")
+                raise ValueError("an upstream must not contain a credential; name it with token_ref or identity_file")
             user, host, path = parts.username or ("git" if parts.scheme == "ssh" else ""), parts.hostname, parts.path
             port = parts.port or (22 if parts.scheme == "ssh" else 443)
             scheme = parts.scheme

@@ -22,13 +22,13 @@ def host_mistake(text: str) -> str | None:
     if parts is None or not (parts["host"] or parts["scheme"]):
         return None
     path = re.split(r"[?#]", parts["rest"] or "")[0].rstrip("/")
-    more = f", and path: [{path}] for no more than that" if path else ""
+    more = f", and path: [{path}] to allow only that path" if path else ""
     if parts["scheme"]:
         return f"a URL is not a host name{_instead(parts['host'], more)}"
     if parts["rest"]:
         return f"a host name has no path{_instead(parts['host'], more)}"
     if parts["port"] is not None:
-        return f"a host name has no port, for it is that of http or https{_instead(parts['host'])}"
+        return f"a host name has no port, because http (80) and https (443) set it{_instead(parts['host'])}"
     if "@" in text:
         return f"a host name has no user{_instead(parts['host'])}"
     if text.endswith("."):

@@ -45,62 +45,62 @@ class Route:
         fits=_METHOD.match, wants="not a list of method names", asks="HTTP methods, as few as will do.",
     ))  # fmt: skip
     auth_scheme: str | None = _declared(Key(
-        doc="How the token goes in: bearer (default), basic, header:<Name>, aws-sigv4:<region>/<service>.",
+        doc="How the token is injected: bearer (default), basic, header:<Name>, aws-sigv4:<region>/<service>.",
         example="bearer", check=values.auth_scheme, needs=values.scheme_needs, always=True, shown=False,
     ))  # fmt: skip
     slot: str | None = _declared(Key(
         name="token_ref",
-        doc="Name of the secret that egress puts in: a secret of the stack, else a variable of the host.",
+        doc="Name of the secret that egress injects: a secret of the stack, else a variable of the host.",
         example="GITHUB_TOKEN", check=values.token_ref, needs=values.token_needs, always=True, shown=False,
     ))  # fmt: skip
     placeholders: frozenset[str] = _declared(Names(
         name="placeholder",
-        doc="Variables of the agent that hold a placeholder, for programs that want a token to start;"
-        " egress puts the token in its place. One name alone is the same as a list of it.",
+        doc="Variables of the agent that hold a placeholder, for programs that need a token to start; egress replaces"
+        " it with the token. A single name is the same as a list of it.",
         example="[GH_TOKEN]", check=values.env_name, bounds={"max_length": 20}, also=(str, values.several),
         needs=values.placeholder_needs, fits=bool, wants="not a list of names", of_requests=False,
     ))  # fmt: skip
     own_credentials: bool = _declared(Flag(
-        doc="What becomes of a request with another credential than a placeholder, where a token is put in."
-        " pass: it goes with its own, so with somebody else's account at that host, and without yours.",
+        doc="Action on a request with another credential than a placeholder, where a token is injected. pass: send it"
+        " with that credential, so with somebody else's account at that host, and without yours.",
         example="pass", options=("refuse", "pass"), default="refuse", wants="refuse or pass",
-        right="brings", says="may bring a credential of its own instead".format,
+        right="brings", says="may send a credential of its own instead".format,
     ))  # fmt: skip
     description: str = _declared(Key(
         doc="For people and for the agent.", example="the project's repository", default="", empty="",
         check=values.plain, bounds={"max_length": 200}, always=True, shown=False,
     ))  # fmt: skip
     until: float | None = _declared(Time(
-        doc="UTC time at which the route ends by itself; it then refuses, in its place.",
+        doc="UTC time at which the route ends by itself; from then on it refuses its requests.",
         example='"2026-01-31T12:00:00Z"', check=values.until, shown=False,
     ))  # fmt: skip
     # In lower case (addons/frame/request_rules.py).
     allow_headers: frozenset[str] = _declared(Names(
-        doc="Headers to let through that are refused or taken out otherwise (docs/headers.md).",
+        doc="Headers to allow that are otherwise refused or stripped (docs/headers.md).",
         example="[X-HTTP-Method-Override]", check=values.header, lower=True, sorts=False, shown=False,
         fits=lambda name: auth_header(f"header:{name}"), wants="not a list of header names",
         right="header", says="may send {}".format, widens=lambda names: f", sending {', '.join(names)}",
     ))  # fmt: skip
     allow_ranges: bool = _declared(Flag(
-        doc="Let Range through where a token is put in: its slices can hold parts of an echoed token, or all of"
-        " it where the answer is packed.",
+        doc="Allow Range where a token is injected. A slice can hold part of an echoed token, or all of it if the"
+        " answer is compressed.",
         example="true", shown=False, right="ranges", says="may ask for ranges".format, widens=lambda _: ", in ranges",
     ))  # fmt: skip
     follow: str = _declared(Choice(
-        doc="Read what its answers point to on hosts without a route: exactly those addresses, GET and HEAD,"
-        " without a credential (docs/presets.md). links, or true: what their text names and their redirects;"
-        " redirects: these alone.",
+        doc="Allow the addresses that its answers name on hosts without a route: exactly those, by GET and HEAD,"
+        " without a credential (docs/presets.md). links, or true: those in their text and in redirects; redirects:"
+        " those in redirects alone.",
         example="redirects", options=KINDS, also=(bool, values.followed), needs=values.follow_needs,
         wants=f"{' or '.join(KINDS)}, for GET and HEAD without a slot", of_requests=False,
         # pipelock.allow alone reaches no other host.
-        right="follow", says=SAYS.__getitem__, by_host=False, widens=lambda _: ", and what its answers point to",
+        right="follow", says=SAYS.__getitem__, by_host=False, widens=lambda _: ", and addresses that its answers name",
     ))  # fmt: skip
     forge: frozenset[str] = _declared(Names(
-        doc="What may be done to a forge past git-gate (docs/forges.md): merge, releases, pipelines, …",
+        doc="Actions allowed on a forge past git-gate (docs/forges.md): merge, releases, pipelines, …",
         example="[merge]", check=values.capability, sorts=False, shown=False, lends=True,
         fits=CAPABILITIES.__contains__, wants=f"not a list of {', '.join(CAPABILITIES)}",
         widens=lambda names: f", and {' and '.join(CAPABILITIES.get(str(one), str(one)) for one in names)}",
-        asks="For reason forge_write: what the refusal names.",
+        asks="For reason forge_write: the capability that the refusal names.",
     ))  # fmt: skip
     # `owner/name` in lower case (claude_bottle/policy/forge/graphql/scope.py).
     repositories: frozenset[str] | None = _declared(Limit(

@@ -64,7 +64,7 @@ def path_prefix(value: str) -> str:
 def method(value: str) -> str:
     """An HTTP method, in upper case."""
     if value.upper() not in METHODS:
-        raise ValueError(f"not a method of HTTP that a route can allow; usual ones: {', '.join(DEFAULT_METHODS)}")
+        raise ValueError(f"not an HTTP method that a route can allow; usual ones: {', '.join(DEFAULT_METHODS)}")
     return value.upper()
 
 
@@ -74,8 +74,8 @@ def token_ref(value: str) -> str:
         raise ValueError("write the name of a secret (GITHUB_TOKEN), never its value")
     if _TOKEN_VALUE.match(value):
         raise ValueError(
-            "looks like a secret itself; take it out of the file and have a new one made where it is from, then"
-            " bottle secret NAME GITHUB_TOKEN asks for it, and token_ref: GITHUB_TOKEN names it"
+            "looks like a secret itself; remove it from the file and rotate it at its issuer. Then store the new one"
+            " with bottle secret NAME GITHUB_TOKEN, and write token_ref: GITHUB_TOKEN"
         )
     return value
 
@@ -148,19 +148,19 @@ def followed(value: object) -> object:
 def scheme_needs(route: Mapping[str, Any]) -> str:
     """For auth_scheme."""
     alone = route["auth_scheme"] and not route["token_ref"]
-    return "auth_scheme needs a token_ref; write token_ref: GITHUB_TOKEN, or take auth_scheme out" if alone else ""
+    return "auth_scheme needs a token_ref; write token_ref: GITHUB_TOKEN, or remove auth_scheme" if alone else ""
 
 
 def token_needs(route: Mapping[str, Any]) -> str:
     """For token_ref."""
-    words = "a token goes to an exact host only (host: api.example.com), for others may own a name below *."
+    words = "a token goes to an exact host only (host: api.example.com), because others may own a name below *."
     return words if route["token_ref"] and route["host"].startswith("*.") else ""
 
 
 def placeholder_needs(route: Mapping[str, Any]) -> str:
     """For placeholder."""
     alone = route["placeholder"] and not route["token_ref"]
-    return "placeholder needs a token_ref, because egress puts that token in its place" if alone else ""
+    return "placeholder needs a token_ref, because egress replaces the placeholder with that token" if alone else ""
 
 
 def follow_needs(route: Mapping[str, Any]) -> str:
