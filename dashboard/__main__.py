@@ -61,7 +61,7 @@ def show(approval: Approval, proposal: Proposal, page: int = 1) -> str:
     ]
     if proposal.request:
         request = ", ".join(f"{key} {value}" for key, value in proposal.request.items())
-        parts += ["the refused request, as the agent tells it:", quoted(request), ""]
+        parts += ["the refused request, as the agent reports it:", quoted(request), ""]
     if proposal.verdict == PENDING:
         change = approval.change(proposal)
         if change.grants:
@@ -79,7 +79,7 @@ def show(approval: Approval, proposal: Proposal, page: int = 1) -> str:
         parts.append(printable(proposal.note))
     begun = approval.desk.begun()
     if begun is not None and begun.id == proposal.id:
-        parts.append("its approval was cut off, or is at work: approve goes on with it, reject takes it back")
+        parts.append("approval interrupted or still running: `approve` resumes it, `reject` rolls it back")
     return "\n".join(parts)
 
 
@@ -109,7 +109,7 @@ def edited(change: Change) -> Any:
         file.flush()
         editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
         if subprocess.run([*shlex.split(editor), file.name], check=False).returncode != 0:
-            raise BottleError("the editor ended with an error; nothing was done")
+            raise BottleError("the editor failed; nothing was changed")
         return from_yaml(Path(file.name).read_text())
 
 
@@ -148,7 +148,7 @@ def take_over(stack: str, project: Path) -> None:
     try:
         collect(stack, project)
     except BottleError as error:
-        print(f"only what was taken over before is shown: {printable(str(error))}", file=sys.stderr)
+        print(f"only the records collected earlier are shown: {printable(str(error))}", file=sys.stderr)
 
 
 def audit(args: argparse.Namespace, project: Path) -> None:
@@ -160,12 +160,12 @@ def audit(args: argparse.Namespace, project: Path) -> None:
     else:
         take_over(args.stack, project)
     if args.what in ("collect", "last"):
-        print(f"{taken} records of {args.stack} taken over into {log.file}")
+        print(f"{taken} records of {args.stack} collected into {log.file}")
     elif args.what == "show":
         print("\n".join(summary(log.records())) or "nothing is recorded")
     else:
         count, head = log.verify()
-        print(f"{log.file}: {count} records, the chain holds; its head: {head}")
+        print(f"{log.file}: {count} records, the chain is intact; its head: {head}")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -184,16 +184,16 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=PORT, help=f"default {PORT}; 0: a free one")
     add("list", "all proposals of a stack")
     look = add("show", "one proposal, with the change of the stack file", one=True)
-    look.add_argument("--page", type=int, default=1, metavar="N", help="of the content that it is about; default 1")
+    look.add_argument("--page", type=int, default=1, metavar="N", help="page of its content; default 1")
     preview = add("preview", "what pulumi up would do, once approved", one=True)
     yes = add("approve", "make the change, apply it, then tell the agent", one=True)
     for command in (yes, preview):
         command.add_argument("--for", dest="duration", default="", metavar="2h", help="for a limited time: 30m, 2h, 1d")
         command.add_argument("--change", metavar="FILE", help="YAML (path, value) in place of what was asked; -: stdin")
-    yes.add_argument("--edit", action="store_true", help="edit what was asked for in $EDITOR first")
-    yes.add_argument("--others", action="store_true", help="apply what else waits to be applied, too")
-    yes.add_argument("--unseen", action="store_true", help="approve a content although not all of it has been shown")
-    no = add("reject", "say no", one=True)
+    yes.add_argument("--edit", action="store_true", help="edit the request in $EDITOR first")
+    yes.add_argument("--others", action="store_true", help="also apply the other changes that wait")
+    yes.add_argument("--unseen", action="store_true", help="approve although not all of the content has been shown")
+    no = add("reject", "reject a proposal, and tell the agent", one=True)
     for command in (yes, no):
         command.add_argument("-m", "--message", default="", help="words for the agent")
     add("resume", "print the command that continues the agent's conversation")
@@ -201,7 +201,7 @@ def parser() -> argparse.ArgumentParser:
     log.add_argument(
         "what",
         choices=("collect", "last", "verify", "show"),
-        help="take over what the parts have on record; the same once the agent is stopped; check the chain; print all",
+        help="collect the records of the parts; stop the agent and collect the last ones; check the chain; print all",
     )
     return root
 
@@ -249,7 +249,7 @@ def answer(args: argparse.Namespace, approval: Approval) -> None:
         approve(approval, args)
     else:
         approval.reject(args.id, args.message)
-        print(f"{args.id} rejected; the agent knows")
+        print(f"{args.id} rejected; the agent was notified")
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def _read_df(text: str) -> Disk:
         _, size, _, free, *_ = text.splitlines()[-1].split()
         return Disk(int(size) << 10, int(free) << 10)
     except (IndexError, ValueError):
-        raise EngineError("df did not say how full the engine's disk is") from None
+        raise EngineError("df did not report the usage of the engine's disk") from None
 
 
 def _size(size: int) -> str:

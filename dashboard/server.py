@@ -103,7 +103,7 @@ class Dashboard:
             sweep(approval)
         except WaitingError as error:
             self._waiting[approval.stack] = (file, time.monotonic())
-            approval.tell(f"what has ended stays in the stack file. {error}")
+            approval.tell(f"the ended entries stay in the stack file. {error}")
 
     def _approval(self, stack: str, identity: str = "") -> Approval:
         def tell(line: str) -> None:
@@ -139,7 +139,7 @@ class Dashboard:
         def show(approval: Approval, identity: str, _: dict[str, Any]) -> dict[str, Any]:
             change = approval.change(approval.inbox.get(identity))
             if not change.grants:
-                raise BottleError(f"{identity} is about no content")
+                raise BottleError(f"{identity} has no held content")
             return HeldContent(approval.inbox, approval.stack, change).show(request.path_params["page"])
 
         return JSONResponse(await self._work(request, show))
@@ -271,5 +271,5 @@ def serve(project: Path, port: int) -> int:
     config = uvicorn.Config(dashboard.app, log_level="warning", timeout_graceful_shutdown=2, server_header=False)
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
-    print("the dashboard has ended; what is pending stays", file=sys.stderr)
+    print("the dashboard has stopped; pending proposals stay", file=sys.stderr)
     return 0

@@ -78,7 +78,7 @@ class Watch:
             try:
                 await what()
             except Exception:
-                logging.exception("the dashboard could not look")
+                logging.exception("the dashboard could not read the bottles")
                 await asyncio.sleep(_LOOK)
             await asyncio.sleep(seconds)
 

@@ -38,7 +38,7 @@ PATIENCE = 90.0  # seconds: an `up` of somebody else, such as for a route whose 
 ON_PAGE = "page"  # where an approval comes from that is nobody's own shell
 
 # How the refusal of an approval begins that would apply more than what was approved; the page looks for it.
-WAITS = "Something else waits to be applied, and would be applied with this; bring that up first, or say so:"
+WAITS = "Something else waits to be applied, and this would apply it too. Bring that up first, or confirm it:"
 
 
 class WaitingError(BottleError):
@@ -87,7 +87,7 @@ class Approval:
         before, after = self._texts(change)
         remarks = notes(bottle_of(before), change)
         why = why_refused(bottle_of(after), change, proposal.request)
-        return [*remarks, *([f"the refused request does not pass by this: {why}"] if why else [])]
+        return [*remarks, *([f"this change does not allow the refused request: {why}"] if why else [])]
 
     def preview(self, change: Change) -> Previewed:
         """What `pulumi up` would do; nothing is changed. Raises BottleError with what is in the way."""
@@ -108,7 +108,7 @@ class Approval:
                 change = change.with_value({"token_ref": None, **change.value})
             return change.ending(write_until(time.time() + seconds)) if seconds else change
         except ChangeError as error:
-            raise BottleError(f"{proposal.id} asks for what cannot be given: {error}") from None
+            raise BottleError(f"{proposal.id} asks for something that cannot be granted: {error}") from None
 
     def approve(
         self,
@@ -127,11 +127,11 @@ class Approval:
         with self.desk.alone(patience):
             proposal, begun = self.inbox.get(identity), self.desk.begun()
             if begun is not None and begun.id != identity:
-                raise BottleError(f"the approval of {begun.id} was cut off; approve or reject that one first")
+                raise BottleError(f"the approval of {begun.id} was interrupted; approve or reject that one first")
             if proposal.verdict != PENDING:
                 if begun is not None:
                     self.desk.end()  # cut off after its answer
-                raise BottleError(f"{identity} is {proposal.verdict} already")
+                raise BottleError(f"{identity} is already {proposal.verdict}")
             if begun is None:
                 change = self.change(proposal, edit, seconds)
                 before, after = self._texts(change)
@@ -141,7 +141,7 @@ class Approval:
                 self._record("approving", begun)
                 self.desk.begin(begun)
             else:
-                self.tell(f"{identity}: goes on where it was cut off")
+                self.tell(f"{identity}: resuming the interrupted approval")
             return self._carry_out(proposal, begun)
 
     def nothing_else_waits(self, *, others: bool = False) -> None:
@@ -156,7 +156,8 @@ class Approval:
         if self.where == ON_PAGE and preview.secrets:
             tokens = "\n".join(preview.secrets)
             raise BottleError(
-                f"A page changes no token. Run {own_command(f'up {self.stack}')}, then start the page again:\n{tokens}"
+                f"A token cannot be changed from the page. Run {own_command(f'up {self.stack}')}, then start the page"
+                f" again:\n{tokens}"
             )
         if others:
             return
@@ -168,7 +169,7 @@ class Approval:
         with self.desk.alone(PATIENCE):
             proposal, begun = self.inbox.get(identity), self.desk.begun()
             if proposal.verdict != PENDING:
-                raise BottleError(f"{identity} is {proposal.verdict} already")
+                raise BottleError(f"{identity} is already {proposal.verdict}")
             if begun is not None and begun.id == identity:
                 self._take_back(begun)
             event = {"event": REJECTED, "id": identity, "who": f"{self.who} ({self.where})", "reply": reply}
@@ -207,7 +208,7 @@ class Approval:
             self._record(APPROVED, begun, note=note)
         self.inbox.decide(proposal.id, APPROVED, begun.reply, note)
         self.desk.end()
-        self.tell(f"{proposal.id} approved; the agent knows. {note}".rstrip())
+        self.tell(f"{proposal.id} approved; the agent was notified. {note}".rstrip())
         return note
 
     def _apply(self, proposal: Proposal, begun: Begun) -> None:
@@ -224,12 +225,14 @@ class Approval:
         try:
             self.apply.up(self.tell)
         except BusyError as error:
-            raise BottleError(f"{error}; {proposal.id} has been approved and goes on where it is") from None
+            raise BottleError(
+                f"{error}; the approval of {proposal.id} is not finished: approve it again to resume it"
+            ) from None
         except BottleError as error:
             self._record("failed", begun, error=str(error)[:2000])
             taken_back = self._take_back(begun)
             with contextlib.suppress(BottleError):
-                self.inbox.note(proposal.id, "The owner has approved, but applying it failed; the owner knows.")
+                self.inbox.note(proposal.id, "The owner has approved, but applying it failed; the owner was notified.")
             raise BottleError(f"{error}\n{taken_back}; {proposal.id} is still pending") from None
 
     def _take_back(self, begun: Begun) -> str:
@@ -240,15 +243,18 @@ class Approval:
             file.replace(begun.after, begun.before)
         elif file.read() != begun.before:
             self.desk.end()
-            return f"the stack file has been edited meanwhile and stays as it is; look at it, then: {again}"
-        self.tell("the stack file is as it was; putting the bottle back")
+            return f"the stack file was edited in the meantime and is left unchanged; check it, then: {again}"
+        self.tell("the stack file is restored; rolling back the bottle")
         try:
             self.apply.up(self.tell)
         except BottleError as error:
             self.desk.end()
-            return f"the stack file is as it was, the bottle may be half changed: {error}\nwhen that is mended: {again}"
+            return (
+                f"the stack file is restored, but the bottle may be partly changed: {error}\nonce that is fixed:"
+                f" {again}"
+            )
         self.desk.end()
-        return "the stack file and the bottle are as they were"
+        return "the stack file and the bottle were rolled back"
 
     def _outcome(self, proposal: Proposal, change: Change) -> str:
         """Whether the refused request passes now: tried again where that is safe, else by the table."""
@@ -264,10 +270,10 @@ class Approval:
             return ""
         if reason := str(answer.get("reason") or ""):
             way = instead(reason)
-            return f"{STILL_REFUSED} tried again ({request}), it is refused: {reason}{f'; {way}' if way else ''}."
+            return f"{STILL_REFUSED} a retry ({request}) was refused: {reason}{f'; {way}' if way else ''}."
         if answer.get("error"):
-            return f"The refused request was tried again ({request}): {answer['error']}."
-        return f"The refused request was tried again ({request}): it passes, status {answer['status']}."
+            return f"The refused request was retried ({request}): {answer['error']}."
+        return f"The refused request was retried ({request}): it passes, status {answer['status']}."
 
     def _texts(self, change: Change) -> tuple[str, str]:
         before = StackFile.of(self.stack, self.project).read()

@@ -10,7 +10,9 @@ from claude_bottle.approvals.inbox import Inbox
 from claude_bottle.policy.errors import BottleError
 
 TOOL = "on_match: ask"  # in the place of the tool of an agent that asks
-WORDS = "(pipelock asks by itself: something was found in a request to this host, which waits for two minutes)"
+WORDS = (
+    "(pipelock asks, not the agent: DLP has a finding in a request to this host, and holds the request for two minutes)"
+)
 
 
 def file_question(stack: str, project: Path, line: Line) -> None:

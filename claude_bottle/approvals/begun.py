@@ -46,7 +46,7 @@ class Desk:
         try:
             while not self._taken(descriptor):
                 if time.monotonic() >= until:
-                    raise BottleError(f"another approval of {self._stack} is at work; wait for it")
+                    raise BottleError(f"another approval of {self._stack} is running; wait for it")
                 time.sleep(0.2)
             yield
         finally:

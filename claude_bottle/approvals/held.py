@@ -19,7 +19,7 @@ from claude_bottle.policy.errors import BottleError, printable
 from claude_bottle.policy.whole_file import write_whole
 
 _KEPT = 200  # contents of which it is known what was shown
-GONE = "this content is not held any more; let the agent try again, and ask again"
+GONE = "this content is no longer held; let the agent retry and ask again"
 
 
 class Holder(Protocol):
@@ -82,7 +82,7 @@ class HeldContent:
         """accepted: how much the owner has said to approve unseen; None: all that there is. Raises BottleError."""
         unseen = self.unseen()
         if accepted is not None and unseen.count > accepted:
-            raise BottleError(f"{unseen} have not been shown; look at them, or say that you approve them unseen")
+            raise BottleError(f"{unseen} have not been shown; view them, or confirm that you approve them unseen")
 
     def _unseen(self, content: dict[str, Any]) -> Unseen:
         if "pages" in content:

@@ -195,7 +195,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if verb == "grant" and once.grant(digest, rest[0]):
         return 0
-    print("this content is not held any more; let the agent try it again, and ask again", file=sys.stderr)
+    print("this content is no longer held; let the agent retry and ask again", file=sys.stderr)
     return 1
 
 

@@ -15,7 +15,7 @@ from typing import Any
 FILE = Path("/var/lib/supervise/proposals.db")
 PENDING, APPROVED, REJECTED = "pending", "approved", "rejected"
 # The beginning of an approval's note if the approval does not let the refused request through.
-STILL_REFUSED = "The refused request does not pass by this:"
+STILL_REFUSED = "This change does not allow the refused request:"
 MAX_PENDING, MAX_PER_HOUR, MAX_TEXT = 20, 60, 4000
 _SKEW = 60.0  # seconds
 _TABLE = """
@@ -97,13 +97,13 @@ class Proposals:
             hour = "select count(*) from proposals where created between ? and ?"
             recent = db.execute(hour, (now - 3600, now + _SKEW)).fetchone()[0]
             if recent >= MAX_PER_HOUR:
-                raise LimitError(f"{MAX_PER_HOUR} proposals in an hour are enough; go on without, or wait")
+                raise LimitError(f"at most {MAX_PER_HOUR} proposals an hour are accepted; continue without, or wait")
             proposal = Proposal(f"p-{secrets.token_hex(5)}", now, tool, change, words, request)
             row = (proposal.id, now, tool, json.dumps(change), words, json.dumps(request), PENDING, "")
             try:
                 db.execute("insert into proposals values (?, ?, ?, ?, ?, ?, ?, ?, null, '')", row)
             except sqlite3.OperationalError as error:
-                raise FullError(f"the proposal cannot be kept: {error}; tell the owner of the bottle") from None
+                raise FullError(f"the proposal cannot be stored: {error}; report it to the owner") from None
             return proposal
 
     def get(self, identity: str) -> Proposal | None:

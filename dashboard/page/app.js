@@ -10,7 +10,7 @@ const on = (event, act) => source.addEventListener(event, (message) => act(JSON.
 source.onopen = () => { $("link").textContent = "live"; };
 source.onerror = () => {
   $("link").textContent = source.readyState === EventSource.CLOSED
-    ? "the dashboard was started anew: open the address that it printed" : "not connected; trying again";
+    ? "the dashboard was restarted: open the address that it printed" : "not connected; trying again";
 };
 on("bottles", ({ bottles, problem }) => {
   $("problem").hidden = !problem;

@@ -39,7 +39,7 @@ function draw() {
     const matches = all.filter(wanted);
     $("decisions").replaceChildren(...matches.slice(0, SHOWN).map(row));
     $("no-decisions").hidden = matches.length > 0;
-    $("no-decisions").textContent = all.length ? "No decision is like that." : "Nothing has been decided yet.";
+    $("no-decisions").textContent = all.length ? "No decision matches." : "Nothing has been decided yet.";
     $("shown").textContent = matches.length > SHOWN ? `the newest ${SHOWN} of ${matches.length}` : `${matches.length} shown`;
   });
 }

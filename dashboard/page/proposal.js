@@ -47,9 +47,9 @@ class Card {
     this.find("blockquote").textContent = proposal.words || "(nothing)";
     const refused = Object.entries(proposal.request).map(([key, value]) => `${key} ${value}`).join(", ");
     this.find(".refused").hidden = !refused;
-    this.find(".refused").textContent = `The refused request, as the agent tells it: ${refused}`;
+    this.find(".refused").textContent = `The refused request, as the agent reports it: ${refused}`;
     const note = [proposal.note, proposal.reply && `You said: ${proposal.reply}`, proposal.at_work && pending && !this.busy
-      && "Its approval was cut off: approve goes on with it, reject takes it back."].filter(Boolean).join(" ");
+      && "Its approval was interrupted: Approve resumes it, Reject rolls it back."].filter(Boolean).join(" ");
     this.find(".note").hidden = !note;
     this.find(".note").textContent = note;
     this.find(".answer").hidden = !pending;
@@ -64,7 +64,7 @@ class Card {
     try {
       const detail = await ask("GET", this.path);
       this.find("textarea").value = detail.yaml;
-      showDiff(this.find(".diff"), detail.diff || "no change: it is there already");
+      showDiff(this.find(".diff"), detail.diff || "no change: the file already has it");
       this.showNotes(detail.notes);
       if (detail.grants) {
         this.find(".held").hidden = false;
@@ -81,7 +81,7 @@ class Card {
   showHeld(held) { // one page; what has not been shown yet is approved only by a box that names how much it is
     const { what, headers, why, text, page, pages, unseen } = held;
     this.find(".held pre").textContent = what ? [page === 1 && what, page === 1 && headers, page === 1 && why, text].filter(Boolean).join("\n\n")
-      : "it is not held any more; let the agent try again, and ask again";
+      : "it is no longer held; let the agent retry and ask again";
     this.find(".held pre").scrollTop = 0;
     this.page = page;
     this.pages = pages;
@@ -120,7 +120,7 @@ class Card {
     this.wait(true);
     try {
       const answer = await ask("POST", `${this.path}/preview`, this.terms());
-      showDiff(this.find(".diff"), answer.diff || "no change: it is there already");
+      showDiff(this.find(".diff"), answer.diff || "no change: the file already has it");
       this.showNotes(answer.notes);
       const lines = [...answer.gains, ...answer.steps.map((step) => `pulumi: ${step}`)];
       this.outcome(`Approved, the agent could: ${answer.gain}`, "good", lines.length ? lines : ["pulumi up would change nothing"]);
@@ -130,7 +130,7 @@ class Card {
 
   async approve() {
     if (this.unseen && !this.find(".unseen input").checked) {
-      this.outcome("Not all of it has been shown", "bad", ["Look at the other pages, or tick the box above that names how much it is."]);
+      this.outcome("Not all of it has been shown", "bad", ["View the other pages, or tick the box above."]);
       return;
     }
     if (!this.sure) { // one key too many must not open a way out
@@ -160,7 +160,7 @@ class Card {
     try {
       const { proposals } = await ask("POST", `${this.path}/reject`, { reply: this.find(".reply input").value });
       this.answered(proposals);
-      this.done(true, "the agent knows");
+      this.done(true, "the agent was notified");
     } catch (error) { this.done(false, error.message); }
   }
 
@@ -183,11 +183,11 @@ class Card {
     if (ok) { // the card goes to those that are answered; what came of it stays in sight
       const last = document.getElementById("last");
       last.hidden = false;
-      last.textContent = `${this.proposal.verdict}: ${this.proposal.gain}; ${text || "in force; the agent knows"}`;
+      last.textContent = `${this.proposal.verdict}: ${this.proposal.gain}; ${text || "in force; the agent was notified"}`;
     }
     // An `up` applies all that waits: what was not spoken of needs a word of its own.
     if (!ok && text.startsWith("Something else waits")) this.find(".others").hidden = false;
-    this.outcome(ok ? "Done" : "Not done", ok ? "good" : "bad", (text || "In force; the agent knows.").split("\n"));
+    this.outcome(ok ? "Done" : "Not done", ok ? "good" : "bad", (text || "In force; the agent was notified.").split("\n"));
   }
 
   calm() { this.sure = this.rejecting = false; this.find(".approve").replaceChildren("Approve ", make("kbd", "a")); }

@@ -10,7 +10,7 @@ def answer(proposal: Proposal) -> str:
     reply = f" {proposal.note}" if proposal.note else ""
     reply += f" The owner says: {proposal.reply}" if proposal.reply else ""
     if proposal.verdict == PENDING:
-        return f"pending: {proposal.id}. Call this tool again with proposal_id={proposal.id} to go on waiting.{reply}"
+        return f"pending: {proposal.id}. Call this tool again with proposal_id={proposal.id} to keep waiting.{reply}"
     if proposal.verdict == APPROVED and proposal.note.startswith(STILL_REFUSED):
         return f"approved: {proposal.id}, and the change is made.{reply}"
     if proposal.verdict == APPROVED:

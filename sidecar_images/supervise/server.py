@@ -52,7 +52,7 @@ class Server(FastMCP):  # type: ignore[misc]  # the SDK is in the image only
 
 server = Server(
     "supervise",
-    instructions="Asks the owner of this bottle for what was refused. Waiting for an answer costs nothing.",
+    instructions="Asks the owner of this bottle to allow refused requests. Waiting for an answer costs nothing.",
     host="0.0.0.0",  # noqa: S104 - the container is on the agent's network only
     port=PORT,
     streamable_http_path="/",
@@ -119,7 +119,9 @@ async def list_egress_routes() -> str:
 def _routes() -> str:
     proxy = os.environ["BOTTLE_PROXY"]
     if "//egress:" not in proxy:
-        return json.dumps({"routes": [], "note": "this bottle has no routes; pipelock lets through what it allows"})
+        return json.dumps(
+            {"routes": [], "note": "this bottle has no routes; pipelock allows the hosts of its allowlist"}
+        )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": proxy}))
     try:
         with opener.open("http://_egress.local/routes", timeout=5) as answer:
@@ -136,7 +138,7 @@ def refused_request(refused: dict[str, Any] | None) -> dict[str, str]:
     kept: dict[str, str] = {key: refused[key] for key in known if key in refused}
     for key, value in kept.items():
         if not isinstance(value, str) or len(value) > 300 or not value.isprintable():
-            raise ToolError(f"refused.{key}: text of 300 characters at most, as in the refusal")
+            raise ToolError(f"refused.{key}: write text of at most 300 characters, as in the refusal")
     return kept
 
 

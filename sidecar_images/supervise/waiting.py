@@ -18,7 +18,7 @@ CALLS, CONNECTIONS = 64, 256  # a waiting call takes 0.15 MB, a connection some 
 BODY = 64 << 10  # bytes: justification and change are 4,000 characters each at most
 _PATIENCE = 30.0  # seconds in which a body must arrive
 _BUSY, _TOO_LONG = -32000, -32600  # JSON-RPC 2.0, 5.1: server error, invalid request
-_MANY = f"supervise has {CALLS} calls open, more it does not keep. End some that wait, or call again later."
+_MANY = f"supervise has {CALLS} open calls, its limit. End some that wait, or call again later."
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -58,7 +58,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if len(self.connections) > CONNECTIONS:
-            body = _error(None, _BUSY, f"supervise has {CONNECTIONS} connections open, more it does not keep")
+            body = _error(None, _BUSY, f"supervise has {CONNECTIONS} open connections, its limit")
             head = (
                 f"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
             )

@@ -21,7 +21,7 @@ CAPABILITIES = {
     "npm": "the name of an npm package (typescript)",
     "memory": "megabytes or gigabytes (8g)",
     "cpus": "a number of cores (4)",
-    "push": "the digest that the refused push was told (sha256:…)",
+    "push": "the digest from the refused push (sha256:…)",
 }
 _CUT = 300  # characters of a path in a refusal (claude_bottle/policy/refusal.py)
 
@@ -64,7 +64,7 @@ def host_wish(request: Mapping[str, str], host: str, content: str, has_egress: b
     may_be_approved(request)
     _names_a_host(host, request)
     if has_egress:
-        raise WishError("what this bottle sends goes by the routes of egress first; ask for a route with egress-block")
+        raise WishError("requests of this bottle need a route of egress first; ask for one with egress-block")
     return {"path": "pipelock.allow", "value": host or request.get("host", "")}
 
 
@@ -89,12 +89,12 @@ def may_be_approved(request: Mapping[str, str]) -> None:
     """Raises WishError for a refusal that no approval changes."""
     way = instead(request.get("reason", ""), request.get("content", ""))
     if way:
-        raise WishError(f"no approval lets this through ({request['reason']}): {way}")
+        raise WishError(f"no approval allows this ({request['reason']}): {way}")
 
 
 def _names_a_host(host: str, request: Mapping[str, str]) -> None:
     if not (host or request.get("host")):
-        raise WishError("give refused, which is the JSON body of the refusal, or host, as api.example.com")
+        raise WishError("give refused (the JSON body of the refusal) or host (api.example.com)")
 
 
 def _prefix(path: str) -> str:
@@ -129,4 +129,4 @@ def _must_carry(route: Mapping[str, Any], request: Mapping[str, str]) -> None:
         scheme="https", host=host, port=443, method=request["method"], path=request["path"]
     )
     if isinstance(verdict, Refusal):
-        raise WishError(f"this route would not let the refused request through: {verdict.message}")
+        raise WishError(f"this route would not allow the refused request: {verdict.message}")

@@ -167,9 +167,9 @@ def test_what_the_agent_asks_is_answered(reader: Reader) -> None:
     listed, shown, approved, rejected, resumed = said
     assert yes in listed
     assert "reach one.example.com" in shown
-    assert f"{yes} approved; the agent knows" in approved
+    assert f"{yes} approved; the agent was notified" in approved
     assert "until" in (reader.folder / f"stacks/Pulumi.{name}.yaml").read_text()
-    assert f"{no} rejected; the agent knows" in rejected
+    assert f"{no} rejected; the agent was notified" in rejected
     assert resumed.startswith(f"docker exec -it -u node claude-bottle-agent-{name} claude")
 
 

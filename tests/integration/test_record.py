@@ -187,5 +187,5 @@ def test_a_full_record_lets_no_write_out_until_it_was_read(bottle: world.BottleU
     assert "audit collect" in said
     assert bottle.curl("https://echo.example.com/read")[0] == 200
     collected = bottle.dashboard("audit", "collect")
-    assert "taken over" in collected.stdout, collected.stderr
+    assert "collected into" in collected.stdout, collected.stderr
     assert bottle.curl("-d", "x", "https://echo.example.com/full")[0] == 200

@@ -142,7 +142,7 @@ def test_an_up_that_fails_leaves_all_as_it_was(tmp_path: Path) -> None:
     world = World(ROUTE, REQUEST)
     world.fail_up = [True]
     made = approval(tmp_path, world)
-    with pytest.raises(BottleError, match=r"no\nthe stack file and the bottle are as they were; .* still pending"):
+    with pytest.raises(BottleError, match=r"no\nthe stack file and the bottle were rolled back; .* still pending"):
         made.approve("p-0000000001", "")
     assert world.file.read_text() == FILE
     assert [step for step in world.steps if step[0] != "note"] == [("up", "with"), ("up", "without")]
@@ -156,7 +156,7 @@ def test_an_up_that_fails_leaves_all_as_it_was(tmp_path: Path) -> None:
 def test_when_it_cannot_be_taken_back_that_is_said(tmp_path: Path) -> None:
     world = World(ROUTE)
     world.fail_up = [True, True]
-    with pytest.raises(BottleError, match=r"may be half changed: no\nwhen that is mended: \./bottle up s"):
+    with pytest.raises(BottleError, match=r"may be partly changed: no\nonce that is fixed: \./bottle up s"):
         approval(tmp_path, world).approve("p-0000000001", "")
     assert world.file.read_text() == FILE
 
@@ -170,7 +170,7 @@ def test_an_edit_of_the_owners_meanwhile_stays(tmp_path: Path) -> None:
         raise BottleError("no")
 
     world.up = edit  # type: ignore[method-assign]
-    with pytest.raises(BottleError, match="edited meanwhile and stays as it is"):
+    with pytest.raises(BottleError, match="edited in the meantime and is left unchanged"):
         made.approve("p-0000000001", "")
     assert world.file.read_text().startswith("# mine now")
 
@@ -231,7 +231,7 @@ def test_when_somebody_else_is_at_work_the_owners_yes_waits(tmp_path: Path) -> N
         raise BusyError("busy")
 
     world.up = busy  # type: ignore[method-assign]
-    with pytest.raises(BottleError, match="busy; p-0000000001 has been approved"):
+    with pytest.raises(BottleError, match="busy; the approval of p-0000000001 is not finished"):
         made.approve("p-0000000001", "ok")
     assert "a.example.com" in world.file.read_text()
     world.up = up  # type: ignore[method-assign]
@@ -354,7 +354,9 @@ def test_a_yes_for_a_limited_time_leaves_what_was_there_for_good(tmp_path: Path)
 
 def test_what_does_not_pass_by_an_approval_is_never_told_to_try_again(tmp_path: Path) -> None:
     world, made = asked(tmp_path, ISSUES, {**POST, "path": "/repos/acme/other"})
-    assert made.notes(world.proposal, made.change(world.proposal))[0].startswith("the refused request does not pass")
+    assert made.notes(world.proposal, made.change(world.proposal))[0].startswith(
+        "this change does not allow the refused request"
+    )
     assert made.approve("p-0000000001", "").startswith(STILL_REFUSED)
     leads_inside = World(ROUTE, REQUEST)
     leads_inside.replay = lambda _: {"status": 403, "reason": "ssrf_private_ip"}  # type: ignore[method-assign]
@@ -366,7 +368,7 @@ def test_what_does_not_pass_by_an_approval_is_never_told_to_try_again(tmp_path: 
 def test_what_would_take_something_away_is_not_made(tmp_path: Path) -> None:
     other = {"host": "api.github.com", "path": ["/REPOS/acme/project"], "methods": ["GET"]}
     world, made = asked(tmp_path, other, {})
-    with pytest.raises(BottleError, match="cannot be given: no route lets GET /REPOS/acme/project through"):
+    with pytest.raises(BottleError, match="cannot be granted: no route allows GET /REPOS/acme/project"):
         made.approve("p-0000000001", "")
     assert world.file.read_text() == PROJECT
     assert world.steps == []
@@ -443,7 +445,7 @@ def test_an_edit_changes_its_own_path_and_nothing_else() -> None:
         (routes, Change("egress.routes", wish)),
         (merged, Change("egress.routes", wish)),
     ):
-        with pytest.raises(BottleError, match="more than it is for"):
+        with pytest.raises(BottleError, match="more than intended"):
             changed(text, change)
     harmless = head + "    env: {A: &x one, B: *x}\n    pipelock: {allow: [a.example.com]}\n"
     assert "b.example.com" in changed(harmless, allow)

@@ -229,7 +229,7 @@ def decision(text: str) -> Any:
         ({"part": "egress", "decision": "refused", "reason": "host_not_declared", "method": "GET", "host": "a.b", "path": "/x"},
          ("refused", "host_not_declared", "GET a.b", "/x")),
         ({"part": "egress", "decision": "allowed", "route": "a.b", "injected": True, "method": "GET", "host": "a.b", "path": "/"},
-         ("allowed", "a.b, token put in", "GET a.b", "/")),
+         ("allowed", "a.b, token injected", "GET a.b", "/")),
         ({"part": "pipelock", "decision": "refused", "reason": "dlp_match", "method": "PUT", "host": "a.b", "path": "/secret"},
          ("refused", "dlp_match", "PUT a.b", "")),
         ({"part": "pipelock", "decision": "allowed", "host": "a.b", "passthrough": True}, ("allowed", "passthrough", "CONNECT a.b", "")),
@@ -410,7 +410,7 @@ def test_the_terminal_says_what_is_wrong(
     assert main(["approve", "p-1", "-s", "../x"]) == 1
     assert "not the name of a stack" in capsys.readouterr().err
     assert main(["audit", "verify", "-s", "s"]) == 0
-    assert "0 records, the chain holds" in capsys.readouterr().out
+    assert "0 records, the chain is intact" in capsys.readouterr().out
     assert main(["audit", "verify", "-s", "ss"]) == 1
     assert "no bottle `ss`; did you mean `s`?" in capsys.readouterr().err
     with pytest.raises(SystemExit):

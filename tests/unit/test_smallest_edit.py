@@ -222,10 +222,10 @@ def test_what_a_yes_writes(before: list[dict[str, Any]], wish: dict[str, Any], a
 @pytest.mark.parametrize(
     ("before", "wish", "words"),
     [
-        ([PROJECT], {"host": "api.github.com", "path": ["/user"], "methods": ["GET"]}, "other paths of api.github.com go with your GITHUB_TOKEN"),
-        ([PROJECT], {"host": "api.github.com", "path": ["/"], "methods": ["POST"]}, "below /repos/acme/project what you have declared holds"),
-        ([{"host": "a.example.com", "methods": ["GET"]}], {"host": "*.example.com", "methods": ["GET"]}, "for a.example.com what you have declared"),
-        ([{**PROJECT, "until": LATER}], {**ISSUES, "methods": ["GET"]}, f"it passes already, until {LATER}"),
+        ([PROJECT], {"host": "api.github.com", "path": ["/user"], "methods": ["GET"]}, "requests to other paths of api.github.com get your GITHUB_TOKEN"),
+        ([PROJECT], {"host": "api.github.com", "path": ["/"], "methods": ["POST"]}, "below /repos/acme/project your own routes apply"),
+        ([{"host": "a.example.com", "methods": ["GET"]}], {"host": "*.example.com", "methods": ["GET"]}, "for a.example.com your own routes"),
+        ([{**PROJECT, "until": LATER}], {**ISSUES, "methods": ["GET"]}, f"it already passes, until {LATER}"),
         ([], {"host": "api.github.com", "path": ["/repos/a/b"], "methods": ["DELETE"]}, "DELETE of /repos/a/b itself stays refused"),
     ],
 )  # fmt: skip
@@ -237,12 +237,12 @@ def test_what_the_owner_should_know_is_said(before: list[dict[str, Any]], wish: 
     ("before", "wish", "words"),
     [
         # Servers that mind no case read it as the route that goes with a credential, and this one goes without.
-        ([{**PROJECT, "path": ["/X"], "methods": ["POST"]}], {"host": "api.github.com", "path": ["/x"], "methods": ["POST"]}, "no route lets POST /x"),
+        ([{**PROJECT, "path": ["/X"], "methods": ["POST"]}], {"host": "api.github.com", "path": ["/x"], "methods": ["POST"]}, "no route allows POST /x"),
         ([{"host": "a.example.com"}, {"host": "a.example.com", "path": ["/"], "methods": ["PROPFIND"]}],
-         {"host": "a.example.com", "path": ["/"], "methods": ["GET"]}, "both the path / and none"),
+         {"host": "a.example.com", "path": ["/"], "methods": ["GET"]}, "both the path / and no path"),
         # For a server that minds no case, POST of /x would take the place of what is declared for /X.
         ([{"host": "a.example.com", "methods": ["POST"]}, {"host": "a.example.com", "path": ["/X"], "methods": ["GET"]}],
-         {"host": "a.example.com", "path": ["/x"], "methods": ["GET"]}, "POST https://a.example.com/x would pass as well"),
+         {"host": "a.example.com", "path": ["/x"], "methods": ["GET"]}, "POST https://a.example.com/x would also pass"),
         ([], {"host": "a.example.com", "path": ["/p.git/git-receive-pack"], "methods": ["POST"]}, "git push over HTTP is refused"),
     ],
 )  # fmt: skip
@@ -259,7 +259,7 @@ def test_the_owners_own_words_may_take_something_away_and_that_is_said() -> None
         {"host": "a.example.com", "path": ["/x"], "methods": ["POST"]},
         {"host": "a.example.com", "path": ["/x"], "methods": ["GET"], "token_ref": "TOKEN_A"},
     ]
-    assert any(note.startswith("this takes away: GET https://a.example.com/x ") for note in edit.notes), edit.notes
+    assert any(note.startswith("this removes access: GET https://a.example.com/x ") for note in edit.notes), edit.notes
     assert "requests to a.example.com with a credential of the agent's own are refused from now on" in edit.notes
 
 

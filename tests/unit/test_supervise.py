@@ -66,7 +66,7 @@ def test_an_edit_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
     file.path.write_text("one")
     file.replace("one", "two")
     assert file.read() == "two"
-    with pytest.raises(BottleError, match="edited meanwhile"):
+    with pytest.raises(BottleError, match="edited in the meantime"):
         file.replace("one", "three")
     assert [path.name for path in tmp_path.iterdir()] == ["Pulumi.x.yaml"]
     assert file.read() == "two"

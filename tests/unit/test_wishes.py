@@ -158,7 +158,7 @@ def test_capabilities_are_changes() -> None:
 
 def test_a_wish_without_a_host_says_what_to_give() -> None:
     for ask in (lambda: value({}), lambda: host_wish({}, "", "", has_egress=False)):
-        with pytest.raises(WishError, match="give refused, which is the JSON body of the refusal, or host"):
+        with pytest.raises(WishError, match=r"give refused \(the JSON body of the refusal\) or host"):
             ask()
 
 
@@ -200,7 +200,7 @@ def test_the_owner_is_told_the_credential() -> None:
     )
     assert gain(named(bottle, post("/markdown"))).endswith("POST on /markdown, without a credential")
     assert notes(bottle, named(bottle, post("/markdown"))) == [
-        "other paths of api.github.com go with your GITHUB_TOKEN; this one goes without"
+        "requests to other paths of api.github.com get your GITHUB_TOKEN; requests to this one get no credential"
     ]
     assert gain(post()) == "reach api.github.com: POST on /repos/acme/project/issues"  # as asked: nobody has looked
 
@@ -208,7 +208,7 @@ def test_the_owner_is_told_the_credential() -> None:
 def test_what_pipelock_does_not_look_into_is_said() -> None:
     for host in ("api.anthropic.com", "*.anthropic.com"):
         change = Change.read({"path": "egress.routes", "value": {"host": host, "methods": ["GET"]}})
-        assert f"what goes to {host} is not looked into for secrets (pipelock.passthrough)" in notes({}, change)
+        assert f"requests to {host} are not scanned for secrets (pipelock.passthrough)" in notes({}, change)
         assert notes({"pipelock": {"passthrough": []}}, change) == []
 
 
@@ -285,7 +285,7 @@ def test_whether_the_refused_request_passes_is_known_before() -> None:
     [
         (APPROVED, "it passes, status 200.", "It is in force; try again. it passes", "pending"),
         (APPROVED, f"{STILL_REFUSED} it leads inside.", f"and the change is made. {STILL_REFUSED} it leads inside.", "in force"),
-        (PENDING, "", "go on waiting", "approved"),
+        (PENDING, "", "keep waiting", "approved"),
     ],
 )  # fmt: skip
 def test_try_again_is_said_only_where_it_helps(verdict: str, note: str, said: str, unsaid: str) -> None:

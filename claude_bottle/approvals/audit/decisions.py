@@ -110,13 +110,13 @@ def _proxy(entry: Mapping[str, Any]) -> tuple[str, str, str, str] | None:
         return None
     rule = entry.get("reason") or ("passthrough" if entry.get("passthrough") else entry.get("route") or "allowlist")
     if entry.get("once"):
-        rule = "let through once by the owner"
+        rule = "allowed once by the owner"
     if entry["decision"] == "unfinished":
-        rule = f"{rule}, not sent to its end"
+        rule = f"{rule}, not sent completely"
     if entry.get("redacted"):
         rule = f"{rule}, masked in its body: {entry['redacted']}"
     if entry.get("injected"):
-        rule = f"{rule}, token put in"
+        rule = f"{rule}, token injected"
     what = f"{entry.get('method', 'CONNECT')} {entry.get('host', '')}"
     # What DLP has found may be in the path.
     return verdict, str(rule), what, "" if rule == "dlp_match" else str(entry.get("path", ""))

@@ -20,7 +20,7 @@ def notes(bottle: Any, change: Change) -> list[str]:
         return []
     said = [] if change.owner else [credential_note(bottle, change)]
     if "egress" not in (bottle or {}) and ((bottle or {}).get("pipelock") or {}).get("allow"):
-        said.append("this bottle gets an egress by this: hosts of pipelock.allow need a route from then on")
+        said.append("this adds egress to the bottle: hosts of pipelock.allow then also need a route")
     return [
         note for note in (*said, *edit_of(bottle, change).notes, _unread(bottle, str(change.value["host"]))) if note
     ]
@@ -31,7 +31,7 @@ def _unread(bottle: Any, host: str) -> str:
     passthrough = (bottle.get("pipelock") or {}).get("passthrough")
     patterns = [str(one) for one in (DEFAULT_PASSTHROUGH if passthrough is None else passthrough)]
     if any(one == host or host_matches(one, host) or host_matches(host, one) for one in patterns):
-        return f"what goes to {host} is not looked into for secrets (pipelock.passthrough)"
+        return f"requests to {host} are not scanned for secrets (pipelock.passthrough)"
     return ""
 
 
@@ -48,13 +48,14 @@ def why_refused(bottle: Any, change: Change, request: Mapping[str, Any]) -> str:
     try:
         host = canonical_host(str(request.get("host") or str(allowed).removeprefix("*.")))
     except ValueError:
-        return "its host is not the name of one."
+        return "its host is not a host name."
     routes = routes_of(bottle)
     if "egress" not in (bottle or {}):
-        return "" if _allowed(bottle, host) or not request.get("host") else f"{host} is not on the allowlist by this."
+        missing = request.get("host") and not _allowed(bottle, host)
+        return f"this does not put {host} on the allowlist." if missing else ""
     if change.path == "pipelock.allow":
         if not any_match([route.host for route in routes], host):
-            return f"what this bottle sends goes by a route first, and none is for {host}; ask with egress-block."
+            return f"requests of this bottle need a route first, and {host} has none; ask with egress-block."
         return ""
     if not request.get("host") or not request.get("method"):
         return ""

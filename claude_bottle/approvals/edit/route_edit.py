@@ -67,7 +67,7 @@ def edit_of(bottle: Any, change: Change) -> Edit:
     try:
         return smallest(routes_of(bottle), _wish(change), owner=change.owner)
     except EditError as error:
-        raise BottleError(f"this cannot be given: {error}") from None
+        raise BottleError(f"this cannot be granted: {error}") from None
 
 
 def holds_place(bottle: Any, index: int) -> bool:

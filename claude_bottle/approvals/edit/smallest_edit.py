@@ -60,7 +60,11 @@ def credential_around(routes: Sequence[EgressRoute], wish: EgressRoute) -> tuple
     if len({_credential(route) for route in around}) == 1:
         return _copy(wish, token_ref=around[0].token_ref, auth_scheme=around[0].auth_scheme), ""
     others = sorted({route.token_ref for route in _live(own) if route.token_ref})
-    note = f"other paths of {wish.host} go with your {' or '.join(others)}; this one goes without" if others else ""
+    note = (
+        f"requests to other paths of {wish.host} get your {' or '.join(others)}; requests to this one get no credential"
+        if others
+        else ""
+    )
     return _copy(wish, token_ref=None, auth_scheme=None), note
 
 
@@ -74,12 +78,12 @@ def smallest(routes: Sequence[EgressRoute], wish: EgressRoute, *, owner: bool = 
     after = edit.on(routes)
     gone = lost(routes, after)
     if gone and not owner:
-        raise EditError(f"with this, {gone} would not pass any more as it does now; edit the routes yourself")
+        raise EditError(f"with this, {gone} would no longer pass as it does now; edit the routes yourself")
     if not owner and (more := gained(routes, after, wish)):
-        raise EditError(f"with this, {more} would pass as well, which was not asked for; edit the routes yourself")
+        raise EditError(f"with this, {more} would also pass, which was not requested; edit the routes yourself")
     notes = [*_ends(wish, edit, after), *(_exceptions(routes, wish) if after != list(routes) else ())]
     if gone:
-        notes.append(f"this takes away: {gone} does not pass any more as it does now")
+        notes.append(f"this removes access: {gone} no longer passes as it does now")
     if host := strips_more(routes, after):
         notes.append(f"requests to {host} with a credential of the agent's own are refused from now on")
     return Edit(edit.changed, edit.added, (*notes, *_does_not_pass(after, wish)))
@@ -103,7 +107,7 @@ def _prefixes(routes: Sequence[EgressRoute], wish: EgressRoute) -> list[str]:
     everywhere = "" if whole else "/" if slash else None
     prefixes = sorted(wish.path, key=len) or [""]
     if whole and slash and not {"", "/"}.isdisjoint(prefixes):
-        raise EditError(f"the routes of {wish.host} have both the path / and none; make one of them first")
+        raise EditError(f"the routes of {wish.host} have both the path / and no path; merge them first")
     return [everywhere if path in ("", "/") and everywhere is not None else path for path in prefixes]
 
 
@@ -114,7 +118,7 @@ def _does_not_pass(after: Sequence[EgressRoute], wish: EgressRoute) -> Iterator[
             verdict = decide(routes, Asked("https", instance(wish.host), method, path))
             if isinstance(verdict, Refusal) and (wish.path or verdict.reason == "forge_write"):
                 if verdict.reason != "forge_write":
-                    raise EditError(f"no route lets {method} {path} through: {verdict.message}")
+                    raise EditError(f"no route allows {method} {path}: {verdict.message}")
                 yield f"{method} of {path} itself stays refused: {verdict.message}"
 
 
@@ -139,7 +143,7 @@ def _give(routes: list[EgressRoute], wish: EgressRoute, path: str, owner: bool) 
         if owner and _credential(route) != _credential(wish):
             continue
         if again and _credential(route) != _credential(wish):
-            raise EditError(f"{' and '.join(again)} goes with another credential there than the rest; ask for it alone")
+            raise EditError(f"{' and '.join(again)} has another credential there than the rest; ask for it separately")
         if again:  # the same once more, with the capabilities: it ends by itself and takes nothing with it
             lent.append(_copy(route, path=paths, methods=again, forge=wish.forge, until=wish.until))
     plain = [m for m in missing if not any(m in route.methods for route in lent)]
@@ -212,7 +216,7 @@ def _ends(wish: EgressRoute, edit: Edit, after: Sequence[EgressRoute]) -> Iterat
         return
     own = [route for route in after if route.host == wish.host] or _wider(after, wish.host)
     around = [route for path in wish.path or [""] for route in _live(_around(own, path))]
-    yield from (f"it passes already, until {end}" for end in sorted({r.until for r in around if r.until}))
+    yield from (f"it already passes, until {end}" for end in sorted({r.until for r in around if r.until}))
 
 
 def _exceptions(routes: Sequence[EgressRoute], wish: EgressRoute) -> Iterator[str]:
@@ -222,10 +226,10 @@ def _exceptions(routes: Sequence[EgressRoute], wish: EgressRoute) -> Iterator[st
         around = _live(_around(own, path))
         closed = not all(any(m in route.methods for route in around) for m in wish.methods)
         if closed and any(below(wished, path) for wished in wish.path or [""]):
-            yield f"below {path} what you have declared holds, and nothing is added"
+            yield f"below {path} your own routes apply, and nothing is added"
     for host in sorted({route.host for route in routes if route.host != wish.host}):
         if wish.host.startswith("*.") and host_matches(wish.host, host.removeprefix("*.")):
-            yield f"for {host} what you have declared holds, and nothing is added"
+            yield f"for {host} your own routes apply, and nothing is added"
 
 
 def _live(routes: Sequence[EgressRoute]) -> list[EgressRoute]:

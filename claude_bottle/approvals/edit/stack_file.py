@@ -53,7 +53,7 @@ class StackFile:
 
         def still() -> None:
             if self.read() != seen:
-                raise BottleError(f"{self.path} has been edited meanwhile; look at it, then approve again")
+                raise BottleError(f"{self.path} was edited in the meantime; check it, then approve again")
 
         write_whole(self.path, new.encode(), self.path.stat().st_mode & 0o777, still)
 
@@ -116,8 +116,8 @@ def _edited(text: str, edit: Callable[[Any], None]) -> str:
                 _read_by_others(after)
                 return after
     raise BottleError(
-        "the edit would change more than it is for: the stack file says one thing in two places (YAML anchors,"
-        " aliases or merge keys); write it out in both, then approve again"
+        "the edit would change more than intended, because the stack file says one thing in two places (YAML anchors,"
+        " aliases or merge keys). Write it out in both, then approve again"
     )
 
 
