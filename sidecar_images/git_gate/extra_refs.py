@@ -51,7 +51,7 @@ def _bring(remote: Remote, wish: Wish) -> list[str]:
     _count(remote)
     chosen, here = _advertised(remote, wish), _here(remote)
     for name in wish.ids.difference(chosen.values()):
-        raise UpstreamError(f"no branch, tag, pull request, change or note that the upstream advertises is at {name}")
+        raise UpstreamError(f"the upstream advertises no branch, tag, pull request, change or note at {name}")
     new = [ref for ref, name in chosen.items() if here.get(ref) != name]
     if len(new) > MANY:
         raise UpstreamError(f"{len(new)} refs in one fetch, {MANY} are allowed; fetch one by its name (pull/12/head)")

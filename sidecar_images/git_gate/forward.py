@@ -111,10 +111,12 @@ def settle(
             continue
         if current is not None and has(current, command):
             settled.accepted.append(command.ref)
-            settled.said.append(f"{command.ref}: the upstream's answer was lost; it was asked, and has it")
+            settled.said.append(
+                f"{command.ref}: the upstream's answer was lost, but a later query shows that it has the push"
+            )
         else:
             settled.unknown.append(command.ref)
-            now = "it cannot be asked now" if current is None else "it does not have it now, and may still take it"
+            now = "it cannot be queried now" if current is None else "it does not have it now, and may still take it"
             settled.said.append(f"{command.ref}: the upstream's answer was lost, and {now}")
     return settled
 

@@ -112,7 +112,7 @@ def _moved(remote: Remote, failed: UpstreamError) -> str:
         raise failed
     if url == f"{remote.upstream}.git":
         return remote.upstream
-    raise UpstreamError(f"{failed}; it says that it is at {url} now: the owner has to write that into git[].upstream")
+    raise UpstreamError(f"{failed}; it reports its new address {url}: the owner has to write this into git[].upstream")
 
 
 def _fetch(remote: Remote) -> None:

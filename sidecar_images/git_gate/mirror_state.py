@@ -62,8 +62,8 @@ def no_room(remote: Remote) -> str | None:
     if left >= ROOM:
         return None
     return (
-        f"git-gate takes no push now: the engine's disk has {left >> 20} MB left. Nothing was sent; fetch goes on. "
-        "Only the owner of the bottle can make room"
+        f"git-gate accepts no push now: the engine's disk has {left >> 20} MB left. Nothing was sent; fetch still"
+        " works. Only the owner of the bottle can free space"
     )
 
 

@@ -77,22 +77,23 @@ def refusals(
     reasons = []
     for command in commands:
         if command.ref.startswith(OUTSIDERS):
-            reasons.append(f"{command.ref}: is read-only; push a branch, or what your forge takes requests by")
+            reasons.append(f"{command.ref}: is read-only; push a branch, or the ref by which your forge takes requests")
         elif not allowed_ref(remote.branches, command.target):
             reasons.append(f"{command.ref}: the owner allows pushes to {', '.join(remote.branches)} only")
         elif (current(command.ref) or "0" * len(command.old)) != command.old:
             reasons.append(
-                f"{command.ref}: non-fast-forward, it has moved meanwhile; fetch, rebase or merge, push again"
+                f"{command.ref}: non-fast-forward, it has moved in the meantime; fetch, rebase or merge, then push"
+                " again"
             )
         elif command.magic and command.deletes:
-            reasons.append(f"{command.ref}: is an order to the forge, which keeps no such ref that could be deleted")
+            reasons.append(f"{command.ref}: is a command to the forge, not a stored ref, so it cannot be deleted")
         elif command.deletes:
             if remote.deletes != "allow":
                 reasons.append(f"{command.ref}: the owner does not allow deletions here")
         elif not command.creates and remote.force != "allow":
             # Only a branch moves forward. A tag must not move: another commit under its name is a rewrite.
             if not command.ref.startswith("refs/heads/"):
-                reasons.append(f"{command.ref}: it is there already, and the owner does not allow force pushes here")
+                reasons.append(f"{command.ref}: it already exists, and the owner does not allow force pushes here")
             elif not is_ancestor(command.old, command.new):
                 reasons.append(f"{command.ref}: non-fast-forward, and the owner does not allow force pushes here")
     if len(commands) > MAX_REFS:

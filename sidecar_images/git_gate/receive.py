@@ -70,7 +70,7 @@ def pre_receive(remote: Remote, text: str, keep: int) -> list[str]:
         except (journal.NotWritten, OSError) as error:
             for grant in grants:
                 grant.release()
-            raise Refused("journal", [f"{error}; without a record nothing is pushed, so try again"]) from None
+            raise Refused("journal", [f"{error}; git-gate pushes nothing without a record; try again"]) from None
         done = forward(remote, commands, options)
         for grant in grants:
             # Only a clear rejection by the upstream returns the grant, so that the same push can be retried.
@@ -89,7 +89,7 @@ def pre_receive(remote: Remote, text: str, keep: int) -> list[str]:
     begun.unlink(missing_ok=True)
     if not done.accepted:
         raise (
-            Unknown("upstream", [*done.said, "git fetch shows what it has"])
+            Unknown("upstream", [*done.said, "git fetch shows the refs of the upstream"])
             if done.unknown
             else Refused("upstream", lines)
         )
@@ -112,7 +112,7 @@ class Grant:
             if proposal is None:
                 for grant in bound:
                     grant.release()
-                raise Refused("review", ["the owner's approval of this push is used already.", *ask(digest)])
+                raise Refused("review", ["the owner's approval of this push has already been used.", *ask(digest)])
             bound.append(cls(digest, proposal))
         return bound
 
@@ -134,7 +134,7 @@ def _reviewed(remote: Remote, commands: Sequence[Command], options: Sequence[str
     once, digest = Once(RUN / "once"), push_digest(remote, commands, options, view)
     if not once.is_granted(digest):
         once.hold(digest, {"what": f"push to {remote.name} ({remote.upstream})"}, view)
-        raise Refused("review", [f"the owner looks at every push to {remote.name} first.", *ask(digest)])
+        raise Refused("review", [f"the owner reviews every push to {remote.name} first.", *ask(digest)])
     return digest
 
 
@@ -148,7 +148,7 @@ def _pardoned(remote: Remote, looked: Looked, lines: Sequence[str]) -> str:
         if once.is_granted(digest := findings_digest(remote, looked.judged)):
             return digest
         hold(once, remote, looked.judged)
-        asking = ["or, if these are no secrets and may pass this one time,", *ask(digest)]
+        asking = ["or, if these are not secrets and may pass once,", *ask(digest)]
     raise Refused("secret" if looked.secrets else "content", [*lines, *asking])
 
 
@@ -166,7 +166,7 @@ def ask(digest: str) -> list[str]:
     """Instructions to the agent for a push that waits for its owner."""
     return [
         f"ask with the supervise tool capability-block: capability=push, value={digest}",
-        "and once that is approved, push the same again.",
+        "and after its approval push exactly the same again.",
     ]
 
 
@@ -183,11 +183,11 @@ def _some(lines: Sequence[str]) -> list[str]:
 def _objections(looked: Looked, tips: Sequence[str], work: Work) -> list[str]:
     lines = _some([f"too large: {item}" for item in looked.too_large])
     if looked.lfs:
-        lines += _some([f"Git LFS: {path} is a pointer, and LFS objects cannot pass" for path in looked.lfs])
+        lines += _some([f"Git LFS: {path} is a pointer, and git-gate forwards no LFS objects" for path in looked.lfs])
         lines += ["commit the content itself (git lfs untrack, git add --renormalize), or let the owner push it"]
     if looked.closed:
-        lines += _some([f"cannot be looked into: {item}" for item in looked.closed])
-        lines += ["commit what is in it instead, or pack it as .zip, .tar.gz or .tar.xz, or let the owner push it"]
+        lines += _some([f"cannot be scanned: {item}" for item in looked.closed])
+        lines += ["commit its contents instead, or pack it as .zip, .tar.gz or .tar.xz, or let the owner push it"]
     if looked.secrets:
         lines += _some([f"secret: {secret}" for secret in looked.secrets])
         lines += how_to_remove(work, looked.secrets, tips)
@@ -234,8 +234,11 @@ def main() -> int:
             accepted_file(caller).write_text("".join(f"{ref}\n" for ref in accepted))
             return 0
         except OSError as error:  # it is on record; the mirror will have it after the next fetch
-            lines = [f"the upstream has taken this push: {', '.join(accepted)}.", "git calls it refused here, because"]
-            lines += [f"git-gate cannot write that down ({error.strerror}). git fetch shows what the upstream has."]
+            lines = [
+                f"the upstream has taken this push: {', '.join(accepted)}.",
+                "git reports it as refused here, because",
+            ]
+            lines += [f"git-gate cannot record it ({error.strerror}). git fetch shows the refs of the upstream."]
     except Unknown as unknown:  # it is on record
         lines = ["git-gate does not know whether the upstream took this push.", *unknown.lines]
     except Refused as refused:
@@ -244,7 +247,7 @@ def main() -> int:
         lines = ["git-gate refused this push; nothing has reached the upstream.", *refused.lines]
     except Exception as error:
         journal.write("push", name, "refused", reason="error", details=[str(error)])
-        lines = [f"git-gate could not look at this push, so it is refused: {type(error).__name__}: {error}"]
+        lines = [f"git-gate refused this push because scanning it failed: {type(error).__name__}: {error}"]
     print("\n".join(lines), file=sys.stderr)
     return 1
 

@@ -30,7 +30,7 @@ def relay(child: subprocess.Popen[bytes], said: int = 1) -> None:
     except OSError:
         return  # the client or upload-pack has gone
     except Exception as failed:
-        os.write(said, error(f"git-gate could not look at this fetch: {type(failed).__name__}"))
+        os.write(said, error(f"git-gate could not check this fetch: {type(failed).__name__}"))
 
 
 def main() -> None:

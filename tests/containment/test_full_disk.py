@@ -133,7 +133,7 @@ def test_a_full_disk(two: Two) -> None:
     assert "exit 0" in (said := git(two, read)), said
     before = two.forge.refs("project")
     said = git(two, "git -C project push origin HEAD:full; echo exit $?")
-    assert "git-gate takes no push now" in said
+    assert "git-gate accepts no push now" in said
     assert "exit 0" not in said
     assert two.forge.refs("project") == before
     verdict = look_at_disk(Engine(), owned)

@@ -428,7 +428,7 @@ def test_branches_sizes_lfs_and_review(bottle: world.BottleUnderTest, forge: For
         assert words in said
         assert forge.refs("limited") == before == mirror_refs(bottle, "limited")
     assert push(bottle, limited, f"echo 1 > a; {commit}", "HEAD:agent/ok").endswith("PUSHED")
-    assert "the owner looks at every push to review first" in push(
+    assert "the owner reviews every push to review first" in push(
         bottle, f"git@{HOST}:/srv/acme/review", f"echo 1 > a; {commit}"
     )
 

@@ -68,8 +68,8 @@ def test_policy() -> None:
     assert check(SSH, create) == []
     assert "force" in check(SSH, update, ancestor=False)[0]
     assert "deletions" in check(SSH, delete)[0]
-    assert "moved meanwhile" in check(SSH, update, now=B)[0]
-    assert "moved meanwhile" in check(SSH, create, now=A)[0]
+    assert "moved in the meantime" in check(SSH, update, now=B)[0]
+    assert "moved in the meantime" in check(SSH, create, now=A)[0]
     assert "refs/heads/m: the owner allows" in check(Remote("p", "x", ("agent/*",)), update)[0]
     loose = Remote("p", "x", force="allow", deletes="allow")
     assert check(loose, update, ancestor=False) == []
@@ -174,7 +174,7 @@ def test_large_files_and_lfs_pointers_are_told(repository: Repository) -> None:
     assert told.too_large == ["big: 2 MB, 1 MB are allowed"]
     assert told.lfs == ["film.mp4"]
     lines = receive._objections(told, [tip], Work())
-    assert any("LFS objects cannot pass" in line for line in lines)
+    assert any("git-gate forwards no LFS objects" in line for line in lines)
 
 
 def test_sha_256_trees_are_read() -> None:
@@ -274,7 +274,7 @@ def test_a_push_goes_to_the_upstream_only_from_where_it_started(gate: Any, monke
 
 def test_everything_that_goes_wrong_is_a_no(capsys: pytest.CaptureFixture[str]) -> None:
     assert receive.main() == 1
-    assert "could not look at this push" in capsys.readouterr().err
+    assert "refused this push because scanning it failed" in capsys.readouterr().err
 
 
 def test_the_mirror_takes_only_what_the_upstream_took(tmp_path: Path) -> None:

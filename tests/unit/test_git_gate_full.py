@@ -100,7 +100,7 @@ def test_what_is_there_is_served_though_the_disk_is_full(
     # A push is refused before anything of it is sent.
     code, said, logged = contact(gate, "receive-pack", monkeypatch, capsys)
     assert (code, logged[0][2]) == (1, "refused")
-    assert "takes no push now: the engine's disk has 0 MB left" in said
+    assert "accepts no push now: the engine's disk has 0 MB left" in said
     assert len(said.splitlines()) == 1
     # A gate that is started on it serves as well.
     mirror.prepare(gate.remote)

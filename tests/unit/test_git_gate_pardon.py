@@ -33,7 +33,7 @@ def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HookedGate:
 
 
 def asked(said: str) -> str:
-    assert "or, if these are no secrets and may pass this one time" in " ".join(said.replace("remote:", "").split())
+    assert "or, if these are not secrets and may pass once" in " ".join(said.replace("remote:", "").split())
     return next(word.removeprefix("value=") for word in said.split() if word.startswith("value=sha256:"))
 
 

@@ -132,7 +132,7 @@ def test_another_address_is_told_and_gets_nothing(hosts: tuple[Host, Host], ther
     host.moves["/old"] = new
     remote = mirrored(f"{host.url}/old")
     address = new if new.startswith("http") else host.url + new
-    with pytest.raises(mirror.UpstreamError, match=f"it says that it is at {address} now: the owner has to write"):
+    with pytest.raises(mirror.UpstreamError, match=f"it reports its new address {address}: the owner has to write"):
         mirror.refresh(remote)
     assert mirror_state.address(remote) == f"{host.url}/old"
     assert other.seen == []

@@ -303,7 +303,7 @@ def test_the_advice_is_followed(repository: Repository, still_there: bool) -> No
     assert "--root" not in text
     assert " -i " not in text
     for line in lines:
-        if line.startswith("  (take the secret out"):
+        if line.startswith("  (remove the secret"):
             (repository.folder / "src/config.py").write_text("key = None\n")
         elif line.startswith("  "):
             repository.git("-c", f"alias.run=!export GIT_EDITOR=false; {line}", "run")

@@ -223,7 +223,7 @@ CLOSED: dict[str, tuple[bytes, str]] = {
     "cabinet": (b"x" + b"MSCF\0\0\0\0" + NOISE, "cabinet"),
     "broken gzip": (gzip.compress(TEXT + NOISE)[:-40], "broken"),
     "gzip with a wrong checksum": (wrong_checksum(gzip.compress(TEXT)), "broken"),
-    "too deep": (gzip.compress(gzip.compress(gzip.compress(gzip.compress(gzip.compress(gzip.compress(gzip.compress(TEXT))))))), "times over"),
+    "too deep": (gzip.compress(gzip.compress(gzip.compress(gzip.compress(gzip.compress(gzip.compress(gzip.compress(TEXT))))))), "in more than"),
 }  # fmt: skip
 
 
@@ -307,7 +307,7 @@ def test_what_gitleaks_did_not_look_at_is_no_clean_push(
     tip = repository.commit({"a": b"clean"})
     real: Callable[..., Any] = leaks.Gitleaks._run
     monkeypatch.setattr(leaks.Gitleaks, "_run", lambda self: real(self)[1:])
-    with pytest.raises(work.ScanError, match="did not look at 1 of"):
+    with pytest.raises(work.ScanError, match="did not scan 1 of"):
         scan.look(SSH, [tip], [])
 
 

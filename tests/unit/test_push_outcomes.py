@@ -91,8 +91,8 @@ def recorded(folder: Path) -> list[tuple[str, list[str]]]:
     ("mode", "accepted", "unknown", "words"),
     [
         ("whole", [REF], [], ""),
-        ("lost", [REF], [], "it was asked, and has it"),
-        ("then down", [], [REF], "cannot be asked now"),
+        ("lost", [REF], [], "a later query shows that it has the push"),
+        ("then down", [], [REF], "cannot be queried now"),
         ("cut before", [], [REF], "does not have it now"),
         ("down", [], [], "Connection refused"),
     ],

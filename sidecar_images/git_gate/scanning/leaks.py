@@ -155,10 +155,10 @@ class Gitleaks:
                 self._ready.append(Finding(file.text, first, last, *about))
                 self._kept += _FILE // 8 + len(entry["Secret"]) + len(entry["Match"])
                 if self._kept > _FOUND:
-                    raise TooMuch("too much in this push looks like a secret to be compared; push it in parts")
+                    raise TooMuch("too many values in this push look like secrets; push it in parts")
         unseen = [name for name, file in self._waiting.items() if file.must and name not in seen]
         if unseen:
-            raise ScanError(f"gitleaks did not look at {len(unseen)} of {len(self._waiting)} pieces")
+            raise ScanError(f"gitleaks did not scan {len(unseen)} of {len(self._waiting)} pieces")
         for name in self._waiting:
             (self._folder / "files" / name).unlink()
         self._waiting, self._size = {}, 0
@@ -173,7 +173,7 @@ class Gitleaks:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("GITLEAKS")}
         done = self._work.run(["sh", "-c", _FIRST_TO_GO, "sh", *argv], env=environment, cwd="/")
         if done.returncode == -signal.SIGKILL:
-            raise TooMuch("looking at this push takes too much memory; push it in parts")
+            raise TooMuch("scanning this push takes too much memory; push it in parts")
         if done.returncode != 0 or done.stderr.strip():
             raise ScanError(f"gitleaks: {done.stderr.decode(errors='replace').strip()[-300:]}")
         try:

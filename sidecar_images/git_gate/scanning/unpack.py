@@ -52,7 +52,7 @@ class Bounds:
     def spend(self, size: int) -> None:
         self.bytes -= size
         if self.bytes < 0:
-            raise CannotUnpack("more is packed in there than one push may bring")
+            raise CannotUnpack("it unpacks to more than one push may contain")
 
     def member(self) -> None:
         self.members -= 1
@@ -87,7 +87,7 @@ def unpacked(data: bytes, bounds: Bounds, depth: int = 0, *, certain: bool = Tru
         if part.whole and part.packed:
             bounds.member()
         if depth >= DEPTH:
-            raise CannotUnpack(f"packed more than {DEPTH} times over")
+            raise CannotUnpack(f"packed in more than {DEPTH} layers")
         yield part.content
         yield from unpacked(part.content, bounds, depth + 1, certain=part.packed and part.whole)
 

@@ -40,7 +40,7 @@ class Work:
         """Seconds left. Raises TooMuch if there are none."""
         left = self.until - time.monotonic()
         if left <= 0:
-            raise TooMuch(f"this push takes longer than {SECONDS} s to look at; push it in parts")
+            raise TooMuch(f"scanning this push takes longer than {SECONDS} s; push it in parts")
         return left
 
     def run(
