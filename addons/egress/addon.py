@@ -98,17 +98,17 @@ class Egress(ProxyAddon):
 
     def _known(self) -> TokenMasks:
         if self._masks is None:
-            raise RuntimeError("the tokens are not there yet")  # and the hook that asks fails closed
+            raise RuntimeError("the tokens are not loaded yet")  # and the hook that asks fails closed
         return self._masks
 
     def decide(self, flow: http.HTTPFlow, request: Request) -> Decision:
         """By the route table; then no URL and no header may hold a token."""
         table: core.RouteTable | None = self._file.current
         if table is None:
-            message = f"No valid route table is loaded, so nothing leaves: {self._file.error}."
+            message = f"No valid route table is loaded, so egress refuses all requests: {self._file.error}."
             return refused(self.refusal("no_route_table", message), request)
         if self._next is not None and not self._next.answers:
-            message = "pipelock, through which everything leaves, does not answer. Try again in a minute."
+            message = "pipelock, which forwards every request, does not answer. Try again in a minute."
             return refused(self.refusal("next_hop", message, 503 if self._next.is_brief else 502), request)
         verdict = table.decide(
             scheme=request.scheme, host=request.host, port=request.port, method=request.method, path=request.path
@@ -254,9 +254,9 @@ class Egress(ProxyAddon):
         if isinstance(verdict, Refusal):
             return verdict
         if route.slot and (verdict.slot, verdict.auth_scheme) != (route.slot, route.auth_scheme):
-            return self.refusal("credential_ended", "The credential of this request was taken out of its route.")
+            return self.refusal("credential_ended", "The credential of this request was removed from its route.")
         if route.own_credentials and not verdict.own_credentials:
-            return self.refusal("credential_ended", "The route lets no credential of your own through any more.")
+            return self.refusal("credential_ended", "The route no longer allows a credential of your own.")
         return checks.refuse_open(
             flow.request, request.host, route, verdict, bool(table.injected_headers(request.host))
         )

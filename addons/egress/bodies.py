@@ -190,7 +190,7 @@ class _Metered:
         for part in self._inner.feed_parts(chunk):
             self._made += len(part)
             if self._made > max(_FREE_PLAIN, _RATIO * self._taken):
-                raise _TooMuch("it unpacks to far more than came")
+                raise _TooMuch("it unpacks to far more than its size")
             yield part
 
     def finish(self) -> None:

@@ -29,7 +29,7 @@ def refuse_head(request: http.Request, host: str, route: Route, has_token: bool)
     why = rules.judge_head(request.headers.fields, request.path, has_token=has_token, allowed=allowed)
     if not why and "upgrade" in request.headers:
         if route.repositories is not None:
-            return refuse_repository(host, route, "what is said on a WebSocket is not looked at")
+            return refuse_repository(host, route, "messages on a WebSocket are not inspected")
         if forge_body.asks_on_websockets(request.path) and not route.forge >= _ALL_CAPABILITIES:
             return refuse_forge(host, UNREADABLE)
     return Refusal("egress", *why) if why else None
@@ -38,7 +38,7 @@ def refuse_head(request: http.Request, host: str, route: Route, has_token: bool)
 def refuse_repository(host: str, route: Route, why: str) -> Refusal:
     """The refusal of GraphQL that does not keep to the repositories of its route."""
     named = " and ".join(sorted(route.repositories or ())) or "no repository"
-    return Refusal("egress", "repository_not_declared", f"GraphQL of {host} is held to {named} here: {why}.")
+    return Refusal("egress", "repository_not_declared", f"GraphQL of {host} is limited to {named} here: {why}.")
 
 
 def with_credential(request: http.Request, host: str, table: RouteTable, route: Route) -> Route | Refusal:
@@ -71,7 +71,9 @@ def refuse_stream(request: http.Request, route: Route, limit: int) -> Refusal | 
     if packed and _looks_into_form(request, route):
         return encoded()
     if by_forge:
-        return Refusal("egress", "too_large", f"A request of this kind is read whole, so it may have {limit >> 10} KB.")
+        return Refusal(
+            "egress", "too_large", f"A request of this kind is read whole, so it may have at most {limit >> 10} KB."
+        )
     return None
 
 

@@ -30,6 +30,6 @@ def put_on_record(record: Record, flow: http.HTTPFlow, decision: Decision, about
         event = {"part": "egress", "decision": "allowed", **about, **where(flow, longest=None)}
         decision.number = record.append(event)
     except RecordFullError as error:
-        message = f"Nothing that writes leaves without a record, and {error}. The bottle's owner empties it: "
+        message = f"A request that writes needs a record, but {error}. The bottle's owner collects it: "
         return Refusal("egress", "record_full", message + "bottle audit collect NAME", 503)
     return None

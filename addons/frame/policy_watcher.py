@@ -69,10 +69,10 @@ class PolicyWatcher:
             if self._prepare is not None:
                 await self._beside(self._prepare)
         except Exception:
-            return logging.exception("%s cannot be made ready, so nothing leaves", self._part)
+            return logging.exception("%s cannot be made ready, so all requests are refused", self._part)
         while True:
             try:
                 await self.look()
             except Exception:
-                logging.exception("the policy file could not be looked at; the last good one stays")
+                logging.exception("the policy file could not be read; the last good one stays in force")
             await asyncio.sleep(self.INTERVAL)

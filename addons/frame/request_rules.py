@@ -159,7 +159,8 @@ def judge_head(
         if name in METHOD_PARAMETERS and name not in passed:
             return "ambiguous_request", "A parameter of the URL asks for another method; use that method."
         if has_token and name in CREDENTIAL_PARAMETERS and name not in passed:
-            return "other_credential", f"The URL's parameter {name} is a credential, and this host has one put in."
+            words = f"The URL's parameter {name} is a credential, and egress injects one for this host."
+            return "other_credential", words
     return None
 
 

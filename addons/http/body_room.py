@@ -87,5 +87,5 @@ class BodyRoom:
             return None
         self.discard(flow)
         held = self._budget.held >> 20
-        message = f"{self._part} holds {held} MB of other requests' bodies, and has had no room for this one for long."
+        message = f"{self._part} holds {held} MB of other requests' bodies, and has no room for this one."
         return Refusal(self._part, "busy", f"{message} Try again, with fewer uploads at a time.", 503)

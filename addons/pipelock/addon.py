@@ -87,8 +87,8 @@ class Pipelock(ProxyAddon):
         loaded: LoadedPolicy | None = self._file.current
         if loaded is None or not loaded.policy.passes_through(host):
             return None
-        if is_private(host, ""):  # before any name server is asked
-            return self.refusal("dlp_match", "The host's name holds what looks like a secret.")
+        if is_private(host, ""):  # before anybody outside is asked for the name
+            return self.refusal("dlp_match", "The host's name holds a value that looks like a secret.")
         # Spliced, so this is the last moment at which it can be refused.
         return loaded.policy.refuse_target("https", host, port) or await self._names.vet(host, port)
 
@@ -106,13 +106,13 @@ class Pipelock(ProxyAddon):
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
         # The resolver sees names only, so an address here has bypassed it.
         if data.server.address is None or is_ip_literal(data.server.address[0]):
-            data.server.error = "an address is not dialled, only a vetted name"
+            data.server.error = "only a vetted name is dialled, not an address"
 
     def decide(self, flow: http.HTTPFlow, request: Request) -> Decision:
         """By the allowlist; then URL and headers are scanned."""
         loaded: LoadedPolicy | None = self._file.current
         if loaded is None:
-            message = f"No valid policy is loaded, so nothing leaves: {self._file.error}."
+            message = f"No valid policy is loaded, so pipelock refuses all requests: {self._file.error}."
             return refused(self.refusal("no_policy", message), request)
         policy = loaded.policy
         refusal, named = policy.refuse_target(request.scheme, request.host, request.port), None
@@ -137,7 +137,9 @@ class Pipelock(ProxyAddon):
             in_url = None if pointed else dlp.look_at_url(request.host, request.path, decision.edges)
             in_headers = dlp.look_at_headers(headers, decision.edges)
         except Unscannable as error:
-            decision.refuse(self.refusal(error.reason, f"The head cannot be read, so it does not leave: {error}."))
+            decision.refuse(
+                self.refusal(error.reason, f"The head cannot be read, so the request is not sent: {error}.")
+            )
             return decision
         match = in_headers or in_url
         if match is not None:
@@ -188,7 +190,7 @@ class Pipelock(ProxyAddon):
                 match = dlp.look_at_headers(flow.request.trailers.fields, edges) or self._recent.look(dlp, edges)
                 refusal = dlp_refusal(match) if match else None
             except Unscannable as error:
-                refusal = self.refusal(error.reason, f"The trailers cannot be read, so they do not leave: {error}.")
+                refusal = self.refusal(error.reason, f"The trailers cannot be read, so they are not sent: {error}.")
         return refusal
 
     async def _vet(self, decision: Decision) -> Refusal | None:

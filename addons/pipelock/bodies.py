@@ -97,7 +97,7 @@ async def _inspect(
             match = await _in_pieces(dlp, body, kind, encoding, edges, goes_on)
         match = match or recent.look(dlp, edges)
     except Unscannable as error:
-        return core.refuse(error.reason, f"The body cannot be read, so it does not leave: {error}.")
+        return core.refuse(error.reason, f"The body cannot be scanned, so it is not sent: {error}.")
     return dlp_refusal(match) if match else None
 
 
@@ -165,5 +165,6 @@ def dlp_refusal(finding: Finding) -> Refusal:
     """The refusal for a finding. It never holds the secret."""
     return core.refuse(
         "dlp_match",
-        f"The request holds what looks like a secret (rule {finding.rule}, found in: {finding.where}). Take it out.",
+        f"The request holds a value that looks like a secret (rule {finding.rule}, found in: {finding.where}). Remove"
+        " it.",
     )

@@ -185,7 +185,7 @@ class Policy:
         if not any_match([pattern for pattern in self.allowlist if not ended(self.until.get(pattern))], host):
             return refuse("domain_not_allowed", f"{host} is not on the allowlist of this bottle.")
         if ALLOWED_PORTS.get(scheme) != port:
-            return refuse("port_not_allowed", f"{scheme} leaves on port {ALLOWED_PORTS.get(scheme, 443)} only.")
+            return refuse("port_not_allowed", f"{scheme} is allowed on port {ALLOWED_PORTS.get(scheme, 443)} only.")
         return None
 
     def is_declared(self, host: str) -> bool:
@@ -229,7 +229,7 @@ class Policy:
         if any(is_fake(address) and not holds(self.guard.exempt, address) for address in addresses):
             message += (
                 f" A proxy in fake-ip mode (Clash, Surge, sing-box) answers every name with addresses of {FAKE_IP}; the"
-                f" bottle's owner lets them through by pipelock.internal_exempt: [{FAKE_IP}]."
+                f" bottle's owner can allow them with pipelock.internal_exempt: [{FAKE_IP}]."
             )
         return refuse("ssrf_private_ip", message)
 

@@ -115,5 +115,5 @@ def refusal(rules: list[str]) -> Refusal:
     return Refusal(
         "pipelock",
         "inbound_instructions",
-        f"The answer holds what reads as instructions to an agent ({', '.join(rules)}), so it does not come in.",
+        f"The answer holds text that reads as instructions to an agent ({', '.join(rules)}), so pipelock refuses it.",
     )

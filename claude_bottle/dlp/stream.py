@@ -114,5 +114,5 @@ class StreamScan:
         if last:
             self.edges = [self._begin + b"\n" + self._end]
         elif self.waiting > 2 * HELD:
-            raise Unscannable("too_large_to_scan", "a body of which too much would have to be held")
+            raise Unscannable("too_large_to_scan", "a body that needs too much memory to be scanned")
         return chunks

@@ -128,7 +128,7 @@ def _packed(
     scraps, joined = [], []
     for member in members(data, budget, strict=strict, sure=sure):
         if member.unfinished and not whole:
-            raise Unscannable("too_large_to_scan", "an archive in base64 that is too long to be held")
+            raise Unscannable("too_large_to_scan", "an archive in base64 that is too large to be scanned")
         if member.scrap or (depth == 0 and not member.whole):
             scraps.append(member.data)
             continue

@@ -16,7 +16,8 @@ _PATH = re.compile(r"(?:/v1/messages(?:/count_tokens)?|/chat/completions|/v1/res
 # Over within seconds, so a retry is right (addons/egress/next_hop.py decides when that no longer holds).
 _BRIEF = frozenset(["starting", "busy", "next_hop"])
 _AGAIN = (
-    " This text is sent again with every turn: go back to before it (Esc Esc in Claude Code, or a new conversation)."
+    " This text is sent again with every turn: rewind to before it (Esc Esc in Claude Code), or start a new"
+    " conversation."
     " The bottle's owner can have it masked instead (pipelock.dlp.hosts, on_match: redact)."
 )
 

@@ -43,7 +43,7 @@ class Refusal:
             "method": method,
             "host": host,
             "path": path.partition("?")[0][:300],
-            **({"no_approval": f"No approval lets this through: {other_way}."} if other_way else self._ask_with()),
+            **({"no_approval": f"No approval allows this: {other_way}."} if other_way else self._ask_with()),
             **({"content": self.content} if self.content else {}),
             **({"forge": self.forge} if self.forge else {}),
         }
@@ -53,11 +53,12 @@ class Refusal:
         """The response for git, which shows text to its user: how a repository can be reached."""
         lines = [f"{self.by}: {self.message}"]
         if other_way := instead(self.reason, self.content):
-            lines += [] if self.reason == "git_push" else [f"No approval lets this through: {other_way}."]
+            lines += [] if self.reason == "git_push" else [f"No approval allows this: {other_way}."]
         else:
             lines += [
-                "A repository is reached once the owner declares it under git: in the manifest, for fetch and push.",
-                "A public one is read where a route allows GET and POST: ask with the supervise tool "
+                "A repository can be reached once the owner declares it under git: in the manifest, for fetch and"
+                " push.",
+                "A public one can be read where a route allows GET and POST: ask with the supervise tool "
                 f"{ASK_WITH[self.by]}.",
             ]
         return "\n".join([*lines, ""]).encode()

@@ -190,7 +190,7 @@ def test_graphql_is_held_to_the_repository(bottle: world.BottleUnderTest, github
     mark = github.mark()
     said = bottle.agent(f"gh {argv} && echo DONE || echo FAILED")
     assert said.rstrip().endswith("FAILED"), said
-    assert "held to acme/project" in said or "not among the declared ones" in said, said
+    assert "limited to acme/project" in said or "not among the declared ones" in said, said
     assert not [r for r in github.since(mark) if "other" in r["end"] and "I_other" not in argv]
     assert writes(github.since(mark)) == []
 

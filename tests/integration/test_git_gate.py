@@ -384,11 +384,11 @@ def test_what_is_not_declared_says_what_to_do(bottle: world.BottleUnderTest, for
     said = bottle.agent(
         f"cd $(mktemp -d); git clone git@undeclared.example.com:a/b 2>&1; git clone {HOST}:other 2>&1 || :"
     )
-    assert said.count("ssh does not leave this bottle") == 2
+    assert said.count("this bottle allows no ssh") == 2
     assert "cannot run ssh" not in said
     said = bottle.agent("cd $(mktemp -d); git clone https://undeclared.example.com/a/b 2>&1 || :")
     assert "remote: egress: undeclared.example.com is not among the declared routes" in said
-    assert "remote: A repository is reached once the owner declares it under git:" in said
+    assert "remote: A repository can be reached once the owner declares it under git:" in said
     there = bottle.agent("git ls-remote --get-url git@echo.example.com:a/b.git").strip()
     assert there == "https://echo.example.com/a/b.git"
 

@@ -157,7 +157,7 @@ def test_what_two_servers_read_in_two_ways_passes_on_no_route(path: str, kind: s
     refusal = refused((*everything, "settings"), path, kind, body)
     assert refusal is not None
     assert refusal.reason == "unclear_forge_call"
-    assert b"No approval lets this through" in refusal.body(method="POST", host="gitlab.example.com", path=path)
+    assert b"No approval allows this" in refusal.body(method="POST", host="gitlab.example.com", path=path)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_git_shows_why_and_what_to_do(tmp_path: Path) -> None:
         done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 128
     assert "remote: egress: git.example.com is not among the declared routes of this bottle." in done.stderr
-    assert "remote: A repository is reached once the owner declares it under git: in the manifest" in done.stderr
+    assert "remote: A repository can be reached once the owner declares it under git: in the manifest" in done.stderr
     assert "ask with the supervise tool egress-block" in done.stderr
 
 
@@ -84,7 +84,7 @@ def test_only_git_gets_text(path: str, text: bool) -> None:
 
 def test_what_no_approval_helps_says_so() -> None:
     _, _, body = refused(REFS, "bad_host")
-    assert b"No approval lets this through: use the host's name." in body
+    assert b"No approval allows this: use the host's name." in body
     assert b"supervise tool" not in body
     status, kind, body = refused("/a/git-receive-pack", "git_push")
     assert (status, kind, body.count(b"\n")) == (403, "text/plain", 1)

@@ -205,7 +205,7 @@ def asked(config: str, folder: Path, *argv: str) -> subprocess.CompletedProcess[
 def test_an_undeclared_repository_by_ssh_says_what_to_do(url: str, tmp_path: Path) -> None:
     done = asked(git_config({"p": Upstream.parse("git@git.example.com:a/p.git")}), tmp_path, "clone", url, "x")
     assert done.returncode == 128
-    for words in ("ssh does not leave this bottle", "under git: in the manifest", "supervise tool egress-block"):
+    for words in ("this bottle allows no ssh", "under git: in the manifest", "supervise tool egress-block"):
         assert words in done.stderr
     assert "cannot run" not in done.stderr
 

@@ -90,8 +90,8 @@ def test_a_route_that_would_not_let_the_refused_request_through_is_not_asked_for
 
 @pytest.mark.parametrize(
     ("reason", "words"),
-    [("ambiguous_request", "leave that header"), ("too_large", "smaller parts"), ("ssrf_private_ip", "pipelock.allow_private_addresses"),
-     ("git_push", "git-gate"), ("dlp_match", "nothing can be let through once"), ("unresolvable", "spelled")],
+    [("ambiguous_request", "remove that header"), ("too_large", "smaller parts"), ("ssrf_private_ip", "pipelock.allow_private_addresses"),
+     ("git_push", "git-gate"), ("dlp_match", "cannot be allowed once"), ("unresolvable", "spelling")],
 )  # fmt: skip
 def test_what_no_approval_lets_through_says_so_at_the_refusal_and_when_asked(reason: str, words: str) -> None:
     told = json.loads(Refusal("pipelock", reason, "m").body(method="GET", host="a.example.com", path="/"))

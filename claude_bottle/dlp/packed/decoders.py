@@ -46,7 +46,7 @@ class _Bounded:
         for part in self._parts(chunk):
             self._made += len(part)
             if self._made > max(MAX_PLAIN, MAX_RATIO * self._taken):
-                raise TooLargeError("it unpacks to too much to be read")
+                raise TooLargeError("it unpacks to too much data")
             if part:
                 yield part
 

@@ -67,7 +67,7 @@ def beginnings(data: bytes) -> list[tuple[int, str]]:
     if not matches:
         return []
     if len(matches) > _MOST:
-        raise Unscannable("too_much_to_scan", "more places than can be looked at where something packed may begin")
+        raise Unscannable("too_much_to_scan", "too many places where packed data may begin")
     return [(at, kind) for at, number in sorted(matches) if _is_one(kind := _BEGINNINGS[number][0], data, at)]
 
 

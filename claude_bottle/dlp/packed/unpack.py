@@ -187,7 +187,8 @@ class Unpacker:
             return  # not a header, but its magic bytes, as in a program that reads zip
         if flags & 1 and not flags & _RESERVED:
             raise Unscannable(
-                "unreadable_encoding", "an encrypted archive, in which nobody sees a credential; send it open"
+                "unreadable_encoding",
+                "an encrypted archive, which cannot be scanned for credentials; send it unencrypted",
             )
         if method in _UNREAD:
             raise Unscannable("unreadable_encoding", f"an archive packed in a way that cannot be read ({method})")

@@ -58,7 +58,7 @@ def find_seed_phrase(text: bytes, *, as_written: bool = True) -> tuple[int, int]
                 return match.start() + words[first].start(), match.start() + words[last].end()
         count += len(words)
         if count > _MOST:
-            raise Unscannable("too_much_to_scan", "more words of seed phrases in rows than any text has")
+            raise Unscannable("too_much_to_scan", "too many words of seed phrases in a row")
     return None
 
 

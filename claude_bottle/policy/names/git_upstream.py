@@ -95,9 +95,10 @@ class Upstream:
 
 # git runs this in place of ssh (git-config(1), core.sshCommand). Without it, agents try to install ssh.
 _NO_SSH = (
-    "claude-bottle: ssh does not leave this bottle, and this repository is not declared; installing ssh does not help.",
-    "It is reached once the owner declares it under git: in the manifest (name, upstream, identity_file or token_ref).",
-    "A public one is read by https (git clone https://HOST/PATH) where its host has a route; ask for that with",
+    "claude-bottle: this bottle allows no ssh, and this repository is not declared. Installing ssh does not help.",
+    "It can be reached once the owner declares it under git: in the manifest (name, upstream, identity_file or"
+    " token_ref).",
+    "A public one can be read by https (git clone https://HOST/PATH) where its host has a route; ask for that with",
     "the supervise tool egress-block.",
 )
 

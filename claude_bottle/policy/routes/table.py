@@ -88,10 +88,10 @@ class RouteTable:
             )
         routes = self.candidates(host)
         if all(ended(route.until) for route in routes):
-            over = ", or what was declared has ended" if routes else ""
+            over = ", or its route has ended" if routes else ""
             return _refuse("host_not_declared", f"{host} is not among the declared routes of this bottle{over}.")
         if ALLOWED_PORTS.get(scheme) != port:
-            return _refuse("port_not_allowed", f"{scheme} leaves on port {ALLOWED_PORTS.get(scheme, 443)} only.")
+            return _refuse("port_not_allowed", f"{scheme} is allowed on port {ALLOWED_PORTS.get(scheme, 443)} only.")
         unclear = check_target(path)
         if unclear is not None:
             return _refuse("ambiguous_path", unclear)
@@ -138,7 +138,7 @@ def carried(
 def _carried(matched: list[Route], scheme: str, host: str, method: str, needed: frozenset[str]) -> Route | Refusal:
     matched = [route for route in matched if not ended(route.until)]
     if not matched:
-        return _refuse("path_not_declared", f"What was declared for this path of {host} has ended.")
+        return _refuse("path_not_declared", f"The route for this path of {host} has ended.")
     if missing := needed.difference(*(route.forge for route in matched)):
         return refuse_forge(host, missing)  # first, as a corrected method alone would be refused again
     carrying = [route for route in matched if method in route.methods]
@@ -150,7 +150,7 @@ def _carried(matched: list[Route], scheme: str, host: str, method: str, needed: 
     if carrying:
         route = carrying[0]
         if route.slot and scheme != "https":
-            return _refuse("tls_required", f"{host} has an injected credential, so it is reached by https only.")
+            return _refuse("tls_required", f"{host} has an injected credential, so only https is allowed.")
         return with_lent(route, carrying)
     methods = ", ".join(sorted({m for route in matched for m in route.methods}))
     return _refuse("method_not_declared", f"{method} is not declared for this path of {host}; declared: {methods}.")
@@ -167,7 +167,7 @@ def _narrowest(verdicts: list[Route | Refusal]) -> Route | None:
 def refuse_forge(host: str, missing: frozenset[str]) -> Refusal:
     """The refusal of a call to a forge's API that needs capabilities which no route names."""
     if missing >= UNREADABLE:
-        message = f"Nobody can say what this call of {host} does, because servers read it in more than one way."
+        message = f"The effect of this call of {host} is ambiguous, because servers read it in more than one way."
         return Refusal("egress", "unclear_forge_call", message)
     names = [name for name in CAPABILITIES if name in missing]
     means = ", and ".join(CAPABILITIES[name] for name in names)
