@@ -111,7 +111,9 @@ def upgraded(old: Plan, new: Plan) -> tuple[Plan, list[str]]:
             for remote in old["git_remotes"]
         ],
     }
-    note = "the plan of the running bottle is an older one: what is in files, patterns and variables is not compared"
+    note = (
+        "the plan of the running bottle is an older one: the contents of files, patterns and variables are not compared"
+    )
     return plan, [f"~ {note}"]
 
 

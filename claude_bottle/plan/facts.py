@@ -46,7 +46,7 @@ def _agent(plan: Plan, facts: Facts) -> None:
     if agent["runtime"]:
         facts.holds["runtime", agent["runtime"]] = ("agent", f"runs in {agent['runtime']}")
     if agent["claude_placeholder"]:
-        words = "a placeholder for Claude Code, so that it believes it is signed in"
+        words = "a placeholder for Claude Code, so that it starts as signed in"
         facts.gives["placeholder",] = ("injected", words)
     for route in plan["egress"]["routes"]:
         for name in route.get("placeholder", ()):
@@ -67,9 +67,9 @@ def _agent(plan: Plan, facts: Facts) -> None:
         if workspace["copy_git"]:
             facts.gives["copy git", workspace["source"]] = ("copied in", f"the .git of {workspace['source']}")
     outside = plan["network"]["outside"]
-    facts.gives["outside", outside] = ("network", f"outside by {_network(outside)}")
+    facts.gives["outside", outside] = ("network", f"outside access by {_network(outside)}")
     if plan["supervise"]:
-        facts.gives["supervise",] = ("supervise", "the agent can ask you for what was refused")
+        facts.gives["supervise",] = ("supervise", "the agent can ask you to allow refused requests")
 
 
 def _network(outside: str) -> str:
@@ -78,42 +78,45 @@ def _network(outside: str) -> str:
 
 # What becomes of a request in whose body something is found; refused is what is said of none.
 _REACTIONS = {
-    "redact": "a request in whose body DLP finds something goes with a mask in its place",
-    "ask": "a request in whose body DLP finds something waits for you",
+    "redact": "a request with a finding in its body is sent with the finding masked",
+    "ask": "a request with a finding in its body waits for your answer",
 }
 
 
 def _pipelock(plan: Plan, facts: Facts) -> None:
     pipelock = plan["pipelock"]
-    facts.gives["engine", pipelock["engine"]] = ("DLP", f"what leaves is read by the engine {pipelock['engine']}")
+    facts.gives["engine", pipelock["engine"]] = (
+        "DLP",
+        f"outbound traffic is inspected by the engine {pipelock['engine']}",
+    )
     for one in pipelock["dlp_patterns"]:
         facts.holds["pattern", one["name"], str(one["sha256"])] = (
             "DLP",
-            f"looks for your pattern {one['name']} (sha256 {_digest(one)})",
+            f"detects your pattern {one['name']} (sha256 {_digest(one)})",
         )
     if pipelock["engine"] == "builtin":
         for rule in pipelock["disabled_rules"]:
-            facts.gives["rule off", rule] = ("DLP", f"does not look for what the rule {rule} finds")
+            facts.gives["rule off", rule] = ("DLP", f"does not apply the rule {rule}")
         for host, rules in pipelock["host_disabled_rules"].items():
             for rule in sorted(set(rules) - set(pipelock["disabled_rules"])):
-                words = f"{host}: may get what the rule {rule} finds"
+                words = f"{host}: the rule {rule} does not apply"
                 facts.gives["rule off", rule, host] = ("DLP", words)
         for host, reaction in pipelock.get("on_match", {}).items():
             if reaction in _REACTIONS:
                 facts.gives["on match", host, reaction] = ("DLP", f"{host}: {_REACTIONS[reaction]}")
         inbound = pipelock.get("inbound", "off")
         if inbound != "off":
-            facts.holds["inbound",] = ("DLP", "looks for instructions to the agent in what comes in")
+            facts.holds["inbound",] = ("DLP", "scans answers for instructions to the agent")
         if inbound == "block":
-            facts.holds["inbound", "block"] = ("DLP", "lets no answer in that has some")
+            facts.holds["inbound", "block"] = ("DLP", "refuses answers with such instructions")
         for pack in pipelock["packs"]:
-            facts.holds["pack", pack] = ("DLP", f"looks for what the pack {pack} finds")
-        facts.amounts["stream",] = ("DLP", -pipelock["max_body_mb"], "MB, from which on a body is read in pieces")
+            facts.holds["pack", pack] = ("DLP", f"applies the pack {pack}")
+        facts.amounts["stream",] = ("DLP", -pipelock["max_body_mb"], "MB, above which a body is scanned as a stream")
     else:
-        facts.amounts["longest",] = ("DLP", pipelock["max_body_mb"], "MB a body, beyond which the engine lets none out")
+        facts.amounts["longest",] = ("DLP", pipelock["max_body_mb"], "MB a body, above which the engine refuses it")
         filled = {auth_header(route["auth_scheme"]) for route in plan["egress"]["routes"]} - {""}
         for name in sorted(filled):
-            facts.gives["header", name] = ("DLP", f"does not look at the header {name}, on any host")
+            facts.gives["header", name] = ("DLP", f"does not scan the header {name}, on any host")
     for network in pipelock.get("internal_exempt", ()):
         words = f"every host: may resolve to {network}, but not to the bottle's own networks"
         facts.gives["exempt", network] = ("internal", words)
@@ -121,15 +124,15 @@ def _pipelock(plan: Plan, facts: Facts) -> None:
         login = f", with the login {pipelock['upstream_proxy_ref']}" if pipelock.get("upstream_proxy_ref") else ""
         facts.gives["upstream proxy", proxy, login] = (
             "network",
-            f"pipelock and git-gate dial by the forward proxy {proxy}{login}",
+            f"pipelock and git-gate connect by the forward proxy {proxy}{login}",
         )
     if pipelock["seed_phrases"]:
-        facts.holds["seed phrases",] = ("DLP", "looks for seed phrases")
+        facts.holds["seed phrases",] = ("DLP", "detects seed phrases")
     for one in pipelock["upstream_roots"]:
-        words = f"servers that prove themselves by {one['file']} (sha256 {_digest(one)})"
+        words = f"servers with a certificate from a root of {one['file']} (sha256 {_digest(one)})"
         facts.gives["root", one["file"], str(one["sha256"])] = ("trusted roots", words)
     for one in pipelock["revocation_lists"]:
-        words = f"refuses the certificates that {one['file']} names (sha256 {_digest(one)})"
+        words = f"refuses the certificates that {one['file']} revokes (sha256 {_digest(one)})"
         facts.holds["revoked", one["file"], str(one["sha256"])] = ("trusted roots", words)
 
 
@@ -149,7 +152,7 @@ def _git(plan: Plan, facts: Facts) -> None:
         for option in remote["push_options"]:
             say(f"push option {option}", "option", option)
         for digest in remote.get("known_findings", ()):
-            say(f"the value {digest} is no secret there", "finding", digest)
+            say(f"the value {digest} is not a secret there", "finding", digest)
         for check in remote.get("allow_fsck", ()):
             say(f"objects that fail git's check {check}", "fsck", check)
         say(f"with {remote['credential']}", "credential", remote["credential"])
@@ -174,7 +177,7 @@ def differences(old: Facts, new: Facts) -> Iterator[tuple[str, str]]:
         for key, (_, words) in less.holds.items():
             comparable = key[0] != "git" or (*key[:2], "fetch") in old.gives.keys() & new.gives.keys()
             if key not in more.holds and comparable:
-                yield mark, f"no longer held to: {words}" if mark == "+" else f"held to from now on: {words}"
+                yield mark, f"no longer required: {words}" if mark == "+" else f"required from now on: {words}"
     for key in old.amounts.keys() & new.amounts.keys():
         was, now, unit = old.amounts[key][1], new.amounts[key][1], new.amounts[key][2]
         if was != now:

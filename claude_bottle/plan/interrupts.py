@@ -9,10 +9,10 @@ _CONTAINER = "docker:index/container:Container"
 _ANEW = ("replace", "create-replacement", "delete-replaced")
 # Measured with docs/performance.md: a container is stopped within its grace, made, and healthy.
 _ENDS = {
-    "agent": "what runs in it ends, a session too; its home stays, and claude --continue goes on",
-    "egress": "open requests through it end, and for some seconds nothing passes",
-    "pipelock": "open requests through it end, and for some seconds nothing passes",
-    "git-gate": "a fetch or push that is under way ends, and for some seconds none begins",
+    "agent": "its processes and sessions end; its home stays, and claude --continue resumes the session",
+    "egress": "open requests through it end, and for some seconds no request passes",
+    "pipelock": "open requests through it end, and for some seconds no request passes",
+    "git-gate": "a running fetch or push ends, and for some seconds none can start",
     "supervise": "calls that wait for you are cut and ask again; proposals stay",
 }
 
@@ -32,4 +32,4 @@ def interruptions(steps: Iterable[Mapping[str, Any]]) -> Iterator[str]:
             yield f"{role}: a new container; {_ENDS[role]}"
         elif op == "delete":
             said.add((role, True))
-            yield f"{role}: its container goes; what is open through it ends"
+            yield f"{role}: its container is deleted; open requests through it end"

@@ -26,11 +26,14 @@ def told_otherwise(path: Path, was: Any, now: Any) -> Iterator[str]:
         return
     if path in _OF_A_COPY:
         if None not in (was, now) and path[1] == "sha256":
-            yield "~ workspace: other contents than those that were copied in; up brings what the agent has not changed"
+            yield (
+                "~ workspace: its contents differ from those that were copied in; up copies what the agent has not"
+                " changed"
+            )
         return
     if path == ("workspace", "branches_sha256"):
         if None not in (was, now):
-            yield "~ workspace: your branches are elsewhere; up brings them to the agent"
+            yield "~ workspace: your branches have moved; up brings them to the agent"
         return
     if path == ("skills",) and isinstance(was, list) and isinstance(now, list):
         yield from _skills(was, now)
@@ -39,12 +42,12 @@ def told_otherwise(path: Path, was: Any, now: Any) -> Iterator[str]:
     elif path[:2] == ("agent", "env") and len(path) == 3:
         yield f"~ env.{path[2]}: {_becomes(was, now)}{_digests(was, now)}"
     elif path == ("network", "pool"):
-        yield f"~ network.pool: {was or 'the usual one'} → {now or 'the usual one'}; all networks of the bottle are new"
+        yield f"~ network.pool: {was or 'the default'} → {now or 'the default'}; all networks of the bottle are new"
     elif path == ("agent", "command"):
         yield f"~ agent.command: {_or_own(was)} → {_or_own(now)}"
     elif path == ("agent", "proxy"):
         way = "to egress first" if now == "egress" else "straight to pipelock"
-        yield f"~ egress: what the agent sends goes {way} from now on"
+        yield f"~ egress: requests of the agent go {way} from now on"
     elif path[:2] == ("pipelock", "on_match") and len(path) == 3:
         yield f"~ pipelock.dlp.hosts.{path[2]}.on_match: {was or 'no request'} → {now or 'no request'}"
     elif path in _IMAGES:

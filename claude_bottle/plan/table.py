@@ -98,11 +98,11 @@ def _refused(plan: Plan) -> Iterator[tuple[str, str]]:
         if route.get("until") and ended(parse_until(route["until"])):
             places = " or ".join(route["path"]) or "every path"
             methods = ", ".join(route["methods"])
-            yield "ended", f"{route['host']}: {methods} on {places}; nothing comes in its place"
+            yield "ended", f"{route['host']}: {methods} on {places}; no other route replaces it"
     hosts = {route["host"] for route in plan["egress"]["routes"]}
     for item in plan["pipelock"]["allow"]:
         if item["host"] not in hosts:
-            yield "no route", f"{item['host']}: pipelock would let it through, and no route of its own leads there"
+            yield "no route", f"{item['host']}: pipelock would allow it, but it has no route"
 
 
 def _copied(plan: Plan) -> Iterator[tuple[str, str]]:
@@ -159,7 +159,7 @@ def show(preview: Mapping[str, Any], console: Console) -> bool:
     for line in interruptions(preview.get("steps", [])):
         console.print(Text(f"  ! {one_line(line)}", style="yellow"))
     for line in drifts(preview):
-        console.print(Text(one_line(f"changed by hand, and put right by pulumi up: {line}"), style="red"))
+        console.print(Text(one_line(f"changed by hand, and corrected by pulumi up: {line}"), style="red"))
     for line in hints(preview):
         console.print(Text(one_line(line), style="yellow"))
     return True

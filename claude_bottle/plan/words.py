@@ -58,7 +58,7 @@ def _of_host(here: Given) -> Iterator[tuple[str, str]]:
     for place, rights in here.items():
         for right, time in rights.items() if not place.method else ():
             words = {
-                "unread": "what is said there is not looked at for secrets",
+                "unread": "its traffic is not scanned for secrets",
                 "internal": "may be an internal address",
                 "own": f"the agent's own {right[1] if len(right) > 1 else 'credentials'} may pass",
             }[right[0]]
@@ -137,7 +137,7 @@ def _phrase(methods: tuple[str, ...], where: str, rights: dict[Right, str], whol
     for right in sorted(rights):
         kind = right[0]
         if kind == "free":
-            add("any request at all, for there is no egress", right)
+            add("any request at all, because there is no egress", right)
         elif kind == "push":
             add("a git push too", right)
         elif free:

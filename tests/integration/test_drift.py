@@ -104,7 +104,7 @@ def test_wider_policies_are_taken_back(bottle: world.BottleUnderTest, time: int)
     assert "pipelock has another policy in force than this stack's" in said
     if time == 1:
         assert (
-            "put right by pulumi up: egress has"
+            "corrected by pulumi up: egress has"
             in bottle.run("python3", "-m", "claude_bottle.plan.table", bottle.name).stdout
         )
     mended(bottle, "egress has other routes in force than this stack's", egress_routes_put="update")

@@ -149,7 +149,7 @@ def check_requests(one: World, two: World, plus: list[str]) -> bool:
         for fact in now - was:
             if fact[0] in ("unread", "internal", "own"):
                 words = {
-                    "unread": "what is said there is not looked at", "internal": "may be an internal address",
+                    "unread": "its traffic is not scanned", "internal": "may be an internal address",
                     "own": "the agent's own credentials may pass",
                 }[fact[0]]  # fmt: skip
                 found = [line for line in plus if words in line and _of_host(line, asked.host)]
@@ -171,9 +171,7 @@ def check_requests(one: World, two: World, plus: list[str]) -> bool:
         ):  # of these, what passes hangs on the rest of the path
             assert read.text in backed, ("no gain", read.text)
     for line in plus:
-        if any(
-            words in line for words in ("not looked at for secrets", "internal address", "own credentials may pass")
-        ):
+        if any(words in line for words in ("not scanned for secrets", "internal address", "own credentials may pass")):
             assert line in backed or "github" in line or forge, ("no gain", line)
     return differ
 
@@ -246,10 +244,10 @@ def check_rest(one: World, two: World, plus: list[str]) -> bool:
         for host, off in world.policy.host_rules.items() if builtin else ():
             found |= {("rule", rule, host): (rule, host) for rule in off - set(world.policy.disabled_rules)}
         for host, reaction in world.policy.on_match.items() if builtin else ():
-            words = {"redact": "goes with a mask", "ask": "waits for you"}
+            words = {"redact": "with the finding masked", "ask": "waits for your answer"}
             found |= {("on match", host, reaction): (f"{host}: ", words[reaction])} if reaction in words else {}
         wanting = {"crypto", "payment", "placeholders"} - set(world.policy.packs)  # the other engine has none at all
-        found |= {("pack", pack): ("no longer held to", f"the pack {pack} ") for pack in wanting}
+        found |= {("pack", pack): ("no longer required", f"the pack {pack}") for pack in wanting}
         found |= {("root", name): (name, sha(FILES[name])) for name in config.ca_files}
         for network, address in (("198.18.0.0/", "198.18.0.1"), ("198.18.0.0/15", "198.19.0.1"),
                                  ("10.0.0.0/8", "10.0.0.1"), ("fc00::/18", "fc00::1")):  # fmt: skip
@@ -274,7 +272,7 @@ def check_rest(one: World, two: World, plus: list[str]) -> bool:
     def holds(world: World) -> dict[tuple[str, ...], tuple[str, ...]]:
         config = world.manifest.pipelock
         found = {("pattern", name, regex): (name, sha(regex)) for name, regex in world.policy.patterns}
-        words = {"warn": "looks for instructions", "block": "lets no answer in"}
+        words = {"warn": "scans answers for instructions", "block": "refuses answers"}
         modes = {"off": (), "warn": ("warn",), "block": ("warn", "block")}[world.policy.inbound]
         found |= {("inbound", mode): (words[mode],) for mode in modes}
         found |= {("revoked", name): (name, sha(FILES[name])) for name in config.crl_files}
@@ -294,14 +292,14 @@ def check_rest(one: World, two: World, plus: list[str]) -> bool:
     for key, words in now.items():
         assert key in was or named(*words), (key, plus)
     for key, words in held.items():
-        assert key in holding or named("no longer held to", *words), (key, plus)
+        assert key in holding or named("no longer required", *words), (key, plus)
     for url in one.gate.keys() & two.gate.keys():
         for size in ("max_push_mb", "max_blob_mb"):
             old, new = (getattr(world.gate[url], size) for world in (one, two))
             assert new <= old or named(f"{new} MB", url), (size, plus)
     sizes = [world.policy.max_body_bytes >> 20 for world in (one, two)]
     if one.manifest.pipelock.engine == two.manifest.pipelock.engine == "builtin":
-        assert sizes[1] >= sizes[0] or named(f"{sizes[1]} MB, from which"), plus
+        assert sizes[1] >= sizes[0] or named(f"{sizes[1]} MB, above which"), plus
     if one.manifest.pipelock.engine == two.manifest.pipelock.engine == "upstream":
         assert sizes[1] <= sizes[0] or named(f"{sizes[1]} MB a body"), plus
     return (was, held, one.gate, sizes, one.manifest.agent, one.manifest.env) != (

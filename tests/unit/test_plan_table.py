@@ -75,7 +75,7 @@ def test_a_person_reads_what_the_agent_can_do() -> None:
         "api.github.com: GET on /repos/a, with bearer GH",
         "GH at api.github.com; the agent never has it",
         "placeholder for Claude Code",
-        "api.anthropic.com: what is said there is not looked at",
+        "api.anthropic.com: its traffic is not scanned",
         "the prompt",
         "skill review from /h/review",
         "3 files of /h/p, with its .git",
@@ -127,12 +127,12 @@ LONG = [f"a-long-name-of-a-branch-{number}/*" for number in range(9)]
           "+ the agent gains b.example.com: every method on every path, with bearer READ"]),
         # The end of an allowed host, of a route.
         ({"pipelock": {"allow": [{**A, "until": LATER}]}}, {"pipelock": {"allow": [A]}},
-         [f"+ the agent gains a.example.com: any method on every path, any request at all, for there is no egress, without an end (so far, until {LATER})"]),
+         [f"+ the agent gains a.example.com: any method on every path, any request at all, because there is no egress, without an end (so far, until {LATER})"]),
         (routes({**A, "until": LATER}), routes(A),
          [f"+ the agent gains a.example.com: every method on every path, without a credential, without an end (so far, until {LATER})"]),
         # The kind of a bottle.
         (routes(A, pipelock={"allow": ["b.example.com"]}), {"pipelock": {"allow": ["b.example.com"]}},
-         ["+ the agent gains b.example.com: any method on every path, any request at all, for there is no egress", "~ egress: what the agent sends goes straight to pipelock from now on"]),
+         ["+ the agent gains b.example.com: any method on every path, any request at all, because there is no egress", "~ egress: requests of the agent go straight to pipelock from now on"]),
         (routes(A, pipelock={"allow": ["b.example.com"]}), routes(pipelock={"allow": ["b.example.com"]}),
          ["- the agent loses a.example.com: every method on every path, without a credential"]),
         # A narrower rule goes: the wider one's rights are there.
@@ -142,20 +142,20 @@ LONG = [f"a-long-name-of-a-branch-{number}/*" for number in range(9)]
          ["+ the agent gains a.example.com: HEAD, POST, PUT, PATCH, DELETE, OPTIONS on every path, without a credential"]),
         # What weakens.
         (routes({"host": "*.example.com"}), routes({"host": "*.example.com"}, pipelock={"passthrough": ["x.a.example.com"]}),
-         ["+ x.a.example.com: what is said there is not looked at for secrets"]),
+         ["+ x.a.example.com: its traffic is not scanned for secrets"]),
         (routes(A), routes(A, pipelock={"allow_private_addresses": ["a.example.com"]}), ["+ a.example.com: may be an internal address"]),
-        ({}, {"pipelock": {"dlp": {"disabled_rules": ["generic-api-key"]}}}, ["+ does not look for what the rule generic-api-key finds"]),
+        ({}, {"pipelock": {"dlp": {"disabled_rules": ["generic-api-key"]}}}, ["+ does not apply the rule generic-api-key"]),
         ({}, {"pipelock": {"dlp": {"hosts": {"a.example.com": {"disabled_rules": ["jwt"]}}}}},
-         ["+ a.example.com: may get what the rule jwt finds"]),
+         ["+ a.example.com: the rule jwt does not apply"]),
         ({"pipelock": {"dlp": {"packs": ["payment"]}}}, {"pipelock": {"dlp": {"packs": []}}},
-         ["+ no longer held to: looks for what the pack payment finds"]),
-        ({}, {"pipelock": {"dlp": {"seed_phrases": False}}}, ["+ no longer held to: looks for seed phrases"]),
-        ({}, {"pipelock": {"dlp": {"max_body_mb": 1}}}, ["+ 1 MB, from which on a body is read in pieces (so far 20)"]),
+         ["+ no longer required: applies the pack payment"]),
+        ({}, {"pipelock": {"dlp": {"seed_phrases": False}}}, ["+ no longer required: detects seed phrases"]),
+        ({}, {"pipelock": {"dlp": {"max_body_mb": 1}}}, ["+ 1 MB, above which a body is scanned as a stream (so far 20)"]),
         ({"pipelock": {"dlp": {"patterns": [{"name": "t", "regex": "tkt_[a-z]{8}"}]}}}, {"pipelock": {"dlp": {"patterns": [{"name": "t", "regex": "tkt_[a-z]{80}"}]}}},
-         [f"+ no longer held to: looks for your pattern t (sha256 {sha256('tkt_[a-z]{8}')[:16]})",
-          f"- held to from now on: looks for your pattern t (sha256 {sha256('tkt_[a-z]{80}')[:16]})"]),
+         [f"+ no longer required: detects your pattern t (sha256 {sha256('tkt_[a-z]{8}')[:16]})",
+          f"- required from now on: detects your pattern t (sha256 {sha256('tkt_[a-z]{80}')[:16]})"]),
         ({"network": {"external": "one"}}, {"network": {"external": "two"}}, ["+ outside by the Docker network two", "- outside by the Docker network one"]),
-        ({"agent": {"runtime": "runsc"}}, {}, ["+ no longer held to: runs in runsc"]),
+        ({"agent": {"runtime": "runsc"}}, {}, ["+ no longer required: runs in runsc"]),
         ({}, {"agent": {"command": ["sh", "-c", "x" * 90]}}, [f'~ agent.command: the image\'s own → ["sh", "-c", "{"x" * 90}"]']),
         # git, in full.
         ({"git": [GIT]}, {"git": [{**GIT, "branches": LONG, "allow_force_push": True, "allow_deletions": True}]},
@@ -164,7 +164,7 @@ LONG = [f"a-long-name-of-a-branch-{number}/*" for number in range(9)]
          ["+ git ssh://git@git.example.com/b/p.git: fetch", "- git ssh://git@git.example.com/a/p.git: fetch"]),
         ({"git": [GIT]}, {"git": [{**GIT, "known_hosts": "other"}]},
          [f"+ git ssh://git@git.example.com/a/p.git: to a host with your known_hosts (sha256 {sha256('other')[:16]})"]),
-        ({"git": [{**GIT, "require_review": True}]}, {"git": [GIT]}, ["+ no longer held to: git ssh://git@git.example.com/a/p.git: each push waits for your review"]),
+        ({"git": [{**GIT, "require_review": True}]}, {"git": [GIT]}, ["+ no longer required: git ssh://git@git.example.com/a/p.git: each push waits for your review"]),
         ({"git": [GIT]}, {"git": [{**GIT, "gitleaks_config": "own.toml"}]}, [f"+ git ssh://git@git.example.com/a/p.git: every commit scanned by your rules (sha256 {sha256('own.toml')[:16]})"]),
     ],
 )  # fmt: skip
@@ -189,8 +189,8 @@ def test_an_order_and_a_spelling_are_told_though_they_give_nothing() -> None:
 def test_what_is_in_files_counts() -> None:
     """Roots and lists of revocations, by their content."""
     for key, plus in (
-        ("ca_files", "+ servers that prove"),
-        ("crl_files", "+ no longer held to: refuses the"),
+        ("ca_files", "+ servers with a certificate"),
+        ("crl_files", "+ no longer required: refuses the"),
     ):
         raw = {"pipelock": {key: ["f.pem"]}}
         told = list(changes(make(raw, files={"f.pem": "one"}), make(raw, files={"f.pem": "two"})))
@@ -221,7 +221,7 @@ def test_the_table_promises_what_passes_and_no_more() -> None:
     bare = [
         text for _, text in rows(make({"pipelock": {"allow": ["a.example.com"], "passthrough": ["a.example.com"]}}))
     ]
-    assert bare[0].endswith("any method on every path, any request at all, for there is no egress, a git push too")
+    assert bare[0].endswith("any method on every path, any request at all, because there is no egress, a git push too")
 
 
 def test_a_plan_of_an_older_version_is_compared_as_far_as_it_goes() -> None:
@@ -299,7 +299,7 @@ def test_what_was_changed_by_hand_is_told() -> None:
     state = {"inputs": {"plan": plan_}}
     told = {"severity": "warning", "message": "<{%reset%}>drift: egress has other routes<{%reset%}>\n"}
     preview = {"steps": [{**step, "oldState": state, "newState": state}], "diagnostics": [told, {"message": "else"}]}
-    assert shown(preview).splitlines()[-1] == "changed by hand, and put right by pulumi up: egress has other routes"
+    assert shown(preview).splitlines()[-1] == "changed by hand, and corrected by pulumi up: egress has other routes"
 
 
 def test_placeholders_own_credentials_and_exempt_networks_are_shown() -> None:
@@ -328,7 +328,7 @@ OTHER = SkillCopy("review", "/s/review", "b" * 64)
         (Copies(), Copies(skills=[SKILL]), ["+ skill review from /s/review"]),
         (Copies(), Copies(workspace=COPY), ["+ workspace: a copy of /w"]),
         (Copies(workspace=COPY), Copies(workspace=WorkspaceCopy("/w", "copy", files=4, digest="b" * 64)),
-         ["~ workspace: other contents than those that were copied in; up brings what the agent has not changed"]),
+         ["~ workspace: its contents differ from those that were copied in; up copies what the agent has not changed"]),
         (Copies(workspace=COPY), Copies(), ["- workspace: a copy of /w"]),
         (Copies(workspace=COPY), Copies(workspace=WorkspaceCopy("/w", "mount")),
          ["- workspace: a copy of /w", "+ workspace: /w, which the agent can write to"]),
@@ -379,8 +379,8 @@ def test_what_an_up_interrupts_is_told() -> None:
         {"op": "replace", "urn": f"{start}$command:local:Command::s-provision-ca"},
     ]
     text = " ".join(shown({"steps": steps}).split())
-    assert "! agent: a new container; what runs in it ends, a session too" in text
-    assert "! egress: a new container; open requests through it end, and for some seconds nothing passes" in text
+    assert "! agent: a new container; its processes and sessions end" in text
+    assert "! egress: a new container; open requests through it end, and for some seconds no request passes" in text
     assert "pipelock: a new container" not in text
     told = as_json({"steps": steps})
     assert told is not None
