@@ -13,13 +13,13 @@ up: ## set up what is missing, then bring up STACK (demo) and show what it does
 	@$(RUN) python3 -m claude_bottle up $(STACK)
 	@$(RUN) python3 -m toolchain.demo $(STACK)
 
-down: ## take over what STACK (demo) has on record, then destroy it; stops where work was not pulled (FORCE=1); images stay
+down: ## collect the records of STACK (demo), then destroy it; stops if work was not pulled (FORCE=1); images stay
 	@$(RUN) python3 -m claude_bottle down $(STACK) $(if $(FORCE),--force) $(if $(FORGET),--forget) || [ $$? = 3 ]
 
 forget: ## delete the earlier states and logs that Pulumi keeps of STACK, after a rotation or a down (down FORGET=1: at once)
 	@$(RUN) python3 -m claude_bottle.host.past_states $(STACK) --delete
 
-repair: ## after a kill of pulumi or the engine: bring STACK to a correct state (DOWN=1: take it away instead)
+repair: ## after a kill of pulumi or the engine: bring STACK to a correct state (DOWN=1: delete it instead)
 	$(if $(DOWN),-@$(RUN) python3 -m dashboard audit last -s $(STACK))
 	@$(RUN) python3 -m claude_bottle.upkeep.repair $(STACK) $(if $(DOWN),--down)
 
@@ -58,16 +58,16 @@ containment: ## every attack, failure and kill, the owner's account before and a
 	@$(RUN) env CLAUDE_BOTTLE_EXAMPLES=500 CLAUDE_BOTTLE_ALL_KILLS=1 python3 -m pytest tests/containment \
 	  tests/unit/test_invariants.py tests/unit/test_plan_fuzz.py tests/integration/test_kills.py -v -n 2 --dist loadfile
 
-doctor: ## say what is there, what is missing and how to get it
+doctor: ## report what is installed, what is missing and how to get it
 	@$(PYTHON) -m toolchain doctor
 
 prune: ## delete this project's images that no bottle uses and this checkout would not build again (DRY=1: only show)
 	@$(RUN) python3 -m claude_bottle prune $(if $(DRY),--dry-run)
 
-update: ## newer base, Debian packages, Claude Code and Go for the images: shows what changes, and builds (BACK=1: the way back)
+update: ## newer base, Debian packages, Claude Code and Go for the images: shows what changes, and builds (BACK=1: roll back)
 	@$(RUN) python3 -m toolchain update $(if $(BACK),--back)
 
-audit: ## known holes in the locked Python packages and Go modules (3: a database could not be reached)
+audit: ## known vulnerabilities in the locked Python packages and Go modules (3: a database could not be reached)
 	@$(RUN) python3 -m toolchain audit
 
 setup: ## only set up
@@ -86,7 +86,7 @@ load: ## many clients, streams, uploads, slow sides and silent ones on a bottle,
 	@$(PYTHON) -m toolchain setup --dev
 	@$(RUN) python3 bench/load.py --idle 300
 
-fleet: ## bring N (20) small bottles up, measure what each costs, take them away
+fleet: ## bring N (20) small bottles up, measure what each costs, delete them
 	@$(PYTHON) -m toolchain setup --dev
 	@$(RUN) python3 bench/fleet.py $(N)
 

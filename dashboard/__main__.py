@@ -189,7 +189,7 @@ def parser() -> argparse.ArgumentParser:
     yes = add("approve", "make the change, apply it, then tell the agent", one=True)
     for command in (yes, preview):
         command.add_argument("--for", dest="duration", default="", metavar="2h", help="for a limited time: 30m, 2h, 1d")
-        command.add_argument("--change", metavar="FILE", help="YAML (path, value) in place of what was asked; -: stdin")
+        command.add_argument("--change", metavar="FILE", help="YAML (path, value) in place of the request; -: stdin")
     yes.add_argument("--edit", action="store_true", help="edit the request in $EDITOR first")
     yes.add_argument("--others", action="store_true", help="also apply the other changes that wait")
     yes.add_argument("--unseen", action="store_true", help="approve although not all of the content has been shown")

@@ -57,7 +57,7 @@ def doctor() -> int:
     for line in old:
         print(f"old      {line}")
     summary = f"all there, {len(old)} not up to date" if old else "all there"
-    print(summary if not missing else f"{missing} missing; {own_command('up demo')} gets them")
+    print(summary if not missing else f"{missing} missing; {own_command('up demo')} installs them")
     return 1 if missing else 0
 
 
@@ -67,7 +67,7 @@ def upkeep() -> list[str]:
     version = quiet("docker", "version", "--format", "{{.Server.Version}}") or ""
     if ended := newer.engine_ended(version):
         lines.append(
-            f"Docker engine {version}: not maintained by Moby since {ended}; a distribution may mend it itself"
+            f"Docker engine {version}: not maintained by Moby since {ended}; a distribution may patch it itself"
         )
     # In the environment of the bottles: this may run in another Python, before there was one.
     if images := quiet(str(VENV / "bin/python3"), "-m", "claude_bottle.upkeep.old_images", env=environment()):
@@ -90,10 +90,13 @@ def main() -> int:
     updating = commands.add_parser(
         "update", help="newer base, Debian packages, Claude Code and Go: shows what changes, and builds"
     )
-    updating.add_argument("--back", action="store_true", help="take the last update of this checkout back")
-    commands.add_parser("audit", help="known holes in what is locked: 1 if there are any, 3 if nobody can tell")
+    updating.add_argument("--back", action="store_true", help="roll back the last update of this checkout")
+    commands.add_parser(
+        "audit",
+        help="known vulnerabilities in the locked packages: 1 if there are any, 3 if a database could not be reached",
+    )
     commands.add_parser("pin", help="record the digests of Pulumi's official archives, after a version was raised")
-    commands.add_parser("doctor", help="say what is there and what is missing")
+    commands.add_parser("doctor", help="report what is installed and what is missing")
     commands.add_parser("env", help="print the variables of the checkout's shell (used by ./activate)")
     commands.add_parser("run", help="run a command in the checkout's shell").add_argument(
         "argv", nargs=argparse.REMAINDER

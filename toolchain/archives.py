@@ -50,7 +50,7 @@ def verified(kind: str, version: str) -> bytes | None:
     """
     expected = recorded(kind, version)
     if expected is None:
-        say(f"      no SHA-256 of the official {kind} {version} for {this_platform()} is recorded, so it is not taken")
+        say(f"      no SHA-256 of the official {kind} {version} for {this_platform()} is recorded, so it is not used")
         return None
     address = url(kind, version, this_platform())
     try:

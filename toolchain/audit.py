@@ -55,13 +55,13 @@ def python_outcome(lock: str, report: dict[str, Any]) -> Outcome:
     entries = report.get("dependencies", [])
     skipped = [entry["name"] for entry in entries if "skip_reason" in entry]
     if not entries or len(skipped) == len(entries):
-        return Outcome(lock, unreachable="the database of Python's holes could not be reached")
+        return Outcome(lock, unreachable="the database of Python vulnerabilities could not be reached")
     holes = [
         f"{entry['name']} {entry['version']}: {hole['id']}, fixed in {', '.join(hole['fix_versions']) or 'none yet'}"
         for entry in entries
         for hole in entry.get("vulns", [])
     ]
-    return Outcome(lock, tuple(holes + [f"{name}: not looked at" for name in skipped]))
+    return Outcome(lock, tuple(holes + [f"{name}: not checked" for name in skipped]))
 
 
 def go_outcome(what: str, lines: Iterable[dict[str, Any]]) -> Outcome:
@@ -125,7 +125,7 @@ def _python(lock: str) -> Outcome:
         )
         return python_outcome(lock, json.loads(asked.stdout))
     except (SetupError, OSError, ValueError, subprocess.TimeoutExpired):
-        return Outcome(lock, unreachable="the database of Python's holes could not be reached")
+        return Outcome(lock, unreachable="the database of Python vulnerabilities could not be reached")
 
 
 def _go() -> list[Outcome]:
@@ -139,7 +139,7 @@ def _go() -> list[Outcome]:
             got = subprocess.run(asked, cwd=folder, capture_output=True, text=True, check=True, timeout=600)
             database(Path(json.loads(got.stdout)["Dir"]) / "data/osv", folder / "db")
         except (SetupError, subprocess.SubprocessError, OSError, ValueError, KeyError):
-            return [Outcome("Go's modules", unreachable="the database of Go's holes could not be reached")]
+            return [Outcome("Go's modules", unreachable="the database of Go vulnerabilities could not be reached")]
         gitleaks = folder / "gitleaks"
         build: list[str | Path] = [go, "build", "-trimpath", "-buildvcs=false", "-o", gitleaks, GITLEAKS[1]]
         # With the modules of both that are in the image; this form of RE2's needs no C++.

@@ -95,7 +95,7 @@ def next_steps(stack: str) -> str:
         (own_command(f"attach {stack}"), "Claude Code in it (a stack with a token)"),
         (own_command(f"exec {stack} -- claude --version"), "any command in it"),
         (own_command(f"plan {stack}"), "what it can reach, what an edit would change (now: nothing)"),
-        (own_command(f"down {stack}"), "takes it away again"),
+        (own_command(f"down {stack}"), "deletes it"),
         (own_command("--help"), "every other verb, from any folder of the checkout"),
     ]
     width = max(len(verb) for verb, _ in verbs)

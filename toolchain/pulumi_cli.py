@@ -124,7 +124,7 @@ class Plugin:
                 run(checked, f"official {self._kind} plugin", env=environment, timeout=300)
                 return
             except SetupError as error:
-                say(f"      the official plugin cannot be had: {str(error).splitlines()[-1]}")
+                say(f"      the official plugin cannot be downloaded: {str(error).splitlines()[-1]}")
         binary = piece.build()
         run([*install, "--reinstall", "-f", binary], f"install {self._kind} plugin", env=environment)
         (self._folder() / "claude-bottle-build").write_text(piece.digest())

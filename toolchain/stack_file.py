@@ -14,7 +14,7 @@ STACKS = Path(__file__).resolve().parents[1] / "stacks"
 def provide(stack: str, stacks: Path = STACKS) -> None:
     """Copy the example of this name to `stacks/`, where there is no file of that stack yet. Raises SetupError."""
     if not is_stack_name(stack):
-        raise SetupError(f"{stack!r} is no name of a stack: letters, digits, `_`, `.`, `-`")
+        raise SetupError(f"{stack!r} is not a name of a stack: letters, digits, `_`, `.`, `-`")
     file = stacks / f"Pulumi.{stack}.yaml"
     example = examples_of(stacks) / file.name
     if file.exists():

@@ -44,11 +44,11 @@ def update() -> int:
     pins = ages()
     show(pins)
     if all(age.newer is None for age in pins):
-        say("nobody answers: no network, or none that reaches these. Nothing is changed")
+        say("no server answers: no network, or none that reaches these. Nothing is changed")
         return 1
     wanted = {age.name: age.newer for age in pins if age.newer and age.is_old}
     if not wanted:
-        say("all as new as it can be had: nothing is changed")
+        say("everything is up to date: nothing is changed")
         return 0
     before = {path: path.read_text() for path in PINS}
     was = _sboms()
@@ -63,7 +63,7 @@ def update() -> int:
     for line in changes(was, _sboms()):
         print(line)
     _tell_stacks()
-    print(f"the pins are files of this checkout (git diff); the way back: {own_command('update --back')}")
+    print(f"the pins are files of this checkout (git diff); to roll back: {own_command('update --back')}")
     return 0
 
 
@@ -71,14 +71,14 @@ def back() -> int:
     """Take the last update back. Raises SetupError where there is none, or a pin was changed since."""
     last = max(_history().glob("*.json"), key=lambda file: int(file.stem), default=None)
     if last is None:
-        raise SetupError("there is no update of this checkout to take back")
+        raise SetupError("there is no update of this checkout to roll back")
     kept = json.loads(last.read_text())
     changed = [name for name, digest in kept["after"].items() if _digest((ROOT / name).read_text()) != digest]
     if changed:
         raise SetupError(f"changed since the update, so they are left alone (git can tell): {', '.join(changed)}")
     _restore({ROOT / name: text for name, text in kept["before"].items()})
     last.unlink()
-    print(f"back: {', '.join(kept['before'])}")
+    print(f"rolled back: {', '.join(kept['before'])}")
     _build()
     _tell_stacks()
     return 0

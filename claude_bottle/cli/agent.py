@@ -44,7 +44,9 @@ def attach(name: Name) -> None:
 @app.command("exec", epilog="Example: bottle exec demo -- git status")
 def exec_(
     name: Name,
-    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND…", help="What to run; its exit code is ours.")],
+    command: Annotated[
+        list[str], typer.Argument(metavar="-- COMMAND…", help="Command to run; bottle ends with its exit code.")
+    ],
 ) -> None:
     """Run a command in the bottle, as its agent's user."""
     _inside(name, command, terminal=sys.stdin.isatty() and sys.stdout.isatty())
@@ -55,7 +57,7 @@ def resume(
     name: Name,
     show: Annotated[bool, typer.Option("--print", help="Print the command instead of running it.")] = False,
 ) -> int:
-    """Go on with the agent's conversation where it was; brings the bottle up where it is not."""
+    """Resume the agent's conversation; brings the bottle up if it is down."""
     from claude_bottle.host.child_env import child_env
     from dashboard.__main__ import resume as command_of
 
@@ -77,7 +79,7 @@ def pull(
     ] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
 ) -> int:
-    """Bring the agent's work back to the workspace; never over changes of your own."""
+    """Copy the agent's work back to the workspace, without overwriting your own changes."""
     from claude_bottle.policy.errors import printable
     from claude_bottle.workspace.pull import pull as bring
 
@@ -90,10 +92,10 @@ def pull(
 def logs(
     name: Name,
     part: Annotated[str, typer.Argument(help=f"{', '.join(ROLES[:-1])} or {ROLES[-1]}; default: all.")] = "",
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
-    tail: Annotated[int, typer.Option(min=0, help="How many lines of each part.")] = 100,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow until Ctrl-C.")] = False,
+    tail: Annotated[int, typer.Option(min=0, help="Number of lines of each part.")] = 100,
 ) -> int:
-    """Show what the parts of a bottle have logged."""
+    """Show the logs of the parts of a bottle."""
     from claude_bottle.cli import part_logs
     from claude_bottle.policy.errors import BottleError
 

@@ -11,7 +11,7 @@ try:
     import typer
     from typer.core import TyperGroup
 except ImportError:  # an environment that is older than the checkout
-    sys.exit("the Python environment of this checkout is not that of its lock: make setup")
+    sys.exit("the Python environment of this checkout does not match its lock: run make setup")
 
 from claude_bottle.cli import agent, ask, audit, callback, files, lifecycle, machine, secret
 from claude_bottle.cli.common import DONE, FAILED, USAGE, enter_project, say

@@ -11,13 +11,13 @@ import typer
 from claude_bottle.cli.common import DONE, Json, given_path, print_json
 from claude_bottle.cli.names import Name
 
-app = typer.Typer(no_args_is_help=True, help="See what the agent asks for, and answer it.")
+app = typer.Typer(no_args_is_help=True, help="See what the agent requests, and answer it.")
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Of the proposal, as `bottle ask list` prints it.")]
 Words = Annotated[str, typer.Option("--message", "-m", help="Words for the agent.")]
 Limit = Annotated[str, typer.Option("--for", metavar="2h", help="For a limited time: 30m, 2h, 1d.")]
 Change = Annotated[
-    str, typer.Option(metavar="FILE", help="YAML (path, value) in place of what was asked; -: standard input.")
+    str, typer.Option(metavar="FILE", help="YAML (path, value) in place of the request; -: standard input.")
 ]
 
 
@@ -61,10 +61,12 @@ def approve(
     identity: Id,
     message: Words = "",
     limit: Limit = "",
-    edit: Annotated[bool, typer.Option("--edit", help="Edit what was asked for in $EDITOR first.")] = False,
+    edit: Annotated[bool, typer.Option("--edit", help="Edit the request in $EDITOR first.")] = False,
     change: Change = "",
-    others: Annotated[bool, typer.Option("--others", help="Apply what else waits to be applied, too.")] = False,
-    unseen: Annotated[bool, typer.Option("--unseen", help="Although not all of the content was shown.")] = False,
+    others: Annotated[bool, typer.Option("--others", help="Also apply the other changes that wait.")] = False,
+    unseen: Annotated[
+        bool, typer.Option("--unseen", help="Approve although not all of the content was shown.")
+    ] = False,
 ) -> int:
     """Approve a proposal: change the stack file, bring it up, then tell the agent."""
     if edit and not (sys.stdin.isatty() and sys.stdout.isatty()):

@@ -33,11 +33,11 @@ def show(name: PastName, as_json: Json = False) -> int:
 
 @app.command(epilog="Example: bottle audit verify demo")
 def verify(name: PastName) -> int:
-    """Check that no record was changed, taken out or put in."""
+    """Check that no record was changed, removed or inserted."""
     return _dashboard("verify", name)
 
 
 @app.command(epilog="Example: bottle audit collect demo")
 def collect(name: PastName) -> int:
-    """Take over what the parts of a running bottle have on record."""
+    """Collect the records of the parts of a running bottle."""
     return _dashboard("collect", name)

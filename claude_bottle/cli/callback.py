@@ -47,10 +47,10 @@ def callback(
             run_bounded(command.argv, "curl", stdin=config, out=out, seconds=40, most=_MOST, env=command.env)
         except BottleError as error:
             message = one_line(str(error))[-200:]
-            raise BottleError(f"nobody in {name} answered at port {urlsplit(address).port}: {message}") from None
+            raise BottleError(f"nothing in {name} answered at port {urlsplit(address).port}: {message}") from None
     status = out.getvalue().decode(errors="replace").strip()
     if not status.isdigit() or len(status) != 3:
-        raise BottleError(f"{name} does not say what was answered")
+        raise BottleError(f"{name} did not report the answer")
     say(f"{name} answered {status}")
     return DONE if status[0] in "23" else FAILED
 

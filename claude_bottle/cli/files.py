@@ -47,7 +47,7 @@ def init(
         raise UnknownBottleError(f"{name[:60]!r} is not a name of a bottle: letters, digits, `_`, `.`, `-`")
     file = STACKS / f"Pulumi.{name}.yaml"
     if file.exists():
-        raise BottleError(f"{file} is there already, and stays as it is; {own_command(f'up {name}')}")
+        raise BottleError(f"{file} already exists and is left unchanged; {own_command(f'up {name}')}")
     if (use, repo, workspace, model) == (None, None, None, None) and _can_ask():
         use, repo, workspace, model = _ask()
     folder = given_path(workspace).resolve() if workspace else None
@@ -95,7 +95,7 @@ def _write(file: Path, text: str) -> None:
         with file.open("x", encoding="utf-8") as new:
             new.write(text)
     except FileExistsError:
-        raise BottleError(f"{file} is there already, and stays as it is") from None
+        raise BottleError(f"{file} already exists and is left unchanged") from None
 
 
 @app.command(epilog="Example: bottle convert old.json --out stacks")
@@ -103,7 +103,7 @@ def convert(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON with `bottles` and `agents`.")],
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where to write; default: stacks.")] = None,
 ) -> int:
-    """Turn a file of the original command-line tool into stack files, never over one that is there."""
+    """Turn a file of the original command-line tool into stack files, without overwriting existing ones."""
     from claude_bottle.cli.manifest_tool import main
 
     target = given_path(out) if out else STACKS
@@ -115,7 +115,7 @@ def check(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…", autocompletion=complete)] = None,
     as_json: Json = False,
 ) -> int:
-    """Check stack files (default: all) without the engine and without Pulumi; 1 where something is wrong."""
+    """Check stack files (default: all) without the engine and without Pulumi; exits with 1 on errors."""
     from claude_bottle.cli import stack_check
 
     wanted = names or sorted(declared())
@@ -138,6 +138,6 @@ def _tell(by_name: dict[str, Checked]) -> None:
 
     for name, checked in by_name.items():
         wrong = checked.findings
-        print(f"{name}: {f'{len(wrong)} to put right' if wrong else 'in order'}")
+        print(f"{name}: {f'{len(wrong)} to fix' if wrong else 'in order'}")
         for line in (*wrong, *checked.hints):
             print(printable(f"  {line}"))

@@ -57,11 +57,11 @@ def plan(name: FileName, as_json: Json = False) -> int:
 def down(
     name: Name,
     force: Annotated[
-        bool, typer.Option("--force", help="Even where work was not pulled, or a record is lost.")
+        bool, typer.Option("--force", help="Also where work was not pulled, or a record is lost.")
     ] = False,
     forget_too: Annotated[bool, typer.Option("--forget", help="Delete Pulumi's earlier states of it as well.")] = False,
 ) -> int:
-    """Take a bottle away, its home too; stops where work was not pulled."""
+    """Delete a bottle and its home; stops if work was not pulled."""
     from claude_bottle.engines.chosen import use_engine_of
     from claude_bottle.host import past_states
     from claude_bottle.runs.terminal import run_pulumi
@@ -102,7 +102,7 @@ def forget(name: PastName) -> int:
 @app.command(epilog="Example: bottle repair demo")
 def repair(
     name: Name,
-    take_down: Annotated[bool, typer.Option("--down", help="End with the bottle gone instead.")] = False,
+    take_down: Annotated[bool, typer.Option("--down", help="Delete the bottle instead.")] = False,
 ) -> int:
     """Bring a bottle to a correct state after a kill of pulumi, the engine or the machine."""
     from claude_bottle.upkeep import repair as mend

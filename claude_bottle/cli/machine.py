@@ -18,7 +18,7 @@ app = typer.Typer()
 
 @app.command(epilog="Example: bottle doctor --json")
 def doctor(as_json: Json = False) -> int:
-    """Say what this machine has, what is missing or old, and how to get it."""
+    """Report what this machine has, what is missing or old, and how to get it."""
     from toolchain import __main__ as toolchain
     from toolchain.step import examine
 
@@ -89,9 +89,9 @@ def _table(bottles: list[dict[str, Any]]) -> None:
 
 @app.command(epilog="Example: bottle prune --dry-run")
 def prune(
-    dry: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")] = False,
 ) -> int:
-    """Delete this project's images that no bottle uses and this checkout would not build again; never another's."""
+    """Delete this project's images that no bottle uses and this checkout would not build again, and no others."""
     from claude_bottle.engines.chosen import hosts
     from claude_bottle.policy.errors import one_line
     from claude_bottle.upkeep import old_images
@@ -119,7 +119,7 @@ def prune(
 
 @app.command(epilog="Example: bottle update")
 def update(
-    back: Annotated[bool, typer.Option("--back", help="Take the last update back.")] = False,
+    back: Annotated[bool, typer.Option("--back", help="Roll back the last update.")] = False,
 ) -> int:
     """Pin newer versions of what the images are made of, build them, and show what changed."""
     from claude_bottle.policy.errors import BottleError

@@ -41,7 +41,7 @@ def _convert(file: Path, out: Path) -> None:
     existing = [str(target) for target in targets if target.exists()]
     if existing:
         raise BottleError(
-            f"already there, nothing was written: {', '.join(existing)}; move them, or name another --out"
+            f"nothing was written, because these already exist: {', '.join(existing)}; move them, or name another --out"
         )
     out.mkdir(parents=True, exist_ok=True)
     for target, text in targets.items():
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     commands.add_parser("schema", help="print the JSON Schema of a stack file")
     commands.add_parser("docs", help="print docs/manifest.md")
     commands.add_parser("programs", help="print docs/programs.md")
-    page = commands.add_parser("plan", help="put the keys of a route into docs/plan.md")
+    page = commands.add_parser("plan", help="write the keys of a route into docs/plan.md")
     page.add_argument("file", type=Path, help="the page")
     old = commands.add_parser("convert", help="turn a JSON file of the original tool into stack files")
     old.add_argument("file", type=Path, help='a JSON object with "bottles" and "agents"')

@@ -18,13 +18,13 @@ def secret(
     name: FileName,
     ref: Annotated[str, typer.Argument(metavar="SECRET", help="Its name, as token_ref names it; never its value.")],
 ) -> int:
-    """Keep a token for a bottle: asks for its value, or reads it from standard input; only encrypted it is kept."""
+    """Store a token for a bottle, encrypted: asks for its value, or reads it from standard input."""
     from claude_bottle.manifest.fields import is_token_name
     from claude_bottle.policy.errors import BottleError
 
     if not is_token_name(ref):  # not repeated: it may be the value
         raise BottleError(
-            "the second word is no name of a secret; write one like GITHUB_TOKEN, and the value after that"
+            "the second word is not a name of a secret; write one like GITHUB_TOKEN, and the value after that"
         )
     create_stack(name)
     return subprocess.run(["pulumi", "config", "set", "--secret", ref, "--stack", name], check=False).returncode

@@ -47,7 +47,7 @@ def stack_file(name: str, wishes: Wishes) -> str:
 def _tokens(name: str, refs: list[str]) -> list[str]:
     if not refs:
         return []
-    lines = ["# A token never stands here. Export it in your shell by its name, or keep it as a secret of the stack:"]
+    lines = ["# Never write a token here. Export it in your shell by its name, or keep it as a secret of the stack:"]
     return lines + [f"#   bottle secret {name} {ref}" for ref in refs]
 
 
@@ -76,7 +76,7 @@ def _bottle(wishes: Wishes) -> list[str]:
         lines += ["  routes:", "    - host: api.anthropic.com", f"      token_ref: {MODEL_TOKEN}"]
         lines += ["      description: the model"]
     else:
-        lines += ["  routes: []  # nothing leaves; take routes in like the one below"]
+        lines += ["  routes: []  # no outside access; add routes like the one below"]
     lines += ["    # What else it may reach, without a credential:"]
     lines += ['    # - host: "packages.example.com"', "    #   methods: [GET, HEAD]"]
     return lines
@@ -91,7 +91,7 @@ def _git(upstream: Upstream) -> list[str]:
     lines += [f"    identity_file: ~/.ssh/deploy_{name}  # only git-gate gets it; mode 600, no passphrase"]
     lines += [f"    known_hosts: {upstream.known_host} …  # {upstream.keyscan}; compare with what the host publishes"]
     lines += ["    branches: [agent/*]"]
-    return ["# To fetch and push by git-gate, fill these in and take the `#` away:", *(f"# {line}" for line in lines)]
+    return ["# To fetch and push through git-gate, fill these in and remove the `#`:", *(f"# {line}" for line in lines)]
 
 
 def _quoted(text: str) -> str:

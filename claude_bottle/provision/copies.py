@@ -18,7 +18,7 @@ _SKILLS = "/home/node/.claude/skills"
 _NEW = f"{_SKILLS}/.claude-bottle-new"
 _RECORD = f"{_SKILLS}/.claude-bottle"
 _CHANGED = "has changed since this up has read it"
-_AGAIN = "Nothing else was changed; put it right and run up again."
+_AGAIN = "Nothing else was changed; fix it and run up again."
 
 
 def skills(plan: dict[str, Any]) -> str:

@@ -84,7 +84,7 @@ class AgentCommits:
             if new != "0":
                 said.append(tip)
                 shown = shlex.quote(f"{remote}/{name}")  # git allows in a name what a shell acts on
-                lines.append(f"commits: {new} on {shown}; git merge {shown} takes them over")
+                lines.append(f"commits: {new} on {shown}; git merge {shown} merges them")
         return lines + [f"… and {len(names) - _SHOWN} more branches"] * (len(names) > _SHOWN)
 
     def _count(self, tip: str, said: list[str]) -> str:

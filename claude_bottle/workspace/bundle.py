@@ -56,7 +56,7 @@ def _git(root: Path) -> list[str]:
 def _header(bundle: IO[bytes]) -> dict[str, str]:
     """Branch to commit. The bundle is left at the beginning of its pack."""
     if not re.fullmatch(rb"# v[23] git bundle\n", bundle.readline(_LINE)):
-        raise BottleError("it is no git bundle")
+        raise BottleError("it is not a git bundle")
     branches: dict[str, str] = {}
     while (line := bundle.readline(_LINE)) != b"\n":
         if line.startswith(b"@object-format="):

@@ -25,7 +25,7 @@ class CopiedGit:
         self._agent, self._root = agent, root
         self._branches = OwnerBranches(root, agent, heads(root))
         if self._branches.digest != branches:
-            raise BottleError(f"workspace: the branches of {root} have changed since they were looked at; run it again")
+            raise BottleError(f"workspace: the branches of {root} have changed since they were checked; run it again")
         self._is_there = agent.run(f"test -e {WORKSPACE}/.git && echo yes || true").strip() == b"yes"
         self._owner, self._theirs = NOWHERE, NOWHERE
         self._pending: frozenset[str] = frozenset()

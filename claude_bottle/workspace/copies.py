@@ -74,7 +74,7 @@ class Reader:
         skills = [skill for index, name in enumerate(manifest.skills) for skill in self._skill(index, name)]
         names = [skill.name for skill in skills]
         for name in sorted({name for name in names if names.count(name) > 1}):
-            self._say("skills", name, "two folders of this name; the agent's skills folder can hold one")
+            self._say("skills", name, "two skills have this name; the agent's skills folder can hold one")
         workspace = self._workspace(manifest.workspace) if manifest.workspace else None
         return Copies(self._prompt(manifest), skills, workspace)
 
@@ -111,7 +111,7 @@ class Reader:
         if not folder.is_dir():
             self._say(path, name, f"no such folder: {folder}; a name is looked up there, a path needs a slash")
         elif not (folder / "SKILL.md").is_file():
-            self._say(path, name, f"{folder} has no SKILL.md, so it is no skill")
+            self._say(path, name, f"{folder} has no SKILL.md, so it is not a skill")
         else:
             files = self._items(path, name, folder, all_files(folder), links_stay_inside=True)
             yield SkillCopy(folder.name, str(folder.resolve()), digest(files))
@@ -119,7 +119,7 @@ class Reader:
     def _workspace(self, config: WorkspaceConfig) -> WorkspaceCopy | None:
         path, folder = "workspace.path", self._host_path(config.path)
         if not folder.is_dir():
-            self._say(path, config.path, f"no such folder: {folder}; make it, or name one that is there")
+            self._say(path, config.path, f"no such folder: {folder}; create it, or name an existing one")
             return None
         folder = folder.resolve()
         if wrong := self._too_much(folder, config):
@@ -128,7 +128,9 @@ class Reader:
         if config.mode == "mount":
             owner = folder.stat()
             if owner.st_uid != AGENT_UID and not owner.st_mode & 0o002:
-                self._say(path, config.path, f"the agent (uid {AGENT_UID}) cannot write there: mode: copy, or chown it")
+                self._say(
+                    path, config.path, f"the agent (uid {AGENT_UID}) cannot write there: write mode: copy, or chown it"
+                )
             try:
                 places = git_places(folder)
             except OSError as error:
@@ -190,5 +192,5 @@ class Reader:
                 return f"is inside {other}, which no agent should have"
         own = (ROOT, self.base.resolve())
         if config.mode == "mount" and any(o.is_relative_to(folder) or folder.is_relative_to(o) for o in own):
-            return "holds this project's own files, with which the agent could change its bottle: mode: copy"
+            return "holds this project's own files, with which the agent could change its bottle: write mode: copy"
         return None

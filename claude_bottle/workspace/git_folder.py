@@ -76,7 +76,9 @@ def git_problems(root: Path) -> Iterator[str]:
     elif not folder.is_dir():
         yield "its .git is a file (a linked worktree or a submodule); name the main checkout, or leave copy_git out"
     elif (folder / "objects/info/alternates").exists():
-        yield "its .git borrows objects elsewhere; git repack -a -d && rm .git/objects/info/alternates"
+        yield (
+            "its .git borrows objects from another repository; run git repack -a -d && rm .git/objects/info/alternates"
+        )
     else:
         for name in filter(_CONFIG.match, all_files(folder)):
             yield from (f".git/{name}: {wrong}" for wrong in _credentials(folder / name))
@@ -131,10 +133,13 @@ def _credentials(file: Path) -> Iterator[str]:
     for key, value in settings:
         last = key.rpartition(".")[2]
         if last == "extraheader":
-            yield f"{key} holds a credential; git config --unset-all {key}"
+            yield f"{key} holds a credential; run git config --unset-all {key}"
         elif last in ("insteadof", "pushinsteadof") and not _URL.match(key.removeprefix("url.").rpartition(".")[0]):
-            yield f"a rewritten URL ({last}) holds a credential, or may; git config --unset-all it, or give it without"
+            yield (
+                f"a rewritten URL ({last}) may hold a credential; remove it with git config --unset-all, or write it"
+                " without"
+            )
         elif last in ("url", "pushurl") and not _URL.match(value):
-            yield f"{last} of a remote holds a credential, or may; give it as https://host/path or git@host:path"
+            yield f"{last} of a remote may hold a credential; write it as https://host/path or git@host:path"
         elif key.startswith("branch.") and last in ("remote", "pushremote") and not _REMOTE.match(value):
-            yield f"{last} of a branch holds a credential, or may; give the name of a remote"
+            yield f"{last} of a branch may hold a credential; write the name of a remote"

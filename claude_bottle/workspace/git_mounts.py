@@ -38,7 +38,9 @@ def git_places(root: Path) -> GitPlaces:
     top = root.resolve()
     if not (root / ".git").is_file() and not (root / ".git/HEAD").is_file():
         # Without one, or with an empty one, git takes the folder itself for a repository if the agent lays it out so.
-        return GitPlaces(wrong="has no repository at its top, so the agent could make one; git init, or mode: copy")
+        return GitPlaces(
+            wrong="has no repository at its top, so the agent could create one; run git init, or write mode: copy"
+        )
     present: set[str] = set()
     missing: set[str] = set()
     for path in _repositories(root):
@@ -53,12 +55,12 @@ def git_places(root: Path) -> GitPlaces:
             if not other.is_relative_to(top) or other == top:
                 continue
             if not other.exists():
-                return GitPlaces(wrong=f"{name} refers to {other.relative_to(top)}, which the agent could make")
+                return GitPlaces(wrong=f"{name} refers to {other.relative_to(top)}, which the agent could create")
             present.add(other.relative_to(top).as_posix())
     missing |= {f"{name}/.git" for name in _submodules(root) if not os.path.lexists(root / name / ".git")}
     inside = {name for name in present if any(name.startswith(f"{other}/") for other in present)}
     if len(present - inside) + len(missing) > _MOST:
-        return GitPlaces(wrong=f"has more than {_MOST} repositories inside; mode: copy, or name one of them")
+        return GitPlaces(wrong=f"has more than {_MOST} repositories inside; write mode: copy, or name one of them")
     return GitPlaces(tuple(sorted(present - inside)), tuple(sorted(missing)))
 
 
@@ -97,7 +99,7 @@ def _referred(place: Path) -> Iterator[Path]:
 def _named(config: Path, work: Path, depth: int) -> Iterator[Path]:
     """git-config(1): an include is relative to the file that has it, core.hooksPath to the work tree."""
     if depth > _DEEPEST:
-        raise OSError(f"{config}: more includes in one another than can be followed")
+        raise OSError(f"{config}: its includes are nested too deeply")
     if not config.is_file():
         return
     for key, value in entries(config):

@@ -157,7 +157,7 @@ def agents_blobs(agent: Shell, paths: Sequence[str], *, as_committed: bool = Fal
     said = agent.run(_AGENTS + script, b"".join(os.fsencode(path) + b"\0" for path in paths))
     names = said.decode(errors="replace").split()
     if len(names) != len(paths):
-        raise BottleError("the agent's git does not say what its files are")
+        raise BottleError("the agent's git did not list its files")
     return dict(zip(paths, names, strict=True))
 
 

@@ -160,7 +160,10 @@ def _lines(changes: Changes, target: Mapping[str, str], left: Mapping[str, str])
     yield from (f"gone  {path}" for path in sorted(changes.delete))
     yield from (f"left  {path}: {why}" for path, why in sorted(left.items()))
     if run:
-        yield "read these before you work there, for programs run them by themselves (--no-run-files leaves them out):"
+        yield (
+            "read these before you work there, because programs run them automatically (--no-run-files leaves them"
+            " out):"
+        )
         yield from (f"{verbs[path]}  {path}  ({by})" for path, by in sorted(run.items()))
 
 
@@ -192,9 +195,9 @@ def main() -> int:
     parser.add_argument(
         "--no-run-files",
         action="store_true",
-        help="leave out what editors, shells and build tools run by themselves",
+        help="leave out files that editors, shells and build tools run automatically",
     )
-    parser.add_argument("--dry-run", action="store_true", help="only say what would change")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would change")
     args = parser.parse_args()
     options = {"to": args.to, "force": args.force, "dry_run": args.dry_run, "run_files": not args.no_run_files}
     try:

@@ -68,14 +68,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         lines = unpulled(outputs["plan"], outputs["agent_container"])
     except (BottleError, OSError) as error:
-        lines = [f"nobody can say what is there: {error}"]
+        lines = [f"the agent's work cannot be listed: {error}"]
     if not lines:
         return 0
     more = [f"… and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
     text = "\n".join(f"  {line}" for line in [*lines[:_SHOWN], *more])
-    print(printable(f"only the bottle {stack} has this, and down would delete it:\n{text}"), file=sys.stderr)
+    print(printable(f"only the bottle {stack} has this work, and down would delete it:\n{text}"), file=sys.stderr)
     print(
-        f"{own_command(f'pull {stack}')} brings it here; {own_command(f'down {stack} --force')} deletes it",
+        f"{own_command(f'pull {stack}')} copies it here; {own_command(f'down {stack} --force')} deletes it",
         file=sys.stderr,
     )
     return 1

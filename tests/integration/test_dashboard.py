@@ -234,7 +234,7 @@ def test_an_edit_and_a_time_limit(bottle: world.BottleUnderTest, page: Page) -> 
         expect(area).to_be_visible()
         area.fill(area.input_value().replace("host: new.example.com", "host: '*'"))
         found.locator(".preview").click()
-        expect(found.locator(".outcome")).to_contain_text("cannot be given", timeout=LONG)
+        expect(found.locator(".outcome")).to_contain_text("cannot be granted", timeout=LONG)
         area.fill("path: egress.routes\nvalue: {host: new.example.com, path: [/narrow], methods: [GET]}\n")
         found.locator(".for select").select_option("15m")
         found.locator(".reply input").fill("only what you need")

@@ -333,7 +333,7 @@ def test_a_step_that_fails_says_what_to_do_and_the_next_up_goes_on(
     with pytest.raises(world.auto.CommandError) as failed:
         bottle.up()
     assert "Permission denied" in str(failed.value)
-    assert "put it right and run up again" in str(failed.value)
+    assert "fix it and run up again" in str(failed.value)
     assert bottle.container_id("agent") == before
     assert {"MARK-prompt-three", "MARK-skill"} <= bottle.marks("x", internet)  # what came before it is done
     bottle.agent("chmod 755 ~/.claude/skills")

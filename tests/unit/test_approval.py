@@ -258,7 +258,7 @@ def test_a_lock_is_stale_only_when_its_pulumi_is_gone_for_sure(tmp_path: Path, m
 
 def test_one_at_a_time(tmp_path: Path) -> None:
     made = approval(tmp_path, World(ROUTE))
-    with Desk("s").alone(), pytest.raises(BottleError, match="another approval of s is at work"):
+    with Desk("s").alone(), pytest.raises(BottleError, match="another approval of s is running"):
         made.approve("p-0000000001", "", patience=0.3)
     Desk("s").begin(Begun("p-other", ROUTE, "", "me", FILE, FILE))
     with pytest.raises(BottleError, match="p-other was cut off"):
@@ -267,7 +267,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
 
 def test_what_comes_out_of_the_sidecar_is_checked_again(tmp_path: Path) -> None:
     world = World({"path": "pipelock.allow_private_addresses", "value": "metadata.example.com"})
-    with pytest.raises(BottleError, match="cannot be given"):
+    with pytest.raises(BottleError, match="cannot be granted"):
         approval(tmp_path, world).approve("p-0000000001", "")
     assert world.file.read_text() == FILE
     assert world.steps == []
@@ -373,7 +373,7 @@ def test_what_would_take_something_away_is_not_made(tmp_path: Path) -> None:
     assert world.file.read_text() == PROJECT
     assert world.steps == []
     assert world.proposal.verdict == "pending"
-    assert "cannot be given" in terminal.show(made, world.proposal)
+    assert "cannot be granted" in terminal.show(made, world.proposal)
 
 
 def test_the_agent_cannot_set_an_end_or_a_token(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_the_digest_follows_content_names_and_modes(home: Path) -> None:
         ({"prompt": "use tok-12345678"}, "prompt.text", "holds the value of one of the bottle's tokens"),
         ({"skills": ["nope"]}, "skills[0]", "no such folder"),
         ({"skills": ["~/project"]}, "skills[0]", "no SKILL.md"),
-        ({"skills": ["review", "~/.claude/skills/review"]}, "skills", "two folders of this name"),
+        ({"skills": ["review", "~/.claude/skills/review"]}, "skills", "two skills have this name"),
         ({"workspace": {"path": "~/none"}}, "workspace.path", "no such folder"),
         ({"workspace": {"path": "~"}}, "workspace.path", "name the project's own folder"),
         ({"workspace": {"path": "/"}}, "workspace.path", "name the project's own folder"),
@@ -334,7 +334,7 @@ def test_what_the_owners_config_names_in_a_mount_is_found(home: Path) -> None:
     project = home / "project"
     git(project, "init", "-q", "-b", "main")
     git(project, "config", "include.path", "../.gitconfig")
-    assert "refers to .gitconfig, which the agent could make" in git_places(project).wrong
+    assert "refers to .gitconfig, which the agent could create" in git_places(project).wrong
     (project / ".gitconfig").write_text('[includeIf "onbranch:main"]\n\tpath = conf/more\n')
     assert "refers to conf/more" in git_places(project).wrong
     (project / "conf").mkdir()

@@ -128,7 +128,7 @@ def test_what_is_not_in_order_is_told(key: Path, tmp_path: Path) -> None:
     twice = read([base, {**base, "upstream": "https://git.example.com/a/p", "identity_file": None, "token_ref": "GH"}])[
         1
     ]
-    assert "git[0] too" in twice["git[1].name"]
+    assert "also the name of git[0]" in twice["git[1].name"]
     twice = read([base, {**base, "name": "q", "upstream": "ssh://git@git.example.com:22/a/p"}])[1]
     assert "repository of git[0]" in twice["git[1].upstream"]
 
@@ -170,9 +170,9 @@ def test_the_user_that_goes_with_a_token(change: dict[str, Any], user: str | Non
     [
         ({"token_user": "a:b"}, "never the token"), ({"token_user": "a\nb"}, "never the token"),
         ({"token_user": "-x"}, "never the token"), ({"token_user": f"ghp_{'a1' * 18}"}, "never the token"),
-        ({"upstream": f"https://{'a1' * 10}@git.example.com/a/p"}, "holds no credential"),
-        ({"upstream": f"https://{'x' * 33}@git.example.com/a/p"}, "holds no credential"),
-        ({"upstream": "https://glpat-x@git.example.com/a/p"}, "holds no credential"),
+        ({"upstream": f"https://{'a1' * 10}@git.example.com/a/p"}, "must not contain a credential"),
+        ({"upstream": f"https://{'x' * 33}@git.example.com/a/p"}, "must not contain a credential"),
+        ({"upstream": "https://glpat-x@git.example.com/a/p"}, "must not contain a credential"),
         ({"upstream": "https://me@git.example.com/a/p", "token_user": "you"}, "two users: you and me"),
     ],
 )  # fmt: skip

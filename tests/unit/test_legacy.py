@@ -122,7 +122,7 @@ def test_the_command_writes_files_and_never_over_others(tmp_path: Path, capsys: 
     assert main(["convert", str(old), "--out", str(out)]) == 0
     assert sorted(p.name for p in out.iterdir()) == ["Pulumi.alone.yaml", "Pulumi.my-impl.yaml"]
     assert main(["convert", str(old), "--out", str(out)]) == 1
-    assert "already there" in capsys.readouterr().err
+    assert "already exist" in capsys.readouterr().err
     old.write_text("{")
     assert main(["convert", str(old)]) == 1
     assert "not JSON" in capsys.readouterr().err

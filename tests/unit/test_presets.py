@@ -173,7 +173,7 @@ def test_hosts_that_are_named_are_asked_of_nobody() -> None:
         ("https://packages.example.com:8443/simple", "with a port"),
         ("https://packages.example.com/a/../simple", "not plain"),
         ("https://packages.example.com/a%2fb", "not plain"),
-        ("https://packages.example.com:x/", "that is none"),
+        ("https://packages.example.com:x/", "that is not an address"),
         ("file:///srv/simple", "does not begin with https://"),
         ("", "does not begin with https://"),
     ],

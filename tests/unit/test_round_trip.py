@@ -284,7 +284,7 @@ def test_a_commit_that_comes_meanwhile_stays_on_its_branch(turns: Turns, monkeyp
 def test_branches_that_nobody_has_looked_over_are_not_sent(turns: Turns) -> None:
     seen = digest_of(heads(turns.owner))
     git(turns.owner, "branch", "later")
-    with pytest.raises(BottleError, match="have changed since they were looked at"):
+    with pytest.raises(BottleError, match="have changed since they were checked"):
         turns.up(seen)
 
 
@@ -304,7 +304,7 @@ def test_a_branchs_name_is_no_command(turns: Turns) -> None:
     git(turns.agent, "checkout", "-q", "-b", "fix;touch${IFS}PWNED;true")
     commit(turns.agent, "x", code="two\n")
     (line,) = [line for line in turns.pull().splitlines() if line.startswith("commits")]
-    command = line[line.index("git merge") :].removesuffix(" takes them over")
+    command = line[line.index("git merge") :].removesuffix(" merges them")
     subprocess.run(["sh", "-c", command], cwd=turns.owner, check=False, capture_output=True)
     assert not (turns.owner / "PWNED").exists()
     assert (turns.owner / "code").read_text() == "two\n"

@@ -74,8 +74,8 @@ def token_ref(value: str) -> str:
         raise ValueError("write the name of a secret (GITHUB_TOKEN), never its value")
     if _TOKEN_VALUE.match(value):
         raise ValueError(
-            "looks like a secret itself; remove it from the file and rotate it at its issuer. Then store the new one"
-            " with bottle secret NAME GITHUB_TOKEN, and write token_ref: GITHUB_TOKEN"
+            "looks like a secret itself; remove it from the file and rotate it at its issuer. Then store the new one:"
+            " bottle secret NAME GITHUB_TOKEN asks for it, and token_ref: GITHUB_TOKEN names it"
         )
     return value
 
