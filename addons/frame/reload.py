@@ -38,7 +38,7 @@ class ReloadingFile(Generic[T]):
         self._path, self._parse, self._status = path, parse, status
         self._seen: tuple[int, int, int] | str | None = None
         self.current: T | None = None
-        self.live = ""  # SHA-256 of the content in force
+        self.live = ""  # SHA-256 of the content in force, in hexadecimal
         self.error: str | None = "no policy has been loaded yet"
 
     @property

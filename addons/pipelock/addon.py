@@ -87,7 +87,7 @@ class Pipelock(ProxyAddon):
         loaded: LoadedPolicy | None = self._file.current
         if loaded is None or not loaded.policy.passes_through(host):
             return None
-        if is_private(host, ""):  # before anybody outside is asked for the name
+        if is_private(host, ""):  # before any name server is asked
             return self.refusal("dlp_match", "The host's name holds a value that looks like a secret.")
         # Spliced, so this is the last moment at which it can be refused.
         return loaded.policy.refuse_target("https", host, port) or await self._names.vet(host, port)

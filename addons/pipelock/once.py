@@ -28,8 +28,8 @@ _VOLATILE = frozenset(
 )
 _SHOWN = 4 << 10  # bytes of headers, all of which are shown to the owner
 _FINDINGS = 20
-ASK_SECONDS, ASKING = 120.0, 8  # a client waits longer for an answer, and each holds its body
-_LOOK = 0.2  # seconds between two looks for the owner's word
+ASK_SECONDS, ASKING = 120.0, 8  # seconds; requests: clients wait longer for a response, and each holds its body
+_LOOK = 0.2  # seconds between two checks for the owner's answer
 _ONCE = "If it is not a secret, ask the owner of the bottle to allow exactly this once."
 _SIGNED = "The address is signed: fetch it by its host's own redirect or link, unchanged."
 

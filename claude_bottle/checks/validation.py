@@ -112,10 +112,12 @@ def _of_stack(message: str, stack: str) -> str:
 def _legacy(raw: Mapping[str, Any]) -> Iterator[Finding]:
     for key in LEGACY_KEYS:
         if key in raw:
-            yield Finding(key, NOT_SHOWN, f"was removed; write instead: {rewrite(key, raw[key])}")
+            yield Finding(key, NOT_SHOWN, f"is no longer supported; write instead: {rewrite(key, raw[key])}")
     for index, route in enumerate(_raw_routes(raw)):
         if isinstance(route, Mapping) and "role" in route:
-            yield Finding(f"egress.routes[{index}].role", NOT_SHOWN, f"was removed; write: {rewrite_role(route)}")
+            yield Finding(
+                f"egress.routes[{index}].role", NOT_SHOWN, f"is no longer supported; write: {rewrite_role(route)}"
+            )
 
 
 def _without_legacy(raw: Mapping[str, Any]) -> dict[str, Any]:

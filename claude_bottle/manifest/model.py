@@ -203,7 +203,9 @@ class Manifest(Strict):
     egress: EgressConfig = EgressConfig()
     pipelock: PipelockConfig = PipelockConfig()
     git: list[GitRemote] = Field([], description="Repositories to fetch from and push to, through git-gate.")
-    supervise: bool = Field(True, description="Whether the agent can ask you to allow refused requests (MCP tools).")
+    supervise: bool = Field(
+        True, description="Whether the agent can ask you for access, packages and resources (MCP tools)."
+    )
     network: NetworkConfig = NetworkConfig()
 
     @model_validator(mode="after")

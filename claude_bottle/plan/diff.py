@@ -180,7 +180,7 @@ def _in_another_order(was: Any, now: Any) -> bool:
 def _items(path: tuple[str, ...], was: list[Any], now: list[Any], said: str) -> Iterator[str]:
     plain = [[without_words(one) for one in some] for some in (was, now)]
     gone, come = ([one for one in some if one not in others] for some, others in (plain, plain[::-1]))
-    for mark, items in (("taken out", gone), ("added", come)):
+    for mark, items in (("removed", gone), ("added", come)):
         for one in items:
             host = one["host"] if isinstance(one, Mapping) else one
             if str(host) not in said:

@@ -69,7 +69,7 @@ def _agent(plan: Plan, facts: Facts) -> None:
     outside = plan["network"]["outside"]
     facts.gives["outside", outside] = ("network", f"outside access by {_network(outside)}")
     if plan["supervise"]:
-        facts.gives["supervise",] = ("supervise", "the agent can ask you to allow refused requests")
+        facts.gives["supervise",] = ("supervise", "the agent can ask you for access, packages and resources")
 
 
 def _network(outside: str) -> str:

@@ -73,7 +73,7 @@ def _skills(was: list[Any], now: list[Any]) -> Iterator[str]:
 
 
 def _becomes(was: object, now: object) -> str:
-    return "new" if was is None else "taken out" if now is None else "another one"
+    return "new" if was is None else "removed" if now is None else "changed"
 
 
 def _digests(was: object, now: object) -> str:

@@ -52,7 +52,7 @@ class Server(FastMCP):  # type: ignore[misc]  # the SDK is in the image only
 
 server = Server(
     "supervise",
-    instructions="Asks the owner of this bottle to allow refused requests. Waiting for an answer costs nothing.",
+    instructions="Asks this bottle's owner for access, packages and resources. Waiting for an answer costs nothing.",
     host="0.0.0.0",  # noqa: S104 - the container is on the agent's network only
     port=PORT,
     streamable_http_path="/",

@@ -340,7 +340,7 @@ def test_pull_requests_and_notes_are_fetched_and_never_pushed(bottle: world.Bott
     assert bottle.agent(fetch.format("pull/12/head")).strip().endswith(tips[0])
     assert bottle.agent(fetch.format(tips[0])).strip().endswith(tips[0])
     assert bottle.agent(fetch.format("refs/notes/commits")).strip().endswith(tips[1])
-    assert f"is at {tips[2]}" in bottle.agent(fetch.format(tips[2]))
+    assert f"or note at {tips[2]}" in bottle.agent(fetch.format(tips[2]))
     assert "couldn't find remote ref" in bottle.agent(fetch.format("pull/13/head"))
     before = forge.refs("https")
     said = push(bottle, URLS["https"], "git commit -q --allow-empty -m x", "+HEAD:refs/pull/12/head")
@@ -376,7 +376,7 @@ def test_a_redirect_is_followed_to_the_same_repository_alone(bottle: world.Bottl
     said = push(bottle, f"https://{HOST}/acme/moved", "git commit -q --allow-empty -m x")
     assert said.endswith("PUSHED"), said
     said = bottle.agent(f"git ls-remote https://{HOST}/acme/renamed.git 2>&1 || :")
-    assert "it says that it is at https://echo.example.com/acme/https.git now" in said
+    assert "it reports its new address https://echo.example.com/acme/https.git" in said
     assert "git[].upstream" in said
 
 

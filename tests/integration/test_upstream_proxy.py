@@ -128,7 +128,7 @@ def test_git_gate_reaches_its_upstreams_by_the_forward_proxy(
             asked = world.docker("logs", proxy)
             assert f"CONNECT {HOST}:22" in asked and f"CONNECT {HOST}:443" in asked
             moved = bottle.agent(f"git ls-remote https://{HOST}/acme/moved 2>&1 || true")
-            assert "it says that it is at https://echo.example.com/acme/https.git now" in moved, moved
+            assert "it reports its new address https://echo.example.com/acme/https.git" in moved, moved
             gate = f"claude-bottle-git-gate-{bottle.name}"
             seen = world.docker("exec", gate, "sh", "-c", "cat /proc/*/cmdline | tr '\\0' '\\n'")
             assert "corp-login" not in seen

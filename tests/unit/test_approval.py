@@ -261,7 +261,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
     with Desk("s").alone(), pytest.raises(BottleError, match="another approval of s is running"):
         made.approve("p-0000000001", "", patience=0.3)
     Desk("s").begin(Begun("p-other", ROUTE, "", "me", FILE, FILE))
-    with pytest.raises(BottleError, match="p-other was cut off"):
+    with pytest.raises(BottleError, match="p-other was interrupted"):
         made.approve("p-0000000001", "")
 
 

@@ -451,7 +451,7 @@ def test_a_callback_is_in_no_list_of_processes(place: Place) -> None:
         assert done.exit_code == 1 and len(done.stderr.splitlines()) == 1, done.stderr
     place.fake("docker", {"*inspect*": "echo true", "*curl*": "echo 'Connection refused' >&2; exit 7"})
     done = place.run("callback", "demo", url)
-    assert (done.exit_code, "nobody in demo answered at port 54545" in done.stderr) == (1, True)
+    assert (done.exit_code, "nothing in demo answered at port 54545" in done.stderr) == (1, True)
 
 
 def test_exec_ends_with_the_code_of_its_command() -> None:

@@ -188,7 +188,7 @@ def test_a_search_that_takes_too_long_knows_nothing(repository: Repository, monk
 def test_findings_have_a_bound(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     upstream(repository, {"a.py": LEAK.encode()})
     monkeypatch.setattr(leaks, "_FOUND", 10_000)
-    with pytest.raises(work.TooMuch, match="looks like a secret"):
+    with pytest.raises(work.TooMuch, match="look like secrets"):
         told(repository, repository.commit({"b.py": f"{LEAK}\n".encode() * 30}))
 
 

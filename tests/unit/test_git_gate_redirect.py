@@ -147,7 +147,7 @@ def test_what_is_no_address_is_not_told(hosts: tuple[Host, Host], there: str) ->
     host.moves["/old"] = there
     with pytest.raises(mirror.UpstreamError) as told:
         mirror.refresh(mirrored(f"{host.url}/old"))
-    assert "it says that" not in str(told.value)
+    assert "it reports" not in str(told.value)
     assert "error: 301" in str(told.value)
 
 

@@ -151,7 +151,7 @@ def test_nothing_that_the_client_writes_goes_to_the_upstream(gate: Gate) -> None
     hidden = gate.upstream.git("rev-parse", "refs/secret/x")
     letter = "deadbeef" * 5
     for asked, words in (
-        (letter, f"is at {letter}"), (hidden, f"is at {hidden}"),
+        (letter, f"or note at {letter}"), (hidden, f"or note at {hidden}"),
         ("refs/pull/1234567/head", "couldn't find remote ref"), ("refs/notes/my-words", "couldn't find remote ref"),
         ("refs/secret/x", "couldn't find remote ref"), ("refs/pull/12/head/x", "couldn't find remote ref"),
     ):  # fmt: skip

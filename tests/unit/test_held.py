@@ -106,7 +106,7 @@ def test_an_excerpt_of_a_request_is_not_the_whole_of_it(holder: Holder, about: d
 
 def test_what_is_gone_says_so(holder: Holder) -> None:
     (holder.once._folder / f"{DIGEST}.held").unlink()
-    with pytest.raises(BottleError, match="not held any more"):
+    with pytest.raises(BottleError, match="no longer held"):
         content(holder).show()
     content(holder).must_be_seen(0)  # approving it fails where it is granted
 

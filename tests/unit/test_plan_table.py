@@ -154,7 +154,7 @@ LONG = [f"a-long-name-of-a-branch-{number}/*" for number in range(9)]
         ({"pipelock": {"dlp": {"patterns": [{"name": "t", "regex": "tkt_[a-z]{8}"}]}}}, {"pipelock": {"dlp": {"patterns": [{"name": "t", "regex": "tkt_[a-z]{80}"}]}}},
          [f"+ no longer required: detects your pattern t (sha256 {sha256('tkt_[a-z]{8}')[:16]})",
           f"- required from now on: detects your pattern t (sha256 {sha256('tkt_[a-z]{80}')[:16]})"]),
-        ({"network": {"external": "one"}}, {"network": {"external": "two"}}, ["+ outside by the Docker network two", "- outside by the Docker network one"]),
+        ({"network": {"external": "one"}}, {"network": {"external": "two"}}, ["+ outside access by the Docker network two", "- outside access by the Docker network one"]),
         ({"agent": {"runtime": "runsc"}}, {}, ["+ no longer required: runs in runsc"]),
         ({}, {"agent": {"command": ["sh", "-c", "x" * 90]}}, [f'~ agent.command: the image\'s own → ["sh", "-c", "{"x" * 90}"]']),
         # git, in full.
@@ -290,7 +290,7 @@ def test_what_stops_a_preview_is_shown() -> None:
     out = io.StringIO()
     told = {"steps": [], "diagnostics": [{"message": "2 problems found"}]}
     assert not show(told, Console(file=out, width=100))
-    assert "2 errors" in out.getvalue()
+    assert "2 problems" in out.getvalue()
 
 
 def test_what_was_changed_by_hand_is_told() -> None:

@@ -71,7 +71,7 @@ def test_another_repository_is_refused_with_words(egress: Egress) -> None:
     assert passed.request.headers["authorization"] == f"Bearer {TOKEN}"
     told = refusal(asked(egress, OTHER))
     assert told["reason"] == "repository_not_declared"
-    assert told["message"] == "GraphQL of api.github.com is held to acme/project here: it names another repository."
+    assert told["message"] == "GraphQL of api.github.com is limited to acme/project here: it names another repository."
     assert "only the owner can name another" in told["no_approval"]
 
 

@@ -61,7 +61,7 @@ def test_a_secret_in_place_of_its_name_is_not_shown(key: str) -> None:
 def test_an_old_role_is_not_shown() -> None:
     route = {"host": "a.example.com", "role": f"x {SECRET}", "auth_scheme": f"Bearer {SECRET}"}
     text = said({"egress": {"routes": [route]}})
-    assert "was removed; write" in text
+    assert "is no longer supported; write" in text
     assert SECRET not in text
 
 

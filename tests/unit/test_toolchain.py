@@ -161,7 +161,7 @@ def test_an_example_becomes_a_file_of_ones_own_once(tmp_path: Path) -> None:
     assert own.read_text() == "encryptionsalt: x\n"
     with pytest.raises(SetupError, match=r"copy an example \(demo\)"):
         stack_file.provide("other", tmp_path / "stacks")
-    with pytest.raises(SetupError, match="no name of a stack"):
+    with pytest.raises(SetupError, match="not a name of a stack"):
         stack_file.provide("../other", tmp_path / "stacks")
 
 

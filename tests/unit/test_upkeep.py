@@ -270,7 +270,7 @@ def test_an_audit_tells_findings_from_a_database_that_does_not_answer() -> None:
     hole = {"name": "a", "version": "1", "vulns": [{"id": "PYSEC-1", "fix_versions": ["2"]}]}
     clean, skipped = {"name": "b", "version": "1", "vulns": []}, {"name": "c", "skip_reason": "not found"}
     found = audit.python_outcome("x.lock", {"dependencies": [hole, clean, skipped]})
-    assert found.holes == ("a 1: PYSEC-1, fixed in 2", "c: not looked at")
+    assert found.holes == ("a 1: PYSEC-1, fixed in 2", "c: not checked")
     nobody = audit.python_outcome("x.lock", {"dependencies": [skipped, skipped]})
     assert nobody.unreachable and audit.python_outcome("x.lock", {}).unreachable
     good = audit.python_outcome("x.lock", {"dependencies": [clean]})

@@ -272,7 +272,7 @@ def test_whether_the_refused_request_passes_is_known_before() -> None:
     after = bottle_of(changed(OWNERS, named(bottle, post())))
     assert why_refused(after, post(), REFUSED) == ""
     assert "POST is not declared" in why_refused(bottle, post(), REFUSED)
-    assert "only the owner can name it" in why_refused(after, post(), {**REFUSED, "reason": "ssrf_private_ip"})
+    assert "only the owner can allow it" in why_refused(after, post(), {**REFUSED, "reason": "ssrf_private_ip"})
     allow = Change.read({"path": "pipelock.allow", "value": "b.example.net"})
     assert "ask with egress-block" in why_refused(bottle, allow, {})
     assert why_refused({"pipelock": {"allow": ["b.example.net"]}}, allow, {"host": "b.example.net"}) == ""
