@@ -1,7 +1,7 @@
 #!/bin/sh
-# bottle-packages begin SNAPSHOT   set up the base: Debian's packages as of that date (20261126T000000Z), or as of now
-# bottle-packages install NAME...  install packages from the base's index: the same base gives the same versions
-# bottle-packages tidy             delete files that differ between builds
+# bottle-packages begin SNAPSHOT   the base: Debian's packages as of that date (20261126T000000Z), or as of now
+# bottle-packages install NAME...  packages, of the index that the base has: the same base gives the same versions
+# bottle-packages tidy             take away what is another one in each build
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 told=$1
@@ -9,7 +9,7 @@ shift
 case $told in
   begin)
     if [ -n "${1:-}" ]; then
-      # Over http, because apt checks Debian's signatures. They are as old as the snapshot, so their expiry is ignored.
+      # Over http: apt checks Debian's signatures. Their date is the snapshot's, so it is not held against them.
       at=http://snapshot.debian.org/archive
       rm -f /etc/apt/sources.list.d/debian.sources
       printf 'deb %s\n' "$at/debian/$1 trixie main" "$at/debian/$1 trixie-updates main" \
@@ -20,7 +20,7 @@ case $told in
     apt-get dist-upgrade -y --no-install-recommends
     find /usr/share/doc -type f ! -name copyright -delete
     rm -rf /usr/share/man/* /usr/share/info/* /var/cache/apt/*.bin /var/cache/apt/archives/*.deb
-    # The index stays, so that the packages of all images match this base.
+    # The index stays: it is what makes the packages of all images those of this base.
     ;;
   install)
     apt-get install -y --no-install-recommends "$@" || {

@@ -1,6 +1,6 @@
 #!/bin/sh
-# bottle-sbom NAME: writes the image's components to /usr/share/doc/claude-bottle/sbom.json (CycloneDX 1.5): Debian's
-# packages, Python's packages below /opt, and the Go modules and npm packages that the build noted in
+# bottle-sbom NAME: writes what is in this image to /usr/share/doc/claude-bottle/sbom.json (CycloneDX 1.5).
+# Debian's packages, Python's packages below /opt, and the Go modules and npm packages that the build noted in
 # /usr/share/doc/claude-bottle (*.go-modules: `go version -m`; *.npm: lines of name and version).
 set -eu
 at=/usr/share/doc/claude-bottle
