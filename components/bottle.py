@@ -150,7 +150,8 @@ class Bottle(pulumi.ComponentResource):
             child,
         )
         closed = fabric.close(f"{name}-attachments", self)
-        proven = fabric.prove(f"{name}-closure", self, images.ids[self._prober(images.ids)], closed)
+        prober = images.ids[self._prober(images.ids)]
+        proven = fabric.prove(f"{name}-closure", self, prober, closed, args.copies.digest)
         trusted = authorities.agent
         Provisioning(
             f"{name}-provision",

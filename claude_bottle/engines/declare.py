@@ -154,11 +154,14 @@ class Fabric(Protocol):
     def close(self, name: str, parent: pulumi.Resource) -> pulumi.Resource:
         """After all workloads: done when each is where its flows are and nowhere else. The rest waits for it."""
 
-    def prove(self, name: str, parent: pulumi.Resource, prober: Text, closed: pulumi.Resource) -> pulumi.Resource:
+    def prove(
+        self, name: str, parent: pulumi.Resource, prober: Text, closed: pulumi.Resource, gets: str
+    ) -> pulumi.Resource:
         """After `closed`: done when a probe, from inside each workload without a flow to the OUTSIDE, has reached the
         targets of its flows and no address or name server beside this bottle. Else it fails, and the agent is stopped.
 
-        prober: an image of the project's own that has Python.
+        prober: an image of the project's own that has Python. gets: a digest of what the agent gets once this is done,
+        so that it is done again before anything new.
         """
 
 

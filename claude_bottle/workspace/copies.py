@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -54,6 +56,13 @@ class Copies:
     prompt: str = ""
     skills: Sequence[SkillCopy] = ()
     workspace: WorkspaceCopy | None = None
+
+    @property
+    def digest(self) -> str:
+        """Of all that is copied."""
+        copied = (self.workspace.digest, self.workspace.branches) if self.workspace else None
+        content = (self.prompt, [(skill.name, skill.digest) for skill in self.skills], copied)
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 @dataclass

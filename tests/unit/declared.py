@@ -137,7 +137,9 @@ class _PaperFabric:
     def close(self, name: str, parent: pulumi.Resource) -> pulumi.Resource:
         return _Noted("Closed", name, {}, pulumi.ResourceOptions(parent=parent, depends_on=self.running))
 
-    def prove(self, name: str, parent: pulumi.Resource, prober: Text, closed: pulumi.Resource) -> pulumi.Resource:
+    def prove(
+        self, name: str, parent: pulumi.Resource, prober: Text, closed: pulumi.Resource, gets: str
+    ) -> pulumi.Resource:
         return _Noted("Proven", name, {"prober": prober}, pulumi.ResourceOptions(parent=parent, depends_on=[closed]))
 
 

@@ -19,6 +19,7 @@ from mocked import compose
 
 from claude_bottle.engines import closure_probe as probe
 from claude_bottle.engines.docker import prove
+from claude_bottle.workspace.copies import Copies
 
 # Of a container on two internal networks of Docker 20.10, whose bridges have no address: it names a gateway all the same.
 ROUTES = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
@@ -176,6 +177,12 @@ def test_what_is_not_proven_stops_the_agent(
     assert said.startswith("the bottle is not closed, so its agent was stopped")
     assert words in said
     assert calls[-1] == "stop -t 0 claude-bottle-agent-s"
+
+
+def test_it_is_proven_again_before_the_agent_gets_anything_new() -> None:
+    proofs = [compose({}, copies=Copies(prompt=prompt))[0].command("-closure") for prompt in ("one", "two", "two")]
+    first, second, same = (proof.inputs["triggers"] for proof in proofs)
+    assert first != second == same
 
 
 @pytest.mark.parametrize("raw", [{}, {"egress": {"routes": []}}, {"supervise": False}], ids=["", "egress", "alone"])

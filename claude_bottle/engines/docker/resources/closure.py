@@ -21,7 +21,7 @@ _PROVE = "exec python3 -m claude_bottle.engines.docker.prove"
 @dataclass(frozen=True)
 class Proof:
     """members: all workloads. prober: image id of one of the project's own with Python. own_network: the runtime of the
-    agent keeps a network of its own.
+    agent keeps a network of its own. gets: a digest of what the agent gets after this.
     """
 
     stack: str
@@ -30,6 +30,7 @@ class Proof:
     members: Sequence[Member]
     prober: Text
     own_network: bool
+    gets: str
 
     def specs(self) -> dict[str, dict[str, Any]]:
         """What the probe is to prove, for each role that has no way to the outside."""
@@ -44,7 +45,9 @@ class Proof:
         return specs
 
     def resource(self, name: str, opts: pulumi.ResourceOptions) -> pulumi.Resource:
-        """Runs when a container is new, or when a refresh has seen it on other networks than before."""
+        """Runs when a container is new, when a refresh has seen it on other networks than before, and before the agent
+        gets anything new: a stranger on its network is seen in no container of the bottle.
+        """
         agent = next(member for member in self.members if member.role == "agent")
         given: Mapping[str, Any] = {
             "stack": self.stack,
@@ -55,5 +58,5 @@ class Proof:
             "dns": CLOSED_DNS,
             "specs": self.specs(),
         }
-        triggers = [seen(member.container) for member in self.members]
+        triggers = [*(seen(member.container) for member in self.members), self.gets]
         return local_command(name, _PROVE, provider_engine(), triggers, opts, pulumi.Output.json_dumps(given))

@@ -47,8 +47,10 @@ class DockerFabric:
     def close(self, name: str, parent: pulumi.Resource) -> pulumi.Resource:
         return Attachments(name, self._members, pulumi.ResourceOptions(parent=parent))
 
-    def prove(self, name: str, parent: pulumi.Resource, prober: Text, closed: pulumi.Resource) -> pulumi.Resource:
-        proof = Proof(self._stack, self._network, self._flows, self._members, prober, self._own_network)
+    def prove(
+        self, name: str, parent: pulumi.Resource, prober: Text, closed: pulumi.Resource, gets: str
+    ) -> pulumi.Resource:
+        proof = Proof(self._stack, self._network, self._flows, self._members, prober, self._own_network, gets)
         return proof.resource(name, pulumi.ResourceOptions(parent=parent, depends_on=[closed]))
 
 
