@@ -1,9 +1,11 @@
 """Proves from inside a workload that it reaches its own bottle and nothing else. Runs there: `python3 -I -S - SPEC`.
 
-SPEC is JSON. `peers`: names of the bottle's workloads on the same networks. `reach`: pairs of name and port that must
-answer. `servers`: addresses of name servers beside those of resolv.conf. Prints one line for each problem and ends with
-1, or prints nothing and ends with 0. No packet leaves the networks of the workload: the probe asks each address there
-for its hardware address (ARP, RFC 826), and each name server for a name below `.invalid`, which none has (RFC 6761).
+SPEC is JSON. `peers`: the bottle's workloads on the same networks, by their addresses there. `leaving`: addresses that
+may answer too. `reach`: pairs of a peer and a port that must answer. `servers`: addresses of name servers. No name is
+looked up, and no file read but the kernel's: the agent writes the hosts and resolv.conf that a container in its network
+has. Prints one line for each problem and ends with 1, or prints nothing and ends with 0. No packet leaves the networks
+of the workload: the probe asks each address there for its hardware address (ARP, RFC 826), and each name server for a
+name below `.invalid`, which none has (RFC 6761).
 """
 
 from __future__ import annotations
@@ -15,15 +17,16 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-_MOST = 1024  # addresses of a workload's networks; a bottle's have 16 each
-_FIRST = 0.5  # seconds until each address has answered
+_MOST = 64  # addresses of a workload's networks; a bottle's have 16 each
+_FIRST = 1.5  # seconds until each address has answered: the kernel asks again after one (arp(7))
 # Seconds until the kernel notices that an address has left, as that of a container that this `up` has replaced: at most
-# 1.5 times base_reachable_time, then delay_first_probe_time and three probes (arp(7): 30, 5 and 1).
-_STALE = 60.0
+# 1.5 times base_reachable_time, then delay_first_probe_time and three probes (arp(7): 30, 5 and 1). It probes only one
+# that something is sent to.
+_STALE, _AGAIN = 60.0, 1.0
 _NAME_SERVER = 1.2  # seconds; one that forwards answers sooner
 _CONNECT = 10.0  # seconds, on a busy machine
 _ROUTES, _NEIGHBOURS = Path("/proc/net/route"), Path("/proc/net/arp")  # proc_pid_net(5)
@@ -53,43 +56,40 @@ def answered(table: str) -> set[str]:
     return {words[0] for words in rows if int(words[2], 16) & _ANSWERED}
 
 
-def neighbours(peers: Iterable[str]) -> Iterator[str]:
+def neighbours(peers: Mapping[str, Sequence[str]], leaving: Iterable[str] = ()) -> Iterator[str]:
     """Problems with who answers on the networks: a stranger, the host, or a peer that does not."""
     on, gateways = networks(_ROUTES.read_text())
     if sum(network.num_addresses for network in on) > _MOST:
         yield f"is on networks with more than {_MOST} addresses: {', '.join(map(str, on))}"
         return
-    known: set[str] = set()
-    for name in peers:
-        try:
-            known |= {str(info[4][0]) for info in socket.getaddrinfo(name, 9, socket.AF_INET, socket.SOCK_DGRAM)}
-        except OSError:
-            yield f"does not find {name}"
-    started = time.monotonic()
-    _ask({*(str(address) for network in on for address in network), *gateways})
+    yield from (f"is on no network with {name}" for name, addresses in peers.items() if not addresses)
+    known = {address for addresses in peers.values() for address in addresses}
+    allowed = known | {*leaving}
+    asked = {*(str(address) for network in on for address in network), *gateways}
+    before, started = answered(_NEIGHBOURS.read_text()), time.monotonic()  # some of these may have left
+    _ask(asked)
+    again = started + _AGAIN
     while True:
-        heard, waited = answered(_NEIGHBOURS.read_text()), time.monotonic() - started
-        if waited > _STALE or (waited > _FIRST and known <= heard <= known):
+        heard, now = answered(_NEIGHBOURS.read_text()), time.monotonic()
+        sure = known <= heard <= allowed or heard - allowed - before
+        if now - started > (_FIRST if sure else _STALE):
             break
+        if now > again:
+            _ask(asked)
+            again = now + _AGAIN
         time.sleep(0.05)
     # Without an answer of its peers the probe would be blind, and silence would prove nothing.
     yield from (f"gets no answer from {address}, a workload of this bottle" for address in sorted(known - heard))
-    for address in sorted(heard - known):
+    for address in sorted(heard - allowed):
         whose = "its gateway, so it has a way out" if address in gateways else "the host or a stranger on its network"
         yield f"gets an answer from {address}, which is no workload of this bottle: {whose}"
 
 
 def _ask(addresses: Iterable[str]) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        sender.setblocking(False)
         for address in addresses:
-            with contextlib.suppress(OSError):  # a broadcast address
+            with contextlib.suppress(PermissionError):  # a broadcast address; what else is not asked is not proven
                 sender.sendto(b"", (address, 9))  # discard
-
-
-def name_servers(text: str) -> list[str]:
-    """Of a resolv.conf(5)."""
-    return [line.split()[1] for line in text.splitlines() if line.startswith("nameserver ")]
 
 
 def query(identity: int) -> bytes:
@@ -100,14 +100,17 @@ def query(identity: int) -> bytes:
 
 def resolves(server: str) -> str | None:
     """Why this name server is one of the outside; None if it refuses, fails or is silent."""
-    family = socket.AF_INET6 if ":" in server else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as asking, contextlib.suppress(OSError):
-        asking.settimeout(_NAME_SERVER)
+    until = time.monotonic() + _NAME_SERVER
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         asking.connect((server, 53))
-        asking.send(query(7))
-        answer = asking.recv(512)
-        if len(answer) < 4 or answer[3] & 15 not in _CLOSED:
-            return f"gets an answer about names of the outside from the name server {server}"
+        with contextlib.suppress(TimeoutError, ConnectionRefusedError):
+            asking.send(query(7))
+            # All answers: the agent is on the same loopback, and its own may be the first.
+            while (left := until - time.monotonic()) > 0:
+                asking.settimeout(left)
+                answer = asking.recv(512)
+                if len(answer) < 4 or answer[3] & 15 not in _CLOSED:
+                    return f"gets an answer about names of the outside from the name server {server}"
     return None
 
 
@@ -118,21 +121,28 @@ def ipv6(table: str) -> Iterator[str]:
             yield f"has an IPv6 address on {device}, where the host may have one too"
 
 
-def reaches(name: str, port: int) -> str | None:
-    """Why a workload that must be reached is not."""
-    try:
-        with socket.create_connection((name, port), timeout=_CONNECT):
-            return None
-    except OSError as error:
-        return f"does not reach {name}:{port}: {error.strerror or error}"
+def reaches(name: str, addresses: Sequence[str], port: int) -> str | None:
+    """Why a workload that must be reached is not. One that starts again refuses for a moment."""
+    until, why = time.monotonic() + _CONNECT, "it has no address"
+    for address in addresses:
+        while True:
+            try:
+                with socket.create_connection((address, port), timeout=_CONNECT):
+                    return None
+            except OSError as error:
+                why = error.strerror or str(error)
+            if time.monotonic() > until:
+                break
+            time.sleep(0.2)
+    return f"does not reach {name}:{port}: {why}"
 
 
 def problems(spec: dict[str, Any]) -> Iterator[str]:
     """All of them. What cannot be read is an error, and proves nothing."""
-    yield from filter(None, (reaches(name, port) for name, port in spec["reach"]))
-    yield from neighbours(spec["peers"])
-    servers = {*name_servers(Path("/etc/resolv.conf").read_text()), *spec["servers"]}
-    yield from filter(None, map(resolves, sorted(servers)))
+    peers = spec["peers"]
+    yield from filter(None, (reaches(name, peers[name], port) for name, port in spec["reach"]))
+    yield from neighbours(peers, spec["leaving"])
+    yield from filter(None, map(resolves, spec["servers"]))
     yield from ipv6(_IPV6.read_text() if _IPV6.exists() else "")
 
 

@@ -11,6 +11,7 @@ import json
 import socket
 import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ eth0\t00000000\tD10C12C6\t0003\t0\t0\t0\t00000000\t0\t0\t0
 eth0\tD00C12C6\t00000000\t0001\t0\t0\t0\tF0FFFFFF\t0\t0\t0
 eth1\tA0EE12C6\t00000000\t0001\t0\t0\t0\tF0FFFFFF\t0\t0\t0
 """
+PEERS = {"peer": ["127.0.0.1"]}
 HEAD = "IP address       HW type     Flags       HW address            Mask     Device\n"
 PEER = "127.0.0.1        0x1         0x2         02:42:c6:12:0c:d4     *        eth0\n"
 SILENT = "198.18.12.209    0x1         0x0         00:00:00:00:00:00     *        eth0\n"
@@ -38,7 +40,8 @@ STRANGER = "198.18.12.215    0x1         0x2         02:42:2f:27:e1:9d     *    
 def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(probe, "_ROUTES", tmp_path / "route")
     monkeypatch.setattr(probe, "_NEIGHBOURS", tmp_path / "arp")
-    monkeypatch.setattr(probe, "_ask", lambda addresses: None)
+    monkeypatch.setattr(probe, "_ask", lambda addresses: (tmp_path / "asked").open("a").write("once "))
+    monkeypatch.setattr(probe, "_AGAIN", 0.1)
     monkeypatch.setattr(probe, "_FIRST", 0.0)
     monkeypatch.setattr(probe, "_STALE", 0.3)
     (tmp_path / "route").write_text(ROUTES)
@@ -53,9 +56,12 @@ def test_the_networks_and_gateways_of_a_table_of_routes() -> None:
 
 
 def test_who_answers(tables: Path) -> None:
-    assert list(probe.neighbours(["localhost"])) == []
+    assert list(probe.neighbours(PEERS)) == []
+    assert list(probe.neighbours({**PEERS, "gone": []})) == ["is on no network with gone"]
+    (tables / "arp").write_text(HEAD + PEER + STRANGER)
+    assert list(probe.neighbours(PEERS, ["198.18.12.215"])) == []
     (tables / "arp").write_text(HEAD + PEER + GATEWAY + STRANGER)
-    assert list(probe.neighbours(["localhost"])) == [
+    assert list(probe.neighbours(PEERS)) == [
         "gets an answer from 198.18.12.209, which is no workload of this bottle: its gateway, so it has a way out",
         "gets an answer from 198.18.12.215, which is no workload of this bottle: the host or a stranger on its network",
     ]
@@ -63,27 +69,57 @@ def test_who_answers(tables: Path) -> None:
 
 def test_silence_without_an_answer_of_a_peer_proves_nothing(tables: Path) -> None:
     (tables / "arp").write_text(HEAD + SILENT)
-    assert list(probe.neighbours(["localhost"])) == ["gets no answer from 127.0.0.1, a workload of this bottle"]
+    assert list(probe.neighbours(PEERS)) == ["gets no answer from 127.0.0.1, a workload of this bottle"]
 
 
 def test_a_network_that_is_too_large_is_not_taken_for_closed(tables: Path) -> None:
-    (tables / "route").write_text(ROUTES + "eth2\t000012AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n")
-    (line,) = probe.neighbours(["localhost"])
-    assert line.startswith("is on networks with more than 1024 addresses")
+    (tables / "route").write_text(ROUTES + "eth2\t000012AC\t00000000\t0001\t0\t0\t0\tC0FFFFFF\t0\t0\t0\n")
+    (line,) = probe.neighbours(PEERS)
+    assert line.startswith("is on networks with more than 64 addresses")
 
 
 def test_one_that_has_left_is_waited_for(tables: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "_STALE", 30.0)
     (tables / "arp").write_text(HEAD + PEER + STRANGER)
-    threading.Timer(0.2, lambda: (tables / "arp").write_text(HEAD + PEER)).start()
-    assert list(probe.neighbours(["localhost"])) == []
+    threading.Timer(0.5, lambda: (tables / "arp").write_text(HEAD + PEER)).start()
+    assert list(probe.neighbours(PEERS)) == []
+    # The kernel asks about a neighbour only when there is something to send it.
+    assert (tables / "asked").read_text().count("once") >= 3
+
+
+def test_one_that_was_not_known_before_is_not_waited_for(tables: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "_STALE", 30.0)
+    monkeypatch.setattr(probe, "_ask", lambda addresses: (tables / "arp").write_text(HEAD + PEER + STRANGER))
+    started = time.monotonic()
+    assert len(list(probe.neighbours(PEERS))) == 1
+    assert time.monotonic() - started < 10
+
+
+def test_what_cannot_be_asked_is_not_taken_for_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the agent has taken all ports of its network, for the probe is in it too."""
+
+    class Full(socket.socket):
+        def sendto(self, *_: Any) -> int:
+            raise BlockingIOError
+
+        def connect(self, _: Any) -> None:
+            raise BlockingIOError
+
+    monkeypatch.setattr(socket, "socket", Full)
+    with pytest.raises(BlockingIOError):
+        probe._ask(["127.0.0.1"])
+    with pytest.raises(BlockingIOError):
+        probe.resolves("127.0.0.11")
 
 
 @pytest.mark.parametrize(
-    ("rcode", "closed"),
-    [(0, False), (3, False), (2, True), (5, True)],  # NOERROR, NXDOMAIN, SERVFAIL, REFUSED
+    ("rcodes", "closed"),
+    # NOERROR, NXDOMAIN, SERVFAIL, REFUSED; and one that the agent has sent before that of the name server.
+    [([0], False), ([3], False), ([2], True), ([5], True), ([2, 3], False)],
 )
-def test_a_name_server_that_knows_of_the_outside(monkeypatch: pytest.MonkeyPatch, rcode: int, closed: bool) -> None:
+def test_a_name_server_that_knows_of_the_outside(
+    monkeypatch: pytest.MonkeyPatch, rcodes: list[int], closed: bool
+) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
         connect = socket.socket.connect
@@ -92,7 +128,8 @@ def test_a_name_server_that_knows_of_the_outside(monkeypatch: pytest.MonkeyPatch
 
         def answer() -> None:
             data, peer = server.recvfrom(512)
-            server.sendto(data[:2] + bytes([0x81, 0x80 | rcode]) + data[4:], peer)
+            for rcode in rcodes:
+                server.sendto(data[:2] + bytes([0x81, 0x80 | rcode]) + data[4:], peer)
 
         thread = threading.Thread(target=answer)
         thread.start()
@@ -110,10 +147,6 @@ def test_a_silent_name_server_is_closed(monkeypatch: pytest.MonkeyPatch) -> None
         port = silent.getsockname()[1]
         monkeypatch.setattr(socket.socket, "connect", lambda self, _: connect(self, ("127.0.0.1", port)))
         assert probe.resolves("127.0.0.53") is None
-    assert probe.name_servers("# x\nnameserver 127.0.0.11\noptions ndots:0\nnameserver fd00::1\n") == [
-        "127.0.0.11",
-        "fd00::1",
-    ]
 
 
 def test_an_ipv6_address_is_a_way_to_the_host() -> None:
@@ -123,13 +156,15 @@ def test_an_ipv6_address_is_a_way_to_the_host() -> None:
     assert list(probe.ipv6(lo + link_local)) == ["has an IPv6 address on eth0, where the host may have one too"]
 
 
-def test_a_target_that_does_not_answer() -> None:
+def test_a_target_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "_CONNECT", 0.5)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
-        assert probe.reaches("127.0.0.1", port) == f"does not reach 127.0.0.1:{port}: Connection refused"
-        listening.listen()
-        assert probe.reaches("127.0.0.1", port) is None
+        assert probe.reaches("egress", ["127.0.0.1"], port) == f"does not reach egress:{port}: Connection refused"
+        threading.Timer(0.2, listening.listen).start()  # it is being started again
+        assert probe.reaches("egress", ["127.0.0.1"], port) is None
+    assert probe.reaches("egress", [], port) == f"does not reach egress:{port}: it has no address"
 
 
 GIVEN = {
@@ -139,10 +174,24 @@ GIVEN = {
 }  # fmt: skip
 
 
+def inspected(name: str, **addresses: str) -> dict[str, Any]:
+    """What `docker inspect` says of a container: addresses by network."""
+    networks = {network: {"IPAddress": address} for network, address in addresses.items()}
+    return {"Name": f"/{name}", "NetworkSettings": {"Networks": networks}}
+
+
+OWN = [
+    inspected("claude-bottle-agent-s", agent="198.18.0.2"),
+    inspected("claude-bottle-egress-s", agent="198.18.0.3", chain="198.18.0.18"),
+]
+
+
 def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, docker: str) -> tuple[int, list[str]]:
     """Run the step with a docker command that does this; its exit code and the calls."""
     command = tmp_path / "docker"
-    command.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\ncat >/dev/null\n{docker}\n')
+    (tmp_path / "own").write_text(json.dumps(OWN))
+    own = f"case $1 in rm) exit 1;; ps) echo 1 2; exit 0;; inspect) cat {tmp_path}/own; exit 0;; esac"
+    command.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\ncat >/dev/null\n{own}\n{docker}\n')
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(GIVEN)))
@@ -155,8 +204,13 @@ def test_a_closed_bottle_is_asked_from_inside_each_of_its_closed_workloads(
     code, calls = step(tmp_path, monkeypatch, "exit 0")
     assert code == 0
     assert capsys.readouterr().out == "proven from inside agent, egress: closed but for its own flows\n"
-    beside, inside = sorted(calls, key=lambda call: call.startswith("exec"))
-    assert "--network container:claude-bottle-agent-s " in beside and "--cap-drop ALL" in beside
+    beside, inside = sorted(calls[3:], key=lambda call: call.startswith("exec"))
+    assert calls[0] == "rm -f claude-bottle-closure-proof-s"  # what an `up` that was interrupted has left
+    assert (
+        "--network container:claude-bottle-agent-s " in beside
+        and " --name claude-bottle-closure-proof-s " in beside
+        and "--cap-drop ALL" in beside
+    )
     assert inside.startswith("exec -i claude-bottle-egress-s /usr/bin/python3 -I -S - {")
 
 
@@ -177,6 +231,29 @@ def test_what_is_not_proven_stops_the_agent(
     assert said.startswith("the bottle is not closed, so its agent was stopped")
     assert words in said
     assert calls[-1] == "stop -t 0 claude-bottle-agent-s"
+
+
+def test_an_agent_that_cannot_be_stopped_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert step(tmp_path, monkeypatch, "echo no answer >&2; exit 1")[0] == 1
+    assert "STILL RUNS, for it could not be stopped (docker stop: no answer)" in capsys.readouterr().err
+
+
+def test_the_engine_says_whose_the_addresses_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No name does: the agent writes the hosts file of its network, and a stranger has the alias that it likes.
+
+    A part that has gone from the stack file runs until the end of the `up`; its other networks are not the agent's.
+    """
+    gone = inspected("claude-bottle-supervise-s", agent="198.18.0.4", elsewhere="198.18.0.50")
+    stopped = inspected("claude-bottle-git-gate-s", agent="")
+    answers = {"ps": "1 2 3 4", "inspect": json.dumps([*OWN, gone, stopped])}
+    monkeypatch.setattr(prove, "_docker", lambda verb, *_: answers[verb])
+    specs = prove.addressed(GIVEN)
+    assert specs["agent"]["peers"] == {"egress": ["198.18.0.3"]}
+    assert specs["egress"]["peers"] == {"agent": ["198.18.0.2"]}
+    assert specs["agent"]["leaving"] == specs["egress"]["leaving"] == ["198.18.0.4"]
+    assert specs["agent"]["reach"] == [["egress", 8080]]
 
 
 def test_it_is_proven_again_before_the_agent_gets_anything_new() -> None:
@@ -220,6 +297,6 @@ def test_a_bottle_of_the_upstream_engine_alone_still_has_an_image_to_prove_it_wi
 
 
 def test_the_probe_runs_without_site_packages() -> None:
-    argv = ["python3", "-I", "-S", "-", json.dumps({"peers": [], "reach": [], "servers": []})]
+    argv = ["python3", "-I", "-S", "-", json.dumps({"peers": {}, "leaving": [], "reach": [], "servers": []})]
     done = subprocess.run(argv, input=prove._PROBE.read_bytes(), capture_output=True, timeout=120, check=False)
     assert not done.stderr

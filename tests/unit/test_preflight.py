@@ -273,6 +273,18 @@ def test_what_is_on_the_engine_is_the_stacks_by_label_or_by_name() -> None:
     assert [part.id for part in Told().parts("s")] == ["c1", "c2", "claude-bottle-home-s", "v2", "n1"]
 
 
+def test_what_an_interrupted_up_still_proves_with_is_in_nobodys_way() -> None:
+    class Proving(Engine):
+        info = GOOD
+        networks: list[dict[str, Any]] = []
+
+        def docker(self, *argv: str, timeout: float = 30) -> str:
+            return "c1\tclaude-bottle-closure-proof-s\ts\n" if argv[0] == "ps" else ""
+
+    assert gather(Proving(), "s", []).parts == []
+    assert [part.id for part in Proving().leftovers("s", set())] == ["c1"]  # which a repair removes
+
+
 @pytest.mark.parametrize("broken", [False, True])
 def test_the_state_of_a_folder_is_read_there_and_else_pulumi_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: bool

@@ -11,6 +11,7 @@ from typing import Any
 
 from claude_bottle.engines.client import EngineError
 from claude_bottle.engines.docker.engine import Engine
+from claude_bottle.engines.docker.naming import PROOF, docker_name
 from claude_bottle.engines.facts import Facts, MountFacts
 from claude_bottle.policy.own_command import own_command
 
@@ -33,7 +34,8 @@ def gather(engine: Engine, stack: str, images: Sequence[str]) -> Facts:
         far=far,
         free_mb=None if far else _available_memory(),
         networks=networks,
-        parts=parts,
+        # Of an `up` that was interrupted there may be one that still proves: the next removes it, or it ends by itself.
+        parts=[part for part in parts if part.name != docker_name(PROOF, stack)],
         missing_images={name: why for name in images if (why := engine.image_problem(name))},
     )
 

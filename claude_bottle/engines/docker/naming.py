@@ -5,6 +5,7 @@ from __future__ import annotations
 PREFIX = "claude-bottle"
 LABEL_STACK = "claude-bottle.stack"
 LABEL_ROLE = "claude-bottle.role"
+PROOF = "closure-proof"  # role of the container that proves for seconds that a bottle is closed
 
 
 def docker_name(role: str, stack: str) -> str:

@@ -1,15 +1,16 @@
 """A step of an `up`: proves from inside that a bottle is closed, and stops its agent if it is not.
 
 JSON on stdin. `stack`; `agent`: name of its container; `containers`: names by role; `image`: one of the project's with
-Python; `specs`: by role, the input of closure_probe.py; `network`: the agent's network if its runtime has a network
-stack of its own, which no other container can share, else ""; `dns`: the name server there. Standard library only.
+Python; `specs`: by role, the input of closure_probe.py, but with roles in place of addresses; `network`: the agent's
+network if its runtime has a network stack of its own, which no other container can share, else ""; `dns`: the name
+server there. Standard library only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,23 +19,23 @@ from typing import Any
 
 from claude_bottle.engines import closure_probe
 from claude_bottle.engines.docker.live.look import PYTHON
-from claude_bottle.engines.docker.naming import labels
+from claude_bottle.engines.docker.naming import LABEL_STACK, PROOF, docker_name, labels
 from claude_bottle.host.bounded import run_bounded
-from claude_bottle.host.child_env import child_env
 from claude_bottle.policy.errors import BottleError, printable
 
 _PROBE = Path(closure_probe.__file__)
-_SECONDS, _BYTES = 90, 64 << 10
+_SECONDS, _BYTES = 120, 64 << 10
 _NOBODY = "65534:65534"
 
 
 def beside(given: dict[str, Any]) -> list[str]:
     """A container of this project's own beside the agent: what the agent itself has could lie."""
-    marks = [word for item in labels("closure-proof", given["stack"]).items() for word in ("--label", "=".join(item))]
+    marks = [word for item in labels(PROOF, given["stack"]).items() for word in ("--label", "=".join(item))]
     closed = ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--read-only", "--memory", "64m"]
     network = given["network"] or f"container:{given['agent']}"
     names = ["--dns", given["dns"]] if given["network"] else []
-    run = ["docker", "run", "--rm", "-i", "--network", network, *names, "--user", _NOBODY, *closed, *marks]
+    name = ["--name", docker_name(PROOF, given["stack"])]
+    run = ["docker", "run", "--rm", "-i", *name, "--network", network, *names, "--user", _NOBODY, *closed, *marks]
     return [*run, "--entrypoint", PYTHON[0], given["image"], *PYTHON[1:]]
 
 
@@ -50,10 +51,51 @@ def proven(argv: Sequence[str], role: str, spec: dict[str, Any]) -> list[str]:
     return []
 
 
+def addressed(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The specs with addresses, which the engine knows: a name is what anybody on the network may be called.
+
+    A part that has gone from the stack file is on its networks until the end of the `up`, and is of this bottle still.
+    """
+    listed = _docker("ps", "-aq", "--filter", f"label={LABEL_STACK}={given['stack']}").split()
+    inspected = json.loads(_docker("inspect", *listed))
+    on = {
+        one["Name"].removeprefix("/"): {
+            network: end["IPAddress"] for network, end in one["NetworkSettings"]["Networks"].items() if end["IPAddress"]
+        }
+        for one in inspected
+    }
+    names = given["containers"]
+
+    def seen(name: str, role: str) -> list[str]:
+        return [address for network, address in on.get(name, {}).items() if network in on.get(names[role], {})]
+
+    leaving = on.keys() - {*names.values()}
+    return {
+        role: {
+            **spec,
+            "peers": {peer: seen(names[peer], role) for peer in spec["peers"]},
+            "leaving": sorted(address for name in leaving for address in seen(name, role)),
+        }
+        for role, spec in given["specs"].items()
+    }
+
+
+def _docker(*argv: str) -> str:
+    out = io.BytesIO()
+    run_bounded(["docker", *argv], f"docker {argv[0]}", out=out, seconds=60)
+    return out.getvalue().decode()
+
+
 def problems(given: dict[str, Any]) -> list[str]:
     """Of all workloads. The agent's network is looked at alone if the probe is a member of it itself."""
-    agent, others = given["specs"]["agent"], {r: s for r, s in given["specs"].items() if r != "agent"}
-    with ThreadPoolExecutor(len(given["specs"])) as pool:
+    with contextlib.suppress(BottleError):  # none, mostly
+        _docker("rm", "-f", docker_name(PROOF, given["stack"]))  # of an `up` that was interrupted
+    try:
+        specs = addressed(given)
+    except BottleError as error:
+        return [f"{error}, so nothing is proven"]
+    agent, others = specs["agent"], {r: s for r, s in specs.items() if r != "agent"}
+    with ThreadPoolExecutor(len(specs)) as pool:
         first = pool.submit(proven, beside(given), "agent", agent)
         if given["network"]:
             first.result()
@@ -70,8 +112,12 @@ def main() -> int:
     if not (lines := problems(given)):
         print(f"proven from inside {', '.join(given['specs'])}: closed but for its own flows")
         return 0
-    subprocess.run(["docker", "stop", "-t", "0", given["agent"]], check=False, capture_output=True, env=child_env())
-    print("the bottle is not closed, so its agent was stopped and gets nothing of yours:", file=sys.stderr)
+    try:
+        _docker("stop", "-t", "0", given["agent"])
+        done = "was stopped and gets nothing of yours"
+    except BottleError as error:
+        done = f"gets nothing of yours, and STILL RUNS, for it could not be stopped ({printable(str(error))})"
+    print(f"the bottle is not closed, so its agent {done}:", file=sys.stderr)
     for line in lines:
         print(f"  {printable(line)}", file=sys.stderr)
     return 1
