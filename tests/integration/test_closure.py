@@ -8,6 +8,7 @@ import json
 import secrets
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,16 @@ while True:
     s.sendto(data[:2] + b'\\x81\\x83' + data[4:], peer)
 """
 
+TAKE = """
+import contextlib, resource, socket, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (12000, 12000))
+held = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range({first}, {end})]
+for port, one in enumerate(held, {first}):
+    with contextlib.suppress(OSError):  # Docker's name server has one of them
+        one.bind(('', port))
+time.sleep(600)
+"""
+
 
 @dataclass
 class Place:
@@ -41,6 +52,7 @@ class Place:
 
     image: str
     name: str = field(default_factory=lambda: f"claude-bottle-test-closure-{secrets.token_hex(4)}")
+    addresses: dict[str, str] = field(default_factory=dict)
 
     def run(self, name: str, program: str, *options: str) -> str:
         """Start a container; its address."""
@@ -48,11 +60,17 @@ class Place:
         argv = ["run", "-d", "--name", f"{self.name}-{name}", "--network", self.name, "--network-alias", name]
         world.docker(*argv, *marks, *options, self.image, "-c", program)
         shape = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-        return world.docker("inspect", "-f", shape, f"{self.name}-{name}").strip()
+        self.addresses[name] = world.docker("inspect", "-f", shape, f"{self.name}-{name}").strip()
+        return self.addresses[name]
+
+    def inside(self, program: str) -> None:
+        """What the agent may do in the network that the probe runs in."""
+        world.docker("exec", "-d", "-u", "0", f"{self.name}-inside", "/usr/bin/python3", "-c", program)
 
     def prove(self, *peers: str, reach: Sequence[tuple[str, int]] = (), servers: Sequence[str] = ()) -> list[str]:
         """The lines of the probe in the workload `inside`."""
-        spec = {"peers": peers, "reach": reach, "servers": servers}
+        known = {name: [self.addresses[name]] if name in self.addresses else [] for name in peers}
+        spec = {"peers": known, "leaving": [], "reach": reach, "servers": servers}
         argv = ["docker", "exec", "-i", f"{self.name}-inside", *PYTHON, json.dumps(spec)]
         done = subprocess.run(argv, input=_PROBE.read_bytes(), capture_output=True, timeout=120, check=False)
         lines = done.stdout.decode().splitlines()
@@ -106,7 +124,7 @@ def test_a_name_server_that_forwards_is_seen(sidecar_image: str) -> None:
         assert made.prove("peer", "server", servers=["127.0.0.11"]) == []
         world.docker("rm", "-f", f"{made.name}-inside")
         made.run("inside", "import time; time.sleep(600)", "--dns", server)
-        (line,) = made.prove("peer", "server")
+        (line,) = made.prove("peer", "server", servers=["127.0.0.11"])
         assert "from the name server 127.0.0.11" in line
 
 
@@ -117,7 +135,31 @@ def test_a_stranger_is_seen_and_a_silent_peer_proves_nothing(sidecar_image: str)
         assert line == (
             f"gets an answer from {address}, which is no workload of this bottle: the host or a stranger on its network"
         )
-        assert "does not find missing" in made.prove("peer", "missing", "stranger")
+        assert "is on no network with missing" in made.prove("peer", "missing", "stranger")
+        made.inside(f"open('/etc/hosts', 'a').write('{address} peer\\n')")  # the agent calls it one
+        assert made.prove("peer") == [line]
+
+
+def test_one_that_has_just_left_is_no_stranger(sidecar_image: str) -> None:
+    """The kernel believes for up to 45 seconds that it is there, and then asks only if something is sent to it."""
+    with place(sidecar_image, *INHIBITED) as made:
+        made.run("gone", LISTEN, *CLOSED)
+        assert made.prove("peer", "gone", reach=[("gone", 8080)]) == []
+        world.docker("rm", "-f", f"{made.name}-gone")
+        assert made.prove("peer") == []
+
+
+def test_an_agent_that_takes_every_port_makes_no_proof_pass(sidecar_image: str) -> None:
+    with place(sidecar_image, *INHIBITED) as made:
+        made.run("stranger", LISTEN, *CLOSED)
+        for first in range(32768, 61000, 10000):  # ip_local_port_range(ip(7)), in processes of few enough open files
+            made.inside(TAKE.format(first=first, end=min(first + 10000, 61000)))
+        sockets = ("exec", f"{made.name}-inside", "cat", "/proc/net/udp")
+        until = time.monotonic() + 60
+        while len(world.docker(*sockets).splitlines()) < 60999 - 32768 and time.monotonic() < until:
+            time.sleep(0.5)
+        with pytest.raises(AssertionError, match="Resource temporarily unavailable"):
+            made.prove("peer")
 
 
 def test_a_bottle_that_is_not_closed_gets_nothing_of_the_owners(internet: world.Internet, tmp_path: Path) -> None:
