@@ -8,6 +8,7 @@ import resource
 import shlex
 import sys
 
+from claude_bottle.engines.chosen import machine_notes
 from claude_bottle.host.machine_roots import advice, machine_roots
 from claude_bottle.policy.own_command import own_command
 from toolchain import archives, audit, newer, update
@@ -53,6 +54,8 @@ def doctor() -> int:
             print(f"ok       {report.name}: {report.present}")
     if roots := list(machine_roots()):
         print(f"note     {advice(roots)}")
+    for note in machine_notes():
+        print(f"note     {note}")
     old = [] if missing else upkeep()
     for line in old:
         print(f"old      {line}")

@@ -50,6 +50,13 @@ def not_followed(stack: str) -> Iterator[Finding]:
     yield from context.not_followed(os.environ, Path.home(), stack)
 
 
+def machine_notes() -> list[str]:
+    """What of this machine weakens a bottle and stops none, each in words."""
+    from claude_bottle.engines.docker.host_routes import BROADCASTS, hears_broadcasts
+
+    return [BROADCASTS] if hears_broadcasts() else []
+
+
 def open_client(stack: str, project: Path = Path(), variables: Mapping[str, str] | None = None) -> Client:
     """To act on the bottle of a stack. variables: of its engine, where they are known. Raises BottleError."""
     from claude_bottle.engines.docker.client import DockerClient

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
+from pathlib import Path
 
 import pytest
 
-from claude_bottle.engines.docker.host_routes import parse_routes
+from claude_bottle.engines.docker.host_routes import hears_broadcasts, parse_routes
 from claude_bottle.engines.docker.subnets import POOL, Pool, Taken, choose
 from claude_bottle.policy.errors import BottleError
 
@@ -71,3 +72,21 @@ tun0\t00000000\t00000000\t0001\t0\t0\t0\t00000080\t0\t0\t0
 def test_routes_are_read_as_the_kernel_writes_them() -> None:
     assert parse_routes(_TABLE) == ["172.18.0.0/16", "198.18.0.0/16"]
     assert parse_routes("") == parse_routes("x\ny z\n") == []
+
+
+@pytest.mark.parametrize(
+    ("every", "default", "heard"),
+    [("0", "0", True), ("0", "2", False), ("1", "0", False), ("2", "2", False), ("0", None, False)],
+)
+def test_a_machine_without_a_reverse_path_filter_hears_broadcasts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: str, default: str | None, heard: bool
+) -> None:
+    """docs.kernel.org/networking/ip-sysctl.html, rp_filter: the higher one of all and the interface's."""
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    for name, value in (("all", every), ("default", default)):
+        (tmp_path / name).mkdir()
+        if value is not None:
+            (tmp_path / name / "rp_filter").write_text(f"{value}\n")
+    assert hears_broadcasts(tmp_path) is heard
+    monkeypatch.setenv("DOCKER_HOST", "ssh://me@build.example.com")
+    assert not hears_broadcasts(tmp_path)

@@ -234,6 +234,7 @@ def test_doctor_tells_what_is_old(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     told = [Age("Debian packages", "20260101T000000Z", 90, "20260401T000000Z"), Age("Claude Code", "1", None, None)]
     monkeypatch.setattr(update, "ages", lambda: told)
     monkeypatch.setattr(command, "machine_roots", lambda: {Path("/roots/corp.crt"): ["pem"]})
+    monkeypatch.setattr(command, "machine_notes", lambda: ["of this machine"])
     assert command.doctor() == 0
     out = capsys.readouterr().out
     assert "not maintained by Moby since 2023-12-10" in out
@@ -242,6 +243,7 @@ def test_doctor_tells_what_is_old(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert out.splitlines()[-1] == "all there, 3 not up to date"
     assert "old      12 images\n" in out
     assert "note     this machine trusts additional roots (/roots/corp.crt)" in out
+    assert "note     of this machine\n" in out
     monkeypatch.setattr(command, "quiet", lambda *argv, **_: "99.0.1" if argv[0] == "docker" else "")
     monkeypatch.setattr(update, "ages", lambda: [])
     command.doctor()

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 _TABLE = Path("/proc/net/route")  # proc(5): hexadecimal, in the byte order of the machine, here little-endian
+_SETTINGS = Path("/proc/sys/net/ipv4/conf")
 _WIDE = 8  # shorter prefixes are the way to everything else: a default route, or halves of one as VPNs set them
 
 
@@ -33,3 +34,22 @@ def ways_of_the_machine() -> list[str]:
         return parse_routes(_TABLE.read_text(encoding="ascii"))
     except (OSError, ValueError):
         return []
+
+
+def hears_broadcasts(settings: Path = _SETTINGS) -> bool:
+    """Whether services of this machine get the broadcasts of a bottle, whose new bridge has no reverse-path filter.
+
+    The kernel takes the higher one of `all` and the interface's, which begins as `default` (ip-sysctl.rst, rp_filter).
+    """
+    if not os.environ.get("DOCKER_HOST", "unix:").startswith("unix:"):
+        return False
+    try:
+        return all((settings / name / "rp_filter").read_text().strip() == "0" for name in ("all", "default"))
+    except OSError:
+        return False
+
+
+BROADCASTS = (
+    "services of this machine that listen on all addresses hear a bottle's broadcasts, because the kernel's rp_filter"
+    " is 0. Set it: sysctl -w net.ipv4.conf.default.rp_filter=2, and the same in /etc/sysctl.d"
+)

@@ -58,5 +58,5 @@ def object_of(content_type: str, body: bytes) -> dict[str, Any] | None:
 
 
 def _text(value: Any, name: str) -> str:
-    found = value.get(name) if isinstance(value, dict) else None
-    return found.lower() if isinstance(found, str) else ""
+    text = value.get(name) if isinstance(value, dict) else None
+    return text.lower() if isinstance(text, str) else ""
