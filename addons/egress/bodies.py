@@ -69,7 +69,10 @@ def watch_upload(flow: http.HTTPFlow, mask: TokenMask, form: FormOverrideScan | 
             return []
         if form is not None and form.feed(chunk):
             ended = True
-            cut(flow, Refusal("egress", "ambiguous_request", "A field of the form asks for another method or user."))
+            cut(
+                flow,
+                Refusal("egress", "ambiguous_request", "A field of the form names another method or another user."),
+            )
             return []
         return [chunk] if chunk else []
 

@@ -125,7 +125,7 @@ def encoded() -> Refusal:
 
 def other_method() -> Refusal:
     """The refusal of a form that asks for another method or another user than those that were judged."""
-    message = "A field of the form asks for another method or another user; use that method, and leave out who."
+    message = "A field of the form names another method or another user. Use that method, and leave this field out."
     return Refusal("egress", "ambiguous_request", message)
 
 

@@ -44,10 +44,12 @@ def must_be_an_engine(config: Mapping[str, object]) -> None:
 
 
 def not_followed(stack: str) -> Iterator[Finding]:
-    """Where the engine's own tools and Pulumi would talk to two engines."""
-    from claude_bottle.engines.docker import context
+    """Where the engine's own tools, Pulumi and the stack file would mean two engines. Inside a Pulumi program."""
+    from claude_bottle.engines.docker import address, context
+    from claude_bottle.engines.docker.resources.provider_engine import provider_engine
 
     yield from context.not_followed(os.environ, Path.home(), stack)
+    yield from address.not_in_file(stack, provider_engine())
 
 
 def machine_notes() -> list[str]:

@@ -83,7 +83,8 @@ def test_a_wrong_type_hides_nothing_that_the_machine_lacks(monkeypatch: pytest.M
         ({"claude-bottle:bottle": {}, "claude-bottle:agent.memory": "x"}, ("claude-bottle:agent.memory",), ["is not a key at this level"]),
         ({"claude-bottle:bottle": {}, "claude-bottle:a-b": "x"}, ("claude-bottle:a-b",), ["no bottle can use a secret"
         " of this name; remove this key from the file"]),
-        ({"claude-bottle:bottle": {}, "docker:host": "ssh://me@a.example.com", "pulumi:tags": "x"}, (), []),
+        ({"claude-bottle:bottle": {}, "pulumi:tags": "x"}, (), []),
+        ({"claude-bottle:bottle": {}, "docker:host": "ssh://me@a.example.com"}, (), ["docker:host: 'ssh://me@a.example.com': comes from the project's defaults"]),
     ],
 )  # fmt: skip
 def test_keys_beside_the_bottle(
@@ -100,3 +101,16 @@ def test_a_secret_that_the_bottle_names_may_have_any_name() -> None:
     assert config_findings({"claude-bottle:my_token": True, "claude-bottle:bottle": False}, "demo") == []
     (one,) = config_findings({"claude-bottle:my_token": False}, "demo", {"my_token"})
     assert one.message.endswith("./bottle secret demo my_token")
+
+
+def test_an_engine_that_the_stack_file_names_is_that_of_every_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "stacks").mkdir()
+    monkeypatch.chdir(tmp_path)
+    config = {"claude-bottle:bottle": {}, "docker:host": "ssh://me@a.example.com"}
+    file = tmp_path / "stacks/Pulumi.demo.yaml"
+    file.write_text("config: {docker:host: 'ssh://me@a.example.com'}\n")
+    assert preview(monkeypatch, config) == []
+    file.write_text("config: {docker:host: 'ssh://me@b.example.com'}\n")
+    assert ["docker:host" in line for line in preview(monkeypatch, config)] == [True]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.errors import BottleError, Finding
 
 HOST, CERTIFICATES = "docker:host", "docker:certPath"
 _KNOWN = re.compile(r"(unix:///\S+|ssh://[^\s/]+|tcp://[^\s/]+:\d+)\Z")
@@ -46,6 +46,20 @@ def engine_of(stack: str, project: Path = Path()) -> dict[str, str]:
         raise BottleError(f"{file} is not YAML, so the engine of {stack} is unknown") from None
     config = document.get("config") if isinstance(document, dict) else None
     return engine_variables(config) if isinstance(config, dict) else {}
+
+
+def not_in_file(stack: str, provided: Mapping[str, str], project: Path = Path()) -> Iterator[Finding]:
+    """An engine of Pulumi's provider that the stack file does not name: every other command reads that file alone.
+
+    provided: the variables of the provider's engine. The project's defaults and Pulumi ESC can set one too. Raises
+    BottleError as engine_of does.
+    """
+    if provided != engine_of(stack, project):
+        message = (
+            "comes from the project's defaults or an environment (ESC), which only Pulumi reads. Write it under config"
+            f" in the stack file of {stack}, because the other commands read that file"
+        )
+        yield Finding(HOST, provided.get("DOCKER_HOST", ""), message)
 
 
 def prefix(variables: Mapping[str, str]) -> str:
