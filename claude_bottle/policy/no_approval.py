@@ -15,8 +15,8 @@ _INSTEAD = {
     "tls_required": "use https",
     "ambiguous_path": "write the path as every server reads it: no dot segment, no encoded slash in its declared part",
     "ambiguous_request": "remove that header, parameter or field; only the owner can name a header in allow_headers",
-    "unclear_forge_call": "send it as forges' own clients do: JSON with no name twice and nothing of it in the URL, or "
-    "a form of plain fields, of at most 1 MB; in GraphQL a plain query with variables, no quotation mark in a comment",
+    "unclear_forge_call": "send it as forges' own clients do: JSON with no name twice and nothing of it in the URL, "
+    "or a form of plain fields, 256 KB at most; GraphQL: a plain query with variables, no quotation mark in a comment",
     "other_credential": "remove it; egress injects the owner's credential. Only the owner can name own_credentials: "
     "pass on the route",
     "cannot_sign": "only the owner can name another route, region or service for the keys of AWS",
