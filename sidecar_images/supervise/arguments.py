@@ -21,7 +21,7 @@ def wrong_arguments(tool: str, given: Mapping[str, Any], schema: Mapping[str, An
             near = get_close_matches(name.lower(), accepted, n=1, cutoff=0.6)
             wrong.append(f"{name[:60]} is unknown" + (f" (did you mean {near[0]}?)" if near else ""))
         elif kinds := _refused(given[name], accepted[name]):
-            wrong.append(f"{name} is {kinds}")
+            wrong.append(f"{name} is {kinds}{_as_list(given[name], kinds)}")
     if not wrong:
         return None
     listed = ", ".join(f"{name}{' (required)' if name in schema.get('required', ()) else ''}" for name in accepted)
@@ -51,6 +51,11 @@ def _refused(value: object, schema: Mapping[str, Any]) -> str:
         return ""
     names = [_named(option) for option in options if option.get("type") != "null"]
     return f"not {' or '.join(names)}"
+
+
+def _as_list(value: object, kinds: str) -> str:
+    """What to write instead of a text where a list of texts is accepted; otherwise an empty string."""
+    return f": write {json.dumps([value[:60]])}" if isinstance(value, str) and "a list of text" in kinds else ""
 
 
 def _named(schema: Mapping[str, Any]) -> str:

@@ -295,9 +295,9 @@ SECTIONS: dict[str, list[Mistake]] = {
 
 _HEAD = """# Messages
 
-The answers of the project to mistakes, word for word. Written by `make docs` from `tests/unit/mistakes.py`, and compared
-with the code by `tests/unit/test_messages.py`; do not edit. An answer says where the mistake is, what is wrong, and
-what to write. All mistakes are reported at once, one a line.
+What the project answers to a mistake, word for word: where the mistake is, what is wrong, and what to write. All
+mistakes are reported at once, one a line. `make docs` writes this page from `tests/unit/mistakes.py`, and
+`tests/unit/test_messages.py` compares it with the code; do not edit.
 """
 
 

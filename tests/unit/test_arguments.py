@@ -18,7 +18,7 @@ WHY = {"justification": "to build"}
         ({}, "justification is required (Why you need it, for the owner)"),
         ({**WHY, "hots": "a.example.com"}, "hots is unknown (did you mean host?)"),
         ({**WHY, "x" * 5000: 1}, "x is unknown; its arguments"),
-        ({**WHY, "methods": "GET"}, "methods is not a list of text"),
+        ({**WHY, "methods": "GET"}, 'methods is not a list of text: write ["GET"]; its arguments'),
         ({**WHY, "methods": [1]}, "methods is not a list of text"),
         ({**WHY, "host": None}, "host is not text"),
         ({**WHY, "refused": "a word"}, "refused is not an object"),

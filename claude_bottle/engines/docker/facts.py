@@ -67,7 +67,7 @@ def _unfit(info: Mapping[str, Any], is_podman: Callable[[], bool]) -> Iterator[t
             " (docs.docker.com/engine/security/rootless)",
         )
     elif number < OLDEST_ENGINE:
-        yield version, f"too old; {'.'.join(map(str, OLDEST_ENGINE))} or newer is needed"
+        yield version, f"too old; upgrade it to {'.'.join(map(str, OLDEST_ENGINE))} or newer"
     if info.get("OSType") != "linux":
         yield str(info.get("OSType")), "runs no Linux containers"
     if info.get("MemoryLimit") is False:
