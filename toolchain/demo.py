@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 
 from claude_bottle.engines.chosen import inside_agent, use_engine_of
+from claude_bottle.host.pulumi_stack import outputs
 from claude_bottle.policy.own_command import own_command
 
 # Shaped like a credential, made up here, valid nowhere.
@@ -67,13 +68,6 @@ def verdict(status: int, body: str) -> tuple[str, str]:
     if answer["reason"] == "unresolvable":
         return "allowed", "but this machine cannot resolve the name: no internet here"
     return f"refused by {answer['refused_by']}", str(answer["reason"])
-
-
-def outputs(stack: str) -> dict[str, object]:
-    """The stack's outputs."""
-    argv = ["pulumi", "stack", "output", "--json", "--stack", stack]
-    values: dict[str, object] = json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
-    return values
 
 
 def main() -> None:

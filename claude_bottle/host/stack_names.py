@@ -6,13 +6,13 @@ Standard library only: the set-up reads it too.
 from __future__ import annotations
 
 import difflib
-import json
 import re
-import subprocess
 from collections.abc import Collection
 from pathlib import Path
 
 from claude_bottle import ROOT
+from claude_bottle.host.pulumi_stack import PulumiError
+from claude_bottle.host.pulumi_stack import names as names_in_pulumi
 from claude_bottle.host.stale_lock import PROJECT, local_backend
 from claude_bottle.host.state import state_folder
 from claude_bottle.policy.errors import BottleError
@@ -66,16 +66,9 @@ def in_state() -> set[str]:
     if root is not None:
         return {file.stem for file in (root / "stacks" / PROJECT).glob("*.json")}
     try:
-        listing = subprocess.run(
-            ["pulumi", "stack", "ls", "--json", "--project", PROJECT],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
+        return set(names_in_pulumi(PROJECT))
+    except PulumiError:
         return set()
-    return {str(stack["name"]).rpartition("/")[2] for stack in json.loads(listing or "[]")}
 
 
 def with_a_past() -> set[str]:

@@ -8,9 +8,7 @@ hooks and config stay.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_bottle.engines.chosen import use_engine_of
+from claude_bottle.host.pulumi_stack import outputs
 from claude_bottle.host.stack_names import must_be_known
 from claude_bottle.policy.errors import BottleError, one_line, printable
 from claude_bottle.workspace.agent_commits import fetched
@@ -167,23 +166,13 @@ def _lines(changes: Changes, target: Mapping[str, str], left: Mapping[str, str])
         yield from (f"{verbs[path]}  {path}  ({by})" for path, by in sorted(run.items()))
 
 
-def stack_outputs(stack: str) -> dict[str, Any]:
-    """The outputs of a stack; without `plan` where it is not up. Raises BottleError where Pulumi cannot tell."""
-    shown = ["pulumi", "stack", "output", "--json", "--stack", stack]
-    done = subprocess.run(shown, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise BottleError(f"{stack}: {done.stderr.strip()}")
-    outputs: dict[str, Any] = json.loads(done.stdout)
-    return outputs
-
-
 def pull(stack: str, **options: Any) -> list[str]:
     """Bring the work of a stack's agent here; lines that say what was done. options: as of Pull. Raises BottleError."""
     use_engine_of(stack)
-    outputs = stack_outputs(stack)
-    if "plan" not in outputs:
+    kept = outputs(stack)
+    if "plan" not in kept:
         raise BottleError(f"{stack} is not up")
-    return Pull(outputs["plan"], outputs["agent_container"], **options).run()
+    return Pull(kept["plan"], kept["agent_container"], **options).run()
 
 
 def main() -> int:

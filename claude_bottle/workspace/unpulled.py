@@ -10,11 +10,12 @@ from typing import Any
 
 from claude_bottle.engines.chosen import use_engine_of
 from claude_bottle.host.child_env import child_env
+from claude_bottle.host.pulumi_stack import outputs
 from claude_bottle.host.stack_names import must_be_remembered
 from claude_bottle.policy.errors import BottleError, printable
 from claude_bottle.policy.own_command import own_command
 from claude_bottle.workspace.agent_files import WORKSPACE, AgentFiles
-from claude_bottle.workspace.pull import Pull, stack_outputs
+from claude_bottle.workspace.pull import Pull
 
 _FORMAT = "%(objectname) %(refname:short)"
 _HEADS = (
@@ -60,13 +61,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     use_engine_of(stack)
     try:
-        outputs = stack_outputs(stack)
+        kept = outputs(stack)
     except BottleError:
-        outputs = {}
-    if "plan" not in outputs:
+        kept = {}
+    if "plan" not in kept:
         return 0  # it is not up
     try:
-        lines = unpulled(outputs["plan"], outputs["agent_container"])
+        lines = unpulled(kept["plan"], kept["agent_container"])
     except (BottleError, OSError) as error:
         lines = [f"the agent's work cannot be listed: {error}"]
     if not lines:

@@ -127,8 +127,6 @@ PULUMI = {
     "pulumi up": "what an approval or a plan is about, or says that it does",
     "pulumi destroy": "what the owner is warned of, with the command to use instead",
     "pulumi stack rename": "takes back what was done with Pulumi itself; there is no verb for it",
-    "pulumi stack export": "what was run, and failed",
-    "pulumi stack ls": "what was run, and failed",
     "pulumi plugin install": "what the set-up offers beside its own way",
 }
 
