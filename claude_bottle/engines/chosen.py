@@ -1,6 +1,6 @@
-"""The engine of this release, and the one place that names it.
+"""The engine of this release, and the only module that names it.
 
-Each function loads what it needs: some callers have the standard library only, all start sooner.
+Each function imports what it needs, because some callers have only the standard library, and all start sooner.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def _engine_of(stack: str, project: Path = Path()) -> dict[str, str]:
-    """The variables by which a program talks to the engine of a stack, from its file; empty for the usual one.
+    """The environment variables that select the engine of a stack, read from its file; empty for the default engine.
 
-    Raises BottleError for an address that is none, or one that anybody could use.
+    Raises BottleError for an invalid address, or one without TLS that is not loopback.
     """
     from claude_bottle.engines.docker.address import engine_of as of
 
@@ -27,24 +27,24 @@ def _engine_of(stack: str, project: Path = Path()) -> dict[str, str]:
 
 
 def use_engine_of(stack: str) -> None:
-    """Have this process, and what it starts, talk to the engine of a stack. Raises BottleError."""
+    """Make this process and its children use the engine of a stack. Raises BottleError."""
     os.environ.update(_engine_of(stack))
 
 
 def address_of(stack: str) -> str:
-    """The address of a stack's engine for a person; "" for the usual one. Raises BottleError."""
+    """The address of a stack's engine, to show to a person; "" for the default engine. Raises BottleError."""
     return _engine_of(stack).get("DOCKER_HOST", "")
 
 
 def must_be_an_engine(config: Mapping[str, object]) -> None:
-    """Raises BottleError where a stack's config, with full keys, names an engine that cannot be one."""
+    """Raises BottleError if a stack's config, with full keys, names an engine by an invalid address."""
     from claude_bottle.engines.docker.address import engine_variables
 
     engine_variables(config)
 
 
 def not_followed(stack: str) -> Iterator[Finding]:
-    """Where the engine's own tools, Pulumi and the stack file would mean two engines. Inside a Pulumi program."""
+    """Problems if docker's tools, Pulumi and the stack file would use different engines. Inside a Pulumi program."""
     from claude_bottle.engines.docker import address, context
     from claude_bottle.engines.docker.resources.provider_engine import provider_engine
 
@@ -53,42 +53,42 @@ def not_followed(stack: str) -> Iterator[Finding]:
 
 
 def machine_notes() -> list[str]:
-    """What of this machine weakens a bottle and stops none, each in words."""
+    """Conditions of this machine that weaken a bottle but do not stop one, each in words."""
     from claude_bottle.engines.docker.host_routes import BROADCASTS, hears_broadcasts
 
     return [BROADCASTS] if hears_broadcasts() else []
 
 
 def open_client(stack: str, project: Path = Path(), variables: Mapping[str, str] | None = None) -> Client:
-    """To act on the bottle of a stack. variables: of its engine, where they are known. Raises BottleError."""
+    """The client for the bottle of a stack. variables: of its engine, if already known. Raises BottleError."""
     from claude_bottle.engines.docker.client import DockerClient
 
     return DockerClient(stack, _engine_of(stack, project) if variables is None else variables)
 
 
 def open_host(stack: str = "") -> Host:
-    """The engine of a stack; without one, that which this process talks to. Raises BottleError."""
+    """The engine of a stack, or without one the engine that this process uses. Raises BottleError."""
     from claude_bottle.engines.docker.engine import Engine
 
     return Engine(_engine_of(stack) if stack else None)
 
 
 def hosts(project: Path) -> tuple[Mapping[str, Host], list[str]]:
-    """By address, all engines that a stack of the project names; and why one is not known."""
+    """All engines that stacks of the project name, by address, and a problem for each stack whose engine is unknown."""
     from claude_bottle.engines.docker.project_engines import engines
 
     return engines(project)
 
 
 def running_bottles(project: Path) -> tuple[Sequence[WorkloadStatus], list[str]]:
-    """All workloads of all bottles on these, and what is wrong with an engine."""
+    """All workloads of all bottles on these engines, and one problem for each engine that is unknown or silent."""
     from claude_bottle.engines.docker import project_engines
 
     return project_engines.running_bottles(project)
 
 
 def inside_agent(name: str, argv: Sequence[str], *, root: bool = False) -> list[str]:
-    """What runs this in an agent of that name, on the engine which this process talks to, as its own user or root."""
+    """The command that runs argv in this agent, on this process's engine, as the agent's user or as root."""
     from claude_bottle.engines.docker.command import AGENT_USER, exec_argv
 
     return exec_argv(name, argv, user="0" if root else AGENT_USER)

@@ -1,6 +1,6 @@
-"""What is done with bottles that are up, from the owner's machine. No Pulumi; `chosen.py` gives who does it.
+"""Operations on existing bottles, from the owner's machine and without Pulumi. `chosen.py` provides implementations.
 
-`Client` is for one bottle, `Host` for an engine and all bottles on it. What a workload answers is not trusted.
+`Client` acts on one bottle, `Host` on an engine and all bottles on it. The output of a workload is not trusted.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from typing import Any, Protocol
 
 from claude_bottle.policy.errors import BottleError
 
-# In every reason why an image could not be built; by it a reason is known among a run's errors.
+# In every reason why an image could not be built. The reason is recognised by it among a run's errors.
 NOT_BUILT = "the image could not be built"
 
 
 class EngineError(BottleError):
-    """The engine could not be asked; the message is its own."""
+    """The engine gave no answer, or an error. The message is the engine's own where it gave one."""
 
 
 class Part(Protocol):
-    """Something on an engine that is a stack's: a workload, a network, a volume."""
+    """A part of a stack on an engine: a workload, a network or a volume."""
 
     @property
     def kind(self) -> str:
-        """The engine's word for it."""
+        """The engine's term for it."""
 
     @property
     def id(self) -> str: ...
@@ -34,11 +34,11 @@ class Part(Protocol):
 
     @property
     def removal(self) -> str:
-        """The command by which a person takes it away."""
+        """The command by which a person deletes it."""
 
 
 class WorkloadStatus(Protocol):
-    """A workload of a bottle, as it is."""
+    """The current state of one workload of a bottle."""
 
     @property
     def stack(self) -> str: ...
@@ -48,11 +48,11 @@ class WorkloadStatus(Protocol):
 
     @property
     def id(self) -> str:
-        """Of this one, which no later one gets."""
+        """The id of this workload. No later workload gets the same one."""
 
     @property
     def status(self) -> str:
-        """The engine's words for a person."""
+        """The engine's words, to show to a person."""
 
     @property
     def health(self) -> str:
@@ -61,7 +61,7 @@ class WorkloadStatus(Protocol):
 
 @dataclass(frozen=True)
 class Local:
-    """A command of the owner's machine, and its variables: for what is streamed, bounded, or takes our place."""
+    """A command to run on the owner's machine, and its environment. The caller streams it, bounds it or execs it."""
 
     argv: list[str]
     env: dict[str, str]
@@ -69,7 +69,7 @@ class Local:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command in a workload ended with. exists: False where there is no such workload."""
+    """The result of a command in a workload. said: standard error. exists: False if there is no such workload."""
 
     code: int
     out: bytes
@@ -78,72 +78,72 @@ class Answer:
 
     @property
     def last_words(self) -> str:
-        """The last line of what it said on standard error, or ""."""
+        """The last line of standard error, or ""."""
         return (self.said.strip().splitlines() or [""])[-1]
 
 
 class Client(Protocol):
-    """Acts on one bottle. Raises BottleError where the engine's address is none."""
+    """Acts on one bottle. Raises BottleError if the engine's address is invalid."""
 
     def inside(self, role: str, argv: Sequence[str], *, folder: str = "", terminal: bool = False) -> Local:
-        """What runs `argv` in a workload, as its own user; in the agent that is the agent's. folder: to start in.
+        """The command that runs `argv` in a workload, as that workload's own user. folder: working directory.
 
-        Files travel as a tar on its standard input or output.
+        Files travel as a tar archive on its standard input or output.
         """
 
     def exec(
         self, role: str, argv: Sequence[str], *, stdin: bytes = b"", folder: str = "", timeout: float = 60
     ) -> Answer:
-        """The same to its end. Raises EngineError where no answer comes within `timeout` seconds."""
+        """Run `argv` as `inside` does and wait for it. Raises EngineError after `timeout` seconds without an answer."""
 
     def log(self, role: str, *, since: str = "", tail: int | None = None, follow: bool = False, id: str = "") -> Local:
-        """What prints a workload's log, each line after its RFC 3339 time. id: of this one alone (WorkloadStatus)."""
+        """The command that prints a workload's log, an RFC 3339 time before each line. id: of one WorkloadStatus."""
 
     def is_running(self, role: str) -> bool:
-        """Whether it is there and up."""
+        """Whether the workload exists and runs."""
 
     def stop(self, role: str, seconds: int) -> None:
-        """Let it end within so many seconds; where it is not there, nothing."""
+        """Stop a workload, and kill it after this many seconds. No error if it does not exist."""
 
     def attach_line(self, *argv: str, folder: str = "") -> str:
-        """What a person pastes for a terminal in the agent, in which this runs."""
+        """The command for a person to paste that runs `argv` on a terminal in the agent."""
 
 
 class Host(Protocol):
-    """An engine, and all bottles on it. Raises EngineError where it does not answer."""
+    """An engine, and all bottles on it. Raises EngineError if it does not answer."""
 
     def bottles(self) -> Sequence[WorkloadStatus]:
         """Every workload of every bottle, running or not."""
 
     def parts(self, stack: str) -> Sequence[Part]:
-        """Everything that is a stack's by its label or its name."""
+        """All parts of a stack, recognised by its label or its name."""
 
     def leftovers(self, stack: str, known_ids: Collection[str]) -> Sequence[Part]:
-        """Those in no state, in the order in which they can be removed; never a volume."""
+        """Parts that the state does not know, in an order in which they can be removed. Volumes are not included."""
 
     def remove(self, part: Any) -> None:
-        """Take a leftover away; what the engine refuses stays. Never a volume."""
+        """Remove a leftover. A volume, or a part that the engine refuses to remove, stays."""
 
     def run_in(self, workload: Any, *argv: str) -> str:
-        """Standard output of a command in a sidecar."""
+        """The standard output of a command in a sidecar."""
 
     def stop(self, role: str, stack: str) -> None:
         """Stop a workload, within a minute."""
 
     def uses(self, stacks: Iterable[str]) -> Mapping[str, int]:
-        """Bytes of the engine's disk that the agent of each stack and its home take. Costs a count of all files."""
+        """Bytes on the engine's disk for each stack's agent and home. Slow, because the engine counts all files."""
 
     def own_images(self) -> frozenset[str]:
-        """`claude-bottle/<role>:<hash>` of every image of this project that is there."""
+        """`claude-bottle/<role>:<hash>` of every image of this project that the engine has."""
 
     def images_in_use(self) -> set[str]:
-        """Ids of the images of all workloads, running or not, whosoever they are."""
+        """Ids of the images of all workloads on the engine, running or not, including those of other projects."""
 
     def image_ids(self, names: Sequence[str]) -> list[str]:
-        """In the same order."""
+        """Ids, in the order of the names."""
 
     def layers(self, image: str) -> Mapping[str, int]:
-        """Bytes of each layer, by a digest of its history up to there: images with the same start share these."""
+        """Bytes of each layer, by a digest of the history up to it. Images with the same first layers share keys."""
 
     def remove_image(self, name: str) -> None:
-        """Raises EngineError with what the engine refuses it for."""
+        """Raises EngineError with the engine's reason if it refuses."""

@@ -21,14 +21,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-_MOST = 64  # addresses of a workload's networks; a bottle's have 16 each
-_FIRST = 1.5  # seconds until each address has answered: the kernel asks again after one (arp(7))
-# Seconds until the kernel notices that an address has left, as that of a container that this `up` has replaced: at most
-# 1.5 times base_reachable_time, then delay_first_probe_time and three probes (arp(7): 30, 5 and 1). It probes only one
-# that something is sent to.
+_MOST = 64  # addresses of all networks of a workload; each network of a bottle has 16
+_FIRST = 1.5  # seconds until each address has answered: the kernel repeats an ARP request after one (arp(7))
+# Seconds until the kernel notices that an address has left, such as that of a container that this `up` has replaced: at
+# most 1.5 times base_reachable_time, then delay_first_probe_time and three probes (arp(7): 30, 5 and 1). The kernel
+# probes an address only when something is sent to it.
 _STALE, _AGAIN = 60.0, 1.0
-_NAME_SERVER = 1.2  # seconds; one that forwards answers sooner
-_CONNECT = 10.0  # seconds, on a busy machine
+_NAME_SERVER = 1.2  # seconds; a name server that forwards answers sooner
+_CONNECT = 10.0  # seconds, enough on a busy machine
 _ROUTES, _NEIGHBOURS = Path("/proc/net/route"), Path("/proc/net/arp")  # proc_pid_net(5)
 _IPV6 = Path("/proc/net/if_inet6")
 _ANSWERED = 2  # ATF_COM of if_arp.h: the address has answered
@@ -66,7 +66,7 @@ def neighbours(peers: Mapping[str, Sequence[str]], leaving: Iterable[str] = ()) 
     known = {address for addresses in peers.values() for address in addresses}
     allowed = known | {*leaving}
     asked = {*(str(address) for network in on for address in network), *gateways}
-    before, started = answered(_NEIGHBOURS.read_text()), time.monotonic()  # some of these may have left
+    before, started = answered(_NEIGHBOURS.read_text()), time.monotonic()  # some of these may have left since
     _ask(asked)
     again = started + _AGAIN
     while True:
@@ -78,7 +78,7 @@ def neighbours(peers: Mapping[str, Sequence[str]], leaving: Iterable[str] = ()) 
             _ask(asked)
             again = now + _AGAIN
         time.sleep(0.05)
-    # Without an answer of its peers the probe would be blind, and silence would prove nothing.
+    # Without an answer from its peers the probe would be blind, and silence would prove nothing.
     yield from (f"gets no answer from {address}, a workload of this bottle" for address in sorted(known - heard))
     for address in sorted(heard - allowed):
         whose = "its gateway, so it has a way out" if address in gateways else "the host or a stranger on its network"
@@ -88,7 +88,7 @@ def neighbours(peers: Mapping[str, Sequence[str]], leaving: Iterable[str] = ()) 
 def _ask(addresses: Iterable[str]) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for address in addresses:
-            with contextlib.suppress(PermissionError):  # a broadcast address; what else is not asked is not proven
+            with contextlib.suppress(PermissionError):  # a broadcast address; any other error fails the probe
                 sender.sendto(b"", (address, 9))  # discard
 
 
@@ -105,7 +105,7 @@ def resolves(server: str) -> str | None:
         asking.connect((server, 53))
         with contextlib.suppress(TimeoutError, ConnectionRefusedError):
             asking.send(query(7))
-            # All answers: the agent is on the same loopback, and its own may be the first.
+            # Read all answers: the agent is on the same loopback, so the first answer may be forged by it.
             while (left := until - time.monotonic()) > 0:
                 asking.settimeout(left)
                 answer = asking.recv(512)

@@ -1,7 +1,7 @@
-"""What a bottle declares inside a Pulumi program: workloads, who may talk to whom, images. An engine makes them.
+"""What a bottle declares inside a Pulumi program: workloads, flows between them, images. An engine implements them.
 
-The parts of a bottle (components/) know these types and no engine. Nothing here asks anything of the world, so a
-preview, an `up` and the mocks of the tests register the same. A bottle that runs is acted on through `client.py`.
+The components of a bottle (components/) know these types and no engine. Nothing here queries the outside world, so a
+preview, an `up` and the mocks of the tests register the same resources. `client.py` acts on a running bottle.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Protocol
 import pulumi
 
 Text = pulumi.Input[str]
-OUTSIDE = "outside"  # as the target of a flow: whatever is not of the bottle
+OUTSIDE = "outside"  # as the target of a flow: everything outside the bottle
 
 
 @dataclass(frozen=True)
 class Flow:
-    """`source` may open `port` of `target`, and calls it by its role. port: None for any, which only OUTSIDE has.
+    """`source` may open `port` of `target`, which it addresses by role. port: None for any; only OUTSIDE has that.
 
-    What no flow names is denied, both ways. An engine whose means are groups may let the targets of one source see one
-    another; never a source, and never anything on the outside.
+    Whatever no flow allows is denied, in both directions. An engine that isolates by groups may let the targets of one
+    source reach one another, but no target may reach a source or the outside without a flow.
     """
 
     source: str
@@ -31,7 +31,7 @@ class Flow:
 
 @dataclass(frozen=True)
 class HostMount:
-    """A folder of the owner's machine at a path of a workload; an engine on another machine has none."""
+    """A folder of the owner's machine, mounted at a path of a workload. Needs an engine on the owner's machine."""
 
     path: str
     source: str
@@ -40,9 +40,9 @@ class HostMount:
 
 @dataclass(frozen=True)
 class ImageBuild:
-    """context: folder. file: the Dockerfile, by its name below the context. arguments: of the build.
+    """context: folder. file: the Dockerfile, relative to the context. arguments: build arguments.
 
-    The forward proxy of the owner's shell is added by the engine, which keeps a login in it secret.
+    The engine adds the forward proxy of the owner's shell, and keeps a login in it secret.
     """
 
     context: str
@@ -53,7 +53,7 @@ class ImageBuild:
 
 @dataclass(frozen=True)
 class Image:
-    """resource: to wait for. id: what a workload runs, which no later image of the same name can become."""
+    """resource: to depend on. id: what a workload runs; no later image of the same name gets this id."""
 
     resource: pulumi.Resource
     id: pulumi.Output[str]
@@ -61,15 +61,16 @@ class Image:
 
 @dataclass(frozen=True)
 class Workload:
-    """One long-running process, hardened. Names, labels, addresses, restarts and a limit of swap are the engine's.
+    """One long-running process, hardened. The engine sets names, labels, addresses, restarts and the swap limit.
 
-    memory, shared_memory: MB; the second is of /dev/shm, none for the engine's default. cpu_shares: how much of a busy
-    machine it gets beside others, whose default is 1024. processes: and threads, at most. disk: what runs there may
-    write to the disk of the engine; without, to its volumes and to a little memory.
-    files: path to content, there before the process starts, so a new content makes a new workload. They are root's, so
-    that who runs there can neither write to one nor make it writable. A secret is a file, never in `env`, which whoever
-    may ask the engine is shown. volumes: path to the role of a volume, which outlives the workload.
-    ready: a command that succeeds inside when it is. resolves_names: names of the outside; else the bottle's alone.
+    memory, shared_memory: MB; shared_memory is the size of /dev/shm, None for the engine's default. cpu_shares: weight
+    on a busy machine relative to other containers, whose default is 1024. processes: limit of processes and threads.
+    disk: whether the workload may write to the engine's disk; if not, it writes to its volumes and to a little memory.
+    files: path to content, written before the process starts, so new content makes a new workload. They belong to root,
+    so the workload's user can neither write to one nor make it writable. A secret goes into a file, because anybody who
+    may query the engine sees `env`. volumes: path to the role of a volume, which outlives the workload.
+    ready: a command that succeeds inside once the workload is ready. resolves_names: whether it resolves outside names;
+    if not, only the bottle's.
     """
 
     role: str
@@ -92,7 +93,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class Step:
-    """A step on a workload. said: its output, which the state keeps."""
+    """A step on a workload. said: its output, which the state records."""
 
     resource: pulumi.Resource
     said: pulumi.Output[str]
@@ -101,14 +102,14 @@ class Step:
 class Running(Protocol):
     """A workload of this bottle."""
 
-    name: str  # the engine's, known beforehand
+    name: str  # the engine's name, known before the workload exists
 
     @property
     def created_name(self) -> pulumi.Output[str]:
-        """Its name, once it is there."""
+        """Its name, as an output that resolves once the workload exists."""
 
     def attach(self, *argv: str) -> str:
-        """What a person pastes to run this there on a terminal, as the user that the agent has."""
+        """The command for a person to paste that runs this on a terminal in the workload, as the agent's user."""
 
     def step(
         self,
@@ -119,9 +120,9 @@ class Running(Protocol):
         stdin: Text = "",
         after: Sequence[pulumi.Resource] = (),
     ) -> Step:
-        """Run a command of the owner's machine, which must be idempotent, once the workload is there.
+        """Run a command of the owner's machine, which must be idempotent, once the workload exists.
 
-        Again when the workload is new, or its input.
+        It runs again when the workload or the input is new.
         """
 
     def ready(
@@ -133,43 +134,46 @@ class Running(Protocol):
         stdin: str = "",
         probed: bool = True,
     ) -> Step:
-        """Done when the workload is ready. put: a command that root runs inside before it can be, given `stdin`.
+        """Done when the workload is ready. put: a command that root runs inside first, given `stdin`.
 
-        Again, besides for a new workload, when it was found stopped, or changed by hand. probed: what finds that can
-        run there.
+        It runs again for a new workload, and for one that was found stopped or changed by hand. probed: whether the
+        drift probe can run in the workload.
         """
 
 
 class Fabric(Protocol):
-    """The closed network of one bottle, and what runs on it."""
+    """The closed network of one bottle, and the workloads on it."""
 
-    subnets: Sequence[str]  # that are the bottle's own
+    subnets: Sequence[str]  # those that belong to the bottle
 
     def run(self, name: str, workload: Workload, opts: pulumi.ResourceOptions) -> Running:
-        """Declare a workload. opts: its parent, which its volumes get too, and what it waits for."""
+        """Declare a workload. opts: its parent, also the parent of its volumes, and its dependencies."""
 
     def own_name(self, role: str, source: str) -> Text:
-        """What `role` looks up to know which of its addresses `source` talks to."""
+        """The name that `role` looks up to learn its own address on the network that it shares with `source`."""
 
     def close(self, name: str, parent: pulumi.Resource) -> pulumi.Resource:
-        """After all workloads: done when each is where its flows are and nowhere else. The rest waits for it."""
+        """Done when each workload is on the networks of its flows and no other. Call it after all workloads; later
+        resources depend on it.
+        """
 
     def prove(
         self, name: str, parent: pulumi.Resource, prober: Text, closed: pulumi.Resource, gets: str
     ) -> pulumi.Resource:
-        """After `closed`: done when a probe, from inside each workload without a flow to the OUTSIDE, has reached the
-        targets of its flows and no address or name server beside this bottle. Else it fails, and the agent is stopped.
+        """Prove from inside each workload without a flow to the OUTSIDE that it reaches the targets of its flows, and
+        no address or name server outside this bottle. Runs after `closed`. If the proof fails, the agent is stopped and
+        the resource fails.
 
-        prober: an image of the project's own that has Python. gets: a digest of what the agent gets once this is done,
-        so that it is done again before anything new.
+        prober: an image of this project that has Python. gets: a digest of what the agent gets after this resource; a
+        new digest runs the proof again.
         """
 
 
 class Engine(Protocol):
-    """Where a bottle runs."""
+    """The platform that runs a bottle."""
 
     def has(self, tag: str) -> bool:
-        """Whether this image of the project was there when the program started, and need not be built."""
+        """Whether the engine had this image of the project when the program started, so that no build is needed."""
 
     def built(
         self,
@@ -179,13 +183,13 @@ class Engine(Protocol):
         parent: pulumi.Resource,
         after: pulumi.Resource | None = None,
     ) -> Image:
-        """An image that stays when the stack goes, for other stacks use it. build: None where it is there."""
+        """An image that outlives the stack, because other stacks use it. build: None if the engine has it."""
 
     def fetched(self, name: str, reference: str, parent: pulumi.Resource) -> Image:
-        """An image that somebody else has built; it stays too."""
+        """An image built by somebody else. It outlives the stack too."""
 
     def volume_name(self, role: str, stack: str) -> str:
-        """The engine's name of a stack's volume, known beforehand."""
+        """The engine's name for a stack's volume, known before the volume exists."""
 
     def fabric(
         self,
@@ -197,4 +201,4 @@ class Engine(Protocol):
         outside: str | None = None,
         pool: str | None = None,
     ) -> Fabric:
-        """outside: a network of the engine that leads out, in place of an own one. pool: where addresses come from."""
+        """outside: an existing network that leads out, instead of a new one. pool: where subnets are chosen from."""

@@ -1,4 +1,4 @@
-"""What an engine says of itself and of one stack, as plain data. Preflight judges it; each engine gathers it."""
+"""Facts about an engine and one stack on it, as plain data. Each engine gathers them; preflight judges them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from claude_bottle.engines.client import Part
 
 @dataclass(frozen=True)
 class MountFacts:
-    """How a workload meets a folder of the owner's machine.
+    """How a workload accesses a folder of the owner's machine.
 
-    other_root: its root is another user on that machine. other_ids: and so is every user of it, because ids are mapped.
-    selinux: a folder needs the label of a container's.
+    other_root: root in the workload is another user on that machine. other_ids: so is every other user of the workload,
+    because ids are mapped. selinux: a mounted folder needs a container's SELinux label.
     """
 
     other_root: bool = False
@@ -23,13 +23,13 @@ class MountFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """Gathered before the first resource.
+    """Gathered before the first resource is registered.
 
-    unfit: (value or None, reason) for each reason why no bottle can run on the engine. far: the engine is on another
-    machine than the owner's. memory_mb: of the engine's machine, 0 if unknown; free_mb: of it, None if unknown.
-    runtimes: names of the container runtimes, None if unknown. networks: names of all networks. parts: everything on
-    the engine that carries the stack's label or name. missing_images: by name, why an image can neither be found on the
-    engine nor be pulled.
+    unfit: (value or None, reason) for each reason why no bottle can run on the engine. far: the engine is not on the
+    owner's machine. memory_mb: total memory of the engine's machine in MB, 0 if unknown. free_mb: its available memory
+    in MB, None if unknown. runtimes: names of the container runtimes, None if unknown. networks: names of all networks.
+    parts: everything on the engine that carries the stack's label or name. missing_images: image name to the reason why
+    it can neither be found on the engine nor be pulled.
     """
 
     unfit: Sequence[tuple[str | None, str]] = ()

@@ -1,4 +1,4 @@
-"""The one place where a command on the owner's machine becomes a resource: it sees only the variables it is given."""
+"""The only place where a command on the owner's machine becomes a resource. It gets only the variables passed to it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def local_command(
     opts: pulumi.ResourceOptions,
     stdin: pulumi.Input[str] | None = None,
 ) -> command.local.Command:
-    """Run `script`, which must be idempotent, again whenever something that it is given is new.
+    """Run `script`, which must be idempotent, and run it again whenever one of its inputs changes.
 
-    triggers: a new one replaces the command; a new value elsewhere updates it.
+    triggers: a changed one replaces the command; any other changed input updates it.
     """
-    # A step that fails is told with its `create`, and what it has printed: the script would hide that.
+    # Pulumi reports a failed step with its `create` and its output. The script itself would bury that output.
     environment = {**environment, _STEP: script}
     return command.local.Command(
         name,
@@ -36,7 +36,7 @@ def local_command(
         environment=environment,
         triggers=triggers,
         add_previous_output_in_env=False,
-        # What they print is for the state: on a terminal it is a line of JSON, twice. A failure has all of it.
+        # The output is for the state: on a terminal it would be a line of JSON, twice. A failure shows all of it.
         logging=command.local.Logging.STDERR,
         opts=opts,
     )

@@ -1,4 +1,4 @@
-"""What Pulumi's state has of a stack."""
+"""Reads Pulumi's state of a stack."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from claude_bottle.host.stale_lock import state_file
 
 
 def ids_in_state(stack: str) -> set[str]:
-    """Ids of all resources in the stack's state. Raises EngineError when Pulumi cannot tell."""
+    """Ids of all resources in the stack's state. Raises EngineError if the state cannot be read."""
     return ids_of(resources_in_state(stack))
 
 
 def resources_in_state(stack: str) -> list[dict[str, Any]]:
-    """The resources as the state has them, secrets encrypted. Raises EngineError when Pulumi cannot tell."""
-    if (file := state_file(stack)) is not None:  # what Pulumi's command would read, after 0.2 s of its own
+    """The resources as recorded in the state, secrets encrypted. Raises EngineError if the state cannot be read."""
+    if (file := state_file(stack)) is not None:  # the file that Pulumi's command would read, after 0.2 s of start-up
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             return list(json.loads(file.read_text())["checkpoint"]["latest"].get("resources") or [])
     try:
@@ -29,5 +29,5 @@ def resources_in_state(stack: str) -> list[dict[str, Any]]:
 
 
 def ids_of(resources: Iterable[Mapping[str, Any]]) -> set[str]:
-    """The ids of these resources."""
+    """The ids of those resources that have one."""
     return {resource["id"] for resource in resources if resource.get("id")}

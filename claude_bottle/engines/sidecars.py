@@ -1,4 +1,4 @@
-"""What an engine has to know of each sidecar: when it is ready, and what in it is looked at for drift. Pure."""
+"""What an engine must know of each sidecar: its readiness check, and the files that are checked for drift. Pure."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from functools import cached_property
 
 from claude_bottle.policy.names.roles import PORTS
 
-RECORD = "/var/lib/claude-bottle/record"  # where a sidecar keeps what it has let out (claude_bottle/policy/record.py)
+RECORD = "/var/lib/claude-bottle/record"  # a sidecar's record of what it has released (claude_bottle/policy/record.py)
 _RUN = "/run/claude-bottle"
-# What a proxy's own start makes of its files, and what it then uses.
+# Files that a proxy generates at its start and uses from then on.
 _PROXY_USES = (f"{_RUN}/mitm", f"{_RUN}/upstream-bundle.pem")
 _ROOTS = "/etc/ssl/certs/ca-certificates.crt"
 
 
 @dataclass(frozen=True)
 class Sidecar:
-    """check: succeeds when the part is ready. put: ending of the name of the command that makes it so.
+    """check: succeeds when the sidecar is ready. put: suffix of the name of the command that readies it.
 
-    each: folders and files that are told by name. whole: folders that count as one. policy: put there while it runs.
-    settings: git configs, a pattern below /.
+    each: folders and files of which every file is reported by name. whole: folders that are reported as one. policy:
+    file that is replaced while the sidecar runs, or "". settings: git configs, as a glob pattern below /.
     """
 
     check: tuple[str, ...]
@@ -33,8 +33,8 @@ class Sidecar:
 
     @cached_property
     def spec(self) -> str:
-        """What the probe is told, as JSON."""
-        half = self.policy.rpartition(".")[0] + ".new"  # what a put that was killed has left
+        """The probe's input, as JSON."""
+        half = self.policy.rpartition(".")[0] + ".new"  # left behind by a put that was killed
         fields = {
             "check": self.check,
             "policy": self.policy,
@@ -60,7 +60,7 @@ SIDECARS: Mapping[str, Sidecar] = {
     "git-gate": Sidecar(
         ("/app/healthy.sh",),
         "ready",
-        # The settings of a mirror, and of the gate's user, could name other hooks and other upstreams.
+        # The git settings of a mirror, and of the gate's user, could name other hooks and other upstreams.
         ("/etc/git-gate", "/etc/gitconfig", "/run/git-gate/.gitconfig", "/run/git-gate/.config",
          "/run/git-gate/roots.pem", _ROOTS),
         ("/app", "/usr/local/bin"),

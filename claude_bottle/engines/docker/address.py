@@ -1,4 +1,4 @@
-"""Which Docker engine a bottle is on: `docker:host` and `docker:certPath` of its stack, else the environment's."""
+"""The Docker engine of a bottle: `docker:host` and `docker:certPath` of its stack, else the environment's."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _LOOPBACK = re.compile(r"tcp://(localhost|127\.[\d.]+|\[::1\]):\d+\Z")
 
 
 def engine_variables(config: Mapping[str, Any]) -> dict[str, str]:
-    """What the docker command needs to talk to the engine that Pulumi's provider talks to; empty for the usual one.
+    """The variables that make the docker command use the same engine as Pulumi's provider; empty for the default one.
 
-    config: of a stack, with full keys. Raises BottleError for an address that is none, or one that anybody could use.
+    config: of a stack, with full keys. Raises BottleError for an invalid address, and for a tcp:// address other than
+    loopback without certificates.
     """
     host, certificates = config.get(HOST), config.get(CERTIFICATES)
     if host is None:
@@ -36,13 +37,13 @@ def engine_variables(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def engine_of(stack: str, project: Path = Path()) -> dict[str, str]:
-    """The same, read from the stack's file; empty where there is none."""
+    """The same, read from the stack's file; empty if there is no such file. Raises BottleError if it is not YAML."""
     file = project / "stacks" / f"Pulumi.{stack}.yaml"
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError:
         return {}
-    except (yaml.YAMLError, UnicodeDecodeError):  # the usual engine would be a guess
+    except (yaml.YAMLError, UnicodeDecodeError):  # falling back to the default engine would be a guess
         raise BottleError(f"{file} is not YAML, so the engine of {stack} is unknown") from None
     config = document.get("config") if isinstance(document, dict) else None
     return engine_variables(config) if isinstance(config, dict) else {}
@@ -63,5 +64,5 @@ def not_in_file(stack: str, provided: Mapping[str, str], project: Path = Path())
 
 
 def prefix(variables: Mapping[str, str]) -> str:
-    """What a person puts before such a command in a shell."""
+    """The assignments to write before a shell command, so that it uses this engine."""
     return "".join(f"{name}={shlex.quote(value)} " for name, value in variables.items())

@@ -1,6 +1,6 @@
-"""Why an image could not be built: the last words of the step that failed, and the key of the manifest it is about.
+"""Why an image could not be built: the last output of the failed step, and the manifest key that caused it.
 
-Pulumi's provider gives no word of a build's output, only the step and its exit code, so the build is run once more.
+Pulumi's provider reports only the step and its exit code, not a build's output, so the build is run once more.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LINES = 8
 _SECONDS = 900
 _BUILDKIT = re.compile(r"#\d+ (?:\d+\.\d+ )?")
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-# What the builder says beside the step, and what apt says while it works.
+# Lines of the builder that are not output of the step, and progress lines of apt.
 _ASIDE = re.compile(
     r"The command .* returned a non-zero code|executor failed|ERROR: (?:failed to|process)|-{4,}| ---> |Removing inter"
     r"|DEPRECATED:|\s+Install the buildx|\s+https://docs\.docker\.com/go/buildx|Sending build context"
@@ -31,14 +31,14 @@ _STEP = re.compile(r"(?:Step \d+/\d+ : |\[[^\]]*\d+/\d+\] )(.*)")
 
 
 def build_reason(resource: str, build: Mapping[str, Any], variables: Mapping[str, str]) -> str | None:
-    """In words of a person; None where the same build passes now, or cannot be run. variables: see engine_address."""
+    """The reason, to show to a person; None if the build succeeds now or cannot run. variables: see address.py."""
     context, file = str(build.get("context") or ""), str(build.get("dockerfile") or "Dockerfile")
     if not context:
         return None
     argv = ["docker", "build", "-f", file if file.startswith("/") else f"{context}/{file}"]
     arguments, proxies = build.get("buildArgs"), build_proxies()
     for name, value in (arguments if isinstance(arguments, Mapping) else {}).items():
-        # A proxy may have a login, which everybody on the machine could read there.
+        # A proxy may hold a login, and everybody on the machine could read it on the command line.
         argv += ["--build-arg", name if name in proxies else f"{name}={value}"]
     try:
         done = subprocess.run(
@@ -58,7 +58,7 @@ def build_reason(resource: str, build: Mapping[str, Any], variables: Mapping[str
 
 
 def reason(resource: str, output: str) -> str:
-    """The same from what the builder has printed. Pure."""
+    """The reason, from the builder's output. Pure."""
     step, said = "", list[str]()
     for line in output.splitlines():
         line = _BUILDKIT.sub("", _ANSI.sub("", line), count=1).rstrip()

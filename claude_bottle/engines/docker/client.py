@@ -1,4 +1,4 @@
-"""Acting on one bottle by the docker command line (claude_bottle/engines/client.py says what each method is for)."""
+"""Acts on one bottle by the docker command line. claude_bottle/engines/client.py documents the methods."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from claude_bottle.host.child_env import child_env
 
 
 def attach_line(variables: Mapping[str, str], agent: str, argv: Sequence[str], folder: str = "") -> str:
-    """What a person pastes for a terminal in the agent's container. variables: of its engine, see address.py."""
+    """The command to paste for a terminal in the agent's container. variables: of its engine, see address.py."""
     return prefix(variables) + shlex.join(exec_argv(agent, argv, user=AGENT_USER, folder=folder, terminal=True))
 
 
 class DockerClient:
-    """variables: of the engine that the bottle is on, see address.py."""
+    """variables: of the bottle's engine, see address.py."""
 
     def __init__(self, stack: str, variables: Mapping[str, str]) -> None:
         self._stack, self._variables = stack, variables

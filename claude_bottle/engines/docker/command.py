@@ -1,4 +1,4 @@
-"""The docker command line. Standard library only, for the steps of an `up` need it."""
+"""The docker command line. Standard library only, because the steps of an `up` import it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from claude_bottle.engines.client import EngineError
 from claude_bottle.host.child_env import child_env
 
-AGENT_USER = "node"  # whom an agent's image runs as
+AGENT_USER = "node"  # the user of the agent's image
 
 
 def exec_argv(
     container: str, argv: Sequence[str], *, user: str = "", folder: str = "", stdin: bool = True, terminal: bool = False
 ) -> list[str]:
-    """user: "" for the one that the container runs as. folder: to start in."""
+    """The command that runs `argv` in a container. user: "" for the container's own. folder: working directory."""
     options = [
         *(["-it"] if terminal else ["-i"] if stdin else []),
         *(["-u", user] if user else []),
@@ -24,13 +24,13 @@ def exec_argv(
 
 
 class DockerCommand:
-    """The command, for the engine that it talks to with these variables (address.py), and those of this process."""
+    """Runs docker with this process's environment and these variables, which select its engine (address.py)."""
 
     def __init__(self, variables: Mapping[str, str] | None = None) -> None:
         self._env = child_env(variables)
 
     def docker(self, *argv: str, timeout: float = 30) -> str:
-        """Standard output of a docker command. timeout: seconds. Raises EngineError with its last words."""
+        """The standard output of a docker command. timeout: seconds. Raises EngineError, with stderr's last line."""
         try:
             done = subprocess.run(
                 ["docker", *argv], capture_output=True, text=True, timeout=timeout, check=False, env=self._env

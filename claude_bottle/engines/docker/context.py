@@ -1,4 +1,4 @@
-"""Which engine docker's own command line talks to by its context, of which Pulumi's provider knows nothing.
+"""The engine that docker's command line selects by its context. Pulumi's provider ignores contexts.
 
 The files are those of docker's context store (docs.docker.com/engine/manage-resources/contexts): `config.json` names
 the context, `contexts/meta/<SHA-256 of its name>/meta.json` has its endpoint. Standard library only.
@@ -21,8 +21,8 @@ DEFAULT = "unix:///var/run/docker.sock"
 
 @dataclass(frozen=True)
 class DockerContext:
-    """name: of the context. host: its endpoint, "" where it cannot be read. has_tls: its certificates are in docker's
-    store, where no other program looks.
+    """name: of the context. host: its endpoint, "" if it cannot be read. has_tls: its certificates are in docker's own
+    store, which no other program reads.
     """
 
     name: str
@@ -31,7 +31,7 @@ class DockerContext:
 
 
 def context_in_use(environ: Mapping[str, str], home: Path) -> DockerContext | None:
-    """The context that decides; None where a variable does (docker(1), DOCKER_HOST), or it is the default one."""
+    """The context in effect; None if DOCKER_HOST overrides it (docker(1)), or it is the default context."""
     if environ.get("DOCKER_HOST"):
         return None
     folder = Path(environ.get("DOCKER_CONFIG") or home / ".docker")
@@ -44,7 +44,10 @@ def context_in_use(environ: Mapping[str, str], home: Path) -> DockerContext | No
 
 
 def followed(environ: Mapping[str, str], home: Path) -> dict[str, str]:
-    """The variable by which every program, Pulumi's provider too, talks to the engine of the context in use."""
+    """The variable that makes every program, Pulumi's provider included, use the engine of the context in effect.
+
+    Empty without such a context, and for one with TLS or without a readable endpoint.
+    """
     context = context_in_use(environ, home)
     if context is None or context.has_tls or not context.host:
         return {}
@@ -52,7 +55,7 @@ def followed(environ: Mapping[str, str], home: Path) -> dict[str, str]:
 
 
 def not_followed(environ: Mapping[str, str], home: Path, stack: str) -> Iterator[Finding]:
-    """A context that docker's command line follows and Pulumi's provider does not: two engines for one bottle."""
+    """A problem if docker's command line follows a context that Pulumi's provider does not: two engines, one bottle."""
     context = context_in_use(environ, home)
     if context is None or context.host == DEFAULT:
         return

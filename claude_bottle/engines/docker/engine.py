@@ -1,4 +1,4 @@
-"""What the Docker engine says about itself and about one stack's parts. Only what says so changes anything."""
+"""Queries the Docker engine about itself and one stack's parts. Only methods documented to do so change anything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from claude_bottle.policy.names.roles import ROLES
 
 @dataclass(frozen=True)
 class Part:
-    """Something that carries the stack's label or one of its names. kind: container, network or volume."""
+    """A part that carries the stack's label or one of its names. kind: container, network or volume."""
 
     kind: str
     id: str
@@ -26,7 +26,7 @@ class Part:
 
     @property
     def removal(self) -> str:
-        """The command that takes it away."""
+        """The command that deletes it."""
         return f"docker {self.kind} rm {'-f ' if self.kind == 'container' else ''}{self.name}"
 
 
@@ -50,10 +50,10 @@ class Running:
 
 
 class Engine(Storage):
-    """The engine that the docker command line talks to; variables: see address.py."""
+    """The engine that the docker command line uses. variables: see address.py."""
 
     def is_podman(self) -> bool:
-        """Whether Podman answers, which speaks Docker's language with a version number of its own."""
+        """Whether the engine is Podman, which speaks Docker's API but has version numbers of its own."""
         try:
             return "Podman" in self.docker("version", "--format", "{{json .Server.Components}}")
         except EngineError:
@@ -61,7 +61,7 @@ class Engine(Storage):
 
     @cached_property
     def info(self) -> dict[str, Any]:
-        """`docker info`. Raises EngineError."""
+        """The output of `docker info`. Raises EngineError."""
         info: dict[str, Any] = json.loads(self.docker("info", "--format", "{{json .}}"))
         if info.get("ServerErrors"):
             raise EngineError(str(info["ServerErrors"][0]))
@@ -95,7 +95,7 @@ class Engine(Storage):
         return [Running(*line.split("\t", 3)) for line in output.splitlines() if line.count("\t") == 3]
 
     def subnets(self) -> list[Taken]:
-        """The subnets of all networks, whoever made them."""
+        """The subnets of all networks, including those of other projects."""
         subnets = []
         for network in self.networks:
             labels = network.get("Labels") or {}
@@ -106,32 +106,32 @@ class Engine(Storage):
 
     @cached_property
     def networks(self) -> list[dict[str, Any]]:
-        """`docker network inspect` of all, whoever made them."""
+        """The output of `docker network inspect` for all networks, including those of other projects."""
         networks: list[dict[str, Any]] = []
         for attempt in range(5):
             names = self.docker("network", "ls", "-q").split()
             try:
                 networks = json.loads(self.docker("network", "inspect", *names)) if names else []
                 break
-            except EngineError:  # a bottle that goes down took its network away between the two questions
+            except EngineError:  # a network was removed between the two commands
                 if attempt == 4:
                     raise
         return networks
 
     def leftovers(self, stack: str, known_ids: Collection[str]) -> list[Part]:
-        """Containers, then the networks that they were on."""
+        """Containers first, then the networks that they were on."""
         kinds = ("container", "network")
         parts = [part for part in self.parts(stack) if part.kind in kinds and part.id not in known_ids]
         return sorted(parts, key=lambda part: kinds.index(part.kind))
 
     def remove(self, part: Part) -> None:
-        """Changes the engine; what it refuses stays."""
+        """Changes the engine. A part that the engine refuses to remove stays."""
         if part.kind != "volume":
             with contextlib.suppress(EngineError):
                 self.docker(*part.removal.split()[1:], timeout=120)
 
     def run_in(self, workload: Running, *argv: str) -> str:
-        """Standard output of a command in a container."""
+        """The standard output of a command in a container."""
         return self.docker("exec", workload.id, *argv)
 
     def stop(self, role: str, stack: str) -> None:

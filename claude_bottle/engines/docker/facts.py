@@ -1,4 +1,4 @@
-"""Facts of a Docker engine (claude_bottle/engines/facts.py), read from `docker info` and a few questions more."""
+"""Facts about a Docker engine (claude_bottle/engines/facts.py), from `docker info` and a few more queries."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from claude_bottle.engines.docker.naming import PROOF, docker_name
 from claude_bottle.engines.facts import Facts, MountFacts
 from claude_bottle.policy.own_command import own_command
 
-# The oldest engine that the bottle was tested on; earlier ones lack options that its networks need.
+# The oldest engine that bottles were tested on. Earlier ones lack options that a bottle's networks need.
 OLDEST_ENGINE = (20, 10)
 
 
 def gather(engine: Engine, stack: str, images: Sequence[str]) -> Facts:
-    """images: names of the images that somebody else has built. Raises EngineError if the engine does not answer."""
+    """images: names of images that others have built. Raises EngineError if the engine does not answer."""
     try:
         info, parts = engine.info, engine.parts(stack)
         networks = sorted(str(network.get("Name")) for network in engine.networks)
@@ -34,14 +34,14 @@ def gather(engine: Engine, stack: str, images: Sequence[str]) -> Facts:
         far=far,
         free_mb=None if far else _available_memory(),
         networks=networks,
-        # Of an `up` that was interrupted there may be one that still proves: the next removes it, or it ends by itself.
+        # An interrupted `up` may leave a proof container. It ends by itself, or the next proof removes it.
         parts=[part for part in parts if part.name != docker_name(PROOF, stack)],
         missing_images={name: why for name in images if (why := engine.image_problem(name))},
     )
 
 
 def facts_of(info: Mapping[str, Any], is_podman: Callable[[], bool]) -> Facts:
-    """What `docker info` says. is_podman: asked only if the version is too old."""
+    """The facts in `docker info`. is_podman: called only if the version is too old."""
     runtimes, options = info.get("Runtimes"), str(info.get("SecurityOptions"))
     mapped = "name=userns" in options or "name=rootless" in options
     return Facts(
@@ -86,7 +86,7 @@ def _is_far() -> bool:
 
 
 def _available_memory() -> int | None:
-    """MB that a new process on this machine could have; None where the kernel does not say."""
+    """MB of memory available to a new process on this machine; None if the kernel does not report it."""
     try:
         match = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
     except OSError:

@@ -1,4 +1,4 @@
-"""Where the engine's machine has a way to: a bottle's subnet there would hide hosts of a VPN or an office."""
+"""Routes of the engine's machine. A bottle's subnet that overlaps one would hide hosts of a VPN or an office."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 _TABLE = Path("/proc/net/route")  # proc(5): hexadecimal, in the byte order of the machine, here little-endian
 _SETTINGS = Path("/proc/sys/net/ipv4/conf")
-_WIDE = 8  # shorter prefixes are the way to everything else: a default route, or halves of one as VPNs set them
+_WIDE = 8  # shorter prefixes lead to everything else: a default route, or the halves of one that VPNs set
 
 
 def parse_routes(table: str) -> list[str]:
-    """The networks of such a table, each once. Pure; what is no route is left out."""
+    """The networks in such a table, each once. Skips networks wider than /8 and lines that are not routes. Pure."""
     networks: dict[str, None] = {}
     for line in table.splitlines()[1:]:
         words = line.split()
@@ -27,7 +27,7 @@ def parse_routes(table: str) -> list[str]:
 
 
 def ways_of_the_machine() -> list[str]:
-    """Those of this machine's main table; none where the engine is on another one, or there is no such file."""
+    """The networks that this machine's main table has routes to; empty for a remote engine or without such a table."""
     if not os.environ.get("DOCKER_HOST", "unix:").startswith("unix:"):
         return []
     try:
@@ -37,9 +37,9 @@ def ways_of_the_machine() -> list[str]:
 
 
 def hears_broadcasts(settings: Path = _SETTINGS) -> bool:
-    """Whether services of this machine get the broadcasts of a bottle, whose new bridge has no reverse-path filter.
+    """Whether services of this machine receive a bottle's broadcasts, because a new bridge gets no reverse-path filter.
 
-    The kernel takes the higher one of `all` and the interface's, which begins as `default` (ip-sysctl.rst, rp_filter).
+    The kernel uses the higher value of `all` and the interface's, which starts as `default` (ip-sysctl.rst, rp_filter).
     """
     if not os.environ.get("DOCKER_HOST", "unix:").startswith("unix:"):
         return False

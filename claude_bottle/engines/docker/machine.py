@@ -1,4 +1,4 @@
-"""The engine and a stack's state, asked side by side while the rest of the program is still being loaded."""
+"""Queries the engine and a stack's state in parallel while the rest of the program is still loading."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from claude_bottle.host.type_tokens import is_of
 
 
 class Machine(Engine):
-    """The engine that the process' variables name, asked once, when this is made; whoever wants an answer waits for it.
+    """The engine that this process's variables name. All queries start here, and a method waits for its answer.
 
-    What an Engine raises is raised where the answer is wanted.
+    A method raises what its query raised.
     """
 
     def __init__(self, stack: str) -> None:
         super().__init__()
         self._stack = stack
-        pool = ThreadPoolExecutor(5 + len(SIDECARS))  # one for each
+        pool = ThreadPoolExecutor(5 + len(SIDECARS))  # one thread for each query
         self._looks: dict[str, Future[Look]] = {role: pool.submit(look, role, stack, self._env) for role in SIDECARS}
         self._state: Future[list[dict[str, Any]]] = pool.submit(resources_in_state, stack)
         self._info: Future[dict[str, Any]] = pool.submit(lambda: Engine().info)
@@ -44,7 +44,7 @@ class Machine(Engine):
         return self._networks.result()
 
     def facts(self, images: Sequence[str]) -> Facts:
-        """What preflight judges. images: names of the images that somebody else has built. Raises EngineError."""
+        """The facts for preflight. images: names of images that others have built. Raises EngineError."""
         return gather(self, self._stack, images)
 
     def known_ids(self) -> set[str]:
@@ -52,13 +52,13 @@ class Machine(Engine):
         return ids_of(self._state.result())
 
     def drifts(self) -> dict[str, Drift]:
-        """By role of a sidecar, what is live there and was not put there by this stack. Raises EngineError."""
+        """The drift of each sidecar, by role. Raises EngineError."""
         looks = {role: future.result() for role, future in self._looks.items()}
         state = self._state.result()
         return {role: drift_of(role, seen, put_of(role, self._stack, state)) for role, seen in looks.items()}
 
     def last_plan(self) -> dict[str, Any]:
-        """The plan of the last `up` that ended, from the state; empty where there is none. Raises EngineError."""
+        """The plan that the last finished `up` recorded in the state; empty if there is none. Raises EngineError."""
         for resource in self._state.result():
             if resource.get("type") == "pulumi:pulumi:Stack":
                 plan = (resource.get("outputs") or {}).get("plan")
@@ -66,14 +66,14 @@ class Machine(Engine):
         return {}
 
     def bottles_name(self) -> str | None:
-        """The name that the bottle in the state was brought up with; None where there is none. Raises EngineError."""
+        """The name under which the bottle is in the state; None if it is not. Raises EngineError."""
         names = (
             str(resource["urn"]) for resource in self._state.result() if is_of("Bottle", str(resource.get("type")))
         )
         return next((urn.rpartition("::")[2] for urn in names), None)
 
     def last_checkout(self) -> dict[str, str]:
-        """Who brought the bottle up last (host/checkout.py); empty where nobody did. Raises EngineError."""
+        """The checkout that last ran `up` (host/checkout.py); empty if none is recorded. Raises EngineError."""
         for resource in self._state.result():
             if is_of("Bottle", str(resource.get("type"))):
                 said = (resource.get("outputs") or {}).get("checkout")

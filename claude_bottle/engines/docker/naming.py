@@ -1,11 +1,11 @@
-"""Names and labels of everything that one bottle makes on the Docker engine."""
+"""Names and labels of everything that a bottle creates on the Docker engine."""
 
 from __future__ import annotations
 
 PREFIX = "claude-bottle"
 LABEL_STACK = "claude-bottle.stack"
 LABEL_ROLE = "claude-bottle.role"
-PROOF = "closure-proof"  # role of the container that proves for seconds that a bottle is closed
+PROOF = "closure-proof"  # role of the short-lived container that proves that a bottle is closed
 
 
 def docker_name(role: str, stack: str) -> str:

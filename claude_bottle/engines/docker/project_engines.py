@@ -12,7 +12,7 @@ from claude_bottle.policy.errors import BottleError
 
 
 def engines(project: Path) -> tuple[dict[str, Engine], list[str]]:
-    """By address, all that a stack names; and why one is not known."""
+    """The default engine and all that stacks name, by address, and a problem for each stack whose engine is unknown."""
     by_address, problems = {"": Engine()}, []
     for stack in sorted(stack_names(project / "stacks")):
         try:
@@ -25,7 +25,7 @@ def engines(project: Path) -> tuple[dict[str, Engine], list[str]]:
 
 
 def running_bottles(project: Path) -> tuple[list[Running], list[str]]:
-    """All parts of all bottles there, and what is wrong with an engine."""
+    """All containers of all bottles on these engines, and the problems."""
     by_address, problems = engines(project)
     running: list[Running] = []
     for host, engine in by_address.items():

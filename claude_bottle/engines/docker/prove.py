@@ -1,9 +1,9 @@
 """A step of an `up`: proves from inside that a bottle is closed, and stops its agent if it is not.
 
-JSON on stdin. `stack`; `agent`: name of its container; `containers`: names by role; `image`: one of the project's with
-Python; `specs`: by role, the input of closure_probe.py, but with roles in place of addresses; `network`: the agent's
-network if its runtime has a network stack of its own, which no other container can share, else ""; `dns`: the name
-server there. Standard library only.
+Reads JSON from stdin. `stack`; `agent`: name of its container; `containers`: names by role; `image`: an image of this
+project with Python; `specs`: by role, the input of closure_probe.py, but with roles in place of addresses; `network`:
+the agent's network if its runtime has a network stack of its own, which no other container can share, else ""; `dns`:
+the name server for a probe on that network. Standard library only.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NOBODY = "65534:65534"
 
 
 def beside(given: dict[str, Any]) -> list[str]:
-    """A container of this project's own beside the agent: what the agent itself has could lie."""
+    """The command for a container of this project beside the agent, because programs in the agent's own could lie."""
     marks = [word for item in labels(PROOF, given["stack"]).items() for word in ("--label", "=".join(item))]
     closed = ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--read-only", "--memory", "64m"]
     network = given["network"] or f"container:{given['agent']}"
@@ -40,7 +40,7 @@ def beside(given: dict[str, Any]) -> list[str]:
 
 
 def proven(argv: Sequence[str], role: str, spec: dict[str, Any]) -> list[str]:
-    """The problems that the probe has found there. A probe that could not run is a problem too."""
+    """The problems that the probe found. A probe that could not run is a problem too."""
     out = io.BytesIO()
     try:
         with _PROBE.open("rb") as probe:
@@ -52,9 +52,10 @@ def proven(argv: Sequence[str], role: str, spec: dict[str, Any]) -> list[str]:
 
 
 def addressed(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The specs with addresses, which the engine knows: a name is what anybody on the network may be called.
+    """The specs with addresses from the engine, because anybody on a network may claim a name.
 
-    A part that has gone from the stack file is on its networks until the end of the `up`, and is of this bottle still.
+    A workload that was deleted from the stack file stays on its networks until the end of the `up`. It still belongs to
+    this bottle and is allowed as `leaving`.
     """
     listed = _docker("ps", "-aq", "--filter", f"label={LABEL_STACK}={given['stack']}").split()
     inspected = json.loads(_docker("inspect", *listed))
@@ -87,9 +88,9 @@ def _docker(*argv: str) -> str:
 
 
 def problems(given: dict[str, Any]) -> list[str]:
-    """Of all workloads. The agent's network is looked at alone if the probe is a member of it itself."""
-    with contextlib.suppress(BottleError):  # none, mostly
-        _docker("rm", "-f", docker_name(PROOF, given["stack"]))  # of an `up` that was interrupted
+    """The problems of all workloads. A probe that is itself a member of the agent's network runs first and alone."""
+    with contextlib.suppress(BottleError):  # usually there is no such container
+        _docker("rm", "-f", docker_name(PROOF, given["stack"]))  # left by an interrupted `up`
     try:
         specs = addressed(given)
     except BottleError as error:

@@ -1,4 +1,4 @@
-"""What of the disk of a Docker engine bottles and their images take."""
+"""Disk usage of bottles and their images on a Docker engine."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 
 
 class Storage(DockerCommand):
-    """Only what says so changes anything."""
+    """Only methods documented to do so change anything."""
 
     def uses(self, stacks: Iterable[str]) -> dict[str, int]:
-        """Bytes that the agent of each stack and its home take; the engine counts all files for it."""
+        """Bytes on disk of each stack's agent and home. Slow, because the engine counts all files."""
         usage = json.loads(self.docker("system", "df", "-v", "--format", "{{json .}}", timeout=300))
         sizes = {
             container["Names"]: _bytes(container["Size"].partition(" (")[0]) for container in usage["Containers"] or []
@@ -28,13 +28,13 @@ class Storage(DockerCommand):
         return {stack: sizes.get(agent, 0) + volumes.get(home, 0) for stack, (agent, home) in names.items()}
 
     def own_images(self) -> frozenset[str]:
-        """`claude-bottle/<role>:<hash>` of every image of this project that is there."""
+        """`claude-bottle/<role>:<hash>` of every image of this project that the engine has."""
         shape = ["--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={PREFIX}/*"]
-        # Podman puts its own host's name before what was built or loaded there.
+        # Podman prefixes the names of built or loaded images with localhost/.
         return frozenset(name.removeprefix("localhost/") for name in self.docker("image", "ls", *shape).split())
 
     def image_problem(self, name: str) -> str | None:
-        """Why an image can neither be found here nor in its registry; None when it can."""
+        """Why an image is neither on the engine nor in its registry; None if it is in either."""
         try:
             self.docker("image", "inspect", "--format", "{{.Id}}", name)
         except EngineError:
@@ -52,11 +52,11 @@ class Storage(DockerCommand):
         )
 
     def image_ids(self, names: Sequence[str]) -> list[str]:
-        """In the same order."""
+        """Ids, in the order of the names."""
         return self.docker("image", "inspect", "-f", "{{.Id}}", *names).split() if names else []
 
     def layers(self, image: str) -> dict[str, int]:
-        """Bytes of each layer, by a digest of its history up to there: images with the same start share these."""
+        """Bytes of each layer, by a digest of the history up to it. Images with the same first layers share keys."""
         shape = "{{.CreatedAt}}\t{{.Size}}\t{{.CreatedBy}}"
         lines = self.docker("history", "--no-trunc", "--human=false", "--format", shape, image).splitlines()
         sizes, chain = {}, hashlib.sha256()
@@ -72,6 +72,6 @@ class Storage(DockerCommand):
 
 
 def _bytes(text: str) -> int:
-    """The engine's words for a size, as in `1.2GB`; 0 for N/A."""
+    """Bytes from the engine's notation for a size, such as `1.2GB`; 0 for N/A."""
     match = re.fullmatch(r"([0-9.]+)\s*([kMGT]?B)", text.strip())
     return int(float(match[1]) * _UNITS[match[2].lower()]) if match else 0

@@ -1,4 +1,4 @@
-"""Small subnets for the networks of bottles. Docker's own pools have room for thirty networks: ten bottles. Pure."""
+"""Small subnets for bottle networks, because Docker's own pools hold about thirty networks: ten bottles. Pure."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 from claude_bottle.policy.errors import BottleError
 
-# For benchmarks of network devices (RFC 2544): no host of the internet is there, and egress and pipelock refuse it.
+# Reserved for benchmarks of network devices (RFC 2544): no internet host has one, and egress and pipelock refuse them.
 POOL = ipaddress.IPv4Network("198.18.0.0/15")
-_PREFIX = 28  # thirteen addresses beside the bridge's own; a bottle has five containers
+_PREFIX = 28  # thirteen addresses besides the bridge's own; a bottle has five containers
 _TRIES = 64
 
 
 @dataclass(frozen=True)
 class Taken:
-    """A subnet that some network of the engine has; stack and role: of the bottle that it is of, or empty."""
+    """A subnet in use on the engine. stack and role: of the bottle that owns it, or empty."""
 
     subnet: str
     stack: str = ""
@@ -27,18 +27,18 @@ class Taken:
 
 @dataclass(frozen=True)
 class Pool:
-    """Where subnets are taken from. avoided: where the engine's machine has a way to; no new subnet is there."""
+    """Where subnets are chosen from. avoided: routes of the engine's machine, which no new subnet overlaps."""
 
     network: ipaddress.IPv4Network = POOL
     avoided: Sequence[str] = ()
 
 
 def choose(stack: str, role: str, shape: str, taken: Iterable[Taken], pool: Pool = Pool()) -> str:
-    """The subnet for a network of a stack: the one it has, as long as its shape is the same, else one that is free.
+    """The subnet for a network of a stack: its present one as long as its shape is unchanged, else a free one.
 
-    shape: all that makes the engine replace the network. A replacement is made while the old one is still there, so it
-    gets another subnet. One that it has stays, though the machine has a way there by now: a VPN that comes and goes
-    would make every bottle anew. Raises BottleError if none of those that are tried is free.
+    shape: everything that makes the engine replace the network. A replacement is created while the old network still
+    exists, so it needs another subnet. A present subnet stays even if the machine has a route there by now, because
+    otherwise a VPN that comes and goes would rebuild every bottle. Raises BottleError after 64 taken candidates.
     """
     own: list[Any] = []
     others: list[Any] = []
@@ -59,7 +59,7 @@ def choose(stack: str, role: str, shape: str, taken: Iterable[Taken], pool: Pool
 
 
 def first_address(subnet: str) -> str:
-    """The bridge's own, by Docker's custom."""
+    """The bridge's own address, by Docker's convention."""
     return str(ipaddress.IPv4Network(subnet)[1])
 
 

@@ -1,6 +1,6 @@
-"""What all images start from: Debian by digest, its packages as of one moment.
+"""The base of all images: Debian by digest, its packages as of one snapshot.
 
-Standard library only, for set-up reads it before anything is installed.
+Standard library only, because set-up imports it before anything is installed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DOCKERFILE = "sidecar_images/base/Dockerfile"
 
 @dataclass(frozen=True)
 class BaseLock:
-    """upstream: the image's name and tag. digest: of its index, for all platforms. snapshot: as 20261126T000000Z."""
+    """upstream: the image's name and tag. digest: of its multi-platform index. snapshot: such as 20261126T000000Z."""
 
     upstream: str
     digest: str
@@ -32,7 +32,7 @@ class BaseLock:
         return cls(**tomllib.loads(file.read_text()))
 
     def write(self, file: Path = LOCK) -> None:
-        """The comments of the file stay."""
+        """Write the values to the file and keep its comments."""
         text = file.read_text()
         for name, value in asdict(self).items():
             text = re.sub(rf'^{name} = "[^"]*"$', f'{name} = "{value}"', text, flags=re.MULTILINE)
@@ -40,16 +40,16 @@ class BaseLock:
 
     @property
     def image(self) -> str:
-        """By digest alone: a tag moves."""
+        """The image by digest alone, because a tag moves."""
         return f"{self.upstream.partition(':')[0]}@{self.digest}"
 
     @property
     def tag(self) -> str:
-        """Name of the base; its hash is over this lock and all that the build of it takes."""
+        """The name of the base. Its hash covers this lock and every input of its build."""
         made_from = json.dumps([asdict(self), digest(ROOT / DOCKERFILE, ROOT, exact_modes=False)])
         return f"claude-bottle/base:{hashlib.sha256(made_from.encode()).hexdigest()[:16]}"
 
     @property
     def build_args(self) -> dict[str, str]:
-        """Of its build where a registry and Debian's snapshots are reachable."""
+        """The build arguments where a registry and Debian's snapshots are reachable."""
         return {"UPSTREAM": self.image, "SNAPSHOT": self.snapshot}

@@ -1,6 +1,6 @@
-"""What a Dockerfile takes of its context, by its own COPY and ADD lines: what an image's digest is over.
+"""The files that a Dockerfile copies from its context, by its COPY and ADD lines. An image's digest covers them.
 
-Reads files, changes none. Standard library only, for set-up needs it before anything is installed.
+Reads files and changes none. Standard library only, because set-up imports it before anything is installed.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _INSTRUCTION = re.compile(r"\s*(COPY|ADD|RUN)\s+(.*)", re.IGNORECASE | re.DOTALL
 
 
 def taken(dockerfile: Path, context: Path) -> list[Path]:
-    """Files and links of the context that the build can take into the image, in order; the Dockerfile is one of them.
+    """Files and links of the context that the build can copy into the image, sorted, and the Dockerfile itself.
 
-    What `.dockerignore` leaves out is not there. Where a line cannot be read without the builder (a variable in a
-    source, a bind of the context), every file of the context counts: too little would leave an old image in use.
+    Files that `.dockerignore` excludes are not included. If a line cannot be resolved without the builder (a variable
+    in a source, a bind of the context), every file of the context counts, because too few would keep an outdated image.
     """
     ignored = Ignored.of(dockerfile, context)
     sources = _sources(dockerfile.read_text())
@@ -33,9 +33,9 @@ def taken(dockerfile: Path, context: Path) -> list[Path]:
 
 
 def digest(dockerfile: Path, context: Path, *, exact_modes: bool) -> str:
-    """SHA-256 over names, modes and contents of what the build takes; links are not followed.
+    """SHA-256 of names, modes and contents of the files that the build copies. Links are not followed.
 
-    exact_modes: the build leaves modes as they are in the context; else only whether the owner may run a file counts.
+    exact_modes: the build keeps the modes of the context. If not, only the owner's execute bit counts.
     """
     whole = hashlib.sha256()
     for path in taken(dockerfile, context):
@@ -50,7 +50,7 @@ def digest(dockerfile: Path, context: Path, *, exact_modes: bool) -> str:
 
 
 def _sources(text: str) -> list[str] | None:
-    """Sources of the context, as patterns; None where they cannot be told."""
+    """Source patterns below the context; None if they cannot be determined."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     patterns = []
     for line in re.sub(r"\\[ \t]*\n", " ", "\n".join(lines)).splitlines():
@@ -70,7 +70,7 @@ def _sources(text: str) -> list[str] | None:
 
 
 def _words(rest: str) -> tuple[list[str], list[str]]:
-    """Words and flags of an instruction, in either of its forms."""
+    """Words and flags of an instruction, in shell or JSON form."""
     flags = []
     while match := re.match(r"\s*(--\S+)\s*", rest):
         flags.append(match[1])
@@ -84,7 +84,7 @@ def _words(rest: str) -> tuple[list[str], list[str]]:
 
 
 class Ignored:
-    """The patterns of a `.dockerignore`: the last one that fits decides, `!` takes back."""
+    """The patterns of a `.dockerignore`. The last match decides, and `!` negates."""
 
     def __init__(self, text: str) -> None:
         self._rules = []
@@ -96,7 +96,7 @@ class Ignored:
 
     @classmethod
     def of(cls, dockerfile: Path, context: Path) -> Ignored:
-        """Those of this Dockerfile's own file where it has one, as BuildKit does, else of the context's."""
+        """The patterns of this Dockerfile's own ignore file if it has one, as in BuildKit, else of the context's."""
         for file in (dockerfile.with_name(f"{dockerfile.name}.dockerignore"), context / ".dockerignore"):
             if file.is_file():
                 return cls(file.read_text(errors="replace"))

@@ -1,8 +1,8 @@
-"""What is live in a sidecar and is not what its stack put there, in words, and what makes an `up` mend it. Pure.
+"""Differences between a live sidecar and what its stack put there, in words, and how an `up` repairs them. Pure.
 
-What was last put there is read from the stack's state: a policy from the command that put it, files from the
-fingerprints that the container gave when it was ready for the first time. An edit of the owner's is no drift: what is
-live is then still what was put there.
+What was put there last is read from the stack's state: a policy from the command that put it, files from the
+fingerprints that the container returned when it was first ready. An edit of the stack file is no drift, because the
+live sidecar still matches what was put there.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ from typing import Any
 from claude_bottle.engines.docker.live.look import Look, version
 from claude_bottle.engines.sidecars import SIDECARS
 
-LABEL_MENDED = "claude-bottle.mended"  # why a container was replaced; the engine shows it too
+LABEL_MENDED = "claude-bottle.mended"  # why a container was replaced; `docker inspect` shows it too
 
 
 @dataclass(frozen=True)
 class Drift:
-    """differences: what is not as it was put, in words, for the owner. unseen: why a part could not be looked at,
-    or "".
+    """differences: in words, for the owner. unseen: why a sidecar could not be inspected, or "".
 
-    again: a value that a command has run with, or is to run with; a new one runs it. mended: the same of a container,
-    which a new one replaces.
+    again: the value that its command last ran with or will run with; a new value runs it. mended: the same for the
+    container, which a new value replaces.
     """
 
     differences: tuple[str, ...] = ()
@@ -37,10 +36,10 @@ class Drift:
 
 @dataclass(frozen=True)
 class Put:
-    """What a stack's state says of one sidecar. policy: SHA-256 of what was put last. files: as `Look.files`.
+    """What a stack's state records of one sidecar. policy: SHA-256 of the one put last. files: as `Look.files`.
 
-    known: the state knows the container. done: its command has run on this container. uploads: path to SHA-256, where
-    the content is no secret. again, mended: as of a Drift.
+    known: the state has the container. done: the command has run on this container. uploads: path to SHA-256, for
+    content that is not secret. again, mended: as in Drift.
     """
 
     known: bool = False
@@ -53,7 +52,7 @@ class Put:
 
 
 def put_of(role: str, stack: str, resources: Iterable[Mapping[str, Any]]) -> Put:
-    """From the resources of the stack's state; whatever cannot be read there counts as unknown."""
+    """From the resources of the stack's state. Whatever cannot be read counts as unknown."""
     named = {str(r.get("urn", "")).rpartition("::")[2]: r for r in resources if not r.get("delete")}
     container = named.get(f"{stack}-{role}-container", {})
     command = named.get(f"{stack}-{role}-{SIDECARS[role].put}") or named.get(f"{stack}-{role}-ready") or {}
@@ -77,7 +76,7 @@ def put_of(role: str, stack: str, resources: Iterable[Mapping[str, Any]]) -> Put
 
 
 def drift_of(role: str, look: Look, put: Put, now: float | None = None) -> Drift:
-    """Compare. A part of which the state knows nothing yet has no drift."""
+    """Compare a sidecar with its state. A sidecar that is not in the state has no drift."""
     if not put.known:
         return Drift()
     if look.state == "unknown":
@@ -126,7 +125,7 @@ def _files(role: str, look: Look, put: Put) -> Iterator[str]:
 
 
 def _kept(command: Mapping[str, Any]) -> dict[str, str] | None:
-    """What the probe has said when the part was ready: the last line of the command's output."""
+    """The fingerprints that the probe printed when the sidecar was ready: the last line of the command's output."""
     try:
         said = str((command.get("outputs") or {})["stdout"])
         files = json.loads(said.splitlines()[-1])["files"]
@@ -140,5 +139,5 @@ def _sha256(text: str) -> str:
 
 
 def _fresh(words: Iterable[str], now: float | None) -> str:
-    """The words with the time: the same drift seen a second time is mended a second time."""
+    """The words and the time, so that the same drift seen again is repaired again."""
     return f"{'; '.join(words)}; seen {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(now))}"

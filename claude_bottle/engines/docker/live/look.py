@@ -1,4 +1,4 @@
-"""Asks each sidecar what is live in it: the policy in force, its files, whether it answers. Changes nothing."""
+"""Queries each sidecar for its live state: the policy in force, its files, its readiness. Changes nothing."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from claude_bottle.engines.sidecars import SIDECARS
 
 PROBE = Path(__file__).with_name("probe.py")
 PYTHON = ("/usr/bin/python3", "-I", "-S", "-")
-_WAIT = 5.0  # seconds for one answer of the engine
+_WAIT = 5.0  # seconds for one docker command
 _NO_PYTHON = re.compile("executable file not found|no such file or directory")
 
 
 @cache
 def version(role: str) -> str:
-    """Of what the probe looks at: what another version has kept cannot be compared."""
+    """A hash of the probe and its input. Fingerprints of another version cannot be compared."""
     return hashlib.sha256(PROBE.read_bytes() + SIDECARS[role].spec.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
 class Look:
-    """What was found of one sidecar.
+    """The findings about one sidecar.
 
-    state: running, stopped, gone, or unknown, and then `why`. ready: its check succeeds. live, disk: SHA-256 of the
-    policy in force and of its file, None for a part without one. files: fingerprints that the container has sealed.
-    plain: path to SHA-256, of a container in which no probe can run.
+    state: running, stopped, gone, or unknown with the reason in `why`. ready: its check succeeds. live, disk: SHA-256
+    of the policy in force and of its file, "" if there is none, None for a sidecar without a policy. files: path to
+    fingerprint, keyed with the container's seal. plain: path to SHA-256, for a container in which no probe can run.
     """
 
     state: str
@@ -48,7 +48,7 @@ class Look:
 
 
 def look(role: str, stack: str, env: Mapping[str, str]) -> Look:
-    """Ask one sidecar; an answer within seconds, whatever is the matter with it."""
+    """Inspect one sidecar. Errors and timeouts become state `unknown`; each docker command has 5 seconds."""
     name, sidecar = docker_name(role, stack), SIDECARS[role]
     try:
         done = _docker(["exec", "-i", name, *PYTHON, "look", sidecar.spec], env, PROBE.read_bytes())

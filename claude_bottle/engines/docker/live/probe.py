@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 SEAL = Path("/tmp/.claude-bottle-seal")  # noqa: S108 - made with O_EXCL, readable by the sidecar's own user alone
-_LARGE = 4 << 20  # bytes; of a larger file, which can only be a program of the image, size and time count
+_LARGE = 4 << 20  # bytes; larger files can only be programs of the image, so size and time stand for the content
 _CHECK = 3.5  # seconds
 _OWN_SETTINGS = re.compile(
     r"\[(core|extensions|receive)\]|"

@@ -1,4 +1,4 @@
-"""Has Pulumi say why an image could not be built, whichever command ran it: the provider tells the exit code alone."""
+"""Makes Pulumi report why an image could not be built, because the provider reports only the exit code."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from claude_bottle.engines.docker.resources.provider_engine import provider_engi
 
 
 def say_why(resource: str) -> pulumi.ResourceHookBinding:
-    """For the options of an image that is built: when that fails, the last words of its step are an error of the run.
+    """A hook for an image that is built: if the build fails, the last output of its step becomes an error of the run.
 
-    resource: its name. The build is run once more for it, and never tried again by Pulumi.
+    resource: its name. The build is run once more to get that output, and Pulumi does not retry it.
     """
 
     async def tell(failed: pulumi.ErrorHookArgs) -> bool:
-        # A proxy's login in it is a secret, which is an output here.
+        # The build holds an output, because a proxy's login in it is a secret.
         build = await pulumi.Output.from_input(dict((failed.new_inputs or {}).get("build") or {})).future()
         pulumi.log.info("the build of an image failed; running it once more, to see why")
         if words := build_reason(failed.name, build or {}, provider_engine()):

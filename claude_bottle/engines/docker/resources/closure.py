@@ -1,4 +1,4 @@
-"""Has each `up` prove from inside that a bottle is closed, before its agent gets anything of the owner's."""
+"""Makes each `up` prove from inside that a bottle is closed, before its agent gets anything of the owner's."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from claude_bottle.engines.docker.resources.network import CLOSED_DNS, BottleNet
 from claude_bottle.engines.docker.resources.provider_engine import provider_engine
 from claude_bottle.engines.local_command import local_command
 
-_EMBEDDED_DNS = "127.0.0.11"  # docs.docker.com/engine/network, DNS services: of every network that somebody has made
+_EMBEDDED_DNS = "127.0.0.11"  # the name server of every user-defined network (docs.docker.com/engine/network)
 _PROVE = "exec python3 -m claude_bottle.engines.docker.prove"
 
 
 @dataclass(frozen=True)
 class Proof:
-    """members: all workloads. prober: image id of one of the project's own with Python. own_network: the runtime of the
-    agent keeps a network of its own. gets: a digest of what the agent gets after this.
+    """members: all workloads. prober: id of an image of this project with Python. own_network: the agent's runtime has
+    a network stack of its own. gets: a digest of what the agent gets after the proof.
     """
 
     stack: str
@@ -33,7 +33,7 @@ class Proof:
     gets: str
 
     def specs(self) -> dict[str, dict[str, Any]]:
-        """What the probe is to prove, for each role that has no way to the outside."""
+        """The input of the probe for each role without a flow to the outside."""
         outward = {flow.source for flow in self.flows if flow.target == OUTSIDE}
         specs: dict[str, dict[str, Any]] = {}
         for member in self.members:
@@ -45,8 +45,8 @@ class Proof:
         return specs
 
     def resource(self, name: str, opts: pulumi.ResourceOptions) -> pulumi.Resource:
-        """Runs when a container is new, when a refresh has seen it on other networks than before, and before the agent
-        gets anything new: a stranger on its network is seen in no container of the bottle.
+        """Runs for a new container, for a container that a refresh has seen on other networks, and before the agent
+        gets anything new, because no container of the bottle shows that a stranger has joined its network.
         """
         agent = next(member for member in self.members if member.role == "agent")
         given: Mapping[str, Any] = {

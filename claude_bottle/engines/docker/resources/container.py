@@ -1,4 +1,4 @@
-"""The one place where a container of a bottle gets its hardening, and a volume its name."""
+"""The only place where a container of a bottle gets its hardening, and a volume its name."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from claude_bottle.engines.docker.live.drift import LABEL_MENDED
 from claude_bottle.engines.docker.naming import docker_name, labels
 from claude_bottle.engines.docker.resources.network import CLOSED_DNS
 
-_SCRATCH = 16 << 20  # bytes of each
-OPEN_FILES = 16_384  # of one process; an engine that has fewer itself starts no container, and says so
+_SCRATCH = 16 << 20  # bytes of each tmpfs
+OPEN_FILES = 16_384  # for one process; an engine with a lower limit of its own starts no container and reports why
 HEALTH_INTERVAL = "6s"
-_GRACE = 5  # seconds from the signal to the kill
-# Docker 20.10's resolver gives no answer where its name server gives none: without these a program waits 20 seconds to
-# hear that there is no such name (resolv.conf(5): 5 seconds, 2 attempts, for each address family).
+_GRACE = 5  # seconds between SIGTERM and SIGKILL
+# Docker 20.10's resolver gives no answer if its name server gives none. Without these options a program waits 20
+# seconds to learn that a name does not exist (resolv.conf(5): 5 seconds, 2 attempts, for each address family).
 _DNS_OPTIONS = ("timeout:1", "attempts:1")
 
 
 def volumes_of(name: str, stack: str, workload: Workload, parent: pulumi.Resource | None) -> list[docker.Volume]:
-    """`claude-bottle-<role>-<stack>` each, which outlives the containers that use it and goes with the stack."""
+    """Volumes named `claude-bottle-<role>-<stack>`, which outlive their containers and are deleted with the stack."""
     return [
         docker.Volume(
             f"{name}-{role.removeprefix(f'{workload.role}-')}",
@@ -37,10 +37,10 @@ def volumes_of(name: str, stack: str, workload: Workload, parent: pulumi.Resourc
 
 
 def _mounts(workload: Workload, volumes: Sequence[docker.Volume]) -> list[docker.ContainerMountArgs]:
-    """What anybody in a sidecar may write to is in memory and has a size, so that it takes nothing of the disk.
+    """Paths that any user in a sidecar may write to are tmpfs with a size limit, so that they use no disk.
 
-    The root is not mounted read-only, because the engine puts no files into such a one; all else there is root's, but
-    for the state of the sidecar in /run.
+    The root file system is not read-only, because the engine uploads no files into a read-only one. Everything else in
+    it belongs to root, except for the sidecar's state in /run.
     """
     mounts = [
         docker.ContainerMountArgs(type="volume", target=path, source=volume.name)
@@ -67,10 +67,10 @@ def hardened_container(
     mended: str | None,
     opts: pulumi.ResourceOptions,
 ) -> docker.Container:
-    """A container without capabilities, new privileges or swap, that comes back when its process ends.
+    """A container without capabilities, new privileges or swap, which restarts when its process ends.
 
-    joined: (network name, alias) pairs; the container is on these only.
-    mended: why this container took the place of one that was changed by hand; a new reason makes a new container.
+    joined: (network name, alias) pairs; the container is on these networks only.
+    mended: why this container replaces one that was changed by hand; a new reason makes a new container.
     """
     marks = {**labels(workload.role, stack), **({LABEL_MENDED: mended} if mended else {})}
     return docker.Container(
@@ -80,8 +80,8 @@ def hardened_container(
         image=workload.image,
         command=list(workload.command) or None,
         envs=[pulumi.Output.concat(key, "=", value) for key, value in workload.env.items()],
-        # "bridge" is what an engine reports for none, and the provider takes the container off it before it starts;
-        # naming a network here instead would lose the alias.
+        # The engine reports "bridge" for no network, and the provider disconnects it before the container starts.
+        # Naming a network here instead would lose the alias.
         network_mode="bridge",
         networks_advanced=[
             docker.ContainerNetworksAdvancedArgs(name=network, aliases=[alias]) for network, alias in joined
@@ -104,15 +104,15 @@ def hardened_container(
         log_driver="json-file",
         log_opts={"max-size": "10m", "max-file": "3"},
         labels=[docker.ContainerLabelArgs(label=label, value=value) for label, value in sorted(marks.items())],
-        # With an owner given, the engine gives them all to the image's user, whoever that owner is (CopyUIDGID). They
-        # are for all to read, of whom there is but one.
+        # If an upload names an owner, the engine gives all of them to the image's user instead (CopyUIDGID). They are
+        # readable by all, because the container has one user only.
         uploads=[
             docker.ContainerUploadArgs(file=path, content=content, permissions="0444")
             for path, content in workload.files.items()
         ],
         mounts=_mounts(workload, volumes) or None,
         healthcheck=docker.ContainerHealthcheckArgs(
-            # Each look starts a process in the container: with twenty bottles, every two seconds was more than a core.
+            # Each check starts a process in the container: with twenty bottles, one every two seconds cost over a core.
             tests=["CMD", *workload.ready],
             interval=HEALTH_INTERVAL,
             timeout="3s",
@@ -122,7 +122,7 @@ def hardened_container(
         if workload.ready
         else None,
         opts=pulumi.ResourceOptions.merge(
-            # The name is fixed, so two cannot be there at once; `init` is not ForceNew in the provider.
+            # The name is fixed, so two containers cannot coexist. `init` is not ForceNew in the provider.
             pulumi.ResourceOptions(delete_before_replace=True, replace_on_changes=["init"]),
             opts,
         ),

@@ -1,4 +1,4 @@
-"""Docker as the engine of a bottle (claude_bottle/engines/declare.py says what each method is for)."""
+"""Docker as the engine of a bottle. claude_bottle/engines/declare.py documents the methods."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class DockerFabric:
         return RunningContainer(workload.role, fixed, container, workload.ready, drift)
 
     def own_name(self, role: str, source: str) -> pulumi.Output[str]:
-        """Docker's own name server knows an alias by network."""
+        """Docker's embedded name server resolves `alias.network`."""
         name: pulumi.Output[str] = pulumi.Output.concat(role, ".", self._network.between(role, source))
         return name
 
@@ -56,10 +56,10 @@ class DockerFabric:
 
 @dataclass(frozen=True)
 class DockerEngine:
-    """What was asked of an engine before the first resource.
+    """What was queried from an engine before the first resource.
 
-    images: tags of own images that it has. taken: the subnets of its networks. ways: networks that its machine has a
-    way to. drifts: by role, what is live and was not put there.
+    images: tags of this project's images that it has. taken: the subnets of its networks. ways: networks that its
+    machine has routes to. drifts: by role of a sidecar.
     """
 
     images: frozenset[str] = frozenset()

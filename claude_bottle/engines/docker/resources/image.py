@@ -1,4 +1,4 @@
-"""The one place where an image becomes a resource; it stays when the stack goes, for other stacks use it."""
+"""The only place where an image becomes a resource. It outlives the stack, because other stacks use it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from claude_bottle.engines.images.build_proxies import build_proxies
 
 
 def with_proxies(arguments: Mapping[str, pulumi.Input[str]]) -> dict[str, pulumi.Input[str]]:
-    """These build arguments, and the forward proxy of this shell; a value with a login is a secret of the state."""
+    """The build arguments plus the forward proxy of this shell. A value with a login becomes a secret of the state."""
     proxies: dict[str, pulumi.Input[str]] = {
         name: pulumi.Output.secret(value) if "@" in value else value for name, value in build_proxies().items()
     }
@@ -23,9 +23,9 @@ def with_proxies(arguments: Mapping[str, pulumi.Input[str]]) -> dict[str, pulumi
 def built_image(
     name: str, tag: str, build: ImageBuild | None, parent: pulumi.Resource, after: pulumi.Resource | None
 ) -> Image:
-    """Tagged by a hash of its content. Another host's roots, or another place of the checkout, do not make another."""
+    """An image tagged by a hash of its content. Other CA roots or another checkout path alone do not rebuild it."""
     opts = pulumi.ResourceOptions(parent=parent, ignore_changes=["build"], depends_on=[after] if after else [])
-    # A new content is a new resource, so that the old image is let go, never replaced.
+    # New content makes a new resource, so the old image is dropped from the state and not replaced.
     resource = f"{name}-{tag.rpartition(':')[2]}"
     args: docker.RemoteImageBuildArgs | None = None
     if build is not None:
@@ -41,6 +41,6 @@ def built_image(
 
 
 def fetched_image(name: str, reference: str, parent: pulumi.Resource) -> Image:
-    """From its registry, unless the engine has it."""
+    """An image from its registry, or the engine's copy."""
     image = docker.RemoteImage(name, name=reference, keep_locally=True, opts=pulumi.ResourceOptions(parent=parent))
     return Image(image, image.image_id)

@@ -1,6 +1,6 @@
-"""Keeps every container on its networks and on no other, whatever somebody has connected or cut by hand.
+"""Keeps every container on its networks and on no other, even after somebody connects or disconnects one by hand.
 
-Gives each its limit of processes too, for which the provider has no argument.
+Also sets each container's limit of processes, because the provider has no argument for it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from claude_bottle.engines.docker.resources.provider_engine import provider_engi
 from claude_bottle.engines.local_command import local_command
 from claude_bottle.host.type_tokens import token
 
-# WANTED has a line per container and network: container, network, alias. The provider sees such a change only in the
-# outputs of a container (aliases not even there), so this is what mends it.
+# WANTED has a line per container and network: container, network, alias. The provider shows such a change only in the
+# outputs of a container, and aliases not at all, so this script repairs it.
 _MEND = """
 set -eu
 networks() { docker inspect -f '{{range $name, $_ := .NetworkSettings.Networks}}{{println $name}}{{end}}' "$1"; }
@@ -41,7 +41,7 @@ done
 
 @dataclass(frozen=True)
 class Member:
-    """joined: the (network, alias) pairs that a container is on. processes: and threads, at most."""
+    """joined: (network, alias) pairs of the container. processes: limit of processes and threads."""
 
     role: str
     container: docker.Container
@@ -51,7 +51,7 @@ class Member:
 
 
 class Attachments(pulumi.ComponentResource):
-    """Runs when a container is new, or when a refresh has seen it on other networks than before."""
+    """Runs for a new container, and for one that a refresh has seen on other networks."""
 
     def __init__(self, name: str, members: Sequence[Member], opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(token("Attachments"), name, {}, formerly(opts, "attachments:Attachments"))
@@ -71,7 +71,7 @@ class Attachments(pulumi.ComponentResource):
 
 
 def seen(container: docker.Container) -> pulumi.Output[str]:
-    """The container and the networks that it was last seen on."""
+    """The container's id and the networks that the last refresh saw it on."""
     names = container.network_datas.apply(
         lambda networks: " ".join(sorted(str(item.network_name) for item in networks or []))
     )

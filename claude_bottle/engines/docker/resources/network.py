@@ -1,4 +1,4 @@
-"""The networks of a bottle, made of its flows: all are internal; only the outside one leads out."""
+"""The networks of a bottle, derived from its flows. All are internal except the outside one."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from claude_bottle.engines.docker.naming import docker_name, labels
 from claude_bottle.engines.docker.subnets import Pool, Taken, choose, first_address
 from claude_bottle.host.type_tokens import token
 
-# No address of the host on the bridge: a plain internal network has one, and with it the host's own services.
+# No host address on the bridge: a plain internal network has one, and through it the host's own services.
 _NO_HOST = {"com.docker.network.bridge.inhibit_ipv4": "true"}
 # Engines before 25 forward outside names from internal networks to the host's resolver. Loopback inside the
-# container's own network namespace answers nothing, so the embedded resolver knows the bottle's aliases alone.
+# container's own network namespace answers nothing, so the embedded resolver resolves only the bottle's aliases.
 CLOSED_DNS = "127.0.0.1"
-_CALLED = {"egress": "chain"}  # a network is called by the source that it is for, but for this one
+_CALLED = {"egress": "chain"}  # a network is named after its source, with this exception
 
 
 def networks_of(flows: Iterable[Flow]) -> dict[str, list[str]]:
-    """The roles on each network, so that all flows have a way: a network for every source, and one to the outside.
+    """The roles on each network, so that every flow is possible: one network per source, and one to the outside.
 
-    A source whose targets are all on a larger network with it already gets none of its own. Pure.
+    A source that shares a larger network with all its targets gets no network of its own. Pure.
     """
     shared: dict[str, list[str]] = {}
     out: list[str] = []
@@ -44,8 +44,8 @@ def networks_of(flows: Iterable[Flow]) -> dict[str, list[str]]:
 
 @dataclass
 class BottleNetworkArgs:
-    """stack: the stack's name. outside: an existing network to use instead of an own one.
-    taken: the subnets of the engine's networks. pool: where the bottle's own are taken from."""
+    """stack: the stack's name. outside: an existing network to use instead of a new one.
+    taken: the subnets of the engine's networks. pool: where the bottle's own subnets are chosen from."""
 
     stack: str
     flows: Sequence[Flow]
@@ -55,9 +55,9 @@ class BottleNetworkArgs:
 
 
 class BottleNetwork(pulumi.ComponentResource):
-    """One set of networks, never shared; those within have no way out and no host."""
+    """The networks of one bottle. The inner ones belong to it alone, and reach neither the outside nor the host."""
 
-    subnets: list[str]  # of those that are the bottle's own
+    subnets: list[str]  # of the networks that belong to the bottle
 
     def __init__(self, name: str, args: BottleNetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(token("BottleNetwork"), name, {}, formerly(opts, "network:BottleNetwork"))
@@ -73,7 +73,7 @@ class BottleNetwork(pulumi.ComponentResource):
         self.register_outputs({kind: name for kind, name in self._names.items() if kind in ("agent", OUTSIDE)})
 
     def joined(self, role: str) -> list[tuple[pulumi.Output[str], str]]:
-        """The networks that a role is on, each with its name there: on the outside, other bottles may be too."""
+        """(network, alias) pairs of a role. An outside alias names the stack, because other bottles may be there."""
         return [
             (self._names[kind], f"{role}-{self._stack}" if kind == OUTSIDE else role)
             for kind, roles in self._roles.items()
@@ -81,12 +81,12 @@ class BottleNetwork(pulumi.ComponentResource):
         ]
 
     def peers(self, role: str) -> list[str]:
-        """The other roles on the inner networks of a role, each of which it sees."""
+        """The other roles on the inner networks of a role. It can reach each of them."""
         inner = (roles for kind, roles in self._roles.items() if kind != OUTSIDE and role in roles)
         return list(dict.fromkeys(other for roles in inner for other in roles if other != role))
 
     def between(self, role: str, source: str) -> pulumi.Output[str]:
-        """The network that both are on."""
+        """The network that both roles are on."""
         return next(self._names[kind] for kind, roles in self._roles.items() if role in roles and source in roles)
 
     def _network(self, kind: str, *, internal: bool) -> pulumi.Output[str]:
@@ -96,15 +96,15 @@ class BottleNetwork(pulumi.ComponentResource):
         subnet = choose(self._stack, role, json.dumps([internal, options, known]), self._taken, self._pool)
         self.subnets.append(subnet)
         self._taken.append(Taken(subnet, self._stack, role))
-        # Named by Pulumi, with a random ending (Pulumi.yaml): a replacement is made beside the old one, which
-        # still has members.
+        # Pulumi names it, with a random suffix (Pulumi.yaml), because a replacement is created beside the old network,
+        # which still has members.
         return docker.Network(
             f"{self._name}-{kind}",
             driver="bridge",
             internal=internal,
             ipv6=False,
             options=options,
-            # The gateway that the engine takes anyway, and tells of once it was restarted: left out, it would be drift.
+            # The engine would choose this gateway anyway and report it after a restart. Omitted, it would be drift.
             ipam_configs=[docker.NetworkIpamConfigArgs(subnet=subnet, gateway=first_address(subnet))],
             labels=[docker.NetworkLabelArgs(label=label, value=value) for label, value in known],
             opts=formerly(pulumi.ResourceOptions(parent=self), name=docker_name(role, self._stack)),

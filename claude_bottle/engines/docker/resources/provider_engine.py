@@ -1,4 +1,4 @@
-"""The engine of the running stack, for what is not done by Pulumi's provider but beside it."""
+"""The engine of the running stack, for commands that run beside Pulumi's provider."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from claude_bottle.engines.docker.address import CERTIFICATES, HOST, engine_vari
 
 
 def provider_engine() -> dict[str, str]:
-    """The variables of the engine that the provider uses: a command that runs beside it must be told of them."""
+    """The variables that select the provider's engine. Every command that runs beside the provider needs them."""
     config = pulumi.Config("docker")
     return engine_variables({HOST: config.get("host"), CERTIFICATES: config.get("certPath")})

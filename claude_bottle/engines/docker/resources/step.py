@@ -1,4 +1,4 @@
-"""A container that runs: a step on it is run when the container or what it is given is new, never otherwise."""
+"""Steps on a running container. A step runs again only if the container or one of its inputs is new."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from claude_bottle.engines.docker.resources.provider_engine import provider_engi
 from claude_bottle.engines.local_command import local_command
 from claude_bottle.engines.sidecars import SIDECARS
 
-# Both words and the probe's answer are kept in the state; the answer, on the last line, is what a later look is held
-# against. A part that was stopped, by whom ever, is started: without a refresh the provider believes that it runs.
+# The output and the probe's answer are kept in the state. The answer, on the last line, is what later inspections are
+# compared with. A stopped container is started here, because without a refresh the provider believes that it runs.
 _READY = """
 set -eu
 state=$(docker inspect -f '{{.State.Status}}' "$CONTAINER" 2>/dev/null) || {
@@ -44,7 +44,7 @@ probe=claude_bottle/engines/docker/live/probe.py
 
 @dataclass
 class RunningContainer:
-    """check: succeeds when the container is ready. drift: what was found there when the program started."""
+    """check: succeeds when the container is ready. drift: found when the program started."""
 
     role: str
     name: str
@@ -79,7 +79,7 @@ class RunningContainer:
         stdin: str = "",
         probed: bool = True,
     ) -> Step:
-        """Sooner than the engine, which looks once an interval."""
+        """Polls the check five times a second, which is sooner than the engine's health check."""
         environment = {
             "CONTAINER": self.name,
             "CHECK": " ".join(self.check),
@@ -101,7 +101,7 @@ class RunningContainer:
         after: Sequence[pulumi.Resource] = (),
     ) -> Step:
         opts = pulumi.ResourceOptions(parent=parent, deleted_with=self.container, depends_on=[*after])
-        # A new container has a new id, which replaces the command; new content updates it.
+        # A new container has a new id, which replaces the command. New content updates it.
         every = {**provider_engine(), **environment}
         command = local_command(name, script, every, [self.container.id], opts, stdin)
         return Step(command, command.stdout)
