@@ -19,15 +19,15 @@ from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.own_command import own_command
 
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold tokens
-gc.disable()  # a program of one second, of which the collector would take a sixth
+gc.disable()  # the program runs for a second, and the collector would take a sixth of it
 
 
 def main(stack: str) -> None:
     """Register the bottle of a stack, or raise BottleError before anything is registered."""
-    # Whatever is asked of the engine from here on is asked of the one that the provider uses.
+    # From here on, every query goes to the engine that the provider uses.
     os.environ.update(provider_engine())
     machine = Machine(stack)
-    # Loading the rest takes as long as the answers.
+    # These imports take about as long as the machine's answers.
     from claude_bottle.engines.docker.resources.engine import DockerEngine
     from claude_bottle.host.checkout import here
     from claude_bottle.host.machine_roots import advice, not_named
@@ -55,7 +55,7 @@ def main(stack: str) -> None:
 
 
 def tell_of_drift(stack: str, drifts: Collection[Drift]) -> None:
-    """Warn of what is live and was not put there; an `up`, which mends it, writes it into the owner's audit log too."""
+    """Warn of drift. An `up`, which repairs it, also writes each difference into the owner's audit log."""
     differences = [words for drift in drifts for words in drift.differences]
     for words in (*differences, *(drift.unseen for drift in drifts if drift.unseen)):
         pulumi.log.warn(f"drift: {words}")

@@ -1,4 +1,4 @@
-"""The agent: Claude Code and its tools, with one proxy in reach and no credential."""
+"""The agent: Claude Code and its tools. It reaches one proxy and holds no credential."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from claude_bottle.workspace.copies import WorkspaceCopy
 from claude_bottle.workspace.git_mounts import folders_above
 
 HOME = "/home/node"
-# MB of /dev/shm, which browsers keep pages in: with the usual 64 they crash. What is used counts as the agent's memory.
+# MB of /dev/shm, where browsers keep pages: with the default of 64 they crash. Used pages count as the agent's memory.
 SHARED_MEMORY = 1024
-# And threads. The machine has 32,768 in all by default (proc(5), pid_max), for all bottles and its owner.
+# Processes and threads. The machine has 32,768 in all by default (proc(5), pid_max), shared with its owner.
 PROCESSES = 4096
 
 
@@ -31,7 +31,7 @@ def agent_env(
 ) -> dict[str, str]:
     """The agent's environment. proxy: host:port. placeholders: names of variables that stand for a credential.
 
-    supervise: show its tools to the model at once.
+    supervise: whether the model sees the tools of supervise from the start.
     """
     env = {
         **program_env(proxy),
@@ -39,15 +39,15 @@ def agent_env(
         "DISABLE_AUTOUPDATER": "1",
     }
     if supervise:
-        # Claude Code leaves tools of MCP servers out of the model's sight until it searches for them; these four are
-        # what it should think of when something is refused.
+        # Claude Code hides tools of MCP servers from the model until it searches for them. The model should know the
+        # tools of supervise when something is refused.
         env["ENABLE_TOOL_SEARCH"] = "false"
     return {**env, **{name: placeholder(name) for name in placeholders}, **literal}
 
 
 @dataclass
 class AgentArgs:
-    """image: what it runs. proxy: host:port. workspace: a folder to mount, or None. ready: what must be up."""
+    """image: what the agent runs. proxy: host:port. workspace: to mount, or None. ready: what must be up first."""
 
     config: AgentConfig
     env: Mapping[str, str]
@@ -61,9 +61,9 @@ class AgentArgs:
 
 
 class Agent(pulumi.ComponentResource):
-    """Has no route but its proxy, no name server, no capability, no token.
+    """The agent's workload, with no route but its proxy, no name server, no capability and no token.
 
-    Its home is a volume that outlives the workload: a new image or limit keeps sessions and workspace.
+    Its home is a volume that outlives the workload, so a new image or limit keeps sessions and workspace.
     """
 
     running: Running
@@ -80,7 +80,7 @@ class Agent(pulumi.ComponentResource):
                 image=args.image,
                 memory=megabytes(args.config.memory),
                 cpus=args.config.cpus,
-                cpu_shares=512,  # what the agent asks for must not keep its sidecars from answering
+                cpu_shares=512,  # so that the agent's load does not starve its sidecars
                 env=agent_env(args.proxy, args.env, placeholders=args.placeholders, supervise=args.supervise),
                 command=args.config.command or (),
                 runtime=args.config.runtime,
@@ -96,11 +96,11 @@ class Agent(pulumi.ComponentResource):
 
 
 def workspace_mounts(workspace: WorkspaceCopy | None) -> list[HostMount]:
-    """The mounts of a mounted workspace. Each `.git` is read-only: what the agent writes there, git runs."""
+    """The mounts of a mounted workspace. Each `.git` is read-only, because git runs what is written there."""
     if workspace is None or workspace.mode != "mount":
         return []
     places = sorted({*workspace.git.present, *workspace.git.missing})
-    above = folders_above(places)  # a mount of its own cannot be renamed
+    above = folders_above(places)  # each gets its own mount, because a mount point cannot be renamed
     return [
         HostMount(WORKSPACE, workspace.source),
         *(HostMount(f"{WORKSPACE}/{name}", f"{workspace.source}/{name}") for name in above),
@@ -108,12 +108,12 @@ def workspace_mounts(workspace: WorkspaceCopy | None) -> list[HostMount]:
     ]
 
 
-# They stay, for git takes an empty `.git` for none, and to remove one would take its mount out of a running agent.
+# The folders stay: git ignores an empty `.git`, and removing one would remove its mount from a running agent.
 _MAKE = 'cd "$FOLDER"; printf "%s\\n" "$PLACES" | while IFS= read -r place; do mkdir -p -- "$place"; done'
 
 
 def empty_places(name: str, workspace: WorkspaceCopy, parent: pulumi.Resource) -> pulumi.Resource:
-    """Makes the folders that the agent must not be the one to make."""
+    """Creates the missing `.git` folders on the host, so that the agent cannot create them."""
     environment = {"FOLDER": workspace.source, "PLACES": "\n".join(workspace.git.missing)}
     triggers = [workspace.source, *workspace.git.missing]
     return local_command(name, _MAKE, environment, triggers, pulumi.ResourceOptions(parent=parent))

@@ -1,4 +1,4 @@
-"""The agent's image: the project's own, the owner's, or one built from the owner's Dockerfile; packages on top."""
+"""The agent's image: the project's own, a named one, or one built from the owner's Dockerfile. Packages go on top."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LAYER = "sidecar_images/agent/packages.Dockerfile"
 
 
 def base_name(config: AgentConfig, base: Path) -> str:
-    """Name of the image without packages. base: where a relative Dockerfile starts."""
+    """Name of the image without packages. base: folder of a relative Dockerfile."""
     if config.image:
         return config.image
     if config.dockerfile:
@@ -31,7 +31,7 @@ def base_name(config: AgentConfig, base: Path) -> str:
 
 
 def image_name(config: AgentConfig, base: Path) -> str:
-    """Name of the image that the agent runs; with packages, tagged by all that it is made from."""
+    """Name of the image that the agent runs. With packages, its tag is a hash of all its sources."""
     under = base_name(config, base)
     if not (config.apt or config.npm):
         return under
@@ -47,7 +47,7 @@ def _context(config: AgentConfig, base: Path) -> Path:
 
 @dataclass
 class AgentImageArgs:
-    """own: the project's own image, where the manifest names none. base: where relative file names start."""
+    """own: the project's own image, unless the manifest names another. base: folder of relative file names."""
 
     engine: Engine
     config: AgentConfig
@@ -56,7 +56,7 @@ class AgentImageArgs:
 
 
 class AgentImage(pulumi.ComponentResource):
-    """`id` is the image id; the images stay when the stack goes, for another may use them."""
+    """`id` is the image id. The images outlive the stack, because other stacks may use them."""
 
     id: pulumi.Output[str]
 
@@ -75,7 +75,7 @@ class AgentImage(pulumi.ComponentResource):
         self.id = below
         if config.apt or config.npm:
             arguments: dict[str, Text] = {
-                "BASE": below.apply(lambda _: under),  # by name, once it is there
+                "BASE": below.apply(lambda _: under),  # by name, once the image exists
                 "APT": " ".join(sorted(config.apt)),
                 "NPM": " ".join(sorted(config.npm)),
                 "EXTRA_ROOTS": extra_roots(),

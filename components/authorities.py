@@ -44,7 +44,7 @@ def fingerprint(pem: str) -> str:
 
 @dataclass
 class AuthoritiesArgs:
-    """stack: the stack's name, which the subjects carry. has_egress: whether there are two."""
+    """stack: its name, which the subjects contain. has_egress: whether egress gets an authority too."""
 
     stack: str
     has_egress: bool
@@ -66,7 +66,7 @@ class Authorities(pulumi.ComponentResource):
 
     @property
     def agent(self) -> Authority:
-        """The one that the agent trusts: that of the proxy it talks to."""
+        """The authority that the agent trusts: that of the proxy it connects to."""
         return self.egress or self.pipelock
 
     def _authority(self, name: str, common_name: str) -> Authority:

@@ -1,4 +1,4 @@
-"""A bottle: the parts of SPEC's picture, put together."""
+"""A bottle: all of its components, connected."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from components.supervise import Supervise, SuperviseArgs
 
 @dataclass
 class BottleArgs:
-    """manifest: valid. tokens: token_ref to its value, as secret outputs. copies: what of the host gets in.
+    """manifest: valid. tokens: token_ref to its value, as secret outputs. copies: folders of the host to copy or mount.
     remotes: git remotes with their credentials.
 
-    base: where relative file names start. engine: where it runs. checkout: who brings it up.
+    base: folder of relative file names. engine: where the bottle runs. checkout: who runs `up`.
     """
 
     stack: str
@@ -52,7 +52,7 @@ class BottleArgs:
 
 
 class Bottle(pulumi.ComponentResource):
-    """With the key `egress`: agent → egress → pipelock → outside. Without: agent → pipelock → outside."""
+    """With routes: agent → egress → pipelock → outside. Without: agent → pipelock → outside."""
 
     outputs: dict[str, Any]
 
@@ -64,7 +64,7 @@ class Bottle(pulumi.ComponentResource):
         images_named = self._image_names(manifest, args.base)
         volumes = {role: args.engine.volume_name(role, stack) for role in ("home", "mirrors")}
         planned = plan(stack, manifest, egress_plan, args.copies, args.remotes, images_named, volumes, files)
-        # An input too: `pulumi preview --json` shows the inputs of what changes, and no new output of a stack.
+        # Also an input: `pulumi preview --json` shows the inputs of what changes, but no new output of a stack.
         super().__init__(token("Bottle"), name, {"plan": planned}, formerly(opts, "bottle:Bottle"))
         child = pulumi.ResourceOptions(parent=self)
         routed = manifest.routed
@@ -181,7 +181,7 @@ class Bottle(pulumi.ComponentResource):
             "pipelock_container": pipelock.running.name,
             "agent_ca_sha256": trusted.sha256,
         }
-        # Not among the stack's outputs: it is for the next run of this program (claude_bottle/host/checkout.py).
+        # Not an output of the stack, because it is for the next run of this program (claude_bottle/host/checkout.py).
         self.register_outputs({**self.outputs, "checkout": args.checkout})
 
     @staticmethod
@@ -194,11 +194,11 @@ class Bottle(pulumi.ComponentResource):
             "supervise": manifest.supervise,
         }
         chosen = tuple(role for role, own in wanted.items() if own)
-        return chosen if set(chosen) - {"agent"} else (*chosen, "supervise")  # something has to prove that it is closed
+        return chosen if set(chosen) - {"agent"} else (*chosen, "supervise")  # the closure proof needs a sidecar image
 
     @staticmethod
     def _prober(own: Collection[str]) -> str:
-        """The role whose image proves from inside that the bottle is closed: any of the project's sidecars."""
+        """The role whose image runs the closure proof: any of the project's sidecars."""
         return next(role for role in own if role != "agent")
 
     @classmethod

@@ -1,4 +1,4 @@
-"""egress: the agent's only proxy, which knows the routes and holds the tokens."""
+"""egress: the agent's only proxy. It applies the routes and holds the tokens."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _REVOKED = "/etc/claude-bottle/revoked.pem"
 
 @dataclass
 class EgressArgs:
-    """tokens: token_ref to its value, each a secret output. trusted: PEM of the roots that the outbound leg trusts.
+    """tokens: token_ref to its value, each a secret output. trusted: PEM of the roots trusted on the outbound leg.
     revoked: PEM of revocation lists, may be empty.
     """
 
@@ -37,7 +37,7 @@ class EgressArgs:
 
 
 class Egress(pulumi.ComponentResource):
-    """Between the agent and pipelock, its only way out. Tokens are readable here and nowhere else."""
+    """The proxy between the agent and pipelock, its only way out. Tokens are readable in this workload only."""
 
     running: Running
     ready: pulumi.Resource

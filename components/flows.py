@@ -1,4 +1,4 @@
-"""SPEC's picture: who may talk to whom in a bottle. Pure."""
+"""Who may connect to whom in a bottle. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from claude_bottle.policy.names.roles import PORTS
 
 
 def flows(*, routed: bool, git: bool, supervise: bool) -> list[Flow]:
-    """routed: there is an egress before pipelock. git: a git-gate. supervise: which tries a refused request again."""
+    """routed: egress is between agent and pipelock. git: has a git-gate. supervise: has one, which retries requests."""
     proxy, _ = proxy_of_agent(routed=routed)
     needed = [_flow("agent", proxy)]
     if routed:
@@ -20,7 +20,7 @@ def flows(*, routed: bool, git: bool, supervise: bool) -> list[Flow]:
 
 
 def proxy_of_agent(*, routed: bool) -> tuple[str, int]:
-    """Role and port."""
+    """The role and port of the agent's proxy."""
     role = "egress" if routed else "pipelock"
     return role, PORTS[role]
 

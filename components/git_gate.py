@@ -20,7 +20,7 @@ _ETC = "/etc/git-gate"
 class GitGateArgs:
     """remotes: with their credentials. roots: PEM, or "".
 
-    proxy: host:port of the forward proxy, or ""; proxy_login: user:password at it.
+    proxy: host:port of the forward proxy, or "". proxy_login: user:password for it.
     """
 
     fabric: Fabric
@@ -32,7 +32,7 @@ class GitGateArgs:
 
 
 class GitGate(pulumi.ComponentResource):
-    """Serves the agent only; keys and tokens are files of this workload and of nothing else."""
+    """Serves only the agent. Keys and tokens are files of this workload and of no other."""
 
     running: Running
     ready: pulumi.Resource
@@ -45,7 +45,7 @@ class GitGate(pulumi.ComponentResource):
                 role="git-gate",
                 image=args.image,
                 memory=1024,
-                # The daemon listens there, and not outside.
+                # The daemon listens on this address only, and not on the outside network.
                 env={"GATE_ADDRESS_NAME": args.fabric.own_name("git-gate", "agent")},
                 files=self._files(args),
                 volumes={"/srv/git": "mirrors", RECORD: "git-gate-record"},

@@ -39,7 +39,7 @@ class PipelockArgs:
 
 
 class Pipelock(pulumi.ComponentResource):
-    """The only part, besides git-gate, that talks to the outside; has no credential but a login at a forward proxy."""
+    """Besides git-gate the only workload with a way to the outside. Holds no credential but a forward proxy's login."""
 
     running: Running
     ready: pulumi.Resource

@@ -1,4 +1,4 @@
-"""Gives a running proxy its policy: validated, live before this is done, without a restart and with streams kept."""
+"""Pushes a policy to a running proxy, without a restart and with open streams kept. Done once it is in force."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from claude_bottle.engines.component_types import formerly
 from claude_bottle.engines.declare import Running
 from claude_bottle.host.type_tokens import token
 
-# put.py says in one line why a policy was refused, and leaves the one in force.
+# put.py prints one line with the reason for refusing a policy, and keeps the policy in force.
 _PUT = ("/opt/proxy/bin/python", "/app/put.py")
 
 
 @dataclass
 class PolicyPushArgs:
-    """proxy: egress or pipelock. kind: of its policy, as put.py calls it. content: the file, no secret in it."""
+    """proxy: egress or pipelock. kind: of its policy, in put.py's terms. content: the file, without secrets."""
 
     proxy: Running
     kind: str
@@ -24,8 +24,8 @@ class PolicyPushArgs:
 
 
 class PolicyPush(pulumi.ComponentResource):
-    """Runs when the proxy or the content is new, or another one is in force; succeeds only when the proxy says that
-    the content is live, and answers."""
+    """Runs if the proxy or the content is new, or another policy is in force. Succeeds only once the proxy reports the
+    content as live and answers."""
 
     def __init__(self, name: str, args: PolicyPushArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(token("PolicyPush"), name, {}, formerly(opts, "policy_push:PolicyPush"))

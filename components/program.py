@@ -1,4 +1,4 @@
-"""From the stack's config to what the program needs: the manifest, what is copied, and the tokens as secrets."""
+"""Reads the stack's config: the manifest, the folders to copy, and the tokens as secrets."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 
 def read_manifest(config: pulumi.Config, stack: str, base: Path, machine: Machine) -> Examined:
-    """What this stack's file says, with a valid manifest, on a machine that can do it.
+    """The stack's examined file, with a valid manifest, on a machine that can run it.
 
-    Raises ManifestError with everything that is in the way, of the file and of the machine, in one go. Warns of
-    keys that the file has by their old names.
+    Raises ManifestError with all problems of the file and the machine at once. Warns of keys in the file that have old
+    names.
     """
     raw, unanswered = use_presets(_raw(config), base)
     examined = examine(raw, lambda ref: find_token(config, ref), base, _secrets(), stack)
     keys = {key: is_config_secret(key) for key in CONFIG.get()}
     findings = [*config_findings(keys, stack, token_names(raw) if isinstance(raw, Mapping) else ())]
-    if not mistyped_bottle(keys):  # which is one mistake, and not two
+    if not mistyped_bottle(keys):  # reported once, without the errors that follow from it
         findings += [*unanswered, *examined.findings]
     wrong = {finding.path for finding in findings}
     try:
@@ -63,7 +63,7 @@ def read_manifest(config: pulumi.Config, stack: str, base: Path, machine: Machin
 
 
 def _raw(config: pulumi.Config) -> object:
-    """The bottle as the stack's config has it; a text as such."""
+    """The bottle from the stack's config; the text itself if it is not an object."""
     try:
         return config.get_object("bottle")
     except pulumi.ConfigTypeError:
@@ -71,13 +71,13 @@ def _raw(config: pulumi.Config) -> object:
 
 
 def _secrets() -> dict[str, str]:
-    """Every secret of the stack's config, also those that no route names."""
+    """Every secret of the stack's config by name, including those that no route names."""
     secrets = {key.partition(":")[2]: str(value) for key, value in CONFIG.get().items() if is_config_secret(key)}
     return {name: value for name, value in secrets.items() if name != "bottle"}
 
 
 def find_token(config: pulumi.Config, ref: str) -> str | None:
-    """The secret of the stack of that name, else the host's variable of that name."""
+    """The stack's config value of that name, else the host's environment variable of that name."""
     return config.get(ref) or os.environ.get(ref) if ref else None
 
 

@@ -1,4 +1,4 @@
-"""What is done in the agent once it runs, as commands: ca → prompt → skills → workspace → git → supervise."""
+"""Commands that configure the agent once it runs: ca → prompt → skills → workspace → git → supervise."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from claude_bottle.workspace.copies import Copies, WorkspaceCopy
 
 @dataclass
 class ProvisioningArgs:
-    """ca: the certificate that the agent trusts, PEM. sha256: its fingerprint, for the log. copies: what is copied.
+    """ca: the certificate that the agent trusts, PEM. sha256: its fingerprint, for the log. copies: folders to copy.
 
-    proven: done when the bottle is known to be closed; nothing of the owner's is copied before.
+    proven: done when the bottle is proven closed. Only the CA is installed before it.
     """
 
     agent: Running
@@ -31,7 +31,7 @@ class ProvisioningArgs:
 
 
 class Provisioning(pulumi.ComponentResource):
-    """Each step (claude_bottle/provision) runs again if the agent or its input is new."""
+    """Each step (claude_bottle/provision) runs again if the agent or the step's input is new."""
 
     def __init__(self, name: str, args: ProvisioningArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(token("Provisioning"), name, {}, formerly(opts, "provisioning:Provisioning"))
@@ -49,7 +49,7 @@ class Provisioning(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _step(self, what: str, **given: Any) -> None:
-        """One step, after the one before it."""
+        """Declare one step, after the one before it."""
         argv = ("python3", "-m", "claude_bottle.provision", what)
         stdin = pulumi.Output.json_dumps({"container": self._agent.name, **given})
         self._last = [self._agent.step(f"{self._name}-{what}", argv, self, stdin=stdin, after=self._last).resource]

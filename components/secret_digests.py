@@ -1,4 +1,4 @@
-"""Says whether a secret has another value than before, and nothing else of it: a keyed digest of each."""
+"""Shows whether a secret's value has changed, and nothing else about it, by a keyed digest of each."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _WHAT = b"claude-bottle: the value of a secret\0"
 
 
 class SecretDigests(pulumi.ComponentResource):
-    """Registers nothing but its input `digests`: name of a secret to a digest that only the stack's own key can make.
+    """Registers only its input `digests`: name of a secret to a digest that cannot be made without the stack's key.
 
-    key: a secret of the stack that nobody can guess and that stays as it is. A preview has both the digests of the last
-    `up` and those of today; the plan in words compares them (claude_bottle/plan/diff.py).
+    key: a secret of the stack that nobody can guess and that stays the same. A preview has both the digests of the last
+    `up` and the current ones; the plan compares them (claude_bottle/plan/diff.py).
     """
 
     def __init__(
@@ -38,6 +38,6 @@ class SecretDigests(pulumi.ComponentResource):
 
 
 def digest(key: str, name: str, value: str) -> str:
-    """Hex; equal values under two names have two digests, and without the key no value can be tried."""
+    """32 hex digits. Equal values under two names have two digests, and without the key no value can be guessed."""
     said = _WHAT + name.encode() + b"\0" + value.encode()
     return hmac.new(key.encode(), said, hashlib.sha256).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""supervise: where the agent asks its owner for what was refused. Keeps proposals; cannot approve one."""
+"""supervise: where the agent asks its owner to allow a refused request. Stores proposals and cannot approve one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SuperviseArgs:
 
 
 class Supervise(pulumi.ComponentResource):
-    """Serves the agent only; holds no credential and has no way to the owner's machine: the owner comes to it."""
+    """Serves only the agent. Holds no credential and cannot reach the owner's machine; the owner connects to it."""
 
     running: Running
     ready: pulumi.Resource
