@@ -1,7 +1,7 @@
-"""One step of provisioning, run on the owner's machine during `up`: python3 -m claude_bottle.provision NAME.
+"""Runs one step of provisioning on the owner's machine during `up`: python3 -m claude_bottle.provision NAME.
 
-The input is a JSON object on stdin, with `container`, the agent's. Every step is idempotent. Each step starts a Python
-of its own, so it loads only the standard library and the modules of this project that it needs.
+The input is a JSON object on stdin, with the agent's container name as `container`. Every step is idempotent. Each step
+starts its own Python, so it imports only the standard library and the modules of this project that it needs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Copies folders of the host into the agent. A step does all of its copy, or leaves everything as it was."""
+"""Copies folders of the host into the agent. A step verifies all of its input before it replaces anything."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _AGAIN = "Nothing else was changed; fix it and run up again."
 
 
 def skills(plan: dict[str, Any]) -> str:
-    """Put the named skill folders in place of those that an earlier run put there."""
+    """Replace the skill folders that an earlier run installed with the named ones. Raises BottleError."""
     agent, names = AgentFiles(plan["container"]), [skill["name"] for skill in plan["skills"]]
     agent.run(f"mkdir -p {_SKILLS} && rm -rf {_NEW} && mkdir {_NEW}")
     for skill in plan["skills"]:
@@ -45,7 +45,7 @@ def skills(plan: dict[str, Any]) -> str:
 
 
 def workspace(plan: dict[str, Any]) -> str:
-    """Bring what is new on the host to the agent; what the agent has changed stays as it has it."""
+    """Copy what is new on the host to the agent. Files that the agent has changed stay. Raises BottleError."""
     agent, root = AgentFiles(plan["container"]), Path(plan["source"])
     names = workspace_files(root)
     wrong = next(problems(root, names, links_stay_inside=False), None)
@@ -75,6 +75,6 @@ def workspace(plan: dict[str, Any]) -> str:
         shown = ", ".join(map(one_line, changes.conflicts[:5])) + (", …" if len(changes.conflicts) > 5 else "")
         words.append(f"the agent's version was kept where both have changed: {shown}")
     notes = [note for note in words if note]
-    for note in notes:  # of a step, Pulumi shows what it says here
+    for note in notes:  # Pulumi shows a step's standard error
         print(printable(f"workspace: {note}"), file=sys.stderr)
     return "; ".join([f"workspace: {len(changes.copy)} files copied, {len(changes.delete)} removed", *notes])

@@ -1,4 +1,4 @@
-"""Files of the agent's home that the stack decides: the prompt, git's settings, the registration of the MCP server."""
+"""Files of the agent's home that the stack determines: the prompt, git settings, the MCP server's registration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.names.roles import PORTS
 from claude_bottle.workspace.agent_files import AgentFiles
 
-# Claude Code reads every file of this folder when a session starts, however it is started. CLAUDE.md is the agent's.
+# Claude Code reads every file of this folder at the start of every session. CLAUDE.md belongs to the agent.
 _PROMPT = """
 umask 022
 cd /home/node/.claude 2>/dev/null || { mkdir /home/node/.claude; cd /home/node/.claude; }
@@ -22,7 +22,7 @@ cat > rules/.claude-bottle-prompt.new
 if [ -s rules/.claude-bottle-prompt.new ]; then mv rules/.claude-bottle-prompt.new rules/claude-bottle-prompt.md
 else rm -f rules/.claude-bottle-prompt.new rules/claude-bottle-prompt.md; fi
 """
-# A file of its own, included by ~/.gitconfig, where the agent may keep settings too.
+# A separate file, included by ~/.gitconfig, because the agent may keep settings of its own there.
 _GIT = """
 cd /home/node; umask 022
 cat > .gitconfig-claude-bottle.new; mv .gitconfig-claude-bottle.new .gitconfig-claude-bottle
@@ -36,7 +36,7 @@ _REMOVE = "claude mcp remove --scope user supervise"
 
 
 def prompt(given: dict[str, Any]) -> str:
-    """Put the text `prompt` where every session reads it; an empty one removes an earlier one. Raises BottleError."""
+    """Write the text `prompt` where every session reads it. An empty text removes it. Raises BottleError."""
     agent = AgentFiles(given["container"])
     with _otherwise(f"the prompt could not be put into {agent.container}; is /home/node full, or not of node?"):
         agent.run(_PROMPT, given["prompt"].encode())
@@ -44,7 +44,7 @@ def prompt(given: dict[str, Any]) -> str:
 
 
 def git(given: dict[str, Any]) -> str:
-    """Put the text `config` into git's settings. Raises BottleError."""
+    """Add the text `config` to git's settings. Raises BottleError."""
     agent = AgentFiles(given["container"])
     with _otherwise(f"git could not be configured in {agent.container}; is /home/node full, or ~/.gitconfig broken?"):
         agent.run(_GIT, given["config"].encode())
@@ -52,7 +52,7 @@ def git(given: dict[str, Any]) -> str:
 
 
 def supervise(given: dict[str, Any]) -> str:
-    """Register the MCP server if `wanted`, or remove it. Never raises, because the agent works without it."""
+    """Register the MCP server if `wanted`, else remove it. Only warns on failure: the agent works without it."""
     agent, wanted = AgentFiles(given["container"]), bool(given["wanted"])
     count = b"0"
     with contextlib.suppress(BottleError):
@@ -71,7 +71,7 @@ def supervise(given: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _otherwise(words: str) -> Iterator[None]:
-    """These words in place of the script's own, which the agent decides."""
+    """Replace the script's error with these words, because the agent determines the script's output."""
     try:
         yield
     except BottleError:

@@ -1,6 +1,6 @@
-"""Has the agent's programs trust the bottle's CA: the system's bundle, and the stores of programs that read no bundle.
+"""Makes the agent's programs trust the bottle's CA: the system's bundle, and stores of programs that read no bundle.
 
-Scripts run in the agent and their output is dropped, because the agent decides what its own programs print.
+Scripts run in the agent. Their output is discarded, because the agent determines what its programs print.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if [ "$new" != "$(cat {CA_FILE} 2>/dev/null)" ]; then
 fi
 grep -qF "$(printf "%s" "$new" | sed -n 2p)" {CA_BUNDLE}
 """
-# Java: a store without a password, which every JDK reads. Debian's own is made by update-ca-certificates, and left.
-# Chromium: a managed policy (CACertificates: each a certificate in base64). Browsers of other makers read NSS.
+# Java: a store without a password, which every JDK reads. Debian's own store is written by update-ca-certificates and
+# left alone. Chromium: a managed policy (CACertificates: each a certificate in base64). Other browsers read NSS.
 _STORES = f"""
 umask 022
 if [ ! -e /etc/ca-certificates/update.d/jks-keystore ]; then
@@ -51,9 +51,9 @@ certutil -A -d $db -t C,, -n {CA_NAME} -i {CA_FILE}
 
 
 def ca(given: dict[str, Any]) -> str:
-    """Install the certificate `ca` (PEM). Raises BottleError if the system's bundle does not have it afterwards.
+    """Install the certificate `ca` (PEM). Raises BottleError if the system's bundle does not contain it afterwards.
 
-    The other stores do not fail the bottle: most agents have no program that reads them, and some have no openssl.
+    A failure in another store is only a warning: most agents have no program that reads them, and some lack openssl.
     """
     root, node = AgentFiles(given["container"], root=True), AgentFiles(given["container"])
     try:
