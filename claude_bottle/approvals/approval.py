@@ -1,7 +1,7 @@
-"""Verdicts of the owner: a proposal becomes an edit of the stack file and an `up`, and only then an answer.
+"""The owner's verdicts. A proposal becomes an edit of the stack file and an `up`, and is answered only after that.
 
-Tool, words, request and change of a proposal are the agent's, so not to be trusted where they are shown. Every step can
-be done twice: an approval that was cut off goes on where it was, and nothing is made two times.
+Tool, words, request and change of a proposal come from the agent, so they are not trusted where they are shown. Every
+step can be repeated: an interrupted approval resumes where it stopped, and nothing is done twice.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from claude_bottle.policy.replay import can_be_replayed
 from claude_bottle.policy.routes.until import write_until
 from claude_bottle.runs.automation import Apply, BusyError, Previewed
 
-PATIENCE = 90.0  # seconds: an `up` of somebody else, such as for a route whose time is over
+PATIENCE = 90.0  # seconds to wait for another `up`, such as one for a route that has expired
 
 
-ON_PAGE = "page"  # where an approval comes from that is nobody's own shell
+ON_PAGE = "page"  # `where` of an approval that does not come from a shell of the owner's
 
-# How the refusal of an approval begins that would apply more than what was approved; the page looks for it.
+# The start of a refusal because `up` would apply more than the approved change. The page recognises it by this text.
 WAITS = "Something else waits to be applied, and this would apply it too. Bring that up first, or confirm it:"
 
 
 class WaitingError(BottleError):
-    """Nothing was done: an `up` would do more than what it is for; the message says what."""
+    """Nothing was done, because `up` would apply more than intended. The message lists what."""
 
 
 def _quiet(_: str) -> None:
@@ -51,7 +51,7 @@ def _quiet(_: str) -> None:
 
 @dataclass
 class Approval:
-    """Everything that answers the proposals of one stack. tell: gets a line for each thing that happens."""
+    """Answers the proposals of one stack. tell: gets a line for each event."""
 
     stack: str
     project: Path
@@ -65,40 +65,40 @@ class Approval:
 
     @classmethod
     def of(cls, stack: str, project: Path, **more: Any) -> Approval:
-        """For a stack of this project. Raises BottleError where there is none."""
+        """For a stack of this project. Raises BottleError if there is no such stack."""
         StackFile.of(stack, project)
         return cls(stack, project, Inbox(stack, project), Apply(stack, project), Audit(stack), Desk(stack), **more)
 
     def diff(self, change: Change) -> str:
-        """What this would change in the stack file; empty for a change that is not in it."""
+        """The change as a diff of the stack file; empty if it does not edit the file."""
         before, after = self._texts(change)
         lines = difflib.unified_diff(before.splitlines(), after.splitlines(), "now", "approved", lineterm="", n=2)
         return "\n".join(lines)
 
     def gain(self, proposal: Proposal) -> str:
-        """What the agent would gain, in plain words; of what waits, with the credential that it would go with."""
+        """What the agent would gain, in plain words. For a pending proposal that includes the credential."""
         try:
             return gain(self.change(proposal) if proposal.verdict == PENDING else proposal.change)
         except BottleError:
             return gain(proposal.change)
 
     def notes(self, proposal: Proposal, change: Change) -> list[str]:
-        """What the owner should know of a change before it is made, a line each. Raises BottleError."""
+        """Remarks for the owner before the change is made, a line each. Raises BottleError."""
         before, after = self._texts(change)
         remarks = notes(bottle_of(before), change)
         why = why_refused(bottle_of(after), change, proposal.request)
         return [*remarks, *([f"this change does not allow the refused request: {why}"] if why else [])]
 
     def preview(self, change: Change) -> Previewed:
-        """What `pulumi up` would do; nothing is changed. Raises BottleError with what is in the way."""
+        """What `pulumi up` would do. Changes nothing. Raises BottleError with all problems."""
         before, after = self._texts(change)
         return Previewed([], []) if before == after else self.apply.preview(after)
 
     def change(self, proposal: Proposal, edit: object = None, seconds: int = 0) -> Change:
-        """The change to make. edit: path and value in place of the agent's. seconds: how long it holds; 0: for good.
+        """The change to make. edit: path and value that replace the agent's. seconds: how long it lasts; 0: no end.
 
-        What comes out of the sidecar is checked again here. An agent's route gets the credential of the routes around
-        it, by name; an owner's own words are taken as they are. Raises BottleError.
+        The sidecar's answer is validated again here. An agent's route gets the credential of the routes around it, by
+        name. An owner's edit gets only the credential that it names. Raises BottleError.
         """
         try:
             change = Change.read(proposal.change) if edit is None else Change.read(edit, owner=True)
@@ -119,10 +119,11 @@ class Approval:
         patience: float = PATIENCE,
         others: bool = False,
     ) -> str:
-        """Edit, apply, replay, answer; what the agent is told besides the reply comes back.
+        """Edit the stack file, apply, replay and answer. Returns the note for the agent beside the reply.
 
-        When `up` fails the file is put back, the bottle is as it was, and the proposal stays pending. others: whether
-        what else waits to be applied may be applied with it; without that word nothing is done where something waits.
+        If `up` fails, file and bottle are rolled back as far as possible, the proposal stays pending, and the error
+        says what was rolled back. others: whether other pending changes may be applied too; if not, they raise
+        WaitingError. Raises BottleError.
         """
         with self.desk.alone(patience):
             proposal, begun = self.inbox.get(identity), self.desk.begun()
@@ -130,7 +131,7 @@ class Approval:
                 raise BottleError(f"the approval of {begun.id} was interrupted; approve or reject that one first")
             if proposal.verdict != PENDING:
                 if begun is not None:
-                    self.desk.end()  # cut off after its answer
+                    self.desk.end()  # interrupted after its answer
                 raise BottleError(f"{identity} is already {proposal.verdict}")
             if begun is None:
                 change = self.change(proposal, edit, seconds)
@@ -145,10 +146,10 @@ class Approval:
             return self._carry_out(proposal, begun)
 
     def nothing_else_waits(self, *, others: bool = False) -> None:
-        """Raises WaitingError where `up` would do something even with the stack file as it is.
+        """Raises WaitingError if `up` would do anything with the unedited stack file.
 
-        others: it may, but for a page, which never changes a token: its own variables are those of its start, and a
-        token that was rotated since then would come back. Raises BottleError for that.
+        others: other changes are allowed. On a page, a changed token raises BottleError even then, because the page has
+        the environment of its start, and a token that was rotated since would be set back.
         """
         if others and self.where != ON_PAGE:
             return
@@ -165,7 +166,7 @@ class Approval:
             raise WaitingError(f"{WAITS}\n" + "\n".join(lines))
 
     def reject(self, identity: str, reply: str) -> None:
-        """Answer no, with the owner's words. What an approval that was cut off has made is taken back first."""
+        """Reject, with the owner's words. The effects of an interrupted approval are rolled back first."""
         with self.desk.alone(PATIENCE):
             proposal, begun = self.inbox.get(identity), self.desk.begun()
             if proposal.verdict != PENDING:
@@ -177,11 +178,11 @@ class Approval:
                 self.audit.append({**event, "change": proposal.change})
             self.inbox.decide(identity, REJECTED, reply)
             if proposal.change.get("path") == "pipelock.once":
-                with contextlib.suppress(BottleError):  # it is not held any more, or its part is gone
+                with contextlib.suppress(BottleError):  # no longer held, or the sidecar is gone
                     self.inbox.decline("pipelock", str(proposal.change["value"]))
 
     def go_on(self) -> str | None:
-        """Finish the approval that was cut off, if there is one; its id."""
+        """Resume the interrupted approval and return its id; None if there is none."""
         begun = self.desk.begun()
         if begun is None:
             return None
@@ -236,7 +237,7 @@ class Approval:
             raise BottleError(f"{error}\n{taken_back}; {proposal.id} is still pending") from None
 
     def _take_back(self, begun: Begun) -> str:
-        """Put the file and the bottle back; says how far that went."""
+        """Roll back the file and the bottle. Returns what was rolled back, in words."""
         file = StackFile.of(self.stack, self.project)
         again = own_command(f"up {self.stack}")
         if begun.before != begun.after and file.read() == begun.after:
@@ -257,7 +258,7 @@ class Approval:
         return "the stack file and the bottle were rolled back"
 
     def _outcome(self, proposal: Proposal, change: Change) -> str:
-        """Whether the refused request passes now: tried again where that is safe, else by the table."""
+        """Whether the refused request passes now: by a retry where that is safe, else by the route table."""
         why = why_refused(bottle_of(StackFile.of(self.stack, self.project).read()), change, proposal.request)
         if why:
             return f"{STILL_REFUSED} {why}"

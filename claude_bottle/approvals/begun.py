@@ -1,4 +1,4 @@
-"""Approvals that have begun: written down before anything changes, so that a killed one goes on and is not lost."""
+"""Approvals in progress, stored before anything changes, so that an interrupted one is resumed and not lost."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from claude_bottle.policy.whole_file import write_whole
 
 @dataclass(frozen=True)
 class Begun:
-    """change: what is being made, as the owner has edited it. before, after: the stack file's text; the same for a
-    change that is not in it."""
+    """change: the one being made, with the owner's edit. before, after: text of the stack file; equal for a change that
+    does not edit it."""
 
     id: str
     change: dict[str, Any]
@@ -30,7 +30,7 @@ class Begun:
 
 
 class Desk:
-    """What is under way for one stack: one thing at a time, over all processes of the owner."""
+    """The approval in progress of one stack. One at a time, across all processes of the owner."""
 
     def __init__(self, stack: str) -> None:
         folder = state_folder("approvals")
@@ -38,7 +38,7 @@ class Desk:
 
     @contextmanager
     def alone(self, patience: float = 0) -> Iterator[None]:
-        """patience: seconds to wait for another one. Raises BottleError when it is at work still."""
+        """Hold the lock of the stack. patience: seconds to wait for it. Raises BottleError if it is still held then."""
         descriptor, until = (
             os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600),
             time.monotonic() + patience,
@@ -61,16 +61,16 @@ class Desk:
         return True
 
     def begun(self) -> Begun | None:
-        """The approval that was cut off, or is at work now."""
+        """The approval that was interrupted or is running; None if there is none."""
         try:
             return Begun(**json.loads(self._file.read_text()))
         except FileNotFoundError:
             return None
 
     def begin(self, begun: Begun) -> None:
-        """On disk before this returns."""
+        """Store it. It is on disk when this returns."""
         write_whole(self._file, json.dumps(asdict(begun)).encode())
 
     def end(self) -> None:
-        """All of it is done, or taken back."""
+        """Delete it, once it is finished or rolled back."""
         self._file.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""What a part holds for a verdict, page by page, and how much of it the owner has not been shown.
+"""Content that a sidecar holds for a verdict, page by page, and how much of it the owner has not seen.
 
-An approval of what was not wholly shown needs an explicit word, and that word names how much it was.
+An approval of content that was not shown completely needs an explicit confirmation that names the amount.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from claude_bottle.manifest.change import Change
 from claude_bottle.policy.errors import BottleError, printable
 from claude_bottle.policy.whole_file import write_whole
 
-_KEPT = 200  # contents of which it is known what was shown
+_KEPT = 200  # contents for which the pages shown are remembered
 GONE = "this content is no longer held; let the agent retry and ask again"
 
 
 class Holder(Protocol):
-    """The part's side of it; `Inbox` is one."""
+    """Access to a sidecar's held content. `Inbox` implements it."""
 
     def held(self, part: str, digest: str) -> dict[str, Any] | None: ...
 
@@ -32,7 +32,7 @@ class Holder(Protocol):
 
 @dataclass(frozen=True)
 class Unseen:
-    """How much has not been shown, and of how much. unit: pages or bytes."""
+    """How much of the total has not been shown. unit: pages or bytes."""
 
     count: int
     total: int
@@ -43,16 +43,16 @@ class Unseen:
 
 
 class HeldContent:
-    """One content that a change lets through."""
+    """The content that one change would let through."""
 
     def __init__(self, holder: Holder, stack: str, change: Change) -> None:
         self._holder, self._part, self._digest = holder, str(change.grants), str(change.value)
         self._seen = Seen(stack)
 
     def show(self, number: int = 1) -> dict[str, Any]:
-        """One page as the owner is shown it: `what`, `why`, `text`, `page`, `pages`, and what is `unseen` after that.
+        """One page for the owner: `what`, `why`, `text`, `page`, `pages`, and `unseen` after this page.
 
-        It counts as shown from now on. Raises BottleError where there is no such page.
+        The page counts as shown from now on. Raises BottleError if there is no such page or the content is gone.
         """
         content = self._holder.held(self._part, self._digest)
         if content is None:
@@ -74,12 +74,12 @@ class HeldContent:
         }
 
     def unseen(self) -> Unseen:
-        """What has not been shown; nothing of a content that is gone, for no approval lets that through."""
+        """How much has not been shown. Zero for content that is gone, because no approval lets it through."""
         content = self._holder.held(self._part, self._digest)
         return self._unseen(content) if content is not None else Unseen(0, 0, "pages")
 
     def must_be_seen(self, accepted: int | None) -> None:
-        """accepted: how much the owner has said to approve unseen; None: all that there is. Raises BottleError."""
+        """accepted: how much the owner agrees to approve unseen; None: any amount. Raises BottleError."""
         unseen = self.unseen()
         if accepted is not None and unseen.count > accepted:
             raise BottleError(f"{unseen} have not been shown; view them, or confirm that you approve them unseen")
@@ -91,7 +91,7 @@ class HeldContent:
         text, size = str(content.get("excerpt", "")), int(content.get("size", 0))
         if 1 not in self._seen.of(self._digest):
             return Unseen(size, size, "bytes") if size else Unseen(1, 1, "pages")
-        # An excerpt in place of pages: a mark in it stands for one byte at least that could not be shown.
+        # An excerpt instead of pages: each replacement character in it stands for at least one byte that was not shown.
         shown = (
             0
             if text.startswith("(") and size > len(text)
@@ -101,13 +101,13 @@ class HeldContent:
 
 
 class Seen:
-    """Which pages of which contents the owner of this machine has been shown, on the page or on the terminal."""
+    """Which pages of which contents the owner of this machine has seen, on the page or in a terminal."""
 
     def __init__(self, stack: str) -> None:
         self._file = state_folder("seen") / f"{stack}.json"
 
     def of(self, digest: str) -> set[int]:
-        """The numbers of the pages."""
+        """The numbers of the pages that were shown."""
         return set(self._read().get(digest, []))
 
     def add(self, digest: str, page: int) -> None:
@@ -121,7 +121,7 @@ class Seen:
         try:
             return dict(json.loads(self._file.read_text()))
         except (OSError, ValueError):
-            return {}  # then nothing has been shown
+            return {}  # treated as nothing shown
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""The owner's way to the sidecars of one bottle: by commands in them, which the agent's network has no part in."""
+"""The owner's access to the sidecars of one bottle, by commands inside them. The agent's network is not involved."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.proposals import Proposal
 
 _SECONDS = 30
-# Where each part keeps what it holds, and the Python that it has (claude_bottle/policy/once.py is in both images).
+# The folder where each sidecar keeps held content, and its Python (claude_bottle/policy/once.py is in both images).
 _HOLDERS = {
     "pipelock": ("/opt/proxy/bin/python", "/run/claude-bottle/once"),
     "git-gate": ("python3", "/run/git-gate/once"),
@@ -19,56 +19,56 @@ _HOLDERS = {
 
 
 class Inbox:
-    """The proposals of one stack, and the contents that its parts hold for a verdict."""
+    """The proposals of one stack, and the contents that its sidecars hold for a verdict."""
 
     def __init__(self, stack: str, project: Path = Path()) -> None:
         self._stack, self._project = stack, project
 
     def all(self) -> list[Proposal]:
-        """Oldest first. Raises BottleError when supervise is not there."""
+        """Proposals, oldest first. Raises BottleError if supervise does not answer."""
         return [Proposal(**fields) for fields in json.loads(self._supervise("list"))]
 
     def get(self, identity: str) -> Proposal:
-        """Raises BottleError when there is none of that id."""
+        """Raises BottleError if there is no proposal of that id."""
         for proposal in self.all():
             if proposal.id == identity:
                 return proposal
         raise BottleError(f"{identity}: no such proposal")
 
     def decide(self, identity: str, verdict: str, reply: str, note: str = "") -> None:
-        """Raises BottleError when it is not pending any more."""
+        """Store a verdict. Raises BottleError if the proposal is no longer pending."""
         decision = {"id": identity, "verdict": verdict, "reply": reply, "note": note}
         self._supervise("decide", json.dumps(decision))
 
     def note(self, identity: str, note: str) -> None:
-        """Tell the agent, who waits, what happens."""
+        """Report progress to the agent, which is waiting."""
         self._supervise("note", json.dumps({"id": identity, "note": note}))
 
     def file(self, question: dict[str, Any]) -> None:
-        """Put a question of a part among the proposals: tool, change, words, request. Raises BottleError."""
+        """Add a sidecar's question to the proposals: tool, change, words, request. Raises BottleError."""
         self._supervise("file", json.dumps(question))
 
     def decline(self, part: str, digest: str) -> None:
-        """Let go of what a part holds: who waits there for a grant goes on without. Raises BottleError."""
+        """Drop content that a sidecar holds. The request that waits for a grant is refused. Raises BottleError."""
         self._once(part, "decline", digest)
 
     def replay(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Send a refused request again, as the agent would: `status` and perhaps `reason`, or `error`."""
+        """Retry a refused request through the agent's proxy. Returns `status` and perhaps `reason`, or `error`."""
         answer: dict[str, Any] = json.loads(self._supervise("replay", json.dumps(request)))
         return answer
 
     def held(self, part: str, digest: str) -> dict[str, Any] | None:
-        """What a part holds under this digest, to be shown; None when it has let it go."""
+        """The description of what a sidecar holds under this digest; None if it no longer holds it."""
         content: dict[str, Any] | None = json.loads(self._once(part, "held", digest))
         return content
 
     def page(self, part: str, digest: str, number: int) -> dict[str, Any] | None:
-        """One of the pages of what a part holds; the first is 1. None where there is no such page."""
+        """One page of the held content, counted from 1. None if there is no such page."""
         page: dict[str, Any] | None = json.loads(self._once(part, "page", digest, str(number)))
         return page
 
     def grant(self, part: str, digest: str, identity: str) -> None:
-        """Let this content through once; the same proposal again changes nothing. Raises BottleError if it is gone."""
+        """Allow this content once; a repetition for one proposal changes nothing. Raises BottleError if it is gone."""
         self._once(part, "grant", digest, identity)
 
     def _supervise(self, verb: str, stdin: str = "") -> str:

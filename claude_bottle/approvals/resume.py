@@ -1,4 +1,4 @@
-"""The command that continues an agent's conversation: same identity, home and session, whatever runs it now."""
+"""The command that continues an agent's conversation, with the same identity, home and session in any container."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from claude_bottle.engines.chosen import open_client
 from claude_bottle.host.bounded import run_bounded
 
 _SAFE_FOLDER = re.compile(r"/[A-Za-z0-9._/-]{0,300}\Z")
-# Where the newest session of Claude Code was; it keeps a file of JSON lines for each, below its working folder's name.
+# Claude Code keeps a file of JSON lines per session, below the name of its working folder.
 _NEWEST = """
 newest=$(ls -t /home/node/.claude/projects/*/*.jsonl 2>/dev/null | head -n 1)
 [ -n "$newest" ] && grep -m1 -o '"cwd":"[^"]*"' "$newest" || true
@@ -19,12 +19,12 @@ newest=$(ls -t /home/node/.claude/projects/*/*.jsonl 2>/dev/null | head -n 1)
 
 
 def is_running(stack: str, project: Path = Path()) -> bool:
-    """Whether the agent is there and up."""
+    """Whether the agent's workload exists and runs."""
     return open_client(stack, project).is_running("agent")
 
 
 def resume_command(stack: str, project: Path = Path()) -> str:
-    """To be pasted into a shell. Raises BottleError when the agent cannot be asked."""
+    """The command to paste into a shell. Raises BottleError if the agent does not answer."""
     client = open_client(stack, project)
     newest = client.inside("agent", ["timeout", "-k", "1", "20", "sh", "-c", _NEWEST])
     out = io.BytesIO()
@@ -34,7 +34,7 @@ def resume_command(stack: str, project: Path = Path()) -> str:
 
 
 def _folder(text: str) -> str:
-    """The folder in what the agent's own files say, where it is one that cannot be anything else."""
+    """The folder named in the agent's own files, if it consists only of safe characters, else ""."""
     try:
         folder = json.loads("{" + text + "}")["cwd"]
     except (ValueError, KeyError):

@@ -1,6 +1,6 @@
-"""Takes what has ended by itself out of the stack file. It lets nothing through any more; this is only for tidiness.
+"""Removes expired entries from the stack file. They have no effect any more, so this is only for tidiness.
 
-It applies nothing else: where an edit of the owner's waits, or a file of the workspace is new, it leaves all as it is.
+Nothing else is applied: if an edit of the owner's or a new file of the workspace is pending, everything stays as it is.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from claude_bottle.approvals.edit.stack_file import StackFile, without_ended
 
 
 def sweep(approval: Approval) -> bool:
-    """True when something was taken out and applied. Raises BottleError, the file as it was, when `up` fails.
+    """True if entries were removed and the file applied. Raises BottleError if `up` fails; the file is then restored.
 
-    Raises WaitingError, nothing done, where something else waits to be applied.
+    Raises WaitingError, and does nothing, if other changes are pending.
     """
     file = StackFile.of(approval.stack, approval.project)
     before = file.read()

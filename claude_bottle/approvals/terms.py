@@ -1,4 +1,4 @@
-"""How long, and what exactly: what an owner types with a verdict, read strictly. Pure."""
+"""Strict parsers for what an owner enters with a verdict: duration, stack name, edited change. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STACK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
 
 def seconds(text: str) -> int:
-    """`30m`, `2h`, `1d` in seconds; 0 for nothing. Raises BottleError."""
+    """`30m`, `2h` or `1d` in seconds; 0 for an empty text. Raises BottleError."""
     match = _DURATION.match(text)
     if text and match is None:
         raise BottleError(f"{text!r}: write how long as 30m, 2h or 1d")
@@ -25,14 +25,14 @@ def seconds(text: str) -> int:
 
 
 def stack_name(text: str) -> str:
-    """A name that can be a stack's. Raises BottleError."""
+    """The text, if it is a valid stack name. Raises BottleError."""
     if not _STACK.match(text):
         raise BottleError(f"{text[:60]!r} is not the name of a stack")
     return text
 
 
 def as_yaml(change: Change) -> str:
-    """The change for an editor."""
+    """The change as YAML for an editor."""
     out = io.StringIO()
     yaml = YAML()
     yaml.indent(mapping=2, sequence=4, offset=2)
@@ -41,15 +41,15 @@ def as_yaml(change: Change) -> str:
 
 
 def from_yaml(text: str) -> Any:
-    """What the editor gave back, not checked yet. Raises BottleError where it is not YAML."""
+    """The data from the editor, not validated yet. Raises BottleError if it is not YAML."""
     try:
         return YAML(typ="safe", pure=True).load(io.StringIO(text))
-    except (YAMLError, ValueError, LookupError) as error:  # of ruamel too, for what looks like a number
+    except (YAMLError, ValueError, LookupError) as error:  # ruamel raises all of these, such as for odd numbers
         raise BottleError(f"not YAML: {' '.join(str(error).split())[:300]}") from None
 
 
 def gain(change: dict[str, Any] | Change) -> str:
-    """What the agent would gain, in plain words, or why that cannot be said."""
+    """What the agent would gain, in plain words, or why the change is not valid."""
     try:
         parsed = change if isinstance(change, Change) else Change.read(change, owner=True)
         return printable(parsed.in_words())

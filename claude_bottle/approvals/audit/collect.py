@@ -1,4 +1,4 @@
-"""Takes over what the parts of a bottle have on record (policy/record.py) into its audit log: each once, and whole."""
+"""Copies the sidecars' records (policy/record.py) into a bottle's audit log: each one once, and complete."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SECONDS = 60
 
 
 def collect(stack: str, project: Path, parts: Iterable[str] = PARTS) -> int:
-    """Read all that is there; how many records that were. Raises BottleError for a part that does not answer.
+    """Copy all records and return their number. Raises BottleError for a sidecar that does not answer.
 
-    A part deletes what it is told has been read, and it is told when that is in the audit log. A kill in between makes
-    it send the same again, and where the log ends is read from the log itself.
+    A sidecar deletes records once it is notified that they are in the audit log. If this is killed in between, the
+    sidecar sends them again, and the audit log itself shows which ones it has.
     """
     audit = Audit(stack)
     with audit.collecting():
@@ -39,20 +39,23 @@ def _take_all(audit: Audit, stack: str, project: Path, part: str) -> int:
         audit.append_decisions(*events)
         taken += len([event for event in events if event["event"] == "decision"])
         until = until or int(json.loads(lines[0])["next"])
-        # What comes in meanwhile is for the next time, or a flood would keep this from ending.
+        # Records that arrive meanwhile are left for the next call, because a flood would keep this one from ending.
         if not events or int(json.loads(lines[-1]).get("n", until)) + 1 >= until:
             return taken
 
 
 def events_of(stack: str, part: str, lines: list[bytes], identity: str, following: int) -> Iterator[dict[str, Any]]:
-    """What one answer of a part adds to the audit log. identity, following: of the record that was read last. Pure."""
+    """The events that one answer adds to the audit log. identity, following: record that was read last, next number.
+
+    Pure.
+    """
     head = json.loads(lines[0])
     if head["id"] != identity:
         if identity:
             gap = {"record": identity, "from": following, "to": "its end"}
             yield {"event": "gap", "part": part, **gap, "read": {"record": head["id"], "next": 1}}
         following = 1
-    if head["next"] < following:  # an older copy of the volume in its place
+    if head["next"] < following:  # the volume was replaced by an older copy
         gap = {"record": head["id"], "from": head["next"], "to": following - 1}
         yield {"event": "gap", "part": part, **gap, "read": {"record": head["id"], "next": head["next"]}}
     if head["first"] > following:

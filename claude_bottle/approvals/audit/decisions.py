@@ -1,7 +1,7 @@
-"""What the parts of a bottle have decided, from the lines of their logs and records, in one form. Pure.
+"""Decisions of a bottle's sidecars, read from their logs and records into one form. Pure.
 
-Hosts, paths and names in there are the agent's choice: everything is made printable here, and cut to a length where it
-comes from a log. What comes from a record is whole.
+The agent chooses hosts, paths and names in them, so all texts are made printable here. Texts from a log are cut to a
+length, those from a record are not.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TEXT, _RULE = 300, 120
 class Decision:
     """time: RFC 3339. verdict: allowed, refused, failed (no answer came), forwarding, unknown or asked.
 
-    rule: reason, or what let it through.
+    rule: the reason, or what allowed it.
     """
 
     stack: str
@@ -38,16 +38,16 @@ class Decision:
 
     @property
     def cut(self) -> Decision:
-        """The same with texts of a length that a page can show."""
+        """The same with texts short enough for a page."""
         return replace(self, rule=self.rule[:_RULE], what=self.what[:_TEXT], path=self.path[:_TEXT])
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a part's log. at: the engine's time of it. run, number: its place in one run of the part's process.
+    """A line of a sidecar's log. at: the engine's time. run, number: its position in one run of the sidecar's process.
 
-    decision: None for other words. on_record: it is in the part's record as well, whole. asks: digest of a content that
-    waits at the part for the owner's word.
+    decision: None for other lines. on_record: the decision is also in the sidecar's record, complete. asks: digest of a
+    content that the sidecar holds for the owner's verdict, or "".
     """
 
     part: str
@@ -60,7 +60,7 @@ class Line:
 
 
 def read_line(stack: str, line: str) -> Line | None:
-    """A line of a part's log after the engine's time; None for one that is no part's."""
+    """Parse a log line, after the engine's time; None for a line that no sidecar of a bottle writes."""
     at, _, rest = line.partition(" ")
     entry = _object(rest)
     if entry is None or entry.get("part") not in _READERS:
@@ -79,7 +79,7 @@ def read_line(stack: str, line: str) -> Line | None:
 
 
 def read_decision(stack: str, entry: Mapping[str, Any], at: str = "") -> Decision | None:
-    """What a part has told, if it is a decision; whole. at: its time, where it does not tell one itself."""
+    """The decision in an entry, uncut; None if it is not one. at: time for an entry that has none of its own."""
     texts = _READERS.get(str(entry.get("part")), lambda _: None)(entry)
     if texts is None:
         return None
@@ -118,7 +118,7 @@ def _proxy(entry: Mapping[str, Any]) -> tuple[str, str, str, str] | None:
     if entry.get("injected"):
         rule = f"{rule}, token injected"
     what = f"{entry.get('method', 'CONNECT')} {entry.get('host', '')}"
-    # What DLP has found may be in the path.
+    # The path may contain what DLP has found.
     return verdict, str(rule), what, "" if rule == "dlp_match" else str(entry.get("path", ""))
 
 

@@ -1,7 +1,7 @@
-"""What an audit log takes from the parts' logs: alike decisions counted, and a count of lines that are gone. Pure.
+"""Audit records from the sidecars' logs: equal decisions are counted, and so are missing lines. Pure.
 
-An agent decides how much is in a log, and the engine turns a long one over. What must be recorded one by one comes from
-the parts' records (claude_bottle/approvals/audit/collect.py); here are refusals, reads and the like.
+The agent determines how much is in a log, and the engine rotates a long one. Decisions that must be recorded one by one
+come from the sidecars' records (claude_bottle/approvals/audit/collect.py). Refusals, reads and the like come from here.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import Any
 
 from claude_bottle.approvals.audit.decisions import Decision, Line
 
-# Distinct decisions of one part that one second may add to an audit log: an agent must not fill its owner's disk.
+# Distinct decisions of one sidecar per second in an audit log, because an agent must not fill its owner's disk.
 _KINDS = 20
 
 
-_RUNS = 20  # earlier runs of a part's process whose lines are known to be read
-_AGAIN = 6 * 3600.0  # seconds of a log that are read twice, and known again by their places
-_BACK = 5.0  # seconds by which the engine's clock may go back unsaid
+_RUNS = 20  # earlier runs of a sidecar's process whose lines are known to have been read
+_AGAIN = 6 * 3600.0  # seconds of a log that are read again; lines already read are recognised by their position
+_BACK = 5.0  # seconds by which the engine's clock may go back without a record
 
-Marks = Mapping[str, Mapping[str, Any]]  # of each part, up to where its log was read: until, run, line, runs
+Marks = Mapping[str, Mapping[str, Any]]  # by sidecar, the last line that was read: until, run, line, runs
 
 
 def is_new(line: Line, mark: Mapping[str, Any]) -> bool:
-    """Whether a line comes after a mark: by its place, because clocks are put right; by time where it has none."""
+    """Whether a line comes after a mark: by its position, because clocks are adjusted, or by time if it has none."""
     if not line.number:
         return line.at > str(mark.get("until", ""))
     if line.run == mark.get("run"):
@@ -36,11 +36,11 @@ def is_new(line: Line, mark: Mapping[str, Any]) -> bool:
 
 
 def for_audit(lines: Iterable[Line], read: Marks) -> tuple[list[dict[str, Any]], Marks]:
-    """The records that a batch of lines makes, and up to where they go. read: up to where the ones before went.
+    """The records for a batch of lines, and the marks after it. read: the marks before it.
 
-    Lines that somebody has read before make none. The same decisions of one second, by the decision's own time, are one
-    record with a count; not more kinds than a disk can bear. Lines that are missing between those are a record too, and
-    so is a clock that went back.
+    Lines that were read before make no record. Equal decisions within one second, by the decision's own time, are one
+    record with a count; each sidecar adds at most 20 distinct ones per second, and the rest are only counted. Missing
+    lines in between make a record, and so does a clock that went back.
     """
     counts: Counter[tuple[str, str, Decision]] = Counter()
     first: dict[tuple[str, str, Decision], Decision] = {}
@@ -84,16 +84,16 @@ def for_audit(lines: Iterable[Line], read: Marks) -> tuple[list[dict[str, Any]],
 
 
 def since_of(mark: Mapping[str, Any], now: float | None = None) -> str:
-    """From when to read a part's log again, as the engine takes it; empty: from its begin.
+    """The time from which to read a sidecar's log again, in the engine's format; "" for all of it.
 
-    Hours before the mark, because the engine goes by the time that a clock had when it wrote the line.
+    It is six hours before the mark, because the engine compares with the clock as it was when the line was written.
     """
     until = min(_seconds(mark.get("until")), time.time() if now is None else now)
     return datetime.fromtimestamp(until - _AGAIN, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if until > _AGAIN else ""
 
 
 def move(mark: dict[str, Any], line: Line) -> None:
-    """Put a mark behind this line."""
+    """Advance a mark to this line."""
     mark["until"] = line.at
     if line.number:
         if line.run != mark.get("run") and mark.get("run"):
@@ -102,7 +102,7 @@ def move(mark: dict[str, Any], line: Line) -> None:
 
 
 def _seconds(stamp: object) -> float:
-    """Of an engine's time, which has nine digits behind the point; 0 for none."""
+    """Seconds of the epoch of an engine's time, which has nine decimal places; 0 if it is not valid."""
     try:
         return datetime.fromisoformat(str(stamp)[:19]).replace(tzinfo=UTC).timestamp()
     except ValueError:
@@ -110,9 +110,9 @@ def _seconds(stamp: object) -> float:
 
 
 def _missing(line: Line, mark: Mapping[str, Any]) -> int:
-    """How many lines of the part's log are gone before this one."""
+    """How many lines of the sidecar's log are missing before this one."""
     if not line.number:
         return 0
     if line.run == mark.get("run"):
         return max(0, line.number - int(mark["line"]) - 1)
-    return line.number - 1  # the first that is seen of this run of the process
+    return line.number - 1  # the first line read of this run of the process

@@ -1,8 +1,8 @@
-"""The audit log of one bottle: records that each hold the hash of the one before.
+"""The audit log of one bottle: records that each contain the hash of the one before.
 
-A record that is changed, taken out or put in breaks the chain from there on; the head, kept beside the log, tells when
-records at the end are gone. Whoever can write both files as their owner can still make a whole new chain: a copy of the
-head kept elsewhere (`audit verify` prints it) tells that too.
+A record that is changed, removed or inserted breaks the chain from there on. The head, stored beside the log, shows
+when records at the end are missing. Whoever can write both files can still make a whole new chain. A copy of the head
+kept elsewhere (`audit verify` prints it) reveals that too.
 """
 
 from __future__ import annotations
@@ -22,36 +22,36 @@ from claude_bottle.policy.errors import BottleError
 GENESIS = "0" * 64
 _SEALED, _DAY = "sealed", 86_400.0
 FILE = 16 << 20  # bytes after which a file is sealed
-LIMIT = 1 << 30  # bytes of all files, beyond which decisions of the parts are not taken over
+LIMIT = 1 << 30  # bytes of all files, beyond which no more decisions of the sidecars are copied
 
 
 class AuditFull(BottleError):
-    """The log has its size: what the parts have on record stays with them, until its owner has moved files away."""
+    """The log has reached its limit. The sidecars keep their records until the owner moves files away."""
 
 
 def record_hash(record: Mapping[str, Any]) -> str:
-    """SHA-256 over the record without its hash, keys sorted."""
+    """SHA-256 of the record without its hash, keys sorted."""
     content = {key: value for key, value in record.items() if key != "hash"}
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 class Audit:
-    """The log of one stack. Every append is on disk before it returns, and reads the log's end alone."""
+    """The log of one stack. An append is on disk when it returns, and reads only the end of the log."""
 
     def __init__(self, stack: str, folder: Path | None = None) -> None:
         self._files = AuditFiles(folder or state_folder("audit"), stack)
         self.file = self._files.current
 
     def append(self, *events: Mapping[str, Any]) -> None:
-        """Add what has happened, in order. Raises AuditError when the log's end is not a record."""
+        """Append events, in order. Raises AuditError if the end of the log is not a record."""
         if events:
             self.append_from(lambda _: events)
 
     def append_from(self, make: Callable[[dict[str, dict[str, Any]]], Sequence[Mapping[str, Any]]]) -> None:
-        """Add what `make` makes of `read_to`, while nobody else can add: two readers of one log record it once."""
+        """Append the events that `make` returns for `read_to`, under the lock, so that two readers record them once."""
         with self._files.locked():
             head = self._end()
-            if head.pop("sealed", False):  # a writer was killed between the last line and the new file
+            if head.pop("sealed", False):  # a writer was killed after the last line, before the rename
                 self._files.seal(len(head["files"]))
             events = make(head["read"])
             if not events:
@@ -66,23 +66,23 @@ class Audit:
                 self._files.seal(len(head["files"]))
 
     def append_decisions(self, *events: Mapping[str, Any]) -> None:
-        """Add decisions of the parts, which an agent can make many. Raises AuditFull."""
+        """Append decisions of the sidecars, of which an agent can cause many. Raises AuditFull."""
         if events:
             self.must_have_room()
         self.append(*events)
 
     def must_have_room(self) -> None:
-        """Raises AuditFull where the files have the size that decisions of the parts may take."""
+        """Raises AuditFull if the files have reached the limit for decisions of the sidecars."""
         if self._files.size() >= LIMIT:
             files = self.file.with_name(f"{self.file.name}.??????")
             raise AuditFull(f"the audit log has {LIMIT >> 20} MB: move the oldest of {files} away to keep them")
 
     def collecting(self) -> AbstractContextManager[None]:
-        """One at a time takes over what the parts have on record."""
+        """A lock for the one process that copies the sidecars' records."""
         return self._files.locked("collecting")
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Every record that is here, oldest first. Raises AuditError for a line that is none."""
+        """Every record present, oldest first. Raises AuditError for a line that is not a record."""
         return self._read(self._files.snapshot()[1])
 
     @staticmethod
@@ -90,13 +90,13 @@ class Audit:
         return (read_record(line, number) for number, line in enumerate(lines, 1))
 
     def latest(self) -> Iterator[dict[str, Any]]:
-        """Every record, newest first; only what is asked for is read."""
+        """Every record, newest first, read lazily."""
         return self._files.backwards()
 
     def has(self, event: str, identity: str, since: float) -> bool:
-        """Whether this event of a proposal is recorded. since: when it was made, seconds of the epoch.
+        """Whether this event of a proposal is recorded. since: when the proposal was made, seconds of the epoch.
 
-        What is older by a day is not looked at; the day is for clocks that differ.
+        Records more than a day older than that are not read. The day allows for clocks that differ.
         """
         begun = _stamp(since - _DAY)
         for record in self.latest():
@@ -107,14 +107,14 @@ class Audit:
         return False
 
     def read_to(self) -> dict[str, dict[str, Any]]:
-        """Of each part, up to where its decisions are here: the keys of `read` of their records."""
+        """By sidecar, the last decision that is in the log: the merged `read` keys of its records."""
         marks: dict[str, dict[str, Any]] = self._end()["read"]
         return marks
 
     def verify(self) -> tuple[int, str]:
-        """The number and the hash of the last record. Raises AuditError at the first that is wrong.
+        """The number and the hash of the last record. Raises AuditError at the first wrong one.
 
-        Where sealed files have been moved away, what is here is a chain from its first record on.
+        If sealed files were moved away, the present files must be a chain from their first record on.
         """
         head, lines = self._files.snapshot()
         head = head or {"seq": 0, "hash": GENESIS, "files": []}
@@ -130,13 +130,13 @@ class Audit:
                 raise AuditError(f"{self.file}: record {seq} has been changed")
             head_seen = head_seen or (seq, last) == (head["seq"], head["hash"])
         if seq == 0 and head["seq"] + 1 in head["files"]:
-            return head["seq"], head["hash"]  # all of it was moved away
+            return head["seq"], head["hash"]  # all files were moved away
         if not head_seen:
             raise AuditError(f"{self.file}: ends at record {seq}, but {head['seq']} were written")
         return seq, last
 
     def _end(self) -> dict[str, Any]:
-        """The head as it should be: what was written after it, before a kill, is taken from the log's end."""
+        """The head, brought up to date with records that a killed writer appended after it."""
         head = self._files.head() or {"seq": 0, "hash": GENESIS, "read": {}, "files": []}
         later = []
         for record in self._files.backwards():
@@ -151,7 +151,7 @@ class Audit:
 
 
 def _record(head: dict[str, Any], event: Mapping[str, Any]) -> bytes:
-    """The next line; the head moves on to it."""
+    """The next line. Advances the head to it."""
     record = {"time": _stamp(time.time()), **event, "seq": head["seq"] + 1, "prev": head["hash"]}
     record["hash"] = record_hash(record)
     _advance(head, record)
@@ -161,7 +161,7 @@ def _record(head: dict[str, Any], event: Mapping[str, Any]) -> bytes:
 def _advance(head: dict[str, Any], record: Mapping[str, Any]) -> None:
     head["seq"], head["hash"] = record["seq"], record["hash"]
     if record.get("event") == _SEALED:
-        head["files"].append(record["seq"] + 1)  # where the next file begins
+        head["files"].append(record["seq"] + 1)  # the first record of the next file
     if isinstance(read := record.get("read"), dict):
         part = head["read"].setdefault(str(record.get("part")), {})
         part.update(read)
@@ -172,7 +172,7 @@ def _stamp(seconds: float) -> str:
 
 
 def summary(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """The records as lines for people."""
+    """The records as lines for a person."""
     for record in records:
         rest = {k: v for k, v in record.items() if k not in ("time", "event", "seq", "prev", "hash", "read")}
         yield f"{record['seq']:>6}  {record['time']}  {record.get('event', ''):<10} {json.dumps(rest)}"

@@ -1,4 +1,4 @@
-"""What a change comes to, before it is made: what the owner should know of it, and whether the request passes. Pure."""
+"""The consequences of a change before it is made: remarks for the owner, and whether the request passes. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from claude_bottle.policy.refusal import Refusal
 
 
 def notes(bottle: Any, change: Change) -> list[str]:
-    """What a change brings along or leaves out. bottle: as it is without it. Raises BottleError."""
+    """Remarks about side effects and gaps of a change. bottle: without the change. Raises BottleError."""
     if change.path != ROUTES:
         return []
     said = [] if change.owner else [credential_note(bottle, change)]
@@ -27,7 +27,7 @@ def notes(bottle: Any, change: Change) -> list[str]:
 
 
 def _unread(bottle: Any, host: str) -> str:
-    """That what goes to a host is not looked into, where it is so."""
+    """The remark that requests to a host are not scanned; "" if they are."""
     passthrough = (bottle.get("pipelock") or {}).get("passthrough")
     patterns = [str(one) for one in (DEFAULT_PASSTHROUGH if passthrough is None else passthrough)]
     if any(one == host or host_matches(one, host) or host_matches(host, one) for one in patterns):
@@ -36,9 +36,9 @@ def _unread(bottle: Any, host: str) -> str:
 
 
 def why_refused(bottle: Any, change: Change, request: Mapping[str, Any]) -> str:
-    """Why a request is refused all the same, and what helps; "" where nothing is known against it.
+    """Why a request is refused despite the change, and what helps; "" if no reason is known.
 
-    bottle: with the change. request: the agent's own telling of what was refused, so not to be trusted further.
+    bottle: with the change. request: the agent's own description of the refused request, so it is not trusted.
     """
     if change.path not in (ROUTES, "pipelock.allow"):
         return ""

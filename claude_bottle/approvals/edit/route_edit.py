@@ -1,4 +1,4 @@
-"""The smallest edit (approvals/edit/smallest_edit.py) on the routes of a stack file, with its comments kept."""
+"""Applies the smallest edit (approvals/edit/smallest_edit.py) to the routes of a stack file, and keeps its comments."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ ROUTES = "egress.routes"
 
 
 def routes_of(bottle: Any) -> list[EgressRoute]:
-    """The routes of a bottle's config object, in their order, and those of its presets behind. Raises BottleError where
-    one is not valid.
+    """The routes of a bottle's config object, in order, then those of its presets. Raises BottleError if one is not
+    valid.
     """
     try:
         items = _plain(((bottle or {}).get("egress") or {}).get("routes") or [])
@@ -43,7 +43,7 @@ def routes_of(bottle: Any) -> list[EgressRoute]:
 
 
 def _given(bottle: Any, own: int) -> list[EgressRoute]:
-    """The routes of its presets, which are in no file. own: how many routes the file has."""
+    """The routes of the presets, which are not in the file. own: how many routes the file has."""
     if not (bottle or {}).get("use"):
         return []
     merged: Any = use_presets(_plain(bottle), Path.cwd() / "stacks")[0]
@@ -51,19 +51,19 @@ def _given(bottle: Any, own: int) -> list[EgressRoute]:
 
 
 def named(bottle: Any, change: Change) -> Change:
-    """An agent's route with the credential that it would go with."""
+    """An agent's route with the credential that it would get."""
     wish, _ = credential_around(routes_of(bottle), _wish(change))
     scheme = {"auth_scheme": wish.auth_scheme} if wish.auth_scheme else {}
     return change.with_value({**change.value, "token_ref": wish.token_ref, **scheme})
 
 
 def credential_note(bottle: Any, change: Change) -> str:
-    """What the owner should know of the credential that an agent's route goes with, or without."""
+    """The remark for the owner about the credential of an agent's route, or its lack of one; "" if there is none."""
     return credential_around(routes_of(bottle), _wish(change))[1]
 
 
 def edit_of(bottle: Any, change: Change) -> Edit:
-    """What a route changes among the routes of a bottle. Raises BottleError where it cannot be given."""
+    """The edit of a bottle's routes that a change needs. Raises BottleError if it cannot be granted."""
     try:
         return smallest(routes_of(bottle), _wish(change), owner=change.owner)
     except EditError as error:
@@ -71,18 +71,18 @@ def edit_of(bottle: Any, change: Change) -> Edit:
 
 
 def holds_place(bottle: Any, index: int) -> bool:
-    """Whether something would pass without a route that does not with it. Raises BottleError."""
+    """Whether a request would pass without this route that does not pass with it. Raises BottleError."""
     routes = routes_of(bottle)
     own = list(bottle["egress"]["routes"])
     left = {**bottle, "egress": {"routes": own[:index] + own[index + 1 :]}}
-    # Without the owner's last route of its host, a preset's would come in.
+    # Without the owner's last route for its host, a preset's routes would take effect.
     return not needless(routes, index) or len(routes_of(left)) > len(routes) - 1
 
 
 def make(items: Any, edit: Edit, bottle: Any) -> None:
-    """The edit on the list in the bottle's file: what stays is not touched.
+    """Apply the edit to the list in the bottle's file. Unchanged items are not touched.
 
-    A host that gets a route of the owner's gets none of a preset any more, so these are written beside it.
+    A host with a route in the file gets none from a preset, so the preset's routes for it are added to the file too.
     """
     hosts = [route.host for route in (*edit.changed.values(), *edit.added)]
     written = {}
@@ -102,7 +102,7 @@ def make(items: Any, edit: Edit, bottle: Any) -> None:
 
 
 def _longer(old: Any, value: Any) -> Any:
-    """The value; a list that only grows is the one that is there, with its comments and its form."""
+    """The value. A list that only grows is extended in place, to keep its comments and style."""
     if isinstance(old, CommentedSeq) and isinstance(value, list) and value[: len(old)] == list(old):
         old.extend(value[len(old) :])
         return old
@@ -118,11 +118,11 @@ def _told(route: EgressRoute) -> dict[str, Any]:
 
 
 def _plain(node: Any) -> Any:
-    """Without what the YAML library keeps of a file's form."""
+    """A copy without the YAML library's formatting data."""
     if isinstance(node, Mapping):
         return {str(key): _plain(value) for key, value in node.items()}
     if isinstance(node, list):
         return [_plain(value) for value in node]
-    if isinstance(node, datetime):  # a time without quotes
+    if isinstance(node, datetime):  # an unquoted time
         return write_until(node.replace(tzinfo=node.tzinfo or UTC).timestamp())
     return str(node) if isinstance(node, str) else node

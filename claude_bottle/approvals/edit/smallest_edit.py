@@ -1,8 +1,8 @@
-"""What is added to the routes of a manifest so that one wish passes, and nothing that passed before stops. Pure.
+"""The smallest addition to a manifest's routes that allows one wish. Pure.
 
-Guaranteed by evaluating both tables (manifest/route_check.py): what was wished for passes, whatever passed before
-passes still with the same credential, at every time. Nothing else is gained: what a new prefix or a new exact host
-would shadow is copied there. How paths and methods match is in docs/manifest.md.
+Guaranteed by evaluating both tables (manifest/route_check.py) for an agent's wish: the wish passes, and whatever passed
+before still passes with the same credential, at every time. Nothing else is gained, because routes that a new prefix or
+a new exact host would shadow are copied there. docs/manifest.md defines how paths and methods match.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ Credential = tuple[str | None, str | None]
 
 
 class EditError(ValueError):
-    """No edit does what was asked for without taking something away; the message says why."""
+    """No edit grants the wish without removing access or allowing more. The message says why."""
 
 
 @dataclass(frozen=True)
 class Edit:
-    """changed: index of a route to what takes its place. added: the routes behind. notes: for the owner to know."""
+    """changed: index of a route to its replacement. added: routes to append. notes: for the owner."""
 
     changed: Mapping[int, EgressRoute]
     added: tuple[EgressRoute, ...]
@@ -49,9 +49,9 @@ class Edit:
 
 
 def credential_around(routes: Sequence[EgressRoute], wish: EgressRoute) -> tuple[EgressRoute, str]:
-    """The wish with the credential of the routes around it on the same host, and what the owner should know of that.
+    """The wish with the credential of the routes around it on the same host, and a remark about it for the owner.
 
-    Without one where nothing is around it, or where the routes around it have different ones.
+    It gets none if there are no routes around it, or if they have different credentials.
     """
     own = [route for route in routes if route.host == wish.host]
     around = [route for path in wish.path or [""] for route in _live(_around(own, path))]
@@ -69,10 +69,10 @@ def credential_around(routes: Sequence[EgressRoute], wish: EgressRoute) -> tuple
 
 
 def smallest(routes: Sequence[EgressRoute], wish: EgressRoute, *, owner: bool = False) -> Edit:
-    """The edit that gives a wish: host, paths, methods, credential, capabilities, end. Raises EditError.
+    """The edit that grants a wish: host, paths, methods, credential, capabilities, end. Raises EditError.
 
-    owner: the wish is the owner's own words. Then it may give what passes already another credential, and what it takes
-    away is noted.
+    owner: the wish is in the owner's own words. Then it may change the credential of what passes already, and access
+    that it removes is noted instead of refused.
     """
     edit = _made(routes, wish, owner)
     after = edit.on(routes)
@@ -90,7 +90,7 @@ def smallest(routes: Sequence[EgressRoute], wish: EgressRoute, *, owner: bool = 
 
 
 def _made(routes: Sequence[EgressRoute], wish: EgressRoute, owner: bool) -> Edit:
-    """The edit. What has ended still holds its place, so when a route ends nothing else comes in or out of force."""
+    """The edit. Expired routes keep their place, so that no other route takes or loses effect when a route expires."""
     after = _longer(list(routes), wish)
     for path in _prefixes(routes, wish):
         after = _give(after, wish, path, owner)
@@ -98,9 +98,9 @@ def _made(routes: Sequence[EgressRoute], wish: EgressRoute, owner: bool) -> Edit
 
 
 def _prefixes(routes: Sequence[EgressRoute], wish: EgressRoute) -> list[str]:
-    """The prefixes of a wish, the shortest first. Raises EditError where routes have both `/` and no path.
+    """The prefixes of a wish, shortest first. Raises EditError if routes of the host have both `/` and no path.
 
-    The two are the same to people, and in conflict in a manifest: either is written as the routes of the host have it.
+    Both mean the same to people, but they conflict in a manifest, so the wish is written as the host's routes are.
     """
     base = [route for route in routes if route.host == wish.host] or _wider(routes, wish.host)
     whole, slash = any(not route.path for route in base), any("/" in route.path for route in base)
@@ -123,7 +123,7 @@ def _does_not_pass(after: Sequence[EgressRoute], wish: EgressRoute) -> Iterator[
 
 
 def _give(routes: list[EgressRoute], wish: EgressRoute, path: str, owner: bool) -> list[EgressRoute]:
-    """The routes with what one path of the wish needs; they begin with the given ones, of which some allow more."""
+    """The routes, changed or appended to for one path of the wish. The given ones keep their index."""
     own, wider = [route for route in routes if route.host == wish.host], _wider(routes, wish.host)
     around = _around(own or wider, path)
     missing = [m for m in wish.methods if not _passes(_live(around), m, wish, owner)]
@@ -144,7 +144,7 @@ def _give(routes: list[EgressRoute], wish: EgressRoute, path: str, owner: bool) 
             continue
         if again and _credential(route) != _credential(wish):
             raise EditError(f"{' and '.join(again)} has another credential there than the rest; ask for it separately")
-        if again:  # the same once more, with the capabilities: it ends by itself and takes nothing with it
+        if again:  # a copy with the capabilities, which expires without affecting the original
             lent.append(_copy(route, path=paths, methods=again, forge=wish.forge, until=wish.until))
     plain = [m for m in missing if not any(m in route.methods for route in lent)]
     if owner and not in_place:
@@ -163,7 +163,7 @@ def _give(routes: list[EgressRoute], wish: EgressRoute, path: str, owner: bool) 
 
 
 def _passes(around: Sequence[EgressRoute], method: str, wish: EgressRoute, owner: bool) -> bool:
-    """Whether what is around a path lets a method through already, with all that the wish names."""
+    """Whether the routes around a path already allow a method, with everything that the wish names."""
     carrying = [route for route in around if method in route.methods]
     if not carrying or (owner and _credential(carrying[0]) != _credential(wish)):
         return False
@@ -173,21 +173,21 @@ def _passes(around: Sequence[EgressRoute], method: str, wish: EgressRoute, owner
 
 
 def _wider(routes: Sequence[EgressRoute], host: str) -> list[EgressRoute]:
-    """The routes of the longest wildcard that stands for a host, or for all below a wildcard, besides its own."""
+    """The routes of the longest other wildcard that matches a host, or everything below a wildcard."""
     patterns = [r.host for r in routes if r.host != host and host_matches(r.host, host.removeprefix("*."))]
     best = max((pattern for pattern in patterns if pattern.startswith("*.")), key=len, default=None)
     return [route for route in routes if route.host == best]
 
 
 def _around(routes: Sequence[EgressRoute], path: str) -> list[EgressRoute]:
-    """The routes that a path goes by now."""
+    """The routes that apply to a path now."""
     rules = [in_table(route) for route in routes]
     chosen = {id(rule) for rule in most_specific(rules, path)}
     return [route for route, rule in zip(routes, rules, strict=True) if id(rule) in chosen]
 
 
 def _longer(routes: list[EgressRoute], wish: EgressRoute) -> list[EgressRoute]:
-    """The same, where the very route that is wished for is there and ends too early: it ends later."""
+    """The routes, with a later end for the wished route if it exists and ends too early."""
     for index, route in enumerate(routes):
         later = route.until and (wish.until is None or parse_until(wish.until) > parse_until(route.until))
         if later and not is_over(route) and _same(route, wish, "until", "description"):
@@ -199,7 +199,7 @@ def _as_edit(before: Sequence[EgressRoute], after: Sequence[EgressRoute]) -> Edi
     changed = {index: after[index] for index, route in enumerate(before) if after[index] != route}
     added: list[EgressRoute] = []
     for route in after[len(before) :]:
-        # One that has ended comes back in its own place; and paths with the same rules are one route.
+        # An expired route is revived in its own place. Paths with equal rules are merged into one route.
         over = (i for i, old in enumerate(before) if is_over(old) and _same(old, route, "until", "description"))
         place, alike = next(over, None), next((i for i, o in enumerate(added) if _same(o, route, "path")), None)
         if place is not None:
@@ -220,7 +220,7 @@ def _ends(wish: EgressRoute, edit: Edit, after: Sequence[EgressRoute]) -> Iterat
 
 
 def _exceptions(routes: Sequence[EgressRoute], wish: EgressRoute) -> Iterator[str]:
-    """Where rules that are there stand before what is given: longer prefixes, and names below a wildcard."""
+    """Remarks on existing rules that override the wish: longer prefixes, and names below a wildcard."""
     own = [route for route in routes if route.host == wish.host]
     for path in sorted({path for route in own for path in route.path} - set(wish.path)):
         around = _live(_around(own, path))
@@ -245,7 +245,7 @@ def _copy(route: EgressRoute, **changes: object) -> EgressRoute:
 
 
 def _same(one: EgressRoute, other: EgressRoute, *but: str) -> bool:
-    """Whether two routes allow alike, but for some keys; neither the order of a list nor an unsaid default matters."""
+    """Whether two routes are equal except for some keys. The order of lists and unset defaults do not matter."""
 
     def comparable(route: EgressRoute) -> dict[str, object]:
         listed = {k: sorted(v) if isinstance(v, list) else v for k, v in route.model_dump().items() if k not in but}

@@ -1,4 +1,4 @@
-"""A stack file, edited as a person would: comments and order kept, written in one go, never over somebody's edit."""
+"""Edits a stack file as a person would: comments and order are kept, and nobody's edit is overwritten."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class StackFile:
 
     @classmethod
     def of(cls, stack: str, project: Path) -> StackFile:
-        """Raises BottleError where there is none."""
+        """Raises BottleError if there is no such file."""
         path = project / "stacks" / f"Pulumi.{stack}.yaml"
         if not path.is_file():
             raise BottleError(f"{path}: no such stack file")
@@ -45,8 +45,8 @@ class StackFile:
         return self.path.read_text()
 
     def replace(self, seen: str, new: str) -> None:
-        """Write `new` if the file still is `seen`. Raises BottleError, nothing written, if it is not, or `new` is too
-        much for Pulumi.
+        """Write `new` if the file still contains `seen`. Raises BottleError, and writes nothing, if it does not, or if
+        `new` is too large for Pulumi.
         """
         if (wrong := too_large(new)) is not None:
             raise BottleError(f"{self.path}: {wrong}")
@@ -59,12 +59,12 @@ class StackFile:
 
 
 def changed(text: str, change: Change) -> str:
-    """The text of a stack file with this change, all else as it is. Raises BottleError on a file without a bottle."""
+    """The text of a stack file with only this change. Raises BottleError for a file without a bottle."""
     return _edited(text, lambda bottle: _make(bottle, change))
 
 
 def bottle_of(text: str) -> Any:
-    """The config object of the bottle in a stack file, as it is written. Raises BottleError where there is none."""
+    """The bottle's config object in a stack file, as written. Raises BottleError if there is none."""
     try:
         return YAML(typ="safe", pure=True).load(text)["config"][BOTTLE]
     except (LookupError, TypeError, YAMLError, ValueError):
@@ -72,10 +72,11 @@ def bottle_of(text: str) -> Any:
 
 
 def without_ended(text: str) -> str:
-    """The same without the routes and allowed hosts whose time is over, as far as nothing comes in their place.
+    """The text without expired routes and allowed hosts, unless their removal would allow anything.
 
-    A route that holds its place stays: without it, a wider one would let through what has ended. The key `egress` stays
-    with an empty list, which refuses all. Raises BottleError where a route is not valid.
+    An expired route stays if a wider route would otherwise allow what it refuses, and a host stays if
+    pipelock.passthrough names it. `egress` is kept even with an empty list, which refuses everything. Raises
+    BottleError if a route is not valid.
     """
 
     def sweep(bottle: Any) -> None:
@@ -91,7 +92,7 @@ def without_ended(text: str) -> str:
 
 
 def _named(bottle: Any, item: Any) -> bool:
-    """Whether pipelock.passthrough names a host, which has to be declared for that."""
+    """Whether pipelock.passthrough names the host of an item. Such a host must be declared."""
     patterns = (bottle.get("pipelock") or {}).get("passthrough") or []
     return any(one == item.get("host") or host_matches(str(item.get("host")), str(one)) for one in patterns)
 
@@ -122,7 +123,7 @@ def _edited(text: str, edit: Callable[[Any], None]) -> str:
 
 
 def _read_by_others(text: str) -> None:
-    """Raises ValueError where another reader than this one refuses it: Pulumi's is Go's."""
+    """Raises ValueError if another YAML reader refuses the text, because Pulumi uses a Go library."""
     try:
         yaml.compose(text, yaml.SafeLoader)
     except yaml.YAMLError as error:
@@ -138,7 +139,7 @@ def _spliced(text: str, before: Any, meant: Any, _: Callable[[Any], None]) -> st
 
 
 def _written_anew(text: str, _: Any, __: Any, edit: Callable[[Any], None]) -> str:
-    """The whole file, with its comments and its order: where no place for the edit can be told, as with merge keys."""
+    """The whole file rewritten, with comments and order, for an edit that cannot be spliced, as with merge keys."""
     writer = YAML()
     writer.preserve_quotes = True
     writer.width = 4096
@@ -174,13 +175,13 @@ def _make(bottle: Any, change: Change) -> None:
 
 
 def _has_more(agent: Any, key: str, value: Any) -> bool:
-    """Whether the agent has as much already: its own wish never takes memory or cpus away."""
+    """Whether the agent has at least this much. A wish of the agent's never reduces memory or cpus."""
     current = agent.get(key)
     current = AgentConfig.model_fields[key].default if current is None else current
     try:
         return _amount(current) >= _amount(value)
     except (ValueError, TypeError, LookupError):
-        return False  # what is there is not valid, as `up` says
+        return False  # the present value is not valid, which `up` reports
 
 
 def _amount(value: Any) -> float:
@@ -188,7 +189,7 @@ def _amount(value: Any) -> float:
 
 
 def _allow(items: Any, value: Any) -> None:
-    """A host for the time that it is asked for; what is allowed already, and for how long, stays."""
+    """Allow a host for the wished time. A host that is allowed for as long already stays as it is."""
     host, until = _host_and_end(value)
     for index, item in enumerate(items):
         pattern, end = _host_and_end(item)
@@ -207,13 +208,13 @@ def _host_and_end(item: Any) -> tuple[str, str | None]:
 
 
 def _indent(text: str) -> int:
-    """The indentation that the file uses."""
+    """The width of the file's indentation."""
     widths = (len(line) - len(line.lstrip(" ")) for line in text.splitlines() if line.startswith(" "))
     return next((width for width in widths if width), 2)
 
 
 def _offset(text: str) -> int:
-    """How far the file puts the dash of a list behind the key that it belongs to."""
+    """How many columns the file indents the dash of a list below its key."""
     above = 0
     for line in text.splitlines():
         bare = line.lstrip(" ")

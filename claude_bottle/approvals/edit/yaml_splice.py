@@ -1,7 +1,7 @@
-"""Edits the text of a YAML document in the places that an edit of its data is about, and leaves every other character.
+"""Edits the text of a YAML document only where its data changes, and leaves every other character.
 
-Text is put in and taken out at the parser's marks (YAML 1.2, chapter 3.1); nothing is written anew. Pure. Who uses it
-parses the outcome and compares: a document that says one thing in two places (anchors) cannot be edited in one.
+Text is inserted and deleted at the parser's marks (YAML 1.2, chapter 3.1); nothing else is rewritten. Pure. The caller
+parses the result and compares it, because a document that has one value in two places (anchors) cannot be edited so.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _PLAIN = re.compile(r"[A-Za-z0-9/][A-Za-z0-9 ._/*-]{0,200}")
 
 
 class SpliceError(ValueError):
-    """The data differs in a way that has no place in this text."""
+    """The data differs in a way that cannot be spliced into this text."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """step: how much deeper a mapping is indented. dash: how much deeper than its key the dash of a list is."""
+    """step: columns by which a mapping is indented. dash: columns by which a list's dash is indented to its key."""
 
     step: int
     dash: int
@@ -36,7 +36,7 @@ class Style:
 
 @dataclass(frozen=True)
 class Cut:
-    """text[start:end] gives way to `new`."""
+    """Replaces text[start:end] by `new`."""
 
     start: int
     end: int
@@ -44,9 +44,9 @@ class Cut:
 
 
 def spliced(text: str, old: Any, new: Any, style: Style) -> str:
-    """The text of `old`, edited so that it is one of `new`. old, new: as a safe loader gives them.
+    """The text of `old`, edited so that it parses as `new`. old, new: as returned by a safe loader.
 
-    Raises SpliceError where the top is no mapping, or a value cannot be written.
+    Raises SpliceError if the top level is not a mapping, or a value cannot be written.
     """
     root = YAML(typ="safe", pure=True).compose(text)
     if not isinstance(root, MappingNode):
@@ -117,7 +117,7 @@ class _Splicer:
                 yield self._put_in(node, a + same, new[c + same : d], column)
 
     def _put_in(self, node: SequenceNode, index: int, items: list[Any], column: int) -> Cut:
-        """Before the item of this index, or behind the last."""
+        """Insert before the item of this index, or after the last one."""
         if node.flow_style:
             words = self._flow(items)[1:-1]
             if index < len(node.value):
@@ -129,12 +129,12 @@ class _Splicer:
         return self._new_lines(node, lines)
 
     def _take_out(self, node: CollectionNode, first: int, behind: int) -> Cut:
-        """Entries from `first` to before `behind`."""
+        """Delete the entries from `first` up to, but not including, `behind`."""
         starts = [entry[0] if isinstance(entry, tuple) else entry for entry in node.value]
         ends = [self._end(entry[1], entry[0]) if isinstance(entry, tuple) else self._end(entry) for entry in node.value]
         if not node.flow_style:
             line = self._first_line(node, starts[first])
-            # Beside the dash of its list, a mapping's first key gives way to the second.
+            # The first key of a mapping beside its list's dash is deleted up to the second key.
             if isinstance(node, SequenceNode) or not self._text[line : starts[first].start_mark.index].strip():
                 return Cut(line, self._line_end(ends[behind - 1]), "")
         if behind < len(starts):
@@ -146,7 +146,7 @@ class _Splicer:
         if isinstance(new, dict | list) and new and not flow:
             while self._text[start - 1] == " ":
                 start -= 1
-            if self._text[start - 1] in "-?":  # of a list: a list below a dash cannot begin at its column
+            if self._text[start - 1] in "-?":  # a list item: a list below a dash cannot start in the dash's column
                 yield Cut(start, end, "\n" + self._block(new, indent + 2).rstrip("\n"))
             else:
                 yield Cut(start, end, "\n" + self._under(new, indent).rstrip("\n"))
@@ -165,18 +165,18 @@ class _Splicer:
         return self._block(new, indent + deeper)
 
     def _end(self, node: Node, key: Node | None = None) -> int:
-        """Where it really ends: a block's mark is where the next thing begins, behind comments and empty lines."""
+        """Where a node really ends. The mark of a block is at the next token, after comments and empty lines."""
         while isinstance(node, CollectionNode) and not node.flow_style and node.value:
             last = node.value[-1]
             key, node = last if isinstance(last, tuple) else (key, last)
         if isinstance(node, ScalarNode) and not node.value and key is not None and node.style is None:
             return self._colon(key)
         end = node.end_mark.index
-        # Of a literal or folded text, its mark is behind the line break.
+        # The mark of a literal or folded text is after the line break.
         return len(self._text[:end].rstrip()) if isinstance(node, ScalarNode) and node.style in ("|", ">") else end
 
     def _colon(self, key: Node) -> int:
-        """Behind the colon of a key."""
+        """The position after the colon of a key."""
         return self._text.index(":", key.end_mark.index) + 1
 
     def _new_lines(self, node: Node, lines: str) -> Cut:
@@ -191,7 +191,7 @@ class _Splicer:
         return self._text.rfind("\n", 0, place) + 1
 
     def _first_line(self, node: CollectionNode, entry: Node) -> int:
-        """Where the line of a key begins, or of the dash of an item, which can be on a line before it."""
+        """The start of the line with a key, or with an item's dash, which may be on an earlier line."""
         line = self._line_start(entry.start_mark.index)
         while isinstance(node, SequenceNode) and self._text[line + node.start_mark.column] != "-":
             if line == 0:
@@ -200,12 +200,12 @@ class _Splicer:
         return line
 
     def _line_end(self, place: int) -> int:
-        """Behind the line break, where there is one."""
+        """The position after the line break, or the end of the text."""
         end = self._text.find("\n", place)
         return len(self._text) if end < 0 else end + 1
 
     def _block(self, value: Any, column: int) -> str:
-        """Whole lines, each from this column on."""
+        """Complete lines, indented to this column."""
         writer = YAML()
         writer.width = 4096
         writer.indent(mapping=self._style.step, sequence=self._style.dash + 2, offset=self._style.dash)
@@ -216,13 +216,13 @@ class _Splicer:
 
     @classmethod
     def _flow(cls, value: Any) -> str:
-        """One line, as it can stand among others in brackets."""
+        """The value on one line, valid within brackets."""
         if isinstance(value, dict):
             return "{" + ", ".join(f"{cls._flow(key)}: {cls._flow(one)}" for key, one in value.items()) + "}"
         if isinstance(value, list):
             return "[" + ", ".join(map(cls._flow, value)) + "]"
         if isinstance(value, str) and not (_PLAIN.fullmatch(value) and yaml.safe_load(value) == value):
-            return json.dumps(value)  # which every reader of YAML reads alike
+            return json.dumps(value)  # every YAML reader reads it alike
         writer = YAML()
         writer.width, writer.default_flow_style = 1 << 20, True
         out = io.StringIO()
