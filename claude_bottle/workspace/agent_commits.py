@@ -1,4 +1,4 @@
-"""The agent's commits on their way to the owner: looked at where they are not in the repository yet, then brought."""
+"""Transfers the agent's commits to the owner. They are checked before their objects are in the repository."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _BUNDLE = "git rev-parse -q --verify HEAD >/dev/null || exit 0; git bundle creat
 
 @dataclass
 class AgentCommits:
-    """What the agent has committed, and what of it is left to be brought as files.
+    """The agent's commits, and which files they leave to be transferred as files.
 
-    file: its branches as a bundle, empty without any. owner, agent: the two sides; without a commit where files alone
-    travel. wrong: why the commits cannot be had.
+    file: its branches as a bundle, empty without any. owner, agent: the two sides; NOWHERE where only files are
+    transferred. wrong: why the commits cannot be fetched, or "".
     """
 
     root: Path
@@ -38,7 +38,7 @@ class AgentCommits:
     _is_partial: bool = False
 
     def files_alone(self, base: Mapping[str, str], source: Mapping[str, str]) -> tuple[set[str], dict[str, str]]:
-        """Paths that commits bring; those that commits bring and the agent has changed again since, with the reason."""
+        """Paths that commits bring; and paths that the agent has changed again after such a commit, with the reason."""
         if not self.agent.head:
             return set(), {}
         committed = by_commits(self.agent, self.owner, base, source)
@@ -46,8 +46,9 @@ class AgentCommits:
         return committed, dict.fromkeys(sorted(self._pending & self.agent.dirty - committed), why)
 
     def same_here(self, target: Mapping[str, str]) -> dict[str, str]:
-        """Files of the owner that are, byte by byte, as the agent's last commit has them: what the agent did next is
-        newer. Whatever the agent says of its index, and whatever the owner's git does not look at.
+        """Files of the owner that equal the agent's last commit byte by byte, so that the agent's later edit is newer.
+
+        The comparison depends neither on the agent's index nor on files that the owner's git ignores.
         """
         if not self.agent.head:
             return {}
@@ -60,7 +61,7 @@ class AgentCommits:
         return mode == kind and blob(self.root / path, name) == name
 
     def keep(self, remote: str) -> list[str]:
-        """Put the branches at refs/remotes/<remote>/; lines that say what there is to merge."""
+        """Store the branches at refs/remotes/<remote>/. Returns lines that say which ones to merge."""
         if self.wrong or not self.branches:
             return self.to_merge(remote)
         self.file.seek(0)
@@ -72,7 +73,7 @@ class AgentCommits:
         return lines + self.to_merge(remote, left)
 
     def to_merge(self, remote: str, left: Collection[str] = ()) -> list[str]:
-        """A line for each branch that has commits which no branch here has; that of the agent's files first."""
+        """A line for each branch with commits that no branch here has. The branch of the agent's HEAD comes first."""
         if self.wrong:
             return [f"commits were not fetched: {self.wrong}"]
         lines: list[str] = []
@@ -83,7 +84,7 @@ class AgentCommits:
             new = "some" if self._is_partial else self._count(tip, said)
             if new != "0":
                 said.append(tip)
-                shown = shlex.quote(f"{remote}/{name}")  # git allows in a name what a shell acts on
+                shown = shlex.quote(f"{remote}/{name}")  # git allows characters in a name that a shell interprets
                 lines.append(f"commits: {new} on {shown}; git merge {shown} merges them")
         return lines + [f"… and {len(names) - _SHOWN} more branches"] * (len(names) > _SHOWN)
 
@@ -93,7 +94,7 @@ class AgentCommits:
 
 @contextlib.contextmanager
 def fetched(agent: AgentFiles, root: Path) -> Iterator[AgentCommits]:
-    """The agent's commits, their objects in a folder of their own while the block runs; none without a `.git`."""
+    """The agent's commits. Their objects stay in a temporary folder while the block runs. None without a `.git`."""
     with tempfile.TemporaryFile(suffix=".bundle") as file, tempfile.TemporaryDirectory() as folder:
         commits = AgentCommits(root, file, OwnersGit(root))
         if (root / ".git").exists():
@@ -115,7 +116,7 @@ def _fetch(commits: AgentCommits, agent: AgentFiles, folder: Path) -> None:
     commits.branches = unpack(commits.root, commits.file, env)
     commits._is_partial = commits.git.is_partial()
     if commits._is_partial:
-        return  # git would ask the owner's upstream for whatever the agent's commits name
+        return  # git would request from the owner's upstream whatever the agent's commits name
     commits.owner, side = commits.git.side(), agents_side(agent)
     pending = commits.git.brought_by(side.head, commits.owner.head) if side.head and commits.owner.head else None
     if pending is not None:

@@ -1,7 +1,7 @@
-"""Takes the branches out of an agent's git bundle, each object looked at by git's fsck before it is in the repository.
+"""Extracts the branches of an agent's git bundle. git's fsck checks each object before it is in the repository.
 
-git itself does not look at what comes by a bundle, whatever `fetch.fsckObjects` says (run with git 2.39). A bundle is a
-header, the refs, a blank line and a pack (gitformat-bundle(5)). Standard library only.
+git does not check objects of a bundle by itself, whatever `fetch.fsckObjects` says (tested with git 2.39). A bundle is
+a header, the refs, a blank line and a pack (gitformat-bundle(5)). Standard library only.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from claude_bottle.host.bounded import run_bounded
 from claude_bottle.host.child_env import child_env
 from claude_bottle.policy.errors import BottleError
 
-_SECONDS = 120.0  # a few kilobytes of deltas can keep git busy for hours
-# A few megabytes can be an object of many gigabytes. A blob of more than 512 MB is streamed, so this is enough for it.
+_SECONDS = 120.0  # a few kilobytes of deltas can occupy git for hours
+# A few megabytes can expand to an object of many gigabytes. git streams a blob of more than 512 MB, so this suffices.
 _ALLOC = "600m"
 _REFS = 10_000
 _LINE = 4096  # bytes
@@ -27,7 +27,7 @@ _REF = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64}) refs/heads/([^\0 ]+)\n\Z")
 
 
 def bring(root: Path, bundle: IO[bytes], remote: str) -> list[str]:
-    """Put its branches at refs/remotes/<remote>/; those that git did not take. Raises BottleError, nothing changed."""
+    """Store the branches at refs/remotes/<remote>/. Returns those git refused. Raises BottleError, nothing changed."""
     left = []
     for name, commit in unpack(root, bundle).items():
         argv = [*_git(root), "update-ref", "--no-deref", f"refs/remotes/{remote}/{name}", commit]
@@ -37,9 +37,9 @@ def bring(root: Path, bundle: IO[bytes], remote: str) -> list[str]:
 
 
 def unpack(root: Path, bundle: IO[bytes], env: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Put its objects into the repository; its branches, with their commits. Raises BottleError, nothing changed.
+    """Add the bundle's objects to the repository. Returns branch to commit. Raises BottleError, nothing changed.
 
-    env: variables for git, such as those of a place for objects that is not the repository's.
+    env: variables for git, such as another folder for objects.
     """
     branches = _header(bundle)
     os.lseek(bundle.fileno(), bundle.tell(), os.SEEK_SET)
@@ -54,7 +54,7 @@ def _git(root: Path) -> list[str]:
 
 
 def _header(bundle: IO[bytes]) -> dict[str, str]:
-    """Branch to commit. The bundle is left at the beginning of its pack."""
+    """Branch to commit. Leaves the bundle at the start of its pack."""
     if not re.fullmatch(rb"# v[23] git bundle\n", bundle.readline(_LINE)):
         raise BottleError("it is not a git bundle")
     branches: dict[str, str] = {}

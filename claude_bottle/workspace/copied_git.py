@@ -1,4 +1,4 @@
-"""The agent's `.git` of a copied workspace: made of the owner's once, then kept up with the owner's branches.
+"""The agent's `.git` in a copied workspace: created once from the owner's, then updated with the owner's branches.
 
 Standard library only.
 """
@@ -18,10 +18,10 @@ from claude_bottle.workspace.owner_branches import OwnerBranches, heads
 
 
 class CopiedGit:
-    """One `up`: `bring` first, then the files that are not `apart`, then `copy`."""
+    """One `up`: call `bring` first, then copy the files that are not `apart`, then call `copy`."""
 
     def __init__(self, agent: AgentFiles, root: Path, branches: str) -> None:
-        """branches: the digest of those that were looked over. Raises BottleError where there are others by now."""
+        """branches: the digest of the checked ones. Raises BottleError if the branches have changed since."""
         self._agent, self._root = agent, root
         self._branches = OwnerBranches(root, agent, heads(root))
         if self._branches.digest != branches:
@@ -31,7 +31,7 @@ class CopiedGit:
         self._pending: frozenset[str] = frozenset()
 
     def bring(self) -> str:
-        """The owner's branches, where the agent has a repository already; what there is to say of it."""
+        """Send the owner's branches, if the agent has a repository already. Returns what remains to do, or ""."""
         if not self._is_there:
             return ""
         try:
@@ -45,13 +45,13 @@ class CopiedGit:
         return left
 
     def _brought_by(self, owner: Side, theirs: Side) -> frozenset[str]:
-        """What the owner's commits change that the agent has not merged."""
+        """Files changed by the owner's commits that the agent has not merged."""
         if not owner.head or not theirs.head:
             return frozenset()
         return OwnersGit(self._root).brought_by(owner.head, theirs.head) or frozenset()
 
     def same_there(self, target: Mapping[str, str]) -> dict[str, str]:
-        """Files of the agent that are as the owner's last commit has them: what the owner did next is newer."""
+        """Files of the agent that equal the owner's last commit, so that the owner's later edit is newer."""
         if not self._owner.head:
             return {}
         tree = OwnersGit(self._root).tree(self._owner.head)
@@ -60,13 +60,13 @@ class CopiedGit:
         return {path: target[path] for path in wanted if now[path] == tree[path][1]}
 
     def apart(self, base: Mapping[str, str], source: Mapping[str, str]) -> set[str]:
-        """What the owner's commits bring, and what was changed again since: as a file it would be in a merge's way."""
+        """Files that the owner's commits bring, and those changed again since, which would conflict with a merge."""
         if not self._owner.head or not self._theirs.head:
             return set()
         return by_commits(self._owner, self._theirs, base, source) | (self._pending & self._owner.dirty)
 
     def copy(self) -> str:
-        """Make the agent's `.git`, where it has none; what there is to say of it."""
+        """Create the agent's `.git`, if it has none. Returns a remark, or ""."""
         if self._is_there:
             return ""
         agent, root = self._agent, self._root

@@ -1,4 +1,4 @@
-"""What a manifest takes from the host into the agent: found, checked and digested before any resource. No pulumi."""
+"""Everything that a manifest takes from the host: found, checked and hashed before any resource. No Pulumi."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class SkillCopy:
 
 @dataclass(frozen=True)
 class WorkspaceCopy:
-    """A workspace of the host; files and digest are of a copy only, git and nosuid of a mount.
+    """A workspace of the host. files and digest are set for a copy only, git and nosuid for a mount only.
 
-    branches: a digest of the branches and their commits, of a copy with its `.git`. nosuid: the file system that it is
-    on honours no set-id bits.
+    branches: a digest of the branches and their commits, for a copy with its `.git`. nosuid: the folder's file system
+    ignores set-id bits.
     """
 
     source: str
@@ -51,7 +51,7 @@ class WorkspaceCopy:
 
 @dataclass(frozen=True)
 class Copies:
-    """Everything of the host that gets into the agent."""
+    """Everything of the host that the agent gets."""
 
     prompt: str = ""
     skills: Sequence[SkillCopy] = ()
@@ -59,7 +59,7 @@ class Copies:
 
     @property
     def digest(self) -> str:
-        """Of all that is copied."""
+        """A digest of everything that is copied."""
         copied = (self.workspace.digest, self.workspace.branches) if self.workspace else None
         content = (self.prompt, [(skill.name, skill.digest) for skill in self.skills], copied)
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
@@ -67,7 +67,7 @@ class Copies:
 
 @dataclass
 class Reader:
-    """Reads what the manifest names. base: the folder of the stack file. secrets: values that must not be copied."""
+    """Reads the folders and files named by the manifest. base: folder of the stack file. secrets: not to be copied."""
 
     base: Path
     secrets: Sequence[bytes] = ()
@@ -75,11 +75,11 @@ class Reader:
     findings: list[Finding] = field(default_factory=list)
 
     def holds_token(self, data: bytes) -> bool:
-        """Whether bytes hold one of the secrets."""
+        """Whether the bytes contain one of the secrets."""
         return any(secret in data for secret in self.secrets)
 
     def read(self, manifest: Manifest) -> Copies:
-        """What is copied; what is wrong is in `findings`."""
+        """Everything to copy or mount. Problems are added to `findings`."""
         skills = [skill for index, name in enumerate(manifest.skills) for skill in self._skill(index, name)]
         names = [skill.name for skill in skills]
         for name in sorted({name for name in names if names.count(name) > 1}):
@@ -165,7 +165,7 @@ class Reader:
         try:
             return digest_of(heads(folder))
         except BottleError:
-            return ""  # as a finding says
+            return ""  # _git_problems reports it
 
     def _git_problems(self, folder: Path) -> list[str]:
         wrong = list(git_problems(folder))
@@ -188,7 +188,7 @@ class Reader:
         return [] if wrong else items(folder, names)
 
     def _too_much(self, folder: Path, config: WorkspaceConfig) -> str | None:
-        """Why this folder is more than a workspace: what it would give away, or let the agent write to."""
+        """Why this folder cannot be a workspace: it would expose private files or let the agent change its bottle."""
         private = [
             self.home / name
             for name in (".ssh", ".aws", ".azure", ".claude", ".gnupg", ".docker", ".kube", ".config", ".local/state")

@@ -1,7 +1,6 @@
-"""A checkout's `.git`, as it is made for the agent: objects, refs, HEAD, index and a config of its own.
+"""The files of a checkout's `.git` that the agent gets: objects, refs, HEAD, index, and a config of its own.
 
-Whatever else lies there stays at home: hooks, logs, other worktrees, files that other programs keep there. Standard
-library only.
+Everything else stays on the host: hooks, logs, other worktrees, files of other programs. Standard library only.
 """
 
 from __future__ import annotations
@@ -14,15 +13,15 @@ from pathlib import Path
 from claude_bottle.host.child_env import child_env
 from claude_bottle.workspace.host_folder import all_files
 
-# gitrepository-layout(5); of a submodule the same, below modules/.
+# gitrepository-layout(5). A submodule has the same files below modules/.
 _FILES = re.compile(
     r"(?:modules/.+?/)?(?:HEAD|packed-refs|refs/.+|reftable/.+|index|shallow|info/exclude|info/sparse-checkout"
     r"|objects/[0-9a-f]{2}/[0-9a-f]{38,62}|objects/pack/pack-[0-9a-f]+\.[a-z]+"
     r"|objects/info/(?:packs|commit-graph|commit-graphs/.+))\Z"
 )
 _CONFIG = re.compile(r"(?:modules/.+/)?config\Z")
-# git-config(1): what tells how the repository is stored, and where its branches and remotes are. No value of these is a
-# command, a file that is included, or a credential.
+# git-config(1): keys that define how the repository is stored, and where its branches and remotes are. No value of
+# these is a command, an included file or a credential.
 _KEYS = re.compile(
     r"core\.(repositoryformatversion|filemode|bare|ignorecase|precomposeunicode|symlinks|autocrlf|eol|safecrlf"
     r"|sparsecheckout|sparsecheckoutcone|logallrefupdates|quotepath|worktree)"
@@ -34,7 +33,7 @@ _KEYS = re.compile(
 )
 
 
-# gitremote-helpers(7), git-clone(1): forms of a URL that hold no password, no query and no program.
+# gitremote-helpers(7), git-clone(1): forms of a URL that contain no password, no query and no program.
 _HOST = r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?"
 _URL = re.compile(
     rf"(?:(?:https?|git|file)://(?:{_HOST})?|ssh://(?:[\w.-]+@)?{_HOST}|(?:[\w.-]+@)?[\w.-]+:(?![:/]/)|\.{{0,2}}/)"
@@ -44,16 +43,16 @@ _REMOTE = re.compile(r"[\w./-]+\Z")
 
 
 def git_files(root: Path) -> list[str]:
-    """Names below `.git` that are copied as they are."""
+    """Names below `.git` that are copied unchanged."""
     folder = root / ".git"
     names = (name for name in all_files(folder) if _FILES.match(name) and not name.endswith(".lock"))
     return [name for name in names if (folder / name).is_file() and not (folder / name).is_symlink()]
 
 
 def git_configs(root: Path, to: Path) -> list[str]:
-    """Write the agent's config files below `to`, laid out as below `.git`; the keys that are left out.
+    """Write the agent's config files below `to`, laid out as below `.git`. Returns the keys that were left out.
 
-    Raises OSError where git cannot read one.
+    Raises OSError if git cannot read one.
     """
     left = set()
     for name in filter(_CONFIG.match, all_files(root / ".git")):
@@ -69,7 +68,7 @@ def git_configs(root: Path, to: Path) -> list[str]:
 
 
 def git_problems(root: Path) -> Iterator[str]:
-    """Why this `.git` cannot be copied."""
+    """Reasons why this `.git` cannot be copied."""
     folder = root / ".git"
     if not folder.exists():
         yield "there is no .git to copy"
@@ -85,7 +84,7 @@ def git_problems(root: Path) -> Iterator[str]:
 
 
 def object_bytes(root: Path) -> Iterator[bytes]:
-    """The contents of every object of the repository and of its submodules, in pieces."""
+    """The contents of every object of the repository and of its submodules, in chunks. Raises OSError."""
     folder = root / ".git"
     for head in [folder / "HEAD", *folder.glob("modules/**/HEAD")]:
         if not (head.parent / "objects").is_dir():
@@ -108,14 +107,14 @@ def object_bytes(root: Path) -> Iterator[bytes]:
 
 
 def entries(file: Path) -> Iterator[tuple[str, str]]:
-    """Keys, as git has them, and values of one file of config. Raises OSError where git cannot read it."""
+    """Normalised keys and values of one config file, without its includes. Raises OSError if git cannot read it."""
     for entry in filter(None, git_output("config", "--file", str(file), "--no-includes", "--list", "-z").split("\0")):
         key, separator, value = entry.partition("\n")
         yield key, value if separator else "true"
 
 
 def git_output(*argv: str) -> str:
-    """What git says. Raises OSError with its first words where it fails."""
+    """The standard output of git. Raises OSError with the first line of its error if it fails."""
     done = subprocess.run(
         ["git", *argv], capture_output=True, text=True, check=False, errors="surrogateescape", env=child_env()
     )

@@ -1,6 +1,6 @@
-"""What of a mounted workspace must be read-only, because the owner's git takes its configuration from there.
+"""Paths of a mounted workspace that must be read-only, because the owner's git reads its configuration from them.
 
-Only the standard library. git's own rules: setup.c (is_git_directory, read_gitfile), gitsubmodules(7).
+Standard library only. git's own rules: setup.c (is_git_directory, read_gitfile), gitsubmodules(7).
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from pathlib import Path
 from claude_bottle.workspace.git_folder import entries, git_output
 from claude_bottle.workspace.incoming import is_git
 
-_DEEPEST = 10  # git's own limit of includes in includes
-_MOST = 64  # places; each is a mount of the agent's container
+_DEEPEST = 10  # git's own limit for nested includes
+_MOST = 64  # paths; each is a mount of the agent's container
 
 
 @dataclass(frozen=True)
 class GitPlaces:
-    """Paths relative to the workspace. present: exist. missing: do not, or are empty.
+    """Paths relative to the workspace. present: exist. missing: do not exist, or are empty folders.
 
-    The missing ones are made, as empty folders, for else the agent could make them.
+    The missing ones are created as empty folders, because otherwise the agent could create them.
     wrong: why this workspace cannot be mounted, or "".
     """
 
@@ -31,13 +31,13 @@ class GitPlaces:
 
 
 def git_places(root: Path) -> GitPlaces:
-    """Every `.git`, those of submodules too, and what they refer to inside of the workspace.
+    """Every `.git`, including those of submodules, and every path inside the workspace that they refer to.
 
-    Raises OSError where git cannot say which submodules there are.
+    Raises OSError if git cannot list the submodules.
     """
     top = root.resolve()
     if not (root / ".git").is_file() and not (root / ".git/HEAD").is_file():
-        # Without one, or with an empty one, git takes the folder itself for a repository if the agent lays it out so.
+        # Without one, or with an empty one, git treats the folder itself as a repository if it is laid out as one.
         return GitPlaces(
             wrong="has no repository at its top, so the agent could create one; run git init, or write mode: copy"
         )
@@ -48,7 +48,7 @@ def git_places(root: Path) -> GitPlaces:
         if path.is_symlink():
             return GitPlaces(wrong=f"{name} is a link; git would follow it to where the agent can write")
         if path.is_dir() and not any(path.iterdir()):
-            missing.add(name)  # made by an earlier run: git takes it for none
+            missing.add(name)  # created by an earlier run; git ignores an empty one
             continue
         present.add(name)
         for other in _referred(path):
@@ -65,13 +65,13 @@ def git_places(root: Path) -> GitPlaces:
 
 
 def folders_above(places: Iterable[str]) -> list[str]:
-    """The folders on the way to these places: who renames one puts another place there."""
+    """The parent folders of these paths. Whoever renames one can replace the path."""
     above = {"/".join(place.split("/")[:depth]) for place in places for depth in range(1, place.count("/") + 1)}
     return sorted(above.difference(places))
 
 
 def _repositories(root: Path) -> Iterator[Path]:
-    """Every `.git`, and every folder that is laid out as a repository under another name."""
+    """Every `.git`, and every folder below the top that is laid out as a repository under another name."""
     for folder, folders, names in os.walk(root):
         here = Path(folder)
         yield from (here / name for name in (*folders, *names) if is_git(name))
@@ -82,7 +82,7 @@ def _repositories(root: Path) -> Iterator[Path]:
 
 
 def _referred(place: Path) -> Iterator[Path]:
-    """Where a `.git` file leads, from there a `commondir`, and the files and hooks that a config names."""
+    """The targets of a `.git` file and of a `commondir`, and the files and hook folders that a config names."""
     folder = place
     if place.is_file():
         text = _read(place)
@@ -97,7 +97,7 @@ def _referred(place: Path) -> Iterator[Path]:
 
 
 def _named(config: Path, work: Path, depth: int) -> Iterator[Path]:
-    """git-config(1): an include is relative to the file that has it, core.hooksPath to the work tree."""
+    """git-config(1): an include is relative to the including file, core.hooksPath to the work tree."""
     if depth > _DEEPEST:
         raise OSError(f"{config}: its includes are nested too deeply")
     if not config.is_file():
@@ -119,7 +119,7 @@ def _read(file: Path) -> str:
 
 
 def _submodules(root: Path) -> Iterator[str]:
-    """Folders that the index has as another repository's: git looks into them by itself."""
+    """Folders that the index records as submodules. git reads them without being asked."""
     for entry in git_output("-C", str(root), "-c", "core.fsmonitor=false", "ls-files", "-z", "--stage").split("\0"):
         about, _, name = entry.partition("\t")
         if about.startswith("160000 "):

@@ -1,6 +1,6 @@
-"""What git says of the two sides of a copied workspace, so that commits travel as commits and only the rest as files.
+"""The git state of both sides of a copied workspace, so that commits are transferred as commits and the rest as files.
 
-What the agent's git says is not trusted: it only decides which of the agent's own files are looked at. Standard library
+Output of the agent's git is not trusted: it only selects which of the agent's own files are compared. Standard library
 only.
 """
 
@@ -23,10 +23,10 @@ from claude_bottle.policy.errors import BottleError
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?\Z")
 _AGENTS = "cd /home/node/workspace; [ -e .git ] || exit 0; "
 
-# Nothing is run in a submodule, whose folder may be another one in the agent's commits.
+# git runs nothing in a submodule this way. Its folder may be another one in the agent's commits.
 NAMES = ("diff", "-z", "--name-only", "--no-renames", "--no-ext-diff", "--ignore-submodules=dirty")
 ABSENT = "-"
-# Of each path on standard input: its object, "-" where nothing is there, "?" where something else is, or above it.
+# For each path on standard input: its object, "-" if nothing exists, "?" if a folder does, or a file or link above it.
 _BLOBS = (
     "xargs -0 -r sh -c 'for f; do"
     ' if [ -L "$f" ]; then readlink -n -- "$f" | git hash-object --stdin; elif [ -f "$f" ]; then'
@@ -34,7 +34,7 @@ _BLOBS = (
     ' while d=$(dirname -- "$d"); [ "$d" != . ] && [ "$d" != / ]; do if [ -L "$d" ] || { [ -e "$d" ] &&'
     ' [ ! -d "$d" ]; }; then s="?"; fi; done; echo "$s"; fi; done\' sh'
 )
-_MOST = 64 << 20  # bytes: names of half a million files
+_MOST = 64 << 20  # bytes; enough for the names of half a million files
 _QUIET = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "diff.autoRefreshIndex=false")
 _DIFF = f"git -c core.fsmonitor=false {' '.join(NAMES)}"
 
@@ -45,9 +45,9 @@ class Shell(Protocol):
 
 @dataclass(frozen=True)
 class Side:
-    """One working tree. head: its commit; "" without one. branch: "" where it is on none.
+    """One working tree. head: its commit, or "". branch: "" if it is on none.
 
-    tracked: what is in its index. dirty: what differs from `head`, in the index or in the files.
+    tracked: files in its index. dirty: files that differ from `head`, in the index or on disk.
     """
 
     head: str = ""
@@ -57,7 +57,7 @@ class Side:
 
     @property
     def clean(self) -> frozenset[str]:
-        """What is as its commit has it."""
+        """Files that equal their commit."""
         return self.tracked - self.dirty
 
 
@@ -66,16 +66,16 @@ NOWHERE = Side()
 
 @dataclass(frozen=True)
 class OwnersGit:
-    """git in a folder of the owner's, without hooks and monitors, and without a write.
+    """git in a folder of the owner's, without hooks and fsmonitor. The methods write nothing.
 
-    env: more variables, as of objects that are somewhere else.
+    env: more variables, such as another folder for objects.
     """
 
     root: Path
     env: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, *argv: str) -> str:
-        """What it says: what comes of the agent's commits is as large as the agent made them. Raises BottleError."""
+        """The output of git, at most 64 MB, because the agent determines its size. Raises BottleError."""
         return self._run(*argv)
 
     def _run(self, *argv: str, stdin: IO[bytes] | None = None) -> str:
@@ -86,11 +86,11 @@ class OwnersGit:
         return os.fsdecode(out.getvalue())
 
     def has(self, commit: str) -> bool:
-        """Whether this commit is here."""
+        """Whether this commit exists here. Raises BottleError."""
         return commit in self.which([commit])
 
     def which(self, commits: Collection[str]) -> set[str]:
-        """Those of these commits that are here. A name that is none is not. Raises BottleError."""
+        """Those of the commits that exist here. Names that are not commit ids are ignored. Raises BottleError."""
         asked = sorted({commit for commit in commits if _COMMIT.match(commit)})
         if not asked:
             return set()
@@ -101,7 +101,7 @@ class OwnersGit:
         return {line.split()[0] for line in said.splitlines() if line.split()[1:2] == ["commit"]}
 
     def is_partial(self) -> bool:
-        """Whether git fetches what is missing when it is asked for it (git-clone(1), --filter)."""
+        """Whether git fetches missing objects on demand (git-clone(1), --filter)."""
         return self.ask("config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$") is not None
 
     def tree(self, commit: str) -> dict[str, tuple[str, str]]:
@@ -110,7 +110,7 @@ class OwnersGit:
         return {path: (meta.split()[0], meta.split()[2]) for meta, _, path in lines}
 
     def ask(self, *argv: str) -> str | None:
-        """What it says, without the line end; None where it fails."""
+        """The output of git, stripped; None if git fails."""
         try:
             return self(*argv).strip()
         except BottleError:
@@ -120,7 +120,7 @@ class OwnersGit:
         return _names(self(*argv))
 
     def side(self) -> Side:
-        """Raises BottleError where git fails."""
+        """The owner's side. Raises BottleError if git fails."""
         head = self.ask("rev-parse", "-q", "--verify", "HEAD^{commit}") or ""
         if not head:
             return NOWHERE
@@ -129,7 +129,7 @@ class OwnersGit:
         return Side(head, branch, self.names("ls-files", "-z"), dirty)
 
     def brought_by(self, sender: str, receiver: str) -> frozenset[str] | None:
-        """What the commits of `sender` that `receiver` has not change; None where the two have no history in common."""
+        """Files changed by commits of `sender` that `receiver` lacks; None if they have no common history here."""
         if (
             len(self.which([sender, receiver])) < len({sender, receiver})
             or self.ask("merge-base", sender, receiver) is None
@@ -139,7 +139,7 @@ class OwnersGit:
 
 
 def agents_side(agent: Shell) -> Side:
-    """The same of the agent's workspace. Raises BottleError."""
+    """The side of the agent's workspace. Raises BottleError."""
     said = agent.run(f"{_AGENTS}git rev-parse -q --verify HEAD^{{commit}} && git symbolic-ref -q --short HEAD || true")
     head, _, branch = said.decode(errors="replace").partition("\n")
     if not _COMMIT.match(head):
@@ -149,9 +149,9 @@ def agents_side(agent: Shell) -> Side:
 
 
 def agents_blobs(agent: Shell, paths: Sequence[str], *, as_committed: bool = False) -> dict[str, str]:
-    """Path to the object that git would make of what is there; ABSENT for nothing, and something else where a folder,
-    or a file in a folder's place, is in the way. as_committed: with line ends and filters as a commit has them, not
-    byte by byte. Raises BottleError.
+    """Path to the object that git would make of the file; ABSENT if nothing exists, "?" for a folder, or if a file or
+    link is in the place of a folder above it. as_committed: with line ends and filters applied as in a commit, instead
+    of byte by byte. Raises BottleError.
     """
     script = _BLOBS.replace(" --no-filters", "") if as_committed else _BLOBS
     said = agent.run(_AGENTS + script, b"".join(os.fsencode(path) + b"\0" for path in paths))
@@ -162,7 +162,7 @@ def agents_blobs(agent: Shell, paths: Sequence[str], *, as_committed: bool = Fal
 
 
 def blob(path: Path, like: str) -> str:
-    """The object that git would make of a file or a link, byte by byte. like: a name of an object there."""
+    """The object that git would make of a file or a link, byte by byte. like: an object name with the same hash."""
     digest = hashlib.sha1(usedforsecurity=False) if len(like) == 40 else hashlib.sha256()
     if path.is_symlink():
         target = os.fsencode(path.readlink())
@@ -184,6 +184,6 @@ def _names(said: str) -> frozenset[str]:
 
 
 def by_commits(sender: Side, receiver: Side, base: Mapping[str, str], source: Mapping[str, str]) -> set[str]:
-    """Paths that the commits of a sender bring, or take away; as files they would be in the way of a merge."""
+    """Paths that a sender's commits add, change or delete. Transferred as files they would conflict with a merge."""
     gone = {path for path in base if path not in source and path not in sender.dirty and path in receiver.tracked}
     return gone | (sender.clean & source.keys())

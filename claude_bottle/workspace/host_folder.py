@@ -1,6 +1,7 @@
-"""A folder of the host, as it is copied into the agent: what is in it, whether it may go, its digest, a tar of it.
+"""A folder of the host that is copied into the agent: its files, problems that forbid the copy, its digest, a tar of
+it.
 
-No pulumi and no Docker here; also used by the commands that run during `up`, so only the standard library.
+Standard library only, because commands that run during `up` import it.
 """
 
 from __future__ import annotations
@@ -22,21 +23,21 @@ AGENT_UID = 1000
 
 @dataclass(frozen=True)
 class Item:
-    """One file or link. path: relative, with slashes. mark: SHA-256 of a file, `-> target` of a link, with the mode."""
+    """One file or link. path: relative, with slashes. mark: SHA-256 and `x` if executable, or `-> target` of a link."""
 
     path: str
     mark: str
 
 
 def mark_of(data: bytes | None, link: str | None, executable: bool) -> str:
-    """What tells two versions of an item apart."""
+    """A mark that differs between two versions of an item."""
     if link is not None:
         return f"-> {link}"
     return hashlib.sha256(data or b"").hexdigest() + ("x" if executable else "")
 
 
 def all_files(root: Path) -> list[str]:
-    """Every file and link below `root`, sorted; no `.git` of the top."""
+    """Every file and link below `root`, sorted, without a `.git` at the top."""
     paths = []
     for folder, folders, names in os.walk(root):
         relative = Path(folder).relative_to(root)
@@ -46,7 +47,7 @@ def all_files(root: Path) -> list[str]:
 
 
 def versioned_files(root: Path) -> list[str]:
-    """The files that git would track: all but ignored ones. Raises OSError when git cannot say."""
+    """The files that git would track: all except ignored ones, also of nested repositories. Raises OSError."""
     argv = ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(argv, capture_output=True, check=False, env=child_env())
     if done.returncode != 0:
@@ -63,12 +64,12 @@ def versioned_files(root: Path) -> list[str]:
 
 
 def workspace_files(root: Path) -> list[str]:
-    """What a workspace copy holds: in a git checkout what git does not ignore, else everything."""
+    """The files of a workspace copy: in a git checkout those that git does not ignore, else all."""
     return versioned_files(root) if (root / ".git").exists() else all_files(root)
 
 
 def problems(root: Path, names: Iterable[str], *, links_stay_inside: bool) -> Iterator[str]:
-    """Why this folder may not be copied; nothing when it may."""
+    """Reasons why this folder must not be copied."""
     top = root.resolve()
     for name in names:
         path = root / name
@@ -86,7 +87,7 @@ def _leads_inside(link: Path, top: Path) -> bool:
     target = link.readlink()
     try:
         return not target.is_absolute() and (link.parent / target).resolve().is_relative_to(top)
-    except (OSError, RuntimeError):  # a circle, which leads nowhere
+    except (OSError, RuntimeError):  # a cycle, which leads nowhere
         return False
 
 
@@ -104,7 +105,7 @@ def _mark(path: Path) -> str:
 
 
 def digest(files: Iterable[Item]) -> str:
-    """One SHA-256 over all items."""
+    """One SHA-256 of all items."""
     total = hashlib.sha256()
     for item in files:
         total.update(f"{item.path}\0{item.mark}\0".encode(errors="surrogateescape"))
@@ -118,7 +119,7 @@ def write_tar(out: IO[bytes], root: Path, names: Iterable[str], prefix: str = ""
             member = tar.gettarinfo(root / name, arcname=prefix + name)
             member.uid = member.gid = AGENT_UID
             member.uname = member.gname = "node"
-            if member.islnk():  # a second name of one file is a file of its own over there
+            if member.islnk():  # a hard link becomes a file of its own
                 member.type, member.size = tarfile.REGTYPE, (root / name).stat().st_size
             member.mode = 0o755 if member.mode & 0o100 else 0o644
             if member.isreg():

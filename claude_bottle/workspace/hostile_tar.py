@@ -1,6 +1,6 @@
-"""Reads a tar that an agent has made: only what was asked for, each once, within limits. Standard library only.
+"""Reads a tar archive made by an agent: only requested names, each once, within limits. Standard library only.
 
-Root in the agent decides what its `tar` is, so every byte of the archive is its choice.
+Root in the agent can replace its `tar`, so the agent determines every byte of the archive.
 """
 
 from __future__ import annotations
@@ -11,34 +11,34 @@ from typing import IO
 
 from claude_bottle.policy.errors import BottleError, one_line
 
-FILE, TOTAL = 4 << 30, 8 << 30  # bytes of one file and of all, with holes
+FILE, TOTAL = 4 << 30, 8 << 30  # bytes of one file and of all, including holes
 _HEADER = 1 << 20  # bytes of a long name or of pax records
-_HEADERS = frozenset((b"L", b"K", b"x", b"X"))  # those types
-_BETWEEN = 8 << 20  # bytes that tell of one member: with the map of a sparse one, for 300,000 holes
-_LINKS = 64 << 20  # letters of the targets of all links
+_HEADERS = frozenset((b"L", b"K", b"x", b"X"))  # the types of such headers
+_BETWEEN = 8 << 20  # bytes of the headers of one member, with the map of a sparse one for 300,000 holes
+_LINKS = 64 << 20  # characters of the targets of all links
 
 
 class _Member(tarfile.TarInfo):
-    """A member whose sizes are looked at before anything is done with them."""
+    """A member whose sizes are checked before use."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Member:
         member = super().frombuf(buf, encoding, errors)
         if member.size < 0 or (member.type in _HEADERS and member.size > _HEADER):
             raise tarfile.ReadError("a header has a size that cannot be")
-        if member.type == tarfile.XGLTYPE:  # these are kept, one upon another, up to the archive's end; tar writes none
+        if member.type == tarfile.XGLTYPE:  # tarfile accumulates these until the archive's end; tar writes none
             raise tarfile.ReadError("a header is for all members")
         return member
 
     def _block(self, count: int) -> int:
-        # CVE-2025-8194: a negative size, which pax records can give as well, is a step back, for ever.
+        # CVE-2025-8194: a negative size, which pax records can set too, seeks backwards and loops for ever.
         if count < 0:
             raise tarfile.ReadError("a member has a negative size")
         return -(-count // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
 
 
 class _Metered:
-    """The archive. `left`: bytes that may still be read, for headers and the map of a sparse file have no bound."""
+    """The archive. `left`: bytes that may still be read, because headers and sparse maps are otherwise unbounded."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self.left = file, _BETWEEN
@@ -52,15 +52,15 @@ class _Metered:
 
 
 def members(file: IO[bytes], names: Iterable[str]) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
-    """Files, with their content, and links of these names; directories and the like are passed over.
+    """Files of these names with their content, and links of these names with None. Other kinds are skipped.
 
-    Raises BottleError for anything that was not asked for, or comes twice, is too large, or cannot be read.
+    Raises BottleError for a name that was not requested or comes twice, and for too large or unreadable content.
     """
     wanted, total, links, metered = set(names), 0, 0, _Metered(file)
     try:
         with tarfile.open(fileobj=metered, mode="r:", tarinfo=_Member) as tar:  # type: ignore[call-overload]
             while (member := tar.next()) is not None:
-                tar.members = []  # nobody looks one up by name
+                tar.members = []  # saves memory: members are not looked up by name
                 name = one_line(member.name[:200])
                 if member.name not in wanted:
                     raise BottleError(f"the archive holds {name}, which was not asked for, or twice")

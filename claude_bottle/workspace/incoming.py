@@ -1,7 +1,8 @@
-"""Which of an agent's files may be placed on the host, judged by names and links before anything is written. Pure.
+"""Decides by names and links which of an agent's files may be placed on the host, before anything is written. Pure.
 
-The agent chooses names, links and contents. On the host, programs of the owner act on some names by themselves: git on
-what is laid out as a repository, whose configuration names programs; editors, shells and package managers on others.
+The agent chooses names, links and contents. On the host, programs of the owner act on some names automatically: git on
+a folder that is laid out as a repository, whose configuration names programs; editors, shells and package managers on
+others.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from claude_bottle.workspace.run_files import run_by
 
-# Bytes (Linux: NAME_MAX; PATH_MAX is 4096, with the owner's folder before it; a link's text has PATH_MAX less its end).
+# Bytes. Linux: NAME_MAX; PATH_MAX is 4096, including the owner's folder; a link's target has PATH_MAX less its NUL.
 _LONGEST_NAME, _LONGEST_PATH, _LONGEST_LINK = 255, 3000, 4095
 
-# What a folder is that git takes for a repository, `.git` or not (git's setup.c, is_git_directory: HEAD, and objects
-# and refs there or, by a file `commondir`, elsewhere).
+# Names in a folder that git treats as a repository, `.git` or not (git's setup.c, is_git_directory: HEAD, and objects
+# and refs, there or where a file `commondir` points).
 _REPOSITORY = (
     "head",
     "objects",
@@ -31,9 +32,9 @@ _REPOSITORY = (
 
 
 def repositories(names: Iterable[str], exists: Callable[[str], bool]) -> list[str]:
-    """Folders ("" for the top) that git would take for a repository once these are placed.
+    """Folders ("" for the top) that git would treat as a repository once these files are placed.
 
-    exists: whether a path is on the host already. Case does not count, for there are file systems to which it does not.
+    exists: whether a path is on the host already. Case is ignored, because some file systems ignore it.
     """
     parts: dict[str, set[str]] = {}
     for name in names:
@@ -53,7 +54,7 @@ def _is_repository(folder: str, inside: set[str], exists: Callable[[str], bool])
 
 
 def _in_repository(name: str, laid_out: frozenset[str]) -> str | None:
-    """The folder of those that a file is in; at the top that is only what git reads there."""
+    """The folder among these that a file is in. At the top only names that git reads there count."""
     for at, letter in enumerate(name):
         if letter == "/" and name[:at] in laid_out:
             return name[:at]
@@ -61,9 +62,9 @@ def _in_repository(name: str, laid_out: frozenset[str]) -> str | None:
 
 
 def wrong_link(name: str, target: str) -> str:
-    """Why a link may not be placed, by its text alone; "" when it may.
+    """Why a link may not be placed, by its text alone; "" if it may.
 
-    `..` may stand at the beginning only: behind a name, which may be a link itself, nobody can say where it leads.
+    `..` is allowed only at the beginning, because after a name, which may itself be a link, its target is unknown.
     """
     if len(target.encode(errors="surrogateescape")) > _LONGEST_LINK:
         return "a link whose target is too long for this machine"
@@ -77,18 +78,18 @@ def wrong_link(name: str, target: str) -> str:
 
 
 def is_git(word: str) -> bool:
-    """Whether a part of a path is `.git`, in one of the spellings of file systems that do not tell them apart."""
+    """Whether a path component is `.git`, in any spelling that some file systems treat as equal."""
     return word.lower().rstrip(". ") in (".git", "git~1")
 
 
 def is_plain(name: str) -> bool:
-    """Whether a name from the agent may be used on the host: relative, no dots, nothing of a `.git`."""
+    """Whether a name from the agent may be used on the host: relative, no `.` or `..`, nothing of a `.git`."""
     parts = name.split("/")
     return all(part not in ("", ".", "..") and not is_git(part) for part in parts) and "\0" not in name
 
 
 def too_long(name: str) -> bool:
-    """Whether a path cannot be made on the host."""
+    """Whether a path is too long to create on the host."""
     data = name.encode(errors="surrogateescape")
     return len(data) > _LONGEST_PATH or any(len(word) > _LONGEST_NAME for word in data.split(b"/"))
 
@@ -96,7 +97,7 @@ def too_long(name: str) -> bool:
 def left_out(
     names: Iterable[str], links: Mapping[str, str], exists: Callable[[str], bool], *, run_files: bool
 ) -> Iterator[tuple[str, str]]:
-    """What is not placed, and why. names: of everything that comes. run_files: whether run_by() files come."""
+    """Files that are not placed, with the reason. names: of all files. run_files: whether run_by() files are placed."""
     every = sorted(names)
     laid_out = frozenset(repositories(every, exists))
     for name in every:

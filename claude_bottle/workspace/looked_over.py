@@ -1,4 +1,4 @@
-"""Whether a repository's objects hold one of the bottle's tokens; remembered, for all of them have to be unpacked."""
+"""Whether a repository's objects contain one of the bottle's tokens. Clean ones are remembered: unpacking is slow."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from claude_bottle.host.state import state_folder
 from claude_bottle.workspace.git_folder import git_files, object_bytes
 
-_OVERLAP = 64 << 10  # bytes, more than a token has
+_OVERLAP = 64 << 10  # bytes, longer than any token
 
 
 def holds_token(root: Path, holds: Callable[[bytes], bool], secrets: Sequence[bytes]) -> bool:
-    """Whether one is in what of `.git` is copied. holds: looks at bytes. Raises OSError where git cannot read it."""
+    """Whether a copied file or object of `.git` contains a secret. holds: scans bytes. Raises OSError."""
     if not secrets:
         return False
     folder = root / ".git"
@@ -38,6 +38,6 @@ def _overlapping(pieces: Iterable[bytes]) -> Iterable[bytes]:
 
 
 def _name(objects: Sequence[str], secrets: Sequence[bytes]) -> str:
-    """Of exactly these objects and secrets; slow to make, so that it does not help to guess one."""
+    """A name for exactly these objects and secrets. It is slow to compute, so that it does not help to guess one."""
     salt = hashlib.sha256("\0".join(objects).encode()).digest()
     return hashlib.scrypt(b"\0".join(sorted(secrets)), salt=salt, n=1 << 13, r=8, p=1, dklen=20).hex()

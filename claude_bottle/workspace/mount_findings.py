@@ -1,4 +1,4 @@
-"""What a mounted workspace needs of the engine: whom the agent's user is there, what root in it can leave, labels."""
+"""Problems of a mounted workspace on an engine: the agent's user id, set-id programs of root, SELinux labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PATH = "workspace.mode"
 
 
 def _label(folder: Path) -> str:
-    """The SELinux label of a folder, "" where it has none."""
+    """The SELinux label of a folder, "" if it has none."""
     try:
         return os.getxattr(folder, "security.selinux").decode(errors="replace")
     except OSError:
@@ -24,7 +24,7 @@ def _label(folder: Path) -> str:
 def mount_findings(
     workspace: WorkspaceCopy, facts: MountFacts, label: Callable[[Path], str] = _label
 ) -> Iterator[Finding]:
-    """facts: of the engine. label: what SELinux has on a folder."""
+    """Problems of this mount. facts: of the engine. label: returns a folder's SELinux label."""
     source = workspace.source
     if not (workspace.nosuid or facts.other_root):
         message = (

@@ -1,4 +1,4 @@
-"""Brings the owner's branches to the agent, as refs/remotes/owner/*, and its own branch on where that loses nothing.
+"""Sends the owner's branches to the agent as refs/remotes/owner/*, and fast-forwards its branch if that loses nothing.
 
 Standard library only.
 """
@@ -31,20 +31,20 @@ class Agent(Shell, Protocol):
 
 
 def heads(root: Path) -> dict[str, str]:
-    """Branch to commit. Raises BottleError where git fails."""
+    """Branch to commit. Raises BottleError if git fails."""
     said = OwnersGit(root)("for-each-ref", "--format=%(objectname) %(refname:lstrip=2)", "refs/heads").splitlines()
     return {name: commit for commit, _, name in (line.partition(" ") for line in said)}
 
 
 def digest_of(branches: Mapping[str, str]) -> str:
-    """Of the branches and their commits."""
+    """A digest of the branches and their commits."""
     return hashlib.sha256(json.dumps(dict(branches), sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class OwnerBranches:
-    """root: the owner's folder. agent: its container, with a repository that is a copy of that one. heads: the owner's
-    branches, as they were looked over.
+    """root: the owner's folder. agent: its container, with a copy of that repository. heads: the owner's branches, as
+    they were checked.
     """
 
     root: Path
@@ -53,11 +53,11 @@ class OwnerBranches:
 
     @property
     def digest(self) -> str:
-        """Of the branches and their commits."""
+        """A digest of the branches and their commits."""
         return digest_of(self.heads)
 
     def send(self) -> None:
-        """Make refs/remotes/owner/* the owner's branches. Raises BottleError and OSError."""
+        """Set refs/remotes/owner/* to the owner's branches. Raises BottleError and OSError."""
         wanted = {f"{_REMOTE}{name}": commit for name, commit in self.heads.items()}
         has = self._refs()
         theirs = {ref: commit for ref, commit in has.items() if ref.startswith(_REMOTE)}
@@ -80,8 +80,8 @@ class OwnerBranches:
         self.agent.run(f"{_IN}{_GIT} update-ref --no-deref --stdin", "".join(lines).encode())
 
     def advance(self, agent: Side) -> str:
-        """Bring the agent's branch to the owner's of the same name, where it has no commit besides, and no change of
-        its own in a file that changes by it. What is left to do, in words; "" for nothing.
+        """Fast-forward the agent's branch to the owner's of the same name, unless it has commits of its own, or changes
+        in files that the fast-forward changes. Returns what remains to do, in words, or "".
 
         Raises BottleError and OSError.
         """
@@ -104,7 +104,7 @@ class OwnerBranches:
         gone = [path for path, (_, to) in changes.items() if to == ABSENT]
         self.agent.run(f"{_IN}xargs -0 -r {_GIT} checkout -q {new} --", _listed(out))
         self.agent.run(f"{_IN}xargs -0 -r rm -f --", _listed(gone))
-        # Only from the commit that was looked at: one that the agent has made meanwhile stays on its branch.
+        # Only from the commit that was compared: a commit that the agent has made since stays on its branch.
         moved = f"update refs/heads/{agent.branch} {new} {agent.head}\n".encode()
         self.agent.run(f"{_IN}{_GIT} update-ref --no-deref --stdin && {_GIT} reset -q", moved)
         return ""
@@ -117,7 +117,7 @@ class OwnerBranches:
         return {ref: commit for commit, _, ref in (line.partition(" ") for line in lines)}
 
     def _is_idle(self) -> bool:
-        """Whether it is in the middle of no merge and no rebase, and has nothing staged."""
+        """Whether no merge, rebase, cherry-pick or revert is in progress, and nothing is staged."""
         try:
             self.agent.run(f"{_IN}{_IDLE}; {_GIT} diff --cached --quiet")
         except BottleError:
@@ -130,7 +130,7 @@ def _listed(paths: list[str]) -> bytes:
 
 
 def _raw(said: str) -> dict[str, tuple[str, str]]:
-    """Path to the objects before and after, of git's raw format (git-diff(1), Raw output format)."""
+    """Path to the objects before and after, from git's raw format (git-diff(1), Raw output format)."""
     parts = said.split("\0")
     both = {path: meta.split()[2:4] for meta, path in zip(parts[::2], parts[1::2], strict=False)}
     return {path: (_object(old), _object(new)) for path, (old, new) in both.items()}

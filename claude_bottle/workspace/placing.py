@@ -1,4 +1,4 @@
-"""Puts an agent's files into a folder of the host: below it and nowhere else, each whole or not at all."""
+"""Places an agent's files in a folder of the host: only below it, and each file completely or not at all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ZEROS = bytes(_CHUNK)
 
 
 class Placing:
-    """One folder. `obstacles` first, then `remove`, then `place`, then `look_again`."""
+    """One folder. Call `obstacles` first, then `remove`, then `place`, then `look_again`."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -26,7 +26,7 @@ class Placing:
         self._file_mode = 0o666 & ~mask
 
     def inside(self, name: str) -> bool:
-        """Whether writing to `name` stays below the folder: no part of the way there is a link."""
+        """Whether a write to `name` stays below the folder, because no folder above it is a link."""
         way = self._root
         for part in name.split("/")[:-1]:
             way = way / part
@@ -35,7 +35,7 @@ class Placing:
         return True
 
     def obstacles(self, names: Iterable[str], removed: Iterable[str]) -> Iterator[str]:
-        """What is in the way of these files on the host, once others are removed."""
+        """Why these files cannot be placed on the host, once the others are removed."""
         gone = set(removed)
         for name in names:
             path = self._root / name
@@ -47,7 +47,7 @@ class Placing:
                 yield f"{name}: is a folder here"
 
     def remove(self, name: str) -> None:
-        """Delete a file, and the folders that are empty then."""
+        """Delete a file, and then the folders that have become empty."""
         if self.inside(name):
             path = self._root / name
             path.unlink(missing_ok=True)
@@ -57,7 +57,7 @@ class Placing:
                 folder.rmdir()
 
     def place(self, member: tarfile.TarInfo, data: IO[bytes] | None) -> bool:
-        """Write one file or link, of a tar; False for what is neither, or would leave the folder."""
+        """Write one file or link of a tar. Returns False for another kind, or one that would leave the folder."""
         if not is_plain(member.name) or not self.inside(member.name) or not (member.issym() or member.isreg()):
             return False
         path = self._root / member.name
@@ -78,14 +78,14 @@ class Placing:
         return True
 
     def look_again(self, links: Iterable[str]) -> list[str]:
-        """Take away the links that lead out of the folder, or into a `.git`, now that everything is in place."""
+        """Delete links that lead out of the folder or into a `.git`, once all is in place. Returns their names."""
         root, out = self._root.resolve(), []
         for name in sorted(links):
             path = self._root / name
             try:
                 target = path.resolve()
                 good = target.is_relative_to(root) and not any(map(is_git, target.relative_to(root).parts))
-            except (OSError, RuntimeError):  # a circle
+            except (OSError, RuntimeError):  # a cycle
                 good = True
             if not good:
                 path.unlink(missing_ok=True)
@@ -93,7 +93,7 @@ class Placing:
         return out
 
     def _mode(self, path: Path, executable: bool) -> int:
-        """Of what is there already, without set-id bits, else by the umask; executable as the agent has it."""
+        """The mode of the file being replaced without set-id bits, else by the umask; executable as for the agent."""
         try:
             old = path.lstat().st_mode
             mode = old & 0o777 if stat.S_ISREG(old) else self._file_mode
@@ -108,7 +108,7 @@ def _copy(data: IO[bytes] | None, file: IO[bytes]) -> None:
     while data is not None and (chunk := data.read(_CHUNK)):
         size += len(chunk)
         if chunk == _ZEROS[: len(chunk)]:
-            file.seek(size)  # a hole stays one
+            file.seek(size)  # keep holes
         else:
             file.write(chunk)
     file.truncate(size)
@@ -119,6 +119,6 @@ def _is_no_folder(path: Path) -> bool:
 
 
 def _goes(path: Path, root: Path, gone: set[str]) -> bool:
-    """Whether nothing is left of a folder once the named files are removed."""
+    """Whether a folder is empty once the named files are removed."""
     files = [Path(folder) / name for folder, folders, names in os.walk(path) for name in (*names, *folders)]
     return all((file.is_dir() and not file.is_symlink()) or file.relative_to(root).as_posix() in gone for file in files)

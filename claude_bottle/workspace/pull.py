@@ -34,10 +34,10 @@ Note = Callable[[str, str | None], None]
 
 @dataclass
 class Pull:
-    """One stack's workspace.
+    """One pull of one stack's workspace.
 
-    to: write to this new folder instead of the workspace. force: the agent's version wins. run_files: bring what the
-    owner's programs run by themselves.
+    to: write to this new folder instead of the workspace. force: the agent's version wins. run_files: whether to place
+    files that the owner's programs run automatically.
     """
 
     plan: Mapping[str, Any]
@@ -48,9 +48,10 @@ class Pull:
     run_files: bool = True
 
     def run(self) -> list[str]:
-        """Lines that say what was done. Raises BottleError, with nothing written, where both sides changed.
+        """Place the agent's work. Returns lines that say what was done. Raises BottleError, with nothing written, if
+        both sides changed a file.
 
-        Everything is judged before the first file is written; each file is noted as soon as it is in place.
+        Every file is checked before the first is written, and recorded as soon as it is in place.
         """
         workspace = self.plan.get("workspace")
         if not workspace or workspace["mode"] != "copy":
@@ -87,7 +88,7 @@ class Pull:
             note = (lambda *_: None) if self.to else partial(record.add, identity)
             lines += self._write(agent, placing, root, changes, source, note)
             if not self.to:
-                changes.conflicts = sorted(apart)  # what they had in common stays so, until a commit says otherwise
+                changes.conflicts = sorted(apart)  # keep their base until a commit changes it
                 record.write(identity, new_base(base, source, target, changes))
             lines.append(f"{len(changes.copy) + len(changes.delete)} files changed in {root}")
             return list(map(one_line, [*lines, *commits.keep(self._remote)]))
@@ -97,7 +98,7 @@ class Pull:
         return f"bottle-{self.plan['stack']}"
 
     def _left_out(self, root: Path, source: Mapping[str, str], changes: Changes) -> dict[str, str]:
-        """What is not brought back, and why; it is taken out of the changes."""
+        """Files that are not placed, with the reason. Removes them from the changes."""
         links = {path: mark[3:] for path, mark in source.items() if mark.startswith("-> ")}
 
         def exists(path: str) -> bool:
@@ -109,7 +110,7 @@ class Pull:
 
     @staticmethod
     def _with_ignored(root: Path, source: Mapping[str, str], target: Mapping[str, str]) -> dict[str, str]:
-        """The host's side, with files that git ignores there but the agent has: they are not to be lost either."""
+        """The host's side, plus files that git ignores there but the agent has, so that those are not lost either."""
         inside = Placing(root).inside
         hidden = [name for name in source if name not in target and (root / name).is_file() and inside(name)]
         return {**target, **{item.path: item.mark for item in items(root, hidden)}}
@@ -147,12 +148,12 @@ def _told(conflicts: list[str]) -> str:
 
 
 def _as_judged(member: tarfile.TarInfo, mark: str) -> bool:
-    """Whether it is a file still, or the same link: the agent may have put another thing there meanwhile."""
+    """Whether a member is still a file, or the same link. The agent may have replaced it since it was checked."""
     return mark == f"-> {member.linkname}" if member.issym() else not mark.startswith("-> ")
 
 
 def _lines(changes: Changes, target: Mapping[str, str], left: Mapping[str, str]) -> Iterator[str]:
-    """What changes; files that programs of the owner run by themselves are set apart."""
+    """The changes as lines. Files that the owner's programs run automatically come last."""
     verbs = {path: "new " if path not in target else "edit" for path in changes.copy}
     run = {path: by for path in changes.copy if (by := run_by(path))}
     yield from (f"{verbs[path]}  {path}" for path in sorted(set(changes.copy).difference(run)))
@@ -167,7 +168,7 @@ def _lines(changes: Changes, target: Mapping[str, str], left: Mapping[str, str])
 
 
 def pull(stack: str, **options: Any) -> list[str]:
-    """Bring the work of a stack's agent here; lines that say what was done. options: as of Pull. Raises BottleError."""
+    """Place the agent's work here. Returns lines that say what was done. options: of Pull. Raises BottleError."""
     use_engine_of(stack)
     kept = outputs(stack)
     if "plan" not in kept:

@@ -1,7 +1,7 @@
-"""Files that programs of an owner run, or let steer what they run, because they lie in a project. Pure.
+"""Files in a project that the owner's programs run, or that control what they run. Pure.
 
-Each line is from the named programs' own manuals. A pattern with a slash is matched from any folder on, one without
-against the last part of a path (fnmatch; `*` crosses folders). Case makes no difference, as on some file systems.
+Each line is from the named programs' own manuals. A pattern with a slash matches from any folder on, one without
+matches the last component of a path (fnmatch; `*` crosses folders). Case is ignored, as on some file systems.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _PATTERNS = [(pattern, by) for by, patterns in _BY.items() for pattern in patter
 
 
 def run_by(name: str) -> str:
-    """Which of the owner's programs run a file of this path; "" for none."""
+    """The owner's programs that run a file of this path; "" if there are none."""
     below = f"/{name.lower()}"
     last = below.rpartition("/")[2]
     for pattern, by in _PATTERNS:

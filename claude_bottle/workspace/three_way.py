@@ -1,4 +1,4 @@
-"""What a copy between two folders does when both may have changed since they were last alike. Pure."""
+"""A three-way comparison for a copy between folders that may both have changed since a common state. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Changes:
-    """Paths to copy, to delete, and those that both sides have changed, which stay as the target has them."""
+    """Paths to copy, to delete, and in conflict: both sides have changed them, and the target's version stays."""
 
     copy: list[str] = field(default_factory=list)
     delete: list[str] = field(default_factory=list)
@@ -19,9 +19,9 @@ class Changes:
 
 
 def three_way(base: Mapping[str, str], source: Mapping[str, str], target: Mapping[str, str]) -> Changes:
-    """Bring what changed in `source` since `base` to `target`, and nothing that changed in `target`.
+    """The changes that bring `target` up to `source`, except where `target` has changed since `base`.
 
-    Each is path to mark. A path that is missing in `base` was not there; without a base, what differs is a conflict.
+    Each maps path to mark. A path missing in `base` did not exist; without a base, every difference is a conflict.
     """
     changes = Changes()
     for path in sorted({*base, *source}):
@@ -40,12 +40,12 @@ def three_way(base: Mapping[str, str], source: Mapping[str, str], target: Mappin
 def new_base(
     base: Mapping[str, str], source: Mapping[str, str], target: Mapping[str, str], changes: Changes
 ) -> dict[str, str]:
-    """What both sides have in common once `changes` are made; a conflict keeps its old base, to be seen again."""
+    """The common state once `changes` are made. A conflict keeps its old base, so that it is found again."""
     common = {path: mark for path, mark in base.items() if path in changes.conflicts or source.get(path) == mark}
     common |= {path: source[path] for path in changes.copy}
     return common | {path: mark for path, mark in source.items() if target.get(path) == mark}
 
 
 def without(marks: Mapping[str, str], paths: Collection[str]) -> dict[str, str]:
-    """The marks of other paths alone: these travel another way."""
+    """The marks without these paths, which are transferred by other means."""
     return {path: mark for path, mark in marks.items() if path not in paths}

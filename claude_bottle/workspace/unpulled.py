@@ -1,4 +1,4 @@
-"""`python -m claude_bottle.workspace.unpulled STACK`: what `pull` would bring, before the home is deleted."""
+"""`python -m claude_bottle.workspace.unpulled STACK`: work that only the agent has, before its home is deleted."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _CHANGES = ("new ", "edit ", "gone ")
 
 
 def unpulled(plan: Mapping[str, Any], container: str) -> list[str]:
-    """Files and branches that only the agent has; nothing where there is no copied workspace. Raises BottleError."""
+    """Files and branches that only the agent has; empty without a copied workspace. Raises BottleError."""
     workspace = plan.get("workspace")
     if not workspace or workspace["mode"] != "copy":
         return []
     try:
-        # What pull leaves out was told when it was left out, and would stand in the way for ever.
+        # Files that pull leaves out were reported then, and would block every later `down`.
         lines = [line for line in Pull(plan, container, dry_run=True).run() if line.startswith(_CHANGES)]
     except BottleError as error:
         lines = [str(error)]
@@ -52,7 +52,7 @@ def _has(root: Path, commit: str) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point: 1 where something would be lost, or nobody can say."""
+    """Entry point. Returns 1 if work would be lost, or if that cannot be determined."""
     [stack] = sys.argv[1:] if argv is None else argv
     try:
         must_be_remembered(stack)
