@@ -1,7 +1,9 @@
-"""The egress proxy: what it fills into the frame, around egress_core and reflection.
+"""The egress proxy: its part of the frame, built on claude_bottle/policy/routes and claude_bottle/dlp/tokens.
 
-Guarantees: a request leaves only by a declared route, with the owner's credential put in and the agent's taken out; a
-token value neither leaves in a request of the agent nor comes back in a response. Without a route table all is denied.
+Guarantees: a request leaves only by a declared route, or to an address named by the response of a followed route. The
+owner's credential is injected and the agent's is stripped, unless the route allows the agent's own. No known spelling
+of a token value leaves in a request of the agent's or comes back in a response. Without a route table it denies
+everything.
 """
 
 from __future__ import annotations
@@ -43,8 +45,8 @@ EGRESS_ROUTES = Path(os.environ.get("EGRESS_ROUTES", "/etc/claude-bottle/routes.
 EGRESS_TOKENS = Path(os.environ.get("EGRESS_TOKENS", "/etc/claude-bottle/tokens.json"))
 RUN = Path(os.environ.get("CLAUDE_BOTTLE_RUN", "/run/claude-bottle"))
 _RANGE = re.compile(rb"(?i)(?:^|[-_])range\Z")  # also If-Range, Request-Range, X-Ms-Range
-_WAITING = 60.0  # seconds that requests wait for a next hop that does not answer
-BUFFERED_BODY = 256 << 10  # bytes: up to here a body is read before it goes, so that a refusal is an answer
+_WAITING = 60.0  # seconds that requests wait for an unresponsive next hop
+BUFFERED_BODY = 256 << 10  # bytes: a body up to this size is read before it is sent, so that it can still be refused
 
 
 class Egress(ProxyAddon):
@@ -61,7 +63,7 @@ class Egress(ProxyAddon):
         self._record = Record(Path(os.environ.get("CLAUDE_BOTTLE_RECORD") or run / "record"))
         self._follower = Follower(self._is_declared)
         self._repositories = Repositories()
-        self._masks: TokenMasks | None = None  # nothing passes before it is there
+        self._masks: TokenMasks | None = None  # until it is set, no request passes
         self._compiler = ThreadPoolExecutor(1, "compile")
 
     def running(self) -> None:
@@ -81,7 +83,7 @@ class Egress(ProxyAddon):
         super().done()
 
     def use_tokens(self, tokens: Mapping[str, str]) -> None:
-        """Slots and their values, for tests."""
+        """Set slots and their values, for tests."""
         self._masks = TokenMasks(tokens)
 
     def is_ready(self) -> bool:
@@ -98,11 +100,11 @@ class Egress(ProxyAddon):
 
     def _known(self) -> TokenMasks:
         if self._masks is None:
-            raise RuntimeError("the tokens are not loaded yet")  # and the hook that asks fails closed
+            raise RuntimeError("the tokens are not loaded yet")  # the calling hook then fails closed
         return self._masks
 
     def decide(self, flow: http.HTTPFlow, request: Request) -> Decision:
-        """By the route table; then no URL and no header may hold a token."""
+        """By the route table. A token in the URL or a header is refused even so."""
         table: core.RouteTable | None = self._file.current
         if table is None:
             message = f"No valid route table is loaded, so egress refuses all requests: {self._file.error}."
@@ -138,14 +140,14 @@ class Egress(ProxyAddon):
         return Decision(Outcome.ALLOW, request, basis=verdict, named=named)
 
     def _lost(self, seconds: float) -> None:
-        """End what waits for a next hop that has not answered for so long: it would wait for ever."""
+        """End requests that have waited too long for the unresponsive next hop. They would wait for ever."""
         if seconds > _WAITING:
             self._open.end_refused(
                 lambda _: self.refusal("next_hop", f"pipelock has not answered for {seconds:.0f} s.", 503),
                 lambda *_: None,
             )
 
-    # A body without a length passes at once: streams in both directions need that, and pipelock holds what it reads.
+    # A body without a length is streamed at once, because streams in both directions need that. pipelock scans it.
     holds_unknown = False
 
     def held_bytes(self, flow: http.HTTPFlow, decision: Decision) -> int:
@@ -177,13 +179,13 @@ class Egress(ProxyAddon):
             aws.sign(flow.request, decision.request.host, scope, self._known().tokens[route.slot], body)
 
     def rewrite_request(self, flow: http.HTTPFlow, decision: Decision) -> None:
-        """Take the agent's credentials out and put the owner's in, or neither where the request may bring its own."""
+        """Replace the agent's credentials by the owner's, or neither if the request may bring its own."""
         route: Route = decision.basis
         headers = flow.request.headers
         if decision.named is not None:
             headers.fields = tuple(fixed_head(route.host if "host" in headers else ""))
             return
-        # On a host with an injected credential this holds for all of its paths: none is a way round it.
+        # If any path of a host has an injected credential, this applies to all its paths, so that none bypasses it.
         injected = self._file.current.injected_headers(route.host) if self._file.current else frozenset()
         replaced = frozenset() if route.own_credentials else injected
         own = frozenset([injection.MARK_HEADER]) | replaced
@@ -198,7 +200,7 @@ class Egress(ProxyAddon):
                 headers[name] = injection.auth_value(route.auth_scheme, self._known().tokens[route.slot])
             self._known().give(route.host, route.slot)
         if injected:
-            # What comes back is masked: it must be packed in a way that is known, and whole, for slices hide a token.
+            # The response is masked, so it must be in a known encoding and whole: a range can split a token.
             if "accept-encoding" in headers:
                 headers["accept-encoding"] = readable_part(headers["accept-encoding"])
             if not route.allow_ranges and not aws.only_signs(
@@ -206,7 +208,7 @@ class Egress(ProxyAddon):
             ):
                 headers.fields = tuple(field for field in headers.fields if not _RANGE.search(field[0]))
         if flow.request.stream:
-            self._sign(flow, decision, b"")  # a body that passes in pieces is not in the signature (inspect_stream)
+            self._sign(flow, decision, b"")  # a streamed body is not part of the signature (inspect_stream)
 
     def about(self, decision: Decision) -> dict[str, object]:
         number = {"record": decision.number} if decision.number else {}
@@ -223,7 +225,7 @@ class Egress(ProxyAddon):
         bodies.mask_response(flow, response, mask)
         response.stream = heard(response.stream, ear)
         rule = Rule.of(decision.basis, decision.named)
-        if rule is not None and not mask and decision.request is not None:  # nothing is put in there
+        if rule is not None and not mask and decision.request is not None:  # no credential is injected there
             response.stream = self._follower.hear(flow, decision.request, response, rule, True)
 
     def rewrite_trailers(self, flow: http.HTTPFlow, trailers: http.Headers) -> None:
@@ -262,7 +264,7 @@ class Egress(ProxyAddon):
         )
 
     async def inspect_message(self, flow: http.HTTPFlow, message: WebSocketMessage) -> Refusal | None:
-        # A token may be cut over messages, so each direction remembers the end of what has passed.
+        # A token may be split across messages, so each direction keeps the end of the messages so far.
         mask = self._known().all if message.from_client else self._mask_of(flow)
         key = f"messages {message.from_client}"
         before: bytes = flow.metadata.get(key, b"")
@@ -275,14 +277,14 @@ class Egress(ProxyAddon):
         if masked is not data:
             message.content = masked[len(before) :]
             if before and mask.found_in(data) and not mask.found_in(data[len(before) :]):
-                return self.refusal("token_in_response", "The messages hold a credential.", 502)  # most of it has gone
+                return self.refusal("token_in_response", "The messages hold a credential.", 502)  # its start has left
         return None
 
     def introspect(self, flow: http.HTTPFlow) -> None:
         table = self._file.current
         body: dict[str, object]
         if flow.request.path == "/health":
-            # Alive and answering; whether a table is loaded is told, for without one everything is refused.
+            # Alive and answering. Whether a table is loaded is reported too, because without one everything is refused.
             through = self._next is None or self._next.answers
             status = 200 if through and self.is_ready() else 503
             body = {"status": self.state(), "error": self._file.error, "through": through}

@@ -1,8 +1,8 @@
-"""Packed files that go on as they came, where a token is put in: looked into, and cut before anything of a token.
+"""Compressed files that are passed on unchanged by a host with an injected token: scanned, and cut before any token.
 
-A server that keeps `x.tar.gz` as a tar with `Content-Encoding: gzip` sends it so to a client that names no encoding
-(Apache's mod_mime, AddEncoding), and the client keeps the bytes. Pages and calls of an API are what echoes a token:
-these go on plain and masked.
+A server that stores `x.tar.gz` as a tar with `Content-Encoding: gzip` sends it so even to a client that names no
+encoding (Apache's mod_mime, AddEncoding), and the client keeps the bytes. Pages and API responses are what can echo a
+token, so those are decompressed and masked.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from claude_bottle.dlp.packed.decoder import DecodeError, Decoder
 from claude_bottle.dlp.packed.decoders import accepted_names, is_identity, layers_of
 from claude_bottle.dlp.tokens.reflection import MaskedStream, TokenMask
 
-# These unpack to the last letter that came, so what is held is no longer than what is not seen yet.
+# These decompress up to the last byte received, so no more is held than what has not been scanned yet.
 _PROMPT = frozenset(["gzip", "x-gzip", "deflate"])
 _FILES = (
     "application/octet-stream",
@@ -27,18 +27,18 @@ _FILES = (
     "application/x-compressed-tar",
     "binary/octet-stream",  # Amazon S3's default
 )
-# Bytes, as packed, that are held until more or the end is there: how a short answer packs could tell of a token in it.
+# Compressed bytes held until more arrive or the end: the length of a short response could reveal a token in it.
 HELD = 64 << 10
 
 
 class HoldsTokenError(DecodeError):
-    """The answer holds something of a token, and cannot be masked as it is."""
+    """The response contains part of a token and cannot be masked without changing it."""
 
 
 def goes_as_served(accept_encoding: str, encoding: str, content_type: str) -> bool:
-    """Whether an answer is a packed file that the client did not ask to have packed.
+    """Whether a response is a compressed file, and the client did not ask for its compression.
 
-    One that is packed twice over is none: the head of what is within has names of its own.
+    A file that is compressed twice is not, because the inner header has names of its own.
     """
     if is_identity(encoding) or content_type.partition(";")[0].strip().lower() not in _FILES:
         return False
@@ -57,22 +57,22 @@ def _alike(names: frozenset[str]) -> frozenset[str]:
 
 
 class ServedStream:
-    """The chunks of a packed answer, each once it was seen to hold nothing of a token: neither what it unpacks to, nor
-    its own bytes, for a head has a file's name and a comment (RFC 1952, 2.3.1).
+    """The chunks of a compressed response, each released once neither its decompressed content nor its own bytes
+    contain part of a token. The bytes count because a header has a file name and a comment (RFC 1952, 2.3.1).
 
-    inside: takes each piece of what it unpacks to, and says whether a token is packed in there once more.
+    inside: takes each decompressed piece, and returns whether a token is in a compressed file within.
     """
 
     def __init__(self, mask: TokenMask, decoder: Decoder, inside: Callable[[bytes], bool]) -> None:
         self._packed, self._plain = MaskedStream(mask), MaskedStream(mask)
         self._decoder, self._inside = decoder, inside
-        # A chunk, and how many bytes had come and were unpacked with it.
+        # A chunk, and how many bytes had been received and decompressed including it.
         self._waiting: deque[tuple[bytes, int, int]] = deque()
-        self._taken = self._made = 0  # bytes that came, and that they unpack to
-        self._read = self._seen = 0  # of these, what is looked at
+        self._taken = self._made = 0  # bytes received, and decompressed
+        self._read = self._seen = 0  # bytes of these that were scanned
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The chunks that may go on. Raises HoldsTokenError, or DecodeError for what cannot be unpacked."""
+        """The chunks to release. Raises HoldsTokenError, or DecodeError for data that cannot be decompressed."""
         self._taken += len(chunk)
         self._look_at_packed(self._packed.feed(chunk))
         for part in self._decoder.feed_parts(chunk):
@@ -82,7 +82,7 @@ class ServedStream:
         return self._free() if self._taken > HELD else []
 
     def finish(self) -> list[bytes]:
-        """The rest. Raises as `feed`."""
+        """The remaining chunks. Raises as `feed`."""
         self._decoder.finish()
         self._look_at_packed(self._packed.finish())
         self._look(self._plain.finish())

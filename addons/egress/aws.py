@@ -1,4 +1,4 @@
-"""Signs a request anew for AWS, with the owner's keys, by botocore."""
+"""Signs requests again for AWS, with the owner's keys, using botocore."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ from claude_bottle.policy.routes.aws_sigv4 import (
 from claude_bottle.policy.routes.route import Route
 from claude_bottle.policy.routes.table import RouteTable
 
-HELD_BODY = 4 << 20  # bytes of a body that is in the signature, so read before the head goes
+HELD_BODY = 4 << 20  # bytes of a signed body, which must be read before the head is sent
 
 
 def load_signer(table: RouteTable) -> None:
-    """Import what signs, where a route of the table needs it: it takes a quarter of a second and 20 MB."""
+    """Import botocore if a route of the table needs it, because that takes a quarter of a second and 20 MB."""
     if any(scope_of(route.auth_scheme) for route in table.routes):
         _signers()
 
 
 def only_signs(table: RouteTable | None, host: str, slots: frozenset[str]) -> bool:
-    """Whether no secret went or goes to this host, but signatures alone: then no slice of an answer can hold one.
+    """Whether this host was and is sent only signatures and no secret. Then no range of a response can contain a
+    secret.
 
-    slots: of all that its answers are masked for, those of earlier tables too.
+    slots: all for which its responses are masked, including those of earlier tables.
     """
     routes = [route for route in table.candidates(host) if route.slot] if table else []
     signing = {route.slot for route in routes if scope_of(route.auth_scheme)}
@@ -43,7 +44,7 @@ def only_signs(table: RouteTable | None, host: str, slots: frozenset[str]) -> bo
 
 
 def refuse_head(request: http.Request, route: Route, token: str) -> Refusal | None:
-    """Why this head cannot be signed anew. route: with its credential."""
+    """Why this head cannot be signed again. route: with its credential."""
     if (scope := scope_of(route.auth_scheme)) is None:
         return None
     if keys_of(token) is None:
@@ -58,13 +59,13 @@ def refuse_head(request: http.Request, route: Route, token: str) -> Refusal | No
 
 
 def held_bytes(request: http.Request, route: Route) -> int:
-    """How much of a body has to be read before the head is signed; 0 where none has to."""
+    """Bytes of a body that must be read before the head is signed; 0 if none."""
     scope = scope_of(route.auth_scheme) if route.slot else None
     return HELD_BODY if scope is not None and needs_body(request.headers.fields, scope) else 0
 
 
 def refuse_stream(request: http.Request, route: Route) -> Refusal | None:
-    """Why a body may not pass in pieces: the signature is over it, and stands before it."""
+    """Why a body may not be streamed: the signature covers it and is sent before it."""
     if not held_bytes(request, route):
         return None
     words = f"The signature is over the body, which may have {HELD_BODY >> 20} MB then, with a length or an end."
@@ -72,13 +73,13 @@ def refuse_stream(request: http.Request, route: Route) -> Refusal | None:
 
 
 def sign(request: http.Request, host: str, scope: Scope, token: str, body: bytes) -> None:
-    """Put Authorization, X-Amz-Date and what goes with them in. The head is otherwise as it will leave. host:
-    canonical; body: all of it, where `needs_body` says so.
+    """Set Authorization, X-Amz-Date and the headers that go with them. All other headers must be final. host:
+    canonical. body: complete if `needs_body` says so.
     """
     plain, for_s3, awsrequest, credentials = _signers()
     keys = keys_of(token)
-    assert keys is not None  # noqa: S101 - refuse_head has looked
-    # As it is signed: a server that compares with another Host answers with the signature, which others could use.
+    assert keys is not None  # noqa: S101 - refuse_head has checked it
+    # The signed host: a server that gets another Host answers with the expected signature, which others could use.
     if "host" in request.headers:
         request.headers["host"] = host
     if request.data.authority:
@@ -104,7 +105,7 @@ def _signers() -> tuple[Any, Any, Any, Any]:
     from botocore import auth, awsrequest, credentials
 
     class ForS3(auth.SigV4Auth):  # type: ignore[misc]
-        """S3 alone signs the path as it is sent, and says in a header whether the body is signed."""
+        """S3 alone signs the path as sent, and has a header that says whether the body is signed."""
 
         def _normalize_url_path(self, path: str) -> str:
             return path

@@ -1,4 +1,4 @@
-"""The bodies that pass egress: uploads are watched for the bottle's tokens, answers have those of their host masked."""
+"""Bodies that pass egress: uploads are scanned for the bottle's tokens, responses have their host's masked."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from claude_bottle.dlp.packed.decoders import accepted_names, decoder_for, is_id
 from claude_bottle.dlp.tokens.reflection import MaskedStream, TokenMask, UploadWatch
 from claude_bottle.policy.refusal import Refusal
 
-# An answer may unpack to so many bytes, or to so many for each that came: a bomb of a kilobyte ends early.
+# Limits of decompression, in bytes and in bytes per byte received, so that a bomb of a kilobyte ends early.
 _FREE_PLAIN, _RATIO = 8 << 20, 100
-# First bytes of a file that is compressed, to its decoder (RFC 1952, 2.3.1; RFC 8878, 3.1.1; RFC 1950, 2.2).
+# First bytes of a compressed file, and its decoder (RFC 1952, 2.3.1; RFC 8878, 3.1.1; RFC 1950, 2.2).
 _ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 _PACKED = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), *((magic, "deflate") for magic in _ZLIB))
 _MAGIC = max(len(magic) for magic, _ in _PACKED)
@@ -42,9 +42,9 @@ def has_token(request: http.Request, mask: TokenMask) -> bool:
 
 
 def watch_upload(flow: http.HTTPFlow, mask: TokenMask, form: FormOverrideScan | None = None) -> None:
-    """Stream the request body as it comes; end the flow before a token that turns up in it is whole.
+    """Stream the request body, and end the flow before a token in it has left completely.
 
-    form: looks for a field that asks for another method or another user.
+    form: scans for a field that asks for another method or another user.
     """
     if not mask and form is None:
         flow.request.stream = True
@@ -52,7 +52,7 @@ def watch_upload(flow: http.HTTPFlow, mask: TokenMask, form: FormOverrideScan | 
     encoding = body_encoding(flow.request.headers)
     watch, inside = UploadWatch(mask), _PackedFile(mask)
     if not is_identity(encoding):
-        with contextlib.suppress(DecodeError):  # what egress cannot read, pipelock does not let out
+        with contextlib.suppress(DecodeError):  # pipelock refuses what egress cannot decode
             watch = UploadWatch(mask, _Metered(decoder_for(encoding)))
     ended = False
 
@@ -80,9 +80,10 @@ def watch_upload(flow: http.HTTPFlow, mask: TokenMask, form: FormOverrideScan | 
 
 
 def mask_response(flow: http.HTTPFlow, response: http.Response, mask: TokenMask) -> None:
-    """Stream the response, never holding it whole, with the tokens of its host masked; packed ones go on plain.
+    """Stream the response with its host's tokens masked, never holding it whole. Compressed ones are decompressed.
 
-    A packed file that the client did not ask to have packed goes on as it came (addons/egress/as_served.py).
+    A compressed file that the client did not ask to have compressed is passed on unchanged
+    (addons/egress/as_served.py).
     """
     if not mask:
         response.stream = True
@@ -91,10 +92,10 @@ def mask_response(flow: http.HTTPFlow, response: http.Response, mask: TokenMask)
     response.reason = mask.mask(response.reason.encode("latin-1", "replace")).decode("latin-1")
     encoding = response.headers.get("content-encoding", "")
     if flow.request.method == "HEAD" and is_identity(encoding) and _asks_plain(flow.request):
-        response.stream = True  # the length of a plain body, which a GET tells as well
+        response.stream = True  # the length of a plain body, which a GET reveals as well
         return None
     if flow.request.method == "HEAD" or response.status_code == 304:
-        # The length of what is not sent tells how well it packs, so whether it repeats what the request held.
+        # The length of the absent body reveals how well it compresses, so whether it repeats parts of the request.
         for name in ("content-length", "content-encoding"):
             response.headers.pop(name, None)
         response.stream = True
@@ -102,8 +103,8 @@ def mask_response(flow: http.HTTPFlow, response: http.Response, mask: TokenMask)
     decoder: Decoder | None = None
     asked, kind = flow.request.headers.get("accept-encoding", ""), response.headers.get("content-type", "")
     if goes_as_served(asked, encoding, kind):
-        response.headers.pop("content-length", None)  # which tells how well it packs
-        # A slice that was asked for, which the owner lets through (allow_ranges): nobody can unpack it.
+        response.headers.pop("content-length", None)  # it would reveal how well the body compresses
+        # A requested range, which the owner allows (allow_ranges): nobody can decompress it.
         if response.status_code == 206 and "range" in flow.request.headers:
             response.stream = _masking(flow, MaskedStream(mask), mask)
             return None
@@ -135,7 +136,7 @@ def _masking(flow: http.HTTPFlow, masked: MaskedStream, mask: TokenMask) -> Stre
 
 
 def _ending(flow: http.HTTPFlow, feed: Stream, finish: Callable[[], list[bytes]]) -> Stream:
-    """A stream that ends the flow where the answer cannot be read, or holds a token that cannot be masked."""
+    """A stream that ends the flow if the response cannot be decoded, or contains a token that cannot be masked."""
     ended = False
 
     def stream(chunk: bytes) -> list[bytes]:
@@ -159,18 +160,18 @@ def _asks_plain(request: http.Request) -> bool:
 
 
 class _TooMuch(DecodeError):
-    """What unpacks to more than anybody would send packed."""
+    """Data that decompresses to more than anybody would send compressed."""
 
 
 class _PackedFile:
-    """Watches what a body unpacks to that is a compressed file itself, however its first bytes are cut into pieces."""
+    """Scans the content of a body that is itself a compressed file, however its first bytes are split into pieces."""
 
     def __init__(self, mask: TokenMask) -> None:
         self._mask, self._head = mask, b""
         self._watch: UploadWatch | None = None
 
     def feed(self, piece: bytes) -> bool:
-        """True once a token is complete in there. DecodeError passes through."""
+        """True once a complete token was found. Raises DecodeError."""
         if self._watch is None and len(self._head) < _MAGIC:
             self._head += piece
             if not (packed := _packed(self._head)):
@@ -180,7 +181,7 @@ class _PackedFile:
 
 
 class _Metered:
-    """A decoder that gives up early on what unpacks to far more than came."""
+    """A decoder that fails early on data that decompresses to far more than was received."""
 
     def __init__(self, inner: Decoder) -> None:
         self._inner, self._taken, self._made = inner, 0, 0
@@ -201,7 +202,7 @@ class _Metered:
 
 
 class _Lenient(_Metered):
-    """For what only begins like a compressed file: once it is none, it unpacks to nothing."""
+    """For data that only starts like a compressed file: once it cannot be decoded, it yields nothing."""
 
     _broken = False
 
@@ -221,7 +222,7 @@ def _packed(data: bytes) -> str:
 
 
 def _replace(flow: http.HTTPFlow, response: http.Response) -> None:
-    """Send a refusal in place of an answer whose headers have come already, dropping its body."""
+    """Send a refusal instead of a response whose headers have arrived, and drop its body."""
     refusal = Refusal("egress", "unreadable_response", "The response cannot be read.", 502)
     body = refusal.body(method=flow.request.method, host=flow.request.host, path=flow.request.path)
     response.status_code, response.reason = refusal.status, ""

@@ -1,4 +1,4 @@
-"""What of an allowed request is refused all the same: another request in disguise, code for a forge in a body."""
+"""Refusals of requests that their route allows: another request in disguise, or code for a forge in a body."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from claude_bottle.policy.routes.table import RouteTable, refuse_forge
 
 _MAX_READ = 4 << 20  # bytes of JSON, decoded
 _ALL_CAPABILITIES = frozenset(CAPABILITIES)
-# What frameworks make of a form's `_method`: a route that allows all of them has nothing to lose.
+# Methods that frameworks accept in a form's `_method`: a route that allows all of them has nothing to lose.
 _DISGUISES = frozenset(["PUT", "PATCH", "DELETE"])
 
 
 def refuse_head(request: http.Request, host: str, route: Route, has_token: bool) -> Refusal | None:
-    """Why a head is refused that the route allows. has_token: a credential is put in for some path of the host."""
+    """Why a head is refused that the route allows. has_token: a credential is injected for some path of the host."""
     allowed = route.allow_headers | (rules.METHOD_PARAMETERS if set(route.methods) >= _DISGUISES else frozenset())
     why = rules.judge_head(request.headers.fields, request.path, has_token=has_token, allowed=allowed)
     if not why and "upgrade" in request.headers:
@@ -36,15 +36,15 @@ def refuse_head(request: http.Request, host: str, route: Route, has_token: bool)
 
 
 def refuse_repository(host: str, route: Route, why: str) -> Refusal:
-    """The refusal of GraphQL that does not keep to the repositories of its route."""
+    """The refusal of GraphQL that reaches outside its route's repositories."""
     named = " and ".join(sorted(route.repositories or ())) or "no repository"
     return Refusal("egress", "repository_not_declared", f"GraphQL of {host} is limited to {named} here: {why}.")
 
 
 def with_credential(request: http.Request, host: str, table: RouteTable, route: Route) -> Route | Refusal:
-    """The route with the credential that the request goes with: the owner's, or none where it may bring its own
-    (`own_credentials` says then that it does). A refusal where it brings one and may not, or a placeholder in a place
-    where nothing replaces it. host: canonical.
+    """The route with the credential for the request: the owner's, or none if it brings its own and may
+    (`own_credentials` is then true). A refusal if it brings one and may not, or has a placeholder where nothing
+    replaces it. host: canonical.
     """
     fields = request.headers.fields
     injected, here = table.injected_headers(host), table.placeholders(host)
@@ -64,7 +64,7 @@ def with_credential(request: http.Request, host: str, table: RouteTable, route: 
 
 
 def refuse_stream(request: http.Request, route: Route, limit: int) -> Refusal | None:
-    """Why a body may not pass in pieces. limit: bytes up to which it is read whole."""
+    """Why a body may not be streamed. limit: bytes up to which a body is buffered."""
     by_forge = forge_body.reads_body(request.method, request.path) and not route.forge >= _ALL_CAPABILITIES
     by_forge = by_forge or route.repositories is not None
     packed = not is_identity(body_encoding(request.headers))
@@ -78,7 +78,7 @@ def refuse_stream(request: http.Request, route: Route, limit: int) -> Refusal | 
 
 
 def refuse_open(request: http.Request, host: str, before: Route, now: Route, has_token: bool) -> Refusal | None:
-    """Why a request that is on its way may not go on by the route that carries it now."""
+    """Why a request in progress may not continue by the route that applies now."""
     if forge_body.reads_body(request.method, request.path) and not now.forge >= before.forge:
         return Refusal("egress", "forge_write", "The route has lost a capability.")
     if now.repositories is not None and not (before.repositories and before.repositories <= now.repositories):
@@ -87,20 +87,20 @@ def refuse_open(request: http.Request, host: str, before: Route, now: Route, has
 
 
 def form_scan(request: http.Request, route: Route) -> forms.FormOverrideScan | None:
-    """What looks for another method or user in a form that passes in pieces; None where there is none to find."""
+    """The scan of a streamed form for another method or user; None if it needs none."""
     looks = _looks_into_form(request, route) and is_identity(body_encoding(request.headers))
     kind = request.headers.get("content-type", "")
     return forms.FormOverrideScan(kind, _tells_caller(request, route)) if looks else None
 
 
 def refuse_body(request: http.Request, host: str, route: Route) -> Refusal | None:
-    """Why a body may not leave that is all there. host: canonical."""
+    """Why a complete body may not leave. host: canonical."""
     by_forge, in_form = forge_body.reads_body(request.method, request.path), _looks_into_form(request, route)
     if not by_forge and not in_form:
         return None
     kind, plain = request.headers.get("content-type", ""), request.raw_content or b""
     if not is_identity(encoding := body_encoding(request.headers)):
-        # A server that does not undo it reads what it skips: the chunk lines of aws-chunked, a comment of gzip's.
+        # A server that does not decode it reads other data: the chunk lines of aws-chunked, or a comment of gzip's.
         if by_forge or forms.is_form(kind):
             return encoded()
         try:
@@ -119,24 +119,24 @@ def refuse_body(request: http.Request, host: str, route: Route) -> Refusal | Non
 
 
 def encoded() -> Refusal:
-    """The refusal of a body that is judged by what it says, and says it in an encoding."""
+    """The refusal of an encoded body that must be sent plain, because it is inspected."""
     return Refusal("egress", "ambiguous_request", "A body of this kind is sent plain, without Content-Encoding.")
 
 
 def other_method() -> Refusal:
-    """The refusal of a form that asks for another method or another user than those that were judged."""
+    """The refusal of a form that asks for another method or another user than the inspected ones."""
     message = "A field of the form names another method or another user. Use that method, and leave this field out."
     return Refusal("egress", "ambiguous_request", message)
 
 
 def _looks_into_form(request: http.Request, route: Route) -> bool:
-    # Frameworks look at the field of a method in a POST alone.
+    # Frameworks read a method field only in a POST.
     disguised = request.method == "POST" and not set(route.methods) >= _DISGUISES
     has_fields = forms.has_fields(request.headers.get("content-type", ""))
     return has_fields and (disguised or _tells_caller(request, route))
 
 
 def _tells_caller(request: http.Request, route: Route) -> bool:
-    """Whether a field could make somebody else of who asks, as headers and parameters do."""
+    """Whether a field could change whom the request acts as, as headers and parameters can."""
     allowed = not route.slot or "sudo" in route.allow_headers
     return not allowed and forge_body.tells_caller(request.path)

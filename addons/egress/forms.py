@@ -1,4 +1,4 @@
-"""Fields of a form by which an upstream sees another method or another caller than those that were judged. Pure."""
+"""Form fields that make an upstream see another method or caller than the inspected ones. Pure."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from claude_bottle.policy.forge.fields import CHARSETS, is_json
 
 
 def is_form(content_type: str) -> bool:
-    """True for a body whose fields a server may read; Rack takes one without a type for a form too."""
+    """True for a body whose fields a server may read. Rack reads one without a type as a form too."""
     kind = content_type.partition(";")[0].strip().lower()
     return not kind or "urlencoded" in kind or "form-" in kind or kind.startswith("multipart/")
 
 
 def has_fields(content_type: str) -> bool:
-    """True for a form, and for JSON, whose names Laravel takes for fields (Illuminate's Request::createFromBase)."""
+    """True for a form, and for JSON, whose keys Laravel reads as fields (Illuminate's Request::createFromBase)."""
     return is_form(content_type) or _is_json_somewhere(content_type)
 
 
 def _is_json_somewhere(content_type: str) -> bool:
-    """As Laravel sees it (Illuminate's InteractsWithContentTypes::isJson): by these letters anywhere in the header."""
+    """As in Laravel (Illuminate's InteractsWithContentTypes::isJson): by these strings anywhere in the header."""
     return any(part in content_type.lower() for part in ("/json", "+json"))
 
 
 def method_override_in_form(body: bytes, content_type: str, caller: bool = False) -> bool:
-    """True if a field asks for another method, or if nobody can say. caller: also one that names another user."""
+    """True if a field asks for another method, or that cannot be ruled out. caller: also if one names another user."""
     return has_fields(content_type) and FormOverrideScan(content_type, caller).feed(body)
 
 
 class FormOverrideScan:
-    """Looks for such a field in a form that comes in chunks; once found, always found."""
+    """Scans a form in chunks for such a field. Once found, it stays found."""
 
     def __init__(self, content_type: str = "", caller: bool = False) -> None:
         kind = content_type.partition(";")[0].strip().lower()
         self._urlencoded, self._multipart, self._in_json = _WITH_CALLER if caller else _METHODS
-        # Grape reads what has no type as JSON (lib/grape/middleware/formatter.rb).
+        # Grape reads a body without a type as JSON (lib/grape/middleware/formatter.rb).
         self._json = _is_json_somewhere(content_type) or (caller and not kind)
         self._only_json = is_json(content_type)
         self._parts = not kind or kind.startswith("multipart/")
         self._pairs = not self._only_json and not kind.startswith("multipart/")
         charsets = re.findall(r"charset\s*=([^;]*)", content_type, re.IGNORECASE)
-        # In another one (UTF-16, UTF-7, EBCDIC) names look different: ASP.NET and Java decode by it.
+        # In another charset (UTF-16, UTF-7, EBCDIC) names look different, and ASP.NET and Java decode by it.
         self._found = any(charset.strip(" \t\"'").lower() not in {"", *CHARSETS} for charset in charsets)
         self._tail, self._line = b"&", b""
 
     def feed(self, chunk: bytes) -> bool:
-        """True if the field has been seen."""
+        """True if the field was found in this or an earlier chunk."""
         data, line = self._tail + chunk, self._line + chunk
         self._line = line[-_LONGEST:]
         self._found = self._found or (self._json and bool(self._in_json.search(data)))
@@ -66,7 +66,7 @@ class FormOverrideScan:
             )
         ):
             self._found = True
-        # A field begins behind a separator, and goes on in the next chunk; however many blanks come before its name.
+        # A field starts after a separator, may continue in the next chunk, and may have any number of blanks first.
         last = max(data.rfind(b"&"), data.rfind(b";"))
         begun = data[last:] if last >= 0 else b""
         if len(begun) > _LONGEST:
@@ -75,11 +75,11 @@ class FormOverrideScan:
         return self._found
 
 
-_LONGEST = 1024  # bytes: more than the longest name, every letter encoded
+_LONGEST = 1024  # bytes: longer than the longest name with every letter encoded
 
 
 def _linear(pattern: str) -> Any:
-    # RE2, because forms are the agent's: no text makes it take more than a time in proportion to its length.
+    # RE2, because the agent writes the forms: matching takes time proportional to the length of any text.
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
     return re2.compile(pattern.encode("latin-1"), options)
@@ -92,22 +92,22 @@ def _spelled(letter: str) -> str:
 
 
 _BLANK = r"(?:[\s+\x00]|%(?:0[09ad]|20))*"
-# Rack leaves out brackets before a name (normalize_params: `\A[\[\]]*`).
+# Rack strips brackets before a name (normalize_params: `\A[\[\]]*`).
 _PADDING = r"(?:[\s+\x00\[\]]|%(?:0[09ad]|20|5[bd]))"
 _BEFORE = f"{_PADDING}*"
-# No client writes so many of them before a name, and what is kept of a piece could begin within them.
+# No client writes this many before a name, and the part kept of a chunk could start within them.
 _PADDED_PAIR = _linear(rf"(?i)[&;]{_PADDING}{{500}}")
 _PADDED_NAME = _linear(rf"""(?i);\s*name\s*(?:\*?\s*=\s*(?:[\w-]*'[\w-]*')?["']?)?{_PADDING}{{500}}""")
 
 
 def _fields(names: frozenset[str], *in_json: str) -> tuple[Any, Any, Any]:
-    """What finds these names in a form, in parts and in JSON.
+    """Patterns that find these names in an urlencoded form, in multipart and in JSON.
 
-    PHP leaves out spaces before a name, ends it at a zero byte, and takes `name[…]` for it (php_register_variable_ex).
-    RFC 7578, 4.2. A name in pieces (name*0=, RFC 2231) comes from no client; one with a character set (name*=) is read;
-    of an encoded word (RFC 2047), which Commons FileUpload decodes, nobody can say. One without quotation marks ends at
-    whatever is no letter of a token (Rack 2, lib/rack/multipart.rb). Ruby's JSON takes a backslash off any letter, and
-    leaves out comments (json 2.6.1).
+    PHP strips spaces before a name, ends it at a zero byte, and reads `name[…]` as it (php_register_variable_ex). RFC
+    7578, 4.2. No client sends a name in pieces (name*0=, RFC 2231), so one counts as found. One with a character set
+    (name*=) is read. An encoded word (RFC 2047), which Commons FileUpload decodes, counts as found too. A name without
+    quotation marks ends at any character that is not part of a token (Rack 2, lib/rack/multipart.rb). Ruby's JSON
+    strips a backslash before any letter, and skips comments (json 2.6.1).
     """
     spelled = "|".join("".join(map(_spelled, name)) for name in sorted(names))
     escaped = "|".join(
@@ -124,15 +124,15 @@ def _fields(names: frozenset[str], *in_json: str) -> tuple[Any, Any, Any]:
 
 
 _METHODS = _fields(METHOD_PARAMETERS, "_method")
-# Who asks, at GitLab (lib/api/helpers.rb; lib/gitlab/auth/auth_finders.rb) and Gitea (routers/api/v1/api.go;
-# services/auth/oauth2.go): a token there goes before that of the head.
+# The caller's identity at GitLab (lib/api/helpers.rb; lib/gitlab/auth/auth_finders.rb) and Gitea
+# (routers/api/v1/api.go; services/auth/oauth2.go): a token in a field takes precedence over the one in the head.
 _WITH_CALLER = _fields(
     METHOD_PARAMETERS | {"sudo", "private-token", "job-token", "access-token"},
     *("_method", "sudo", "private_token", "job_token"),
 )
-# Rack takes this for the name of a part that has no other (lib/rack/multipart/parser.rb). OData's batches count theirs,
-# mail's stand in brackets.
+# Rack uses this as the name of a part that has no other (lib/rack/multipart/parser.rb). OData's batches number theirs,
+# and mail's are in angle brackets.
 _CONTENT_ID = _linear(r"(?i)content-id:(?:\s{0,16}[^<0-9\s]|\s{17})")
-# Character sets in which Rack reads names and words otherwise than they stand there (handle_dummy_encoding of the same
-# file, since 3.2): those that are "dummy" to Ruby, by all their names (Encoding.list, Encoding.aliases).
+# Character sets that Rack decodes names and values from (handle_dummy_encoding of the same file, since 3.2): those that
+# are "dummy" in Ruby, by all their names (Encoding.list, Encoding.aliases).
 _OTHER_LETTERS = _linear(r"(?i)charset\s*=\s*[\"']?\s*(?:iso-?2022|cp502|cp65000|utf-?(?:7|16|32)|ucs|ibm0|ebcdic|hz)")

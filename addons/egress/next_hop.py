@@ -1,6 +1,6 @@
-"""Whether the next proxy answers: asked by egress all the time, so that nobody waits for ever for one that is stopped.
+"""Whether the next proxy answers. egress polls it, so that no request waits for ever for one that is stopped.
 
-A paused process still takes connections and says nothing, and a request to it would wait as long as its client does.
+A paused process still accepts connections but never answers, and a request to it would wait as long as its client does.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Callable
 
 from addons.frame.decision_log import log_decision
 
-_EVERY, _SOON = 5.0, 0.5  # seconds between two looks, and while it does not answer
+_EVERY, _SOON = 5.0, 0.5  # seconds between two polls, and while it does not answer
 _BRIEF = 30.0  # seconds that a restart may take
-_PATIENCE = 8.0  # seconds that an answer may take: a busy one takes one or two
+_PATIENCE = 8.0  # seconds that an answer may take; a busy proxy takes one or two
 _ASK = b"GET http://_pipelock.local/health HTTP/1.1\r\nHost: _pipelock.local\r\nConnection: close\r\n\r\n"
 
 
 class NextHop:
-    """Looks at one address. lost: called at each look that fails, with the seconds since the last that did not."""
+    """Polls one address. lost: called after each failed poll, with the seconds since the last answer."""
 
     def __init__(self, host: str, port: int, lost: Callable[[float], None]) -> None:
         self._host, self._port, self._lost = host, port, lost
@@ -29,20 +29,20 @@ class NextHop:
 
     @property
     def is_brief(self) -> bool:
-        """Whether it has answered so short a while ago that it may just be restarted."""
+        """Whether the last answer is recent enough that the proxy may just be restarting."""
         return time.monotonic() - self._answered < _BRIEF
 
     def start(self) -> None:
-        """Look until `stop`."""
+        """Poll until `stop`."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def stop(self) -> None:
-        """Look no more."""
+        """End the polling."""
         if self._task is not None:
             self._task.cancel()
 
     async def look(self) -> bool:
-        """Ask once: any answer of HTTP counts, whatever it says."""
+        """Poll once. Any HTTP response counts, whatever its status."""
         writer = None
         try:
             async with asyncio.timeout(_PATIENCE):
@@ -61,12 +61,12 @@ class NextHop:
             await asyncio.sleep(_EVERY if self.answers else _SOON)
 
     def take(self, answered: bool) -> None:
-        """What a look has found."""
+        """Record the result of a poll."""
         if answered is not self.answers:
             log_decision("egress", event="next_hop", outcome="answers" if answered else "does not answer")
         self.answers = answered
         if answered:
             self._answered = time.monotonic()
         else:
-            with contextlib.suppress(Exception):  # a look must not end the looking
+            with contextlib.suppress(Exception):  # an error must not end the polling
                 self._lost(time.monotonic() - self._answered)

@@ -1,8 +1,8 @@
-"""Placeholders, and whose credential a request brings: none, a placeholder that egress replaces, or its own. Pure.
+"""Placeholders, and the credential that a request brings: none, a placeholder that egress replaces, or its own. Pure.
 
-A program that wants a token before it starts finds a placeholder in its environment. It is no secret: anybody can
-compute it. A request's head is searched for placeholders, its body is not, because a conversation that quotes the
-environment must go on.
+A program that requires a token at its start finds a placeholder in its environment. It is not secret, because anybody
+can compute it. A request's head is searched for placeholders, but not its body, because a conversation that quotes the
+environment must not be refused.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from addons.frame.request_rules import CREDENTIAL_HEADERS, Header
 from claude_bottle.policy.names.header_names import plain_name
 from claude_bottle.policy.routes.aws_sigv4 import credential_id
 
-# Browsers and HTTP libraries add these by themselves (RFC 6265, 5.3), so they do not say that a client has an account.
+# Browsers and HTTP libraries add these on their own (RFC 6265, 5.3), so they do not show that a client has an account.
 _AMBIENT = frozenset(("cookie", "cookie2", "proxy-authorization"))
 _START = "placeholder-"
 
 
 def placeholder(name: str) -> str:
-    """The value of an environment variable that stands for a credential; no vendor's tokens look like it."""
+    """The value of an environment variable that stands for a credential. No vendor's tokens look like it."""
     return f"{_START}{name}-for-egress"
 
 
@@ -31,8 +31,8 @@ def own_credentials(
 ) -> list[str]:
     """The headers that hold a credential other than a placeholder: plain names, each once.
 
-    names: of the host's placeholders. injected, allowed: header names that egress fills in, and that the route lets
-    through. The bare word `placeholder` is a placeholder too, because it carries nothing.
+    names: of the host's placeholders. injected, allowed: header names that egress sets, and that the route allows. The
+    bare word `placeholder` counts as a placeholder too, because it carries no credential.
     """
     filled = {plain_name(name.encode()) for name in injected}
     looked_at = (CREDENTIAL_HEADERS - _AMBIENT - {plain_name(name.encode()) for name in allowed}) | filled
@@ -46,9 +46,9 @@ def own_credentials(
 def misplaced(
     headers: Sequence[Header], path: str, *, here: frozenset[str], everywhere: frozenset[str], injected: frozenset[str]
 ) -> str | None:
-    """The name of a placeholder that stands where egress replaces none, or None.
+    """The name of a placeholder in a place where egress does not replace it, or None.
 
-    here, everywhere: names of the placeholders of the host, and of all hosts. injected: headers that egress fills in.
+    here, everywhere: names of the placeholders of the host, and of all hosts. injected: headers that egress sets.
     """
     filled = {plain_name(name.encode()) for name in injected}
     places = [(path, False), (unquote(path), False)]
@@ -63,7 +63,7 @@ def misplaced(
 
 
 def _credentials(value: bytes) -> Iterator[str]:
-    """What a header's value may mean by its credential: all of it, what follows a scheme, and both halves of Basic."""
+    """Possible credentials in a header's value: all of it, the part after a scheme, and both halves of Basic."""
     whole = value.decode("latin-1").strip()
     scheme, _, rest = whole.partition(" ")
     yield whole

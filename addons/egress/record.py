@@ -1,7 +1,7 @@
-"""Puts what may change something outside on egress's record before any of it leaves (claude_bottle/policy/record.py).
+"""Records a request that may change something outside, before any of it leaves (claude_bottle/policy/record.py).
 
-That is a request by a method that is not safe (RFC 9110, 9.2.1), with a body, or that asks for another protocol, as a
-WebSocket does. Other requests are in the log alone.
+That is a request with an unsafe method (RFC 9110, 9.2.1), with a body, or with an upgrade, such as to WebSocket. Other
+requests are only logged.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def is_write(request: http.Request) -> bool:
 
 
 def put_on_record(record: Record, flow: http.HTTPFlow, decision: Decision, about: dict[str, object]) -> Refusal | None:
-    """Why an allowed request may not leave: it cannot be put on record. Sets the decision's number, once."""
+    """Record an allowed write and set the decision's number, once. Returns a refusal if it cannot be recorded."""
     if decision.number or not is_write(flow.request):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Holds GraphQL to the repositories that its route names. Policy: claude_bottle/policy/forge/graphql/scope.py."""
+"""Limits GraphQL to the repositories named by its route. Policy: claude_bottle/policy/forge/graphql/scope.py."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes.route import Route
 from claude_bottle.policy.strict_json import read_json
 
-_ASKED = "graphql"  # in a flow's metadata: the scope, and the queries that it has let through
-# Bytes of an answer, as sent and plain, and of all that are held at a time: of what is beyond no ID is learned.
+_ASKED = "graphql"  # key of a flow's metadata: the scope, and the queries that it allowed
+# Bytes of one response, as sent and decoded, and of all responses held at a time. No ids are learned beyond that.
 _LONGEST, _IN_ALL = 1 << 20, 8 << 20
-Passing = bool | Callable[[bytes], Iterable[bytes] | bytes]  # as mitmproxy has it
+Passing = bool | Callable[[bytes], Iterable[bytes] | bytes]  # the type of mitmproxy's `stream`
 Ear = Callable[[bytes], None]
 
 
 class Repositories:
-    """Of one proxy: the IDs that answers gave, by host; a restart forgets them, and what is not known is refused."""
+    """The ids in responses, by host, for one proxy. A restart forgets them, and unknown ids are refused."""
 
     def __init__(self) -> None:
         self._known: dict[str, KnownIds] = {}
         self._held = 0
 
     def refuse(self, flow: http.HTTPFlow, host: str, route: Route) -> Refusal | None:
-        """Why a request whose body is there may not go. host: canonical."""
+        """Why a request with a complete body may not leave. host: canonical."""
         if route.repositories is None:
             return None
         request, body = flow.request, flow.request.raw_content or b""
@@ -51,7 +51,7 @@ class Repositories:
         return None
 
     def listen(self, flow: http.HTTPFlow, response: http.Response) -> Ear | None:
-        """What takes the pieces of an answer as the upstream sends them, "" at its end, so that its IDs are learned."""
+        """A callback for the pieces of a response, and b"" at its end, which learns its ids; None if it has none."""
         scope, queries = flow.metadata.get(_ASKED, (None, []))
         if not queries or response.status_code != 200 or not is_json(response.headers.get("content-type", "")):
             return None
@@ -63,7 +63,7 @@ class Repositories:
         def forget() -> None:
             nonlocal held
             taken, held = sum(map(len, held or ())), None
-            self._held -= taken  # in one step: the collector, which may come between others, calls this of another flow
+            self._held -= taken  # one step, because the garbage collector may call this for another flow at any time
 
         def ear(chunk: bytes) -> None:
             nonlocal size
@@ -75,18 +75,18 @@ class Repositories:
                 return
             held.append(chunk)
             self._held += len(chunk)
-            # With a length, a client has the answer before its end is told here.
+            # With a length, the client has the complete response before the end is reported here.
             if size == whole or not chunk:
                 body = b"".join(held)
                 forget()
                 _learn(scope, queries, body, encoding)
 
-        weakref.finalize(flow, forget)  # an answer may end before it is whole
+        weakref.finalize(flow, forget)  # a response may end before it is complete
         return ear
 
 
 def heard(passing: Passing, ear: Ear | None) -> Passing:
-    """How an answer is passed on with an ear. passing: how it would be without one."""
+    """The stream of a response with a listening ear. passing: the stream without it."""
     if ear is None:
         return passing
 
@@ -103,4 +103,4 @@ def _learn(scope: Scope, queries: list[Query], body: bytes, encoding: str) -> No
     try:
         learn(scope, queries, read_json(decode(body, encoding, _LONGEST)))
     except DecodeError:
-        return  # it is not read, so nothing of it is known
+        return  # it cannot be decoded, so no ids are learned

@@ -1,6 +1,6 @@
-"""The masks of a bottle's tokens: one of all for requests, one for the answers of each host. Pure.
+"""The masks of a bottle's tokens: one of all tokens for requests, and one per host for its responses. Pure.
 
-A host's mask holds the tokens that are put in there, or were: it knows no others, so it can send back no others.
+A host's mask has the tokens that are or were injected there. The host knows no others, so it can send no others back.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from claude_bottle.dlp.tokens.reflection import TokenMask
 from claude_bottle.policy.routes.injection import parse_tokens
 from claude_bottle.policy.routes.table import RouteTable
 
-_FEW = 8  # tokens whose mask is made in some milliseconds, when the first answer comes
+_FEW = 8  # tokens whose mask takes only milliseconds to build, so it is built at the first response
 
 
 class TokenMasks:
-    """compiler: where the searches are made fast, one after another; without one they stay as they are."""
+    """compiler: compiles the searches one after another, to make them fast; without one they stay uncompiled."""
 
     def __init__(self, tokens: Mapping[str, str], compiler: Executor | None = None) -> None:
         self.tokens = dict(tokens)
         self._compiler = compiler
-        self._given: dict[str, frozenset[str]] = {}  # host to the slots that it has been sent
+        self._given: dict[str, frozenset[str]] = {}  # host to the slots that it was sent
         self._of_slots: dict[frozenset[str], TokenMask] = {}
         self.all = TokenMask(self.tokens.values())
         self._compile(self.all.compile)
 
     def give(self, host: str, slot: str) -> None:
-        """A host is sent a token: its answers are masked for it from now on, whatever becomes of the route."""
+        """Record that a host is sent a token. Its responses are masked for it from then on, whatever the route."""
         self._given[host] = self._given.get(host, frozenset()) | {slot}
 
     def slots(self, host: str, table: RouteTable | None) -> frozenset[str]:
-        """What the answers of a host are masked for: what it was sent, and what it may be sent."""
+        """The slots for which a host's responses are masked: those that it was sent, and those it may be sent."""
         return self._given.get(host, frozenset()) | (table.slots(host) if table else frozenset())
 
     def of(self, host: str, table: RouteTable | None) -> TokenMask:
-        """For the answers of a host."""
+        """The mask for the responses of a host."""
         return self._of(self.slots(host, table))
 
     def prepare(self, table: RouteTable) -> RouteTable:
-        """Make what takes long before the table is in force. May run in another thread than the rest."""
+        """Build large masks before the table is in force. May run in another thread than the other methods."""
         slots: dict[str, set[str]] = {}
         for route in table.routes:
             if route.slot:
@@ -66,11 +66,11 @@ class TokenMasks:
 
 
 def read_masks(file: Path, compiler: Executor) -> TokenMasks:
-    """The masks of the tokens in a file; of none where it cannot be read, and no token is put in then either."""
+    """The masks of the tokens in a file. If it cannot be read there are none, and no token is injected either."""
     try:
         tokens = dict(parse_tokens(file.read_bytes()))
     except (OSError, ValueError) as error:
-        # Not as an error of the log: mitmproxy would end for one at its start, and nobody could be told why.
+        # Not logged as an error: mitmproxy would exit on one at its start, and the reason would be lost.
         log_decision("egress", event="tokens", outcome="denying", error=str(error))
         tokens = {}
     return TokenMasks(tokens, compiler)

@@ -1,4 +1,4 @@
-"""Hears what answers of followed routes point to, and says which requests may follow. Policy: follow/named.py."""
+"""Learns addresses from the responses of followed routes, and finds the requests to them. Policy: follow/named.py."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from claude_bottle.policy.routes.route import Route
 from claude_bottle.policy.routes.table import RouteTable
 
 _REDIRECTS = (301, 302, 303, 307, 308)
-_LIMIT, _MOST = 16 << 20, 1 << 14  # bytes of one answer's text, and addresses in it
+_LIMIT, _MOST = 16 << 20, 1 << 14  # bytes of one response's text, and addresses in it
 Stream = bool | Callable[[bytes], Iterable[bytes]]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """By what an answer is heard. by, kind: as of follow.Named. hops: how many redirects have led to it."""
+    """How a response is read. by, kind: as in follow.Named. hops: number of redirects that led to it."""
 
     by: follow.By
     kind: str
@@ -31,38 +31,38 @@ class Rule:
 
     @classmethod
     def of(cls, route: Route | None, named: follow.Named | None) -> Rule | None:
-        """For the answer to a request by a route, or to one that follows what was named; None: nothing is heard."""
+        """For the response to a request by a route, or to a followed address; None: it is not read."""
         if named is not None:
             return cls(named.by, REDIRECTS, named.hops + 1)
         return cls((route.host, route.paths), route.follow) if route is not None and route.follow else None
 
 
 def may_name(table: RouteTable, named: follow.Named) -> bool:
-    """Whether the route that has named an address is there, has not ended, and may name it still."""
+    """Whether the route that named an address still exists, has not expired, and may still name it."""
     kinds = {route.follow for route in table.live_routes() if (route.host, route.paths) == named.by}
     return LINKS in kinds or named.kind in kinds
 
 
 class Follower:
-    """Of one proxy. declared: whether a host has a route, or had one: then what is declared holds, and nothing else."""
+    """One proxy's followed addresses. declared: whether a host has or had a route; then only its routes apply."""
 
     def __init__(self, declared: Callable[[str], bool]) -> None:
         self._declared, self._named = declared, follow.Followed()
 
     def finds(self, flow: http.HTTPFlow, request: Request) -> follow.Named | None:
-        """By whom exactly this address was named, where the request only reads it and its host has no route."""
+        """Who named exactly this address, if the request is a read without content and its host has no route."""
         if has_content(flow.request) or flow.request.trailers or self._declared(request.host):
             return None
         return self._named.find(request)
 
     def spend(self, request: Request) -> bool:
-        """As of follow.Followed."""
+        """As follow.Followed.spend."""
         return self._named.spend(request)
 
     def hear(
         self, flow: http.HTTPFlow, request: Request, response: http.Response, rule: Rule, passing: Stream
     ) -> Stream:
-        """Note what the head points to; how the body is to be passed on. passing: how it would be without this."""
+        """Learn from the head, and return the stream that learns from the body. passing: the stream without this."""
         if rule.hops == 0 and not follow.may_hear(request, has_content(flow.request)):
             return passing
         locations = response.headers.get_all("location")
@@ -72,7 +72,7 @@ class Follower:
         ears = Ears(kind, encoding, limit=_LIMIT, links=_MOST) if named else None
         if not moved and (ears is None or not ears.listens):
             return passing
-        # What was followed was sent without a header of the agent's, and counted when it was named.
+        # A followed request has no header of the agent's, and its address was counted when it was named.
         fields = () if rule.hops else flow.request.headers.fields
         sent = sent_in(request.path, fields, "" if rule.hops else stands_for(rule.by[0], request.host), not rule.hops)
         if sent.is_too_much:

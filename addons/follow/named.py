@@ -1,8 +1,8 @@
-"""What the answers of an index point to on hosts without a route: exactly these addresses may be read. Pure.
+"""Addresses on hosts without a route that responses of a followed route name. Exactly these may be read. Pure.
 
-Each proxy notes for itself what it has seen, as salted digests, in memory alone, for an hour, with a bound. What the
-agent can put into such an address is bounded: nothing where its request has a query or a body, nothing in the name of
-the host, and so many letters in one address and in an hour, for an index names the package that was asked for.
+Each proxy keeps the addresses that it has seen as salted digests, only in memory, for an hour, with a limit. The data
+that the agent can put into such an address is limited: none if its request has a query or a body, none in the host
+name, and a number of characters per address and per hour, because an index names the package that was requested.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from claude_bottle.policy.routes.follow import LINKS, READS
 from claude_bottle.policy.routes.targets import check_target, is_git_push_request
 
 SECONDS = 3600.0
-_URLS = 1 << 15  # addresses, of 300 bytes with all that keeps them
-_HOPS = 3  # redirects behind one another
-_LONGEST = 8192  # letters of an address
-_ECHOED, _ECHOED_AN_HOUR = 200, 16 << 10  # letters that the agent has sent: in one address, and of one route
+_URLS = 1 << 15  # addresses; each takes 300 bytes in all
+_HOPS = 3  # consecutive redirects
+_LONGEST = 8192  # characters of an address
+_ECHOED, _ECHOED_AN_HOUR = 200, 16 << 10  # characters that the agent has sent: in one address, and per route and hour
 _ROUTES = 256
 # RFC 6761 and 6762, RFC 7686, RFC 8375, ICANN's `internal`, and names in use within networks.
 _INNER = re.compile(r"(?:\A|\.)(?:local|localhost|internal|intranet|private|corp|home|lan|invalid|onion|arpa)\Z")
 _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
 _KEPT = re.compile("(@|%2F)", re.IGNORECASE)
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-_METADATA = ".metadata"  # PEP 658: beside each wheel of an index, under its name and this
+_METADATA = ".metadata"  # PEP 658: next to each wheel of an index, under the wheel's name with this suffix
 By = tuple[str, tuple[str, ...]]  # the host and the paths of a route
 
 
 @dataclass(frozen=True)
 class Target:
-    """An address on another host. echoed: how many letters of it the agent has sent."""
+    """An address on another host. echoed: how many of its characters the agent has sent."""
 
     host: str
     path: str
@@ -49,7 +49,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Named:
-    """by: whose answer has named an address. kind: whether in its text or by a redirect. hops: redirects so far."""
+    """by: the route whose response named an address. kind: by its text or by a redirect. hops: redirects so far.
+
+    echoed: characters still to be counted. until: time of expiry.
+    """
 
     by: By
     kind: str
@@ -59,14 +62,14 @@ class Named:
 
 
 def may_hear(request: Request, has_content: bool) -> bool:
-    """Whether the agent can have put no more into the answer to this request than its path and headers hold."""
+    """Whether the agent's only data in this request is its path and headers, so that it may name addresses."""
     return request.method in READS and request.scheme == "https" and "?" not in request.path and not has_content
 
 
 def target(request: Request, url: str, sent: Sent) -> Target | None:
-    """What an address in an answer to a request leads to; None where it may not be followed. sent: of that request."""
+    """The target of an address in a response; None if it may not be followed. sent: the agent's data in the request."""
     if not url.isprintable() or " " in url:
-        return None  # urlsplit drops some of these, and then the address is not what was compared
+        return None  # urlsplit drops some of these characters, so the address would differ from the checked one
     absolute = url.startswith("https://")
     try:
         parts = urlsplit(url if absolute else urljoin(f"{request.scheme}://{request.host}{request.path}", url))
@@ -88,7 +91,7 @@ def target(request: Request, url: str, sent: Sent) -> Target | None:
 
 @lru_cache(256)
 def _outer(name: str) -> str:
-    """A host's canonical name; "" for what is none, or is one within a network."""
+    """A host's canonical name; "" if it is invalid or internal to a network."""
     try:
         host = canonical_host(name)
     except ValueError:
@@ -97,32 +100,32 @@ def _outer(name: str) -> str:
 
 
 class Followed:
-    """Addresses that were named. clock: seconds."""
+    """The named addresses. clock: seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._key = clock, os.urandom(32)
         self._urls: OrderedDict[bytes, Named] = OrderedDict()
-        self._spent: OrderedDict[By, tuple[float, int]] = OrderedDict()  # since when, and how many letters
+        self._spent: OrderedDict[By, tuple[float, int]] = OrderedDict()  # start of the hour, and number of characters
 
     def name(self, by: By, kind: str, address: Target, hops: int = 0) -> None:
-        """Note that an answer names an address."""
+        """Record that a response names an address."""
         if hops > _HOPS:
             return
         now = self._clock()
-        # Some clients write percent signs as RFC 3986, 6.2.2, has them before they follow, pip all but few letters; no
-        # other form passes.
+        # Some clients normalise percent-encoding as in RFC 3986, 6.2.2, before they follow, and pip encodes almost all
+        # characters. No other form matches.
         for path in {address.path, _normal(address.path), _by_pip(address.path)}:
             digest = self._digest(address.host, path)
             previous = self._urls.pop(digest, None)
             known = previous is not None and previous.by == by and now < previous.until
-            # What it was said to hold once is not told anew.
+            # Characters that were counted once are not counted again.
             echoed = min(previous.echoed, address.echoed) if previous is not None and known else address.echoed
             self._urls[digest] = Named(by, kind, echoed, hops, now + SECONDS)
         while len(self._urls) > _URLS:
             self._urls.popitem(last=False)
 
     def find(self, request: Request) -> Named | None:
-        """By whom exactly this address was named within the hour, where it is only to be read."""
+        """Who named exactly this address within the hour, if the request only reads it."""
         entry = self._found(request)
         return entry[1] if entry is not None else None
 
@@ -140,7 +143,7 @@ class Followed:
         return None
 
     def spend(self, request: Request) -> bool:
-        """Count what the agent has put into the address of a request that follows; whether that is not too much."""
+        """Count the agent's characters in the address of a followed request. Returns whether the limit allows them."""
         entry = self._found(request)
         if entry is None or not entry[1].echoed:
             return entry is not None
@@ -152,7 +155,7 @@ class Followed:
         fits = spent + named.echoed <= _ECHOED_AN_HOUR
         if fits:
             spent += named.echoed
-            self._urls[digest] = replace(named, echoed=0)  # it has been told
+            self._urls[digest] = replace(named, echoed=0)  # counted
         self._spent[named.by] = since, spent
         if len(self._spent) > _ROUTES:
             self._spent.popitem(last=False)
@@ -163,7 +166,7 @@ class Followed:
 
 
 def fixed_head(host: str) -> list[tuple[bytes, bytes]]:
-    """The headers of a request that follows: the agent has no part in them. host: "" where they name none (HTTP/2)."""
+    """The headers of a followed request, without any of the agent's. host: "" if they name none (HTTP/2)."""
     rest = [(b"user-agent", b"claude-bottle"), (b"accept", b"*/*"), (b"accept-encoding", b"identity")]
     return [(b"host", host.encode()), *rest] if host else rest
 
@@ -177,7 +180,7 @@ def _normal(path: str) -> str:
 
 
 def _by_pip(path: str) -> str:
-    """As pip asks for a link (its models/link.py, _clean_url_path): `+` of a local version is `%2B`."""
+    """The path as pip requests a link (its models/link.py, _clean_url_path): `+` of a local version is `%2B`."""
     plain, mark, query = path.partition("?")
     parts = [part.upper() if at % 2 else quote(unquote(part)) for at, part in enumerate(_KEPT.split(plain))]
     return "".join(parts) + mark + query

@@ -1,8 +1,8 @@
-"""What the agent has said with a request, and how much of it stands in an address that the answer names. Pure.
+"""The agent's data in a request, and how much of it is in an address that the response names. Pure.
 
-Percent signs and HTML's references are undone in both: an answer that writes in one of them what came in the other
-hides nothing. Nor does one that writes addresses as the URL standard's parser does, without blanks and soft hyphens and
-with the letters that others stand for. What a server makes of it otherwise (another alphabet, a digest) nobody sees.
+Percent-encoding and HTML references are decoded in both, so a response that re-encodes its input in one of them hides
+nothing. Nor does one that writes addresses as the URL standard's parser does: without blanks and soft hyphens, and with
+equivalent characters. Other transformations by a server (another alphabet, a digest) are not detected.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import unicodedata
 from collections.abc import Iterable
 from urllib.parse import unquote
 
-PIECE = 8  # letters of what was sent: fewer stand anywhere by chance
-_PART, _STEP = 6, 3  # letters of a part of a piece: each piece of a text has one that begins at a multiple of a step
-_MOST = 16 << 10  # letters of a request: an answer to one with more names nothing
+PIECE = 8  # characters of sent data; shorter pieces occur by chance
+_PART, _STEP = 6, 3  # characters of a part of a piece: each piece of a text has one that starts at a multiple of a step
+_MOST = 16 << 10  # characters of a request; the response to a longer one names nothing
 _DOTS = PIECE // 2  # labels of a name that is shorter than a piece
 _LAYERS = 4  # of encoding
 _IGNORED = frozenset(["Cc", "Cf", "Zs", "Zl", "Zp", "Mn"])
@@ -30,9 +30,9 @@ _BETWEEN_NAMES = re.compile(r"[^a-z0-9_.-]+")
 
 
 class Sent:
-    """Of one request. label: what a wildcard stands for in its host. counted: whether an address may hold little of it.
+    """Data of one request. label: the part of its host that a wildcard matches. counted: whether addresses are limited.
 
-    Not counted: an address may hold all of it, for it was counted when it was named first; a host's name may not.
+    Not counted: an address may contain all of it, because it was counted when it was first named. A host name may not.
     """
 
     def __init__(self, texts: Iterable[str] = (), label: str = "", counted: bool = True) -> None:
@@ -47,11 +47,11 @@ class Sent:
         self._counted, self._hosts = counted, dict[str, bool]()
 
     def letters_in(self, path: str) -> int:
-        """How many letters of a path and its query were sent, in the reading that has most of them."""
+        """How many characters of a path and its query were sent, in the decoding that has the most of them."""
         return max(map(self._covered, _readings(path))) if self._pieces and self._counted else 0
 
     def is_in(self, host: str) -> bool:
-        """Whether what was sent has a part in a canonical host: a piece of it, a label, or what it is registered as."""
+        """Whether a canonical host contains sent data: a piece of it, a label, or its registered name."""
         verdict = self._hosts.get(host)
         if verdict is None:
             labels = host.split(".")
@@ -61,7 +61,7 @@ class Sent:
         return verdict
 
     def _covered(self, text: str) -> int:
-        """How many letters of a text lie in one of the pieces."""
+        """How many characters of a text lie in one of the pieces."""
         covered, end = 0, 0
         for at in [at for at in range(0, len(text) - _PART + 1, _STEP) if text[at : at + _PART] in self._parts]:
             for begin in range(max(0, at + _PART - PIECE), at + 1):
@@ -72,31 +72,31 @@ class Sent:
 
 
 def sent_in(path: str, fields: Iterable[tuple[bytes, bytes]], label: str = "", counted: bool = True) -> Sent:
-    """What a request says in its path, in its headers but `Host` and their usual names, and by a wildcard's label."""
+    """The data of a request: its path, its headers except `Host`, their unusual names, and a wildcard's label."""
     others = [(name.decode("latin-1"), value) for name, value in fields if name.lower() != b"host"]
     names = [name for name, _ in others if name.lower() not in _USUAL]
     return Sent([path, *names, *(value.decode("latin-1") for _, value in others)], label, counted)
 
 
 def stands_for(pattern: str, host: str) -> str:
-    """What a wildcard stands for in a host that it matches: the agent chooses it. "" where there is no wildcard."""
+    """The part of a host that a wildcard matches, which the agent chooses; "" without a wildcard."""
     return host.removesuffix(pattern[1:]) if pattern.startswith("*.") else ""
 
 
 def _short_names(labels: list[str]) -> list[str]:
-    """The names of two labels and more with which these begin, as far as they are shorter than a piece."""
+    """The prefixes of two or more labels that are shorter than a piece, as names."""
     names = [".".join(labels[:end]) for end in range(2, len(labels) + 1)]
     return [name for name in names if len(name) < PIECE]
 
 
 def _tidied(text: str) -> str:
-    """As a host is that the URL standard's parser reads (3.3, "domain to ASCII"; 4.4)."""
+    """The text as a host in the URL standard's parser (3.3, "domain to ASCII"; 4.4)."""
     letters = unicodedata.normalize("NFKC", text).replace("\u3002", ".")
     return "".join(letter for letter in letters if unicodedata.category(letter) not in _IGNORED)
 
 
 def _spelled_out(host: str) -> str:
-    """A host with its A-labels as the letters that they stand for (RFC 3492)."""
+    """A host with its A-labels decoded to the characters that they stand for (RFC 3492)."""
     if "xn--" not in host:
         return host
     labels = host.split(".")
@@ -116,5 +116,5 @@ def _readings(text: str) -> set[str]:
         for one in readings
         for reading in ({one} if one.isascii() and one.isprintable() else {one, _tidied(one)})
     }
-    # An index of Python's writes a project's name so (PEP 503, "Normalized Names"), whatever was asked for.
+    # Python's indexes write a project's name so (PEP 503, "Normalized Names"), however it was requested.
     return small | {re.sub(r"[-_.]+", "-", one) for one in small}
