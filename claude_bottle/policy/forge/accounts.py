@@ -1,7 +1,7 @@
-"""What may be written by a forge's API outside one repository: accounts, organisations, the forge itself. Pure tables.
+"""Tables of writes by a forge's API outside one repository: accounts, organisations, the forge itself. Pure.
 
-Everything below a root that is a forge's needs a capability unless it is listed as free. Where other services have the
-same root, `own` names the words that are the forge's. Sources: the forges' own references, at each entry.
+Every write below a forge's root needs a capability unless it is listed as free. If other services have the same root,
+`own` lists the words that only the forge has. Sources: the forges' own references, at each entry.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _GITHUB_FREE = rests(
     rf"{WRITE} (?:notifications|user/(?:starred|following|subscriptions))(?:/.*)?",
     rf"{WRITE} gists/[^/]+/star",
     rf"{WRITE} (?:orgs|users?)/[^/]+/projectsv2/[0-9]+/(?:items|drafts)(?:/.*)?",
-    r"POST graphql",  # its body tells
+    r"POST graphql",  # judged by its body
 )
 _OWNER = r"(?:user|(?:orgs|organizations|enterprises)/[^/]+)"
 _KEYS = "keys|gpg_keys|ssh_signing_keys|emails?|applications|tokens|personal_access_tokens|impersonation_tokens"
@@ -44,7 +44,7 @@ _GITHUB_KINDS = kinds(
     members=r"(?:orgs|organizations|enterprises)/[^/]+/(?:members|memberships|teams?|invitations|outside_collaborators"
     r"|organization-roles|security-managers)|teams/[^/]+|user/(?:memberships|repository_invitations)|scim",
 )
-# What an ordinary service does not call so, on any host.
+# Words that no ordinary service uses, on any host.
 _GITHUB_WORDS = (
     rf"user/(?:{_KEYS}|hooks|repos|installations|migrations|memberships|repository_invitations|packages|blocks|docker"
     r"|codespaces|interaction-limits|social_accounts|(?:actions|dependabot)/(?:secrets|variables))",
@@ -57,7 +57,7 @@ _ENTERPRISE_WORDS = (
     "scim", "setup", "staff", "credentials", "repos", "repositories",
     r"users/[^/]+/(?:site_admin|suspended|packages|docker|authorizations|projectsv2|keys)",
 )  # fmt: skip
-# Mattermost's words below /api/v4 (developers.mattermost.com/api-documentation), none of which is GitLab's.
+# Mattermost's words below /api/v4 (developers.mattermost.com/api-documentation). GitLab has none of them.
 _MATTERMOST = (
     "posts|channels|reactions|files|uploads|emoji|teams|commands|bots|drafts|status|system|plugins|actions|threads|websocket"
     "|users/(?:ids|usernames|search|autocomplete|status|login|logout|me)"
@@ -76,8 +76,8 @@ ACCOUNTS = (
         at_start=True,
     ),
     Forge(GITHUB, (("api", "v3"),), _GITHUB_FREE, _GITHUB_KINDS, own=own(*_ENTERPRISE_WORDS)),
-    # https://docs.gitea.com/api (1.25), https://codeberg.org/api/swagger (Forgejo 13), github.com/gogs/docs-api. Many a
-    # service has /api/v1/users, so only what is a forge's by its own words counts.
+    # https://docs.gitea.com/api (1.25), https://codeberg.org/api/swagger (Forgejo 13), github.com/gogs/docs-api. Many
+    # services have /api/v1/users, so only paths with a forge's own words count.
     Forge(
         GITEA,
         (("api", "v1"),),
@@ -97,7 +97,7 @@ ACCOUNTS = (
             r"packages/[^/]+/[^/]+/[^/]+",
         ),
     ),
-    # https://docs.gitlab.com/api/api_resources/ (18.6). Preferences say what the tokens of jobs tell of the user
+    # https://docs.gitlab.com/api/api_resources/ (18.6). Preferences decide what job tokens reveal about the user
     # (docs.gitlab.com/api/users, pass_user_identities_to_ci_jwt).
     Forge(
         GITLAB,
@@ -109,7 +109,7 @@ ACCOUNTS = (
             secrets=r"admin/ci/variables",
             pipelines=r"runners|jobs?|admin/clusters",
             hooks=r"hooks|integrations",
-            code=r"snippets|suggestions",  # snippets are repositories; to apply a suggestion is a commit
+            code=r"snippets|suggestions",  # snippets are repositories; applying a suggestion is a commit
             releases=r"packages|virtual_registries|container_registry_event",
             members=r"(?:projects|groups)/[^/]+/members",
         ),
@@ -156,8 +156,8 @@ ACCOUNTS = (
         ),
         suffix=JERSEY_FORMAT,
     ),
-    # https://learn.microsoft.com/en-us/rest/api/azure/devops/ (7.1). Work items are words; a search asks by POST. With
-    # wit/sendmail these go to any address.
+    # https://learn.microsoft.com/en-us/rest/api/azure/devops/ (7.1). Work items are text; a search is a POST. With
+    # wit/sendmail the text of work items goes to any address.
     Forge(
         AZURE,
         (("_apis",),),

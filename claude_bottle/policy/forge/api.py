@@ -1,9 +1,9 @@
-"""What of a forge's REST API writes code, merges, or plants keys, hooks and the like: it is refused unless named. Pure.
+"""Calls of a forge's REST API that write code, merge, or add keys, hooks and the like need a capability. Pure.
 
-Code reaches an upstream through git-gate alone, which scans it and knows its branches. A forge is recognised by the
-shape of its API's paths on any host, so that a self-hosted one counts too. What is listed as free may be written
-(issues, comments, labels, opening and editing pull requests); any other write needs a capability that the route names
-under `forge`. The tables: policy/forge/rules.py for one repository, policy/forge/accounts.py for the rest.
+Code reaches an upstream only through git-gate, which scans it and knows its branches. A forge is recognised by the
+shape of its API's paths on any host, so that self-hosted ones count too. Writes listed as free are allowed (issues,
+comments, labels, opening and editing pull requests). Any other write needs a capability that the route lists under
+`forge`. Tables: policy/forge/rules.py for one repository, policy/forge/accounts.py for everything else.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from claude_bottle.policy.forge.paths import Segments, may_be_forge, read_path, 
 from claude_bottle.policy.forge.rules import ID, REPOSITORIES, Forge
 
 READS = frozenset(["GET", "HEAD", "OPTIONS"])
-# Reads that make a token: Gitea's for a runner (routers/api/v1/shared/runners.go), and Conan's, which GitLab
-# (lib/api/concerns/packages/conan/shared_endpoints.rb) and Gitea (routers/api/packages/conan) answer.
+# Reads that create a token: Gitea's for a runner (routers/api/v1/shared/runners.go), and Conan's, which GitLab
+# (lib/api/concerns/packages/conan/shared_endpoints.rb) and Gitea (routers/api/packages/conan) implement.
 _MAKES_TOKEN = re.compile(r"(?:.*/)?(?:runners/registration-token|conan/v[0-9]+/users/authenticate)(?:\.[^/.]+)?\Z")
 _TOKEN_WORDS = frozenset(["registration-token", "authenticate"])
 # docs.github.com/en/enterprise-cloud@latest/admin/data-residency: api.SUBDOMAIN.ghe.com
 _GITHUB_HOST = re.compile(r"api\.(?:github\.com|[a-z0-9-]+\.ghe\.com)\Z")
 
-# By the first word of a root; one repository's before an account's, for the longer root says more.
+# By the first word of a root. A repository's entry comes before an account's, because the longer root is more specific.
 _ROOTS: dict[str, list[tuple[tuple[str, ...], Forge]]] = {}
 _STARTS: list[tuple[tuple[str, ...], Forge]] = []
 for _forge in (*REPOSITORIES, *ACCOUNTS):
@@ -33,10 +33,10 @@ for _forge in (*REPOSITORIES, *ACCOUNTS):
 
 
 def needed(method: str, path: str, host: str = "") -> frozenset[str]:
-    """The capabilities that a request to a forge's API needs by its head; none for most reads and what is free.
+    """The capabilities that the head of a request needs; none for most reads and for free writes.
 
-    host: where it goes, in lower case; at GitHub's own host every path is the forge's. A path can be a forge's in more
-    than one reading (`%2F`, a root within another's rest): it needs what each of them needs.
+    host: in lower case; on GitHub's own host every path belongs to the forge. A path may belong to a forge in more than
+    one reading (`%2F`, a root inside another's rest). It then needs the capabilities of each.
     """
     github, is_read = is_github(host), method in READS
     readings = read_path(path)
@@ -51,34 +51,34 @@ def needed(method: str, path: str, host: str = "") -> frozenset[str]:
 
 
 def is_github(host: str) -> bool:
-    """Whether this is the host of GitHub's own API."""
+    """Whether this is a host of GitHub's own API."""
     return bool(_GITHUB_HOST.match(host))
 
 
 def repository_rests(readings: tuple[Segments, ...]) -> list[tuple[str, str]]:
-    """The name of each forge whose API a path is in, and what follows the repository, project or group there."""
+    """The name of each forge whose API a path belongs to, and the path after the repository, project or group."""
     parts = [part for segments in readings for part in _parts(segments, False)]
     return [(forge.name, rest) for forge, rest in parts if forge in REPOSITORIES]
 
 
 def account_rests(readings: tuple[Segments, ...]) -> list[tuple[str, str]]:
-    """The name of each forge whose API a path is in outside a repository, and what follows its root there."""
+    """The name of each forge whose API a path belongs to outside a repository, and the path after its root."""
     parts = [part for segments in readings for part in _parts(segments, False)]
     return [(forge.name, rest) for forge, rest in parts if forge in ACCOUNTS]
 
 
 def forges_of(readings: tuple[Segments, ...]) -> frozenset[str]:
-    """The names of the forges whose API a path is of by its shape."""
+    """The names of the forges whose API a path belongs to by its shape."""
     return frozenset(forge.name for segments in readings for forge, _ in _parts(segments, False))
 
 
 def _parts(segments: Segments, github: bool) -> Iterator[tuple[Forge, str]]:
-    """Every part of a forge's API that the segments can be in, and the rest of the path there."""
+    """Every part of a forge's API that the segments may belong to, and the rest of the path there."""
     for at, word in enumerate(segments):
         for root, forge in (*_STARTS, *_ROOTS.get(word, ())) if at == 0 else _ROOTS.get(word, ()):
             if (forge.host_only and not github) or not _stands(root, segments, at):
                 continue
-            # A slash within a segment is a letter of a name: a label, an environment of GitHub's.
+            # A slash within a segment is part of a name: a label, or an environment of GitHub's.
             rest = "/".join(segment.replace("/", "%2f") for segment in segments[at + len(root) :])
             if forge.own is None or forge.own.match(rest):
                 yield forge, rest

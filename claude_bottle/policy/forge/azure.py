@@ -1,6 +1,6 @@
-"""What requests to Azure DevOps do by their query and their body: pull requests that are opened, work items. Pure.
+"""Capabilities that requests to Azure DevOps need by query and body: opened pull requests, work items. Pure.
 
-learn.microsoft.com/rest/api/azure/devops (7.1). Newtonsoft's JSON and ASP.NET take a name in any case.
+learn.microsoft.com/rest/api/azure/devops (7.1). Newtonsoft's JSON and ASP.NET ignore the case of names.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
 from claude_bottle.policy.forge.fields import fields_of_query, parts_of
 from claude_bottle.policy.forge.pulls import object_of
 
-# git/pull-requests/create: with autoCompleteSetBy and completionOptions it is merged, with a vote approved.
+# git/pull-requests/create: autoCompleteSetBy and completionOptions merge it, and a vote approves it.
 _WORDS = frozenset(
     "sourcerefname targetrefname title description isdraft labels workitemrefs reviewers forksource".split()  # noqa: SIM905
 )
-# wit/work-items/update and delete: it says then who wrote what, and leaves nothing.
+# wit/work-items/update and delete: the first may set who wrote what, the second deletes permanently.
 _OPTIONS = frozenset(["bypassrules", "destroy"])
-_PROJECT = re.compile(r"team\s*project", re.IGNORECASE)  # System.TeamProject, also by its name
+_PROJECT = re.compile(r"team\s*project", re.IGNORECASE)  # System.TeamProject, also by its display name
 _WORK_ITEMS = re.compile(r"wit/workitems(?:/.*)?\Z")
 
 
 def needed_by_pull(content_type: str, body: bytes) -> frozenset[str]:
-    """What the body of a pull request that is opened needs."""
+    """The capabilities that the body of an opened pull request needs."""
     payload = object_of(content_type, body)
     if payload is None:
         return UNREADABLE
@@ -33,12 +33,12 @@ def needed_by_pull(content_type: str, body: bytes) -> frozenset[str]:
 
 
 def is_work_item(rest: str) -> bool:
-    """Whether what follows `_apis` is of work items, whose fields are in the body."""
+    """Whether the path after `_apis` is of work items, whose fields are in the body."""
     return bool(_WORK_ITEMS.match(rest))
 
 
 def needed_by_work_item(query: str, content_type: str, body: bytes) -> frozenset[str]:
-    """What a change of a work item needs: `settings` where it goes to another project, or past the project's rules."""
+    """The capabilities of a change to a work item: `settings` if it changes the project or bypasses its rules."""
     if any(name.strip().lower() in _OPTIONS for name, _ in fields_of_query(query)):
         return frozenset(["settings"])
     payload = object_of(content_type, body)

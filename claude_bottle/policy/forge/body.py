@@ -1,4 +1,4 @@
-"""What a request to a forge does that its head does not tell: GraphQL, LFS uploads, commands in comments, work for
+"""Capabilities that a request to a forge needs by its body: GraphQL, LFS uploads, commands in comments, work for
 another project or for the forge's own agent. Pure."""
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ from claude_bottle.policy.forge.rules import AZURE, DATA_CENTER, GITEA, GITHUB, 
 
 __all__ = ["asks_on_websockets", "is_graphql", "needed_by_body", "reads_body", "tells_caller"]
 
-# Where GitLab takes comments and descriptions (docs.gitlab.com/api: notes, discussions, draft notes, commits).
+# Where GitLab accepts comments and descriptions (docs.gitlab.com/api: notes, discussions, draft notes, commits).
 _END = r"(?:/.*|\.[^/.]+)?\Z"
 _TALKS = re.compile(
     rf"(?:issues|merge_requests|epics|work_items|snippets){_END}"
     rf"|(?!packages/)(?:.*/)?(?:notes|discussions|comments){_END}"
 )
-# A merge request may be made in another project (docs.gitlab.com/api/merge_requests, "Create MR"), an issue put into an
-# epic of another group, and an epic below it (…/issues, …/epics). glab says the number of the project, although the
+# A merge request may be created in another project (docs.gitlab.com/api/merge_requests, "Create MR"), an issue added to
+# an epic of another group, and an epic below it (…/issues, …/epics). glab sends the number of the project although the
 # path has its name (profclems/glab, commands/mr/create/mr_create.go).
 _TARGET, _ABOVE = "target_project_id", frozenset(["epic_id", "parent_id"])
 _MERGE_REQUEST = re.compile(r"merge_requests(?:/[0-9]+)?(?:\.[^/.]+)?\Z")
-# Where a pull request is opened, and at Data Center edited, by what its JSON says.
+# Where JSON opens a pull request, and at Data Center edits one.
 _PULLS = {
     AZURE: re.compile(r"pullrequests\Z"),
     DATA_CENTER: re.compile(r"pull-requests(?:/[0-9]+)?(?:\.[^/.]+)?\Z"),
 }
 _NUMBERED = re.compile(r"(?:.*/)?api/v4/projects/([0-9]+)\Z", re.DOTALL)
-_MAX_BODY = 2 << 20  # GitLab takes a million characters of a comment (docs.gitlab.com/administration/instance_limits)
+_MAX_BODY = 2 << 20  # GitLab accepts a million characters of a comment (docs.gitlab.com/administration/instance_limits)
 _ISSUES = re.compile(r"issues(?:/.*)?\Z")
 _BATCH = ["info", "lfs", "objects", "batch"]  # github.com/git-lfs/git-lfs, docs/api/batch.md
 
 
 def reads_body(method: str, path: str) -> bool:
-    """Whether `needed_by_body` has to see the body of such a request before it may go."""
+    """Whether `needed_by_body` must inspect the body of such a request before it is sent."""
     if method in ("HEAD", "OPTIONS"):
         return False
     if is_graphql(path):
@@ -64,18 +64,18 @@ def reads_body(method: str, path: str) -> bool:
 
 
 def tells_caller(path: str) -> bool:
-    """Whether the body may say who asks: at GitLab and Gitea by another token, or `sudo` beside an administrator's.
+    """Whether the body may set the caller: at GitLab and Gitea by another token, or by `sudo` with an administrator's.
 
-    Rack takes a form of any method (lib/rack/request.rb, POST).
+    Rack reads a form of any method (lib/rack/request.rb, POST).
     """
     readings = read_path(path)
     return may_be_forge(path) if readings is None else not forges_of(readings).isdisjoint((GITLAB, GITEA))
 
 
 def asks_on_websockets(path: str) -> bool:
-    """Whether what is said on a WebSocket to this path may do anything, or nobody can say. GitLab's GraphqlChannel
-    takes any mutation at `/-/cable` (app/channels/graphql_channel.rb), and below its API an agent is told what to do
-    (`ai/duo_workflows/ws`; workhorse/internal/ai_assist/duoworkflow).
+    """Whether messages on a WebSocket to this path may do anything, or the path is unclear. GitLab's GraphqlChannel
+    accepts any mutation at `/-/cable` (app/channels/graphql_channel.rb), and a WebSocket below its API instructs an
+    agent (`ai/duo_workflows/ws`; workhorse/internal/ai_assist/duoworkflow).
     """
     readings = read_path(path)
     if readings is None or is_graphql(path) or forges_of(readings):
@@ -86,18 +86,18 @@ def asks_on_websockets(path: str) -> bool:
 def needed_by_body(
     host: str, path: str, content_type: str, body: bytes, prefixes: Sequence[str] = ()
 ) -> frozenset[str]:
-    """The capabilities that the body asks for. prefixes: of the paths that the route has: a project of GitLab's that it
-    names by its number may be named by that number in the body.
+    """The capabilities that the body needs. prefixes: the route's paths. The body may name a GitLab project by its
+    number if one of these paths does.
     """
     if is_graphql(path):
         return needed_by_graphql(host, path, content_type, body)
     readings = read_path(path)
     if readings is not None and _is_batch(readings):
         batch = plain_json(body)
-        # Rails reads the query and a form beside JSON (gitlab, app/controllers/repositories/lfs_api_controller.rb).
+        # Rails merges the query and a form with JSON (gitlab, app/controllers/repositories/lfs_api_controller.rb).
         if not isinstance(batch, dict) or not is_json(content_type) or "?" in path:
             return UNREADABLE
-        # Go's encoding/json, which is behind Gitea, takes a name for the field in any case, and the last one counts.
+        # Gitea uses Go's encoding/json, which ignores the case of names and uses the last of equal ones.
         operations = [value for name, value in batch.items() if name.lower() == "operation"]
         return NOTHING if operations == ["download"] else frozenset(["code"])
     rests, query = repository_rests(readings or ()), path.partition("?")[2]

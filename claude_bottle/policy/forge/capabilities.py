@@ -1,4 +1,4 @@
-"""What a route's `forge` can name: the capabilities that a call to a forge may need. Pure."""
+"""The capabilities that a call to a forge may need, and that a route's `forge` can list. Pure."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ CAPABILITIES = {
     "settings": "create, change, move or delete repositories, or anything else that is not listed",
 }
 NOTHING: frozenset[str] = frozenset()
-# What nobody can read in one way alone needs this, which no route can name.
+# Needed by a request that can be read in more than one way. No route can list it.
 UNREADABLE = frozenset(["unreadable"])

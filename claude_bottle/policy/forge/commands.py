@@ -1,8 +1,8 @@
-"""The commands that GitLab runs out of the words of a comment or a description, and the capabilities they need. Pure.
+"""The commands that GitLab runs from the text of a comment or a description, and the capabilities they need. Pure.
 
-docs.gitlab.com/user/project/quick_actions (18.6): a line that begins with `/` and a word. How GitLab finds them, all of
-them: gitlab.com/gitlab-org/gitlab, lib/gitlab/quick_actions/extractor.rb: carriage returns are taken out, case does not
-matter, a blank or the end of the line follows. What GitLab leaves alone in code blocks is not left alone here.
+docs.gitlab.com/user/project/quick_actions (18.6): a line that begins with `/` and a word. All ways in which GitLab
+finds them: gitlab.com/gitlab-org/gitlab, lib/gitlab/quick_actions/extractor.rb: carriage returns are removed, case is
+ignored, a blank or the end of the line follows. GitLab ignores commands in code blocks; they count here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from claude_bottle.policy.forge.capabilities import NOTHING
 
-# Commands that write nothing but words, labels, dates and the like about an issue or a merge request.
+# Commands that write only text, labels, dates and the like of an issue or a merge request.
 _FREE = frozenset(
     """
     add_child add_contacts assign assign_reviewer award blocked_by blocks board_move cc checkin_reminder
@@ -35,26 +35,26 @@ _KINDS = {
     "settings": "move clone promote",  # to another project, or to the group
 }
 _NEEDS = {command: capability for capability, commands in _KINDS.items() for command in commands.split()}
-# A word of another alphabet may be one of these to a server that folds it. `/usr/bin` is none, for a slash follows.
-# What follows a known one does not matter, because servers take letters off the end; `/docs.` is no command.
+# A word in another alphabet may be one of these to a server that folds it. `/usr/bin` is no command, because a slash
+# follows. After a known one any character may follow, because servers strip some; `/docs.` is no command.
 _COMMAND = re.compile(r"^([ \t>]*)/([^\W\d][\w-]*+)(?!/)(?=(\s|\Z)?)", re.MULTILINE)
-# By these an issue is put beside another one, or takes something of it.
+# Commands that link an issue to another one, or copy from one.
 _REFER = frozenset(
     """
     add_child blocked_by blocks copy_metadata duplicate epic parent_epic promote_to relate remove_child
     remove_child_epic remove_parent set_parent unlink child_epic add_parent
     """.split()  # noqa: SIM905 - a list of names
 )
-# One of this project, and what such a command may have instead: a kind of issue. With a name before the sign it is of
-# another project, or of another group (docs.gitlab.com/user/markdown, "GitLab-specific references").
+# A reference within this project, or a kind of issue, which such a command may have instead. With a name before the
+# sign it is in another project or group (docs.gitlab.com/user/markdown, "GitLab-specific references").
 _OWN = re.compile(r"[\s,]*(?:(?:[#&!][0-9]+|issue|incident|task|objective|key result)[\s,]*)*\Z", re.IGNORECASE)
 
 
 def needed_by_text(text: str) -> frozenset[str]:
-    """The capabilities that a comment's commands need.
+    """The capabilities that the commands in a comment need.
 
-    A line that begins with an unknown command needs `settings`, for GitLab learns new ones. Before it a quotation mark
-    or blanks are seen through for the known ones alone: a line of a listing may begin with a folder's name.
+    A line that begins with an unknown command needs `settings`, because GitLab adds new ones. After a quotation mark or
+    blanks only known commands count, because a line of a listing may begin with a folder's name.
     """
     if "/" not in text:
         return NOTHING

@@ -1,16 +1,16 @@
-"""The path of a call to a forge as servers read it: its segments, in each reading that servers have of it. Pure."""
+"""The path of a call to a forge as servers read it: its segments, in each reading that servers may have. Pure."""
 
 from __future__ import annotations
 
 import re
 from urllib.parse import unquote
 
-# Beyond these a path is not followed: it is a forge's if one word of it says so. nginx takes no request line of more
-# than 8 KB (large_client_header_buffers); no call of the forges' references has a dozen segments before a file's path.
+# Beyond these limits a path is unclear, and a forge's if one of its words says so. nginx accepts no request line over
+# 8 KB (large_client_header_buffers); no call in the forges' references has a dozen segments before a file's path.
 _MAX_LENGTH, _MAX_SEGMENTS = 8192, 64
-_MAX_DECODED = 5  # deeper nesting than this no server undoes; what has more is taken for a forge's
+_MAX_DECODED = 5  # no server decodes more layers; a path with more counts as a forge's
 _UNCLEAR = re.compile(r"[\\%;#?\x00-\x1f\x7f\ufffd]|^\s|\s\Z")
-# One of these words in a path that is read in more ways than can be followed makes it a forge's.
+# An unclear path counts as a forge's if it has one of these words.
 _WORDS = frozenset(["repos", "repositories", "_apis", "2.0", "rest", "lfs", "gitlab-lfs"])
 _FIRST_WORDS = frozenset(["user", "orgs", "teams", "gists", "enterprises", "authorizations"])
 _VERSIONS = frozenset(["v1", "v3", "v4"])
@@ -19,11 +19,11 @@ Segments = list[str]
 
 
 def read_path(path: str) -> tuple[Segments, ...] | None:
-    """One list of segments for each reading: decoded once, in lower case, empty ones left out; None if none is sure.
+    """One list of segments for each reading: decoded once, in lower case, without empty ones; None for an unclear path.
 
-    The first reading may have slashes within a segment (`%2F`). Servers that decode before they split have the second,
-    which is there if they differ. GitLab's IDs of projects and groups, `acme%2Fproject`, are one segment in both:
-    GitLab works behind no server that decodes them (docs.gitlab.com/api/rest, "Namespaced paths").
+    In the first reading a segment may contain slashes (`%2F`). Servers that decode before they split have the second,
+    which is present if it differs. GitLab's ids of projects and groups, `acme%2Fproject`, are one segment in both,
+    because GitLab does not work behind a server that decodes them (docs.gitlab.com/api/rest, "Namespaced paths").
     """
     raw = path.partition("?")[0]
     if len(raw) > _MAX_LENGTH:
@@ -48,12 +48,12 @@ def read_path(path: str) -> tuple[Segments, ...] | None:
 
 
 def is_gitlab_id(segments: Segments, at: int) -> bool:
-    """Whether this segment is the ID of a project or a group in GitLab's API."""
+    """Whether this segment is the id of a project or a group in GitLab's API."""
     return at >= 3 and segments[at - 3 : at - 1] == ["api", "v4"] and segments[at - 1] in ("projects", "groups")
 
 
 def words_of(path: str) -> frozenset[str] | None:
-    """Every word that some reading of an unclear path can have as a segment; None if it is too deep or long to say."""
+    """Every word that may be a segment in some reading of an unclear path; None if it is too long or too deep."""
     text = path.partition("?")[0]
     if "%" in text and len(text) > 8 * _MAX_LENGTH:
         return None
@@ -67,7 +67,7 @@ def words_of(path: str) -> frozenset[str] | None:
 
 
 def may_be_forge(path: str) -> bool:
-    """Whether an unclear path can be one of a forge's API in some reading."""
+    """Whether an unclear path belongs to a forge's API in some reading."""
     words = words_of(path)
     if words is None:
         return True

@@ -1,4 +1,4 @@
-"""What the body of a request that opens or edits a pull request does besides words and branches. Pure."""
+"""Capabilities that the body of a request needs that opens or edits a pull request. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from claude_bottle.policy.forge.capabilities import NOTHING, UNREADABLE
 from claude_bottle.policy.forge.fields import fields_of_body, is_json
 from claude_bottle.policy.forge.paths import Segments
 
-# GitLab's parameters of creating and editing a merge request that change nothing else (lib/api/merge_requests.rb). Of
-# Enterprise (ee/lib/ee/api/merge_requests.rb) all set approvals. Who asks is judged elsewhere.
+# GitLab's parameters for creating and editing a merge request that change nothing else (lib/api/merge_requests.rb).
+# Those of Enterprise (ee/lib/ee/api/merge_requests.rb) all set approvals. The caller's identity is judged elsewhere.
 _GITLABS = frozenset(
     """
     id merge_request_iid title description source_branch target_branch target_project_id assignee_id assignee_ids
@@ -21,16 +21,16 @@ _GITLABS = frozenset(
 
 
 def needed_by_merge_request(names: Collection[str]) -> frozenset[str]:
-    """What the fields of a merge request of GitLab's need; names: in lower case."""
+    """The capabilities that the fields of a GitLab merge request need. names: in lower case."""
     others = set(names) - _GITLABS
-    # How many approvals it needs, and whether those who asked for changes count, as in GraphQL.
+    # The number of required approvals, and whether requested changes still block, as in GraphQL.
     kinds = {"review" if "approv" in name or name.startswith("override_") else "settings" for name in others}
     return frozenset(kinds)
 
 
 def needed_by_data_center(readings: tuple[Segments, ...], content_type: str, body: bytes) -> frozenset[str]:
-    """What the body of a pull request of Bitbucket Data Center needs: `settings` where it goes to another repository
-    than the path names (developer.atlassian.com/server/bitbucket/rest: `toRef` has a repository of its own).
+    """The capabilities that the body of a Bitbucket Data Center pull request needs: `settings` if its target is another
+    repository than the path's (developer.atlassian.com/server/bitbucket/rest: `toRef` has a repository of its own).
     """
     payload = object_of(content_type, body)
     if payload is None:
@@ -52,7 +52,7 @@ def needed_by_data_center(readings: tuple[Segments, ...], content_type: str, bod
 
 
 def object_of(content_type: str, body: bytes) -> dict[str, Any] | None:
-    """The fields of JSON, of what is no object one without a name; None where servers could read others."""
+    """The fields of a JSON object; another JSON value gets the name "". None if servers could read other fields."""
     fields = fields_of_body(content_type, body) if is_json(content_type) or not body.strip() else None
     return None if fields is None else dict(fields)
 

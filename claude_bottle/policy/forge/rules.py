@@ -1,4 +1,4 @@
-"""What may be written in one repository by each forge's API, and what needs which capability: the tables. Pure.
+"""Tables of writes by each forge's API within one repository, and the capabilities they need. Pure.
 
 Sources: the forges' own references, at each entry.
 """
@@ -17,10 +17,10 @@ Kinds = tuple[tuple[str, re.Pattern[str]], ...]
 class Forge:
     """One part of a forge's API.
 
-    roots: the segments with which it begins, wherever they stand in a path; ID is any segment. free: METHOD and the
-    rest of a path, which may be written. kinds: capability to the rests that need it; what is in neither needs
-    `settings`. own: the rests that are this forge's at all, where others use the same root. at_start: the roots begin
-    a path. host_only: for GitHub's own hosts. suffix: what a server cuts off the end.
+    roots: the segments at its start, anywhere in a path; ID matches any segment. free: METHOD and the rest of a path
+    that may be written. kinds: capability to the rests that need it; rests in neither need `settings`. own: the rests
+    that belong to this forge, if others use the same root. at_start: the roots are at the start of a path. host_only:
+    for GitHub's own hosts. suffix: what a server strips from the end.
     """
 
     name: str
@@ -41,32 +41,32 @@ class Forge:
 
 
 def rests(*patterns: str) -> Patterns:
-    """METHOD and the whole rest of a path."""
+    """Patterns of METHOD and the whole rest of a path."""
     return tuple(re.compile(rf"(?:{pattern})\Z", re.IGNORECASE) for pattern in patterns)
 
 
 def kinds(**patterns: str) -> Kinds:
-    """Capability to the beginning of a rest, whatever the method; the first that matches counts."""
+    """Capability to a pattern of the start of a rest, for any method. The first match counts."""
     return tuple((name, re.compile(rf"[A-Z-]+ (?:{p})(?:/.*)?\Z", re.IGNORECASE)) for name, p in patterns.items())
 
 
 def own(*patterns: str) -> re.Pattern[str]:
-    """The beginnings of rests."""
+    """One pattern of the starts of rests."""
     return re.compile(rf"(?:{'|'.join(patterns)})(?:/.*)?\Z", re.IGNORECASE)
 
 
 WRITE = "(?:POST|PUT|PATCH|DELETE)"
 RUNNER_TOKENS = r"runners(?:(?=\Z)|/(?:registration-token|remove-token|generate-jitconfig))"  # the first is Forgejo's
-# Grape serves `…/merge.json` as `…/merge`, and with any other ending where an API has several formats
+# Grape serves `…/merge.json` as `…/merge`, and any other extension where an API has several formats
 # (github.com/ruby-grape/grape, "API Formats"; lib/grape/path.rb).
 GRAPE_FORMAT = re.compile(r"\.[^/.]+\Z")
-# Atlassian's servers take these off a path (com.atlassian.plugins.rest.common.filter, ExtensionJerseyFilter).
+# Atlassian's servers strip these from a path (com.atlassian.plugins.rest.common.filter, ExtensionJerseyFilter).
 JERSEY_FORMAT = re.compile(r"\.(?:txt|html?|json|xml|atom)\Z")
 # https://docs.github.com/en/rest (version 2022-11-28); https://docs.gitea.com/api (1.25) and
 # https://codeberg.org/api/swagger (Forgejo 13), which have GitHub's shape below /api/v1.
-# An issue that is put below or before another one may be in any repository of the owner, and is shown there afterwards
+# An issue that is put below or before another one may be in any repository of the owner, and is then shown there
 # (docs.github.com/en/rest/issues/sub-issues, …/issue-dependencies; Gitea's routers/api/v1/repo/issue_dependency.go).
-# The words below an issue by which nothing else is named: GitHub's, and Gitea's (routers/api/v1/api.go).
+# Words below an issue that refer to nothing else: GitHub's, and Gitea's (routers/api/v1/api.go).
 _OF_ISSUES = (
     "comments|labels|assignees|lock|reactions|issue-field-values|assets|deadline|pin|stopwatch|subscriptions|times"
 )
@@ -80,9 +80,9 @@ _GITHUB_FREE = rests(
     rf"{WRITE} pulls/(?:[0-9]+/)?(?:comments|requested_reviewers|reactions)(?:/.*)?",
     rf"{WRITE} (?:commits/[^/]+/comments|comments)(?:/.*)?",
 )
-# A runner is sent every secret of its jobs, so what lets one in is a key. A fork is a repository of its own. A variant
-# analysis asks other repositories; an autofix is a commit (docs.github.com/en/rest/code-scanning). A suggestion that is
-# approved may give the issue to an agent (docs.github.com/en/rest/issues).
+# A runner receives every secret of its jobs, so what registers one is a key. A fork is a new repository. A variant
+# analysis queries other repositories; an autofix is a commit (docs.github.com/en/rest/code-scanning). An approved
+# suggestion may assign the issue to an agent (docs.github.com/en/rest/issues).
 _GITHUB_KINDS = kinds(
     keys=rf"keys|actions/{RUNNER_TOKENS}",
     secrets=r"(?:actions|dependabot|codespaces|agents|environments/.+)/(?:secrets|variables|organization-.*)",
@@ -97,7 +97,7 @@ _GITHUB_KINDS = kinds(
     hooks=r"hooks|autolinks|interaction-limits|push_mirrors|mirror-sync|push_mirrors-sync|git/hooks",
     members=r"collaborators|invitations|teams",
 )
-# Those below an issue, an epic or a merge request of GitLab's (lib/api, ee/lib/api).
+# The same below an issue, an epic or a merge request of GitLab's (lib/api, ee/lib/api).
 _OF_GITLABS = (
     "notes|discussions|award_emoji|todos?|subscribe|unsubscribe|time_estimate|reset_time_estimate|add_spent_time"
     "|reset_spent_time|resource_[a-z_]+"
@@ -109,17 +109,17 @@ REPOSITORIES = (
     Forge(GITEA, (("api", "v1", "repos", ID, ID),), _GITHUB_FREE, _GITHUB_KINDS),
     Forge(GITHUB, _GITHUB_ROOTS, _GITHUB_FREE, _GITHUB_KINDS, at_start=True),
     Forge(GITHUB, tuple(("api", "v3", *root) for root in _GITHUB_ROOTS), _GITHUB_FREE, _GITHUB_KINDS),
-    # upload_url of a release, on a server of one's own (docs.github.com/en/enterprise-server/rest/releases/assets)
+    # upload_url of a release, on a self-hosted server (docs.github.com/en/enterprise-server/rest/releases/assets)
     Forge(GITHUB, (("api", "uploads", "repos", ID, ID),), (), kinds(releases=r"releases")),
-    # docs.gitea.com/usage/packages, Forgejo alike
+    # docs.gitea.com/usage/packages; Forgejo has the same
     Forge(GITEA, (("api", "packages", ID),), (), kinds(releases=r".*")),
     # https://docs.gitlab.com/api/api_resources/ (18.6)
     Forge(
         GITLAB,
         (("api", "v4", "projects", ID), ("api", "v4", "groups", ID)),
-        # A request with links, move, clone names another project, one with promote the group, also without an ID before
-        # it (lib/api/labels.rb): none of them is here. Nor is ci/lint: it fetches what the content includes, from any
-        # address (docs.gitlab.com/ci/yaml/includes).
+        # links, move and clone name another project; promote names the group, also without an id before it
+        # (lib/api/labels.rb): none of them is free. Nor is ci/lint, which fetches files that the content includes, from
+        # any address (docs.gitlab.com/ci/yaml/includes).
         rests(
             rf"{WRITE} (?!labels/(?:[^/]+/)?promote\Z)(?:labels|boards|snippets/[0-9]+/notes)(?:/.*)?",
             rf"{WRITE} milestones(?:/[0-9]+)?",
@@ -131,7 +131,7 @@ REPOSITORIES = (
             rf"{WRITE} repository/commits/[^/]+/(?:comments|discussions)(?:/.*)?",
         ),
         kinds(
-            # The tokens of triggers, of clusters and of runners, to which jobs bring their secrets.
+            # The tokens of triggers, of clusters, and of runners, which receive the secrets of jobs.
             keys=r"deploy_keys|deploy_tokens|access_tokens|keys|triggers|cluster_agents/[^/]+/tokens"
             r"|runners/reset_registration_token|service_accounts/[^/]+/personal_access_tokens|ssh_certificates"
             r"|error_tracking/client_keys",
@@ -145,7 +145,7 @@ REPOSITORIES = (
             r"|deployments|runners|cluster.*|pages|ci",
             checks=r"statuses",
             secrets=r"variables|secure_files|ci_cd_variables",
-            # A mirror is sent every commit, wherever it is, and a check of another service every merge request.
+            # A mirror receives every commit, wherever it is, and an external check every merge request.
             hooks=r"hooks|integrations|services|remote_mirrors|external_status_checks",
             members=r"members|invitations|access_requests|share|groups|import_project_members|billable_members"
             r"|(?:saml|ldap)_group_links",
@@ -189,7 +189,7 @@ REPOSITORIES = (
               members=r"permissions"),
         suffix=JERSEY_FORMAT,
     ),
-    # https://learn.microsoft.com/en-us/rest/api/azure/devops/git/ (7.1); a PATCH of a pull request can complete it.
+    # https://learn.microsoft.com/en-us/rest/api/azure/devops/git/ (7.1). A PATCH of a pull request can complete it.
     Forge(
         AZURE,
         (("_apis", "git", "repositories", ID),),
@@ -201,8 +201,8 @@ REPOSITORIES = (
               checks=r"pullrequests/[0-9]+/(?:iterations/[0-9]+/)?statuses|commits/[^/]+/statuses",
               code=r"pushes|refs|commits|cherrypicks|reverts|importrequests|annotatedtags|forkSyncRequests"),
     ),
-    # https://github.com/git-lfs/git-lfs/tree/main/docs/api; a batch says in its body whether it is an upload. GitLab
-    # takes the objects themselves (gitlab.com/gitlab-org/gitlab, config/routes/git_http.rb).
+    # https://github.com/git-lfs/git-lfs/tree/main/docs/api. The body of a batch says whether it is an upload. GitLab
+    # receives the objects themselves here (gitlab.com/gitlab-org/gitlab, config/routes/git_http.rb).
     Forge("Git LFS", (("info", "lfs"),), rests(r"POST objects/batch"), kinds(code=r".*")),
     Forge("GitLab's LFS", (("gitlab-lfs",),), (), kinds(code=r".*")),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Which IDs an answer of GitHub's GraphQL gives for things of the repositories that the request named. Pure."""
+"""Learns ids of things in the requested repositories from responses of GitHub's GraphQL. Pure."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from claude_bottle.policy.forge.graphql.scope import Scope, fields_of, operation
 if TYPE_CHECKING:
     from graphql import FieldNode, OperationDefinitionNode
 
-_MOST_STEPS = 100_000  # fields that are looked up in one answer
+_MOST_STEPS = 100_000  # fields that are looked up in one response
 
 Fields = list[tuple["FieldNode", Place]]
 
 
 def learn(scope: Scope, queries: Sequence[Query], answer: Any) -> None:
-    """Keep the IDs that an answer gives. queries: those of its request, which `scope` has let through.
+    """Store the ids in a response. queries: those of its request, which `scope` has allowed.
 
-    Bounded: what is beyond the bound is not learned, so a request that names it is refused.
+    Bounded: ids beyond the limit are not learned, so a request that names one is refused.
     """
     answers = answer if isinstance(answer, list) else [answer]
     if len(answers) != len(queries):
@@ -49,7 +49,7 @@ def learn(scope: Scope, queries: Sequence[Query], answer: Any) -> None:
 
 
 def _ran(query: Query) -> OperationDefinitionNode | None:
-    """The operation that the answer is of; None where that is not sure."""
+    """The operation that the response belongs to; None if that is uncertain."""
     operations, name = operations_of(query), query.rest.get("operationName")
     if isinstance(name, list):
         name = name[0] if len(name) == 1 else None
@@ -59,19 +59,19 @@ def _ran(query: Query) -> OperationDefinitionNode | None:
 
 
 def _ids(query: Query, value: Any, asked: Fields, steps: Steps) -> Iterator[tuple[str, bool]]:
-    """The IDs below a value, and whether each is a person's. asked: the fields that it answers."""
+    """The ids below a value, and whether each is a person's. asked: the fields whose value it is."""
     below: dict[str, Fields] | None = None
     for one in value if isinstance(value, list) else [value]:
         steps.take()
         if not isinstance(one, dict):
             continue
-        below = _selected(query, asked, steps) if below is None else below  # the same for all of a list
+        below = _selected(query, asked, steps) if below is None else below  # the same for every item of a list
         steps.take(len(one))
         for key in one.keys() & below.keys():
             some = below[key]
             steps.take(len(some))
             if isinstance(one[key], str):
-                # Two fields may have one key in fragments on two types: it is an ID if all of them are.
+                # Fragments on two types may give two fields one key. The value is an id only if all of them are.
                 if all(field.name.value == "id" and not at.connection for field, at in some):
                     inside = all(at.is_inside and at.kind not in ("Query", "Payload") for _, at in some)
                     if inside or all(at.is_inside or at.kind in PEOPLE for _, at in some):
@@ -82,7 +82,7 @@ def _ids(query: Query, value: Any, asked: Fields, steps: Steps) -> Iterator[tupl
 
 
 def _selected(query: Query, asked: Fields, steps: Steps) -> dict[str, Fields]:
-    """What is selected below some fields, by the keys that it has in an answer."""
+    """The selection below some fields, by the keys in the response."""
     below: dict[str, Fields] = {}
     plain: set[tuple[str, str, Place]] = set()
     for node, place in asked:
@@ -90,7 +90,7 @@ def _selected(query: Query, asked: Fields, steps: Steps) -> dict[str, Fields]:
             for field, at in fields_of(query, place, node.selection_set, set(), steps):
                 key, name = (field.alias or field.name).value, field.name.value
                 if field.selection_set is None and (key, name, at) in plain:
-                    continue  # the same once more
+                    continue  # a repetition
                 plain.add((key, name, at))
                 below.setdefault(key, []).append((field, at))
     return below

@@ -1,12 +1,12 @@
-"""What of GitHub's GraphQL schema stays in one repository: its types, and which of their fields lead to which. Pure.
+"""The part of GitHub's GraphQL schema that stays within one repository: its types, and the types of their fields. Pure.
 
-Source: GitHub's public schema (docs.github.com/en/graphql/overview/public-schema, July 2026). A field that is not here
-leads out of the repository, or nobody has looked at it yet: it is refused. What has no selection of its own is a plain
-value in every schema, so such fields need no entry.
+Source: GitHub's public schema (docs.github.com/en/graphql/overview/public-schema, July 2026). A field that is not
+listed leads out of the repository, or was not reviewed yet, so it is refused. Fields without a selection of their own
+are plain values in every schema, so they need no entry.
 
-A type is written `~T` where it is reached from the repository and may be no part of it: people, the parent of a fork, a
-board, an issue that another one names, and a `repository` field of any of these. Of these plain values may be read, and
-what is named here; their IDs do not count as the repository's.
+A type is written `~T` if it is reached from the repository but may be outside it: people, the parent of a fork, a
+board, an issue that another one refers to, and a `repository` field of any of these. Plain values and the listed fields
+of such a type may be read, but its ids do not count as the repository's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ROOTS = """
 Query: repository=Repository viewer=~User node=Node nodes=Node search=SearchResultItem* rateLimit=~RateLimit
   user=~User organization=~Organization
 """
-# What an answer to a mutation has: the things that its input named, and what it made of them.
+# The response to a mutation: the things that its input named, and those it created.
 _PAYLOAD = """
 Payload: actor=~Actor assignable=Node comment=Node commentEdge=IssueComment* commit=Commit discussion=Discussion
   reactionGroups=ReactionGroup duplicate=Node issue=Issue issueComment=IssueComment label=Label labelable=Node
@@ -164,28 +164,28 @@ _BESIDE = """
 ~ProjectV2ItemFieldValue:
 ~ProjectV2ItemFieldSingleSelectValue:
 """
-# Issues and pull requests of any repository are told by these alone.
+# The only plain values that may be read of issues and pull requests of any repository.
 _ELSEWHERE = frozenset(["__typename", "id", "number", "url", "state", "isDraft", "merged", "closed"])
-# A credential for the repository, and links that are ones.
+# A credential for the repository, and links that contain one.
 _NEVER_READ = frozenset(["tempCloneToken", "zipballUrl", "tarballUrl"])
-# Names of people and teams, which a mutation of a repository takes for whom it is about.
+# Types of people and teams, whose ids a mutation accepts for the people it is about.
 PEOPLE = frozenset(["~Actor", "~User", "~Bot", "~Mannequin", "~Team", "~Assignee", "~RequestedReviewer"])
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a selection stands: a type of the tables, or a connection of its things, or one of the edges of that."""
+    """The place of a selection: a type of the tables, or a connection of that type, or one of its edges."""
 
     kind: str
     connection: bool = False
 
     @property
     def is_inside(self) -> bool:
-        """Whether what stands there is a part of the repository."""
+        """Whether the things at this place are part of the repository."""
         return not self.kind.startswith("~")
 
     def field(self, name: str) -> Place | None:
-        """Where the selection of a field stands; None where the field leads out, or nobody knows where it leads."""
+        """The place of a field's selection; None if the field leads out or is unknown."""
         if self.connection:
             if name in ("nodes", "node"):
                 return Place(self.kind)
@@ -193,12 +193,12 @@ class Place:
         return FIELDS.get(self.kind, {}).get(name)
 
     def may_read(self, name: str) -> bool:
-        """Whether a plain value may be read there."""
+        """Whether this plain value may be read."""
         elsewhere = self.kind in ("~Issue", "~PullRequest") and not self.connection
         return name in _ELSEWHERE if elsewhere else name not in _NEVER_READ
 
     def on(self, condition: str) -> Place | None:
-        """Where a fragment's selection stands that is for one type; None where this type is not known here."""
+        """The place of a fragment's selection on a type; None if the type is not known here."""
         if self.kind in (condition, f"~{condition}"):
             return self
         if self.connection:
@@ -209,9 +209,9 @@ class Place:
         return next((Place(kind) for kind in kinds), None)
 
 
-# GitHub's StatusCheckRollupContextConnection has the two counts besides.
+# GitHub's StatusCheckRollupContextConnection also has the two counts.
 _OF_CONNECTIONS = frozenset(["pageInfo", "checkRunCountsByState", "statusContextCountsByState"])
-_NEVER = frozenset(["Query", "Payload", "Repository"])  # these are reached by their fields alone
+_NEVER = frozenset(["Query", "Payload", "Repository"])  # reached only by their fields
 
 
 def _read(table: str) -> dict[str, dict[str, Place]]:

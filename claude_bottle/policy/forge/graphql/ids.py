@@ -1,8 +1,7 @@
-"""The IDs that GitHub's answers gave for things of a repository: with these a GraphQL request may name them. Pure.
+"""The ids of things of a repository, from GitHub's responses. A GraphQL request may name only these. Pure.
 
-An ID says nothing of its repository to who does not know how GitHub makes them ("opaque", docs.github.com/en/graphql/
-guides/using-global-node-ids). So an ID counts as a repository's once an answer about it has given it as the `id` of a
-thing in it.
+An id does not reveal its repository, unless one knows how GitHub makes it ("opaque", docs.github.com/en/graphql/guides/
+using-global-node-ids). So an id counts as a repository's once a response has given it as the `id` of a thing in it.
 """
 
 from __future__ import annotations
@@ -11,16 +10,16 @@ from collections import OrderedDict
 from collections.abc import Collection
 from typing import Any
 
-_MOST, _LONGEST = 20_000, 256  # IDs that are kept, the latest; characters of one
-PERSON = ""  # in place of a repository
+_MOST, _LONGEST = 20_000, 256  # ids that are stored, the latest; characters of one
+PERSON = ""  # instead of a repository
 
 
 class OutsideError(Exception):
-    """A request does not keep to its repositories; the message says why, for the agent."""
+    """A request reaches outside its repositories. The message tells the agent why."""
 
 
 class Steps:
-    """What may be looked at still of one request or answer. Raises OutsideError beyond it."""
+    """The remaining steps for one request or response. Raises OutsideError when they are used up."""
 
     def __init__(self, most: int) -> None:
         self._left = most
@@ -38,7 +37,7 @@ class KnownIds:
         self._found: OrderedDict[str, str] = OrderedDict()
 
     def add(self, id_: str, whose: str) -> None:
-        """Keep an ID; the oldest goes where there are too many. A thing of a repository is no person any more."""
+        """Store an id and drop the oldest beyond the limit. An id of a repository is never changed to a person's."""
         if len(id_) > _LONGEST or (whose == PERSON and self._found.get(id_, PERSON) != PERSON):
             return
         self._found[id_] = whose
@@ -47,7 +46,7 @@ class KnownIds:
             self._found.popitem(last=False)
 
     def repository(self, id_: Any, repositories: Collection[str]) -> str:
-        """Whose an ID is. Raises OutsideError unless it is of one of these repositories."""
+        """The repository of an id. Raises OutsideError unless it is one of these repositories."""
         whose = self._found.get(id_, PERSON) if isinstance(id_, str) else PERSON
         if whose == PERSON or whose not in repositories:
             raise OutsideError(
@@ -57,5 +56,5 @@ class KnownIds:
         return whose
 
     def is_person(self, id_: Any) -> bool:
-        """Whether an answer gave this ID for somebody, a team or a bot."""
+        """Whether a response gave this id for a person, a team or a bot."""
         return isinstance(id_, str) and self._found.get(id_) == PERSON

@@ -1,4 +1,4 @@
-"""What the mutations of a GraphQL request need of a route, and the commands in the words that they write. Pure."""
+"""The capabilities that a GraphQL request's mutations need, and the commands in the texts that they write. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from claude_bottle.policy.strict_json import read_json
 if TYPE_CHECKING:
     from graphql import DocumentNode
 
-# Mutations that write nothing but words: issues, comments, labels, pull requests opened and edited.
+# Mutations that write only text: issues, comments, labels, pull requests opened and edited.
 # https://docs.github.com/en/graphql/reference/mutations (2026), https://docs.gitlab.com/api/graphql/reference/ (18.6)
 _FREE = frozenset(
     """
@@ -39,7 +39,7 @@ _FREE = frozenset(
     labelCreate todoMarkDone
     """.split()  # noqa: SIM905 - a list of names
 )
-# On hosts that are no known forge these alone are refused, for other services have mutations of their own.
+# On hosts that are not known forges only these are refused, because other services have mutations of their own.
 _FORGES_OWN = frozenset(
     """
     createCommitOnBranch createRef updateRef updateRefs deleteRef mergeBranch mergePullRequest
@@ -51,16 +51,16 @@ _FORGES_OWN = frozenset(
     createSnippet updateSnippet releaseCreate
     """.split()  # noqa: SIM905 - a list of names
 )
-# Those by which an issue is given to somebody.
+# Mutations that assign an issue or a pull request.
 _ASSIGN = frozenset(
     ["createIssue", "updateIssue", "updatePullRequest", "addAssigneesToAssignable", "replaceActorsForAssignable"]
 )
-# A field that reads. GitLab fetches what the content includes, from other projects and from any address
+# Fields of a query. GitLab fetches files that the content includes, from other projects and from any address
 # (docs.gitlab.com/api/graphql/reference, Query.ciConfig; docs.gitlab.com/ci/yaml/includes).
 _FETCHES = frozenset(["ciConfig", "ciLint"])
-# What a free one can be told besides (ee/app/graphql/ee/mutations/merge_requests/update.rb).
+# An argument of a free mutation that is not free (ee/app/graphql/ee/mutations/merge_requests/update.rb).
 _OVERRIDES = "overrideRequestedChanges"
-# By name. One that speaks of two needs both: a rule of approvals is no branch's alone.
+# By name. A name that matches two needs both: a rule about approvals is not about a branch alone.
 _KINDS = (
     ("merge", re.compile(r"(?i)merge(?!requestcreate|requestupdate|requestset)|automerge|queue")),
     (
@@ -68,7 +68,7 @@ _KINDS = (
         re.compile(r"(?i)commit|refs?$|branch|(?<!s)tag|revert|(?<!pro)file|snippet|wiki|protection|rule|lfs|duo"),
     ),
     ("secrets", re.compile(r"(?i)secret|variable")),
-    # GitLab's answers have a token of the runner, of the trigger (app/graphql/mutations/ci).
+    # The responses of GitLab's contain a token of the runner or the trigger (app/graphql/mutations/ci).
     ("keys", re.compile(r"(?i)key|token|runnercreate|pipelinetrigger")),
     ("hooks", re.compile(r"(?i)hook|integration")),
     ("pipelines", re.compile(r"(?i)pipeline|workflow|deploy|environment|dispatch|runner|job|^ci")),
@@ -81,7 +81,7 @@ _KINDS = (
 
 
 def needed_by_graphql(host: str, path: str, content_type: str, body: bytes) -> frozenset[str]:
-    """The capabilities that a GraphQL request needs, of all its queries and of every field of each."""
+    """The capabilities that a GraphQL request needs, for all its queries and every field of each."""
     queries = read_queries(path, content_type, body)
     if queries is None:
         return UNREADABLE
@@ -93,7 +93,7 @@ def _needed(query: Query, known: bool, github: bool) -> frozenset[str]:
     called = _mutations(query.document)
     needs = _needed_by_names(known, called)
     if not github and not _FREE.isdisjoint(called):
-        # GitLab's comments by GraphQL run commands as those by REST do.
+        # GitLab runs commands in comments by GraphQL as in those by REST.
         needs |= needed_by_texts(_texts(query.document, query.others))
     if not _ASSIGN.isdisjoint(called) and _is_for_an_agent(query):
         needs |= {"code"}
@@ -105,12 +105,12 @@ def _needed(query: Query, known: bool, github: bool) -> frozenset[str]:
 
 
 def _is_for_an_agent(query: Query) -> bool:
-    """Whether a query gives something to GitHub's own agent: its key stands anywhere, or somebody is no person."""
+    """Whether a query assigns something to GitHub's agent: its key occurs anywhere, or an assignee is not a person."""
     return KEY_GRAPHQL in _keys(query) or are_agents(_texts(query.document, query.others))
 
 
 def _keys(query: Query) -> set[str]:
-    """Every name that stands in an input of a query, or in its variables."""
+    """Every name in an input of a query, or in its variables."""
     from graphql.language.ast import ObjectFieldNode
 
     fields = (node.name.value for node in _nodes(query.document) if isinstance(node, ObjectFieldNode))
@@ -118,7 +118,7 @@ def _keys(query: Query) -> set[str]:
 
 
 def _mutations(document: DocumentNode) -> list[str]:
-    """The mutations that a document calls, by name; an empty one where a fragment at the root hides them."""
+    """The mutations that a document calls, by name; "" for a fragment at the root, which hides them."""
     from graphql import OperationDefinitionNode, OperationType
     from graphql.language.ast import FieldNode
 
@@ -160,7 +160,7 @@ def _nodes(document: DocumentNode) -> Iterator[Any]:
 
 
 def _texts(document: DocumentNode, others: Any) -> Iterator[str]:
-    """Every string of a document with its escapes undone, and of its variables, which may be JSON in a string."""
+    """Every string of a document, unescaped, and of its variables, also in JSON within a string."""
     from graphql.language.ast import StringValueNode
 
     for node in _nodes(document):

@@ -1,4 +1,4 @@
-"""How the arguments of a GraphQL field name a repository of GitHub's: by IDs, by name, in a search. Pure."""
+"""The ways in which arguments of a GraphQL field name a repository of GitHub's: by ids, by name, in a search. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from claude_bottle.policy.forge.graphql.ids import KnownIds, OutsideError, Steps
 
-# Mutations whose input says whom they are about by nothing but IDs and `repositoryNameWithOwner`, from the inputs of
-# GitHub's public schema (July 2026). Whether a route lets them through besides is said by `forge`.
+# Mutations whose input names things only by ids and `repositoryNameWithOwner`, from the inputs of GitHub's public
+# schema (July 2026). Whether a route also allows them is decided by `forge`.
 _HELD = frozenset(
     """
     addComment updateIssueComment deleteIssueComment createIssue updateIssue closeIssue reopenIssue deleteIssue pinIssue
@@ -32,15 +32,15 @@ _HELD = frozenset(
     archiveRepository unarchiveRepository
     """.split()  # noqa: SIM905 - a list of names
 )
-# All of that schema's inputs of type ID are called so, but for `inReplyTo`. The other two are texts of the sender's.
+# All inputs of type ID in that schema have such names, including `inReplyTo`. The other two are texts of the sender's.
 _ID_KEY = re.compile(r"(?:\Aids?|[a-z0-9]I[dD]s?|\AinReplyTo)\Z")
 _NO_ID = frozenset(["clientMutationId", "externalId"])
 _PEOPLE_KEY = re.compile(r"(?:assignee|user|reviewer|actor|team|bot)Ids?\Z", re.IGNORECASE)
 _NAME_KEY, _BRANCH_KEY, _URL_KEY = "repositoryNameWithOwner", "headRefName", re.compile(r"issueUrl\Z", re.IGNORECASE)
 # docs.github.com/en/search-github/searching-on-github/searching-issues-and-pull-requests: several `repo:`, `user:` and
-# `org:` mean any of them, wherever they stand; OR and brackets put conditions together ("advanced issue search", 2025).
+# `org:` mean any of them, in any position; OR and brackets combine conditions ("advanced issue search", 2025).
 _ELSEWHERE = re.compile(r"(?:user|org|owner|enterprise)\s*:|(?:\bNOT|(?:\A| )-)\s+repo:", re.IGNORECASE)
-_NOT_OF_NOTHING = re.compile(r'\bNOT\s+(?:"\W*"|[^\w"])')  # which could be of what follows
+_NOT_OF_NOTHING = re.compile(r'\bNOT\s+(?:"\W*"|[^\w"])')  # it could apply to the next word
 _JOINED = re.compile(r'[()"]|\bOR\b', re.IGNORECASE)
 _QUOTED = re.compile(r'(?:\A|(?<=[ :]))"[^"]*"(?= |\Z)')
 _REPO = re.compile(r"(?:\A| )repo:([A-Za-z0-9-]+/[A-Za-z0-9._-]+)(?= |\Z)", re.IGNORECASE)
@@ -50,8 +50,8 @@ _SEARCHES = frozenset(["ISSUE", "ISSUE_ADVANCED", "DISCUSSION"])
 def named_by_input(
     mutation: str, given: Mapping[str, Any], repositories: Collection[str], known: KnownIds, steps: Steps
 ) -> str:
-    """The repository that a mutation is about, "" if it is about more than one of them. Raises OutsideError unless
-    everything that its input names is of these repositories.
+    """The repository that a mutation is about, or "" if it is about more than one of them. Raises OutsideError unless
+    everything that its input names belongs to these repositories.
     """
     if mutation not in _HELD:
         raise OutsideError(f"the mutation {mutation} is of no repository, or nobody knows of which")
@@ -75,14 +75,14 @@ def named_by_input(
 
 
 def named_by_search(given: Mapping[str, Any], repositories: Collection[str], steps: Steps) -> str:
-    """The repository that a search is held to. Raises OutsideError unless it is held to one of these."""
+    """The repository that a search is limited to. Raises OutsideError unless it is one of these."""
     text, kind = given.get("query"), given.get("type")
     if not isinstance(text, str) or not isinstance(kind, str) or kind not in _SEARCHES:
         raise OutsideError("a search is for issues, pull requests and discussions here, with type ISSUE or DISCUSSION")
     steps.take(len(text) // 20)
     plain = _QUOTED.sub("-", text)
     names = {folded(name) for name in _REPO.findall(plain)}
-    # No blank but a space is printable.
+    # The only printable blank is a space.
     odd = "\\" in text or not text.isprintable() or _NOT_OF_NOTHING.search(text)
     if odd or text.lower().count("repo:") != 1 or _ELSEWHERE.search(text) or _JOINED.search(plain) or not names:
         raise OutsideError(
@@ -95,14 +95,14 @@ def named_by_search(given: Mapping[str, Any], repositories: Collection[str], ste
 
 
 def check_ids(given: Mapping[str, Any], repositories: Collection[str], known: KnownIds, steps: Steps) -> None:
-    """Raises OutsideError where an argument of a field names something of another repository by its ID."""
+    """Raises OutsideError if an argument of a field names a thing of another repository by its id."""
     for key, value in _leaves("", given, steps):
         if _ID_KEY.search(key) and key not in _NO_ID and not known.is_person(value):
             known.repository(value, repositories)
 
 
 def folded(name: str) -> str:
-    """A name as GitHub compares it: ASCII letters have no case; any other letter is another one."""
+    """A name as GitHub compares it: without case for ASCII letters only."""
     return name.translate(_LOWER)
 
 
@@ -110,7 +110,7 @@ _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def _leaves(key: str, value: Any, steps: Steps) -> Iterator[tuple[str, Any]]:
-    """Every value of an input with the key that it stands at, also within lists; null ones are left out."""
+    """Every value of an input with its key, also within lists. Null values are skipped."""
     steps.take()
     if isinstance(value, Mapping):
         for name, one in value.items():

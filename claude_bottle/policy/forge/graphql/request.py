@@ -1,4 +1,4 @@
-"""A GraphQL request as servers read it: its queries, their variables and documents. Pure."""
+"""A GraphQL request as servers read it: its queries, with variables and documents. Pure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from claude_bottle.policy.forge.paths import read_path, words_of
 if TYPE_CHECKING:
     from graphql import DocumentNode, FragmentDefinitionNode
 
-# Beyond these a request cannot be understood. GitHub takes no more than 10,000 nodes of a query, Apollo batches ten by
+# Limits beyond which a request is not read. GitHub allows 10,000 nodes in a query, and Apollo batches ten queries by
 # default.
 _MAX_QUERIES, _MAX_TOKENS, _MAX_BODY, _MAX_QUERY = 20, 10_000, 1 << 20, 256 << 10
-# Rails serves `/api/graphql.json` too, and with any other ending, `(.:format)`; so do Shopify's own paths. GitLab has a
-# second one (config/routes/api.rb: glql).
+# Rails also serves `/api/graphql.json`, and any other extension, `(.:format)`; so do Shopify's own paths. GitLab has a
+# second name (config/routes/api.rb: glql).
 _NAME = re.compile(r"(?:graphql|glql)(?:\.[^/]*)?\Z")
-# What a server that reads a form would take from it; and of these what hides other queries in a URL or in JSON, by
+# Names that a server that reads a form would use; and those of them that hide other queries in a URL or in JSON, by
 # GitLab's multiplex (app/controllers/graphql_controller.rb: `_json`) or uploads (graphql-multipart-request-spec).
 _FORM_NAMES = frozenset(["query", "variables", "operationname", "operations", "map", "id", "extensions", "_json"])
 _PLAIN_NAMES = frozenset(["query", "variables", "operationName", "id", "extensions"])
@@ -30,7 +30,7 @@ _HIDING = frozenset(["operations", "map", "_json"])
 
 @dataclass(frozen=True)
 class Query:
-    """One query of a request. variables: by name. rest: what else was sent with it; in a URL lists of texts."""
+    """One query of a request. variables: by name. rest: everything else sent with it; from a URL, lists of texts."""
 
     document: DocumentNode
     variables: dict[str, Any]
@@ -38,7 +38,7 @@ class Query:
 
     @cached_property
     def fragments(self) -> dict[str, FragmentDefinitionNode]:
-        """Its fragments by name."""
+        """The query's fragments by name."""
         from graphql import FragmentDefinitionNode
 
         nodes = (one for one in self.document.definitions if isinstance(one, FragmentDefinitionNode))
@@ -46,12 +46,12 @@ class Query:
 
     @property
     def others(self) -> list[Any]:
-        """The values of what was sent with it."""
+        """The values of everything sent with the query."""
         return [self.variables, *self.rest.values()]
 
 
 def is_graphql(path: str) -> bool:
-    """Whether requests to this path are GraphQL, by the name that its servers use."""
+    """Whether requests to this path are GraphQL, by the name that servers use, or the path is unclear."""
     readings = read_path(path)
     if readings is None:
         words = words_of(path)
@@ -60,7 +60,7 @@ def is_graphql(path: str) -> bool:
 
 
 def is_forges(path: str) -> bool:
-    """Whether a GraphQL path is that of a forge on any host, or none can say."""
+    """Whether a GraphQL path is a forge's on any host, or the path is unclear."""
     readings = read_path(path)
     if readings is None:
         return True
@@ -68,9 +68,10 @@ def is_forges(path: str) -> bool:
 
 
 def read_queries(path: str, content_type: str, body: bytes) -> list[Query] | None:
-    """The queries of a request, from its URL and its body; None beyond a bound, and where nobody can say what it asks.
+    """The queries of a request, from its URL and its body; None if it exceeds a limit or cannot be read in one way
+    only.
 
-    That is so for a stored query, for text that cannot be parsed, and for a body that can be read in two ways.
+    That is so for a stored query, for text that cannot be parsed, and for a body with two readings.
     """
     query = path.partition("?")[2]
     if len(body) > _MAX_BODY or len(query) > _MAX_BODY or ";" in query:
@@ -80,7 +81,7 @@ def read_queries(path: str, content_type: str, body: bytes) -> list[Query] | Non
         return None if query else []
     if body:
         in_body = _asked_in_body(content_type, body)
-        # Servers put URL and body together, each in its own way (Rails' params); operationName picks of what is judged.
+        # Servers merge URL and body, each in its own way (Rails' params). operationName only selects a judged query.
         beside = {base_name(name) for name in parse_qs(query, keep_blank_values=True)} & _FORM_NAMES
         if not in_body or beside - {"operationname"}:
             return None
@@ -90,7 +91,7 @@ def read_queries(path: str, content_type: str, body: bytes) -> list[Query] | Non
     tokens, queries = _MAX_TOKENS, []
     for text, rest in asked:
         variables = _variables(rest.pop("variables", None))
-        # A stored query is no text.
+        # A stored query has no text.
         readable = isinstance(text, str) and len(text) <= _MAX_QUERY and tokens > 0
         document, used = document_of(text, tokens) if readable else (None, 0)
         if document is None or variables is None or any(base_name(name) in _HIDING for name in rest):
@@ -101,8 +102,8 @@ def read_queries(path: str, content_type: str, body: bytes) -> list[Query] | Non
 
 
 def _variables(sent: Any) -> dict[str, Any] | None:
-    """The variables of a query, which may be JSON in a string; None if not every server reads the same ones."""
-    if isinstance(sent, list) and len(sent) == 1:  # of a URL
+    """The variables of a query, also as JSON in a string; None if not every server reads the same ones."""
+    if isinstance(sent, list) and len(sent) == 1:  # from a URL
         sent = sent[0]
     if isinstance(sent, str) and sent.strip() not in ("", "null"):
         sent = plain_json(sent)
@@ -110,7 +111,7 @@ def _variables(sent: Any) -> dict[str, Any] | None:
     return {} if sent is None or isinstance(sent, str) else sent if isinstance(sent, dict) else None
 
 
-Asked = tuple[Any, dict[str, Any]]  # a query's text, and what else was sent with it
+Asked = tuple[Any, dict[str, Any]]  # a query's text, and everything else sent with it
 
 
 def _asked_in_query(query: str) -> list[Asked]:
@@ -118,7 +119,7 @@ def _asked_in_query(query: str) -> list[Asked]:
         return []
     parameters = parse_qs(query, keep_blank_values=True, max_num_fields=None)
     if any(base_name(name) in _FORM_NAMES and name not in _PLAIN_NAMES for name in parameters):
-        return [(None, {})]  # by another name for it: nobody can say what is asked
+        return [(None, {})]  # another spelling of a name, so the request is unclear
     return [
         (text, {name: values for name, values in parameters.items() if name != "query"})
         for text in parameters.get("query", [])
@@ -126,7 +127,7 @@ def _asked_in_query(query: str) -> list[Asked]:
 
 
 def _asked_in_body(content_type: str, body: bytes) -> list[Asked] | None:
-    """What a body asks; None if it is none that is known, or can be read as another."""
+    """The queries of a body; None if its kind is unknown, or it can be read as another kind."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/graphql":
         return [(body.decode("utf-8", "replace"), {})]
@@ -146,7 +147,7 @@ def _asked_in_body(content_type: str, body: bytes) -> list[Asked] | None:
 
 
 def _has_form(body: bytes) -> bool:
-    """Whether a server that reads a form would find a query in it. GitHub's own example sends JSON as a form."""
+    """Whether a server that reads forms would find a query in the body. GitHub's own example sends JSON as a form."""
     for pair in re.split("[&;]", body.decode("utf-8", "replace")):
         if base_name(unquote_plus(pair.partition("=")[0])) in _FORM_NAMES:
             return True

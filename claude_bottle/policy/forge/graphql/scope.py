@@ -1,8 +1,8 @@
-"""Whether a GraphQL request to GitHub keeps to the repositories that its route names. Pure.
+"""Whether a GraphQL request to GitHub stays within the repositories that its route names. Pure.
 
-It does if each root field of it names one of them (`repository(owner:, name:)`, a search by `repo:OWNER/NAME`, an ID
-that an answer about one of them gave), and each selection below follows fields that lead to no other
-(policy/forge/graphql/fields.py). What cannot be understood does not.
+It does if each of its root fields names one of them (`repository(owner:, name:)`, a search by `repo:OWNER/NAME`, an id
+from a response about one of them), and each selection below follows only fields that lead to no other
+(policy/forge/graphql/fields.py). A request that cannot be understood does not.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from graphql import FieldNode, OperationDefinitionNode, SelectionSetNode
 
 _INTROSPECTION = frozenset(["__schema", "__type"])
-# Of one request: fields, fragments and arguments that are looked at; operations, fragments and variables that it has.
+# Limits of one request: fields, fragments and arguments that are inspected; its operations, fragments and variables.
 _MOST_STEPS, _MOST_PARTS = 20_000, 50
 Seen = set[tuple[str, Place]]
 
 
 @dataclass(frozen=True)
 class Root:
-    """A root field. place: of what is selected of it; None where the schema tells of itself. repository: `owner/name`
-    in lower case, whose it is; "" where it is nobody's or of more than one.
+    """A root field. place: of its selection; None for introspection. repository: `owner/name` in lower case; "" if it
+    belongs to none or to more than one.
     """
 
     field: FieldNode
@@ -38,15 +38,15 @@ class Root:
 
 @dataclass(frozen=True)
 class Scope:
-    """What a route lets a request name. repositories: `owner/name` in lower case. known: the IDs of one host."""
+    """The names that a route allows in a request. repositories: `owner/name` in lower case. known: ids of one host."""
 
     repositories: frozenset[str]
     known: KnownIds
 
     def check(self, queries: Sequence[Query] | None, *, in_two_places: bool) -> None:
-        """Raises OutsideError unless all queries keep to the repositories.
+        """Raises OutsideError unless all queries stay within the repositories.
 
-        in_two_places: the URL says something, and the body too, which servers put together as they like.
+        in_two_places: both the URL and the body have fields, which servers merge in different ways.
         """
         if queries is None or in_two_places:
             raise OutsideError("it cannot be read in one way alone; send one plain query as JSON")
@@ -71,7 +71,7 @@ class Scope:
         seen: Seen,
         steps: Steps,
     ) -> None:
-        """Raises OutsideError for a field that leads out. A fragment is looked at once for each place.
+        """Raises OutsideError for a field that leads out. A fragment is inspected once for each place.
 
         waiting: selections, each with its place; empty afterwards.
         """
@@ -96,7 +96,7 @@ class Scope:
     ) -> Iterator[Root]:
         """The root fields of an operation. Raises OutsideError at the first that names no repository of the route.
 
-        given: its variables, as of `variables_of`.
+        given: its variables, from `variables_of`.
         """
         kind = operation.operation.value
         if kind == "subscription":
@@ -139,14 +139,14 @@ class Scope:
 
 
 def check_form(query: Query) -> None:
-    """Raises OutsideError where servers could read a query in more than one way, or it comes with what is not known."""
+    """Raises OutsideError if servers could read a query in more than one way, or it comes with unknown fields."""
     from graphql import GraphQLSchema, specified_rules
     from graphql.validation import validate
 
     parts = len(query.document.definitions) + sum(len(one.variable_definitions) for one in operations_of(query))
     if parts > _MOST_PARTS:
         raise OutsideError(f"it has more than {_MOST_PARTS} operations, fragments and variables")
-    # Those that need no schema: every name stands once, every fragment and variable is there, none leads to itself.
+    # Rules that need no schema: names are unique, every fragment and variable is defined, no fragment includes itself.
     rules = [rule for rule in specified_rules if rule.__name__.removesuffix("Rule") in _FORM]
     try:
         wrong = bool(validate(GraphQLSchema(assume_valid=True), query.document, rules, max_errors=1))
@@ -157,7 +157,7 @@ def check_form(query: Query) -> None:
 
 
 def _goes_beside(name: str, value: Any) -> bool:
-    """Apollo's clients tell of themselves in `extensions`; what a stored query is called by stands there too."""
+    """Apollo's clients identify themselves in `extensions`, which can also name a stored query."""
     return name == "operationName" or (
         name == "extensions" and isinstance(value, dict) and set(value) <= {"clientLibrary"}
     )
@@ -172,14 +172,14 @@ _FORM = frozenset(
 
 
 def operations_of(query: Query) -> list[OperationDefinitionNode]:
-    """The operations of a query, whichever of them its sender names."""
+    """All operations of a query, whichever of them its sender selects."""
     from graphql import OperationDefinitionNode
 
     return [one for one in query.document.definitions if isinstance(one, OperationDefinitionNode)]
 
 
 def variables_of(query: Query, operation: OperationDefinitionNode) -> dict[str, Any]:
-    """The variables as a server has them: those that were sent, and the operation's own values for the rest."""
+    """The variables as a server uses them: those that were sent, else the operation's default values."""
     from graphql.utilities import value_from_ast_untyped
 
     own = {
@@ -191,7 +191,7 @@ def variables_of(query: Query, operation: OperationDefinitionNode) -> dict[str, 
 
 
 def arguments(field: FieldNode, variables: Mapping[str, Any], steps: Steps) -> dict[str, Any]:
-    """The arguments of a field by name, with the variables put in; those that have none are left out."""
+    """The arguments of a field by name, with variables substituted. Arguments without a value are left out."""
     from graphql import Undefined
     from graphql.utilities import value_from_ast_untyped
 
@@ -203,8 +203,8 @@ def arguments(field: FieldNode, variables: Mapping[str, Any], steps: Steps) -> d
 def fields_of(
     query: Query, place: Place, selected: SelectionSetNode, seen: Seen, steps: Steps
 ) -> Iterator[tuple[FieldNode, Place]]:
-    """The fields of a selection with its fragments put in, each with the place where it stands. seen: what fragments
-    were put in already. Raises OutsideError for a fragment on a type that is not known at this place.
+    """The fields of a selection with its fragments expanded, each with its place. seen: fragments that were expanded
+    already. Raises OutsideError for a fragment on a type that is not known at its place.
     """
     from graphql.language.ast import FieldNode, FragmentDefinitionNode, FragmentSpreadNode, InlineFragmentNode
 
