@@ -1,6 +1,6 @@
-"""Which program reads its proxy and its roots from where: the table that the agent's environment is made from. Pure.
+"""The variables from which each program reads its proxy and CA roots. The agent's environment is built from them. Pure.
 
-docs/programs.md is written from it (`make docs`), and tests/tools/test_programs.py runs what it says was tried.
+`make docs` generates docs/programs.md from this table, and tests/tools/test_programs.py runs the versions in `tried`.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-# Where Debian's ca-certificates-java keeps its own; else claude_bottle/provision/trust.py creates it.
+# Where Debian's ca-certificates-java keeps its store. Without it claude_bottle/provision/trust.py creates one.
 JAVA_STORE = "/etc/ssl/certs/java/cacerts"
 _LOCAL = ("localhost", "127.0.0.1", "::1", "git-gate", "supervise")
 _JAVA_LOCAL = ("localhost", "127.*", "[::1]", "git-gate", "supervise")
 
-# Variable to value. {url}, {host}, {port}: of the proxy.
+# Variable to value. {url}, {host} and {port} are the proxy's.
 VARIABLES: dict[str, str] = {
     **dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), "{url}"),
     **dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(_LOCAL)),
@@ -27,23 +27,23 @@ VARIABLES: dict[str, str] = {
     "JAVA_TOOL_OPTIONS": " ".join(
         [
             *(f"-D{scheme}.proxyHost={{host}} -D{scheme}.proxyPort={{port}}" for scheme in ("http", "https")),
-            f"-Dhttp.nonProxyHosts={'|'.join(_JAVA_LOCAL)}",  # of both schemes
+            f"-Dhttp.nonProxyHosts={'|'.join(_JAVA_LOCAL)}",  # for both schemes
             f"-Djavax.net.ssl.trustStore={JAVA_STORE}",
         ]
     ),
 }
-# What else the bottle or every program relies on. No placeholder may stand there.
+# Other variables that the bottle or every program relies on. A placeholder cannot be put into one.
 OWN_ENV = frozenset(map(str.upper, VARIABLES)) | {
     "ALL_PROXY", "PATH", "HOME", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_AUTOUPDATER",
     "ENABLE_TOOL_SEARCH",
 }  # fmt: skip
 _PROXY = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-_LOWER = ("http_proxy", "https_proxy", "no_proxy")  # curl and what is made of it read HTTP_PROXY in small letters only
+_LOWER = ("http_proxy", "https_proxy", "no_proxy")  # curl and programs built on it read HTTP_PROXY only in lower case
 
 
 @dataclass(frozen=True)
 class Program:
-    """reads: variables of VARIABLES. source: where its makers say so. tried: the version that was run; empty: none."""
+    """reads: names in VARIABLES. source: its makers' documentation. tried: the version that was tested, or ""."""
 
     name: str
     reads: tuple[str, ...]
@@ -148,13 +148,13 @@ PROGRAMS = (
 
 
 def program_env(proxy: str) -> dict[str, str]:
-    """What every program needs in its environment to reach the proxy, and to trust it. proxy: host:port."""
+    """The environment that every program needs to reach the proxy and to trust it. proxy: host:port."""
     host, _, port = proxy.rpartition(":")
     return {name: value.format(url=f"http://{proxy}", host=host, port=port) for name, value in VARIABLES.items()}
 
 
 def programs_page() -> str:
-    """docs/programs.md."""
+    """The content of docs/programs.md."""
     rows = [
         f"| {one.name} | {', '.join(f'`{name}`' for name in one.reads)} | {one.tried or 'not run'} "
         f"| {one.note} | [its makers]({one.source}) |"

@@ -1,6 +1,6 @@
-"""What a proposal asks for: one change of the manifest, or one content let through once. Pure.
+"""The change that a proposal asks for: one change of the manifest, or one content to allow once. Pure.
 
-Used by supervise, which checks a change before anybody is asked, and by the owner's side, which makes it.
+supervise checks a change with it before anybody is asked, and the owner's side makes it.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from claude_bottle.policy.errors import Finding
 from claude_bottle.policy.once import is_digest
 from claude_bottle.policy.routes.route import KEYS
 
-# What an agent may ask for at all: ways out, and what it is made of. Nothing that names a secret or a file of the host.
+# All that an agent may ask for: destinations and resources. Nothing that names a secret or a file of the host.
 APPENDS = ("egress.routes", "pipelock.allow", "agent.apt", "agent.npm")
 SETS = ("agent.memory", "agent.cpus")
-# Not in the manifest: the part that holds a refused content, by its digest.
+# Not in the manifest: the sidecar that holds a refused content, by the content's digest.
 GRANTS = {"pipelock.once": "pipelock", "git.review": "git-gate"}
-# What can end by itself: the proxies know the time, so this holds with no process of the owner's running.
+# Changes that can expire: the proxies enforce the time themselves, so no process of the owner's needs to run.
 ENDING = ("egress.routes", "pipelock.allow")
-# Of a route: what an agent may ask for, and its description, which supervise gives it.
+# Keys of a route that an agent may ask for, and its description, which supervise sets.
 _ROUTE_KEYS = (*(key.name for key in KEYS.values() if key.asks), "description")
 
 
 class ChangeError(ValueError):
-    """The change is not one that can be asked for; the message says why."""
+    """The change cannot be requested. The message says why."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """path: key path in the manifest, or one of GRANTS. value: appended to a list, put in place, or a digest.
+    """path: key path in the manifest, or one of GRANTS. value: appended to a list, set, or a digest.
 
-    owner: whether these are the owner's own words, which may take something away; an agent's never do.
+    owner: whether these are the owner's own words, which may remove access. An agent's never do.
     """
 
     path: str
@@ -46,9 +46,9 @@ class Change:
 
     @classmethod
     def read(cls, data: object, *, owner: bool = False) -> Change:
-        """From JSON. Raises ChangeError on anything that an agent may not ask for.
+        """Parse JSON data. Raises ChangeError for anything that an agent may not ask for.
 
-        owner: as the owner has edited it, who may also give a route a token or an end.
+        owner: the data was edited by the owner, who may also give a route a token or an end.
         """
         if not isinstance(data, Mapping) or set(data) != {"path", "value"}:
             raise ChangeError("a change is an object with path and value")
@@ -67,11 +67,11 @@ class Change:
         return change
 
     def to_json(self) -> dict[str, Any]:
-        """What `read` takes."""
+        """The data that `read` parses."""
         return {"path": self.path, "value": self.value}
 
     def check(self) -> None:
-        """Raises ChangeError unless the manifest's model accepts the value by itself."""
+        """Raises ChangeError unless the manifest's model accepts the value on its own."""
         if self.path in GRANTS:
             if not is_digest(self.value):
                 raise ChangeError(f"{self.path}: write the digest from the refusal (sha256:…)")
@@ -82,32 +82,32 @@ class Change:
             raise ChangeError("; ".join(str(self._within(one)) for one in findings(error))) from None
 
     def _within(self, one: Finding) -> Finding:
-        """A finding with its path from this change on: whoever asks knows no index."""
+        """A finding with its path relative to this change, because the agent knows no index."""
         path = one.path.replace(f"{self.path}[0]", "", 1).lstrip(".") if self.path in APPENDS else one.path
         return replace(one, path=path or self.path)
 
     @property
     def grants(self) -> str | None:
-        """The part that lets a content through once; None for a change of the manifest."""
+        """The sidecar that allows a content once; None for a change of the manifest."""
         return GRANTS.get(self.path)
 
     def ending(self, until: str) -> Change:
-        """The same for a limited time. until: a UTC time. Raises ChangeError for what does not end by itself."""
+        """The same for a limited time. until: a UTC time. Raises ChangeError for a change that cannot expire."""
         if self.path not in ENDING:
             raise ChangeError("only routes and allowed hosts can have a limited time")
         value = dict(self.value) if isinstance(self.value, Mapping) else {"host": self.value}
         return self.with_value({**value, "until": until})
 
     def with_value(self, value: Any) -> Change:
-        """The same about another value. Raises ChangeError."""
+        """The same with another value. Raises ChangeError."""
         change = replace(self, value=value)
         change.check()
         return change
 
     def on(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
-        """The manifest with this change beside what is there; the given one stays as it is.
+        """A copy of the manifest with this change added.
 
-        For a stack file see claude_bottle/approvals/edit/stack_file.py: there a route comes with what it would shadow.
+        For a stack file see claude_bottle/approvals/edit/stack_file.py, which also adds the routes it would shadow.
         """
         changed: dict[str, Any] = copy.deepcopy(dict(manifest))
         *way, last = self.path.split(".")
@@ -122,15 +122,15 @@ class Change:
         return changed
 
     def in_words(self) -> str:
-        """What the agent would gain."""
+        """What the agent would gain, in words."""
         if self.path == "egress.routes":
             route = self.value
             methods = ", ".join(route.get("methods") or ["every method"])
-            token = ""  # of an agent's wish it is not known yet (claude_bottle/approvals/edit/route_edit.py)
+            token = ""  # not known yet for an agent's wish (claude_bottle/approvals/edit/route_edit.py)
             if "token_ref" in route:
                 token = f", with your {route['token_ref']}" if route["token_ref"] else ", without a credential"
             paths = " or ".join(route.get("path") or ["every path"])
-            # What an agent may ask for by itself stands last.
+            # Keys that an agent may ask for come last.
             keys = sorted(KEYS.values(), key=lambda key: bool(key.asks))
             more = "".join(key.widens(route[key.name]) for key in keys if key.widens and route.get(key.name))
             return f"reach {route['host']}: {methods} on {paths}{token}{more}{_until(route)}"

@@ -1,4 +1,4 @@
-"""What the model by itself cannot see: routes in conflict, secrets by name, files, DLP rules. It only reads."""
+"""Checks that the model alone cannot make: conflicting routes, secrets by name, files, DLP rules. They only read."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from claude_bottle.policy.routes.until import ended, parse_until
 from claude_bottle.policy.routes.values import ENV_NAME
 from claude_bottle.policy.shown_values import is_mixed
 
-_SAY_WHERE = ("host", "path", "methods", "description", "until")  # of a route: what it is for, not what it allows
+_SAY_WHERE = ("host", "path", "methods", "description", "until")  # keys of a route that do not say what it allows
 
 
 def no_secret(name: str, stack: str, secrets: Collection[str]) -> str:
-    """What to do about a secret that is nowhere. stack: "" where it has no name. secrets: names of the stack's."""
+    """How to set a missing secret. stack: "" if it has no name. secrets: names of the stack's secrets."""
     stack = stack or "NAME"
     if is_mixed(name) and not is_token_name(name):
-        name = "GITHUB_TOKEN"  # what stands there may be the value
+        name = "GITHUB_TOKEN"  # the reference may be the secret itself
     return (
         f"no such secret{did_you_mean(name, secrets).replace('?', ', else') or ';'}"
         f" {own_command(f'secret {stack} {name}')} asks for its value; or export {name} in this shell"
@@ -39,16 +39,16 @@ def no_secret(name: str, stack: str, secrets: Collection[str]) -> str:
 
 
 def shown_name(ref: str) -> object:
-    """The name of a secret for a message; hidden where it may be a value, which some have no other letters than."""
+    """The name of a secret for a message; hidden if it may be a value."""
     return NOT_SHOWN if is_mixed(ref) and not is_token_name(ref) else ref
 
 
 def conflicts(routes: list[tuple[int, EgressRoute]]) -> Iterator[Finding]:
-    """Routes for the same requests."""
+    """Routes that match the same requests."""
     seen: dict[tuple[str, str, str], list[tuple[int, EgressRoute]]] = {}
     for index, route in routes:
         if route.until and ended(parse_until(route.until)):
-            continue  # it lets nothing through any more
+            continue  # it has expired
         claimed = [seen.setdefault((route.host, p, m), []) for p in route.path or ["/"] for m in route.methods]
         others = [claim for claims in claimed for claim in claims if claim[0] != index]
         for claims in claimed:
@@ -62,13 +62,13 @@ def conflicts(routes: list[tuple[int, EgressRoute]]) -> Iterator[Finding]:
 
 
 def follows(routes: list[tuple[int, EgressRoute]], config: PipelockConfig) -> Iterator[Finding]:
-    """Routes whose answers cannot be followed, because of what else there is."""
+    """Routes whose responses cannot be followed, because of other routes or settings."""
     for index, route in routes:
         if not route.follow:
             continue
         path = f"egress.routes[{index}].follow"
         for at, other in routes:
-            # What the agent has written to a host, the host's answers may name.
+            # The responses of a host may name addresses that the agent has written there.
             if other.host == route.host and (other.token_ref or not set(other.methods) <= set(READS)):
                 yield Finding(
                     path,
@@ -84,20 +84,20 @@ def follows(routes: list[tuple[int, EgressRoute]], config: PipelockConfig) -> It
 
 
 def _adds_capabilities(one: EgressRoute, other: EgressRoute) -> bool:
-    """Whether two routes of the same requests only name other capabilities or repositories, as one does that ends
-    before the other."""
+    """Whether two routes for the same requests differ only in capabilities or repositories, such as a temporary copy
+    with more of them."""
     rules = vars(in_table(one)), vars(in_table(other))
     differ = [
         key for key in KEYS.values() if key.name not in _SAY_WHERE and rules[0][key.column] != rules[1][key.column]
     ]
-    # Beside one that lets any repository be named, a limit would hold nothing.
+    # Next to a route that allows any repository, a limit would have no effect.
     return bool(differ) and all(key.lends and None not in [rule[key.column] for rule in rules] for key in differ)
 
 
 def tokens(
     routes: list[tuple[int, EgressRoute]], find: Callable[[str], str | None], stack: str, secrets: Collection[str]
 ) -> Iterator[Finding]:
-    """Secrets that a route names, and that are none or cannot be a token."""
+    """Secrets that a route names but that are missing or cannot be a token."""
     for index, route in routes:
         if route.token_ref is None:
             continue
@@ -115,7 +115,7 @@ def tokens(
 def proxy_login(
     config: PipelockConfig, find: Callable[[str], str | None], stack: str, secrets: Collection[str]
 ) -> Iterator[Finding]:
-    """The login at a forward proxy that is none."""
+    """A login for a forward proxy that is missing or invalid."""
     ref, path = config.upstream_proxy_ref, "pipelock.upstream_proxy_ref"
     if ref is None:
         return
@@ -131,7 +131,7 @@ def proxy_login(
 
 
 def environment(env: object, refs: Collection[str]) -> Iterator[Finding]:
-    """Names that the agent's environment cannot have. refs: names of secrets."""
+    """Names that env must not set. refs: names of secrets."""
     if not isinstance(env, Mapping):
         return
     for name in env:
@@ -147,7 +147,7 @@ def environment(env: object, refs: Collection[str]) -> Iterator[Finding]:
 
 
 def placeholders(routes: list[tuple[int, EgressRoute]], env: object) -> Iterator[Finding]:
-    """Names of placeholders that something else has."""
+    """Names of placeholders that are used for something else."""
     for index, route in routes:
         for at, name in enumerate(route.placeholder):
             path = f"egress.routes[{index}].placeholder[{at}]"
@@ -158,7 +158,7 @@ def placeholders(routes: list[tuple[int, EgressRoute]], env: object) -> Iterator
 
 
 def pipelock(config: PipelockConfig, reachable: list[str] | None, base: Path) -> Iterator[Finding]:
-    """reachable: hosts of the routes and of pipelock.allow; None where not all of them can be read."""
+    """Problems of the pipelock section. reachable: hosts of routes and pipelock.allow; None if not all are readable."""
     neither = "neither a route's host nor in pipelock.allow"
     for index, host in enumerate(config.passthrough):
         if reachable is None or host in DEFAULT_PASSTHROUGH or host in reachable or any_match(reachable, host):

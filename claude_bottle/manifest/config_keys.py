@@ -1,4 +1,4 @@
-"""What a stack's config holds beside the bottle: secrets, and keys that nobody reads. Pure."""
+"""The keys of a stack's config other than the bottle: secrets, and unknown keys. Pure."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ PROJECT = "claude-bottle"
 
 
 def config_findings(config: Mapping[str, bool], stack: str, named: Collection[str] = ()) -> list[Finding]:
-    """Keys that are wrong, or secrets in the wrong place.
+    """Wrong keys, and secrets in the wrong place.
 
-    config: full key to whether its value is encrypted. named: names of secrets that the bottle has.
-    An encrypted secret that nothing names is kept for a route to come, and is none of these.
+    config: full key to whether its value is encrypted. named: names of secrets that the bottle uses.
+    An encrypted secret that nothing names yet is allowed, because a later route may name it.
     """
     return list(_findings(config, stack or "NAME", named))
 
@@ -59,6 +59,6 @@ def _misplaced(name: str, first: str) -> str:
 
 
 def mistyped_bottle(config: Collection[str]) -> bool:
-    """Whether the bottle is there under a name that is nearly its own."""
+    """Whether the bottle has a name that is almost the right one."""
     names = [key.partition(":")[2] for key in config if key.startswith(f"{PROJECT}:")]
     return BOTTLE not in config and any(nearest(name, ["bottle"], 0.8) for name in names)

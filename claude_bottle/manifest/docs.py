@@ -1,4 +1,4 @@
-"""docs/manifest.md, from the model: every key, its type, default, meaning and an example; how routes match. Pure."""
+"""Generates docs/manifest.md from the model: every key with type, default, meaning, example; route matching. Pure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ names in one mapping are an error.
 
 
 def manifest_page() -> str:
-    """The page, Markdown."""
+    """The page as Markdown."""
     rows = [
         " | ".join(["", f"`{path}`", kind, default, meaning.replace("|", "\\|"), f"`{EXAMPLES[path]}`", ""]).strip()
         for path, kind, default, meaning in keys(Manifest)
@@ -67,7 +67,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, s
 
 
 def _inner(annotation: Any) -> tuple[type[BaseModel] | None, str]:
-    """The model within, and how its path says that there are many: [] in a list, {} in a mapping."""
+    """The model inside a type, and the path suffix of a collection: [] for a list, {} for a mapping."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation, ""
     origin = get_origin(annotation)

@@ -1,11 +1,11 @@
-"""One example of each key of the manifest: docs/manifest.md shows them, and so do errors. Pure."""
+"""One example of each key of the manifest, for docs/manifest.md and for error messages. Pure."""
 
 from __future__ import annotations
 
 from claude_bottle.policy.routes.route import KEYS
 
-# By key path; [] stands for each entry of a list, {} for each value of a mapping. A test keeps them complete, and valid
-# when they are put together.
+# By key path; [] stands for each entry of a list, {} for each value of a mapping. A test checks that they are complete,
+# and valid in combination.
 EXAMPLES: dict[str, str] = {
     "use": "[python, github]",
     "use[].name": "python",

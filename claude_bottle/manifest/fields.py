@@ -1,4 +1,4 @@
-"""The kinds of values that a manifest holds: each says what is wrong with a value, and what is accepted. Pure."""
+"""The types of values in a manifest: each says what is wrong with a value, and what is accepted. Pure."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from claude_bottle.policy.names.fsck_checks import checked_fsck
 from claude_bottle.policy.names.git_upstream import Upstream
 from claude_bottle.policy.routes import values
 
-# A token in the place of a user name: by its prefix, or as a run of letters and digits that is longer than a name.
+# A token in place of a user name: recognised by its prefix, or as a run of letters and digits too long for a name.
 _TOKEN_AS_USER = re.compile(
     r"gh[opusr]_|github_pat_|glpat-|ATATT|ATBB|.*(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{20}"
 )
-# Debian policy, 5.6.1; apt-get(8): a name with `-` behind it is one to remove.
+# Debian policy, 5.6.1. apt-get(8) removes a package if its name is followed by `-`.
 _APT = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](=[A-Za-z0-9.+:~-]+)?\Z")
 _NPM = re.compile(r"(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*(@[A-Za-z0-9][A-Za-z0-9.+-]*)?\Z")
 _REF_GLOB = re.compile(r"[A-Za-z0-9_*?\[\]][A-Za-z0-9._/*?\[\]-]{0,199}\Z")
-# Printable ASCII; a star only as all of the value.
+# Printable ASCII. A star is allowed only as the whole value.
 _PUSH_OPTION = re.compile(r"[!-)+-~][ -)+-~]{0,199}(?:=\*)?\Z")
 _FINDING = re.compile(r"[0-9a-f]{32}\Z")
 _RUNTIME = r"^[a-z][a-z0-9._-]{0,40}$"
-# Nobody's on the internet (RFC 1918, 6598, 2544); egress and pipelock refuse all of them.
+# Private networks (RFC 1918, 6598, 2544). egress and pipelock refuse all of them.
 _PRIVATE = [
     ipaddress.IPv4Network(one)
     for one in ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15"]
@@ -34,11 +34,11 @@ _NETWORK = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
 _REMOTE = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 _PATTERN_NAME = r"^[A-Za-z0-9 _.-]{1,60}$"
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
-# The reserved names point the agent at its proxy and its CA: a literal value would take it round them.
+# The reserved names point the agent to its proxy and its CA. A literal value would bypass them.
 RESERVED_ENV = frozenset(
     ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"]
 )
-# By these the image finds its own programs, and the agent its home, skills and settings.
+# The image needs these to find its own programs, and the agent to find its home, skills and settings.
 IMAGES_ENV = {
     "PATH": "remove it, or add a folder to it in agent.dockerfile (ENV PATH=/opt/tool/bin:$PATH)",
     "HOME": "remove it, because the agent's home volume is mounted there",
@@ -52,7 +52,7 @@ class Strict(BaseModel):
 
 
 def is_token_name(value: object) -> bool:
-    """Whether this can be the name of a secret; a credential itself is too long or has other characters."""
+    """Whether this can be the name of a secret. A credential itself is too long or has other characters."""
     return (
         isinstance(value, str) and len(value) <= 60 and value.upper() == value and bool(values.TOKEN_REF.match(value))
     )
@@ -163,8 +163,8 @@ def _pattern_name(value: str) -> str:
 
 
 Host = Annotated[str, AfterValidator(values.host_pattern)]
-Plain = Annotated[str, AfterValidator(values.plain)]  # names and words that are shown to people
-Argument = Annotated[str, AfterValidator(_argument)]  # of a command, which may have lines
+Plain = Annotated[str, AfterValidator(values.plain)]  # names and texts that are shown to people
+Argument = Annotated[str, AfterValidator(_argument)]  # of a command; may contain line breaks
 EnvName = Annotated[str, AfterValidator(values.env_name)]
 TokenRef = Annotated[str, AfterValidator(values.token_ref)]
 ProxyUrl = Annotated[str, AfterValidator(_proxy)]
@@ -180,7 +180,7 @@ RefGlob = Annotated[str, AfterValidator(_ref_glob)]
 Skill = Annotated[str, AfterValidator(_skill)]
 InnerNetwork = Annotated[str, AfterValidator(checked_exempt)]
 Until = Annotated[str, AfterValidator(values.until)]
-# The pattern is for editors, which read the JSON Schema.
+# The pattern is for editors that read the JSON Schema.
 Runtime = Annotated[str, AfterValidator(_runtime), Field(json_schema_extra={"pattern": _RUNTIME})]
 NetworkName = Annotated[str, AfterValidator(_network), Field(json_schema_extra={"pattern": _NETWORK})]
 SubnetPool = Annotated[str, AfterValidator(_pool)]

@@ -1,7 +1,7 @@
-"""Keys of manifests from before this project's, and the new YAML that says the same. Pure.
+"""Keys of older manifests, from before this project, and the equivalent new YAML. Pure.
 
-The shapes understood are lists of entries, or mappings by name; what an entry does not say becomes a word in capitals
-that the owner fills in. A value that could be a credential is never shown.
+Entries may be a list or a mapping by name. Information missing in an entry becomes a word in capitals for the owner to
+fill in. A value that could be a credential is never shown.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from claude_bottle.manifest.route_model import EgressRoute
 from claude_bottle.policy.names.hosts import canonical_pattern
 from claude_bottle.policy.routes.injection import auth_header
 
-# Until then old keys and files are translated; from the day after, what they get says that nobody checks it any more.
+# Old keys and files are translated until this day. After it, their output says that the converters have ended.
 END = datetime.date(2027, 12, 31)
 LEGACY_KEYS = ("tokens", "cred_proxy", "egress_proxy", "ssh")
-# What the roles and kinds of old entries stood for.
+# The hosts and tokens for roles and kinds of old entries.
 _KNOWN = {
     "anthropic": ("api.anthropic.com", CLAUDE_TOKEN),
     "claude": ("api.anthropic.com", CLAUDE_TOKEN),
@@ -35,17 +35,17 @@ _ASK_TOKEN = "NAME_OF_THE_SECRET"  # noqa: S105 - a word to be filled in
 
 
 def rewrite(key: str, value: object) -> str:
-    """One line of YAML, to be pasted in place of the old key."""
+    """One line of YAML to replace the old key."""
     if key == "ssh":
         return flow({"git": [git_remote(entry) for entry in _entries(value)] or [git_remote({})]}) + _note()
     return flow({"egress": {"routes": routes(value) or [_route({})]}}) + _note()
 
 
 def rewrite_role(route: Mapping[str, Any]) -> str:
-    """One line of YAML for a route that still has a `role`."""
+    """One line of YAML to replace a route that still has a `role`."""
     kept = {key: value for key, value in route.items() if key in EgressRoute.model_fields}
     if not auth_header(str(kept.get("auth_scheme"))):
-        kept.pop("auth_scheme", None)  # it may be a credential, and is wrong in any case
+        kept.pop("auth_scheme", None)  # it may be a credential, and is invalid in any case
     known = _known(route.get("role"))
     if known:
         kept = {"host": known[0], **kept}
@@ -56,7 +56,7 @@ def rewrite_role(route: Mapping[str, Any]) -> str:
 
 
 def ended(today: datetime.date | None = None) -> str:
-    """What to say after the end of the converters; empty before it."""
+    """The remark after the end of the converters; "" before it."""
     if (today or datetime.date.today()) <= END:
         return ""
     return f"the converters of old manifests ended on {END}: check this against docs/manifest.md, key by key"
@@ -67,19 +67,19 @@ def _note() -> str:
 
 
 def flow(value: object) -> str:
-    """YAML in one line."""
+    """The value as one line of YAML."""
     return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=100_000).strip()
 
 
 def routes(value: object) -> list[dict[str, Any]]:
-    """The routes that the value of `tokens`, `cred_proxy` or `egress_proxy` stood for."""
+    """The equivalent routes for the value of `tokens`, `cred_proxy` or `egress_proxy`."""
     if isinstance(value, Mapping) and isinstance(value.get("routes"), list | Mapping):
         value = value["routes"]
     return [_route(entry) for entry in _entries(value)]
 
 
 def git_remote(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The git remote that an entry of `ssh` or of the old `git` stood for."""
+    """The equivalent git remote for an entry of `ssh` or of the old `git`."""
     low = {str(key).lower().replace("_", ""): item for key, item in entry.items()}
     host = str(low.get("hostname") or low.get("host") or _ASK_HOST)
     user, port = str(low.get("user") or "git"), str(low.get("port") or 22)
@@ -133,7 +133,7 @@ def _token_ref(entry: Mapping[str, Any]) -> str:
 
 
 def _host(value: object) -> str | None:
-    """The host in a name or URL; None for anything else, a credential perhaps."""
+    """The host in a name or URL; None for anything else, which may be a credential."""
     if not isinstance(value, str) or "." not in value:
         return None
     try:

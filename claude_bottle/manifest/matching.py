@@ -1,4 +1,4 @@
-"""The part of docs/manifest.md about how a request finds its route; the table itself judges its examples. Pure."""
+"""The section of docs/manifest.md about how a request finds its route. The route table judges its examples. Pure."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ With these routes the table decides:
 
 
 def matching_page() -> str:
-    """The section, Markdown."""
+    """The section as Markdown."""
     rows = [f"| `{method} {host}{path}` | {_verdict(host, method, path)} |" for host, method, path in REQUESTS]
     return "\n".join([f"{_TEXT}{ROUTES}```\n", "| request | verdict |", "|---|---|", *rows, "", _APPROVAL])
 

@@ -1,4 +1,4 @@
-"""The manifest: the stack config object `claude-bottle:bottle` as a strict typed model. Pure, parsed before anything.
+"""The manifest: the stack config object `claude-bottle:bottle` as a strict typed model. Pure.
 
 `python -m claude_bottle.cli.manifest_tool --help`: its JSON Schema, its documentation, the conversion of old files.
 """
@@ -216,5 +216,5 @@ class Manifest(Strict):
 
     @property
     def routed(self) -> bool:
-        """Whether there is an egress: where the file has the key, with or without a route that has not ended."""
+        """Whether there is an egress: if the file has the key `egress`, even without a live route."""
         return "egress" in self.model_fields_set

@@ -1,4 +1,4 @@
-"""The manifest's part about pipelock: what may be dialled, and what the DLP engine looks for. Pure."""
+"""The pipelock section of the manifest: hosts that may be dialled, and DLP settings. Pure."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _allowed(value: object) -> object:
 
 
 def _no_word(value: object) -> object:
-    return "off" if value is False else value  # as YAML 1.1 reads it
+    return "off" if value is False else value  # YAML 1.1 reads `off` as false
 
 
 class PipelockConfig(Strict):

@@ -1,4 +1,4 @@
-"""As much of a manifest as can be read although something in it is wrong, so that the rest is examined too. Pure."""
+"""The valid part of a manifest with errors, so that the rest is examined too. Pure."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _INDEX = re.compile(r"([a-z_.]+)\[(\d+)\]")
 
 
 class Readable:
-    """A manifest without what the model refuses.
+    """A manifest without the parts that the model refuses.
 
-    manifest: of what is left. findings: everything that was refused. Left out are a wrong key, a wrong entry of a list
-    as a whole, and of a rule about several keys those that it names.
+    manifest: of the remaining parts. findings: everything that was refused. A wrong key is removed, a wrong entry of a
+    list is removed as a whole, and for a rule about several keys those that it names.
     """
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self.findings: list[Finding] = []
         self._left: Any = apart(raw)
-        self._gone: set[str] = set()  # names of keys that were left out
+        self._gone: set[str] = set()  # names of keys that were removed
         self._mistyped: set[tuple[Any, ...]] = set()  # mappings with a key that the model does not have
-        self._kept: dict[str, list[int]] = {}  # by path of a list that was shortened: the indices that its entries had
+        self._kept: dict[str, list[int]] = {}  # path of a shortened list to the original indexes of its entries
         while True:
             try:
                 self.manifest = Manifest.model_validate(self._left)
@@ -38,15 +38,15 @@ class Readable:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing was left out."""
+        """Whether nothing was removed."""
         return not self.findings
 
     def blames(self, path: str) -> bool:
-        """Whether something was refused at this key, or within it."""
+        """Whether the model refused this key, or something within it."""
         return any(re.match(rf"{re.escape(path)}(?![a-z_])", one.path) for one in self.findings)
 
     def original(self, one: Finding) -> Finding:
-        """A finding about the shortened manifest, with the path that the stack file has."""
+        """A finding about the shortened manifest, with its path in the stack file."""
         match = _INDEX.match(one.path)
         if match is None or match[1] not in self._kept:
             return one
@@ -55,7 +55,7 @@ class Readable:
 
     def _shorten(self, error: ValidationError) -> None:
         first = not self.findings
-        # A rule about several keys is heard once these are readable; what it says of one that is gone is no news.
+        # A rule about several keys applies only once these are readable. If it names a removed key, it is not reported.
         for item in news(error):
             one = finding(item)
             if first or (item["type"] == "value_error" and not self._follows(item["loc"], one.message)):
@@ -63,7 +63,7 @@ class Readable:
         items = error.errors(include_url=False)
         self._mistyped |= {tuple(item["loc"][:-1]) for item in items if item["type"] == "extra_forbidden"}
         places = {place for item in items for place in self._places(item)} or {()}
-        # From the last entry of a list on, so that an index stays what it is.
+        # Start with the last entry of a list, so that the other indexes stay the same.
         for place in sorted(places, key=_last_index, reverse=True):
             self._leave_out(place)
 
@@ -84,7 +84,7 @@ class Readable:
             place.append(part)
             node = node[part]
         if place == ["workspace", "mode"]:
-            return [("workspace",)]  # the other mode looks at the folder otherwise
+            return [("workspace",)]  # the other mode checks the folder differently
         if item["type"] == "value_error" and isinstance(node, Mapping):
             named = self._names(str(item["msg"]), {key for key in node if isinstance(key, str)})
             return [(*place, key) for key in named] or [tuple(place)]
@@ -97,7 +97,7 @@ class Readable:
         node: Any = self._left
         for part in place[:-1]:
             if not isinstance(node, list | Mapping) or (isinstance(node, Mapping) and part not in node):
-                return  # what holds it is gone already
+                return  # its parent was removed already
             node = node[part]
         *way, last = place
         if isinstance(node, list):
@@ -110,7 +110,7 @@ class Readable:
 
 
 def apart(node: Any) -> Any:
-    """A copy with nothing shared, as YAML's aliases are: what is left out in one place is left out there alone."""
+    """A copy without shared parts, which YAML's aliases create, so that a removal affects one place only."""
     if isinstance(node, Mapping):
         return {key: apart(value) for key, value in node.items()}
     return [apart(value) for value in node] if isinstance(node, list | tuple) else node

@@ -1,4 +1,4 @@
-"""Keys of the manifest that had another name: the old one works for a release, with a hint. Pure."""
+"""Renamed keys of the manifest: the old name works for one release, with a hint. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STILL_WORKS = "the old name works until the next release"
 
 @dataclass(frozen=True)
 class Renamed:
-    """within: path of the mapping, [] stands for each entry of a list. becomes: old values to those of today."""
+    """within: path of the mapping; [] stands for each entry of a list. becomes: old values to current ones."""
 
     within: str
     old: str
@@ -35,12 +35,12 @@ RENAMED = (
 
 
 class Translated:
-    """A raw manifest in today's names. findings: keys that stand in one mapping by both their names."""
+    """A raw manifest with current names. findings: mappings that have a key under both names."""
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self.manifest: dict[str, Any] = dict(raw)
         self.findings: list[Finding] = []
-        self._used: dict[Renamed, dict[str, object]] = {}  # path of a mapping with the old name to the value there
+        self._used: dict[Renamed, dict[str, object]] = {}  # path of a mapping with the old name, to the value there
         for within in dict.fromkeys(key.within for key in RENAMED):
             name, many, _ = within.partition("[]")
             if many and isinstance(inner := raw.get(name), list):
@@ -64,7 +64,7 @@ class Translated:
         return today
 
     def as_written(self, finding: Finding) -> Finding:
-        """The same, with the name that stands in the file."""
+        """The same finding with the key's name in the file."""
         for key, path in ((key, path) for key, places in self._used.items() for path in places):
             behind = finding.path.removeprefix(f"{path}.{key.new}")
             if behind != finding.path and behind[:1] in ("", ".", "["):
@@ -72,7 +72,7 @@ class Translated:
         return finding
 
     def hints(self) -> Iterator[str]:
-        """A line for each old name: where it stands, and what is written instead."""
+        """A line for each old name: its paths, and what to write instead."""
         for key, places in self._used.items():
             values = [value for value in key.becomes if value in places.values()]
             said = ", ".join(f"{key.old}: {value} is {key.new}: {key.becomes[value]}".lower() for value in values)

@@ -1,4 +1,4 @@
-"""Two sets of routes beside each other: what passes by one and not by the other. By evaluating both tables. Pure."""
+"""Compares two sets of routes by evaluating both tables: requests that pass by one and not by the other. Pure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from claude_bottle.policy.routes.table import RouteTable
 from claude_bottle.policy.routes.until import ended, parse_until
 
 _NAME = "zz9"  # for a host below a wildcard, and a path below or beside a prefix
-OVER = 0.0  # an end that has come, whatever the time
+OVER = 0.0  # an end in the past, whatever the time
 _PORTS = {"https": 443, "http": 80}
-# Some that need a capability of a forge, below any prefix.
+# Paths that need a capability of a forge, below any prefix.
 _FORGE_PATHS = ("/pulls/1/merge", "/contents/f", "/keys", "/issues")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One request, as far as routes look at it."""
+    """One request, with the parts that routes judge."""
 
     scheme: str
     host: str
@@ -34,49 +34,49 @@ class Asked:
 
 
 def ends_at(route: EgressRoute) -> float | None:
-    """When a route ends, seconds since the epoch."""
+    """The end of a route in seconds since the epoch; None if it has none."""
     return parse_until(route.until) if route.until else None
 
 
 def is_over(route: EgressRoute) -> bool:
-    """Whether it has ended."""
+    """Whether a route has expired."""
     return ended(ends_at(route))
 
 
 def table(routes: Sequence[EgressRoute], at: float = 0.0) -> RouteTable:
-    """The table that egress makes of routes, as it stands at a time; tokens go by their names instead of slots."""
+    """The table that egress makes of routes, as of a time. Tokens have their names instead of slots."""
     live = [not is_over(route) and (ends_at(route) or at + 1) > at for route in routes]
     pairs = zip(routes, live, strict=True)
     return RouteTable(tuple(replace(in_table(route), until=None if lives else OVER) for route, lives in pairs), "")
 
 
 def in_table(route: EgressRoute) -> Route:
-    """A route of the manifest as egress has it."""
+    """A route of the manifest as a row of egress's table."""
     return route_of(row_of(route.words))
 
 
 def decide(routes: RouteTable, asked: Asked) -> Route | Refusal:
-    """What a table says to a request."""
+    """The table's decision about a request."""
     port = _PORTS.get(asked.scheme, 443)
     return routes.decide(scheme=asked.scheme, host=asked.host, port=port, method=asked.method, path=asked.path)
 
 
 def instance(pattern: str) -> str:
-    """A host that a pattern stands for."""
+    """A host that a pattern matches."""
     return f"{_NAME}.{pattern[2:]}" if pattern.startswith("*.") else pattern
 
 
 def times(*sets: Sequence[EgressRoute]) -> list[float]:
-    """A moment in each span in which no route of these ends; the first is now."""
+    """A moment in each span in which no route of these sets ends. The first is now."""
     return [0.0, *sorted({when for routes in sets for route in routes if (when := ends_at(route)) and not ended(when)})]
 
 
 def representatives(before: Sequence[EgressRoute], after: Sequence[EgressRoute]) -> Iterator[Asked]:
-    """Requests of each kind that the two sets can tell apart: each declared host and a name below each wildcard; every
-    prefix, below it, beside it, and spelled in other ways; every method that is named.
+    """A request of each kind on which the two sets can differ: each declared host and a name below each wildcard; every
+    prefix, paths below and beside it, and other spellings; every method that is named.
 
-    By https: what passes there without a credential passes by http too, and with one never does. Hosts for which both
-    have the same routes are left out.
+    All use https: a request that passes without a credential passes by http too, and one with a credential never does.
+    Hosts with the same routes in both sets are left out.
     """
     routes = [*before, *after]
     for host in dict.fromkeys(instance(route.host) for route in routes):
@@ -88,7 +88,7 @@ def representatives(before: Sequence[EgressRoute], after: Sequence[EgressRoute])
 
 
 def _paths(routes: Sequence[EgressRoute]) -> Iterator[str]:
-    """The plain ones first: one of these is named to people."""
+    """Paths, plain ones first, because one of these is named in messages."""
     yield from (prefix for route in routes for prefix in route.path)
     yield from ("/", f"/{_NAME}", f"/{_NAME}?q=1", f"/{_NAME}%2F{_NAME}", f"/{_NAME}/../x", "*")
     forge = any(route.forge for route in routes)
@@ -101,9 +101,9 @@ def _paths(routes: Sequence[EgressRoute]) -> Iterator[str]:
 
 
 def lost(before: Sequence[EgressRoute], after: Sequence[EgressRoute]) -> Asked | None:
-    """A request that passes by the first and not by the second, or with another credential; None if there is none.
+    """A request that passes by the first set and not by the second, or with another credential; None if there is none.
 
-    At every time, for routes end.
+    Evaluated at every time, because routes end.
     """
     asked = list(representatives(before, after))
     for at in times(before, after):
@@ -116,9 +116,8 @@ def lost(before: Sequence[EgressRoute], after: Sequence[EgressRoute]) -> Asked |
 
 
 def gained(before: Sequence[EgressRoute], after: Sequence[EgressRoute], wish: EgressRoute) -> Asked | None:
-    """A request that passes by the second alone, or may do more, and that the words of a wish do not name, or None.
-
-    Named is one that servers read in two ways too, where one way passed before and the wish names the other.
+    """A request that passes only by the second set, or may do more, and that the wish does not name; None if there is
+    none. The wish also names a request with two readings if one passed before and the wish names the other.
     """
     for at in times(before, after):
         was, now = table(before, at), table(after, at)
@@ -133,7 +132,7 @@ def gained(before: Sequence[EgressRoute], after: Sequence[EgressRoute], wish: Eg
 
 
 def _lends(wish: EgressRoute, asked: Asked, was: Route, by: Route) -> bool:
-    """Whether what passed before may do no more, or only what a wish names for it."""
+    """Whether a request that passed before may do no more, or only what the wish names for it."""
     more = by.forge - was.forge
     named = asked.method in wish.methods and host_matches(wish.host, asked.host) and more <= set(wish.forge)
     return (not more or named) and gives_no_more(by, was, "forge")
@@ -148,14 +147,14 @@ def _names(wish: EgressRoute, asked: Asked, was: Refusal, by: Route) -> bool:
 
 
 def needless(routes: Sequence[EgressRoute], index: int) -> bool:
-    """Whether all is as it was without one route: nothing passes more, nor less, nor is taken out less."""
+    """Whether one route has no effect: without it nothing passes more or less, and no more credentials are stripped."""
     without = [*routes[:index], *routes[index + 1 :]]
     alike = lost(routes, without) is None and lost(without, routes) is None
     return alike and strips_more(without, routes) is None
 
 
 def strips_more(before: Sequence[EgressRoute], after: Sequence[EgressRoute]) -> str | None:
-    """A host on which a credential of the agent's own would be taken out that passed before; None if there is none."""
+    """A host on which a credential of the agent's would now be stripped; None if there is none."""
     was, now = table(before), table(after)
     for host in dict.fromkeys(instance(route.host) for route in (*before, *after)):
         if was.candidates(host) and now.injected_headers(host) - was.injected_headers(host):
@@ -164,10 +163,10 @@ def strips_more(before: Sequence[EgressRoute], after: Sequence[EgressRoute]) -> 
 
 
 def _goes_on(before: Route, after: Route | Refusal) -> bool:
-    """Whether what passed passes with the same credential and no less."""
+    """Whether a request still passes, with the same credential and no fewer rights."""
     return (
         isinstance(after, Route)
         and (after.slot, after.auth_scheme) == (before.slot, before.auth_scheme)
-        and set(after.methods) >= set(before.methods)  # a form may ask for another method where all are allowed
+        and set(after.methods) >= set(before.methods)  # a form may ask for another method if all are allowed
         and gives_no_more(before, after)
     )

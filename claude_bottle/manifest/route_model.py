@@ -1,4 +1,4 @@
-"""A route of the manifest, made of the declaration of its keys (claude_bottle/policy/routes/route.py). Pure."""
+"""A route of the manifest, generated from the declarations of its keys (claude_bottle/policy/routes/route.py). Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from claude_bottle.policy.routes.route import KEYS
 
 
 def _field(key: Key) -> tuple[Any, Any]:
-    """Type and field of a key, as pydantic has them."""
+    """Type and field of a key for pydantic."""
     one: Any = Annotated[str, AfterValidator(key.check)] if key.check else str
     kind: Any = list[one] if isinstance(key, Listed) else one
     if isinstance(key, Flag | Choice):
@@ -60,10 +60,10 @@ class EgressRoute(_Keys):
 
     @property
     def scheme(self) -> str | None:
-        """auth_scheme with its default."""
+        """auth_scheme with its default; None without a token."""
         return (self.auth_scheme or "bearer") if self.token_ref else None
 
     @property
     def words(self) -> dict[str, Any]:
-        """The values of its keys, the default scheme among them."""
+        """The values of its keys, including the default scheme."""
         return {**dict(self), "auth_scheme": self.scheme}

@@ -1,4 +1,4 @@
-"""Secrets that stand in a manifest in clear: they would be in the state, in previews, and with the agent. Pure."""
+"""Plain-text secrets in a manifest: they would be in the state, in previews, and visible to the agent. Pure."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from claude_bottle.manifest.fields import is_token_name
 from claude_bottle.policy.errors import NOT_SHOWN, Finding
 from claude_bottle.policy.routes.injection import MIN_TOKEN_LENGTH
 
-# RFC 3986, 3.2.1: user information of an authority. On this machine itself a password protects little.
+# RFC 3986, 3.2.1: user information of an authority. For localhost a password protects little, so it is ignored.
 _WITH_PASSWORD = re.compile(
     r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s:@'\"]*:([^/\s@'\"]+)@(?!(?:localhost|127\.|\[::1\]))[^/\s]"
 )
-# A variable or a word in angle brackets stands for a password.
+# A variable, or a word in angle brackets, is not a password but stands for one.
 _STANDS_FOR = re.compile(r"\$|<|\{|\*+\Z|x+\Z|placeholder\Z|password\Z", re.IGNORECASE)
-# Keys that anybody may know; names, whose own check knows better what to write there.
+# Public keys; and names of secrets, whose own check says better what to write there.
 _LEFT_OUT = re.compile(r"git\[\d+\]\.known_hosts\Z|.*\.(token|upstream_proxy)_ref\Z")
 _INSTEAD = "give it to egress with token_ref instead"
 
 
 def secrets_in(raw: Mapping[Any, Any], known: Mapping[str, str], disabled: list[str]) -> Iterator[Finding]:
-    """Every text of a manifest, keys too, that holds a secret. Values are never shown.
+    """Every text of a manifest, including keys, that contains a secret. Values are never shown.
 
-    known: name to value of the bottle's own. disabled: rules of DLP that the owner has taken out.
+    known: name to value of the bottle's own. disabled: DLP rules that the owner has disabled.
     """
     texts = [(path, text) for path, text in _texts(raw) if not _LEFT_OUT.match(path)]
     own = {name: value for name, value in known.items() if len(value) >= MIN_TOKEN_LENGTH}
@@ -46,7 +46,7 @@ def secrets_in(raw: Mapping[Any, Any], known: Mapping[str, str], disabled: list[
 
 
 def token_names(raw: Mapping[Any, Any]) -> set[str]:
-    """Every name of a secret that a manifest has, also in a route that is not valid."""
+    """Every name of a secret in a manifest, including those in routes that are not valid."""
     names = {text for path, text in _texts(raw) if path.endswith((".token_ref", ".upstream_proxy_ref"))}
     return {name for name in names if is_token_name(name)}
 
@@ -54,10 +54,10 @@ def token_names(raw: Mapping[Any, Any]) -> set[str]:
 def _by_rules(texts: list[tuple[str, str]], disabled: list[str]) -> Iterator[Finding]:
     try:
         dlp = Dlp(RuleSet(disabled=disabled, fast=False))
-    except ValueError:  # no such rule, which is told elsewhere
+    except ValueError:  # no such rule, which is reported elsewhere
         dlp = Dlp(RuleSet(fast=False))
     lines = {path: f'{path.rpartition(".")[2]}="{text}"' for path, text in texts}
-    # All at once is ten times as fast as one by one.
+    # Scanning all at once is ten times as fast as one by one.
     if not dlp.look(text_views("\n".join(lines.values()).encode(errors="replace"))):
         return
     for path, line in lines.items():
@@ -66,7 +66,7 @@ def _by_rules(texts: list[tuple[str, str]], disabled: list[str]) -> Iterator[Fin
 
 
 def _texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """Key path and text of everything; of a mapping's keys, the path of the key."""
+    """Key path and text of every value, and of every key of a mapping with the path of the mapping."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _texts(item, f"{path}.{key}" if path else str(key))

@@ -6,7 +6,7 @@ import re
 
 
 def megabytes(size: str) -> int:
-    """`512m` or `2g` as a number of MB."""
+    """`512m` or `2g` in MB. Raises ValueError."""
     match = re.fullmatch(r"([1-9][0-9]*)([mg])", size)
     if match is None:
         raise ValueError(f"not a memory size: {size}")

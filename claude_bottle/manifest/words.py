@@ -1,7 +1,7 @@
-"""What is wrong with a value of the manifest, in one sentence with what to write: made from the model. Pure.
+"""Error messages about values of the manifest, generated from the model: one sentence that says what to write. Pure.
 
-A check of the project's own (manifest/fields.py, policy/routes/values.py) has its own sentence. Everything else that
-the model refuses, a wrong kind of value above all, is said here from the key's type, its bounds and its example.
+The project's own checks (manifest/fields.py, policy/routes/values.py) have their own sentences. All other refusals of
+the model, most of them a wrong type of value, are described here from the key's type, bounds and example.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from claude_bottle.policy.names.nearest import did_you_mean, nearest
 from claude_bottle.policy.shown_values import may_be_shown, quotes
 
 BOTTLE = "claude-bottle:bottle"
-# Of a key that takes text and a mapping, both.
+# For keys that accept text and a mapping.
 _TWO_WAYS = {"prompt": "text (prompt: Answer in French.) or a file ({file: prompt.md})"}
-_NAME_OF_A_KEY = "[key]"  # pydantic's last part of a place, where the name is wrong and not the value
+_NAME_OF_A_KEY = "[key]"  # the last part of pydantic's place if the key is wrong and not its value
 
 
 @dataclass(frozen=True)
 class Place:
-    """What may stand at one place of the manifest.
+    """A place in the manifest and the values it accepts.
 
-    shown: its path, as in `egress.routes[1].host`. key: the same as EXAMPLES has it, or "". kind: its type. bounds: of
+    shown: its path, such as `egress.routes[1].host`. key: the same as in EXAMPLES, or "". kind: its type. bounds: of
     its value. example: in YAML. optional: whether it may be left out.
     """
 
@@ -43,12 +43,12 @@ class Place:
 
 
 def findings(error: ValidationError) -> list[Finding]:
-    """Everything that the model has refused, each mistake once."""
+    """All refusals of the model, each mistake once."""
     return [finding(item) for item in news(error)]
 
 
 def news(error: ValidationError) -> list[dict[str, Any]]:
-    """pydantic's errors without what follows from another: a key is missing where its name is mistyped."""
+    """pydantic's errors without consequences of others: a key is missing if its name is mistyped."""
     items: list[dict[str, Any]] = [dict(item) for item in error.errors(include_url=False)]
     mistyped: list[tuple[Any, ...]] = [item["loc"] for item in items if item["type"] == "extra_forbidden"]
     meant = {(*loc[:-1], nearest(loc[-1], _accepted(loc))) for loc in mistyped}
@@ -56,7 +56,7 @@ def news(error: ValidationError) -> list[dict[str, Any]]:
 
 
 def finding(item: Mapping[str, Any]) -> Finding:
-    """One of pydantic's errors in the manifest's words."""
+    """One of pydantic's errors as a finding about the manifest."""
     kind, value = item["type"], item.get("input")
     place = locate(item["loc"])
     shown = value if kind != "missing" and may_be_shown(place.shown, value) else NOT_SHOWN
@@ -95,7 +95,7 @@ def wanted(place: Place, value: object) -> str:
 
 
 def locate(loc: tuple[Any, ...]) -> Place:
-    """What the model has at one of pydantic's places."""
+    """The model's entry for one of pydantic's places."""
     place = Place("", "", Manifest)
     for part in loc:
         if part == _NAME_OF_A_KEY:
@@ -127,7 +127,7 @@ def _is_model(kind: Any) -> bool:
 
 
 def _core(kind: Any) -> Any:
-    """The type within `Annotated` and within `… | None`."""
+    """The type inside `Annotated` and inside `… | None`."""
     while True:
         if get_origin(kind) is Annotated:
             kind = get_args(kind)[0]
@@ -138,7 +138,7 @@ def _core(kind: Any) -> Any:
 
 
 def _kinds(kind: Any, bounds: tuple[Any, ...]) -> list[tuple[Any, str]]:
-    """Every type that is accepted, with its name in the manifest's words."""
+    """Every accepted type, with its name in messages."""
     if get_origin(kind) is Annotated:
         kind, *more = get_args(kind)
         bounds = (*bounds, *more)
@@ -187,12 +187,12 @@ def _listed(names: list[str]) -> str:
 
 
 def _accepted(loc: tuple[Any, ...]) -> list[str]:
-    """The keys that stand beside one."""
+    """The keys of the mapping that this key is in."""
     return list(_core(locate(loc[:-1]).kind).model_fields)
 
 
 def _unknown(loc: tuple[Any, ...]) -> str:
-    """What is said of a key that the model does not have: the nearest one, or where it belongs, and all."""
+    """The message for an unknown key: the nearest one, or where it belongs, and all accepted ones."""
     name, accepted = str(loc[-1]), _accepted(loc)
     elsewhere = [key for key in EXAMPLES if key.rpartition(".")[2] == name]
     hint = did_you_mean(name, accepted)

@@ -1,6 +1,7 @@
-"""Renders pipelock.yaml, the one file that drives either engine. Pure.
+"""Renders pipelock.yaml, the configuration file of either engine. Pure.
 
-Only keys that the upstream engine knows (its 2.3 line refuses others); `builtin` is added for the builtin engine alone.
+It has only keys that the upstream engine knows, because its 2.3 line refuses others; `builtin` is added only for the
+builtin engine.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ from claude_bottle.policy.routes.model_gateways import is_model_gateway
 
 EGRESS_HOSTNAME = "egress"
 ANTHROPIC = "api.anthropic.com"
-_MANY = 1_000_000  # the upstream engine takes 0 for its default, so "no limit" is a large number
+_MANY = 1_000_000  # the upstream engine replaces 0 by its default, so "no limit" is a large number
 _DAY = 86_400
 _AT_REST = 100  # MB
 
 
 def pipelock_memory(max_body_mb: int) -> int:
-    """MB of the container: what policy/held_budget.py lets it hold, and a body's 2.5 times while it is looked at."""
+    """MB for the container: 1.2 times the memory at rest, the budget of policy/held_budget.py, and 2.5 times the size
+    of a body being scanned; at least 512.
+    """
     held = (LARGE_POOL >> 20) + (SMALL_POOL >> 20)
     needed = _AT_REST + max(held, max_body_mb + (SMALL_POOL >> 20)) + 2.5 * max_body_mb
     return max(512, math.ceil(1.2 * needed))
@@ -41,7 +44,7 @@ def pipelock_route_hosts(config: EgressConfig) -> list[str]:
 
 
 def injected_headers(config: EgressConfig) -> dict[str, list[str]]:
-    """Host to the lower-case names of the headers that egress fills in there."""
+    """Host to the lower-case names of the headers that egress sets there."""
     headers: dict[str, list[str]] = {}
     for route in config.routes:
         if route.scheme and auth_header(route.scheme) not in headers.setdefault(route.host, []):
@@ -50,18 +53,18 @@ def injected_headers(config: EgressConfig) -> dict[str, list[str]]:
 
 
 def allowlist(manifest: Manifest) -> list[str]:
-    """What pipelock lets through: the routes' hosts, pipelock.allow, and egress itself where there is one."""
+    """The hosts that pipelock allows: those of routes and pipelock.allow, and egress itself if there is one."""
     hosts = [*pipelock_route_hosts(manifest.egress), *(item.host for item in manifest.pipelock.allow)]
     return list(dict.fromkeys([*hosts, *([EGRESS_HOSTNAME] if manifest.routed else [])]))
 
 
 def endings(manifest: Manifest) -> dict[str, str]:
-    """Allowed host to when it ends, for the hosts that nothing allows for longer."""
+    """Allowed host to its latest end. Hosts with an entry that does not end are left out."""
     by_host: dict[str, list[str | None]] = {}
     items: list[EgressRoute | AllowedHost] = [*manifest.egress.routes, *manifest.pipelock.allow]
     for item in items:
         by_host.setdefault(item.host, []).append(item.until)
-    # The form sorts by time.
+    # Times in this format sort as text.
     return {host: max(times) for host, ends in by_host.items() if len(times := [t for t in ends if t]) == len(ends)}
 
 
@@ -139,9 +142,9 @@ def policy(manifest: Manifest) -> dict[str, Any]:
 
 
 def reactions(manifest: Manifest) -> dict[str, str]:
-    """Host to what becomes of a request in whose body something is found; those that are not there are refused.
+    """Host to the reaction to a finding in a request body. Requests to other hosts are refused.
 
-    An example token in a conversation would end it, because its text is sent again with every turn.
+    Conversations with a model are redacted: an example token would end one, because its text is sent with every turn.
     """
     config, given = manifest.pipelock, manifest.pipelock.dlp.hosts
     by_host = {host: str(one.on_match) for host, one in given.items() if one.on_match}
@@ -153,9 +156,9 @@ def reactions(manifest: Manifest) -> dict[str, str]:
 
 
 def looks_for_seed_phrases(manifest: Manifest) -> bool:
-    """Whether the seed-phrase detector is on; never when a route leads to the model.
+    """Whether the seed-phrase detector is on; never if a route leads to the model.
 
-    Its own traffic is full of word lists, and it is on passthrough: the detector would only cost.
+    The model's traffic is full of word lists, and it is on passthrough, so the detector would only cost time.
     """
     return manifest.pipelock.dlp.seed_phrases and not any_match(pipelock_route_hosts(manifest.egress), ANTHROPIC)
 

@@ -1,4 +1,4 @@
-"""What egress is told: the route table without secrets, and which slot each token goes to. Pure."""
+"""The input of egress: the route table without secrets, and the slot of each token. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLAUDE_TOKEN = "CLAUDE_CODE_OAUTH_TOKEN"  # noqa: S105 - the name of a secret, n
 
 
 def assign_slots(config: EgressConfig) -> dict[str, str]:
-    """token_ref to slot, in the order in which the routes first name it; routes with one token_ref share a slot."""
+    """token_ref to slot, in the order in which routes first name it. Routes with the same token_ref share a slot."""
     refs = dict.fromkeys(route.token_ref for route in config.routes if route.token_ref)
     return {ref: f"EGRESS_TOKEN_{index}" for index, ref in enumerate(refs)}
 
@@ -26,7 +26,7 @@ def placeholders(config: EgressConfig) -> list[str]:
 
 
 def route_placeholders(route: EgressRoute) -> list[str]:
-    """The names of a route's placeholders; Claude Code's is there by itself, so that it believes it is signed in."""
+    """The names of a route's placeholders. Claude Code's is added by itself, so that it believes it is signed in."""
     return sorted({*route.placeholder, *([CLAUDE_TOKEN] if route.token_ref == CLAUDE_TOKEN else [])})
 
 
@@ -34,7 +34,7 @@ def route_placeholders(route: EgressRoute) -> list[str]:
 class EgressPlan:
     """The resolved egress policy.
 
-    slots: token_ref to slot. table: the route table file, JSON, no secret in it.
+    slots: token_ref to slot. table: the route table file as JSON, without secrets.
     """
 
     slots: dict[str, str]
@@ -49,7 +49,7 @@ class EgressPlan:
             {
                 **row_of({**route.words, "placeholder": route_placeholders(route)}),
                 **({"slot": slots[route.token_ref]} if route.token_ref else {}),
-                # Only this project's engine takes the mark out again that egress then puts in.
+                # Only this project's pipelock engine removes the mark that egress sets.
                 "inspected": pipelock.engine == "builtin" and not any_match(pipelock.passthrough, route.host),
             }
             for route in config.routes
