@@ -52,7 +52,7 @@ class BottleArgs:
 
 
 class Bottle(pulumi.ComponentResource):
-    """With routes: agent → egress → pipelock → outside. Without: agent → pipelock → outside."""
+    """With the manifest key `egress`: agent → egress → pipelock → outside. Without: agent → pipelock → outside."""
 
     outputs: dict[str, Any]
 
