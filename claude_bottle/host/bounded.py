@@ -1,4 +1,4 @@
-"""Runs a command whose output an agent decides: within seconds and bytes, whatever it writes. Standard library only."""
+"""Runs a command whose output an agent controls, with limits of time and size. Standard library only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from claude_bottle.host.child_env import child_env
 from claude_bottle.policy.errors import BottleError
 
 SECONDS, BYTES = 120.0, 64 << 20
-_CHUNK, _SAID = 1 << 20, 64 << 10  # bytes: at a time, and of what is said on standard error
+_CHUNK, _SAID = 1 << 20, 64 << 10  # bytes: of one read, and of standard error that is kept
 
 
 def run_bounded(
@@ -29,9 +29,9 @@ def run_bounded(
     env: Mapping[str, str] | None = None,
     cwd: str | None = None,
 ) -> str:
-    """Write the command's output to `out`; what it said on standard error. cwd: the folder that it runs in.
+    """Write the command's standard output to `out` and return its standard error. cwd: its working directory.
 
-    Raises BottleError, with `what` in its words, for more than `most` bytes, after `seconds`, and where it fails.
+    Raises BottleError, with `what` in its message, for more than `most` bytes, after `seconds`, and if it fails.
     """
     until, taken, said = time.monotonic() + seconds, 0, b""
     source: IO[bytes] | int = subprocess.DEVNULL if stdin is None else stdin
@@ -76,7 +76,7 @@ def run_bounded(
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """With everything that it has started."""
+    """Kill the child and every process in its process group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
     child.kill()

@@ -1,7 +1,7 @@
-"""Which checkout a bottle belongs to: the folder of this project and the machine that brought it up last.
+"""The checkout that a bottle belongs to: the folder and the machine that last brought it up.
 
-Two checkouts that share a state would otherwise take one another's bottle over without a word: the second one's stack
-file would be the bottle's, and the first one's `up` would take it back.
+Without this check, two checkouts that share a state would silently take each other's bottle over: the stack file of the
+second would apply to it, and the `up` of the first would revert that.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from claude_bottle.policy.errors import Finding
 from claude_bottle.policy.own_command import own_command
 
-# Set for one `up`: the checkout that it is run from has the bottle from then on.
+# Set for one `up`: from then on the bottle belongs to the checkout that it is run from.
 TAKE_OVER = "CLAUDE_BOTTLE_TAKE_OVER"
 
 
@@ -23,10 +23,10 @@ def here(folder: Path) -> dict[str, str]:
 
 
 def other_checkout(last: Mapping[str, str], now: Mapping[str, str], stack: str, *, exists: bool) -> Iterator[Finding]:
-    """What stands in the way where another checkout brought the bottle up.
+    """A problem if another checkout brought the bottle up.
 
-    last: what the state has, empty for a bottle that is not up. exists: whether its folder still is, seen from here.
-    One that was moved or deleted on this machine has no bottle any more.
+    last: the checkout in the state; empty for a bottle that is not up. exists: whether its folder exists on this
+    machine. A checkout on this machine whose folder was moved or deleted no longer owns a bottle.
     """
     if not last or last == dict(now) or (last.get("host") == now["host"] and not exists):
         return

@@ -1,8 +1,8 @@
-"""What the programs that this project starts may see of its own environment. Standard library only.
+"""The environment of programs that this project starts. Standard library only.
 
-Pulumi gives its program the decrypted config, the passphrase and the owner's tokens as variables, and its providers the
-last two. A child would have them all, and so would what a child leaves running or a repository's config makes it run
-(git's `core.fsmonitor`, ssh's `ProxyCommand`). Only Pulumi itself gets them.
+Pulumi passes the decrypted config, the passphrase and the owner's tokens to its program as variables, and the last two
+to its providers. A child would inherit them all, and so would processes that it leaves running or that a repository's
+config starts (git's `core.fsmonitor`, ssh's `ProxyCommand`). Only Pulumi itself gets them.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Mapping
 
 _NAMES = (
     "PATH HOME USER LOGNAME SHELL PWD TERM COLUMNS LINES TMPDIR TZ LANG LANGUAGE NO_COLOR"
-    # Of docker's command line; not DOCKER_AUTH_CONFIG, which holds credentials.
+    # For docker's command line; not DOCKER_AUTH_CONFIG, which holds credentials.
     " DOCKER_HOST DOCKER_CONTEXT DOCKER_CONFIG DOCKER_CERT_PATH DOCKER_TLS DOCKER_TLS_VERIFY DOCKER_API_VERSION"
-    # Of ssh, by which docker reaches another machine, and of git where it is told to read no file of the owner's.
+    # For ssh, by which docker reaches another machine, and for git where it must not read the owner's files.
     " SSH_AUTH_SOCK SSH_ASKPASS DISPLAY GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM GIT_CEILING_DIRECTORIES"
     " SSL_CERT_FILE SSL_CERT_DIR"
-    # Of this project's own modules, run as programs.
+    # For this project's own modules, run as programs.
     " CLAUDE_BOTTLE_ROOT PYTHONPATH PYTHONDONTWRITEBYTECODE VIRTUAL_ENV"
     " XDG_STATE_HOME XDG_CONFIG_HOME XDG_CACHE_HOME XDG_RUNTIME_DIR"
 )
@@ -25,13 +25,13 @@ _KEPT, _PREFIX = frozenset(_NAMES.split()), "LC_"
 
 
 def child_env(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The variables for a child that is not Pulumi: the harmless ones of this process, and `more`."""
+    """The environment of a child that is not Pulumi: the harmless variables of this process, and `more`."""
     kept = {key: value for key, value in os.environ.items() if key in _KEPT or key.startswith(_PREFIX)}
     return {**kept, **_trusted(), **(more or {})}
 
 
 def _trusted() -> dict[str, str]:
-    """Of git's config by variables, whose repositories are trusted; the rest may be a credential."""
+    """The trusted repositories (safe.directory) of git's config by variables. Other keys may hold a credential."""
     count = os.environ.get("GIT_CONFIG_COUNT", "")
     pairs = [
         (os.environ.get(f"GIT_CONFIG_KEY_{n}", ""), os.environ.get(f"GIT_CONFIG_VALUE_{n}", ""))
@@ -44,9 +44,9 @@ def _trusted() -> dict[str, str]:
 
 
 def interpreter(names: Mapping[str, object]) -> list[str]:
-    """The same for a command of Pulumi's command provider: its shell, which first unsets all but these.
+    """The same for a command of Pulumi's command provider: a shell that first unsets all other variables.
 
-    names: the variables that the command itself is given.
+    names: the command's own variables, which are kept.
     """
     allowed = "|".join(sorted(_KEPT | names.keys()))
     script = (

@@ -1,4 +1,4 @@
-"""The declared git remotes with their credentials, read and checked before any resource. No pulumi."""
+"""The declared git remotes with their credentials, read and checked before any resource. No Pulumi."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from claude_bottle.policy.names.git_upstream import Upstream
 
 @dataclass(frozen=True)
 class GateRemote:
-    """One remote. secret: private key or token; rules: gitleaks TOML or ""."""
+    """One remote. secret: private key or token, or "" if it is missing. rules: gitleaks TOML, or ""."""
 
     config: GitRemote
     upstream: Upstream
@@ -31,11 +31,11 @@ class GateRemote:
         return self.config.name
 
     def entry(self) -> dict[str, Any]:
-        """What the gate is told, without the credential."""
+        """The gate's configuration of this remote, without the credential."""
         config = self.config
         user = {"token_user": self.upstream.user} if self.upstream.scheme == "https" and self.upstream.user else {}
-        # The gate's own keys, which differ from the manifest's: with others the file would be another one, and the gate
-        # of every running bottle made anew.
+        # The gate's own key names, which differ from the manifest's. Other names would change the file, and with it
+        # rebuild the gate of every running bottle.
         return {
             "name": self.name,
             "upstream": self.upstream.url,
@@ -54,7 +54,7 @@ class GateRemote:
 
     @property
     def credential(self) -> str:
-        """What the gate reaches the upstream with, in words."""
+        """How the gate authenticates at the upstream, in words."""
         if self.upstream.scheme == "ssh":
             return str(self.config.identity_file)
         return f"token {self.config.token_ref}" + (f" as {self.upstream.user}" if self.upstream.user else "")
@@ -64,7 +64,7 @@ _ALLOWED = {False: "never", True: "allow"}
 
 
 def upstream_of(config: GitRemote) -> Upstream:
-    """The upstream, with the user that goes with its token."""
+    """The upstream, with the user name for its token."""
     upstream = Upstream.parse(config.upstream)
     if not config.token_user or upstream.scheme == "ssh":
         return upstream
@@ -72,13 +72,13 @@ def upstream_of(config: GitRemote) -> Upstream:
 
 
 def remotes_file(remotes: Sequence[GateRemote]) -> str:
-    """`remotes.json` of the gate; no secret in it."""
+    """The gate's `remotes.json`, without secrets."""
     return json.dumps({"remotes": [remote.entry() for remote in remotes]}, indent=2) + "\n"
 
 
 @dataclass
 class RemoteReader:
-    """Reads what `git[]` names. find_token: value of a named secret, or None; base: the folder of the stack file.
+    """Reads the entries of `git[]`. find_token: value of a named secret, or None. base: the folder of the stack file.
 
     stack, secrets: its name, and the names of its secrets.
     """
@@ -90,7 +90,7 @@ class RemoteReader:
     findings: list[Finding] = field(default_factory=list)
 
     def read(self, remotes: Sequence[GitRemote]) -> list[GateRemote]:
-        """The remotes that are in order; what is wrong is in `findings`."""
+        """All remotes. Problems are added to `findings`; a remote with a problem may lack its secret."""
         accepted: list[GateRemote] = []
         for index, config in enumerate(remotes):
             path, upstream = f"git[{index}]", upstream_of(config)
@@ -181,7 +181,7 @@ class RemoteReader:
 
 
 def _passphrase(file: Path) -> str | None:
-    """Why a key cannot be used by a machine; None when it can, or where ssh-keygen is not there to tell."""
+    """Why a key cannot be used without a person; None if it can, or if ssh-keygen is not available to check."""
     try:
         done = subprocess.run(
             ["ssh-keygen", "-y", "-P", "", "-f", str(file)],

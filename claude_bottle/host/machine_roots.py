@@ -1,6 +1,6 @@
-"""Roots that this machine trusts beyond the distribution's: where it has some, its network may re-sign TLS.
+"""CA roots that this machine trusts beyond the distribution's. If it has some, its network may re-sign TLS.
 
-Standard library only: the set-up reads it too.
+Standard library only, because set-up imports it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re
 
 
 def machine_roots() -> dict[Path, list[str]]:
-    """By file, the certificates in PEM; empty where CLAUDE_BOTTLE_EXTRA_ROOTS=off."""
+    """The certificates as PEM, by file; empty if CLAUDE_BOTTLE_EXTRA_ROOTS=off."""
     if os.environ.get("CLAUDE_BOTTLE_EXTRA_ROOTS") == "off":
         return {}
     roots = {file: _PEM.findall(_text(file)) for file in sorted(FOLDER.rglob("*.crt"))}
@@ -23,13 +23,13 @@ def machine_roots() -> dict[Path, list[str]]:
 
 
 def not_named(names: Iterable[str], base: Path) -> list[Path]:
-    """The files whose roots no file of pipelock.ca_files has. base: where relative names start."""
+    """The files with a root that no file of pipelock.ca_files contains. base: folder of relative names."""
     named = {_same(pem) for name in names for pem in _PEM.findall(_text(base / Path(name).expanduser()))}
     return [file for file, pems in machine_roots().items() if not {_same(pem) for pem in pems} <= named]
 
 
 def advice(files: list[Path]) -> str:
-    """What the owner should know of them."""
+    """Advice for the owner about these files."""
     shown = ", ".join(map(str, files[:3])) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
     return (
         f"this machine trusts additional roots ({shown}), which no bottle trusts by itself. If your network re-signs"

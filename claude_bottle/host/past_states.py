@@ -1,8 +1,8 @@
 """What Pulumi keeps of a stack's past, and what `make forget` deletes: earlier states, and logs of its own runs.
 
-Pulumi writes each state twice beside the current one, and keeps both after `destroy` and `stack rm`. Secrets in them
-are encrypted, but the passphrase's file is on the same disk: a token that was rotated can be read from them. The
-current state, the stack file and the audit log stay.
+Pulumi stores each state twice next to the current one, and keeps both after `destroy` and `stack rm`. Secrets in them
+are encrypted, but the passphrase's file is on the same disk, so a rotated token can still be read from them. The
+current state, the stack file and the audit log are kept.
 
     python -m claude_bottle.host.past_states STACK            list
     python -m claude_bottle.host.past_states STACK --delete   delete
@@ -25,7 +25,7 @@ from claude_bottle.policy.own_command import own_command
 
 
 def past_states(stack: str) -> list[Path]:
-    """Files of earlier states and of logs. Raises BottleError where the states are not kept in files here."""
+    """Files of earlier states and of logs. Raises BottleError if the states are not stored in files here."""
     root = local_backend()
     if root is None:
         raise BottleError("the states are with the backend that you are logged in to; delete its versions there")

@@ -1,6 +1,6 @@
-"""Names of bottles, looked up before anything is made: one that nobody knows is an error with the nearest one.
+"""Names of bottles, checked before anything is created. An unknown name is an error that suggests the nearest one.
 
-Standard library only: the set-up reads it too.
+Standard library only, because set-up imports it.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}\Z")
 
 
 class UnknownBottleError(BottleError):
-    """Wrong usage: nothing was looked at but names."""
+    """Wrong usage: only names were checked so far."""
 
 
 def stack_names(folder: Path) -> set[str]:
-    """The stacks that have a file in this folder."""
+    """The stacks with a file in this folder."""
     return {path.name[len("Pulumi.") : -len(".yaml")] for path in folder.glob("Pulumi.*.yaml")}
 
 
 def examples_of(stacks: Path) -> Path:
-    """The folder of the examples: of this project where it has one, else of the installation."""
+    """The folder of the examples: the project's if it has one, else the installation's."""
     own = stacks / "examples"
     return own if own.is_dir() else ROOT / "stacks/examples"
 
@@ -43,7 +43,7 @@ def is_stack_name(text: str) -> bool:
 
 
 def no_bottle(stack: str, known: Collection[str]) -> str:
-    """What a person is told who names a bottle that is not there: the nearest one, else all, and how to make one."""
+    """The message about an unknown bottle: the nearest name, else all names, and how to create one."""
     near = difflib.get_close_matches(stack, sorted(known), n=1, cutoff=0.5)
     others = f" (there are: {', '.join(sorted(known)[:20])})" if known else ""
     hint = f"; did you mean `{near[0]}`? " if near else f"{others}; "
@@ -51,17 +51,17 @@ def no_bottle(stack: str, known: Collection[str]) -> str:
 
 
 def declared() -> set[str]:
-    """Bottles that have a stack file here."""
+    """Bottles with a stack file here."""
     return stack_names(STACKS)
 
 
 def examples() -> set[str]:
-    """Bottles of which `up` makes a file of one's own."""
+    """Bottles that `up` copies to a stack file of the owner's."""
     return stack_names(examples_of(STACKS))
 
 
 def in_state() -> set[str]:
-    """Bottles that Pulumi knows, with or without a file here."""
+    """Bottles that Pulumi knows, with or without a file here; empty if Pulumi fails."""
     root = local_backend()
     if root is not None:
         return {file.stem for file in (root / "stacks" / PROJECT).glob("*.json")}
@@ -72,7 +72,7 @@ def in_state() -> set[str]:
 
 
 def with_a_past() -> set[str]:
-    """Bottles of which something is kept although they may be gone: earlier states, an audit log."""
+    """Bottles with earlier states or an audit log, even if they no longer exist."""
     root = local_backend()
     folders = [root / kind / PROJECT for kind in ("backups", "history")] if root is not None else []
     kept = {path.name for folder in folders if folder.is_dir() for path in folder.iterdir()}
@@ -81,7 +81,7 @@ def with_a_past() -> set[str]:
 
 
 def look_up(name: str, known: Collection[str], *more: Collection[str]) -> None:
-    """Raises UnknownBottleError for a name that is none, or is not among these."""
+    """Raises UnknownBottleError for an invalid name, or one that is in none of these."""
     if not is_stack_name(name):
         raise UnknownBottleError(f"{name[:60]!r} is not a name of a bottle: letters, digits, `_`, `.`, `-`")
     if not any(name in names for names in (known, *more)):
@@ -89,14 +89,14 @@ def look_up(name: str, known: Collection[str], *more: Collection[str]) -> None:
 
 
 def must_be_known(name: str) -> str:
-    """The name, of a bottle that has a stack file here, or that Pulumi knows. Raises UnknownBottleError."""
+    """The name of a bottle with a stack file here, or that Pulumi knows. Raises UnknownBottleError."""
     if name not in declared():
         look_up(name, declared(), in_state())
     return name
 
 
 def must_be_remembered(name: str) -> str:
-    """The same, or of one of which something is kept. Raises UnknownBottleError."""
+    """The same, also for a bottle with earlier states or an audit log. Raises UnknownBottleError."""
     if name not in declared():
         look_up(name, declared(), in_state(), with_a_past())
     return name

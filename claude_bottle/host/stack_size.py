@@ -1,6 +1,6 @@
-"""Whether a stack's config can be read, and is small enough for Pulumi, which gives all of it to its program at once.
+"""Whether a stack's config can be read, and is small enough for Pulumi to pass to its program in one variable.
 
-Linux takes 128 KB for one (execve(2), MAX_ARG_STRLEN), and says `argument list too long` for more, late and of nothing.
+Linux limits a variable to 128 KB (execve(2), MAX_ARG_STRLEN), and fails late with a bare `argument list too long`.
 
     python -m claude_bottle.host.stack_size STACK
 """
@@ -18,13 +18,13 @@ MOST = (128 << 10) - len("PULUMI_CONFIG=") - 1  # bytes
 
 
 def config_size(config: dict[str, Any]) -> int:
-    """Bytes of the variable: JSON, in which each value that is no text is JSON again."""
+    """Bytes of the variable: JSON, in which each value that is not text is encoded as JSON again."""
     values = {key: value if isinstance(value, str) else json.dumps(value, default=str) for key, value in config.items()}
     return len(json.dumps(values))
 
 
 def cannot_go_up(text: str) -> str | None:
-    """Why a stack file with this text never gets as far as the program; None where it does."""
+    """Why Pulumi cannot start its program with a stack file of this text; None if it can."""
     try:
         read_config(text)
     except StackTextError as error:
@@ -33,7 +33,7 @@ def cannot_go_up(text: str) -> str | None:
 
 
 def too_large(text: str) -> str | None:
-    """Why a stack file with this text is too much; None where it is not, or is no stack file at all."""
+    """Why a stack file of this text is too large; None if it is not, or cannot be read."""
     try:
         size = config_size(dict(read_config(text)))
     except StackTextError:

@@ -1,4 +1,4 @@
-"""A stack file as a person has written it: whether it is YAML and has a config, said with what to write. Pure."""
+"""Parses a stack file as a person wrote it. Errors say what to write. Pure."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from claude_bottle.policy.errors import BottleError
 
 
 class StackTextError(BottleError):
-    """The file is not one that can be read; the message says where, and what to write."""
+    """The file cannot be read. The message says where and what to write."""
 
 
 def read_config(text: str) -> Mapping[str, Any]:
-    """What stands under `config`, with full keys. Raises StackTextError."""
+    """The values under `config`, with full keys. Raises StackTextError."""
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise StackTextError(_not_yaml(text, error)) from None
-    except ValueError as error:  # of a date that is none
+    except ValueError as error:  # from an invalid date
         raise StackTextError(f"not YAML: {error}; put what looks like a date in quotes") from None
     config = document.get("config") if isinstance(document, Mapping) else None
     if not isinstance(config, Mapping):
@@ -31,7 +31,7 @@ def read_config(text: str) -> Mapping[str, Any]:
         if config is not None:
             what = "is not a mapping"
         raise StackTextError(f"config: {what}; write config:, and {BOTTLE}: {{}} below it, indented by two spaces")
-    # A key without a namespace has the project's (Pulumi's docs, concepts/config, "Configuration options").
+    # A key without a namespace gets the project's (Pulumi's docs, concepts/config, "Configuration options").
     return {key if ":" in str(key) else f"{PROJECT}:{key}": value for key, value in config.items()}
 
 

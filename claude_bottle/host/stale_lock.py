@@ -1,7 +1,7 @@
-"""What Pulumi keeps of a stack in a folder here: its state, and locks that nobody holds any more.
+"""Pulumi's files of a stack in a local backend: its state, and locks whose holder is gone.
 
-A `pulumi` that was killed leaves its lock, and every later one refuses. Only locks of local backends (`file://`), of
-this machine, whose process is gone, count as stale. Their place and content are Pulumi's own:
+A `pulumi` that was killed leaves its lock, and every later run refuses. A lock counts as stale only if it is of a local
+backend (`file://`) and of this machine, and its process is gone. Path and content are defined by Pulumi:
 `.pulumi/locks/organization/PROJECT/STACK/ID.json` with pid, username, hostname, timestamp.
 """
 
@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 
 PROJECT = "claude-bottle"
-_WRITING = 5.0  # seconds
+_WRITING = 5.0  # seconds in which a lock may still be being written
 
 
 def local_backend() -> Path | None:
-    """Pulumi's folder of a backend that keeps files here; None for any other."""
+    """Pulumi's folder of a local backend; None for any other backend."""
     backend = os.environ.get("PULUMI_BACKEND_URL", "")
     if not backend.startswith("file://"):
         return None
@@ -26,19 +26,19 @@ def local_backend() -> Path | None:
 
 
 def state_file(stack: str) -> Path | None:
-    """Where such a backend keeps a stack's state, whether it is there or not; None for any other."""
+    """The path of a stack's state in a local backend, which may not exist; None for any other backend."""
     root = local_backend()
     return root / "stacks" / PROJECT / f"{stack}.json" if root else None
 
 
 def locks(stack: str) -> list[Path]:
-    """The lock files of a stack; none for a backend that keeps no files here."""
+    """The lock files of a stack; empty for a backend that is not local."""
     root = local_backend()
     return sorted((root / "locks/organization" / PROJECT / stack).glob("*.json")) if root else []
 
 
 def is_stale(lock: Path) -> bool:
-    """Whether the `pulumi` that made it is gone; False when that cannot be told."""
+    """Whether the `pulumi` that created the lock is gone; False if that is unknown."""
     try:
         holder = json.loads(lock.read_text())
         if holder["hostname"] != socket.gethostname():
@@ -50,7 +50,7 @@ def is_stale(lock: Path) -> bool:
 
 
 def remove_broken(stack: str) -> int:
-    """Take away locks that a full disk has left without content, for Pulumi itself cannot; how many."""
+    """Delete locks without content, which a full disk leaves and Pulumi itself cannot delete. Returns their number."""
     broken = [lock for lock in locks(stack) if _is_broken(lock)]
     for lock in broken:
         lock.unlink(missing_ok=True)
@@ -60,7 +60,7 @@ def remove_broken(stack: str) -> int:
 def _is_broken(lock: Path) -> bool:
     try:
         if time.time() - lock.stat().st_mtime < _WRITING:
-            return False  # somebody may be writing it
+            return False  # a process may be writing it
         return not isinstance(json.loads(lock.read_text()), dict)
     except ValueError:
         return True
@@ -69,6 +69,6 @@ def _is_broken(lock: Path) -> bool:
 
 
 def all_stale(stack: str) -> bool:
-    """Whether the stack is locked, and by nobody who is still there."""
+    """Whether the stack is locked, and every lock's process is gone."""
     existing = locks(stack)
     return bool(existing) and all(is_stale(lock) for lock in existing)

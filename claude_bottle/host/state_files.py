@@ -1,6 +1,6 @@
-"""The newest whole state of a stack, put in the place of one that a full disk or a kill has cut. For local backends.
+"""Restores the newest complete state of a stack if a full disk or a kill has truncated it. For local backends.
 
-Pulumi keeps the state before the last beside it (`.bak`), and each one in `backups` and in `history`.
+Pulumi keeps the previous state next to the current one (`.bak`), and every state in `backups` and in `history`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from claude_bottle.policy.own_command import own_command
 from claude_bottle.policy.whole_file import write_whole
 
 VERSION = 3  # of states that this Pulumi writes
-_COPIES, _LEAST = 6, 8 << 20  # an `up` writes some copies of the state; bytes that it needs in any case
+_COPIES, _LEAST = 6, 8 << 20  # copies of the state that an `up` writes; bytes that it needs in any case
 
 
 def problem(file: Path) -> str | None:
-    """Why this is no state that can be gone on with; None for a good one."""
+    """Why this file is not a usable state; None if it is one."""
     try:
         state = json.loads(file.read_text())
         version, checkpoint = state["version"], state["checkpoint"]
@@ -43,9 +43,9 @@ def candidates(stack: str) -> list[Path]:
 
 
 def restore(stack: str) -> Path | None:
-    """Put the newest good state in the place of a bad or missing one; which that was, None where nothing was wrong.
+    """Replace a bad or missing state by the newest good one. Returns that file, or None if none is needed.
 
-    What was there is kept beside it. Raises BottleError where there is no good one, or it cannot be written.
+    The bad state is kept next to it. Raises BottleError if there is no good one, or it cannot be written.
     """
     file = state_file(stack)
     if file is None or problem(file) is None:
@@ -70,7 +70,7 @@ def restore(stack: str) -> Path | None:
 
 
 def room(stack: str) -> Finding | None:
-    """What is wrong where an `up` would fill the disk that the state is on."""
+    """A problem if an `up` would fill the disk with the state."""
     root, file = local_backend(), state_file(stack)
     if root is None or file is None or not root.is_dir():
         return None

@@ -1,7 +1,7 @@
 """Type tokens of the components. Pure.
 
-A component provider serves types of the module `index` alone (pulumi.provider.experimental, component.py), so each
-token is `claude-bottle:index:<Type>`.
+A component provider serves only types of the module `index` (pulumi.provider.experimental, component.py), so each token
+is `claude-bottle:index:<Type>`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ def token(component: str) -> str:
 
 
 def is_of(component: str, urn_or_type: str) -> bool:
-    """Whether this is a component of this class, of this release or an earlier one. A URN holds its parents' types."""
+    """Whether this is a component of this class, in this or an earlier release. A URN includes its parents' types."""
     parts = urn_or_type.split("::")
     type_ = parts[2].rpartition("$")[2] if len(parts) > 2 else urn_or_type
     return type_.startswith("claude-bottle:") and type_.endswith(f":{component}")
