@@ -1,4 +1,4 @@
-"""What must be true of the machine before any resource: engine, memory, images, nothing of the stack left by others."""
+"""Checks of the machine before any resource is registered: engine, memory, images, leftovers of the stack."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from claude_bottle.policy.own_command import own_command
 from claude_bottle.workspace.copies import WorkspaceCopy
 from claude_bottle.workspace.mount_findings import mount_findings
 
-# Set by claude_bottle.upkeep.repair: a volume of the stack's own name that its state has lost is taken up again.
+# Set by claude_bottle.upkeep.repair: a volume with the stack's name that the state has lost is adopted again.
 ADOPT_VOLUMES = "CLAUDE_BOTTLE_ADOPT_VOLUMES"
-_MEMORY_TO_START = 768  # MB: the sidecars and an agent that has just started
+_MEMORY_TO_START = 768  # MB: the sidecars and an agent that was just started
 
 
 def machine_findings(
@@ -31,8 +31,8 @@ def machine_findings(
 ) -> list[Finding]:
     """All problems of this machine.
 
-    manifest: its readable keys, where not all are valid. facts: asks the engine, about these images too. known_ids: ids
-    of the resources in the stack's state. workspace: of the host, None if there is none or it cannot be read.
+    manifest: its readable keys, if not all are valid. facts: queries the engine, also for these images. known_ids: ids
+    of the resources in the stack's state. workspace: of the host; None if there is none or it cannot be read.
     """
     images = _chosen_images(manifest)
     try:
@@ -81,7 +81,7 @@ def _external(manifest: Manifest, facts: Facts) -> Iterator[Finding]:
 
 
 def other_workspace(last: Mapping[str, Any], workspace: WorkspaceCopy | None, stack: str) -> Iterator[Finding]:
-    """Another folder than the one whose copy the bottle has: its files would lie over the other project's `.git`.
+    """Another folder than the one whose copy the bottle has. Its files would be copied over the other project's `.git`.
 
     last: the plan of the last `up`.
     """
@@ -97,7 +97,7 @@ def other_workspace(last: Mapping[str, Any], workspace: WorkspaceCopy | None, st
 
 
 def renamed(before: str | None, stack: str) -> Iterator[Finding]:
-    """A stack that got another name: its volumes have the old one, and an `up` would delete them for new ones.
+    """A renamed stack. Its volumes have the old name, and an `up` would replace them by new ones.
 
     before: the name that its bottle was brought up with.
     """

@@ -1,4 +1,4 @@
-"""Turns what a stack file holds into a Manifest, or into the list of everything that is wrong with it. Pure."""
+"""Parses a stack file's bottle into a Manifest, or into the list of all its errors. Reads files and changes none."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from claude_bottle.workspace.copies import Copies, Reader
 
 @dataclass
 class Examined:
-    """What a stack file holds: the manifest if it is valid, the keys of it that are, what is copied, what is wrong."""
+    """The result: the manifest if it is valid, its readable keys, the files to copy, and all errors."""
 
     manifest: Manifest | None
     readable: Manifest
     copies: Copies
     remotes: list[GateRemote]
     findings: list[Finding]
-    names: Translated  # of keys, as they stand in the file
+    names: Translated  # the keys' names in the file
 
 
 def examine(
@@ -45,14 +45,13 @@ def examine(
     secrets: Mapping[str, str] = MappingProxyType({}),
     stack: str = "",
 ) -> Examined:
-    """Everything that is wrong with the config object `raw`, and what it means as far as it can be read.
+    """All errors of the config object `raw`, and its content as far as it can be read.
 
-    find_token: value of a named secret, or None; it is asked whether it is there and plausible, and looked for in what
-    is copied. base: the folder that relative file names start from. secrets: the stack's others, by name.
-    stack: its name.
+    find_token: value of a named secret, or None. The value is checked for plausibility, and copied files are scanned
+    for it. base: the folder of relative file names. secrets: all other secrets of the stack, by name. stack: its name.
     """
     if not isinstance(raw, Mapping):
-        what = "is missing or empty; " if raw in (None, "") else ""  # Pulumi makes a text of no value
+        what = "is missing or empty; " if raw in (None, "") else ""  # Pulumi turns an empty value into ""
         how = "write a mapping: {egress: {routes: [{host: api.example.com}]}}; {} is a bottle with no outside access"
         wrong = Finding(BOTTLE, NOT_SHOWN, what + how)
         return Examined(None, Manifest(), Copies(), [], [wrong], Translated({}))
@@ -61,7 +60,7 @@ def examine(
     cleaned = _without_legacy(names.manifest)
     parts = Readable(cleaned)
     readable = parts.manifest
-    # Of the fields none knows the stack.
+    # The field validators do not know the stack's name.
     findings += [replace(one, message=_of_stack(one.message, stack)) for one in parts.findings]
     routes = list(_readable_routes(cleaned))
     refs = token_names(raw)
@@ -83,14 +82,14 @@ def examine(
         more += checks.pipelock(readable.pipelock, None if unsure else hosts, base)
     gate = RemoteReader(base, find_token, stack=stack, secrets=secrets)
     remotes = gate.read(readable.git)
-    # Of a private key, one line from its middle.
+    # Scan for one line from the middle of each private key.
     keys = [lines[len(lines) // 2] for remote in remotes if (lines := remote.secret.splitlines())]
     reader = Reader(base, [s.encode() for s in (*known.values(), *keys) if len(s) >= MIN_TOKEN_LENGTH])
     copies = reader.read(readable)
     more += reader.findings + gate.findings
     findings += [one for one in map(parts.original, more) if not parts.blames(one.path)]
     findings = [names.as_written(one) for one in findings]
-    # Of what is a secret nothing else is said, because it would be shown.
+    # Other findings about a secret are dropped, because they would show it.
     places = {finding.path for finding in clear}
     findings = clear + [f for f in findings if f.path not in places]
     manifest = readable if parts.is_whole and not names.findings else None

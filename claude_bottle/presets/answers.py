@@ -1,4 +1,4 @@
-"""What a client of the owner's machine has said, and which route it stands for. Pure; no credential comes through."""
+"""Answers of package clients on the owner's machine, and the routes for them. Pure. Credentials are refused."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _PARAMETERS = re.compile("[;=:]")  # RFC 3986, 3.3: a part of a path may hold a 
 
 
 class NoAnswer(BottleError):
-    """There is no such client, or it has not said what can be a route; the message never holds what it said."""
+    """There is no such client, or its answer cannot be a route. The message never contains the answer."""
 
 
 @dataclass(frozen=True)
 class Told:
-    """urls: where the client gets its packages from. values: what it is told by variables, by the presets' names."""
+    """urls: where the client gets its packages. values: values for variables, by the names in the presets."""
 
     urls: Sequence[str]
     values: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def place(client: str, url: str, signed: bool = False) -> tuple[str, str]:
-    """Host and path prefix ("" for every path) of an address. Raises NoAnswer for what cannot be a route.
+    """Host and path prefix ("" for every path) of an address. Raises NoAnswer if it cannot be a route.
 
-    signed: as of a preset.
+    signed: as in a preset.
     """
     try:
         parts = urlsplit(url)

@@ -1,8 +1,8 @@
-"""Asks the owner's own clients where they get their packages from: pip, npm, go, cargo, Maven, apt.
+"""Asks the owner's own clients where they get their packages: pip, npm, go, cargo, Maven, apt.
 
-They run in an empty folder of the owner's, so that no file of a workspace has a say, and with the variables of
-claude_bottle/presets/own_files.py alone. None is run, and nothing is read, from within a workspace. What they say is
-bounded in time and size, and judged by claude_bottle/presets/answers.py.
+They run in an empty folder of the owner's, so that no file of a workspace takes effect, and only with the variables of
+claude_bottle/presets/own_files.py. No program and no file of a workspace is used. Answers are limited in time and size,
+and judged by claude_bottle/presets/answers.py.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from claude_bottle.presets.own_files import OwnFiles
 SECONDS, BYTES = 20.0, 1 << 20
 _ALWAYS = {
     "COLUMNS": "1000", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1",
-    "PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1",  # a package installed for one user alone may be one of a workspace
+    "PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1",  # a package installed for one user may come from a workspace
     "NPM_CONFIG_UPDATE_NOTIFIER": "false", "NPM_CONFIG_LOGS_MAX": "0", "GOWORK": "off", "GOTOOLCHAIN": "local",
 }  # fmt: skip
 _DEFAULT = re.compile(r"Python Package Index \(default (\S+?)\)")
@@ -36,7 +36,7 @@ _WORD = re.compile(r"[!-~]{1,2000}\Z")
 
 
 class Clients:
-    """aside: folders from which nothing is run or read, as a workspace, in which an agent may have written."""
+    """aside: folders whose programs and files are not used, such as a workspace, where an agent may have written."""
 
     def __init__(self, aside: Sequence[Path] = ()) -> None:
         self.own = OwnFiles(aside)
@@ -45,13 +45,13 @@ class Clients:
         self._known: dict[str, Told] = {}
 
     def ask(self, client: str) -> Told:
-        """What a client says. Raises NoAnswer."""
+        """The answer of a client. Raises NoAnswer."""
         if client not in self._known:
             self._known[client] = _QUESTIONS[client](self)
         return self._known[client]
 
     def find(self, program: str) -> str | None:
-        """The file of a program, none from a folder that is left aside."""
+        """The file of a program; None if it is missing or in an excluded folder."""
         file = shutil.which(program, path=self._path)
         return file if file and self.own.has_program(Path(file)) else None
 
@@ -68,12 +68,12 @@ class Clients:
             try:
                 argv = [file, *arguments]
                 run_bounded(argv, program, out=out, seconds=SECONDS, most=BYTES, env=env, cwd=empty)
-            except (BottleError, OSError):  # whose words may hold what is in its files
+            except (BottleError, OSError):  # not shown, because the message may contain text of its files
                 raise NoAnswer(f"{program} has no answer to `{' '.join([program, *arguments][:4])}`") from None
         return out.getvalue().decode(errors="replace").splitlines()
 
     def read(self, file: Path) -> bytes | None:
-        """A file of the owner's, None where there is none. Raises NoAnswer for one that is not looked at."""
+        """The content of a file of the owner's; None if it does not exist. Raises NoAnswer if it must not be read."""
         if not file.is_file():
             return None
         if not self.own.has(file) or file.stat().st_size > BYTES:
@@ -91,7 +91,7 @@ def _word(client: str, text: str) -> str:
 
 
 def _pip(clients: Clients) -> Told:
-    # The help names the index in force: of a variable, of pip's files, else pip's own. `pip config` knows no default.
+    # The help shows the index in force: from a variable, pip's files, or pip's default. `pip config` omits the default.
     match = _DEFAULT.search(" ".join(clients.run("pip", "install", "--help")))
     index = _word("pip", match[1] if match else "")
     return Told([index], {"index": index})
@@ -100,7 +100,7 @@ def _pip(clients: Clients) -> Told:
 def _npm(clients: Clients) -> Told:
     lines = clients.run("npm", "config", "get", "registry", "--global")
     registry = _word("npm", lines[-1].strip() if lines else "")
-    # Its place follows from `prefix`, which the owner's file may set.
+    # Its path follows from `prefix`, which the owner's file may set.
     files = clients.run("npm", "config", "get", "globalconfig", "--global")
     if not files or not clients.own.has(Path(files[-1].strip())):
         raise NoAnswer("npm has its config in a workspace")
@@ -112,7 +112,7 @@ def _go(clients: Clients) -> Told:
     proxies = [one for one in re.split("[,|]", lines[0].strip()) if one not in ("", "direct", "off")]
     if not proxies:
         raise NoAnswer("go has no module proxy")
-    # GOSUMDB: a name, a name and its key, or these and an address (go help environment).
+    # GOSUMDB: a name, a name and its key, or both and an address (go help environment).
     words = lines[1].split()[:2] or ["off"]
     database = [] if words[0] == "off" else [words[1] if len(words) > 1 else f"https://{words[0].partition('+')[0]}"]
     checksums = " ".join(words)
@@ -133,7 +133,7 @@ def _cargo(clients: Clients) -> Told:
     used = list((home / "registry/index").glob("*/config.json"))
     if len(used) != 1:
         raise NoAnswer("cargo has no replacement of its index, and has not used one index alone")
-    # Its folder is the index's host and a digest; `dl` is where its files are.
+    # The folder's name has the index's host and a digest. `dl` is the address of its files.
     match = re.search(rb'"dl"\s*:\s*"([!#-~]{1,2000})"', clients.read(used[0]) or b"")
     if match is None:
         raise NoAnswer("cargo's index does not say where its files are")
@@ -141,7 +141,7 @@ def _cargo(clients: Clients) -> Told:
 
 
 def _sources(clients: Clients, home: Path) -> dict[str, Any]:
-    for name in ("config", "config.toml"):  # cargo takes the first
+    for name in ("config", "config.toml"):  # cargo reads only the first that exists
         data = clients.read(home / name)
         if data is None:
             continue
@@ -167,7 +167,7 @@ def _maven(clients: Clients) -> Told:
 
 
 def _super_pom(clients: Clients) -> bytes:
-    """What every project inherits: a file in Maven's own library, which names the repository that it has by itself."""
+    """The POM that every project inherits, from Maven's own library. It names Maven's default repository."""
     program = clients.find("mvn")
     if program is None:
         raise NoAnswer("mvn is not on this machine, so it cannot be asked")
@@ -183,7 +183,7 @@ def _super_pom(clients: Clients) -> bytes:
 
 
 def _elements(data: bytes, name: str) -> Iterator[dict[str, str]]:
-    """What is in each element of a name: names without namespaces, and texts."""
+    """The children of each element of this name: names without namespaces, and texts."""
     if b"<!DOCTYPE" in data:
         raise NoAnswer("Maven's settings have a DOCTYPE, so they are not read")
     try:

@@ -1,4 +1,4 @@
-"""The presets: what `use` of a manifest stands for, each a file of stacks/presets, as a strict typed model."""
+"""The presets that `use` of a manifest can name, each a file of stacks/presets, as a strict typed model."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from claude_bottle.manifest.model import PresetName
 
 FOLDER = ROOT / "stacks/presets"
 NAMES: tuple[str, ...] = get_args(PresetName)
-Follow = Literal["links", "redirects"]  # as policy/routes/follow.py
+Follow = Literal["links", "redirects"]  # as in policy/routes/follow.py
 Client = Literal["pip", "npm", "go", "cargo", "maven", "apt"]
 
 
 class Preset(Strict):
-    """ask: the client of the owner's machine that says which hosts are meant. beside: last parts of the path that it
-    says, beside which files are: what is above them gets a route too. signed: whether http:// will do, for what comes
-    is signed. env: values may hold what the client says, as `{index}`. Every route is for GET and HEAD.
+    """ask: the client on the owner's machine that reports the hosts. beside: last components of a reported path next to
+    which files are served, so the path above them gets a route too. signed: whether http:// is allowed, because the
+    packages are signed. env: values may refer to the answer, such as `{index}`. Every route is for GET and HEAD.
     """
 
     description: Plain = Field(max_length=100)

@@ -1,7 +1,7 @@
-"""What a client of the owner's may see: a few variables by name, and files in which no agent can have written.
+"""The environment and files that a client of the owner's may read: a few variables, and files outside any workspace.
 
-Not the variables that host/child_env.py gives: there `PYTHONPATH` or `VIRTUAL_ENV` would say what Python runs. What is
-not named here, as `NODE_OPTIONS`, `JAVA_TOOL_OPTIONS` or `GOFLAGS`, no client gets.
+Not the variables of host/child_env.py, because there `PYTHONPATH` or `VIRTUAL_ENV` would decide what Python runs. No
+client gets a variable that is not listed here, such as `NODE_OPTIONS`, `JAVA_TOOL_OPTIONS` or `GOFLAGS`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from claude_bottle.presets.answers import NoAnswer
 
 _ALL = ("HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ")
 _PREFIX = "LC_"
-# By these the owner says where packages are. Variables that hold a credential are not among them.
+# Variables that set where packages come from. Those that hold a credential are not among them.
 _ADDRESSES = {
     "pip": ("PIP_INDEX_URL",),
     "npm": ("NPM_CONFIG_REGISTRY", "npm_config_registry"),
     "go": ("GOPROXY", "GOSUMDB"),
 }
-# And by these in which file that stands.
+# Variables that name the file with that setting.
 _FILES = {
     "pip": ("XDG_CONFIG_HOME", "PIP_CONFIG_FILE"),
     "npm": ("NPM_CONFIG_USERCONFIG", "NPM_CONFIG_GLOBALCONFIG", "npm_config_userconfig", "npm_config_globalconfig"),
@@ -29,7 +29,7 @@ _FILES = {
 }
 _LINKS = 40
 _NO_FILE = ("off", os.devnull)
-# What each reads where no variable says another: below the home, below the folder of configs, and of the machine.
+# The files that each reads without such variables: below the home, below the config folder, and of the machine.
 _HOME = {
     "pip": (".pip/pip.conf", "Library/Application Support/pip/pip.conf"),
     "npm": (".npmrc",),
@@ -51,18 +51,18 @@ class OwnFiles:
         self._aside = [folder.resolve() for folder in aside]
 
     def has(self, file: Path) -> bool:
-        """Whether a file or folder is outside all of them, and each link on the way to it too."""
+        """Whether a file or folder, and each link on the way to it, is outside all of these folders."""
         for _ in range(_LINKS):
             place = file.parent.resolve() / file.name
             if any(one.is_relative_to(folder) for folder in self._aside for one in (place, place.resolve())):
                 return False
             if not place.is_symlink():
                 return True
-            file = place.parent / place.readlink()  # Python looks beside such a link for the packages of a folder
+            file = place.parent / place.readlink()  # Python searches next to such a link for the packages of a folder
         return False
 
     def has_program(self, file: Path) -> bool:
-        """The same for a program, and for what runs it where it is a script."""
+        """The same for a program, and for the interpreter of a script."""
         try:
             with file.open("rb") as opened:
                 first = opened.read(1024).partition(b"\n")[0]
@@ -72,7 +72,7 @@ class OwnFiles:
         return self.has(file) and all(self.has(Path(word)) for word in words if word.startswith("/"))
 
     def variables(self, program: str) -> dict[str, str]:
-        """What a program is given. Raises NoAnswer where it would read what is not the owner's alone."""
+        """The environment of a program. Raises NoAnswer if it would read files that an agent may have written."""
         for file in self._read_by(program):
             if not self.has(file):
                 raise NoAnswer(f"{program} would read {file.name} in a workspace, so it is not asked")
@@ -87,7 +87,7 @@ class OwnFiles:
         return given
 
     def folder(self, default: Path, variable: str) -> Path:
-        """The folder that a variable names, or the default. Raises NoAnswer where it is not the owner's alone."""
+        """The folder named by a variable, or the default. Raises NoAnswer if an agent may have written there."""
         folder = Path(os.environ.get(variable) or default)
         if not folder.is_absolute() or not self.has(folder):
             raise NoAnswer(f"{folder.name} is in a workspace, or does not begin with a slash, so it is not read")
@@ -96,7 +96,7 @@ class OwnFiles:
     def _read_by(self, program: str) -> Iterator[Path]:
         home = Path.home()
         config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
-        if program != "apt-get":  # which reads nothing of a home
+        if program != "apt-get":  # it reads nothing in a home
             yield home
             yield from (home / name for name in _HOME.get(program, ()))
         for name in _CONFIG.get(program, ()):

@@ -1,4 +1,4 @@
-"""`use` of a manifest with the answers of this machine's clients. It asks only those of the presets that are used."""
+"""Expands `use` of a manifest with answers of this machine's clients. Asks only those of the presets in use."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from claude_bottle.presets.answers import Told
 from claude_bottle.presets.clients import Clients
 from claude_bottle.presets.written_out import written_out
 
-_FRESH = 60.0  # seconds: for who looks at one file several times
+_FRESH = 60.0  # seconds for which answers are reused
 _clients: dict[tuple[Path, ...], tuple[float, Clients]] = {}
 
 
 def use_presets(raw: object, base: Path) -> tuple[object, list[Finding]]:
-    """The manifest without `use`, and what is in the way. base: the folder of the stack file."""
+    """The manifest without `use`, and all problems. base: the folder of the stack file."""
     aside = tuple(_workspace(raw, base))
     now = time.monotonic()
     if aside not in _clients or now - _clients[aside][0] > _FRESH:
@@ -25,7 +25,7 @@ def use_presets(raw: object, base: Path) -> tuple[object, list[Finding]]:
 
 
 def without_answers(raw: object) -> object:
-    """The same with packages, and without what clients say: nobody is asked."""
+    """The manifest with the presets' packages, but without answers of clients: none is asked."""
     return written_out(raw, lambda _: Told([]))[0]
 
 

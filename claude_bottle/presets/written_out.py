@@ -1,7 +1,7 @@
-"""`use` of a manifest, written out as what stands for it: routes, packages and variables, as by hand. Pure.
+"""Expands `use` of a manifest to routes, packages and variables, as if written by hand. Pure.
 
-What the owner has written goes before: a host with a route of the owner's gets none of a preset, a variable keeps its
-value, and a package its version. Nothing after this knows of presets.
+The owner's own entries take precedence: a host with a route of the owner's gets none from a preset, a variable keeps
+its value, and a package its version. No later stage knows of presets.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _ENTRY: TypeAdapter[Use] = TypeAdapter(UseEntry)
 
 
 def written_out(raw: object, ask: Callable[[str], Told]) -> tuple[object, list[Finding]]:
-    """The manifest without `use`, and what is in the way. Where `use` is not valid the manifest stays as it is.
+    """The manifest without `use`, and all problems. If `use` is not valid, the manifest is unchanged.
 
-    ask: what a client of the owner's machine says; it raises NoAnswer.
+    ask: returns the answer of a client on the owner's machine, or raises NoAnswer.
     """
     if not isinstance(raw, Mapping) or not isinstance(raw.get("use"), list):
         return raw, []
@@ -35,7 +35,7 @@ def written_out(raw: object, ask: Callable[[str], Told]) -> tuple[object, list[F
         try:
             used = _ENTRY.validate_python(item)
         except ValidationError:
-            return raw, findings  # its model says what is wrong
+            return raw, findings  # the model reports the error
         try:
             manifest = _with(manifest, raw, used, preset(used.name), ask)
         except NoAnswer as error:
@@ -56,8 +56,8 @@ def _with(
     places += [(host, "", one.follow) for host in used.hosts or one.hosts]
     agent, env, egress = (_mapping(manifest.get(key)) for key in ("agent", "env", "egress"))
     if agent is None or env is None or egress is None:
-        return manifest  # not valid, which is said elsewhere
-    if not agent.keys() & {"image", "dockerfile"}:  # an image of the owner's own has what it has
+        return manifest  # not valid, which is reported elsewhere
+    if not agent.keys() & {"image", "dockerfile"}:  # an image of the owner's own has its own packages
         for key, packages in (("apt", one.apt), ("npm", one.npm)):
             listed = agent.get(key, [])
             if packages and isinstance(listed, list):
@@ -83,7 +83,7 @@ def _with(
 
 
 def _above(path: str, one: Preset) -> list[str]:
-    """The prefix for what is beside an index, where there is some: its files."""
+    """The prefix for files next to an index, if there are some."""
     return [path.removesuffix(f"/{last}") for last in one.beside if path.endswith(f"/{last}")]
 
 
@@ -104,7 +104,7 @@ def _bare(package: object) -> str:
 
 
 def _hosts(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """The hosts of the owner's routes, as far as they are some."""
+    """The hosts of the owner's valid routes."""
     routes = (_mapping(manifest.get("egress")) or {}).get("routes")
     for route in routes if isinstance(routes, list) else []:
         try:
