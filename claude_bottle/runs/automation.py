@@ -23,18 +23,18 @@ _SHOWN = ("create", "update", "replace", "delete")
 
 
 class BusyError(BottleError):
-    """Nothing was done: somebody else is at work on this stack."""
+    """Nothing was done, because another process is using this stack."""
 
 
 class _Workspace(auto.LocalWorkspace):
     def select_stack(self, stack_name: str) -> None:
-        """Nothing: every command names its stack, and the one that the owner has selected stays selected."""
+        """Do nothing: every command names its stack, and the stack that the owner has selected stays selected."""
 
 
 @dataclass(frozen=True)
 class Previewed:
-    """gains: what changes for the agent, in words. steps: what Pulumi would do, a line each. secrets: whose value is
-    another than the one in use, in words; they are among the gains too.
+    """gains: what changes for the agent, in words. steps: of Pulumi, a line each. secrets: those whose value differs
+    from the one in use, in words; also included in gains.
     """
 
     gains: list[str]
@@ -43,13 +43,13 @@ class Previewed:
 
 
 class Apply:
-    """One stack of the project. Raises BottleError with Pulumi's own words."""
+    """One stack of the project. Raises BottleError with Pulumi's own message."""
 
     def __init__(self, stack: str, project: Path) -> None:
         self._stack_name, self._project = stack, project
 
     def preview(self, text: str) -> Previewed:
-        """What `up` would do with this text in the stack file; the file itself is not touched."""
+        """What `up` would do with this text in the stack file. The file itself is not changed."""
         steps: list[str] = []
         plans: list[tuple[Any, Any]] = []
         seen: list[dict[str, Any]] = []
@@ -75,7 +75,7 @@ class Apply:
         return Previewed(gains + secrets, list(dict.fromkeys(steps)), secrets)
 
     def up(self, tell: Tell) -> None:
-        """Apply the stack file. tell: gets Pulumi's lines as they come."""
+        """Apply the stack file. tell: gets Pulumi's lines as they arrive."""
         why: list[str] = []
 
         def event(engine_event: Any) -> None:

@@ -1,4 +1,4 @@
-"""What Pulumi's event log says of a run, in the words of a bottle: what changes, warnings, and errors once each. Pure.
+"""Translates Pulumi's event log of a run to the terms of a bottle: changes, warnings, and each error once. Pure.
 
 The events are those of `pulumi up --event-log` (github.com/pulumi/pulumi, sdk/go/common/apitype/events.go).
 """
@@ -19,8 +19,8 @@ _NOISE = re.compile(
     r"|\Aexit status \d+: running \"eval [^\n]*\":\s*"
 )
 _EXIT_CODE = re.compile(r"buildx build|returned a non-zero code")
-_OWN_WORDS = ("update failed", "preview failed")  # of Pulumi, beside the reason
-# Of what a resource is called by components, and what a person calls it; others are steps within these.
+_OWN_WORDS = ("update failed", "preview failed")  # Pulumi's own, besides the reason
+# Resource types and a person's terms for them. Other resources are steps within these.
 _KINDS = {
     "docker:index/container:Container": "",
     "docker:index/network:Network": "",
@@ -30,19 +30,19 @@ IMAGE = "docker:index/remoteImage:RemoteImage"
 
 
 class Run:
-    """Takes the events in their order."""
+    """Takes the events in order."""
 
     def __init__(self, stack: str) -> None:
         self._stack = stack
-        self.changed: list[str] = []  # a line for each part, with a mark
-        self.steps = 0  # that came to their end, parts or not
-        self.now = ""  # what has begun last and has not ended
+        self.changed: list[str] = []  # a line for each changed part, with a mark
+        self.steps = 0  # finished steps, including those that are not parts
+        self.now = ""  # the last step that was started and is not finished
         self.warnings: list[str] = []
         self.errors: list[str] = []
         self._begun: dict[str, str] = {}
 
     def take(self, event: Mapping[str, Any]) -> str | None:
-        """A line for a part that has changed, when it has."""
+        """Take one event. Returns a line if a part has changed."""
         for key in ("resourcePreEvent", "resOutputsEvent", "resOpFailedEvent"):
             if isinstance(payload := event.get(key), Mapping):
                 return self._step(key, payload.get("metadata") or {})
@@ -63,7 +63,7 @@ class Run:
         if key != "resOutputsEvent" or op not in _MARKS:
             return None
         self.steps += 1
-        if not words or (op == "delete" and step.get("type") == IMAGE):  # which stays on the engine
+        if not words or (op == "delete" and step.get("type") == IMAGE):  # the image stays on the engine
             return None
         line = f"{_MARKS[op]} {words}"
         self.changed.append(line)
@@ -88,5 +88,5 @@ class Run:
         text = _NOISE.sub("", text).strip()
         if not any(text in known for known in self.errors):
             self.errors = [known for known in self.errors if known not in text] + [text]
-        if any(NOT_BUILT in known for known in self.errors):  # which says why; the provider has the exit code alone
+        if any(NOT_BUILT in known for known in self.errors):  # it has the reason; the provider only has the exit code
             self.errors = [known for known in self.errors if not _EXIT_CODE.search(known)]

@@ -1,4 +1,4 @@
-"""Runs a verb of Pulumi's on one stack: on the terminal what changes and what is wrong, in a file all that it says."""
+"""Runs a Pulumi command on one stack. Changes and errors are shown on the terminal, the full output goes to a file."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from claude_bottle.policy.errors import BottleError, printable
 from claude_bottle.policy.own_command import own_command
 from claude_bottle.runs.events import Run
 
-_VERBS = ("up", "destroy", "refresh")  # that write an event log
-_TICK, _SILENT = 0.2, 20.0  # seconds between two looks; without a line, where no line is drawn over
+_VERBS = ("up", "destroy", "refresh")  # commands that write an event log
+_TICK, _SILENT = 0.2, 20.0  # seconds between two polls; seconds without a line, if none can be drawn over
 
 
 def run_pulumi(stack: str, *argv: str, env: Mapping[str, str] | None = None) -> None:
-    """Raises BottleError, whose message ends with the reason, when it fails.
+    """Raises BottleError, with the reason at the end of its message, if Pulumi fails.
 
-    A Ctrl-C goes to Pulumi too, which comes to an end by itself; killed, as `subprocess.run` would, it leaves its lock.
+    Ctrl-C goes to Pulumi too, which then ends by itself. If it were killed, as by `subprocess.run`, it would leave its
+    lock.
     """
     if shutil.which("pulumi") is None:
         raise BottleError(
@@ -37,7 +38,7 @@ def run_pulumi(stack: str, *argv: str, env: Mapping[str, str] | None = None) -> 
     log, run, begun = _log(stack, argv[0]), Run(stack), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="claude-bottle-") as folder, log.open("wb") as out:
         events = Path(folder) / "events"
-        more = {"PULUMI_DEBUG_COMMANDS": "true"} if argv[0] in _VERBS else {}  # which shows the option
+        more = {"PULUMI_DEBUG_COMMANDS": "true"} if argv[0] in _VERBS else {}  # enables the option
         options = ["--event-log", str(events), "--non-interactive", "--color", "never"] if more else []
         command = ["pulumi", *argv, *[o for o in options if o not in argv], "--stack", stack]
         with _unharmed_by_ctrl_c():
@@ -55,14 +56,15 @@ def run_pulumi(stack: str, *argv: str, env: Mapping[str, str] | None = None) -> 
 
 @contextlib.contextmanager
 def _unharmed_by_ctrl_c() -> Iterator[None]:
-    """The terminal gives Ctrl-C to Pulumi too. Here it would be an exception between any two steps, in Popen's own too,
-    which then takes a child that has ended for one that runs. Where it is ignored, as in a background job, it stays so.
+    """Handle Ctrl-C without an exception, because the terminal sends it to Pulumi too. An exception could occur between
+    any two steps, also inside Popen, which would then treat an ended child as running. If SIGINT is ignored, as in a
+    background job, it stays ignored.
     """
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     if ignored or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, lambda *_: None)  # not SIG_IGN, which the child would inherit
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # not SIG_IGN, because the child would inherit it
     try:
         yield
     finally:
@@ -70,11 +72,11 @@ def _unharmed_by_ctrl_c() -> Iterator[None]:
 
 
 def _watch(process: subprocess.Popen[bytes], events: Iterator[dict[str, object]], run: Run) -> int:
-    """Show what changes until the process ends; its exit code."""
+    """Show changes until the process ends. Returns its exit code."""
     line, code, ended = _Line(), None, False
     while not ended:
         try:
-            ended = code is not None  # one more look after its end
+            ended = code is not None  # read once more after its end
             code = process.poll()
             for event in iter(lambda: next(events), {}):
                 if changed := run.take(event):
@@ -89,20 +91,20 @@ def _watch(process: subprocess.Popen[bytes], events: Iterator[dict[str, object]]
 
 
 class _Line:
-    """One line of a terminal that is drawn over; elsewhere a line now and then while nothing else comes."""
+    """A status line: redrawn on a terminal, else printed now and then while nothing else is."""
 
     def __init__(self) -> None:
         self._begun = self._last = time.monotonic()
         self._is_terminal = sys.stderr.isatty()
 
     def keep(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         self.clear()
         _say(text)
         self._last = time.monotonic()
 
     def show(self, run: Run) -> None:
-        """What is done now."""
+        """Show the current step."""
         seconds = time.monotonic() - self._begun
         text = printable(f"  … {seconds:.0f} s{f': {run.now}' if run.now else ''}")
         if self._is_terminal:
@@ -112,14 +114,14 @@ class _Line:
             self.keep(text)
 
     def clear(self) -> None:
-        """Take the line away."""
+        """Erase the status line."""
         if self._is_terminal:
             sys.stderr.write("\r\033[K")
             sys.stderr.flush()
 
 
 def _read(file: Path) -> Iterator[dict[str, object]]:
-    """The events as they come; an empty one where there is none now."""
+    """The events as they arrive; {} if there is none at the moment."""
     rest, place = b"", 0
     while True:
         if file.exists():
@@ -136,7 +138,7 @@ def _read(file: Path) -> Iterator[dict[str, object]]:
 
 
 def _log(stack: str, verb: str) -> Path:
-    """The file of the last run of this verb; the one before is kept beside it."""
+    """The log file for a run of this command. The previous one is kept next to it."""
     file = state_folder("log") / f"{stack}-{verb}.log"
     if file.exists():
         file.replace(file.with_suffix(".before.log"))

@@ -1,6 +1,6 @@
-"""Images of this project that nothing uses any more: which, and how much they take. `-m` prints a line if it is much.
+"""Images of this project that nothing uses any more, and their size. With `-m`, prints a line if they are large.
 
-Only what is called as the components call an image counts; another's image may carry our labels, built on one of ours.
+Images are recognised by name only, because an image built on one of ours carries its labels too.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ MUCH = 3_000_000_000  # bytes
 
 @dataclass(frozen=True)
 class OldImages:
-    """names: what can go, sorted. size: bytes that the engine gets back."""
+    """names: of images that can be deleted, sorted. size: bytes that this frees."""
 
     names: list[str]
     size: int
 
     @property
     def words(self) -> str:
-        """As a person reads it."""
+        """The number and size, in words."""
         count = len(self.names)
         return f"{count} unused image{'s' if count != 1 else ''}, {self.size / 1e9:.1f} GB"
 
 
 def wanted(stacks: Path = STACKS) -> set[str]:
-    """What this checkout would build again, and what a stack that Pulumi knows has. Raises BottleError if unsure."""
+    """Images that this checkout would build, or that a stack known to Pulumi has. Raises BottleError if unsure."""
     names = {tag(role) for role in ROLES} | {BaseLock.read().tag}
     for stack in sorted(declared()):
         names |= _of_stack_file(stacks / f"Pulumi.{stack}.yaml", stacks)
@@ -74,7 +74,7 @@ def _of_stack_file(file: Path, base: Path) -> set[str]:
 
 
 def look(engine: Host, keep: Iterable[str]) -> OldImages:
-    """The images on this engine that are not to be kept and that no workload has, running or not."""
+    """The images on this engine that need not be kept and that no workload uses, running or not."""
     here = {name: name for name in engine.own_images() if _NAME.fullmatch(name)}
     used = engine.images_in_use()
     ids = dict(zip(here, engine.image_ids(list(here)), strict=True))
@@ -86,7 +86,7 @@ def look(engine: Host, keep: Iterable[str]) -> OldImages:
 
 
 def remove(engine: Host, old: OldImages) -> list[str]:
-    """Take them away, those on top first; what the engine refuses, which is what somebody uses since, in words."""
+    """Delete the images, top layers first. Returns a line for each that the engine refuses because it is in use."""
     refused = []
     for name in sorted(old.names, key=lambda one: not one.startswith("claude-bottle/agent-packages:")):
         try:
@@ -101,7 +101,7 @@ def main() -> int:
     try:
         old = look(open_host(), wanted())
     except BottleError:
-        return 0  # a look that is not asked for has no errors
+        return 0  # an optional check reports no errors
     if old.size >= MUCH:
         print(one_line(f"{old.words}; {own_command('prune')} deletes them"))
     return 0

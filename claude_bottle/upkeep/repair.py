@@ -29,7 +29,7 @@ def say(text: str) -> None:
 
 
 def pulumi(stack: str, *argv: str, env: dict[str, str] | None = None) -> None:
-    """Run with its own progress. Raises BottleError when it fails."""
+    """Run Pulumi with its own progress. Raises BottleError if it fails."""
     try:
         run_pulumi(stack, *argv, env=env)
     except BottleError as error:
@@ -37,7 +37,7 @@ def pulumi(stack: str, *argv: str, env: dict[str, str] | None = None) -> None:
 
 
 def check_state(stack: str) -> None:
-    """See to a state file that can be read. Raises BottleError for one from a newer Pulumi, and where none is left."""
+    """Ensure a readable state file. Raises BottleError for one from a newer Pulumi, and if no good one is left."""
     file = state_file(stack)
     if file is None:
         return
@@ -50,7 +50,7 @@ def check_state(stack: str) -> None:
 
 
 def remove_orphans(stack: str, engine: Host) -> int:
-    """Containers and networks of the stack that its state does not know."""
+    """Delete containers and networks of the stack that its state does not know. Returns how many were found."""
     parts = engine.leftovers(stack, ids_in_state(stack))
     for part in parts:
         say(f"{part.kind} {part.name} belongs to no state; deleting it")
@@ -59,7 +59,7 @@ def remove_orphans(stack: str, engine: Host) -> int:
 
 
 def repair(stack: str, *, down: bool) -> None:
-    """Bring the stack to a correct state. Raises BottleError with what stands in the way."""
+    """Bring the stack to a correct state. Raises BottleError with the reason if it cannot."""
     check_state(stack)
     use_engine_of(stack)
     if (gone := remove_broken(stack)) > 0:
@@ -81,7 +81,7 @@ def repair(stack: str, *, down: bool) -> None:
                 f" {part.removal}"
             )
     else:
-        # The policies are put into the proxies again, whatever is known of them: a kill may have come at any moment.
+        # The policies are pushed to the proxies again in any case, because a kill may have come at any moment.
         again = [word for kind in ("routes", "policy") for word in ("--replace", f"**{kind}-put")]
         pulumi(stack, "up", *_QUIET, *again, env={ADOPT_VOLUMES: "1"})
     say("done")
