@@ -1,6 +1,6 @@
-"""What an `up` changes, from two plans: one line for each thing gained, lost, or otherwise. Nothing is cut. Pure.
+"""The changes of an `up`, from two plans: one line for each gain, loss or other change. Nothing is omitted. Pure.
 
-`+` is a gain: a place, a right, a key that is trusted, a rule that no longer holds. `-` is a loss, `~` is neither.
+`+` is a gain: a destination, a right, a trusted key, a rule that no longer applies. `-` is a loss, `~` is neither.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from claude_bottle.plan.resolved import SCHEMA
 from claude_bottle.plan.rest import key_of, told_otherwise, without_words
 from claude_bottle.plan.words import REACH, lines, when
 
-# What has a line of its own wherever it makes a difference; where it makes none, it is told as what it is.
+# Keys whose changes get their own lines if they have an effect. Without an effect they are reported as plain changes.
 _BY_HOST = {
     ("egress", "routes"), ("pipelock", "allow"), ("pipelock", "allowlist"), ("pipelock", "until"),
     ("pipelock", "passthrough"), ("pipelock", "trusted"),
@@ -35,7 +35,7 @@ _DIGEST = re.compile(r"[0-9a-f]{16,64}\Z")
 
 
 def changes(old: Plan | None, new: Plan) -> Iterator[str]:
-    """What an `up` would change, in plain words. Plans of older schemas are compared as far as they say something."""
+    """The changes of an `up`, in plain words. Plans of older schemas are compared as far as they have the data."""
     if old is None:
         yield "+ the bottle is new"
         return
@@ -49,17 +49,17 @@ def changes(old: Plan | None, new: Plan) -> Iterator[str]:
             *(f"{mark} {words}" for mark, words in differences(*map(Facts.of, (was, new)))),
         ]
     except (KeyError, TypeError, AttributeError, ValueError):
-        # Of another version, or not a plan: all that differs, as it is.
+        # Of another version, or not a plan: report every difference as it is.
         yield "~ the plan of the running bottle is of another version; what differs:"
         yield from _rest(old, new, ())
         return
     reported += _rest(was, new, reported)
-    # Two spellings of one thing, as 1g and 1024m.
+    # Two spellings of the same value, such as 1g and 1024m.
     yield from reported or (f"~ {key_of(path)}: {_text(a)} → {_text(b)}" for path, a, b in _differing(was, new))
 
 
 def secrets_changed(steps: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """A line for each secret whose value is another than the one in use, from the steps of a preview."""
+    """A line for each secret whose value differs from the one in use, from the steps of a preview."""
     for step in steps:
         if not is_of("SecretDigests", step["urn"]):
             continue
@@ -72,7 +72,10 @@ def secrets_changed(steps: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def upgraded(old: Plan, new: Plan) -> tuple[Plan, list[str]]:
-    """A plan of schema 1 as one of today's, and what cannot be told from it. new: what it is compared with."""
+    """A plan of schema 1 converted to the current one, and a note on missing data. new: the plan to compare it with.
+
+    Raises ValueError for an unknown schema.
+    """
     if old["schema"] == SCHEMA:
         return old, []
     if old["schema"] != 1:
@@ -141,7 +144,7 @@ def _places(old: Plan, new: Plan) -> Iterator[str]:
             for line in lines({place: given[place] for place in given if place in some}, ground):
                 if line.kind != REACH:
                     yield f"{mark} {'' if mark == '+' else 'no longer: '}{line}"
-                elif still:  # to lose a host is another thing
+                elif still:  # losing the host itself is reported differently
                     yield f"- no longer: {line}; it stays reachable"
                 else:
                     yield f"{mark} the agent {word} {line}"
@@ -152,11 +155,11 @@ def _passes(held: Mapping[Right, object]) -> bool:
 
 
 def _rest(old: Plan, new: Plan, reported: Iterable[str]) -> Iterator[str]:
-    """What differs and has no line yet, each as it is."""
+    """All differences without a line yet, as plain changes."""
     said = " ".join(reported)
     for path, was, now in sorted(_differing(old, new), key=lambda one: one[0]):
         if path in _BY_FACTS | _BY_HOST and _in_another_order(was, now):
-            if path != ("pipelock", "allowlist"):  # which follows the routes
+            if path != ("pipelock", "allowlist"):  # it follows the routes
                 yield f"~ {key_of(path)}: the same in another order"
             continue
         if path in _BY_FACTS or path[:2] == ("egress", "token_slots"):

@@ -1,6 +1,6 @@
-"""What a plan gives and holds back besides what it lets through: git, DLP, the agent's own. Pure.
+"""Facts of a plan other than its destinations: git, DLP, the agent itself. Pure.
 
-Each thing is one fact with words of its own, so that two plans are compared fact by fact.
+Each fact has words of its own, so that two plans are compared fact by fact.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Key = tuple[str, ...]
 
 @dataclass
 class Facts:
-    """Key to heading and words. gives: a new one is a gain. holds: one that goes is a gain. amounts: number, unit and
-    words; more is a gain.
+    """Key to heading and words. gives: a new one is a gain. holds: a removed one is a gain. amounts: heading, number
+    and unit; more is a gain.
     """
 
     gives: dict[Key, tuple[str, str]] = field(default_factory=dict)
@@ -76,7 +76,7 @@ def _network(outside: str) -> str:
     return "a network of its own" if outside == "own" else f"the Docker network {outside}"
 
 
-# What becomes of a request in whose body something is found; refused is what is said of none.
+# Reactions to a finding in a request body. Refusal is the default and has no words.
 _REACTIONS = {
     "redact": "a request with a finding in its body is sent with the finding masked",
     "ask": "a request with a finding in its body waits for your answer",
@@ -169,7 +169,7 @@ def _git(plan: Plan, facts: Facts) -> None:
 
 
 def differences(old: Facts, new: Facts) -> Iterator[tuple[str, str]]:
-    """`+` or `-` and words, for each thing that one of them gives more than the other."""
+    """`+` or `-` and words, for each fact by which one plan gives more than the other."""
     for mark, more, less in (("-", old, new), ("+", new, old)):
         for key, (_, words) in more.gives.items():
             if key not in less.gives and not _given(key, less):
@@ -185,7 +185,7 @@ def differences(old: Facts, new: Facts) -> Iterator[tuple[str, str]]:
 
 
 def _given(key: Key, facts: Facts) -> bool:
-    """Whether a right to push is within others that are there."""
+    """Whether others already cover a right: exempt networks, globs of a push, push options."""
     *start, last = key
     others = [other[-1] for other in facts.gives if other[:-1] == tuple(start)]
     if key[0] == "exempt":

@@ -1,4 +1,4 @@
-"""What the next `up` interrupts, from the steps of a preview: which container is made anew, what ends with it. Pure."""
+"""Interruptions by the next `up`, from the steps of a preview: replaced containers, and what ends with them. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 _CONTAINER = "docker:index/container:Container"
 _ANEW = ("replace", "create-replacement", "delete-replaced")
-# Measured with docs/performance.md: a container is stopped within its grace, made, and healthy.
+# Measured with docs/performance.md: a container is stopped within its grace period, created, and healthy.
 _ENDS = {
     "agent": "its processes and sessions end; its home stays, and claude --continue resumes the session",
     "egress": "open requests through it end, and for some seconds no request passes",
@@ -18,7 +18,7 @@ _ENDS = {
 
 
 def interruptions(steps: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """A line for each part of the bottle whose container is replaced, or goes, in the order of the steps."""
+    """A line for each part of the bottle whose container is replaced or deleted, in the order of the steps."""
     said = set()
     for step in steps:
         urn, op = str(step.get("urn", "")), step.get("op")

@@ -1,4 +1,4 @@
-"""What docs/plan.md says of routes, from the declaration of their keys. Pure."""
+"""The row of docs/plan.md about routes, generated from the declarations of their keys. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from claude_bottle.policy.routes.route import KEYS
 
 
 def with_keys_of_routes(page: str) -> str:
-    """The page with the row of today's keys."""
+    """The page with the row of the current keys."""
     always, given = (", ".join(_shown(k) for k in KEYS.values() if k.always is flag) for flag in (True, False))
     row = f"| `egress.routes[]` | {always}; where given {given} |"
     return re.sub(r"^\| `egress\.routes\[\]` \|.*", lambda _: row, page, flags=re.MULTILINE)

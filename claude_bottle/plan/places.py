@@ -1,8 +1,7 @@
-"""What a plan lets through, place by place: by evaluating its own table at every place that any rule tells apart. Pure.
+"""Rights that a plan gives, place by place, by evaluating its route table at every place that any rule names. Pure.
 
-A place is a host pattern, a path prefix and a method; what holds there is a set of rights, each with the spans of time
-in which it does. Nothing here compares rules as they are written: two plans with other rules and the same effect have
-the same rights.
+A place is a host pattern, a path prefix and a method. A place has a set of rights, each with the spans of time in which
+it applies. Rules are not compared as written: two plans with different rules and the same effect have the same rights.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ from claude_bottle.policy.routes.values import DEFAULT_METHODS
 Plan = Mapping[str, Any]
 Right = tuple[str, ...]
 OTHER_METHOD = "any other method"
-DISGUISES = frozenset(["PUT", "PATCH", "DELETE"])  # as addons/egress/checks.py: who has them all may name one in a form
+DISGUISES = frozenset(["PUT", "PATCH", "DELETE"])  # see addons/egress/checks.py: a form may name one if all are allowed
 _OVER = 0.0
-_NAME = "zz9"  # for a host below a wildcard, and a path that no rule names
-UNCLEAR = f"/{_NAME}%5C{_NAME}"  # a path that servers may read as any
+_NAME = "zz9"  # for a host below a wildcard, and for a path that no rule names
+UNCLEAR = f"/{_NAME}%5C{_NAME}"  # a path that servers may read as any other
 
 
 @dataclass(frozen=True)
 class Place:
-    """method: "" for what is so of a whole host. unsure: the path is one that servers read in more than one way."""
+    """method: "" for rights of the whole host. unsure: servers read the path in more than one way."""
 
     host: str
     path: str = ""
@@ -42,11 +41,11 @@ class Place:
 
 @dataclass
 class Ground:
-    """All that some plans tell apart. ends: when something ends, seconds since the epoch, in order, all to come."""
+    """All that some plans distinguish. ends: future ends in seconds since the epoch, sorted."""
 
     plans: Sequence[Plan]
     ends: list[float] = field(init=False)
-    hosts: dict[str, str] = field(init=False)  # pattern to a host that stands for it and for no longer pattern
+    hosts: dict[str, str] = field(init=False)  # pattern to a host that it matches and no longer pattern does
 
     def __post_init__(self) -> None:
         routes = [route for plan in self.plans for route in plan["egress"]["routes"]]
@@ -61,11 +60,11 @@ class Ground:
         self.hosts = {one: _stands_for(one, patterns) for one in patterns if "." in one}  # not egress itself
 
     def routes(self, host: str) -> list[Mapping[str, Any]]:
-        """The routes of all plans that may have a say in what goes to a host."""
+        """The routes of all plans whose pattern matches a host."""
         return [route for plan in self.plans for route in plan["egress"]["routes"] if host_matches(route["host"], host)]
 
     def above(self, pattern: str) -> str | None:
-        """The longest other pattern that stands for all that this one does."""
+        """The longest other pattern that matches everything that this one does."""
         name = pattern.removeprefix("*.")
         wild = [one for one in self.hosts if one.startswith("*.") and one != pattern]
         wider = [one for one in wild if host_matches(one, name)]
@@ -73,7 +72,7 @@ class Ground:
 
 
 def rights(plan: Plan, ground: Ground) -> dict[Place, dict[Right, frozenset[int]]]:
-    """Place to right to the spans in which it holds: span 0 is now, span n begins with the nth of `ground.ends`."""
+    """Place to right to the spans in which it applies: span 0 is now, span n starts at the nth of `ground.ends`."""
     by_place: dict[Place, dict[Right, frozenset[int]]] = {}
     for span, at in enumerate([_OVER, *ground.ends]):
         look = _Look.of(plan, at)
@@ -105,17 +104,17 @@ class _Look:
 
 
 def planned_route(route: Mapping[str, Any], at: float = _OVER) -> Route:
-    """A route of a plan as egress has it at a time; tokens go by their names."""
+    """A route of a plan as a row of egress's table at a time. Tokens have their names instead of slots."""
     return replace(route_of(row_of(route)), until=_OVER if _is_over(route.get("until"), at) else None)
 
 
 def paths(ground: Ground, host: str) -> dict[str, bool]:
-    """The prefixes that rules of a host name, and each of them in the spelling of another, and with what some servers
-    cut off; path to whether it is such a spelling.
+    """The prefixes that rules of a host name, each also in the spelling of another, and with a suffix that some servers
+    strip. Path to whether it is such a spelling.
     """
     routes = ground.routes(host)
     named = [path for route in routes for path in route["path"]]
-    # Below `/` is every path that servers read alike; without a rule on paths also what they do not.
+    # `/` covers every path that servers read alike. Without a rule on paths, "" also covers the others.
     plain = dict.fromkeys(named if "/" in named and all(route["path"] for route in routes) else ["", *named], False)
     if not named:
         return plain
@@ -158,7 +157,7 @@ def _everywhere(ground: Ground, pattern: str, host: str) -> Iterator[Place]:
 
 
 def _all_rights(ground: Ground, host: str, pushes: bool) -> Iterator[Right]:
-    """Without an egress nothing but the host is judged."""
+    """All rights at a host of a bottle without egress, where only the host is judged."""
     yield from (("pass", ""), ("free",), ("disguise",))
     routes = ground.routes(host)
     for key in KEYS.values():
@@ -186,7 +185,7 @@ def _by_routes(look: _Look, ground: Ground, pattern: str, host: str) -> Iterator
             place = Place(pattern, path, method, unsure)
             verdict = carried(readings, "https", host, method, frozenset())
             if isinstance(verdict, Route):
-                # Of what pipelock does not read it hears no answer.
+                # pipelock does not read the responses of passthrough hosts, so nothing is followed.
                 unread = any_match(look.plan["pipelock"]["passthrough"], host)
                 yield from ((place, right) for right in _rights(verdict) if right[0] != "follow" or not unread)
                 if unsure or any(path.lower().startswith(one.lower()) for one in graphql):
@@ -211,7 +210,7 @@ def _named(routes: Iterable[Mapping[str, Any]]) -> set[str]:
 
 
 def _nameable(repositories: set[str], limit: frozenset[str] | None) -> Iterator[Right]:
-    """Of all repositories that some plan names those that GraphQL may name; limit: as of Route.repositories."""
+    """The repositories that GraphQL may name, of all that some plan names. limit: as in Route.repositories."""
     yield from (("repository", name) for name in sorted(repositories if limit is None else limit))
     if limit is None and repositories:
         yield ("repositories",)

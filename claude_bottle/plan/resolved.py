@@ -1,8 +1,9 @@
-"""The stack output `plan`: the whole resolved bottle without a secret. Pure.
+"""The stack output `plan`: the whole resolved bottle without secrets. Pure.
 
-Complete: two manifests that differ in any key have two plans. Secrets are there by name; what is content of a file, a
-pattern or a literal is there as its SHA-256. A key that was renamed in the manifest (claude_bottle/manifest/renamed.py)
-keeps its name here: a plan is compared with that of the running bottle, which an older version may have made.
+It is complete: two manifests that differ in any key have different plans. Secrets appear by name. Contents of files,
+patterns and literals appear as SHA-256. A key that was renamed in the manifest (claude_bottle/manifest/renamed.py)
+keeps its old name here, because a plan is compared with that of the running bottle, which an older version may have
+made.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ def plan(
     volumes: Mapping[str, str],
     files: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Keys in a fixed order; the values say what will be, before anything is.
+    """The plan, with keys in a fixed order. It describes the result of an `up` before anything is created.
 
-    volumes: role of a volume to the engine's name of it. files: name of a file that pipelock gets, as the manifest has
-    it, to its content.
+    volumes: role of a volume to the engine's name for it. files: name of a file for pipelock, as in the manifest, to
+    its content.
     """
     config = manifest.pipelock
     return {
@@ -109,7 +110,7 @@ def _route(words: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sha256(text: str) -> str:
-    """In hex."""
+    """SHA-256 in hex."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -1,6 +1,6 @@
-"""What differs between two plans and gives or takes no right: in the words of the manifest, each thing once. Pure.
+"""Differences between two plans that change no right, in the manifest's terms, each reported once. Pure.
 
-A key that nobody has words for is told as it is, old and new.
+A key without words of its own is reported as it is, old and new.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from claude_bottle.manifest.renamed import RENAMED
 
 Path = tuple[str, ...]
 _IMAGES = {(part, "image") for part in ("agent", "egress", "pipelock", "supervise", "git_gate")}
-# What facts have said already (claude_bottle/plan/facts.py) wherever one of the two is not there at all.
+# Keys that facts report (claude_bottle/plan/facts.py) if only one of the plans has them.
 _SAID_AS_A_WHOLE = {("supervise",), ("git_gate",), ("workspace",)}
 _SAID_BY_FACTS = {("workspace", "mode"), ("workspace", "copy_git"), ("workspace", "source")}
 _OF_A_COPY = {("workspace", "files"), ("workspace", "sha256")}
 
 
 def told_otherwise(path: Path, was: Any, now: Any) -> Iterator[str]:
-    """Lines for one key that differs. was, now: None where a plan has not got it."""
+    """Lines for one key that differs. was, now: None if a plan does not have it."""
     name = key_of(path)
     if path in _SAID_BY_FACTS or (path in _SAID_AS_A_WHOLE and None in (was, now)):
         return
@@ -57,7 +57,7 @@ def told_otherwise(path: Path, was: Any, now: Any) -> Iterator[str]:
 
 
 def key_of(path: Path) -> str:
-    """The path of a plan's key as the manifest has it, whose keys a plan has by their old names."""
+    """The path of a plan's key with the manifest's current names. Plans have the old names."""
     name = ".".join(path)
     return next((f"{one.within}.{one.new}" for one in RENAMED if name == f"{one.within}.{one.old}"), name)
 
@@ -90,5 +90,5 @@ def _text(value: Any) -> str:
 
 
 def without_words(route: Any) -> Any:
-    """A route without its description, which gives nothing; anything else as it is."""
+    """A route without its description, which gives no right. Anything else is returned unchanged."""
     return {key: value for key, value in route.items() if key != "description"} if isinstance(route, Mapping) else route

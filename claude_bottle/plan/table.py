@@ -34,12 +34,12 @@ _COLOUR = re.compile(r"<\{%[^%]*%\}>")
 
 
 def plans(preview: Mapping[str, Any]) -> tuple[Plan | None, Plan | None]:
-    """The plan of the running bottle and the planned one, from the object that `pulumi preview --json` prints."""
+    """The plan of the running bottle and the new one, from the object that `pulumi preview --json` prints."""
     for step in preview.get("steps", []):
         if is_of("Bottle", step["urn"]) and step["op"] != "refresh":
             old, new = (step.get(f"{age}State", {}).get("inputs", {}).get("plan") for age in ("old", "new"))
             return old, new
-    for step in preview.get("steps", []):  # an unchanged bottle is not among the steps, but its outputs are
+    for step in preview.get("steps", []):  # an unchanged bottle has no step, but the stack's outputs have its plan
         plan = step.get("oldState", {}).get("outputs", {}).get("plan")
         if step["urn"].split("::")[2] == "pulumi:pulumi:Stack" and plan:
             return plan, plan
@@ -47,9 +47,9 @@ def plans(preview: Mapping[str, Any]) -> tuple[Plan | None, Plan | None]:
 
 
 def rows(plan: Plan) -> list[tuple[str, str]]:
-    """What a person wants to know of a bottle: heading and text, in the order of `HEADINGS`.
+    """The plan for a person: heading and text, in the order of `HEADINGS`.
 
-    Two plans have the same rows only where they do the same.
+    Two plans have the same rows only if they have the same effect.
     """
     facts = Facts.of(plan)
     pairs = [*_places(plan), *_refused(plan), *_injected(plan), *_copied(plan), *_agent(plan)]
@@ -120,7 +120,7 @@ def _copied(plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def drifts(preview: Mapping[str, Any]) -> Iterator[str]:
-    """What the program has found in the sidecars that it did not put there, or could not look at."""
+    """Differences that the program has found in the sidecars, and sidecars that it could not inspect."""
     for diagnostic in preview.get("diagnostics", []):
         before, mark, words = str(diagnostic.get("message", "")).partition("drift: ")
         if mark and "\n" not in before:
@@ -128,15 +128,15 @@ def drifts(preview: Mapping[str, Any]) -> Iterator[str]:
 
 
 def hints(preview: Mapping[str, Any]) -> list[str]:
-    """What the program has said of keys that stand in the file by their old names, each once."""
+    """The program's hints about keys with old names in the file, each once."""
     said = [_COLOUR.sub("", str(one.get("message", ""))).strip() for one in preview.get("diagnostics", [])]
     return [words for words in dict.fromkeys(said) if words.endswith(STILL_WORKS) and "\n" not in words]
 
 
 def show(preview: Mapping[str, Any], console: Console) -> bool:
-    """Print the table; False when there is no plan in what Pulumi said.
+    """Print the table. Returns False if Pulumi's output has no plan.
 
-    All that is printed goes by `one_line` or `printable`: no value of a manifest draws on the terminal.
+    All output passes through `one_line` or `printable`, so that no value of a manifest controls the terminal.
     """
     old, new = plans(preview)
     if new is None:
@@ -166,8 +166,8 @@ def show(preview: Mapping[str, Any], console: Console) -> bool:
 
 
 def as_json(preview: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The same for programs: the plan, what an `up` would change, what was changed by hand, old names of keys; None
-    without a plan.
+    """The same for programs: the plan, the changes of an `up`, interruptions, drift, old names of keys; None without a
+    plan.
     """
     old, new = plans(preview)
     if new is None:
@@ -179,7 +179,7 @@ def as_json(preview: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def read_preview(stack: str) -> dict[str, Any]:
-    """What `pulumi preview --json` prints. Raises BottleError with what is in the way."""
+    """The output of `pulumi preview --json`. Raises BottleError with the reasons if the preview fails."""
     file = Path("stacks") / f"Pulumi.{stack}.yaml"
     if wrong := cannot_go_up(file.read_text()) if file.is_file() else None:
         raise BottleError(f"{file}: {wrong}")
@@ -190,7 +190,7 @@ def read_preview(stack: str) -> dict[str, Any]:
         preview: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
         raise BottleError(done.stderr or done.stdout) from None
-    if done.returncode != 0:  # the plan of what runs now would say nothing of this file
+    if done.returncode != 0:  # the running bottle's plan would not be about this file
         said = [str(diagnostic.get("message", "")).rstrip() for diagnostic in preview.get("diagnostics", [])]
         raise BottleError("\n".join(filter(None, said)) or done.stderr)
     return preview

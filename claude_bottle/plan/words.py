@@ -1,4 +1,4 @@
-"""Rights at places (claude_bottle/plan/places.py) as sentences for people: as few as say all of it, none cut. Pure."""
+"""Rights at places (claude_bottle/plan/places.py) as sentences: as few as possible, without omissions. Pure."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from claude_bottle.policy.routes.route import KEYS
 from claude_bottle.policy.routes.until import write_until
 from claude_bottle.policy.routes.values import DEFAULT_METHODS
 
-Given = Mapping[Place, Mapping[Right, str]]  # place to right to words about its time
+Given = Mapping[Place, Mapping[Right, str]]  # place to right to words about the time
 Spans = frozenset[int]
 REACH, UNREAD, INTERNAL, OWN = "can reach", "not read", "internal", "own credentials"
 _OF_HOST = {"unread": UNREAD, "internal": INTERNAL, "own": OWN}
-_SAYS = {key.right: key.says for key in KEYS.values() if key.says}  # of the rights that a key of a route gives
+_SAYS = {key.right: key.says for key in KEYS.values() if key.says}  # for rights from a route's keys
 
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that is so of some hosts. kind: one of the four above."""
+    """One statement about some hosts. kind: one of the four above."""
 
     kind: str
     hosts: str
@@ -32,14 +32,14 @@ class Line:
 
 
 def when(spans: Spans, ground: Ground) -> str:
-    """From when and until when something is so; "" for now and for good."""
+    """Start and end of the spans, in words; "" for now and without an end."""
     begin, end = min(spans, default=0), max(spans, default=0)
     since = f", from {write_until(ground.ends[begin - 1])}" if begin else ""
     return since + (f", until {write_until(ground.ends[end])}" if end < len(ground.ends) else "")
 
 
 def lines(given: Given, ground: Ground, *, whole: bool = False) -> list[Line]:
-    """What is given, in the order of the hosts. whole: it is all that a plan gives, not a part of it."""
+    """The rights as lines, in the order of the hosts. whole: these are all rights of a plan, not a part."""
     bodies: dict[tuple[str, str], list[str]] = {}
     for pattern, host in ground.hosts.items():
         here = {place: rights for place, rights in given.items() if place.host == pattern}
@@ -70,7 +70,7 @@ def _reached(here: Given, ground: Ground, host: str, whole: bool) -> Iterator[tu
     known = {(p.path, p.method, item) for p, rights in here.items() if not p.unsure for item in rights.items()}
     by_rights: dict[tuple[bool, str, frozenset[tuple[Right, str]]], list[str]] = {}
     for place, rights in here.items():
-        # What is so of the path that a person would look under is said there.
+        # Rights at the path where a person would look are reported there.
         over = max((one for one in sure if below(one, place.path)), key=len, default="") if place.unsure else None
         left = frozenset(i for i in rights.items() if over is None or (over, place.method, i) not in known)
         if place.method and left:
@@ -103,7 +103,7 @@ def _or(names: list[str]) -> str:
 def _tops(
     names: Iterable[str], everything: Iterable[str], above: Callable[[str], str | None]
 ) -> Iterator[tuple[str, list[str]]]:
-    """Of some names those that are not below another of them, each with what below it is not among them."""
+    """The names that are below no other of them, each with the excluded ones below it."""
     chosen, rest = set(names), [one for one in everything if above(one) is not None]
     for one in names:
         if above(one) not in chosen:
@@ -112,7 +112,7 @@ def _tops(
 
 
 def _root(name: str, chosen: set[str], above: Callable[[str], str | None]) -> str | None:
-    """The top that a name is directly left out of; None where what it is below of is left out itself."""
+    """The top from which a name is directly excluded; None if its parent is excluded itself."""
     parent = above(name)
     if parent not in chosen:
         return None
