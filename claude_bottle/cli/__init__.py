@@ -1,1 +1,1 @@
-"""One file for each group of verbs; what they call is elsewhere, and loaded when a verb needs it."""
+"""One module for each group of commands. What they call is elsewhere, and imported when a command needs it."""

@@ -1,4 +1,4 @@
-"""Inside a bottle: its shell, its agent, its work, its logs."""
+"""Commands inside a bottle: its shell, its agent, its work, its logs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ app = typer.Typer()
 
 
 def _inside(name: str, argv: list[str], *, terminal: bool) -> None:
-    """Become a command in the agent, as its own user. Raises BottleError where the agent does not run."""
+    """Replace this process by a command in the agent, as its own user. Raises BottleError if the agent does not run."""
     from claude_bottle.approvals.resume import is_running
     from claude_bottle.engines.chosen import open_client
     from claude_bottle.policy.errors import BottleError
@@ -31,7 +31,7 @@ def _inside(name: str, argv: list[str], *, terminal: bool) -> None:
 
 
 def become(argv: list[str], env: dict[str, str]) -> None:
-    """Run this in our place, so that its exit code and its signals are ours."""
+    """Replace this process by the command, so that exit code and signals are the command's."""
     os.execvpe(argv[0], argv, env)  # noqa: S606 - no shell is what is wanted
 
 

@@ -1,4 +1,4 @@
-"""The `bottle` command, put together: one list of verbs, one way in which a refusal is told."""
+"""The `bottle` command: one list of commands, and one place where refusals are reported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 try:
     import typer
     from typer.core import TyperGroup
-except ImportError:  # an environment that is older than the checkout
+except ImportError:  # the environment is older than the checkout
     sys.exit("the Python environment of this checkout does not match its lock: run make setup")
 
 from claude_bottle.cli import agent, ask, audit, callback, files, lifecycle, machine, secret
@@ -27,7 +27,7 @@ ORDER = f"{_DAILY} fleet dashboard down repair forget convert doctor prune updat
 
 
 class Verbs(TyperGroup):
-    """Lists the verbs in the order of their use, and tells a refusal in one place, without a traceback."""
+    """Lists the commands in the order of their use, and reports refusals in one place, without a traceback."""
 
     def list_commands(self, _: Any) -> list[str]:
         order = ORDER.split()
@@ -45,7 +45,7 @@ class Verbs(TyperGroup):
         except BottleError as error:
             say(str(error))
             code = USAGE if isinstance(error, UnknownBottleError) else FAILED
-        except BrokenPipeError:  # whoever read has enough; no second error when the rest is flushed
+        except BrokenPipeError:  # the reader has closed; avoid a second error when the rest is flushed
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = DONE
         except (OSError, subprocess.SubprocessError) as error:
@@ -76,7 +76,7 @@ def _root() -> None:
 
 
 def main() -> None:
-    """Entry point, also of the console scripts."""
-    if "_BOTTLE_COMPLETE" not in os.environ:  # as typer asks for the words of a completion
+    """Entry point, also for the console scripts."""
+    if "_BOTTLE_COMPLETE" not in os.environ:  # set by typer for shell completion
         enter_project()
     app(prog_name="bottle")

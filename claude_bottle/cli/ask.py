@@ -1,4 +1,4 @@
-"""What agents ask for, and your answers."""
+"""Commands for proposals of agents, and the owner's answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record of every decision."""
+"""Commands for the record of every decision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last step of a log-in that a program in the bottle has begun: its answer comes to the owner's browser."""
+"""The last step of a log-in that a program in the bottle has started: its response is in the owner's browser."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from claude_bottle.cli.names import Name
 from claude_bottle.policy.own_command import own_command
 
 app = typer.Typer()
-# curl of the agent's image; the address, which holds a code, comes by standard input and is in no list of processes.
+# curl of the agent's image. The address contains a code, so it is passed on standard input and not as an argument.
 _CURL = ["curl", "--silent", "--show-error", "--max-time", "30", "--noproxy", "*", "--output", "/dev/null"]
 _CURL += ["--globoff", "--write-out", "%{http_code}", "--config", "-"]
-_MOST = 4096  # bytes of what comes out of the bottle
+_MOST = 4096  # bytes of the bottle's output
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 

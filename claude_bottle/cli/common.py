@@ -1,4 +1,4 @@
-"""What every verb shares: the project, exit codes, Pulumi, and how a listing is printed for programs."""
+"""Shared by all commands: the project, exit codes, Pulumi, and JSON output for programs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _called_from = Path()
 
 
 def enter_project() -> None:
-    """Work in the project with its shell's variables, wherever the command was called (claude_bottle/project.py)."""
+    """Change to the project and its environment, wherever the command was called (claude_bottle/project.py)."""
     global _called_from
     _called_from = Path.cwd()
     folder = project_folder(_called_from)
@@ -39,31 +39,31 @@ def enter_project() -> None:
 
 
 def use_shell() -> None:
-    """Take over the variables of the checkout's shell; again after a set-up, which may have brought Pulumi."""
+    """Apply the environment of the checkout's shell. Repeated after a set-up, which may have installed Pulumi."""
     from toolchain.workspace import environment
 
     os.environ.update(environment())
 
 
 def given_path(path: Path | str) -> Path:
-    """A path as the person who typed it means it: relative to the folder they are in."""
+    """A path as typed: relative to the folder in which the command was called."""
     return _called_from / Path(path).expanduser()
 
 
 def say(text: str) -> None:
-    """Words for a person, beside what a program reads."""
+    """Print a message for a person to standard error, separate from output for programs."""
     from claude_bottle.policy.errors import printable
 
     print(printable(text), file=sys.stderr, flush=True)
 
 
 def print_json(value: Any) -> None:
-    """All but ASCII is escaped, so nothing in it draws on a terminal."""
+    """Print JSON to standard output. Non-ASCII characters are escaped, so nothing can control the terminal."""
     print(json.dumps(value, indent=2))
 
 
 def create_stack(stack: str) -> None:
-    """Pulumi's side of a bottle that has its stack file and was never up. Raises BottleError."""
+    """Create the Pulumi stack of a bottle that has a stack file and was never up. Raises BottleError."""
     from claude_bottle.host.stale_lock import state_file
     from claude_bottle.policy.errors import BottleError
 

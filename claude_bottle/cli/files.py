@@ -1,4 +1,4 @@
-"""Stack files: a new one, one of the original tool, and what is wrong with them."""
+"""Commands for stack files: a new one, a converted one of the original tool, and checks."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _ask() -> tuple[str, str, str, bool]:
 
 
 def _checked(name: str, wishes: Wishes) -> str:
-    """The text of the file. Raises BottleError where the manifest's own check finds something wrong with it."""
+    """The text of the file. Raises BottleError if the manifest's own checks find a problem in it."""
     from claude_bottle.cli.stack_check import findings
     from claude_bottle.policy.errors import BottleError
 
@@ -88,7 +88,7 @@ def _checked(name: str, wishes: Wishes) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    """A new file, never over one. Raises BottleError."""
+    """Create a new file. Raises BottleError if it exists."""
     from claude_bottle.policy.errors import BottleError
 
     try:

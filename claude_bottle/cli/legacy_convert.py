@@ -1,4 +1,4 @@
-"""Turns a file of the original command-line tool (a JSON object with `bottles` and `agents`) into stack files. Pure."""
+"""Converts a file of the original command-line tool (JSON with `bottles` and `agents`) to stack files. Pure."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _CARRIED = {"env", "tokens", "cred_proxy", "egress_proxy", "egress", "git", "ssh
 
 
 def convert(old: object) -> dict[str, str]:
-    """Stack name to the text of its stack file, one per agent (or per bottle, where a bottle has no agent).
+    """Stack name to the text of its stack file, one per agent, and one for each bottle without an agent.
 
-    Comments name what could not be carried over. Raises BottleError when `old` is no such file.
+    Comments name what could not be converted. Raises BottleError if `old` is not such a file.
     """
     if not isinstance(old, Mapping) or not isinstance(old.get("bottles"), Mapping):
         raise BottleError('not a file of the original tool: a JSON object with "bottles" and "agents" is expected')
@@ -63,7 +63,7 @@ def _file(name: str, bottle_name: str, bottle: object, agent: Mapping[str, Any])
     ways += _egress(bottle.get("egress"), notes)
     allowed = _allowlist(bottle.get("egress"))
     if ways:
-        # With routes, a host that is only in the allowlist is out of the agent's reach.
+        # With routes, the agent cannot reach a host that is only in the allowlist.
         ways += [{"host": host} for host in allowed if host not in [way["host"] for way in ways]]
     elif allowed:
         manifest["pipelock"] = {"allow": allowed}
@@ -120,7 +120,7 @@ def _allowlist(egress: object) -> list[str]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Lists indented, and text of several lines as a block."""
+    """Indents lists, and writes text of several lines as a block."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         del indentless

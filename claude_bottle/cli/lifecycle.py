@@ -1,4 +1,4 @@
-"""A bottle's life: what would be, up, down, and what puts it right."""
+"""Commands for a bottle's life cycle: plan, up, down, forget, repair."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def down(
 
 
 def _has_resources(name: str) -> bool:
-    """Whether Pulumi's state has anything of it. Raises EngineError when Pulumi cannot tell."""
+    """Whether Pulumi's state has resources of the bottle. Raises EngineError if the state cannot be read."""
     from claude_bottle.engines.pulumi_state import resources_in_state
     from claude_bottle.host.stale_lock import state_file
 

@@ -1,4 +1,4 @@
-"""This machine and all bottles on it."""
+"""Commands for this machine and all bottles on it."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from claude_bottle.policy.own_command import own_command
 
 
 def stack_file_schema() -> dict[str, Any]:
-    """JSON Schema of a stack file that holds a bottle."""
+    """JSON Schema of a stack file with a bottle."""
     bottle = Manifest.model_json_schema()
     definitions = bottle.pop("$defs")
     return {

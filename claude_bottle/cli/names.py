@@ -1,4 +1,4 @@
-"""Arguments that name a bottle: each is looked up before anything is done."""
+"""Arguments that name a bottle. Each is checked before anything is done."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ def _any_past(ctx: typer.Context, name: str) -> str:
 
 
 def complete(incomplete: str) -> list[str]:
-    """For the shell."""
-    stacks = project_folder(Path.cwd()) / STACKS  # a completion does not enter it
+    """Completions for the shell."""
+    stacks = project_folder(Path.cwd()) / STACKS  # a completion does not change to the project
     names = stack_names(stacks) | stack_names(examples_of(stacks))
     return sorted(name for name in names if name.startswith(incomplete))
 
 
 _HELP = "The bottle: the name of its stack."
-# A verb that reads the stack file; one that copies an example as well; one that needs what is there; one that needs
-# what is kept.
+# For commands that read the stack file; that also copy an example; that need an existing bottle; that need any trace of
+# a bottle.
 FileName = Annotated[str, typer.Argument(metavar="NAME", help=_HELP, autocompletion=complete, callback=_with_file)]
 UpName = Annotated[
     str, typer.Argument(metavar="NAME", help=_HELP, autocompletion=complete, callback=_with_file_or_example)

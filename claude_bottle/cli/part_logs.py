@@ -1,4 +1,4 @@
-"""The logs of a bottle's parts as the engine keeps them, each line with the part that wrote it."""
+"""The logs of a bottle's parts from the engine, each line with the part that wrote it."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from claude_bottle.policy.names.roles import ROLES
 
 
 def parts_of(stack: str) -> list[str]:
-    """The parts that are there, running or not, in the order of the picture."""
+    """The parts that exist, running or not, in the order of ROLES."""
     roles = {part.role for part in open_host(stack).bottles() if part.stack == stack}
     return [role for role in ROLES if role in roles]
 
 
 def merged(logs: Iterable[tuple[str, str]]) -> list[str]:
-    """Lines of several parts, given as part and text with the engine's times in front, by time."""
+    """The lines of several logs, sorted by time. logs: part and text, with the engine's time before each line."""
     lines = [(line.partition(" "), part) for part, text in logs for line in text.splitlines() if line]
     return [_line(part, when, said) for (when, _, said), part in sorted(lines, key=lambda line: line[0][0])]
 
 
 def _line(part: str, when: str, said: str) -> str:
-    return one_line(f"{when[:19]}  {part:<9}  {said}")  # an agent chooses what it asks for, and that is logged
+    return one_line(f"{when[:19]}  {part:<9}  {said}")  # logged requests contain text that an agent chooses
 
 
 def show(stack: str, parts: Sequence[str], *, follow: bool, tail: int) -> int:
-    """Print them; 1 where the engine could not give one."""
+    """Print the logs. Returns 1 if the engine could not provide one."""
     client = open_client(stack)
     running = [(part, _started(client.log(part, tail=tail, follow=follow))) for part in parts]
     try:

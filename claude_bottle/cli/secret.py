@@ -1,4 +1,4 @@
-"""The tokens of a bottle: each is typed, or piped in, and encrypted in the stack file."""
+"""The tokens of a bottle: typed or piped in, and encrypted in the stack file."""
 
 from __future__ import annotations
 

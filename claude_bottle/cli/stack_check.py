@@ -1,4 +1,4 @@
-"""What is wrong with a stack file, found without the engine and without Pulumi."""
+"""Checks a stack file without the engine and without Pulumi."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from claude_bottle.presets.use import use_presets
 
 @dataclass(frozen=True)
 class Checked:
-    """findings: what is wrong. hints: what is right, and has another name now. A line for each thing."""
+    """findings: problems. hints: keys that are valid but renamed. A line for each."""
 
     findings: list[str]
     hints: list[str]
 
 
 def findings(text: str, base: Path, *, stack: str = "", ask_machine: bool = True) -> list[str]:
-    """What is wrong, as `check` says it."""
+    """The problems, as `check` reports them."""
     return check(text, base, stack=stack, ask_machine=ask_machine).findings
 
 
 def check(text: str, base: Path, *, stack: str = "", ask_machine: bool = True) -> Checked:
-    """What is to be said of a stack file.
+    """Problems and hints of a stack file.
 
-    base: the folder of the file. stack: its name. ask_machine: whether what this machine has not got counts, a token
-    or a client that presets ask. The value of an encrypted secret is not looked at.
+    base: the folder of the file. stack: its name. ask_machine: whether tokens and package clients that this machine
+    lacks are problems. The values of encrypted secrets are not checked.
     """
     try:
         config = read_config(text)
@@ -51,7 +51,7 @@ def check(text: str, base: Path, *, stack: str = "", ask_machine: bool = True) -
     encrypted = {key.partition(":")[2] for key, value in config.items() if _is_secret(key, value)}
 
     def token(ref: str) -> str | None:
-        stands_for = secrets.token_urlsafe(32)  # of no value that can be in what is copied
+        stands_for = secrets.token_urlsafe(32)  # a random value, which no copied file contains
         if ref in encrypted or not ask_machine:
             return stands_for
         return os.environ.get(ref)

@@ -1,4 +1,4 @@
-"""The text of a new stack file, with comments that say what to take in. Pure; never a secret, no host of a registry."""
+"""The text of a new stack file, with comments on what to add. Pure. It has no secret and no host of a registry."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 from claude_bottle.policy.names.git_upstream import Upstream
 
-# As the manifest names its presets.
+# The manifest's names of its presets.
 TOOLS = ("python", "node", "go", "rust", "java", "debian", "github")
 MODEL_TOKEN, GIT_TOKEN = "CLAUDE_CODE_OAUTH_TOKEN", "GIT_TOKEN"
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a person has answered. use: one of TOOLS or "". repo: a git URL or "". workspace: a folder or "".
+    """A person's answers. use: one of TOOLS or "". repo: a git URL or "". workspace: a folder or "".
 
-    has_git: whether that folder has a `.git` to take along. model: whether Claude Code is to reach its model.
+    has_git: whether that folder has a `.git` to copy. model: whether Claude Code may reach its model.
     """
 
     use: str = ""
@@ -28,7 +28,7 @@ class Wishes:
 
 
 def stack_file(name: str, wishes: Wishes) -> str:
-    """The whole file. Raises ValueError for a repository's address that is none."""
+    """The whole file. Raises ValueError for an invalid address of a repository."""
     refs = [*([MODEL_TOKEN] if wishes.model else []), *([GIT_TOKEN] if wishes.repo.startswith("https://") else [])]
     return "\n".join(
         [
@@ -83,7 +83,7 @@ def _bottle(wishes: Wishes) -> list[str]:
 
 
 def _git(upstream: Upstream) -> list[str]:
-    """The remote. By ssh it takes a key and the host's keys, which nobody but its owner can vouch for: a comment."""
+    """The remote. For ssh it is commented out, because only its owner can provide a key and vouch for the host keys."""
     name = re.sub(r"[^a-z0-9._-]", "-", upstream.path.rpartition("/")[2].lower()).strip("-._")[:60] or "project"
     lines = ["git:", f"  - name: {name}", f"    upstream: {_quoted(upstream.url)}"]
     if upstream.scheme == "https":
