@@ -39,20 +39,20 @@ _QUOTE = "  | "
 
 
 def quoted(text: str) -> str:
-    """An agent's words, each row apart from the lines of this program, which they could imitate."""
+    """An agent's words, each row prefixed, because they could imitate the lines of this program."""
     width = max(20, shutil.get_terminal_size().columns - len(_QUOTE))
     rows = (row for line in printable(text).split("\n") for row in chop_cells(line, width) or [""])
     return "\n".join(_QUOTE + row for row in rows)
 
 
 def line(approval: Approval, proposal: Proposal) -> str:
-    """One proposal in a list."""
+    """One proposal as a line of a list."""
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(proposal.created))
     return f"{proposal.id}  {when}  {proposal.verdict:<8}  {approval.gain(proposal)}"
 
 
 def show(approval: Approval, proposal: Proposal, page: int = 1) -> str:
-    """Everything about one proposal, with one page of the content that it is about."""
+    """Everything about one proposal, with one page of the content that it would let through."""
     parts = [
         line(approval, proposal),
         "a request waits:" if proposal.tool == TOOL else f"asked with {printable(proposal.tool)}; the agent says:",
@@ -84,7 +84,7 @@ def show(approval: Approval, proposal: Proposal, page: int = 1) -> str:
 
 
 def content(held: HeldContent, page: int, stack: str, identity: str) -> str:
-    """A page of what a part holds for a verdict, and how much has not been shown."""
+    """A page of the content that a sidecar holds for a verdict, and how much has not been shown."""
     try:
         view = held.show(page)
     except BottleError as error:
@@ -101,7 +101,7 @@ def content(held: HeldContent, page: int, stack: str, identity: str) -> str:
 
 
 def edited(change: Change) -> Any:
-    """The change as the owner's editor gives it back. Raises BottleError, also where there is no terminal."""
+    """The change from the owner's editor. Raises BottleError, also without a terminal."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise BottleError("--edit needs a terminal; give the change with --change FILE (YAML: path, value)")
     with tempfile.NamedTemporaryFile("w+", suffix=".yaml") as file:
@@ -136,7 +136,7 @@ def approve(approval: Approval, args: argparse.Namespace) -> None:
 
 
 def resume(stack: str, project: Path) -> str:
-    """Bring the agent up where it is not; the command that goes on. Raises BottleError."""
+    """Bring the agent up if it is not running. Returns the command that continues. Raises BottleError."""
     if not is_running(stack, project):
         print(f"the agent of {stack} is not running; bringing it up", file=sys.stderr)
         Apply(stack, project).up(lambda text: print(text, file=sys.stderr))
@@ -144,7 +144,7 @@ def resume(stack: str, project: Path) -> str:
 
 
 def take_over(stack: str, project: Path) -> None:
-    """Bring the audit log up to date before it is read; where a part does not answer, say so and no more."""
+    """Bring the audit log up to date before it is read. If a sidecar does not answer, only report it."""
     try:
         collect(stack, project)
     except BottleError as error:
@@ -153,7 +153,7 @@ def take_over(stack: str, project: Path) -> None:
 
 def audit(args: argparse.Namespace, project: Path) -> None:
     log, taken = Audit(args.stack), 0
-    if args.what == "last":  # nothing more leaves the bottle, so that nothing more is put on record
+    if args.what == "last":  # once the agent is stopped, no more records are made
         open_client(args.stack, project).stop("agent", 2)
     if args.what in ("collect", "last"):
         taken = collect(args.stack, project)
@@ -169,7 +169,7 @@ def audit(args: argparse.Namespace, project: Path) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     root = argparse.ArgumentParser(prog="python -m dashboard", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True)
 
@@ -212,7 +212,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold tokens
     try:
         if args.command == "serve":
-            from dashboard.server import serve  # it brings half a second of imports
+            from dashboard.server import serve  # importing it takes half a second
 
             return serve(project, args.port)
         stack_name(args.stack)
@@ -233,7 +233,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def answer(args: argparse.Namespace, approval: Approval) -> None:
-    """The verbs that are about proposals."""
+    """The commands about proposals."""
     if args.command == "list":
         print("\n".join(line(approval, proposal) for proposal in approval.inbox.all()) or "no proposals")
     elif args.command == "show":

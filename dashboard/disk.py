@@ -1,8 +1,7 @@
 """Keeps one bottle from filling the disk that all bottles of an engine share.
 
-An engine limits what a container writes on few file systems (xfs with project quotas, btrfs, zfs), so this looks
-instead: a disk that is nearly full is told, and on one that is as good as full the agent that takes the most is
-stopped. Nothing of it is deleted.
+An engine can limit a container's disk usage on few file systems (xfs with project quotas, btrfs, zfs), so the disk is
+polled instead. A low disk is reported. On a full one the agent that uses the most is stopped; nothing is deleted.
 """
 
 from __future__ import annotations
@@ -13,39 +12,39 @@ from dataclasses import dataclass
 from claude_bottle.approvals.audit.log import Audit
 from claude_bottle.engines.client import EngineError, Host
 
-LOW, FULL = 0.10, 0.03  # shares of the disk that are free
+LOW, FULL = 0.10, 0.03  # free share of the disk
 _LEAST = 10**9  # bytes
-_WORTH = 256 << 20  # bytes that a bottle must take to be stopped
+_WORTH = 256 << 20  # bytes that a bottle must use to be stopped
 
 
 @dataclass(frozen=True)
 class Disk:
-    """What an engine's disk holds, in bytes."""
+    """Size and free space of an engine's disk, in bytes."""
 
     size: int
     free: int
 
     @property
     def full(self) -> bool:
-        """Whether something has to stop: 3 % or 1 GB are left; of a disk under 5 GB, a fifth."""
+        """Whether an agent must be stopped: under 3 % or 1 GB is free; on a disk under 5 GB, under a fifth."""
         return self.free < max(self.size * FULL, min(_LEAST, self.size / 5))
 
     @property
     def low(self) -> bool:
-        """Whether its owner has to be told."""
+        """Whether the owner must be notified."""
         return self.full or self.free < self.size * LOW
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """words: what the owner is told, or "". stop: the stack whose agent has to stop, or None."""
+    """words: for the owner, or "". stop: the stack whose agent must be stopped, or None."""
 
     words: str = ""
     stop: str | None = None
 
 
 def judge(disk: Disk, uses: Mapping[str, int], running: Iterable[str]) -> Verdict:
-    """uses: stack to the bytes that its agent's layer and home take. running: stacks whose agent runs."""
+    """Decide. uses: stack to the bytes of its agent's layer and home. running: stacks whose agent runs."""
     if not disk.low:
         return Verdict()
     most = sorted(uses, key=lambda stack: -uses[stack])
@@ -56,9 +55,9 @@ def judge(disk: Disk, uses: Mapping[str, int], running: Iterable[str]) -> Verdic
 
 
 def look_at_disk(engine: Host, own: set[str]) -> Verdict:
-    """Look, and stop what has to stop. own: stacks that may be stopped. Raises BottleError.
+    """Check the disk, and stop an agent if it must be. own: stacks that may be stopped. Raises BottleError.
 
-    Costs one `df` in a sidecar; what each bottle takes is only counted where the disk is low.
+    Costs one `df` in a sidecar. The usage of each bottle is only counted if the disk is low.
     """
     parts = [part for part in engine.bottles() if part.health != "stopped"]
     asked = next((part for part in parts if part.role != "agent"), None)
@@ -76,7 +75,7 @@ def look_at_disk(engine: Host, own: set[str]) -> Verdict:
 
 
 def _read_df(text: str) -> Disk:
-    """POSIX's `df -P`: file system, size, used, free in units of 1024 bytes."""
+    """Parse POSIX's `df -P`: file system, size, used, free in units of 1024 bytes. Raises EngineError."""
     try:
         _, size, _, free, *_ = text.splitlines()[-1].split()
         return Disk(int(size) << 10, int(free) << 10)

@@ -1,8 +1,8 @@
-"""Who may talk to the page's server: the browser that was given the address with the token, and no page but its own.
+"""Access control of the page's server: only the browser that has the address with the token, and only its own page.
 
-A process of the owner's on loopback can be reached by every page that the owner's browser shows, and by every user of
-the machine. So each request needs the cookie (other users), the right Host (DNS rebinding), and one that changes
-something also the right Origin (cross-site requests; the Fetch standard has browsers send it with every POST).
+Every page in the owner's browser, and every user of the machine, can reach a server on loopback. So each request needs
+the cookie (other users) and the right Host (DNS rebinding). A request that changes something also needs the right
+Origin (cross-site requests; the Fetch standard makes browsers send it with every POST).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CLOSED = "This page needs the address that the dashboard printed when it starte
 
 
 class Guard:
-    """ASGI middleware. port: where the server listens. token: what the printed address holds."""
+    """ASGI middleware. port: of the server. token: the one in the printed address."""
 
     def __init__(self, app: ASGIApp, *, port: int, token: str) -> None:
         self._app, self._token = app, token
@@ -44,7 +44,7 @@ class Guard:
         if scope["type"] == "lifespan":
             return await self._app(scope, receive, send)
         if scope["type"] != "http":
-            return None  # no WebSocket here
+            return None  # there are no WebSockets
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -57,7 +57,7 @@ class Guard:
         return await (answer or self._app)(scope, receive, with_headers)
 
     def _refuse(self, scope: Scope) -> Response | None:
-        """The answer in place of the application's; None where the request may go on."""
+        """The refusal; None if the application may answer."""
         headers = Headers(scope=scope)
         if headers.getlist("host") not in [[host] for host in self._hosts]:
             return PlainTextResponse("Not a name of this server.\n", 421)
@@ -67,7 +67,7 @@ class Guard:
         if given and scope["path"] == "/" and scope["method"] == "GET":
             if not secrets.compare_digest(given.encode(), self._token.encode()):
                 return PlainTextResponse(_CLOSED, 403)
-            # Without the token, so that it is neither in the history nor in what is shared.
+            # Redirect to the address without the token, so that it is neither in the history nor in shared addresses.
             answer = RedirectResponse("/", 303)
             answer.set_cookie(self._cookie, self._token, httponly=True, samesite="strict", path="/")
             return answer

@@ -1,4 +1,4 @@
-"""What the page is told as it happens: every listener gets everything, and one that does not listen is let go."""
+"""Publishes events to open pages. Every listener gets all events; one that falls too far behind is disconnected."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-_WAITING = 2000  # events that a slow listener may be behind
+_WAITING = 2000  # events by which a listener may be behind
 
 
 class News:
-    """Publishes events from the loop's own thread; `from_thread` from any other."""
+    """Publishes events: `publish` from the loop's own thread, `from_thread` from any other."""
 
     def __init__(self) -> None:
         self._listeners: set[asyncio.Queue[dict[str, str] | None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
-        """From here on this is the loop."""
+        """Use the running loop from now on."""
         self._loop = asyncio.get_running_loop()
 
     def publish(self, event: str, data: Any) -> None:
@@ -32,12 +32,12 @@ class News:
                 queue.put_nowait(None)
 
     def from_thread(self, event: str, data: Any) -> None:
-        """The same, from a thread that does work."""
+        """The same, from a worker thread."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.publish, event, data)
 
     async def listen(self, first: list[tuple[str, Any]]) -> AsyncIterator[dict[str, str]]:
-        """Events for one listener, beginning with `first`."""
+        """Events for one listener, starting with `first`."""
         queue: asyncio.Queue[dict[str, str] | None] = asyncio.Queue(_WAITING)
         self._listeners.add(queue)
         try:
@@ -49,7 +49,7 @@ class News:
             self._listeners.discard(queue)
 
     def close(self) -> None:
-        """Let all listeners go."""
+        """Disconnect all listeners."""
         for queue in list(self._listeners):
             self._listeners.discard(queue)
             if queue.full():

@@ -1,4 +1,4 @@
-"""The page's server: on loopback, thin over `approval`. Long work runs in a thread and tells the page how it goes."""
+"""The page's server, on loopback, a thin layer over `approval`. Long work runs in a thread and reports its progress."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ from dashboard.watch import Watch
 
 PAGE = Path(__file__).with_name("page")
 _BODY = 64 << 10  # bytes of a request
-_OF_PARTS = ("decision", "gap", "sealed")  # records that no verdict of the owner makes
+_OF_PARTS = ("decision", "gap", "sealed")  # events that are not verdicts of the owner
 _SWEEP, _FIRST, _LOOK_AGAIN = 30.0, 1.0, 600.0  # seconds
 
 
 class Dashboard:
-    """The application; `app` is what a server runs."""
+    """The application. `app` is the ASGI application for a server."""
 
     def __init__(self, project: Path, *, port: int, token: str) -> None:
         self.project, self.news = project, News()
-        self._waiting: dict[str, tuple[str, float]] = {}  # stacks of which something waits: the file, and when it did
+        self._waiting: dict[str, tuple[str, float]] = {}  # stack with pending changes, to its file's text and the time
         self.watch = Watch(project, self.news)
         routes = [
             Route("/", lambda _: FileResponse(PAGE / "index.html")),
@@ -81,7 +81,7 @@ class Dashboard:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _keep_up(self) -> None:
-        """Finish what was cut off, once its bottle is there; take out of the stack files what has ended."""
+        """Resume interrupted approvals of running bottles, and remove expired entries from their stack files."""
         while True:
             for stack, bottle in list(self.watch.bottles.items()):
                 if bottle["declared"] and bottle["parts"]:
@@ -94,7 +94,7 @@ class Dashboard:
             await asyncio.sleep(_SWEEP if self.watch.bottles and not unfinished else _FIRST)
 
     def _sweep(self, approval: Approval) -> None:
-        """As often as the stack file changes, and now and then: to see that something else waits takes seconds."""
+        """Run when the stack file has changed, and every ten minutes, because checking for pending changes is slow."""
         file = StackFile.of(approval.stack, approval.project).read()
         seen, when = self._waiting.get(approval.stack, ("", 0.0))
         if file == seen and time.monotonic() - when < _LOOK_AGAIN:
@@ -125,16 +125,16 @@ class Dashboard:
         change = approval.change(proposal)
         held: dict[str, Any] = {}
         if change.grants:
-            with contextlib.suppress(BottleError):  # it is not held any more, as the page then says
+            with contextlib.suppress(BottleError):  # no longer held, which the page then shows
                 held = HeldContent(approval.inbox, approval.stack, change).show()
         detail = {"yaml": as_yaml(change), "held": held, "grants": change.grants}
         try:
             return {**detail, "diff": approval.diff(change), "notes": _notes(approval, proposal, change)}
-        except BottleError as error:  # as asked for it cannot be given; with an edit it may
+        except BottleError as error:  # it cannot be granted as requested, but possibly after an edit
             return {**detail, "diff": printable(str(error)), "notes": []}
 
     async def held(self, request: Request) -> Response:
-        """A page of the content that a proposal is about; it counts as shown."""
+        """A page of a proposal's content. It counts as shown."""
 
         def show(approval: Approval, identity: str, _: dict[str, Any]) -> dict[str, Any]:
             change = approval.change(approval.inbox.get(identity))
@@ -165,7 +165,7 @@ class Dashboard:
             HeldContent(approval.inbox, approval.stack, change).must_be_seen(count)
 
     async def approve(self, request: Request) -> Response:
-        """Starts it; the page hears how it goes. What is wrong with the words of the owner is told at once."""
+        """Start an approval; the page gets its progress as events. Errors in the owner's input are returned at once."""
         payload = await _json(request)
         stack, identity = request.path_params["stack"], request.path_params["id"]
         approval = self._approval(stack, identity)
@@ -221,7 +221,7 @@ class Dashboard:
         task.add_done_callback(_RUNNING.discard)
 
 
-_RUNNING: set[asyncio.Task[None]] = set()  # the loop itself keeps no reference to a task
+_RUNNING: set[asyncio.Task[None]] = set()  # the event loop itself keeps only weak references to tasks
 
 
 def _notes(approval: Approval, proposal: Proposal, change: Change) -> list[str]:
@@ -229,7 +229,7 @@ def _notes(approval: Approval, proposal: Proposal, change: Change) -> list[str]:
 
 
 def _edit(payload: dict[str, Any]) -> Any:
-    """The change in the owner's words, None where there are none. An emptied field is not the agent's wish."""
+    """The owner's edit of the change; None without one. An emptied field is an error, and not the agent's wish."""
     if "change" not in payload:
         return None
     edit = from_yaml(str(payload["change"]))
@@ -258,7 +258,7 @@ async def _told(_: Request, error: Exception) -> Response:
 
 
 def serve(project: Path, port: int) -> int:
-    """Run until interrupted; prints the address. Raises BottleError when the port is taken."""
+    """Print the address and serve until interrupted. Raises BottleError if the port is taken."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

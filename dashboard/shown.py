@@ -1,4 +1,4 @@
-"""What a page shows of bottles and proposals, as JSON."""
+"""Bottles and proposals as JSON, for the page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from claude_bottle.policy.proposals import Proposal
 
 
 def by_stack(running: Iterable[WorkloadStatus], declared: set[str], project: Path) -> dict[str, dict[str, Any]]:
-    """Every bottle, declared or there, with its parts."""
+    """Every bottle that is declared or on an engine, with its parts."""
     bottles: dict[str, dict[str, Any]] = {}
     for stack in sorted(declared | {part.stack for part in running}):
         parts = {part.role: part for part in running if part.stack == stack and part.role in ROLES}
@@ -35,23 +35,23 @@ def by_stack(running: Iterable[WorkloadStatus], declared: set[str], project: Pat
 def _attach_line(stack: str, project: Path) -> str:
     try:
         client = open_client(stack, project)
-    except BottleError:  # of the engine's address, which `bottles` tells
+    except BottleError:  # about the engine's address, which `running_bottles` reports
         client = open_client(stack, variables={})
     return client.attach_line("claude")
 
 
 def _words(status: str) -> str:
-    # Without the time, which changes with every look.
+    # Without the time, which differs at every poll.
     return status.partition(" (")[0].split(" ")[0]
 
 
 def has_supervise(bottle: dict[str, Any]) -> bool:
-    """Whether its supervise can be asked."""
+    """Whether its supervise is healthy, so that it answers."""
     return any(p["role"] == "supervise" and p["health"] == "healthy" for p in bottle.get("parts", []))
 
 
 def proposals(stack: str, project: Path) -> list[dict[str, Any]]:
-    """Those of a stack. Raises BottleError when supervise is not there."""
+    """The proposals of a stack. Raises BottleError if supervise does not answer."""
     begun = Desk(stack).begun()
     approval = Approval.of(stack, project)
     listed = approval.inbox.all()

@@ -1,4 +1,4 @@
-"""Watches all bottles on the engine: their parts' health, their decisions as they are logged, their proposals."""
+"""Watches all bottles: the health of their parts, their decisions as they are logged, and their proposals."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from dashboard.news import News
 from dashboard.shown import by_stack, has_supervise, proposals
 
 _LOOK, _PROPOSALS, _BATCH, _COLLECT, _DISK = 2.0, 15.0, 1.0, 30.0, 30.0  # seconds
-_KEPT = 500  # decisions that a page which opens is shown
+_KEPT = 500  # decisions that a newly opened page gets
 _LINE = 1 << 18  # bytes
 
 
 class Watch:
-    """One for all stacks. `bottles` is by stack; everything new goes to `news`."""
+    """Watches all stacks. `bottles` is by stack. Every change is published to `news`."""
 
     def __init__(self, project: Path, news: News) -> None:
         self._project, self._news = project, news
@@ -42,16 +42,16 @@ class Watch:
         self.problem = ""
         self._readers: dict[str, asyncio.Task[None]] = {}
         self._batches: dict[str, list[Line]] = {}
-        self._marks: dict[str, dict[str, dict[str, Any]]] = {}  # of stacks, up to where their parts' logs were read
-        self._collect: dict[str, set[str]] = {}  # parts of stacks that have something on record
-        self._full: dict[str, str] = {}  # stacks whose audit log has its size
-        self._low: list[str] = []  # disks of engines that are nearly full
+        self._marks: dict[str, dict[str, dict[str, Any]]] = {}  # by stack and part, the last line read of its log
+        self._collect: dict[str, set[str]] = {}  # by stack, parts whose records must be collected
+        self._full: dict[str, str] = {}  # by stack, the problem of an audit log that is full
+        self._low: list[str] = []  # problems of engines whose disk is low
         self._ask = asyncio.Event()
-        self._verdicts = 0  # that this process has given
-        self._questions: list[tuple[str, Line]] = []  # of requests that wait at pipelock
+        self._verdicts = 0  # number of verdicts by this process
+        self._questions: list[tuple[str, Line]] = []  # about requests that pipelock holds
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Watch until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._forever(self._look, _LOOK))
             tasks.create_task(self._forever(self._write, _BATCH))
@@ -60,7 +60,7 @@ class Watch:
             tasks.create_task(self._forever(self._look_at_proposals, 0))
 
     def answered(self, stack: str, identity: str, verdict: str, reply: str, note: str = "") -> list[dict[str, Any]]:
-        """Publish a verdict that was just given, before supervise is asked again; the proposals of that stack."""
+        """Publish a new verdict before supervise is polled again. Returns the stack's proposals."""
         self._verdicts += 1
         given = {"verdict": verdict, "reply": reply, "note": printable(note), "decided": time.time(), "at_work": False}
         updated = [one | given if one["id"] == identity else one for one in self.proposals.get(stack, [])]
@@ -70,7 +70,7 @@ class Watch:
         return updated
 
     def look_again(self) -> None:
-        """Read the proposals now."""
+        """Poll the proposals now."""
         self._ask.set()
 
     async def _forever(self, what: Any, seconds: float) -> None:
@@ -100,18 +100,18 @@ class Watch:
             self._readers.pop(identity).cancel()
 
     def state(self) -> dict[str, Any]:
-        """What a page shows of the bottles."""
+        """The bottles and the problem, for a page."""
         return {"bottles": list(self.bottles.values()), "problem": self.problem}
 
     def _running(self) -> tuple[Sequence[WorkloadStatus], str]:
-        """All parts on all engines that a stack names, and what is wrong with an engine."""
+        """All parts on all engines that a stack names, and the problems of engines."""
         running, problems = running_bottles(self._project)
         return running, "; ".join(problems)
 
     async def _look_at_disks(self) -> None:
         low = []
         for engine in (await asyncio.to_thread(hosts, self._project))[0].values():
-            with contextlib.suppress(BottleError):  # an engine that does not answer is told by the other look
+            with contextlib.suppress(BottleError):  # _look reports an engine that does not answer
                 low.append((await asyncio.to_thread(look_at_disk, engine, self._declared())).words)
         self._low = low
 
@@ -119,7 +119,7 @@ class Watch:
         return stack_names(self._project / "stacks")
 
     async def _read(self, part: WorkloadStatus) -> None:
-        """The log of one part, from where the audit log of its bottle ends."""
+        """Follow the log of one part, from where the audit log of its bottle ends."""
         if part.stack not in self._marks:
             self._marks[part.stack] = await asyncio.to_thread(_audited_up_to, part.stack)
         self._collect.setdefault(part.stack, set()).add(part.role)
@@ -134,7 +134,7 @@ class Watch:
             while True:
                 try:
                     line = await reader.stdout.readline()
-                except ValueError:  # longer than any line of ours
+                except ValueError:  # longer than any line of this project's
                     continue
                 if not line:
                     return
@@ -164,7 +164,7 @@ class Watch:
             self.look_again()
 
     async def _ask_all(self) -> None:
-        """Now and then all are asked: the log's line that tells of a record may be gone."""
+        """Collect from all parts now and then, because the log line that announces a record may be lost."""
         for stack, bottle in self.bottles.items():
             roles = {part["role"] for part in bottle["parts"] if part["health"] == "healthy"}
             self._collect.setdefault(stack, set()).update(roles.intersection(RECORDING))
@@ -181,7 +181,7 @@ class Watch:
             self._full.pop(stack, None)
         except AuditFull as full:
             self._full[stack] = f"{stack}: {full}"
-        except BottleError as error:  # a part that goes or comes is asked again
+        except BottleError as error:  # a part that is starting or stopping is polled again
             logging.warning("%s", error)
 
     def _write_one(self, stack: str, lines: list[Line], recording: set[str]) -> None:
@@ -189,7 +189,7 @@ class Watch:
         if lines:
             audit.must_have_room()
             audit.append_from(lambda read: for_audit(lines, read)[0])
-        # A part deletes what it has given away: it is for the page of its own project, not for any on this engine.
+        # A part deletes collected records, so only the page of its own project may collect them.
         if recording and self.bottles.get(stack, {}).get("declared"):
             collect(stack, self._project, [part for part in RECORDING if part in recording])
 
@@ -207,8 +207,8 @@ class Watch:
             try:
                 latest = await asyncio.to_thread(proposals, stack, self._project)
             except BottleError:
-                continue  # it is starting, or gone: its health says so
-            if before != self._verdicts:  # this may be from before the verdict
+                continue  # it is starting or gone, which its health shows
+            if before != self._verdicts:  # the list may be older than the verdict
                 self.look_again()
                 continue
             if latest != self.proposals.get(stack):

@@ -1,4 +1,4 @@
-// Keeps the page as the server says it is: bottles, proposals, decisions, by server-sent events.
+// Keeps the page up to date with the server by server-sent events: bottles, proposals, decisions.
 import { $, ask, make } from "./dom.js";
 import { addDecisions, resetDecisions } from "./decisions.js";
 import { card, cardAt, cardOf } from "./proposal.js";
@@ -46,7 +46,7 @@ function drawProposals() {
   const all = [...proposals].flatMap(([stack, current]) => current.map((proposal) => ({ stack, proposal })));
   const pending = all.filter(({ proposal }) => proposal.verdict === "pending");
   const answered = all.filter(({ proposal }) => proposal.verdict !== "pending").sort((a, b) => b.proposal.decided - a.proposal.decided);
-  // A card that is just answered stays where it was until the next change, so that its outcome can be read.
+  // A card that was just answered stays in its place until the next change, so that its outcome can be read.
   place($("proposals"), pending);
   place($("answered"), answered.slice(0, 50));
   $("no-proposals").hidden = pending.length > 0;
@@ -59,7 +59,7 @@ function drawProposals() {
 
 function place(where, entries) {
   const wanted = entries.map(({ stack, proposal }) => card(stack, proposal));
-  // Moving a card takes the focus out of its fields: only what is not in its place is moved.
+  // Moving a card takes the focus from its fields, so only cards in the wrong place are moved.
   for (const element of [...where.children]) if (!wanted.includes(element)) element.remove();
   wanted.forEach((element, index) => { if (where.children[index] !== element) where.insertBefore(element, where.children[index] || null); });
 }
@@ -81,7 +81,7 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "k") move(-1);
   else if (event.key === "/") { event.preventDefault(); $("filter-text").focus(); }
   else if (event.key === "?") $("help").showModal();
-  else if (!here && KEYS[event.key]) move(1); // show first which one it would be
+  else if (!here && KEYS[event.key]) move(1); // first show which card it would apply to
   else if (KEYS[event.key]) {
     const one = cardAt(here);
     if (one.busy || (one.proposal.content && "pe".includes(event.key))) return;

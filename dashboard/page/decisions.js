@@ -1,4 +1,4 @@
-// The live table of decisions: newest first, filtered in the browser, bounded.
+// The live table of decisions: newest first, filtered in the browser, limited in size.
 import { $, make } from "./dom.js";
 
 const KEPT = 1000, SHOWN = 300;
@@ -33,7 +33,7 @@ function row(one) {
 
 function draw() {
   if (drawn) return;
-  drawn = true; // once a frame, however many come
+  drawn = true; // once per frame, however many decisions arrive
   requestAnimationFrame(() => {
     drawn = false;
     const matches = all.filter(wanted);

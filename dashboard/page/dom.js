@@ -1,4 +1,4 @@
-// Everything that is shown goes in as text: names, words and paths are the agent's choice. No innerHTML anywhere.
+// Everything is shown as text, because an agent chooses names, words and paths. No innerHTML anywhere.
 
 export const $ = (id) => document.getElementById(id);
 

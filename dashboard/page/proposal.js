@@ -1,4 +1,4 @@
-// One proposal as a card: who asks, why, what would be gained, the change, and the owner's answer.
+// One proposal as a card: who asks, why, the gain, the change, and the owner's answer.
 import { ask, make, showDiff } from "./dom.js";
 
 const cards = new Map();
@@ -73,12 +73,12 @@ class Card {
     } catch (error) { showDiff(this.find(".diff"), error.message); }
   }
 
-  showNotes(notes) { // what comes with it, and what it does not reach
+  showNotes(notes) { // side effects of the change, and its limits
     this.find(".notes").hidden = !notes.length;
     this.find(".notes").replaceChildren(...notes.map((note) => make("li", note)));
   }
 
-  showHeld(held) { // one page; what has not been shown yet is approved only by a box that names how much it is
+  showHeld(held) { // one page; approving unseen content needs a ticked box that names the amount
     const { what, headers, why, text, page, pages, unseen } = held;
     this.find(".held pre").textContent = what ? [page === 1 && what, page === 1 && headers, page === 1 && why, text].filter(Boolean).join("\n\n")
       : "it is no longer held; let the agent retry and ask again";
@@ -103,7 +103,7 @@ class Card {
   }
 
   async edit() {
-    await this.loaded; // what arrives later would take the place of what the owner writes
+    await this.loaded; // otherwise its arrival would overwrite the owner's edit
     this.find(".edit").hidden = false;
     this.find("textarea").focus();
     this.calm();
@@ -133,7 +133,7 @@ class Card {
       this.outcome("Not all of it has been shown", "bad", ["View the other pages, or tick the box above."]);
       return;
     }
-    if (!this.sure) { // one key too many must not open a way out
+    if (!this.sure) { // a single wrong key must not grant access
       this.sure = true;
       this.find(".approve").textContent = "Approve: sure?";
       this.find(".approve").focus();
@@ -172,7 +172,7 @@ class Card {
     place.scrollTop = place.scrollHeight;
   }
 
-  // The state that the answer of the server has, whether or not an event brings it too.
+  // Apply the state in the server's response, in case no event brings it.
   answered(proposals) {
     const mine = proposals.find(({ id }) => id === this.id);
     if (mine) this.update(mine);
@@ -180,12 +180,12 @@ class Card {
 
   done(ok, text) {
     this.wait(false);
-    if (ok) { // the card goes to those that are answered; what came of it stays in sight
+    if (ok) { // the card moves to the answered ones; its outcome stays visible
       const last = document.getElementById("last");
       last.hidden = false;
       last.textContent = `${this.proposal.verdict}: ${this.proposal.gain}; ${text || "in force; the agent was notified"}`;
     }
-    // An `up` applies all that waits: what was not spoken of needs a word of its own.
+    // An `up` applies all pending changes, so the others need a confirmation of their own.
     if (!ok && text.startsWith("Something else waits")) this.find(".others").hidden = false;
     this.outcome(ok ? "Done" : "Not done", ok ? "good" : "bad", (text || "In force; the agent was notified.").split("\n"));
   }
