@@ -23,28 +23,28 @@ from toolchain.workspace import Workspace, environment
 
 
 def steps(dev: bool) -> list[Step]:
-    """All steps, in the order in which they need one another."""
+    """All steps, in the order of their dependencies."""
     plugins: list[Step] = [Plugin(kind) for kind in PLUGINS]
     needed: list[Step] = [PythonEnv(dev), PulumiCli(), *plugins, DockerEngine(), BaseImage(), Workspace()]
     return [*needed, Browser(), FakeClock()] if dev else needed
 
 
 def setup(dev: bool) -> None:
-    """Make sure of every step. Raises SetupError at the first that cannot be had."""
+    """Ensure every step. Raises SetupError at the first that fails."""
     say("set-up:")
     for step in steps(dev):
         ensure(step)
 
 
 def setup_missing() -> None:
-    """The same for a bottle, without a word of what is there. Raises SetupError."""
+    """Ensure the steps that a bottle needs, and print nothing about those that are done. Raises SetupError."""
     for step in steps(dev=False):
         if step.look() is None:
             ensure(step)
 
 
 def doctor() -> int:
-    """Print what is there and what is missing; 1 if something is."""
+    """Print what is installed and what is missing. Returns 1 if something is missing."""
     missing = 0
     for report in examine(steps(dev=False)):
         if report.present is None:
@@ -65,14 +65,14 @@ def doctor() -> int:
 
 
 def upkeep() -> list[str]:
-    """What nobody mends any more, and what there is that is newer. Asks the outside; prints who does not answer."""
+    """Pinned versions that are outdated or no longer maintained. Queries servers; prints which ones do not answer."""
     lines = []
     version = quiet("docker", "version", "--format", "{{.Server.Version}}") or ""
     if ended := newer.engine_ended(version):
         lines.append(
             f"Docker engine {version}: not maintained by Moby since {ended}; a distribution may patch it itself"
         )
-    # In the environment of the bottles: this may run in another Python, before there was one.
+    # In the environment of the bottles, because this program may run in another Python.
     if images := quiet(str(VENV / "bin/python3"), "-m", "claude_bottle.upkeep.old_images", env=environment()):
         lines.append(images)
     ages = update.ages()
@@ -105,7 +105,7 @@ def main() -> int:
         "argv", nargs=argparse.REMAINDER
     )
     args = parser.parse_args()
-    if sys.version_info < (3, 11):  # noqa: UP036 - this is what tells
+    if sys.version_info < (3, 11):  # noqa: UP036 - reports an older Python
         say("claude-bottle needs Python 3.11 or newer")
         return 1
     try:

@@ -1,4 +1,4 @@
-"""Official archives of Pulumi and its plugins: taken only with the SHA-256 that archives.lock has for them."""
+"""Official archives of Pulumi and its plugins, used only if their SHA-256 is recorded in archives.lock."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ PLATFORMS = ("linux-amd64", "linux-arm64", "darwin-amd64", "darwin-arm64")
 
 
 def this_platform() -> str:
-    """As `linux-amd64`."""
+    """This platform, such as `linux-amd64`."""
     return f"{platform.system().lower()}-{_MACHINES.get(platform.machine(), platform.machine())}"
 
 
 def url(kind: str, version: str, on: str) -> str:
-    """Where the archive is. kind: `cli`, or a plugin's name."""
+    """The address of an archive. kind: `cli`, or a plugin's name."""
     if kind == "cli":
         return f"https://get.pulumi.com/releases/sdk/pulumi-v{version}-{on.replace('amd64', 'x64')}.tar.gz"
     return f"https://get.pulumi.com/releases/plugins/pulumi-resource-{kind}-v{version}-{on}.tar.gz"
 
 
 def recorded(kind: str, version: str, on: str | None = None, lock: Path = LOCK) -> str | None:
-    """SHA-256 of that archive, in hex; None where nobody has recorded one for this version and platform."""
+    """SHA-256 of that archive, in hex; None if none is recorded for this version and platform."""
     entry = tomllib.loads(lock.read_text()).get(kind, {})
     return entry.get(on or this_platform()) if entry.get("version") == version else None
 
 
 def fetch(address: str) -> bytes:
-    """Raises OSError where it cannot be reached."""
-    with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310 - of url() alone
+    """Download. Raises OSError if the server cannot be reached."""
+    with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310 - only addresses of url()
         return bytes(answer.read())
 
 
 def verified(kind: str, version: str) -> bytes | None:
-    """The archive for this platform. None where no digest is recorded, or it cannot be reached; says which.
+    """The archive for this platform. None, with a message, if no digest is recorded or the server cannot be reached.
 
-    Raises SetupError when what came is not what was recorded.
+    Raises SetupError if the archive does not match the recorded digest.
     """
     expected = recorded(kind, version)
     if expected is None:
@@ -64,19 +64,19 @@ def verified(kind: str, version: str) -> bytes | None:
 
 
 def unpack(data: bytes, folder: str, target: Path) -> None:
-    """Put the files of that folder of an archive into target; nothing of it is there before all of it is."""
+    """Move the files of a folder of an archive to target, after the whole archive was unpacked."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as staging, tarfile.open(fileobj=io.BytesIO(data)) as tar:
         tar.extractall(staging, filter="data")
         target.mkdir(exist_ok=True)
         for file in sorted((Path(staging) / folder).iterdir()):
-            os.replace(file, target / file.name)  # noqa: PTH105 - over what is there
+            os.replace(file, target / file.name)  # noqa: PTH105 - replaces an existing file
 
 
 def pin(versions: dict[str, str], lock: Path = LOCK) -> None:
-    """Record what the archives of these versions are today: for whoever raises a version, and looks at the diff.
+    """Record the current digests of the archives of these versions, for a developer who raises a version.
 
-    Raises OSError where one cannot be reached; the lock is as it was then.
+    Raises OSError if a server cannot be reached; the lock is then unchanged.
     """
     head = [line for line in lock.read_text().splitlines() if line.startswith("#")]
     for kind, version in versions.items():

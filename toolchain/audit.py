@@ -1,6 +1,6 @@
-"""`make audit`: known holes in what is locked. Python's packages by pip-audit, Go's modules by govulncheck.
+"""`make audit`: known vulnerabilities in the locks. Python packages by pip-audit, Go modules by govulncheck.
 
-Exit code: 0 nothing found, 1 something found, 3 where a database could not be reached and nothing was found elsewhere.
+Exit code: 0 nothing found, 1 something found, 3 a database could not be reached and nothing was found elsewhere.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ VULNDB = "golang.org/x/vulndb@latest"
 
 @dataclass(frozen=True)
 class Outcome:
-    """holes: one line each. unreachable: why nothing can be said, or empty."""
+    """holes: one line each. unreachable: why the result is unknown, or ""."""
 
     what: str
     holes: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class Outcome:
 
 
 def audit() -> int:
-    """Print what is known of every lock."""
+    """Print the result for every lock. Returns the exit code."""
     outcomes = [*(_python(lock) for lock in LOCKS), *_go()]
     for outcome in outcomes:
         print(f"{outcome.what}: {outcome.unreachable or f'{len(outcome.holes)} found'}")
@@ -45,13 +45,13 @@ def audit() -> int:
 
 
 def exit_code(outcomes: Iterable[Outcome]) -> int:
-    """A finding counts more than a database that did not answer."""
+    """The exit code. A finding takes precedence over an unreachable database."""
     listed = list(outcomes)
     return 1 if any(o.holes for o in listed) else 3 if any(o.unreachable for o in listed) else 0
 
 
 def python_outcome(lock: str, report: dict[str, Any]) -> Outcome:
-    """What pip-audit's JSON says. A package that the database does not know was not looked at."""
+    """Parse pip-audit's JSON. A package that the database does not know counts as not checked."""
     entries = report.get("dependencies", [])
     skipped = [entry["name"] for entry in entries if "skip_reason" in entry]
     if not entries or len(skipped) == len(entries):
@@ -65,7 +65,7 @@ def python_outcome(lock: str, report: dict[str, Any]) -> Outcome:
 
 
 def go_outcome(what: str, lines: Iterable[dict[str, Any]]) -> Outcome:
-    """What govulncheck's JSON says: each hole whose function is in the binary, once, with the version that mends it."""
+    """Parse govulncheck's JSON: each vulnerability whose function is in the binary, once, with the fixed version."""
     holes: dict[str, str] = {}
     for line in lines:
         finding = line.get("finding")
@@ -78,7 +78,7 @@ def go_outcome(what: str, lines: Iterable[dict[str, Any]]) -> Outcome:
 
 
 def database(source: Path, target: Path) -> None:
-    """Go's own database of holes as govulncheck reads it , from its module of reports."""
+    """Convert Go's module of vulnerability reports to a database in govulncheck's format."""
     (target / "ID").mkdir(parents=True)
     (target / "index").mkdir()
     modules: dict[str, dict[str, dict[str, str]]] = {}
@@ -129,7 +129,7 @@ def _python(lock: str) -> Outcome:
 
 
 def _go() -> list[Outcome]:
-    """Of the programs as they are built: gitleaks, and the pieces of the set-up."""
+    """The results for the programs as they are built: gitleaks, and the pieces of the set-up."""
     go, environment = str(find_go()), build_environment()
     with tempfile.TemporaryDirectory(prefix="claude-bottle-audit-") as name:
         folder = Path(name)
@@ -142,7 +142,7 @@ def _go() -> list[Outcome]:
             return [Outcome("Go's modules", unreachable="the database of Go vulnerabilities could not be reached")]
         gitleaks = folder / "gitleaks"
         build: list[str | Path] = [go, "build", "-trimpath", "-buildvcs=false", "-o", gitleaks, GITLEAKS[1]]
-        # With the modules of both that are in the image; this form of RE2's needs no C++.
+        # With the modules of both variants in the image. This RE2 variant needs no C++.
         flags = {**environment, "GOFLAGS": "-mod=readonly -tags=gore2regex"}
         run(build, "build gitleaks", cwd=ROOT / GITLEAKS[0], env=flags)
         programs = {"gitleaks": gitleaks, **{p.binary: p.build() for p in (*CLI, *PROVIDERS.values())}}
@@ -157,7 +157,7 @@ def _go() -> list[Outcome]:
 
 
 def documents(text: str) -> Iterable[dict[str, Any]]:
-    """JSON documents one after another."""
+    """Concatenated JSON documents."""
     decoder, at = json.JSONDecoder(), 0
     while at < len(text.rstrip()):
         while text[at].isspace():

@@ -1,4 +1,4 @@
-"""Shows on a running bottle what passes and what is refused, by whom; the requests are made inside the agent."""
+"""Demonstrates on a running bottle what is allowed and what is refused, by requests from inside the agent."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from claude_bottle.engines.chosen import inside_agent, use_engine_of
 from claude_bottle.host.pulumi_stack import outputs
 from claude_bottle.policy.own_command import own_command
 
-# Shaped like a credential, made up here, valid nowhere.
+# Shaped like a credential, invented, valid nowhere.
 _SECRET = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
 _DIRECT = ["--noproxy", "*", "--connect-timeout", "3"]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What is tried, as arguments of curl, and what the owner should learn from it."""
+    """what: shown to the owner. curl: the request, as arguments of curl."""
 
     what: str
     curl: list[str]
@@ -51,7 +51,7 @@ def attempt(container: str, trial: Trial) -> tuple[str, str]:
 
 
 def verdict(status: int, body: str) -> tuple[str, str]:
-    """What an answer says: who decided, and the reason."""
+    """The decision in a response: who decided, and the reason."""
     try:
         answer = json.loads(body)
     except ValueError:
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def next_steps(stack: str) -> str:
-    """What a person does after the first `up`, by the command that needs no activated shell."""
+    """The next commands after the first `up`, in a form that needs no activated shell."""
     verbs = [
         (own_command(f"attach {stack}"), "Claude Code in it (a stack with a token)"),
         (own_command(f"exec {stack} -- claude --version"), "any command in it"),

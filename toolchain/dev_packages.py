@@ -1,4 +1,4 @@
-"""Debian packages that only the tests need: a browser without a screen, and a clock that can be wrong."""
+"""Debian packages that only the tests need: a headless browser, and a fake clock."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 def find_browser() -> str | None:
-    """Path of a Chromium of this machine."""
+    """Path of a Chromium on this machine; None if there is none."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 class Browser:
-    """Chromium: what is there, else Debian's package."""
+    """Chromium: an installed one, else Debian's package."""
 
     name = "browser"
     why = "the tests look at the dashboard's page in a real one"
@@ -31,7 +31,7 @@ class Browser:
 
 
 def find_fake_clock() -> Path | None:
-    """The library that gives a program another time when it is preloaded."""
+    """The library that fakes the time of a program when it is preloaded; None if it is missing."""
     return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
 
 

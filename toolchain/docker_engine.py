@@ -1,4 +1,4 @@
-"""A Docker engine that answers, and the base image."""
+"""Set-up steps for a running Docker engine, and for the base image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _START_SECONDS = 40
 
 
 class DockerEngine:
-    """Uses the engine that answers; else installs docker.io, and starts dockerd where no service does."""
+    """Uses an engine that answers. Without one, installs docker.io, and starts dockerd if no service does."""
 
     name = "Docker engine"
     why = "every part of a bottle is a container"
@@ -74,7 +74,7 @@ class DockerEngine:
 
 
 class BaseImage:
-    """Debian by digest and as of the lock's moment; where no registry answers, made from Debian's packages."""
+    """Debian by digest with the packages of the lock's snapshot; without a registry, built from Debian's packages."""
 
     name = "base image"
 
@@ -104,12 +104,12 @@ class BaseImage:
         for option, values in (("--build-arg", [f"{k}={v}" for k, v in args.items()]), ("--label", labels)):
             for value in values:
                 build += [option, value]
-        # The same file names another day's packages in another build, so a layer that the engine kept is of no use.
+        # The same Dockerfile gets other packages on another day, so cached layers must not be used.
         run([*build, "--no-cache", ROOT], "build the base image")
 
 
 def snapshots_answer() -> bool:
-    """Whether the archive of Debian's snapshots can be reached from here."""
+    """Whether Debian's snapshot archive can be reached."""
     try:
         with urllib.request.urlopen("http://snapshot.debian.org/", timeout=10) as answer:
             return bool(answer.status == 200)
@@ -118,7 +118,7 @@ def snapshots_answer() -> bool:
 
 
 def _bootstrap(snapshot: str) -> str:
-    """Name of an image made from Debian's packages alone."""
+    """The name of an image made only from Debian's packages."""
     if not shutil.which("mmdebstrap"):
         apt_install("mmdebstrap")
     with tempfile.TemporaryDirectory(prefix="claude-bottle-") as folder:

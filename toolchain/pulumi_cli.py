@@ -1,4 +1,4 @@
-"""The Pulumi CLI and its plugins: what is there, else the official ones by digest, else built from Go modules."""
+"""The Pulumi CLI and its plugins: installed ones, else the official ones by digest, else built from Go modules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toolchain.shell import CACHE, SetupError, quiet, run, say
 
 VERSION = "3.259.0"
 MINIMUM = (3, 200)
-PLUGINS = {"docker": "5.2.0", "tls": "5.6.2", "command": "1.2.1"}  # those of the SDKs in requirements.lock
+PLUGINS = {"docker": "5.2.0", "tls": "5.6.2", "command": "1.2.1"}  # the versions of the SDKs in requirements.lock
 
 _STRIP = "-s -w"
 _STAMP = f"{_STRIP} -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{VERSION}"
@@ -27,7 +27,7 @@ CLI = [
         ("-ldflags", _STRIP),
     ),
 ]
-# The CLI looks for its language host, and that for its scripts, in the folder that they are in: one folder, hard links.
+# The CLI looks for its language host, and that for its scripts, in its own folder. So all are hard links in one folder.
 BIN = CACHE / "toolchain" / f"bin-{CLI[0].digest()[:8]}{CLI[1].digest()[:8]}"
 SCRIPTS = ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python")
 PROVIDERS = {
@@ -38,12 +38,12 @@ PROVIDERS = {
 
 
 def pulumi_home() -> Path:
-    """Where the CLI keeps its plugins and its log-in."""
+    """The folder where the CLI keeps its plugins and credentials."""
     return Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
 
 
 def find_cli() -> Path | None:
-    """The CLI to use: one on PATH or of the official installer, else the one built for this checkout."""
+    """The CLI to use: one on PATH or from the official installer, else the one built for this checkout; or None."""
     for candidate in (shutil.which("pulumi"), pulumi_home() / "bin" / "pulumi", BIN / "pulumi"):
         if candidate and Path(candidate).exists() and _new_enough(Path(candidate)):
             return Path(candidate)

@@ -1,4 +1,4 @@
-"""The Python environment: .venv of the checkout, from the locks with hashes; else that of the installation."""
+"""The Python environment: .venv of the checkout, from the locks with hashes, or that of the installation."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from toolchain.shell import ROOT, apt_install, run
 
-# An installation is no checkout: it runs in the environment that it was installed into.
+# An installation has no checkout: it runs in the environment that it was installed into.
 INSTALLED = not (ROOT / "pyproject.toml").is_file()
 VENV = Path(sys.prefix) if INSTALLED else ROOT / ".venv"
 
 
 class PythonEnv:
-    """dev: also what the tests need."""
+    """dev: whether to include the packages that the tests need."""
 
     name = "Python environment"
     how = "python3 -m venv .venv && .venv/bin/pip install --require-hashes -r requirements-dev.lock"
@@ -34,7 +34,7 @@ class PythonEnv:
     def look(self) -> str | None:
         if INSTALLED:
             return f"{VENV}, as claude-bottle was installed"
-        # What the tests need contains what a bottle needs, so either mark will do for a bottle.
+        # The test packages include those of a bottle, so either mark suffices for a bottle.
         for mark in self._marks:
             if mark.is_file() and mark.read_text() == self._digest(mark.name[1:]) and (VENV / "bin/python3").exists():
                 return f".venv, {mark.name[1:]}"

@@ -1,4 +1,4 @@
-"""Running commands with progress, and saying what is done and why."""
+"""Runs commands with progress messages."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ TICK_SECONDS = 15
 
 
 class SetupError(Exception):
-    """Set-up cannot go on; the message says what to do."""
+    """Set-up cannot continue. The message says what to do."""
 
 
 def say(text: str) -> None:
-    """One line of progress."""
+    """Print one line of progress."""
     print(text, file=sys.stderr, flush=True)
 
 
 def quiet(*argv: str, timeout: float = 60, env: Mapping[str, str] | None = None) -> str | None:
-    """Standard output of a command that succeeded, else None. For looking, never for doing."""
+    """The standard output of a command that succeeded, else None. For queries, not for changes."""
     try:
         done = subprocess.run(
             argv, capture_output=True, text=True, timeout=timeout, env={**os.environ, **(env or {})}, check=False
@@ -44,7 +44,7 @@ def run(
     env: Mapping[str, str] | None = None,
     timeout: float = 3600,
 ) -> None:
-    """Run with its output in a log, a line every 15 seconds, and the end of the log when it fails."""
+    """Run with output in a log and a message every 15 seconds. Raises SetupError with the end of the log on failure."""
     log = CACHE / "log" / f"{what.replace(' ', '-').replace('/', '-')}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
@@ -79,7 +79,7 @@ def run(
 
 
 def as_root(*argv: str) -> list[str]:
-    """The command line that runs as root. Raises SetupError where there is no way."""
+    """The command line that runs as root. Raises SetupError if that is not possible."""
     if os.geteuid() == 0:
         return list(argv)
     if shutil.which("sudo"):
@@ -88,7 +88,7 @@ def as_root(*argv: str) -> list[str]:
 
 
 def apt_install(*packages: str) -> None:
-    """Install Debian or Ubuntu packages."""
+    """Install Debian or Ubuntu packages. Raises SetupError."""
     if not shutil.which("apt-get"):
         raise SetupError(f"install these with your package manager, then run again: {' '.join(packages)}")
     environment = {"DEBIAN_FRONTEND": "noninteractive"}

@@ -1,4 +1,4 @@
-"""A stack file of one's own, from the examples: Pulumi writes into it, so the tracked ones are never used."""
+"""Copies an example to a stack file, because Pulumi writes to stack files and the examples are tracked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STACKS = Path(__file__).resolve().parents[1] / "stacks"
 
 
 def provide(stack: str, stacks: Path = STACKS) -> None:
-    """Copy the example of this name to `stacks/`, where there is no file of that stack yet. Raises SetupError."""
+    """Copy the example of this name to `stacks/`, unless that stack has a file already. Raises SetupError."""
     if not is_stack_name(stack):
         raise SetupError(f"{stack!r} is not a name of a stack: letters, digits, `_`, `.`, `-`")
     file = stacks / f"Pulumi.{stack}.yaml"

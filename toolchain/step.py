@@ -1,4 +1,4 @@
-"""A step of the set-up: look first, do only what is missing, look again."""
+"""A step of the set-up: check first, do only what is missing, check again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from toolchain.shell import SetupError, say
 
 
 class Step(Protocol):
-    """name and why are for people; `look` returns what is there or None; `get` gets it; `how` says how to by hand."""
+    """name and why: for people. look: what is installed, or None. get: installs it. how: to install it by hand."""
 
     name: str
     why: str
@@ -30,7 +30,7 @@ class Report:
 
 
 def ensure(step: Step) -> None:
-    """Make sure of one step, saying what is done or why it is skipped. Raises SetupError."""
+    """Ensure one step, with messages on what is done or skipped. Raises SetupError."""
     present = step.look()
     if present is not None:
         say(f"  ok  {step.name}: {present}")
@@ -45,5 +45,5 @@ def ensure(step: Step) -> None:
 
 
 def examine(steps: list[Step]) -> list[Report]:
-    """What is there and what is missing; changes nothing."""
+    """What is installed and what is missing. Changes nothing."""
     return [Report(step.name, step.look(), step.how) for step in steps]

@@ -1,4 +1,4 @@
-"""`make update`: newer versions of what the images are made of, all of it or nothing, and a way back."""
+"""`make update`: newer versions for the images, either all of them or none, with a rollback."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROLES = ("egress", "git-gate", "supervise", "agent")
 
 
 def ages() -> list[Age]:
-    """What is pinned, how old it is, and what there is that is newer. Asks the outside; changes nothing."""
+    """The pins, their ages and newer versions. Queries servers; changes nothing."""
     lock = BaseLock.read()
     more = newer.packages_newer(lock)
     packages = None if more is None else (newer.today() if more else lock.snapshot)
@@ -36,9 +36,10 @@ def ages() -> list[Age]:
 
 
 def update() -> int:
-    """Pin what is newer, build the images, say what changed and which stacks need `up`. 1 where nobody answered.
+    """Pin newer versions, build the images, and print what changed and which stacks need `up`. Returns 1 if no server
+    answers.
 
-    Raises SetupError, with every pin as it was, when a part of it cannot be had or an image cannot be built.
+    Raises SetupError, with every pin restored, if a version cannot be pinned or an image cannot be built.
     """
     ensure(BaseImage())
     pins = ages()
@@ -68,7 +69,7 @@ def update() -> int:
 
 
 def back() -> int:
-    """Take the last update back. Raises SetupError where there is none, or a pin was changed since."""
+    """Roll back the last update. Raises SetupError if there is none, or a pin was changed since."""
     last = max(_history().glob("*.json"), key=lambda file: int(file.stem), default=None)
     if last is None:
         raise SetupError("there is no update of this checkout to roll back")
@@ -85,7 +86,7 @@ def back() -> int:
 
 
 def show(pins: Iterable[Age]) -> None:
-    """One line for each pinned thing."""
+    """Print one line for each pin."""
     for age in pins:
         days = "" if age.days is None else f", {age.days} days old"
         news = "nobody answers" if age.newer is None else f"newer: {age.newer}" if age.is_old else "the newest"
@@ -93,7 +94,7 @@ def show(pins: Iterable[Age]) -> None:
 
 
 def remember(before: dict[Path, str]) -> None:
-    """Keep what the pins were, for the way back."""
+    """Store the previous content of the pins, for a rollback."""
     folder = _history()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     number = max((int(file.stem) for file in folder.glob("*.json")), default=0) + 1
@@ -103,7 +104,7 @@ def remember(before: dict[Path, str]) -> None:
 
 
 def changes(was: dict[str, dict[str, str]], now: dict[str, dict[str, str]]) -> list[str]:
-    """By image, each package that came, went or has another version."""
+    """By image, each package that was added, removed or has another version."""
     lines = []
     for role in now:
         old, new = was.get(role, {}), now[role]
@@ -130,7 +131,7 @@ def _restore(texts: dict[Path, str]) -> None:
 
 
 def _build() -> None:
-    from components import images  # needs the Python environment, which the rest of the set-up makes
+    from components import images  # needs the Python environment, which an earlier step creates
 
     ensure(BaseImage())
     for role in ROLES:
@@ -143,7 +144,7 @@ def _build() -> None:
 
 
 def _sboms() -> dict[str, dict[str, str]]:
-    """By role, name and version of what its image says is in it; nothing where the image is not there."""
+    """By role, name and version of the packages in its image's SBOM; empty without the image."""
     from components import images
 
     contents = {}
@@ -159,7 +160,7 @@ def _sboms() -> dict[str, dict[str, str]]:
 
 
 def outdated(running: Iterable[tuple[str, list[str]]], new: list[list[str]]) -> list[str]:
-    """Stacks that run an image which none of the new ones is or lies under. running: stack, and layers of an image."""
+    """Stacks that run an image not based on any of the new ones. running: stack, and layers of an image."""
     return sorted(
         {stack for stack, layers in running if not any(layers[: len(under)] == under for under in new if under)}
     )
@@ -174,7 +175,7 @@ def _tell_stacks() -> None:
     for line in listed.splitlines():
         stack, role, container = [*line.split(), "", "", ""][:3]
         image = quiet("docker", "inspect", "--format", "{{.Image}}", container) or ""
-        # An agent's image that the owner gave is not on this project's base.
+        # An agent image that the owner named is not based on this project's base.
         if role in (*ROLES[:3], "pipelock") or _inspect(image, '{{index .Config.Labels "claude-bottle.from"}}'):
             running.append((stack, _layers(image)))
     old = outdated(running, [_layers(images.tag(role)) for role in ROLES])

@@ -1,4 +1,4 @@
-"""The shell of a checkout: where Pulumi keeps its state, and what its secrets are encrypted with."""
+"""The environment of a checkout's shell: Pulumi's backend for the state, and the passphrase for its secrets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PASSPHRASE = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") 
 
 
 def logged_in_elsewhere() -> str | None:
-    """The backend the user has chosen, by variable or by `pulumi login`."""
+    """The backend that the user has chosen, by variable or by `pulumi login`; None if there is none."""
     if os.environ.get("PULUMI_BACKEND_URL"):
         return os.environ["PULUMI_BACKEND_URL"]
     try:
@@ -29,7 +29,7 @@ def logged_in_elsewhere() -> str | None:
 
 
 class Workspace:
-    """A folder for the state and a passphrase that only its owner can read, both outside the checkout."""
+    """A folder for the state, and a passphrase that only its owner can read, both outside the checkout."""
 
     name = "state and passphrase"
     why = "stacks are kept in local files unless you are logged in elsewhere"
@@ -53,12 +53,12 @@ class Workspace:
 
 
 def environment() -> dict[str, str]:
-    """What the shell of the checkout has, beside what it had."""
-    # The set-up installs plugins by digest; one that the CLI fetched by itself would be checked by nobody.
+    """The variables that the checkout's shell has in addition."""
+    # The set-up installs plugins by digest. A plugin that the CLI downloads by itself would not be verified.
     variables = {"PULUMI_SKIP_UPDATE_CHECK": "true", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true"}
     variables["VIRTUAL_ENV"] = str(VENV)
     variables |= followed(os.environ, Path.home())
-    if INSTALLED:  # the project is another folder than that of the rooms, which are run as programs too
+    if INSTALLED:  # the project is not the folder of the packages, whose modules are also run as programs
         paths = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         variables["CLAUDE_BOTTLE_ROOT"] = str(ROOT)
         variables["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
