@@ -35,7 +35,7 @@ def main(stack: str) -> None:
     from components.program import read_manifest, secret_tokens
 
     config = pulumi.Config("claude-bottle")
-    base = Path.cwd() / "stacks"  # beside the stack files, where their relative file names start
+    base = Path.cwd() / "stacks"  # the folder of the stack files, to which their relative file names refer
     examined = read_manifest(config, stack, base, machine)
     tokens = secret_tokens(config, examined.readable)
     config_of = examined.readable.pipelock
@@ -73,4 +73,4 @@ try:
     main(pulumi.get_stack())
 except BottleError as error:
     pulumi.log.error(str(error))
-    sys.exit(32)  # tells the language host that the error has been shown; it adds none of its own
+    sys.exit(32)  # by this code the language host knows that the error was shown, and adds none of its own

@@ -47,7 +47,7 @@ def agent_env(
 
 @dataclass
 class AgentArgs:
-    """image: what the agent runs. proxy: host:port. workspace: to mount, or None. ready: what must be up first."""
+    """image: that the agent runs. proxy: host:port. workspace: to mount, or None. ready: must be up first."""
 
     config: AgentConfig
     env: Mapping[str, str]

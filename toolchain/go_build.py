@@ -38,7 +38,7 @@ def find_go() -> Path:
 
 
 def build_environment() -> dict[str, str]:
-    """The environment of a build. All programs use one version of Go, which any Go downloads and verifies."""
+    """The environment of a build. Any Go downloads the one version used, verified by Go's checksum database."""
     return {"CGO_ENABLED": "0", "GOTOOLCHAIN": f"go{VERSION}"}
 
 

@@ -17,7 +17,7 @@ from toolchain.shell import ROOT, quiet, run
 AGENT = ROOT / "sidecar_images/agent"
 GITLEAKS = ROOT / "sidecar_images/git_gate/gitleaks"
 CLAUDE = "@anthropic-ai/claude-code"
-# Release branches of the engine that Moby no longer maintains, with the last day (its BRANCHES-AND-TAGS.md).
+# Release branches of the engine that Moby no longer maintains, and since which day (its BRANCHES-AND-TAGS.md).
 ENGINE_ENDED = {"20.10": "2023-12-10", "23.0": "2025-05-19", "24.0": "2024-06-08", "27": "2025-05-03"}
 
 

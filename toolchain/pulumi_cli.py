@@ -27,7 +27,7 @@ CLI = [
         ("-ldflags", _STRIP),
     ),
 ]
-# The CLI looks for its language host, and that for its scripts, in its own folder. So all are hard links in one folder.
+# The CLI looks for its language host, and that for its scripts, in its own folder: hard links in one folder.
 BIN = CACHE / "toolchain" / f"bin-{CLI[0].digest()[:8]}{CLI[1].digest()[:8]}"
 SCRIPTS = ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python")
 PROVIDERS = {

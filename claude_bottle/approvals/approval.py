@@ -119,7 +119,7 @@ class Approval:
         patience: float = PATIENCE,
         others: bool = False,
     ) -> str:
-        """Edit the stack file, apply, replay and answer. Returns the note for the agent beside the reply.
+        """Edit the stack file, apply, replay and answer. Returns the note that the agent gets with the reply.
 
         If `up` fails, file and bottle are rolled back as far as possible, the proposal stays pending, and the error
         says what was rolled back. others: whether other pending changes may be applied too; if not, they raise

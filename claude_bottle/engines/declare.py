@@ -20,8 +20,9 @@ OUTSIDE = "outside"  # as the target of a flow: everything outside the bottle
 class Flow:
     """`source` may open `port` of `target`, which it addresses by role. port: None for any; only OUTSIDE has that.
 
-    Whatever no flow allows is denied, in both directions. An engine that isolates by groups may let the targets of one
-    source reach one another, but no target may reach a source or the outside without a flow.
+    Workloads without a flow between them cannot reach each other. An engine that isolates by groups may allow more
+    within a group: the two ends of a flow on any port and in both directions, the targets of one source one another,
+    and the sources with a flow to OUTSIDE one another. Only such a flow leads out.
     """
 
     source: str
