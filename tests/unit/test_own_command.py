@@ -124,6 +124,7 @@ MAKE = {
     ("claude_bottle/manifest/docs.py", "make docs"): "the page that says so is made from it, in a checkout",
 }
 PULUMI = {
+    "pulumi stack ls": "what was run, and failed",
     "pulumi up": "what an approval or a plan is about, or says that it does",
     "pulumi destroy": "what the owner is warned of, with the command to use instead",
     "pulumi stack rename": "takes back what was done with Pulumi itself; there is no verb for it",
