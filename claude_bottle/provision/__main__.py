@@ -30,7 +30,7 @@ def main() -> int:
     try:
         print(printable(step(json.load(sys.stdin))))
     except (BottleError, OSError) as error:
-        print(printable(str(error)), file=sys.stderr)
+        print(f"{printable(str(error))}\nLater steps did not run; fix it and run up again.", file=sys.stderr)
         return 1
     return 0
 

@@ -18,7 +18,6 @@ _SKILLS = "/home/node/.claude/skills"
 _NEW = f"{_SKILLS}/.claude-bottle-new"
 _RECORD = f"{_SKILLS}/.claude-bottle"
 _CHANGED = "has changed since this up has read it"
-_AGAIN = "Nothing else was changed; fix it and run up again."
 
 
 def skills(plan: dict[str, Any]) -> str:
@@ -30,7 +29,7 @@ def skills(plan: dict[str, Any]) -> str:
         files = all_files(root)
         wrong = next(problems(root, files, links_stay_inside=True), None)
         if wrong or digest(items(root, files)) != skill["digest"]:
-            raise BottleError(f"skill {skill['name']}: {wrong or f'{root} {_CHANGED}'}\n{_AGAIN}")
+            raise BottleError(f"skill {skill['name']}: {wrong or f'{root} {_CHANGED}'}")
 
         def write(out: IO[bytes], root: Path = root, files: list[str] = files, name: str = skill["name"]) -> None:
             write_tar(out, root, files, prefix=f"{name}/")
@@ -51,7 +50,7 @@ def workspace(plan: dict[str, Any]) -> str:
     wrong = next(problems(root, names, links_stay_inside=False), None)
     files = items(root, names)
     if wrong or digest(files) != plan["digest"]:
-        raise BottleError(f"workspace: {wrong or f'{root} {_CHANGED}'}\n{_AGAIN}")
+        raise BottleError(f"workspace: {wrong or f'{root} {_CHANGED}'}")
     record, identity = BaseRecord(plan["stack"]), agent.home_identity()
     base, source = record.read(identity), {item.path: item.mark for item in files}
     agent.run(f"mkdir -p {WORKSPACE}")
