@@ -143,7 +143,7 @@ REFUSED = [
     ("release delete v1 --yes", "releases"),
     ("repo edit acme/project --description x", "settings"),
     ("repo delete acme/project --yes", "settings"),
-    ("repo fork acme/project", "code"),
+    ("repo fork acme/project", "settings"),
 ]
 
 
