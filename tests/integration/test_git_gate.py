@@ -243,7 +243,7 @@ def test_a_tag_does_not_move_without_force(bottle: world.BottleUnderTest, forge:
     work = "git tag v1.0; git push -q origin v1.0; git commit -q --allow-empty -m x; git tag -f v1.0"
     said = push(bottle, URLS["https"], work, "--force v1.0")
     assert said.endswith("REFUSED")
-    assert "refs/tags/v1.0: it is there already, and the owner does not allow force pushes here" in said
+    assert "refs/tags/v1.0: it already exists, and the owner does not allow force pushes here" in said
     assert push(bottle, f"git@{HOST}:/srv/acme/lib", "git tag v2", "v2").endswith("REFUSED")  # tags: not by default
 
 

@@ -206,7 +206,7 @@ def test_what_another_left_behind_stops_a_preview_and_an_up(internet: world.Inte
                 said = str(failed.value)
                 for words in ("docker container rm -f " + left, "skills[0]:", "prompt.file:", "workspace.path:"):
                     assert words in said
-                assert "4 errors" in said
+                assert "4 problems found" in said
         finally:
             world.docker("rm", "-f", left, check=False)
         assert world.leftovers(bottle.name) == []
