@@ -57,7 +57,7 @@ def until_approved(bottle: world.BottleUnderTest, identity: str) -> None:
     for _ in range(6):
         done = bottle.dashboard("approve", identity)
         said += done.stdout + done.stderr
-        if done.returncode == 0 or "approved already" in done.stderr:
+        if done.returncode == 0 or "already approved" in done.stderr:
             return
         time.sleep(2)
     raise AssertionError(said[-3000:])

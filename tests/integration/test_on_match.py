@@ -89,7 +89,7 @@ def test_a_request_waits_for_its_owner(
     argv += ["-H", "content-type: application/json", "-d", body, f"https://{ASKS}/allowed"]
     mark = internet.mark()
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
-        asked = bottle.pending("one time")
+        asked = bottle.pending("send once")
         assert not [r for r in internet.since(mark) if r["host"] == ASKS]
         shown = bottle.dashboard("show", asked)
         assert "a request waits" in shown.stdout and LEAK in shown.stdout, shown

@@ -92,7 +92,7 @@ def test_refused_asked_approved_and_through(bottle: world.BottleUnderTest, inter
     assert bottle.container_id("agent") == agent
     again = bottle.dashboard("approve", identity)
     assert again.returncode == 1
-    assert "approved already" in again.stderr
+    assert "already approved" in again.stderr
 
 
 def test_a_yes_takes_nothing_away_and_goes_with_the_owners_token(
