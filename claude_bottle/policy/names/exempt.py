@@ -19,9 +19,14 @@ _NEVER = ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.
 _METADATA = ("168.63.129.16/32", "100.100.100.200/32", "192.0.0.192/32", "fd00:ec2::/32", "fd20:ce::254/128")
 _IPV6 = ipaddress.IPv6Network("fc00::/7")  # other prefixes may lead anywhere
 NEVER = tuple(map(ipaddress.ip_network, (*_NEVER, *_METADATA)))
-# The same for a name that the owner lets resolve to internal addresses; ::1 and similar ones are in no network that can
-# be exempt.
-NEVER_OF_A_NAME = (*_NEVER, *_METADATA, "::/127", "fe80::/10", "ff00::/8")
+# The same for a name that the owner lets resolve to internal addresses. Loopback is pipelock's own container, in which
+# nothing listens on the ports that it dials.
+NEVER_OF_A_NAME = (
+    *(network for network in (*_NEVER, *_METADATA) if network != "127.0.0.0/8"),
+    "::/128",
+    "fe80::/10",
+    "ff00::/8",
+)
 
 
 def checked_exempt(value: str) -> str:
