@@ -124,14 +124,15 @@ class Flow:
         kind, kinds = self._type.partition(";")[0].strip().lower(), set(map(type, self._fields))
         new: list[tuple[Fields, bytes]] = []
         if len(self._start) < _BEGIN:
-            self._start += fresh
-            if JsonStrings not in kinds and ("json" in kind or is_json_like(self._start)):
-                new.append((JsonStrings(), self._start))
-            form = kind == "application/x-www-form-urlencoded" or is_form_like(self._start, goes_on=not last)
+            start = self._start + fresh
+            self._start = start[:_BEGIN]  # all of it while it is short; of a window no more than this
+            if JsonStrings not in kinds and ("json" in kind or is_json_like(start)):
+                new.append((JsonStrings(), start))
+            form = kind == "application/x-www-form-urlencoded" or is_form_like(start, goes_on=not last)
             if FormFields not in kinds and form:
-                new.append((FormFields(), self._start))
+                new.append((FormFields(), start))
             if PartFields not in kinds and kind.startswith("multipart/"):
-                new.append((PartFields(self._type), self._start))
+                new.append((PartFields(self._type), start))
         if PartFields not in kinds | {type(field) for field, _ in new}:
             cut = self._cut + fresh
             if is_cut(cut):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,11 @@ def context_in_use(environ: Mapping[str, str], home: Path) -> DockerContext | No
     identity = hashlib.sha256(name.encode()).hexdigest()
     endpoint = (_json(folder / "contexts/meta" / identity / "meta.json").get("Endpoints") or {}).get("docker") or {}
     return DockerContext(name, str(endpoint.get("Host") or ""), (folder / "contexts/tls" / identity).is_dir())
+
+
+def is_far() -> bool:
+    """Whether the engine that this process talks to is on another machine."""
+    return not os.environ.get("DOCKER_HOST", "unix:").startswith("unix:")
 
 
 def followed(environ: Mapping[str, str], home: Path) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_bottle.engines.client import EngineError
+from claude_bottle.engines.docker.context import is_far
 from claude_bottle.engines.docker.engine import Engine
 from claude_bottle.engines.docker.naming import PROOF, docker_name
 from claude_bottle.engines.facts import Facts, MountFacts
@@ -28,7 +28,7 @@ def gather(engine: Engine, stack: str, images: Sequence[str]) -> Facts:
         raise EngineError(
             f"Docker cannot be reached: {error}; start it ({own_command('doctor')} says how), or set DOCKER_HOST"
         ) from None
-    far = _is_far()
+    far = is_far()
     return replace(
         facts_of(info, engine.is_podman),
         far=far,
@@ -79,10 +79,6 @@ def _unfit(info: Mapping[str, Any], is_podman: Callable[[], bool]) -> Iterator[t
             " controller delegated to it (docs.docker.com/engine/security/rootless/tips); any other engine needs a"
             " kernel with CONFIG_CFS_BANDWIDTH",
         )
-
-
-def _is_far() -> bool:
-    return not os.environ.get("DOCKER_HOST", "unix://").startswith("unix://")
 
 
 def _available_memory() -> int | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from pathlib import Path
+
+from claude_bottle.engines.docker.context import is_far
 
 _TABLE = Path("/proc/net/route")  # proc(5): hexadecimal, in the byte order of the machine, here little-endian
 _SETTINGS = Path("/proc/sys/net/ipv4/conf")
@@ -28,7 +29,7 @@ def parse_routes(table: str) -> list[str]:
 
 def ways_of_the_machine() -> list[str]:
     """The networks that this machine's main table has routes to; empty for a remote engine or without such a table."""
-    if not os.environ.get("DOCKER_HOST", "unix:").startswith("unix:"):
+    if is_far():
         return []
     try:
         return parse_routes(_TABLE.read_text(encoding="ascii"))
@@ -41,7 +42,7 @@ def hears_broadcasts(settings: Path = _SETTINGS) -> bool:
 
     The kernel uses the higher value of `all` and the interface's, which starts as `default` (ip-sysctl.rst, rp_filter).
     """
-    if not os.environ.get("DOCKER_HOST", "unix:").startswith("unix:"):
+    if is_far():
         return False
     try:
         return all((settings / name / "rp_filter").read_text().strip() == "0" for name in ("all", "default"))

@@ -20,8 +20,8 @@ _PROVE = "exec python3 -m claude_bottle.engines.docker.prove"
 
 @dataclass(frozen=True)
 class Proof:
-    """members: all workloads. prober: id of an image of this project with Python. own_network: the agent's runtime has
-    a network stack of its own. gets: a digest of what the agent gets after the proof.
+    """members: all workloads. prober: id of an image of this project with Python. gets: a digest of what the agent gets
+    after the proof.
     """
 
     stack: str
@@ -29,7 +29,6 @@ class Proof:
     flows: Sequence[Flow]
     members: Sequence[Member]
     prober: Text
-    own_network: bool
     gets: str
 
     def specs(self) -> dict[str, dict[str, Any]]:
@@ -39,7 +38,8 @@ class Proof:
         for member in self.members:
             if member.role not in outward:
                 reach = [[flow.target, flow.port] for flow in self.flows if flow.source == member.role]
-                apart = ["agent"] if self.own_network and member.role == "agent" else []
+                # Beside an agent with a network stack of its own, the probe is a member of its network.
+                apart = ["agent"] if member.own_network and member.role == "agent" else []
                 peers = [*self.network.peers(member.role), *apart]
                 specs[member.role] = {"peers": peers, "reach": reach, "servers": [_EMBEDDED_DNS]}
         return specs
@@ -54,7 +54,7 @@ class Proof:
             "agent": agent.name,
             "containers": {member.role: member.name for member in self.members},
             "image": self.prober,
-            "network": agent.joined[0][0] if self.own_network else "",
+            "network": agent.joined[0][0] if agent.own_network else "",
             "dns": CLOSED_DNS,
             "specs": self.specs(),
         }

@@ -25,7 +25,6 @@ class DockerFabric:
 
     def __init__(self, network: BottleNetwork, stack: str, flows: Sequence[Flow], drifts: Mapping[str, Drift]) -> None:
         self._network, self._stack, self._flows, self._drifts = network, stack, flows, drifts
-        self._own_network = False
         self._members: list[Member] = []
         self.subnets: Sequence[str] = network.subnets
 
@@ -35,8 +34,8 @@ class DockerFabric:
         volumes = volumes_of(name, self._stack, workload, opts.parent)
         container = hardened_container(name, self._stack, workload, joined, volumes, drift.mended, opts)
         fixed = docker_name(workload.role, self._stack)
-        self._own_network = self._own_network or (workload.role == "agent" and workload.runtime is not None)
-        self._members.append(Member(workload.role, container, fixed, joined, workload.processes))
+        own_network = workload.runtime is not None
+        self._members.append(Member(workload.role, container, fixed, joined, workload.processes, own_network))
         return RunningContainer(workload.role, fixed, container, workload.ready, drift)
 
     def own_name(self, role: str, source: str) -> pulumi.Output[str]:
@@ -50,7 +49,7 @@ class DockerFabric:
     def prove(
         self, name: str, parent: pulumi.Resource, prober: Text, closed: pulumi.Resource, gets: str
     ) -> pulumi.Resource:
-        proof = Proof(self._stack, self._network, self._flows, self._members, prober, self._own_network, gets)
+        proof = Proof(self._stack, self._network, self._flows, self._members, prober, gets)
         return proof.resource(name, pulumi.ResourceOptions(parent=parent, depends_on=[closed]))
 
 

@@ -41,13 +41,16 @@ done
 
 @dataclass(frozen=True)
 class Member:
-    """joined: (network, alias) pairs of the container. processes: limit of processes and threads."""
+    """joined: (network, alias) pairs of the container. processes: limit of processes and threads. own_network: its
+    runtime may keep a network stack of its own.
+    """
 
     role: str
     container: docker.Container
     name: str
     joined: Sequence[tuple[pulumi.Input[str], str]]
     processes: int
+    own_network: bool = False
 
 
 class Attachments(pulumi.ComponentResource):
