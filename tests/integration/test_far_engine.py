@@ -48,6 +48,11 @@ def _free_port() -> int:
         return int(server.getsockname()[1])
 
 
+def _log(container: str) -> str:
+    argv = ["docker", "logs", "--tail", "200", container]
+    return subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
+
+
 @pytest.fixture(scope="module")
 def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
     """sshd on loopback, in a container that has nothing but the other engine's socket and the docker command."""
@@ -76,7 +81,9 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
         serve += (
             "-o AuthorizedKeysFile=/ssh/client.pub -o PasswordAuthentication=no -o StrictModes=no -o MaxStartups=100 "
         )
-        serve += "-o MaxSessions=100"
+        # All connections are from one address. By default an sshd since 9.8 refuses an address for a while if a few
+        # of its connections end before they are authenticated (sshd_config(5), PerSourcePenalties).
+        serve += "-o MaxSessions=100 -o PerSourcePenalties=no -o LogLevel=VERBOSE"
         world.docker(*argv, "--entrypoint", "sh", HOST_IMAGE, "-c", serve)
         try:
             files = {f"ssh/{file}": (keys / file).read_bytes() for file in ("server", "client.pub")}
@@ -89,9 +96,10 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
                 if told.returncode == 0:
                     break
                 time.sleep(0.2)
-            assert told.returncode == 0, (told.stderr, world.docker("logs", name, check=False))
+            assert told.returncode == 0, (told.stderr, _log(name))
             yield Far(engine, address, keys / "bin", keys / "tls")
         finally:
+            print(_log(name))  # pytest shows it if the last test fails
             world.docker("rm", "-f", "-v", name, check=False)
 
 
