@@ -13,6 +13,7 @@ from typing import Any
 from claude_bottle.host.child_env import child_env
 from claude_bottle.manifest.checks import no_secret, shown_name
 from claude_bottle.manifest.model import GitRemote
+from claude_bottle.policy.declared import push_policy
 from claude_bottle.policy.errors import NOT_SHOWN, Finding
 from claude_bottle.policy.names.git_upstream import Upstream
 
@@ -31,26 +32,10 @@ class GateRemote:
         return self.config.name
 
     def entry(self) -> dict[str, Any]:
-        """The gate's configuration of this remote, without the credential."""
-        config = self.config
+        """The gate's entry for this remote, without the credential."""
         user = {"token_user": self.upstream.user} if self.upstream.scheme == "https" and self.upstream.user else {}
-        # The gate's own key names, which differ from the manifest's. Other names would change the file, and with it
-        # rebuild the gate of every running bottle.
-        return {
-            "name": self.name,
-            "upstream": self.upstream.url,
-            **user,
-            "branches": config.branches,
-            "force": _ALLOWED[config.allow_force_push],
-            "deletes": _ALLOWED[config.allow_deletions],
-            "max_push_mb": config.max_push_mb,
-            "max_blob_mb": config.max_file_mb,
-            "push_options": config.push_options,
-            "review": config.require_review,
-            "known_findings": config.known_findings,
-            "allow_fsck": config.allow_fsck,
-            "rules": bool(self.rules),
-        }
+        policy = push_policy.stored(dict(self.config))
+        return {"name": self.name, "upstream": self.upstream.url, **user, **policy, "rules": bool(self.rules)}
 
     @property
     def credential(self) -> str:
@@ -58,9 +43,6 @@ class GateRemote:
         if self.upstream.scheme == "ssh":
             return str(self.config.identity_file)
         return f"token {self.config.token_ref}" + (f" as {self.upstream.user}" if self.upstream.user else "")
-
-
-_ALLOWED = {False: "never", True: "allow"}
 
 
 def upstream_of(config: GitRemote) -> Upstream:

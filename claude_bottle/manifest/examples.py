@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from claude_bottle.policy.declared.push_policy import KEYS as PUSH_KEYS
 from claude_bottle.policy.routes.route import KEYS
 
 # By key path; [] stands for each entry of a list, {} for each value of a mapping. A test checks that they are complete,
@@ -63,15 +64,7 @@ EXAMPLES: dict[str, str] = {
     "git[].token_ref": "GITHUB_TOKEN",
     "git[].token_user": "x-token-auth",
     "git[].known_hosts": "git.example.com ssh-ed25519 AAAA…",
-    "git[].branches": "[agent/*]",
-    "git[].allow_force_push": "false",
-    "git[].allow_deletions": "false",
-    "git[].max_push_mb": "100",
-    "git[].max_file_mb": "20",
-    "git[].push_options": "[ci.skip, merge_request.title=*]",
-    "git[].require_review": "false",
-    "git[].known_findings": "[9f86d081884c7d659a2feaa0c55ad015]",
-    "git[].allow_fsck": "[zeroPaddedFilemode, missingEmail]",
+    **{f"git[].{name}": key.example for name, key in PUSH_KEYS.items()},
     "git[].gitleaks_config": "gitleaks.toml",
     "supervise": "false",
     "network": "{external: my-network}",

@@ -9,7 +9,6 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from claude_bottle.policy.names.exempt import checked_exempt
-from claude_bottle.policy.names.fsck_checks import checked_fsck
 from claude_bottle.policy.names.git_upstream import Upstream
 from claude_bottle.policy.routes import values
 
@@ -20,10 +19,6 @@ _TOKEN_AS_USER = re.compile(
 # Debian policy, 5.6.1. apt-get(8) removes a package if its name is followed by `-`.
 _APT = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](=[A-Za-z0-9.+:~-]+)?\Z")
 _NPM = re.compile(r"(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*(@[A-Za-z0-9][A-Za-z0-9.+-]*)?\Z")
-_REF_GLOB = re.compile(r"[A-Za-z0-9_*?\[\]][A-Za-z0-9._/*?\[\]-]{0,199}\Z")
-# Printable ASCII. A star is allowed only as the whole value.
-_PUSH_OPTION = re.compile(r"[!-)+-~][ -)+-~]{0,199}(?:=\*)?\Z")
-_FINDING = re.compile(r"[0-9a-f]{32}\Z")
 _RUNTIME = r"^[a-z][a-z0-9._-]{0,40}$"
 # Private networks (RFC 1918, 6598, 2544). egress and pipelock refuse all of them.
 _PRIVATE = [
@@ -98,27 +93,9 @@ def _upstream(value: str) -> str:
     return value
 
 
-def _ref_glob(value: str) -> str:
-    if not _REF_GLOB.match(value) or ".." in value:
-        raise ValueError("write a glob of branch names (main, agent/*), or of whole refs (refs/tags/*)")
-    return value
-
-
 def _token_user(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._][A-Za-z0-9._@+=-]{0,99}", value) or _TOKEN_AS_USER.match(value):
         raise ValueError("write the name that goes with the token (x-token-auth, me@example.com), never the token")
-    return value
-
-
-def _finding(value: str) -> str:
-    if not _FINDING.match(value):
-        raise ValueError("not a digest of a finding; write the 32 hex digits that a refused push reports")
-    return value
-
-
-def _push_option(value: str) -> str:
-    if not _PUSH_OPTION.match(value):
-        raise ValueError("write an option as it is pushed (ci.skip, topic=main), or NAME=* for any value")
     return value
 
 
@@ -171,12 +148,8 @@ ProxyUrl = Annotated[str, AfterValidator(_proxy)]
 Memory = Annotated[str, AfterValidator(_memory)]
 AptPackage = Annotated[str, AfterValidator(_apt)]
 NpmPackage = Annotated[str, AfterValidator(_npm)]
-FsckCheck = Annotated[str, AfterValidator(checked_fsck)]
 TokenUser = Annotated[str, AfterValidator(_token_user)]
 GitUrl = Annotated[str, AfterValidator(_upstream)]
-FindingDigest = Annotated[str, AfterValidator(_finding)]
-PushOption = Annotated[str, AfterValidator(_push_option)]
-RefGlob = Annotated[str, AfterValidator(_ref_glob)]
 Skill = Annotated[str, AfterValidator(_skill)]
 InnerNetwork = Annotated[str, AfterValidator(checked_exempt)]
 Until = Annotated[str, AfterValidator(values.until)]

@@ -5,23 +5,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, create_model, model_validator
 
 from claude_bottle.manifest.fields import (
     AptPackage,
     Argument,
-    FindingDigest,
-    FsckCheck,
     GitUrl,
     Host,
     Memory,
     NetworkName,
     NpmPackage,
     Plain,
-    PushOption,
-    RefGlob,
     RemoteName,
     Runtime,
     Skill,
@@ -30,8 +26,10 @@ from claude_bottle.manifest.fields import (
     TokenRef,
     TokenUser,
 )
+from claude_bottle.manifest.key_fields import key_fields
 from claude_bottle.manifest.pipelock_fields import PipelockConfig
 from claude_bottle.manifest.route_model import EgressRoute
+from claude_bottle.policy.declared.push_policy import KEYS as PUSH_KEYS
 from claude_bottle.policy.names.git_upstream import Upstream
 
 
@@ -102,8 +100,8 @@ def _prompt(value: object) -> object:
     return {"text": value} if isinstance(value, str) else value
 
 
-class GitRemote(Strict):
-    """A repository that the agent may fetch from and push to, through git-gate."""
+class _Upstream(Strict):
+    """Where a repository is, and how git-gate authenticates there."""
 
     name: RemoteName = Field(description="Served as git://git-gate/<name>.git.")
     upstream: GitUrl = Field(description="ssh://git@host/path.git, git@host:path.git or https://host/path.git.")
@@ -119,27 +117,22 @@ class GitRemote(Strict):
     known_hosts: str | None = Field(
         None, description="ssh: lines of known_hosts; a host is never trusted on first use."
     )
-    branches: list[RefGlob] = Field(
-        ["*"], min_length=1, description="Refs that may be pushed: globs of branches, or of whole refs (refs/tags/v*)."
-    )
-    allow_force_push: bool = Field(
-        False, description="Whether a push may rewrite existing refs; moving a tag is a rewrite."
-    )
-    allow_deletions: bool = Field(False, description="Whether a push may delete refs.")
-    max_push_mb: int = Field(100, ge=1, le=4096, description="Largest push.")
-    max_file_mb: int = Field(20, ge=1, le=1024, description="Largest single file.")
-    push_options: list[PushOption] = Field(
-        [], description="Push options (git push -o) that may be sent: exact ones, or NAME=* for any value."
-    )
-    require_review: bool = Field(False, description="Refuse every push until you have approved exactly that one.")
-    known_findings: list[FindingDigest] = Field(
-        [], max_length=500, description="Values that are not secrets here, by the digests that a refused push reports."
-    )
-    allow_fsck: list[FsckCheck] = Field(
-        [],
-        description="Checks of git-fsck(1) that new objects may fail here, for old histories. Checks against attacks"
-        " cannot be named.",
-    )
+
+
+if TYPE_CHECKING:
+
+    class _PushPolicy(_Upstream):
+        """What the owner's side reads by name; the fields are those of PUSH_KEYS."""
+
+        branches: list[str]
+
+else:
+    _PushPolicy = create_model("_PushPolicy", __base__=_Upstream, **key_fields(PUSH_KEYS))
+
+
+class GitRemote(_PushPolicy):
+    """A repository that the agent may fetch from and push to, through git-gate."""
+
     gitleaks_config: Plain | None = Field(
         None, description="gitleaks rules of your own (TOML), in place of the default ones."
     )

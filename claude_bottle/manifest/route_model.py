@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
+from pydantic import create_model, model_validator
 
 from claude_bottle.manifest.fields import Strict
-from claude_bottle.policy.routes.keys import Choice, Flag, Key, Listed
+from claude_bottle.manifest.key_fields import key_fields
 from claude_bottle.policy.routes.route import KEYS
-
-
-def _field(key: Key) -> tuple[Any, Any]:
-    """Type and field of a key for pydantic."""
-    one: Any = Annotated[str, AfterValidator(key.check)] if key.check else str
-    kind: Any = list[one] if isinstance(key, Listed) else one
-    if isinstance(key, Flag | Choice):
-        kind = Literal[key.options] if key.options else bool
-    taken = kind
-    if key.default is None and not key.required:
-        kind = kind | None
-    if key.also:
-        other, read = key.also
-        taken |= one if other is str else other
-        kind = Annotated[kind, BeforeValidator(read, json_schema_input_type=taken)]
-    return kind, Field(... if key.required else key.default, description=key.doc, **key.bounds)
-
 
 if TYPE_CHECKING:
 
@@ -44,7 +27,7 @@ if TYPE_CHECKING:
         forge: list[str]
 
 else:
-    _Keys = create_model("_Keys", __base__=Strict, **{name: _field(key) for name, key in KEYS.items()})
+    _Keys = create_model("_Keys", __base__=Strict, **key_fields(KEYS))
 
 
 class EgressRoute(_Keys):

@@ -16,6 +16,8 @@ from claude_bottle.plan.places import Ground, Place, Plan, Right, rights
 from claude_bottle.plan.resolved import SCHEMA
 from claude_bottle.plan.rest import key_of, told_otherwise, without_words
 from claude_bottle.plan.words import REACH, lines, when
+from claude_bottle.policy.declared.keys import Listed
+from claude_bottle.policy.declared.push_policy import FIELDS
 
 # Keys whose changes get their own lines if they have an effect. Without an effect they are reported as plain changes.
 _BY_HOST = {
@@ -28,9 +30,7 @@ _BY_FACTS = {
     ("pipelock", "internal_exempt"), ("pipelock", "upstream_proxy"), ("pipelock", "upstream_proxy_ref"),
     ("pipelock", "revocation_lists"), ("pipelock", "dlp_patterns"), ("pipelock", "seed_phrases"), ("stack",),
 }  # fmt: skip
-_GIT_FACTS = {"branches", "force", "deletes", "push_options", "max_push_mb", "max_blob_mb", "review", "rules",
-              "known_findings", "known_hosts_sha256", "rules_sha256", "credential", "token_user",
-              "allow_fsck"}  # fmt: skip
+_GIT_FACTS = {*FIELDS, "rules", "known_hosts_sha256", "rules_sha256", "credential", "token_user"}
 _DIGEST = re.compile(r"[0-9a-f]{16,64}\Z")
 
 
@@ -92,7 +92,7 @@ def upgraded(old: Plan, new: Plan) -> tuple[Plan, list[str]]:
     patterns = {one["name"]: one["sha256"] for one in new_pipelock["dlp_patterns"]}
     now = {remote["name"]: remote for remote in new["git_remotes"]}
     unknown = ("known_hosts_sha256", "rules_sha256")
-    new_lists: dict[str, list[str]] = {"push_options": [], "known_findings": [], "allow_fsck": []}
+    new_lists: dict[str, list[str]] = {name: [] for name, key in FIELDS.items() if isinstance(key, Listed)}
     files = {
         key: [{"file": name, "sha256": _known(new_pipelock[key], name)} for name in pipelock.get(key, [])]
         for key in ("upstream_roots", "revocation_lists")

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from claude_bottle.manifest.sizes import megabytes
+from claude_bottle.policy.declared.keys import Number
+from claude_bottle.policy.declared.push_policy import FIELDS
 from claude_bottle.policy.names.exempt import covers
 from claude_bottle.policy.names.ref_globs import covered
 from claude_bottle.policy.routes.injection import auth_header
@@ -140,32 +142,24 @@ def _git(plan: Plan, facts: Facts) -> None:
     for remote in plan["git_remotes"]:
         url = remote["upstream"]
 
-        def say(words: str, *key: str, holds: bool = False, at: str = url) -> None:
-            (facts.holds if holds else facts.gives)["git", at, *key] = ("git", f"git {at}: {words}")
+        def say(words: str, *fact: str, holds: bool = False, at: str = url) -> None:
+            (facts.holds if holds else facts.gives)["git", at, *fact] = ("git", f"git {at}: {words}")
 
         say("fetch", "fetch")
-        for glob in remote["branches"]:
-            say(f"push to {glob}", "push", glob)
-        for key, words in (("force", "force pushes"), ("deletes", "deletions")):
-            if remote[key] == "allow":
-                say(f"{words} allowed", key)
-        for option in remote["push_options"]:
-            say(f"push option {option}", "option", option)
-        for digest in remote.get("known_findings", ()):
-            say(f"the value {digest} is not a secret there", "finding", digest)
-        for check in remote.get("allow_fsck", ()):
-            say(f"objects that fail git's check {check}", "fsck", check)
+        for column, key in FIELDS.items():
+            if column not in remote or key.says is None:  # the plan is of a version without this key
+                continue
+            if isinstance(key, Number):
+                facts.amounts["git", url, key.right] = ("git", remote[column], key.says(url))
+            for right in key.rights(key.read(remote[column])):
+                say(key.says(*right), key.right, *right, holds=key.limits)
         say(f"with {remote['credential']}", "credential", remote["credential"])
         if remote["known_hosts_sha256"]:
-            key = remote["known_hosts_sha256"]
-            say(f"to a host with your known_hosts (sha256 {key[:16]})", "known_hosts", key)
+            digest = remote["known_hosts_sha256"]
+            say(f"to a host with your known_hosts (sha256 {digest[:16]})", "known_hosts", digest)
         rules = remote["rules_sha256"]
         said = f"your rules (sha256 {rules[:16]})" if rules else "gitleaks' own rules"
         say(f"every commit scanned by {said}", "rules", rules or "")
-        if remote["review"]:
-            say("each push waits for your review", "review", holds=True)
-        facts.amounts["git", url, "push"] = ("git", remote["max_push_mb"], f"MB a push to {url}")
-        facts.amounts["git", url, "blob"] = ("git", remote["max_blob_mb"], f"MB a file to {url}")
 
 
 def differences(old: Facts, new: Facts) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from claude_bottle.policy.routes.keys import Choice, Key
+from claude_bottle.policy.declared.keys import Choice, Key
 from claude_bottle.policy.routes.route import KEYS
 
 

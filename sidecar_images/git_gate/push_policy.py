@@ -88,9 +88,9 @@ def refusals(
         elif command.magic and command.deletes:
             reasons.append(f"{command.ref}: is a command to the forge, not a stored ref, so it cannot be deleted")
         elif command.deletes:
-            if remote.deletes != "allow":
+            if not remote.deletes:
                 reasons.append(f"{command.ref}: the owner does not allow deletions here")
-        elif not command.creates and remote.force != "allow":
+        elif not command.creates and not remote.force:
             # Only a branch moves forward. A tag must not move: another commit under its name is a rewrite.
             if not command.ref.startswith("refs/heads/"):
                 reasons.append(f"{command.ref}: it already exists, and the owner does not allow force pushes here")

@@ -6,7 +6,9 @@ import base64
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from claude_bottle.policy.declared import push_policy
+from claude_bottle.policy.declared.push_policy import PushPolicy
 
 from .tunnel import git_settings, ssh_option
 
@@ -20,24 +22,15 @@ _SSH = (
 
 
 @dataclass(frozen=True)
-class Remote:
-    """One upstream, and its policy for pushes. Sizes in MB. rules: whether the owner has set gitleaks rules.
+class Remote(PushPolicy):
+    """One upstream, and its policy for pushes. rules: whether the owner has set gitleaks rules.
 
     token_user: sent with the token; GitHub and GitLab ignore it, others require one.
     """
 
     name: str
     upstream: str
-    branches: tuple[str, ...] = ("*",)
-    force: str = "never"
-    deletes: str = "never"
-    max_push_mb: int = 100
-    max_blob_mb: int = 20
-    push_options: tuple[str, ...] = ()
-    review: bool = False
-    known_findings: tuple[str, ...] = ()
     rules: bool = False
-    allow_fsck: tuple[str, ...] = ()
     token_user: str = "x-access-token"  # noqa: S105 - a name
 
     @property
@@ -79,13 +72,7 @@ class Remote:
 def read_remotes(etc: Path = ETC) -> list[Remote]:
     """The declared remotes. Raises OSError, ValueError, KeyError or TypeError unless the file is complete and valid."""
     document = json.loads((etc / "remotes.json").read_text())
-    return [Remote(**{**entry, **_tuples(entry)}) for entry in document["remotes"]]
-
-
-def _tuples(entry: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: tuple(entry[key]) for key in ("branches", "push_options", "known_findings", "allow_fsck") if key in entry
-    }
+    return [Remote(**{**entry, **push_policy.read(entry)}) for entry in document["remotes"]]
 
 
 def remote_of(folder: Path, etc: Path = ETC) -> Remote:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
-from claude_bottle.policy.routes.keys import Flag, Key, Listed
+from claude_bottle.policy.declared.keys import Flag, Key, Listed
 from claude_bottle.policy.routes.route import KEYS
 
 Tool = TypeVar("Tool", bound=Callable[..., Any])

@@ -23,6 +23,7 @@ from claude_bottle.host.git_remotes import GateRemote, remotes_file, upstream_of
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import render
 from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.policy.declared import push_policy
 from claude_bottle.policy.forge.capabilities import CAPABILITIES
 from claude_bottle.policy.forge.graphql.ids import KnownIds, OutsideError
 from claude_bottle.policy.forge.graphql.request import read_queries
@@ -302,6 +303,12 @@ class Asked:
     at: float
 
 
+def _unordered(entry: dict[str, Any]) -> dict[str, Any]:
+    """The policy of a remote. Of its lists the gate asks only what is in them."""
+    policy = push_policy.read(entry)
+    return {name: tuple(sorted(value)) if isinstance(value, tuple) else value for name, value in policy.items()}
+
+
 @dataclass
 class World:
     """One bottle, by what its sidecars get."""
@@ -318,9 +325,7 @@ class World:
         self.table, self.policy = RouteTable.parse(made.table.encode()), Policy.parse(render(self.manifest).encode())
         self.refs = {slot: ref for ref, slot in made.slots.items()}
         told = json.loads(remotes_file(remotes_of(self.manifest)))["remotes"]
-        # Lists of which the gate asks only what is in them.
-        tuples = ("branches", "push_options", "known_findings", "allow_fsck")
-        self.gate = {e["upstream"]: Remote(**{**e, **{k: tuple(sorted(e[k])) for k in tuples}}) for e in told}
+        self.gate = {entry["upstream"]: Remote(**{**entry, **_unordered(entry)}) for entry in told}
 
     def facts(self, asked: Asked, headers: set[str]) -> frozenset[tuple[str, ...]]:
         """What becomes of a request at this time (`at_time`); empty where it is refused."""

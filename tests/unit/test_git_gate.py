@@ -70,8 +70,8 @@ def test_policy() -> None:
     assert "deletions" in check(SSH, delete)[0]
     assert "moved in the meantime" in check(SSH, update, now=B)[0]
     assert "moved in the meantime" in check(SSH, create, now=A)[0]
-    assert "refs/heads/m: the owner allows" in check(Remote("p", "x", ("agent/*",)), update)[0]
-    loose = Remote("p", "x", force="allow", deletes="allow")
+    assert "refs/heads/m: the owner allows" in check(Remote("p", "x", branches=("agent/*",)), update)[0]
+    loose = Remote("p", "x", force=True, deletes=True)
     assert check(loose, update, ancestor=False) == []
     assert check(loose, delete) == []
 
@@ -89,7 +89,7 @@ def test_the_credential_is_in_no_argument_and_hosts_are_pinned(tmp_path: Path) -
 
 def test_remotes_are_read_strictly(tmp_path: Path) -> None:
     (tmp_path / "remotes.json").write_text(json.dumps({"remotes": [{"name": "p", "upstream": "u", "branches": ["x"]}]}))
-    assert read_remotes(tmp_path) == [Remote("p", "u", ("x",))]
+    assert read_remotes(tmp_path) == [Remote("p", "u", branches=("x",))]
     with pytest.raises(LookupError):
         remote_of(Path("/srv/git/q.git"), tmp_path)
     (tmp_path / "remotes.json").write_text(

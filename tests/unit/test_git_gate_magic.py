@@ -151,10 +151,7 @@ def test_what_an_order_may_say() -> None:
         in said(Command(ZERO, A, "refs/for/other%wip"), branches=("refs/for/main",), push_options=("wip",))[0]
     )
     gone = Command(ZERO, ZERO, "refs/for/main")
-    assert (
-        "not a stored ref, so it cannot be deleted"
-        in said(gone, branches=("refs/*",), deletes="allow", force="allow")[0]
-    )
+    assert "not a stored ref, so it cannot be deleted" in said(gone, branches=("refs/*",), deletes=True, force=True)[0]
 
 
 def test_what_a_forge_answers_for_an_order_is_read() -> None:

@@ -217,7 +217,7 @@ def test_an_object_that_attacks_its_readers_does_not_come_in(gate: Gate) -> None
     "ref", ["refs/pull/1/head", "refs/merge-requests/1/head", "refs/changes/34/1234/5", "refs/pull/x"]
 )
 def test_they_are_no_push_targets(ref: str) -> None:
-    remote = Remote("p", "x", branches=("refs/*", "*"), force="allow", deletes="allow")
+    remote = Remote("p", "x", branches=("refs/*", "*"), force=True, deletes=True)
     for command in (Command(ZERO, "a" * 40, ref), Command(ZERO, ZERO, ref)):
         (told,) = refusals(remote, [command], lambda *_: True, lambda _: "")
         assert "is read-only" in told

@@ -30,20 +30,22 @@ A, B = "a" * 40, "b" * 40
 def test_what_is_below_no_branch_does_not_move_without_force(ref: str) -> None:
     """`git tag -f v1.0; git push --force origin v1.0` onto a descendant is no fast-forward of anything."""
 
-    def check(force: str, command: Command) -> list[str]:
+    def check(force: bool, command: Command) -> list[str]:
         old = "" if command.creates else command.old
-        return refusals(Remote("p", "x", ("*", "refs/*"), force=force), [command], lambda *_: True, lambda _: old)
+        return refusals(
+            Remote("p", "x", branches=("*", "refs/*"), force=force), [command], lambda *_: True, lambda _: old
+        )
 
-    assert "does not allow force" in check("never", Command(A, B, ref))[0]
-    assert check("allow", Command(A, B, ref)) == []
-    assert check("never", Command(ZERO, B, ref)) == []
-    assert check("never", Command(A, B, "refs/heads/v1.0")) == []
+    assert "does not allow force" in check(False, Command(A, B, ref))[0]
+    assert check(True, Command(A, B, ref)) == []
+    assert check(False, Command(ZERO, B, ref)) == []
+    assert check(False, Command(A, B, "refs/heads/v1.0")) == []
 
 
 def test_tags_are_not_pushed_unless_the_owner_names_them() -> None:
     command = [Command(ZERO, B, "refs/tags/v1")]
     assert "the owner allows pushes to * only" in refusals(Remote("p", "x"), command, lambda *_: True, lambda _: "")[0]
-    assert refusals(Remote("p", "x", ("*", "refs/tags/v*")), command, lambda *_: True, lambda _: "") == []
+    assert refusals(Remote("p", "x", branches=("*", "refs/tags/v*")), command, lambda *_: True, lambda _: "") == []
 
 
 def test_no_push_brings_refs_without_number() -> None:

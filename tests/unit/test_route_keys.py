@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from claude_bottle.policy.routes.keys import Choice, Flag, Names
+from claude_bottle.policy.declared.keys import Choice, Flag, Names
 from claude_bottle.policy.routes.route import KEYS
 
 ROOT = Path(__file__).parents[2]
 DECLARATION = "claude_bottle/policy/routes/route.py"
 OF_VALUES = "claude_bottle/policy/routes/values.py"  # the declaration's own checks
 NEW = """
-    allow_trailers: bool = _declared(Flag(
+    allow_trailers: bool = declared(Flag(
         doc="Let trailers through.", example="true", right="trailers", says="may send trailers".format,
         widens=lambda _: ", with trailers", asks="Whether it has trailers.",
     ))
-    dialects: frozenset[str] = _declared(Names(
+    dialects: frozenset[str] = declared(Names(
         doc="What may be spoken.", example="[latin]", fits=str.islower, wants="not a list of dialects",
         right="dialect", says="may speak {}".format, widens=lambda names: f", in {' or '.join(names)}",
     ))

@@ -1,18 +1,35 @@
-"""The properties of a route's keys, by the type of their values. Pure.
+"""The properties of declared keys, by the type of their values. Pure.
 
-The keys are the fields of `Route` (claude_bottle/policy/routes/route.py), each with one of these. The manifest's model,
-its schema, pages and examples, the table, the plan and its texts, and the agent's parameters are generated from them.
+The keys are the fields of `Route` (claude_bottle/policy/routes/route.py) and of `PushPolicy`
+(claude_bottle/policy/push_policy.py), each with one of these. The manifest's model, its schema, pages and examples, the
+files for the sidecars, the plan and its texts, and the agent's parameters are generated from them. `Route` and "table"
+below stand for either dataclass and the sidecar's file that it is read from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any
 
 from claude_bottle.policy.routes.until import parse_until
 
 Words = Mapping[str, Any]  # a route with the manifest's names
+
+
+def declared(key: Key) -> Any:
+    """The field of a dataclass for a key."""
+    return field(metadata={"key": key}) if key.required else field(default=key.empty, metadata={"key": key})
+
+
+def keys_of(kind: Any) -> dict[str, Key]:
+    """The keys of a dataclass, by the names of its fields."""
+    declarations: tuple[Field[Any], ...] = fields(kind)
+    return {
+        each.name: replace(key, column=each.name, name=key.name or each.name)
+        for each in declarations
+        for key in [each.metadata["key"]]
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +44,9 @@ class Key:
 
     fits, wants: whether a table may hold a text, and the message if not. shown: the agent may see it. of_requests: it
     limits what a request may do. lends: routes with the same credential share it. right, says: the right that it gives
-    in a plan, and its text. by_host: a bottle without an egress, which judges the host only, gives that right. widens:
-    the text of a proposal that has it. asks: the description for an agent, which may ask for it.
+    in a plan, and its text. by_host: a bottle without an egress, which judges the host only, gives that right. limits:
+    the right is a restriction, so its removal permits more. widens: the text of a proposal that has it. asks: the
+    description for an agent, which may ask for it.
     """
 
     column: str = ""
@@ -51,6 +69,7 @@ class Key:
     right: str = ""
     says: Callable[..., str] | None = None
     by_host: bool = True
+    limits: bool = False
     widens: Callable[[Any], str] | None = None
     asks: str = ""
 
@@ -133,6 +152,39 @@ class Flag(Key):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Permission(Flag):
+    """A flag that has words in the table and in a plan, and true or false in the manifest and in the dataclass."""
+
+    stored: tuple[str, str] = ("never", "allow")
+
+    def holds(self, value: Any) -> bool:
+        return value in self.stored
+
+    def read(self, value: Any) -> Any:
+        return bool(self.stored.index(value))
+
+    def write(self, value: Any) -> Any:
+        return self.stored[value]
+
+    def planned(self, value: Any) -> Any:
+        return self.stored[value]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number(Key):
+    """A whole number; a larger one permits more."""
+
+    def holds(self, value: Any) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool)
+
+    def read(self, value: Any) -> Any:
+        return int(value)
+
+    def within(self, one: Any, other: Any) -> bool:
+        return bool(one <= other)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Choice(Key):
     """One of some words, or none; each permits what the words after it permit too."""
 
@@ -170,6 +222,9 @@ class Listed(Key):
     def read(self, value: Any) -> Any:
         return tuple(value)
 
+    def rights(self, value: Any) -> Iterable[tuple[str, ...]]:
+        return [(one,) for one in value]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Names(Listed):
@@ -196,9 +251,6 @@ class Names(Listed):
 
     def together(self, values: Sequence[Any]) -> Any:
         return frozenset().union(*values)
-
-    def rights(self, value: Any) -> Iterable[tuple[str, ...]]:
-        return [(one,) for one in value]
 
 
 @dataclass(frozen=True, kw_only=True)
