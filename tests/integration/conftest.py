@@ -27,8 +27,8 @@ def git_host_image(sidecar_image: str) -> str:
 
 @pytest.fixture(scope="session")
 def internet(sidecar_image: str) -> Iterator[world.Internet]:
-    with world.fake_internet(sidecar_image) as made:
-        yield made
+    with world.fake_internet(sidecar_image) as internet:
+        yield internet
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

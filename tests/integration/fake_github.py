@@ -55,7 +55,7 @@ def numbered(number: int, **_: Any) -> dict[str, Any]:
     return next(i for i in ITEMS if i["number"] == number)
 
 
-def made(**given: Any) -> dict[str, Any]:
+def created(**given: Any) -> dict[str, Any]:
     """A new issue or pull request, in the answer of the mutation that made it."""
     ITEMS.append(item(len(ITEMS) + 1, given["title"], given["body"], given.get("headRefName", "")))
     return {"issue": ITEMS[-1], "pullRequest": ITEMS[-1]}
@@ -98,8 +98,8 @@ ROOT = {
     "repository": lambda **_: REPOSITORY,
     "viewer": {"login": "octocat"},
     "node": lambda id: next(i for i in ITEMS if i["id"] == id),
-    "createIssue": lambda input: made(**input),
-    "createPullRequest": lambda input: made(**input),
+    "createIssue": lambda input: created(**input),
+    "createPullRequest": lambda input: created(**input),
     "addComment": lambda input: commented(**input),
 }
 
@@ -117,11 +117,11 @@ def answer(query: str, variables: dict[str, Any]) -> dict[str, Any]:
         out: dict[str, Any] = {}
         for part in node.selection_set.selections:
             if isinstance(part, FieldNode):
-                found = value.get(part.name.value)
-                if callable(found):
+                field = value.get(part.name.value)
+                if callable(field):
                     given = {a.name.value: value_from_ast_untyped(a.value, variables) for a in part.arguments}
-                    found = found(**{name: one for name, one in given.items() if one is not Undefined})
-                out[(part.alias or part.name).value] = chosen(found, part)
+                    field = field(**{name: one for name, one in given.items() if one is not Undefined})
+                out[(part.alias or part.name).value] = chosen(field, part)
             else:
                 out.update(chosen(value, fragments[part.name.value] if isinstance(part, FragmentSpreadNode) else part))
         return out
@@ -132,13 +132,13 @@ def answer(query: str, variables: dict[str, Any]) -> dict[str, Any]:
 
 class GitHub(Handler):
     def answer(self, body: bytes) -> None:
-        path, told = self.path.partition("?")[0], json.loads(body) if body[:1] == b"{" else {}
+        path, request = self.path.partition("?")[0], json.loads(body) if body[:1] == b"{" else {}
         if path == "/graphql":
-            data = answer(told["query"], told.get("variables") or {})
+            data = answer(request["query"], request.get("variables") or {})
             return self._send(200, json.dumps({"data": data}).encode())
         kind = {"issues": "Issue", "pulls": "PullRequest"}.get(path.rpartition("/")[2])
-        found = of_kind(kind) if kind and self.command == "GET" else THING
-        return self._send(200, json.dumps(found).encode())
+        content = of_kind(kind) if kind and self.command == "GET" else THING
+        return self._send(200, json.dumps(content).encode())
 
 
 if __name__ == "__main__":

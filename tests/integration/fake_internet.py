@@ -79,7 +79,7 @@ class Handler(BaseHTTPRequestHandler):
             "whole": whole,
             # Words like MARK-prompt, wherever they are: what of the bottle has got into a long request.
             # And what became of a token of GitHub's in it.
-            "marks": sorted({found.decode() for found in _MARKS.findall(body)}),
+            "marks": sorted({mark.decode() for mark in _MARKS.findall(body)}),
             "end": body[-4000:].decode("latin-1"),
         }
         sys.stdout.write(json.dumps(record) + "\n")
@@ -242,12 +242,14 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
         return None
 
-    def _tool_use(self, message: dict[str, object], usage: dict[str, int], name: str, told: str, identity: str) -> None:
+    def _tool_use(
+        self, message: dict[str, object], usage: dict[str, int], name: str, arguments: str, identity: str
+    ) -> None:
         self._start_events()
         self._event("message_start", {"type": "message_start", "message": message})
         block = {"type": "tool_use", "id": identity, "name": name, "input": {}}
         self._event("content_block_start", {"type": "content_block_start", "index": 0, "content_block": block})
-        delta = {"type": "input_json_delta", "partial_json": told}
+        delta = {"type": "input_json_delta", "partial_json": arguments}
         self._event("content_block_delta", {"type": "content_block_delta", "index": 0, "delta": delta})
         self._event("content_block_stop", {"type": "content_block_stop", "index": 0})
         end = {"type": "message_delta", "delta": {"stop_reason": "tool_use", "stop_sequence": None}, "usage": usage}

@@ -58,8 +58,8 @@ def git_forge(internet: world.Internet, image: str, folder: Path) -> Iterator[Fo
         files = {"etc/ssh/ssh_host_ed25519_key": host_key, "server.pem": internet.leaf(HOST), "token": TOKEN.encode()}
         world.docker("cp", "-", f"{name}:/", stdin=world.tar(files, mode=0o600))
         world.docker("start", name)
-        made = Forge(name, folder / "owner", f"{HOST} {' '.join((folder / 'host.pub').read_text().split()[:2])}")
-        made.run("cat > /home/git/.ssh/authorized_keys", stdin=public)
-        yield made
+        forge = Forge(name, folder / "owner", f"{HOST} {' '.join((folder / 'host.pub').read_text().split()[:2])}")
+        forge.run("cat > /home/git/.ssh/authorized_keys", stdin=public)
+        yield forge
     finally:
         world.docker("rm", "-f", "-v", name, check=False)

@@ -30,12 +30,12 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     else:
         host, _, port = target.decode().rpartition(":")
         try:
-            upstream, there = await asyncio.open_connection(host, int(port))
+            upstream, upstream_writer = await asyncio.open_connection(host, int(port))
         except OSError:
             writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
         else:
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            await asyncio.gather(copy(reader, there), copy(upstream, writer))
+            await asyncio.gather(copy(reader, upstream_writer), copy(upstream, writer))
     await writer.drain()
     writer.close()
 

@@ -141,7 +141,7 @@ def second_engine(
     for role in roles:
         world.built(role)
     folder = Path(tempfile.mkdtemp(prefix="claude-bottle-engine-"))
-    made = SecondEngine(folder, certificates)
+    engine = SecondEngine(folder, certificates)
     try:
         if disk_mb:
             disk = folder / "disk"
@@ -150,11 +150,11 @@ def second_engine(
             (folder / "data").mkdir()
             subprocess.run(["mkfs.ext4", "-q", "-m", "0", disk], check=True)
             subprocess.run(["mount", "-o", "loop", disk, folder / "data"], check=True)
-        made.start()
-        made.take_images(*roles, others=others)
-        yield made
-        for container in made.docker("ps", "-aq", check=False).split():
-            made.docker("rm", "-f", "-v", container, check=False)
+        engine.start()
+        engine.take_images(*roles, others=others)
+        yield engine
+        for container in engine.docker("ps", "-aq", check=False).split():
+            engine.docker("rm", "-f", "-v", container, check=False)
     finally:
-        made.stop()
+        engine.stop()
         shutil.rmtree(folder, ignore_errors=True)

@@ -49,7 +49,7 @@ class Body:
         if self._rate:
             await asyncio.sleep(len(data) / self._rate)
 
-    def told(self) -> bytes:
+    def summary(self) -> bytes:
         return json.dumps({"length": self._length, "sha256": self._digest.hexdigest()}).encode()
 
 
@@ -89,7 +89,7 @@ class Two:
             await self._flush()
         self._h2.send_headers(number, [(":status", "200"), ("content-type", "text/plain")])
         if headers[":method"] == "PUT":
-            await self._send(number, body.told())
+            await self._send(number, body.summary())
         else:
             async for piece in answer(headers[":path"]):
                 await self._send(number, piece)
@@ -130,7 +130,7 @@ async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Non
             await body.take(data)
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         if method == "PUT":
-            writer.write(b"%x\r\n%b\r\n" % (len(body.told()), body.told()))
+            writer.write(b"%x\r\n%b\r\n" % (len(body.summary()), body.summary()))
         else:
             async for piece in answer(path):
                 writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))

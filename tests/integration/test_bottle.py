@@ -68,10 +68,10 @@ def bottle(internet: world.Internet, tmp_path_factory: pytest.TempPathFactory) -
     """The bottle of these tests, up; one of its tokens is a secret of the stack, the other a variable of the host."""
     folder = tmp_path_factory.mktemp("project")
     roots = {"test-root.pem": internet.ca}
-    with world.bottle(folder, manifest(internet), {"ECHO_KEY": KEY, "AWS_KEYS": AWS_KEYS}, roots) as made:
-        made.stack.set_config("CLAUDE_CODE_OAUTH_TOKEN", world.auto.ConfigValue(CLAUDE, secret=True))
-        made.up()
-        yield made
+    with world.bottle(folder, manifest(internet), {"ECHO_KEY": KEY, "AWS_KEYS": AWS_KEYS}, roots) as bottle:
+        bottle.stack.set_config("CLAUDE_CODE_OAUTH_TOKEN", world.auto.ConfigValue(CLAUDE, secret=True))
+        bottle.up()
+        yield bottle
 
 
 def refusal(body: str) -> tuple[str, str]:
@@ -103,8 +103,8 @@ def test_what_a_host_has_said_goes_back_to_it_and_to_nobody_else(
     xsrf = unquote(bottle.agent("awk '/XSRF/ {print $7}' /tmp/jar").strip())
     assert bottle.curl(*jar, "-H", f"X-XSRF-TOKEN: {xsrf}", "-d", "a=1", f"{echo}/post")[0] == 200
 
-    told = bottle.agent(f"curl -s -D - -o /dev/null {echo}/says/release | tr -d '\\r'")
-    url = re.search(r"(?i)^location: (.*)$", told, re.MULTILINE)
+    headers = bottle.agent(f"curl -s -D - -o /dev/null {echo}/says/release | tr -d '\\r'")
+    url = re.search(r"(?i)^location: (.*)$", headers, re.MULTILINE)
     assert url is not None
     assert refusal(bottle.curl(f"{url[1]}&more=1")[1]) == ("pipelock", "dlp_match")
     assert refusal(bottle.curl("-d", "a=1", url[1])[1]) == ("pipelock", "dlp_match")
@@ -215,13 +215,13 @@ def test_what_curl_signs_with_placeholders_is_signed_with_the_owners_keys(
     """The signature that arrives is that of AWS's own library for the request that arrives."""
     mark = internet.mark()
     sign = '--aws-sigv4 aws:amz:eu-west-1:s3 --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY"'
-    told = bottle.agent(
+    stdout = bottle.agent(
         f"curl -sS {sign} -T /etc/hostname 'https://s3.example.com/bucket/a%20b?versionId=1&partNumber=2'"
     )
-    assert internet.since(mark), told
+    assert internet.since(mark), stdout
     seen = dict(internet.since(mark)[-1]["headers"])
     identity, _, secret = AWS_KEYS.partition(":")
-    assert secret not in told
+    assert secret not in stdout
     signed = re.search(r"SignedHeaders=([^,]+),", seen["authorization"])
     assert signed is not None
     url = "https://s3.example.com/bucket/a%20b?versionId=1&partNumber=2"
@@ -508,13 +508,15 @@ def test_a_rotated_token_is_forgotten_on_demand(bottle: world.BottleUnderTest) -
     )
 
     def kept() -> str:
-        found = []
+        plaintexts = []
         files = [file for file in (bottle.folder / "state").rglob("*") if file.is_file()]
         for file in files:
             for nonce, text in re.findall(r"v1:([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)", file.read_text()):
                 with contextlib.suppress(InvalidTag, ValueError):
-                    found.append(AESGCM(key).decrypt(base64.b64decode(nonce), base64.b64decode(text), None).decode())
-        return "\n".join(found)
+                    plaintexts.append(
+                        AESGCM(key).decrypt(base64.b64decode(nonce), base64.b64decode(text), None).decode()
+                    )
+        return "\n".join(plaintexts)
 
     assert CLAUDE in kept(), "the search would find it"
     listed = bottle.run("python3", "-m", "claude_bottle.host.past_states", bottle.name)

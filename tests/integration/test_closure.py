@@ -81,85 +81,85 @@ class Place:
 
 @contextlib.contextmanager
 def place(image: str, *options: str, dns: Sequence[str] = CLOSED) -> Iterator[Place]:
-    made = Place(image)
+    network = Place(image)
     marks = ("--label", f"{world.LABEL}=closure")
     for subnet in ipaddress.ip_network("203.0.113.128/25").subnets(new_prefix=28):  # as large as a bottle's own
-        if world.docker("network", "create", *marks, "--subnet", str(subnet), *options, made.name, check=False):
+        if world.docker("network", "create", *marks, "--subnet", str(subnet), *options, network.name, check=False):
             break
     try:
-        made.run("peer", LISTEN, *CLOSED)
-        made.run("inside", "import time; time.sleep(600)", *dns)
-        yield made
+        network.run("peer", LISTEN, *CLOSED)
+        network.run("inside", "import time; time.sleep(600)", *dns)
+        yield network
     finally:
-        for name in world.docker("ps", "-aq", "--filter", f"name={made.name}-").split():
+        for name in world.docker("ps", "-aq", "--filter", f"name={network.name}-").split():
             world.docker("rm", "-f", name, check=False)
-        world.docker("network", "rm", made.name, check=False)
+        world.docker("network", "rm", network.name, check=False)
 
 
 def test_a_closed_network_is_proven_closed(sidecar_image: str) -> None:
-    with place(sidecar_image, *INHIBITED) as made:
-        assert made.prove("peer", reach=[("peer", 8080)], servers=["127.0.0.11"]) == []
-        (line,) = made.prove("peer", reach=[("peer", 8081)])
+    with place(sidecar_image, *INHIBITED) as network:
+        assert network.prove("peer", reach=[("peer", 8080)], servers=["127.0.0.11"]) == []
+        (line,) = network.prove("peer", reach=[("peer", 8081)])
         assert line.startswith("does not reach peer:8081")
 
 
 def test_a_host_on_an_internal_network_is_seen(sidecar_image: str) -> None:
     """docs.docker.com/reference/cli/docker/network/create: an internal network has the host's address all the same."""
-    with place(sidecar_image, "--internal") as made:
-        lines = made.prove("peer")
+    with place(sidecar_image, "--internal") as network:
+        lines = network.prove("peer")
         assert lines and all("which is no workload of this bottle" in line for line in lines)
 
 
 def test_a_way_out_and_its_name_server_are_seen(sidecar_image: str) -> None:
-    with place(sidecar_image) as made:
-        server = made.run("server", NXDOMAIN, "--user", "0", *CLOSED)
-        lines = made.prove("peer", "server", servers=[server])
+    with place(sidecar_image) as network:
+        server = network.run("server", NXDOMAIN, "--user", "0", *CLOSED)
+        lines = network.prove("peer", "server", servers=[server])
         assert any(line.endswith("its gateway, so it has a way out") for line in lines)
         assert f"gets an answer about names of the outside from the name server {server}" in lines
 
 
 def test_a_name_server_that_forwards_is_seen(sidecar_image: str) -> None:
-    with place(sidecar_image, *INHIBITED) as made:
-        server = made.run("server", NXDOMAIN, "--user", "0", *CLOSED)
-        assert made.prove("peer", "server", servers=["127.0.0.11"]) == []
-        world.docker("rm", "-f", f"{made.name}-inside")
-        made.run("inside", "import time; time.sleep(600)", "--dns", server)
-        (line,) = made.prove("peer", "server", servers=["127.0.0.11"])
+    with place(sidecar_image, *INHIBITED) as network:
+        server = network.run("server", NXDOMAIN, "--user", "0", *CLOSED)
+        assert network.prove("peer", "server", servers=["127.0.0.11"]) == []
+        world.docker("rm", "-f", f"{network.name}-inside")
+        network.run("inside", "import time; time.sleep(600)", "--dns", server)
+        (line,) = network.prove("peer", "server", servers=["127.0.0.11"])
         assert "from the name server 127.0.0.11" in line
 
 
 def test_a_stranger_is_seen_and_a_silent_peer_proves_nothing(sidecar_image: str) -> None:
-    with place(sidecar_image, *INHIBITED) as made:
-        address = made.run("stranger", LISTEN, *CLOSED)
-        (line,) = made.prove("peer")
+    with place(sidecar_image, *INHIBITED) as network:
+        address = network.run("stranger", LISTEN, *CLOSED)
+        (line,) = network.prove("peer")
         assert line == (
             f"gets an answer from {address}, which is no workload of this bottle: the host or a stranger on its network"
         )
-        assert "is on no network with missing" in made.prove("peer", "missing", "stranger")
-        made.inside(f"open('/etc/hosts', 'a').write('{address} peer\\n')")  # the agent calls it one
-        assert made.prove("peer") == [line]
+        assert "is on no network with missing" in network.prove("peer", "missing", "stranger")
+        network.inside(f"open('/etc/hosts', 'a').write('{address} peer\\n')")  # the agent calls it one
+        assert network.prove("peer") == [line]
 
 
 def test_one_that_has_just_left_is_no_stranger(sidecar_image: str) -> None:
     """The kernel believes for up to 45 seconds that it is there, and then asks only if something is sent to it."""
-    with place(sidecar_image, *INHIBITED) as made:
-        made.run("gone", LISTEN, *CLOSED)
-        assert made.prove("peer", "gone", reach=[("gone", 8080)]) == []
-        world.docker("rm", "-f", f"{made.name}-gone")
-        assert made.prove("peer") == []
+    with place(sidecar_image, *INHIBITED) as network:
+        network.run("gone", LISTEN, *CLOSED)
+        assert network.prove("peer", "gone", reach=[("gone", 8080)]) == []
+        world.docker("rm", "-f", f"{network.name}-gone")
+        assert network.prove("peer") == []
 
 
 def test_an_agent_that_takes_every_port_makes_no_proof_pass(sidecar_image: str) -> None:
-    with place(sidecar_image, *INHIBITED) as made:
-        made.run("stranger", LISTEN, *CLOSED)
+    with place(sidecar_image, *INHIBITED) as network:
+        network.run("stranger", LISTEN, *CLOSED)
         for first in range(32768, 61000, 10000):  # ip_local_port_range(ip(7)), in processes of few enough open files
-            made.inside(TAKE.format(first=first, end=min(first + 10000, 61000)))
-        sockets = ("exec", f"{made.name}-inside", "cat", "/proc/net/udp")
+            network.inside(TAKE.format(first=first, end=min(first + 10000, 61000)))
+        sockets = ("exec", f"{network.name}-inside", "cat", "/proc/net/udp")
         until = time.monotonic() + 60
         while len(world.docker(*sockets).splitlines()) < 60999 - 32768 and time.monotonic() < until:
             time.sleep(0.5)
         with pytest.raises(AssertionError, match="Resource temporarily unavailable"):
-            made.prove("peer")
+            network.prove("peer")
 
 
 def test_a_bottle_that_is_not_closed_gets_nothing_of_the_owners(internet: world.Internet, tmp_path: Path) -> None:

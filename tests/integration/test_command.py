@@ -62,12 +62,12 @@ def copy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         **kept,
         **own,
     }
-    made = Copy(command, inside, env, f"t{secrets.token_hex(4)}")
+    copy = Copy(command, inside, env, f"t{secrets.token_hex(4)}")
     try:
-        yield made
+        yield copy
     finally:
-        made.bottle("down", made.name, "--force")
-        world.leftovers(made.name, remove=True)
+        copy.bottle("down", copy.name, "--force")
+        world.leftovers(copy.name, remove=True)
 
 
 def besides(done: subprocess.CompletedProcess[str]) -> list[str]:
@@ -107,10 +107,10 @@ def test_a_day_by_one_command(copy: Copy) -> None:
     assert copy.bottle("callback", name, "http://localhost:54545/callback?code=abc").returncode == 1
     done = copy.bottle("ask", "list", name, "--json")
     assert (done.returncode, json.loads(done.stdout)) == (0, [])
-    told = json.loads(copy.bottle("plan", name, "--json").stdout)
-    assert (told["stack"], told["changes"], told["drift"]) == (name, [], [])
-    [found] = [b for b in json.loads(copy.bottle("fleet", "--json").stdout)["bottles"] if b["stack"] == name]
-    assert {part["role"]: part["health"] for part in found["parts"]}["egress"] == "healthy"
+    plan = json.loads(copy.bottle("plan", name, "--json").stdout)
+    assert (plan["stack"], plan["changes"], plan["drift"]) == (name, [], [])
+    [bottle] = [b for b in json.loads(copy.bottle("fleet", "--json").stdout)["bottles"] if b["stack"] == name]
+    assert {part["role"]: part["health"] for part in bottle["parts"]}["egress"] == "healthy"
     copy.bottle("exec", name, "--", "curl", "-s", "https://undeclared.example.com/")
     assert "host_not_declared" in copy.bottle("logs", name, "egress").stdout
     done = copy.bottle("down", name)

@@ -34,9 +34,9 @@ LONG = 300_000  # ms: an up on a busy machine
 
 @pytest.fixture(scope="module")
 def forge(internet: world.Internet, git_host_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
-    with git_forge(internet, git_host_image, tmp_path_factory.mktemp("keys")) as made:
-        made.repository("review")
-        yield made
+    with git_forge(internet, git_host_image, tmp_path_factory.mktemp("keys")) as forge:
+        forge.repository("review")
+        yield forge
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +58,10 @@ def bottle(
         "network": {"external": internet.network},
     }
     folder = tmp_path_factory.mktemp("project")
-    with world.bottle(folder, manifest, {"CLAUDE_CODE_OAUTH_TOKEN": TOKEN}, {"root.pem": internet.ca}) as made:
-        made.file.write_text(COMMENT + made.file.read_text())
-        made.up()
-        yield made
+    with world.bottle(folder, manifest, {"CLAUDE_CODE_OAUTH_TOKEN": TOKEN}, {"root.pem": internet.ca}) as bottle:
+        bottle.file.write_text(COMMENT + bottle.file.read_text())
+        bottle.up()
+        yield bottle
 
 
 class Served:
@@ -86,30 +86,30 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(bottle: world.BottleUnderTest) -> Iterator[Served]:
-    made = Served(bottle)
-    yield made
-    made.kill()
+    served = Served(bottle)
+    yield served
+    served.kill()
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
-        yield made
-        made.close()
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture
 def page(browser: Any, served: Served) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    made = context.new_page()
+    page = context.new_page()
     problems: list[str] = []
-    made.on("pageerror", lambda error: problems.append(str(error)))
-    made.on("dialog", lambda dialog: problems.append(f"dialog {dialog.message}"))
-    made.on("request", lambda request: problems.append(request.url) if "127.0.0.1" not in request.url else None)
-    made.goto(served.url)
-    expect(made.locator("#link")).to_have_text("live")
-    yield made
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("dialog", lambda dialog: problems.append(f"dialog {dialog.message}"))
+    page.on("request", lambda request: problems.append(request.url) if "127.0.0.1" not in request.url else None)
+    page.goto(served.url)
+    expect(page.locator("#link")).to_have_text("live")
+    yield page
     context.close()
     assert problems == []
 
@@ -122,7 +122,7 @@ def shot(page: Page, name: str) -> None:
 @contextlib.contextmanager
 def ask(bottle: world.BottleUnderTest, *calls: tuple[str, dict[str, Any]]) -> Iterator[subprocess.Popen[str]]:
     """Let the model call tools one after the other; all results end up in what Claude Code prints."""
-    prompt = "\n".join(f"CALL {tool} {json.dumps(told)}" for tool, told in calls)
+    prompt = "\n".join(f"CALL {tool} {json.dumps(arguments)}" for tool, arguments in calls)
     argv = ["docker", "exec", "-u", "node", f"claude-bottle-agent-{bottle.name}", "claude"]
     argv += ["--permission-mode", "bypassPermissions", "-p", prompt]
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -133,15 +133,15 @@ def ask(bottle: world.BottleUnderTest, *calls: tuple[str, dict[str, Any]]) -> It
         process.wait()
 
 
-def supervise(tool: str, **told: Any) -> tuple[str, dict[str, Any]]:
-    return f"mcp__supervise__{tool}", {"justification": "the build needs it", **told}
+def supervise(tool: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
+    return f"mcp__supervise__{tool}", {"justification": "the build needs it", **arguments}
 
 
 def card(bottle: world.BottleUnderTest, page: Page, words: str) -> Any:
     # The page shows the bottles of other tests too.
-    found = page.locator("#proposals .proposal", has_text=bottle.name).filter(has_text=words)
-    expect(found).to_be_visible(timeout=LONG)
-    return found
+    proposal = page.locator("#proposals .proposal", has_text=bottle.name).filter(has_text=words)
+    expect(proposal).to_be_visible(timeout=LONG)
+    return proposal
 
 
 def bash(command: str) -> tuple[str, dict[str, Any]]:
@@ -155,23 +155,23 @@ def test_refusal_proposal_approval_success(
     mark = internet.mark()
     curl = "curl -s -w ' %{http_code}' https://echo.example.com/api/x"
     refused = json.loads(bottle.curl("https://echo.example.com/api/x")[1])
-    told = {key: refused[key] for key in ("method", "host", "path", "reason", "refused_by")}
+    refusal = {key: refused[key] for key in ("method", "host", "path", "reason", "refused_by")}
     times = [time.monotonic()]
-    with ask(bottle, bash(curl), supervise("egress-block", refused=told), bash(curl)) as asking:
-        found = card(bottle, page, "reach echo.example.com: GET, HEAD on /api/x")
+    with ask(bottle, bash(curl), supervise("egress-block", refused=refusal), bash(curl)) as asking:
+        proposal = card(bottle, page, "reach echo.example.com: GET, HEAD on /api/x")
         times.append(time.monotonic())
-        expect(found).to_contain_text("the build needs it")
-        expect(found).to_contain_text("reason host_not_declared")
-        expect(found.locator(".diff .add").first).to_be_visible()
+        expect(proposal).to_contain_text("the build needs it")
+        expect(proposal).to_contain_text("reason host_not_declared")
+        expect(proposal.locator(".diff .add").first).to_be_visible()
         expect(page.locator("#decisions tr.refused-row", has_text="echo.example.com").first).to_be_visible()
-        found.focus()
+        proposal.focus()
         page.keyboard.press("p")
-        expect(found.locator(".outcome")).to_contain_text("the agent gains echo.example.com", timeout=LONG)
-        expect(found.locator(".outcome")).to_contain_text("pulumi: update Command")
+        expect(proposal.locator(".outcome")).to_contain_text("the agent gains echo.example.com", timeout=LONG)
+        expect(proposal.locator(".outcome")).to_contain_text("pulumi: update Command")
         shot(page, "proposal")
         times.append(time.monotonic())
         page.keyboard.press("a")
-        expect(found.locator(".approve")).to_have_text("Approve: sure?")
+        expect(proposal.locator(".approve")).to_have_text("Approve: sure?")
         page.keyboard.press("Enter")
         answered = page.locator("#answered .proposal", has_text=bottle.name)
         expect(answered).to_have_count(1, timeout=LONG)
@@ -211,12 +211,12 @@ def test_words_of_an_agent_are_words(bottle: world.BottleUnderTest, page: Page) 
     calls = supervise("capability-block", capability="apt", value="jq")
     calls[1]["justification"] = evil
     with ask(bottle, calls) as asking:
-        found = card(bottle, page, "Debian package jq")
-        expect(found.locator("blockquote")).to_contain_text("<script>fetch('/api/x')</script>")
+        proposal = card(bottle, page, "Debian package jq")
+        expect(proposal.locator("blockquote")).to_contain_text("<script>fetch('/api/x')</script>")
         assert page.locator("blockquote *").count() == 0
         assert "owned" not in page.title()
         shot(page, "script-in-a-justification")
-        found.focus()
+        proposal.focus()
         page.keyboard.press("r")
         page.keyboard.type("it is there already")
         page.keyboard.press("Enter")
@@ -227,19 +227,19 @@ def test_words_of_an_agent_are_words(bottle: world.BottleUnderTest, page: Page) 
 
 def test_an_edit_and_a_time_limit(bottle: world.BottleUnderTest, page: Page) -> None:
     with ask(bottle, supervise("egress-block", host="new.example.com", path=["/"])) as asking:
-        found = card(bottle, page, "reach new.example.com")
-        found.focus()
+        proposal = card(bottle, page, "reach new.example.com")
+        proposal.focus()
         page.keyboard.press("e")
-        area = found.locator("textarea")
+        area = proposal.locator("textarea")
         expect(area).to_be_visible()
         area.fill(area.input_value().replace("host: new.example.com", "host: '*'"))
-        found.locator(".preview").click()
-        expect(found.locator(".outcome")).to_contain_text("cannot be granted", timeout=LONG)
+        proposal.locator(".preview").click()
+        expect(proposal.locator(".outcome")).to_contain_text("cannot be granted", timeout=LONG)
         area.fill("path: egress.routes\nvalue: {host: new.example.com, path: [/narrow], methods: [GET]}\n")
-        found.locator(".for select").select_option("15m")
-        found.locator(".reply input").fill("only what you need")
-        found.locator(".approve").click()
-        found.locator(".approve").click()
+        proposal.locator(".for select").select_option("15m")
+        proposal.locator(".reply input").fill("only what you need")
+        proposal.locator(".approve").click()
+        proposal.locator(".approve").click()
         out = asking.communicate(timeout=300)[0]
     assert "only what you need" in out
     assert bottle.curl("https://new.example.com/narrow")[0] == 200
@@ -248,11 +248,11 @@ def test_an_edit_and_a_time_limit(bottle: world.BottleUnderTest, page: Page) -> 
     assert [route["until"][-1] for route in routes if route["host"] == "new.example.com"] == ["Z"]
     text = bottle.file.read_text()
     # The same, ended: the proxies refuse at once, by themselves; the dashboard takes it out of the file.
-    told, end = world.yaml.safe_load(text), 0.0
-    for route in told["config"]["claude-bottle:bottle"]["egress"]["routes"]:
+    document, end = world.yaml.safe_load(text), 0.0
+    for route in document["config"]["claude-bottle:bottle"]["egress"]["routes"]:
         if route.get("until"):
             route["until"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end := time.time() + 40))
-    bottle.file.write_text(COMMENT + world.yaml.safe_dump(told))
+    bottle.file.write_text(COMMENT + world.yaml.safe_dump(document))
     bottle.up()
     if time.time() < end - 3:  # else the machine is too slow for this half
         assert bottle.curl("https://new.example.com/narrow")[0] == 200
@@ -278,12 +278,12 @@ def test_what_dlp_refused_passes_once_by_digest(
     content = json.loads(body)["content"]
     assert status == 403
     with ask(bottle, supervise("pipelock-block", content=content)) as asking:
-        found = card(bottle, page, "send once the request that DLP refused")
-        expect(found.locator(".held pre")).to_contain_text("POST https://plain.example.com/report")
-        expect(found.locator(".held pre")).to_contain_text(LEAK)  # the owner sees what would leave
+        proposal = card(bottle, page, "send once the request that DLP refused")
+        expect(proposal.locator(".held pre")).to_contain_text("POST https://plain.example.com/report")
+        expect(proposal.locator(".held pre")).to_contain_text(LEAK)  # the owner sees what would leave
         shot(page, "dlp-once")
-        found.locator(".approve").click()
-        found.locator(".approve").click()
+        proposal.locator(".approve").click()
+        proposal.locator(".approve").click()
         assert "approved: p-" in asking.communicate(timeout=300)[0]
     other = [*post[:-2], f"token {LEAK}x", post[-1]]
     assert bottle.curl(*other)[0] == 403
@@ -300,11 +300,11 @@ def test_a_push_under_review(bottle: world.BottleUnderTest, forge: Forge, page: 
     digest = re.search(r"value=(sha256:[0-9a-f]{64})", said)
     assert digest, said
     with ask(bottle, supervise("capability-block", capability="push", value=digest[1])) as asking:
-        found = card(bottle, page, "send once the push that git-gate holds for your review")
-        expect(found.locator(".held pre")).to_contain_text("+reviewed")
+        proposal = card(bottle, page, "send once the push that git-gate holds for your review")
+        expect(proposal.locator(".held pre")).to_contain_text("+reviewed")
         shot(page, "push-under-review")
-        found.locator(".approve").click()
-        found.locator(".approve").click()
+        proposal.locator(".approve").click()
+        proposal.locator(".approve").click()
         assert "approved: p-" in asking.communicate(timeout=300)[0]
     assert "PUSHED" in bottle.agent("cd; cd r; git push origin HEAD:main && echo PUSHED")
     assert forge.run("git -C /srv/acme/review.git show main:file") == "reviewed"
@@ -315,15 +315,15 @@ def test_a_push_under_review(bottle: world.BottleUnderTest, forge: Forge, page: 
 def test_an_up_that_fails_is_told_to_both(bottle: world.BottleUnderTest, page: Page) -> None:
     before = bottle.file.read_text()
     with ask(bottle, supervise("capability-block", capability="memory", value="9000g")) as asking:
-        found = card(bottle, page, "use 9000g of memory")
-        found.locator(".approve").click()
-        found.locator(".approve").click()
-        expect(found.locator(".outcome h4")).to_have_text("Not done", timeout=LONG)
-        expect(found.locator(".outcome")).to_contain_text("still pending")
-        expect(found.locator(".outcome")).to_contain_text("agent.memory")
+        proposal = card(bottle, page, "use 9000g of memory")
+        proposal.locator(".approve").click()
+        proposal.locator(".approve").click()
+        expect(proposal.locator(".outcome h4")).to_have_text("Not done", timeout=LONG)
+        expect(proposal.locator(".outcome")).to_contain_text("still pending")
+        expect(proposal.locator(".outcome")).to_contain_text("agent.memory")
         shot(page, "failed-up")
         assert bottle.file.read_text() == before
-        expect(found.locator(".note")).to_contain_text("applying it failed")
+        expect(proposal.locator(".note")).to_contain_text("applying it failed")
         identity = bottle.pending("9000g")
         assert bottle.dashboard("reject", identity).returncode == 0
         asking.communicate(timeout=300)
@@ -368,10 +368,10 @@ def test_a_new_container_and_the_same_conversation(bottle: world.BottleUnderTest
         asking.communicate(timeout=300)  # it ends with its container
     assert bottle.container_id("agent") != agent
     assert bottle.agent("cat /home/node/workspace/note").strip() == "kept"
-    told = bottle.dashboard("resume").stdout.strip()
-    assert told.startswith("docker exec -it -u node")
-    assert told.endswith("claude --continue")
-    again = [*told.replace(" -it ", " ").split(), "-p", "ping"]
+    command = bottle.dashboard("resume").stdout.strip()
+    assert command.startswith("docker exec -it -u node")
+    assert command.endswith("claude --continue")
+    again = [*command.replace(" -it ", " ").split(), "-p", "ping"]
     assert "pong" in subprocess.run(again, capture_output=True, text=True, timeout=90, check=True).stdout
     # The question of the old container, asked once more, has its answer at once.
     with ask(bottle, supervise("capability-block", capability="cpus", value="1.5")) as asking:

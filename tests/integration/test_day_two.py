@@ -53,8 +53,8 @@ def manifest(internet: world.Internet, **changes: Any) -> dict[str, Any]:
 def bottle(internet: world.Internet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[world.BottleUnderTest]:
     files = {"root.pem": internet.ca, "prompt.md": b"MARK-prompt-one", "skills/review/SKILL.md": SKILL}
     folder = tmp_path_factory.mktemp("project")
-    with world.bottle(folder, manifest(internet), {"CLAUDE_CODE_OAUTH_TOKEN": TOKEN}, files) as made:
-        project = made.folder / "stacks/project"
+    with world.bottle(folder, manifest(internet), {"CLAUDE_CODE_OAUTH_TOKEN": TOKEN}, files) as bottle:
+        project = bottle.folder / "stacks/project"
         project.mkdir()
         git(project, "init", "-q", "-b", "main")
         git(project, "remote", "add", "origin", "git@git.example.com:acme/project.git")
@@ -63,8 +63,8 @@ def bottle(internet: world.Internet, tmp_path_factory: pytest.TempPathFactory) -
         (project / ".env").write_text("PASSWORD=never-copied")
         git(project, "add", "-A")
         git(project, "commit", "-q", "-m", "first")
-        made.up()
-        yield made
+        bottle.up()
+        yield bottle
 
 
 @pytest.fixture
@@ -134,8 +134,8 @@ def test_a_preview_holds_the_change_in_the_plan_and_no_secret(
     edited["egress"]["routes"].append({"host": "new.example.com", "path": ["/api"]})
     bottle.write(edited)
     done = bottle.run("pulumi", "preview", "--json", "--stack", bottle.name)
-    told = json.loads(done.stdout)
-    (step,) = (s for s in told["steps"] if "claude-bottle:index:Bottle::" in s["urn"] and s["op"] == "update")
+    output = json.loads(done.stdout)
+    (step,) = (s for s in output["steps"] if "claude-bottle:index:Bottle::" in s["urn"] and s["op"] == "update")
     hosts = [[r["host"] for r in step[age]["inputs"]["plan"]["egress"]["routes"]] for age in ("oldState", "newState")]
     assert hosts[1] == [*hosts[0], "new.example.com"]
     keys = json.loads(bottle.run("pulumi", "stack", "export", "--show-secrets", "--stack", bottle.name).stdout)
@@ -362,6 +362,6 @@ def test_two_ups_at_once_give_one_clear_error(bottle: world.BottleUnderTest, int
 
 def test_destroy_takes_the_home_along(bottle: world.BottleUnderTest) -> None:
     """Last in this file."""
-    assert any(found.startswith("volume") for found in world.leftovers(bottle.name))
+    assert any(leftover.startswith("volume") for leftover in world.leftovers(bottle.name))
     bottle.stack.destroy()
     assert world.leftovers(bottle.name) == []

@@ -68,9 +68,9 @@ class Reader:
 
     def block(self, page: str, start: str) -> list[str]:
         """The lines of a block, each of which is now run by the test that asks for it."""
-        found = next(block for block in SHELL if block.page == page and block.text.startswith(start))
-        self.typed |= {f"{found} {line}" for line in found.typed}
-        return [line for line in found.typed if not line.startswith(tuple(LEFT_OUT))]
+        shell_block = next(block for block in SHELL if block.page == page and block.text.startswith(start))
+        self.typed |= {f"{shell_block} {line}" for line in shell_block.typed}
+        return [line for line in shell_block.typed if not line.startswith(tuple(LEFT_OUT))]
 
 
 SHELL = [block for block in blocks() if block.language == "sh"]
@@ -104,15 +104,15 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         "PULUMI_SKIP_CONFIRMATIONS": "true",
         **kept,
     }
-    made = Reader(folder / "claude-bottle", env, {"demo": first, "claude": second})
-    examples = made.folder / "stacks/examples"
-    (made.folder / f"stacks/Pulumi.{first}.yaml").write_text((examples / "Pulumi.demo.yaml").read_text())
+    reader = Reader(folder / "claude-bottle", env, {"demo": first, "claude": second})
+    examples = reader.folder / "stacks/examples"
+    (reader.folder / f"stacks/Pulumi.{first}.yaml").write_text((examples / "Pulumi.demo.yaml").read_text())
     try:
-        yield made
+        yield reader
     finally:
         for name in (first, second):
-            command = [str(made.folder / "bottle"), "down", name, "--force"]
-            subprocess.run(command, cwd=made.folder, env=env, capture_output=True, timeout=300, check=False)
+            command = [str(reader.folder / "bottle"), "down", name, "--force"]
+            subprocess.run(command, cwd=reader.folder, env=env, capture_output=True, timeout=300, check=False)
             world.leftovers(name, remove=True)
 
 
@@ -190,8 +190,8 @@ SAID_ELSEWHERE = {
 def test_what_messages_say_is_run(reader: Reader) -> None:
     """Each kind of command that a message tells, as it is printed, on the bottle that is up."""
     name = reader.names["demo"]
-    told = {words for param in ASKED for words in param.values}
-    kinds = {re.match(r"(?:ask )?[a-z-]+", str(words))[0] for words in told}  # type: ignore[index]
+    commands = {words for param in ASKED for words in param.values}
+    kinds = {re.match(r"(?:ask )?[a-z-]+", str(words))[0] for words in commands}  # type: ignore[index]
     assert kinds == {kind.removesuffix(" other") for kind in SAID} | set(SAID_ELSEWHERE)
     asked = json.loads(reader.run(f"./bottle ask list {name} --json"))[0]["id"]
     more = {

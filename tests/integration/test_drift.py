@@ -34,10 +34,10 @@ def bottle(internet: world.Internet, tmp_path_factory: pytest.TempPathFactory) -
         "git": [{"name": "p", "upstream": "https://git.example.com/a/p.git", "token_ref": "GIT_TOKEN"}],
     }
     tokens = {"CLAUDE_CODE_OAUTH_TOKEN": TOKEN, "GIT_TOKEN": "glpat-" + secrets.token_hex(10)}
-    with world.bottle(folder, manifest, tokens, {"root.pem": internet.ca}) as made:
-        made.up()
-        made.up(expect_no_changes=True)
-        yield made
+    with world.bottle(folder, manifest, tokens, {"root.pem": internet.ca}) as bottle:
+        bottle.up()
+        bottle.up(expect_no_changes=True)
+        yield bottle
 
 
 def preview(bottle: world.BottleUnderTest) -> tuple[dict[str, str], str]:
@@ -45,8 +45,8 @@ def preview(bottle: world.BottleUnderTest) -> tuple[dict[str, str], str]:
     done = bottle.run("pulumi", "preview", "--json", "--stack", bottle.name)
     assert done.returncode == 0, done.stderr[-2000:]
     assert TOKEN not in done.stdout
-    told = json.loads(done.stdout)
-    steps = {s["urn"].rpartition("::")[2].removeprefix(f"{bottle.name}-"): s["op"] for s in told["steps"]}
+    output = json.loads(done.stdout)
+    steps = {s["urn"].rpartition("::")[2].removeprefix(f"{bottle.name}-"): s["op"] for s in output["steps"]}
     return {name: op for name, op in steps.items() if op not in ("same", "refresh", "read")}, done.stdout
 
 
@@ -80,8 +80,8 @@ def mended(bottle: world.BottleUnderTest, *words: str, **expected: str) -> None:
 
 
 def routes(bottle: world.BottleUnderTest) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(inside(bottle, "egress", "cat", "/etc/claude-bottle/routes.json"))
-    return found
+    document: dict[str, Any] = json.loads(inside(bottle, "egress", "cat", "/etc/claude-bottle/routes.json"))
+    return document
 
 
 @pytest.mark.parametrize("time", [1, 2])

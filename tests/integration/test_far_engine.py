@@ -37,10 +37,10 @@ class Far:
     certificates: Path
 
 
-def put_pair(made: tuple[Any, Any], certificate: Path, key: Path) -> None:
+def put_pair(pair: tuple[Any, Any], certificate: Path, key: Path) -> None:
     """A certificate and its key, as files that end with .pem."""
-    certificate.with_suffix(".pem").write_bytes(world._pem(made[0]))
-    key.with_suffix(".pem").write_bytes(world._key_pem(made[1]))
+    certificate.with_suffix(".pem").write_bytes(world._pem(pair[0]))
+    key.with_suffix(".pem").write_bytes(world._key_pem(pair[1]))
 
 
 def _free_port() -> int:
@@ -92,11 +92,11 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
             address = f"ssh://root@127.0.0.1:{port}"
             env = {**os.environ, "PATH": f"{keys / 'bin'}:{os.environ['PATH']}"}
             for _ in range(300):
-                told = subprocess.run(["docker", "-H", address, "version"], env=env, capture_output=True, check=False)
-                if told.returncode == 0:
+                done = subprocess.run(["docker", "-H", address, "version"], env=env, capture_output=True, check=False)
+                if done.returncode == 0:
                     break
                 time.sleep(0.2)
-            assert told.returncode == 0, (told.stderr, _log(name))
+            assert done.returncode == 0, (done.stderr, _log(name))
             yield Far(engine, address, keys / "bin", keys / "tls")
         finally:
             print(_log(name))  # pytest shows it if the last test fails
@@ -117,10 +117,10 @@ def bottle(far: Far, tmp_path_factory: pytest.TempPathFactory) -> Iterator[world
         "network": {"external": "claude-bottle-test-outside"},
     }
     env = {"PATH": f"{far.bin}:{os.environ['PATH']}"}
-    with world.bottle(folder, manifest, env) as made:
-        configure(made, {"docker:host": far.address})
-        made.up()
-        yield made
+    with world.bottle(folder, manifest, env) as bottle:
+        configure(bottle, {"docker:host": far.address})
+        bottle.up()
+        yield bottle
 
 
 def configure(bottle: world.BottleUnderTest, config: dict[str, str | None]) -> None:
@@ -156,8 +156,8 @@ def test_its_policy_holds_there(far: Far, bottle: world.BottleUnderTest) -> None
         far_exec(far, bottle, f"cat > /tmp/ask.py <<'E'\n{program}\nE")
         ask = "python3 /tmp/ask.py {}"
     assert "host_not_declared" in far_exec(far, bottle, ask.format("https://second.example.com/"))
-    told = far_exec(far, bottle, ask.format(f"https://first.example.com/ {SECRET}"))
-    assert "dlp_match" in told
+    reason = far_exec(far, bottle, ask.format(f"https://first.example.com/ {SECRET}"))
+    assert "dlp_match" in reason
 
 
 def test_the_owner_edits_pulls_and_is_asked_as_on_the_own_machine(far: Far, bottle: world.BottleUnderTest) -> None:

@@ -42,18 +42,18 @@ def fake_github(internet: world.Internet, image: str) -> Iterator[world.Internet
 
 @pytest.fixture(scope="module")
 def github(internet: world.Internet, sidecar_image: str) -> Iterator[world.Internet]:
-    with fake_github(internet, sidecar_image) as made:
-        yield made
+    with fake_github(internet, sidecar_image) as github:
+        yield github
 
 
 def manifest(internet: world.Internet, forge: list[str] | None = None) -> dict[str, Any]:
     """The shipped bottle as it is, but for a smaller agent, the fake internet and its root. forge: what GitHub's routes name."""
-    made: dict[str, Any] = yaml.safe_load(SHIPPED.read_text())["config"]["claude-bottle:bottle"]
-    made["agent"]["memory"] = "1g"
-    for route in made["egress"]["routes"]:
+    settings: dict[str, Any] = yaml.safe_load(SHIPPED.read_text())["config"]["claude-bottle:bottle"]
+    settings["agent"]["memory"] = "1g"
+    for route in settings["egress"]["routes"]:
         if forge and route["host"] == HOST:
             route["forge"] = forge
-    return {**made, "network": {"external": internet.network}, "pipelock": {"ca_files": ["root.pem"]}}
+    return {**settings, "network": {"external": internet.network}, "pipelock": {"ca_files": ["root.pem"]}}
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +61,9 @@ def bottle(
     internet: world.Internet, github: world.Internet, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[world.BottleUnderTest]:
     folder = tmp_path_factory.mktemp("project")
-    with world.bottle(folder, manifest(internet), TOKENS, {"root.pem": internet.ca}) as made:
-        made.up()
-        yield made
+    with world.bottle(folder, manifest(internet), TOKENS, {"root.pem": internet.ca}) as bottle:
+        bottle.up()
+        yield bottle
 
 
 def writes(requests: list[dict[str, Any]]) -> list[str]:

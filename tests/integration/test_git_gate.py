@@ -22,10 +22,10 @@ SETUP = "git config --global user.name Agent; git config --global user.email age
 
 @pytest.fixture(scope="module")
 def forge(internet: world.Internet, git_host_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
-    with git_forge(internet, git_host_image, tmp_path_factory.mktemp("keys")) as made:
+    with git_forge(internet, git_host_image, tmp_path_factory.mktemp("keys")) as forge:
         for repository in ("ssh", "https", "limited", "lib", "review"):
-            made.repository(repository)
-        yield made
+            forge.repository(repository)
+        yield forge
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +70,10 @@ def bottle(
         "network": {"external": internet.network},
     }
     folder = tmp_path_factory.mktemp("project")
-    with world.bottle(folder, manifest, {"FORGE_TOKEN": TOKEN}, {"root.pem": internet.ca}) as made:
-        made.up()
-        made.agent(SETUP)
-        yield made
+    with world.bottle(folder, manifest, {"FORGE_TOKEN": TOKEN}, {"root.pem": internet.ca}) as bottle:
+        bottle.up()
+        bottle.agent(SETUP)
+        yield bottle
 
 
 def push(bottle: world.BottleUnderTest, remote: str, work: str, refs: str = "HEAD:main") -> str:
@@ -295,10 +295,10 @@ def test_an_accepted_push_has_whole_records(bottle: world.BottleUnderTest, forge
         f" git push -q origin $(for n in $(seq 300); do echo HEAD:refs/heads/many/{name}$n; done) 2>&1 && echo PUSHED"
     )
     assert bottle.agent(script, timeout=240).strip().endswith("PUSHED")
-    records = [told for told in bottle.decisions("git-gate") if told.get("verdict") == "accepted"]
-    refs = [ref for told in records for ref in told["refs"] if "/many/" in ref]
+    records = [record for record in bottle.decisions("git-gate") if record.get("verdict") == "accepted"]
+    refs = [ref for record in records for ref in record["refs"] if "/many/" in ref]
     assert sorted(refs) == sorted(f"refs/heads/many/{name}{n}" for n in range(1, 301))
-    assert any(told.get("piece", "").startswith("2 of ") for told in records)
+    assert any(record.get("piece", "").startswith("2 of ") for record in records)
     gone = " ".join(f":refs/heads/many/{name}{n}" for n in range(1, 301))
     assert push(bottle, URLS["ssh"], ":", gone).endswith("PUSHED")
 
@@ -310,8 +310,8 @@ def test_a_push_under_review_is_shown_whole_and_passes_once(bottle: world.Bottle
     digest = next(word for word in said.split() if "value=sha256:" in word).rpartition("=")[2]
 
     def once(*argv: str) -> Any:
-        told = gate(bottle, "python3", "-m", "claude_bottle.policy.once", "/run/git-gate/once", *argv)
-        return json.loads(told) if told else None
+        stdout = gate(bottle, "python3", "-m", "claude_bottle.policy.once", "/run/git-gate/once", *argv)
+        return json.loads(stdout) if stdout else None
 
     held = once("held", digest)
     pages = [once("page", digest, str(number))["text"] for number in range(1, held["pages"] + 1)]
@@ -347,8 +347,8 @@ def test_pull_requests_and_notes_are_fetched_and_never_pushed(bottle: world.Bott
     assert said.endswith("REFUSED"), said
     assert "refs/pull/12/head: is read-only" in said
     assert forge.refs("https") == before
-    told = [d for d in bottle.decisions("git-gate") if d["event"] == "read-only refs"]
-    assert ["refs/pull/12/head"] in [d.get("refs") for d in told]
+    decisions = [d for d in bottle.decisions("git-gate") if d["event"] == "read-only refs"]
+    assert ["refs/pull/12/head"] in [d.get("refs") for d in decisions]
     forge.run(f"for r in refs/pull/12/head refs/notes/commits refs/hidden/x; do git -C {path} update-ref -d $r; done")
     gate(
         bottle,
@@ -389,8 +389,8 @@ def test_what_is_not_declared_says_what_to_do(bottle: world.BottleUnderTest, for
     said = bottle.agent("cd $(mktemp -d); git clone https://undeclared.example.com/a/b 2>&1 || :")
     assert "remote: egress: undeclared.example.com is not among the declared routes" in said
     assert "remote: A repository can be reached once the owner declares it under git:" in said
-    there = bottle.agent("git ls-remote --get-url git@echo.example.com:a/b.git").strip()
-    assert there == "https://echo.example.com/a/b.git"
+    url = bottle.agent("git ls-remote --get-url git@echo.example.com:a/b.git").strip()
+    assert url == "https://echo.example.com/a/b.git"
 
 
 def test_force_and_delete_follow_the_policy(bottle: world.BottleUnderTest, forge: Forge) -> None:
@@ -535,11 +535,11 @@ def test_there_is_no_way_round_the_gate(bottle: world.BottleUnderTest, forge: Fo
 def test_the_agent_cannot_read_the_key_or_change_the_gate(bottle: world.BottleUnderTest, forge: Forge) -> None:
     key = forge.key.read_text().splitlines()[2]
     for secret in (key, TOKEN):
-        found = bottle.agent(
+        stdout = bottle.agent(
             f"grep -rl --exclude-dir=proc --exclude-dir=sys -e '{secret}' / 2>/dev/null; env", user="0"
         )
-        assert secret not in found
-        assert "/etc/git-gate" not in found
+        assert secret not in stdout
+        assert "/etc/git-gate" not in stdout
         for role in ("agent", "egress", "pipelock"):
             assert secret not in world.docker("inspect", f"claude-bottle-{role}-{bottle.name}")
         name = f"claude-bottle-git-gate-{bottle.name}"

@@ -34,14 +34,14 @@ def inside(image: str, command: str) -> str:
 @pytest.mark.parametrize("role", ROLES)
 def test_each_image_says_what_is_in_it_and_has_its_licences(role: str) -> None:
     tag = world.built(role)
-    told = json.loads(inside(tag, f"cat {SBOM}"))
-    assert (told["bomFormat"], told["specVersion"], told["version"]) == ("CycloneDX", "1.5", 1)
-    assert told["metadata"]["component"] == {
+    sbom = json.loads(inside(tag, f"cat {SBOM}"))
+    assert (sbom["bomFormat"], sbom["specVersion"], sbom["version"]) == ("CycloneDX", "1.5", 1)
+    assert sbom["metadata"]["component"] == {
         "type": "container",
         "bom-ref": f"claude-bottle/{images.image_of(role)}",
         "name": f"claude-bottle/{images.image_of(role)}",
     }
-    components = told["components"]
+    components = sbom["components"]
     assert all({"type", "name", "version", "purl", "bom-ref"} <= set(c) and c["version"] for c in components)
     assert len({c["bom-ref"] for c in components}) == len(components)
     purls = "\n".join(c["purl"] for c in components)
@@ -58,37 +58,37 @@ def test_each_image_says_what_is_in_it_and_has_its_licences(role: str) -> None:
 
 def test_gitleaks_and_its_modules_are_shipped_with_their_notices() -> None:
     tag = world.built("git-gate")
-    told = json.loads(inside(tag, f"cat {SBOM}"))["components"]
-    there = set(inside(tag, "cd /usr/share/doc/gitleaks && find . -type f -printf '%h\\n'").split())
-    for component in told:
+    components = json.loads(inside(tag, f"cat {SBOM}"))["components"]
+    folders = set(inside(tag, "cd /usr/share/doc/gitleaks && find . -type f -printf '%h\\n'").split())
+    for component in components:
         if component["purl"].startswith("pkg:golang/") and component["name"] != "stdlib":
-            assert f"./{component['name']}" in there, component["name"]
-    assert "./go" in there
+            assert f"./{component['name']}" in folders, component["name"]
+    assert "./go" in folders
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_nothing_of_the_checkouts_own_gets_in(role: str) -> None:
     """The compiled files below /app are those of the build, each beside its source; all can be read by everybody."""
-    found = inside(world.built(role), "test ! -d /app || find /app -name '*.pyc' -o ! -perm -o=r")
-    assert {line.split("/")[2] for line in found.split()} <= {"git_gate", "claude_bottle"}
-    assert bool(found) == (role == "git-gate")
+    paths = inside(world.built(role), "test ! -d /app || find /app -name '*.pyc' -o ! -perm -o=r")
+    assert {line.split("/")[2] for line in paths.split()} <= {"git_gate", "claude_bottle"}
+    assert bool(paths) == (role == "git-gate")
 
 
 def contents(image: str) -> Iterator[tuple[str, str]]:
     """Name to kind, mode, owner and content of each file; the times are left out."""
-    made = world.docker("create", image, "true").strip()
+    container = world.docker("create", image, "true").strip()
     try:
         with (
-            subprocess.Popen(["docker", "export", made], stdout=subprocess.PIPE) as export,
+            subprocess.Popen(["docker", "export", container], stdout=subprocess.PIPE) as export,
             tarfile.open(fileobj=export.stdout, mode="r|") as tar,
         ):
             for member in tar:
                 file = tar.extractfile(member) if member.isfile() else None
                 data = hashlib.file_digest(file, "sha256").hexdigest() if file else ""
-                told = f"{member.type!r} {member.mode:o} {member.uid}:{member.gid} {member.linkname} {data}"
-                yield member.name, told
+                description = f"{member.type!r} {member.mode:o} {member.uid}:{member.gid} {member.linkname} {data}"
+                yield member.name, description
     finally:
-        world.docker("rm", made)
+        world.docker("rm", container)
 
 
 def build(role: str, folder: Path, tag: str) -> str:

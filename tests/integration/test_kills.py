@@ -23,8 +23,8 @@ ALL = bool(os.environ.get("CLAUDE_BOTTLE_ALL_KILLS"))
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[SecondEngine]:
-    with second_engine("egress", "pipelock", "supervise") as made:
-        yield made
+    with second_engine("egress", "pipelock", "supervise") as engine:
+        yield engine
 
 
 @pytest.fixture(scope="module")
@@ -38,17 +38,17 @@ def bottle(engine: SecondEngine, tmp_path_factory: pytest.TempPathFactory) -> It
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOCKER_HOST", engine.host)  # of all that this module runs, its clean-up too
-        with world.bottle(tmp_path_factory.mktemp("project"), manifest, {"DOCKER_HOST": engine.host}) as made:
-            made.up()
-            yield made
+        with world.bottle(tmp_path_factory.mktemp("project"), manifest, {"DOCKER_HOST": engine.host}) as bottle:
+            bottle.up()
+            yield bottle
 
 
 def propose(bottle: world.BottleUnderTest, host: str) -> str:
     """File a proposal as a program of the agent would, without waiting for its answer; its id."""
     said = world.docker("exec", "-i", f"claude-bottle-agent-{bottle.name}", "python3", "-", stdin=asking(host).encode())
-    found = [line for line in bottle.dashboard("list").stdout.splitlines() if host in line and " pending " in line]
-    assert len(found) == 1, said
-    return found[0].split()[0]
+    proposals = [line for line in bottle.dashboard("list").stdout.splitlines() if host in line and " pending " in line]
+    assert len(proposals) == 1, said
+    return proposals[0].split()[0]
 
 
 def until_approved(bottle: world.BottleUnderTest, identity: str) -> None:

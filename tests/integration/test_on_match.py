@@ -42,9 +42,9 @@ def manifest(internet: world.Internet, **hosts: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def bottle(internet: world.Internet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[world.BottleUnderTest]:
     folder, token = tmp_path_factory.mktemp("project"), {"CLAUDE_CODE_OAUTH_TOKEN": TOKEN}
-    with world.bottle(folder, manifest(internet), token, {"root.pem": internet.ca}) as made:
-        made.up()
-        yield made
+    with world.bottle(folder, manifest(internet), token, {"root.pem": internet.ca}) as bottle:
+        bottle.up()
+        yield bottle
 
 
 @pytest.fixture

@@ -166,8 +166,8 @@ def test_a_mounted_workspace_is_written_to_and_no_git_of_it_is(
         assert (project / "id").stat().st_mode & 0o4000 and (project / "id").stat().st_uid == 0
         with (project / "id").open("rb") as file:  # by its number: the folders above are root's alone
             argv, fds = [f"/proc/self/fd/{file.fileno()}", "-u"], [file.fileno()]
-            told = subprocess.run(argv, user=1000, pass_fds=fds, capture_output=True, text=True, check=False)
-        assert told.stdout.strip() == "1000", told.stderr
+            completed = subprocess.run(argv, user=1000, pass_fds=fds, capture_output=True, text=True, check=False)
+        assert completed.stdout.strip() == "1000", completed.stderr
         bottle.up(expect_no_changes=True)
         done = bottle.run("python3", "-m", "claude_bottle.workspace.pull", bottle.name)
         assert (done.returncode, "nothing to pull" in done.stderr) == (1, True)

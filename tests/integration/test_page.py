@@ -23,8 +23,8 @@ PARTS = [{"role": role, "health": "healthy", "status": "Up"} for role in ("agent
 
 
 def proposal(identity: str, gain: str) -> dict[str, Any]:
-    told = {"id": identity, "created": time.time(), "tool": "egress-block", "words": "for the build", "request": {}}
-    return {**told, "gain": gain, "verdict": "pending", "reply": "", "note": "", "decided": 0, "content": False,
+    fields = {"id": identity, "created": time.time(), "tool": "egress-block", "words": "for the build", "request": {}}
+    return {**fields, "gain": gain, "verdict": "pending", "reply": "", "note": "", "decided": 0, "content": False,
             "at_work": False}  # fmt: skip
 
 
@@ -43,35 +43,37 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         await asyncio.sleep(3600)
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    made = server.Dashboard(tmp_path, port=0, token=TOKEN)
-    monkeypatch.setattr(made.watch, "run", nothing)
-    monkeypatch.setattr(made, "_keep_up", nothing)
-    monkeypatch.setattr(made, "_approval", lambda *_: Verdicts())
-    monkeypatch.setattr(made, "_may_approve", lambda *_: None)
+    dashboard = server.Dashboard(tmp_path, port=0, token=TOKEN)
+    monkeypatch.setattr(dashboard.watch, "run", nothing)
+    monkeypatch.setattr(dashboard, "_keep_up", nothing)
+    monkeypatch.setattr(dashboard, "_approval", lambda *_: Verdicts())
+    monkeypatch.setattr(dashboard, "_may_approve", lambda *_: None)
     monkeypatch.setattr(
-        made, "_detail", lambda *_: {"yaml": "", "held": {}, "grants": None, "diff": "+ x", "notes": []}
+        dashboard, "_detail", lambda *_: {"yaml": "", "held": {}, "grants": None, "diff": "+ x", "notes": []}
     )
-    made.watch.bottles = {name: {"stack": name, "declared": True, "parts": PARTS} for name in ("a", "b", "c")}
-    made.watch.proposals = {"a": [proposal("p-1", "reach one.example.com"), proposal("p-2", "reach two.example.com")]}
-    config = uvicorn.Config(made.app, port=0, log_level="error")
+    dashboard.watch.bottles = {name: {"stack": name, "declared": True, "parts": PARTS} for name in ("a", "b", "c")}
+    dashboard.watch.proposals = {
+        "a": [proposal("p-1", "reach one.example.com"), proposal("p-2", "reach two.example.com")]
+    }
+    config = uvicorn.Config(dashboard.app, port=0, log_level="error")
     running = uvicorn.Server(config)
     listener = config.bind_socket()
     port = listener.getsockname()[1]
-    made.app.user_middleware[0].kwargs["port"] = port
+    dashboard.app.user_middleware[0].kwargs["port"] = port
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
     thread.start()
     yield f"http://127.0.0.1:{port}/?token={TOKEN}"
     running.should_exit = True
-    made.news.close()
+    dashboard.news.close()
     thread.join(10)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
-        yield made
-        made.close()
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.mark.parametrize(("width", "above"), [(390, True), (1200, False)])
@@ -93,9 +95,9 @@ def test_on_a_phone_proposals_come_first(url: str, browser: Browser, width: int,
 def test_a_verdict_is_seen_within_a_second(url: str, browser: Browser, verdict: str, words: str) -> None:
     page = browser.new_context(viewport={"width": 1200, "height": 844}).new_page()
     page.goto(url)
-    found = page.locator("#proposals .proposal", has_text="one.example.com")
-    found.locator(f".{verdict}").click()
-    found.locator(f".{verdict}").click()
+    card = page.locator("#proposals .proposal", has_text="one.example.com")
+    card.locator(f".{verdict}").click()
+    card.locator(f".{verdict}").click()
     expect(page.locator("#proposals .proposal")).to_have_count(1, timeout=30_000)
     expect(page.locator("#answered .proposal")).to_have_count(1, timeout=30_000)
     expect(page.locator("#last")).to_contain_text(words, timeout=30_000)

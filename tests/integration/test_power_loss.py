@@ -57,24 +57,24 @@ class Disk:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    made = Disk(tmp_path / "disk", tmp_path / "image", tmp_path / "again")
-    with made.image.open("wb") as out:
+    disk = Disk(tmp_path / "disk", tmp_path / "image", tmp_path / "again")
+    with disk.image.open("wb") as out:
         out.truncate(48 << 20)
-    subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-O", "^metadata_csum", made.image], check=True)
-    made.folder.mkdir()
-    made.again.mkdir()
+    subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-O", "^metadata_csum", disk.image], check=True)
+    disk.folder.mkdir()
+    disk.again.mkdir()
     try:
         options = "loop,commit=300,data=writeback,noauto_da_alloc"
-        subprocess.run(["mount", "-o", options, made.image, made.folder], check=True)
-        yield made
+        subprocess.run(["mount", "-o", options, disk.image, disk.folder], check=True)
+        yield disk
     finally:
-        for mounted in (made.again, made.folder):
+        for mounted in (disk.again, disk.folder):
             subprocess.run(["umount", mounted], check=False, stderr=subprocess.DEVNULL)
 
 
 def until_killed(write: Callable[[int], object], rounds: int = _ROUNDS) -> int:
     """Run the writer in a process of its own, and kill it while it goes on; how many rounds it has said are done."""
-    told, tell = os.pipe()
+    read_end, tell = os.pipe()
     child = os.fork()
     if child == 0:
         try:
@@ -88,14 +88,14 @@ def until_killed(write: Callable[[int], object], rounds: int = _ROUNDS) -> int:
     os.close(tell)
     done = 0
     while done < rounds:
-        got = os.read(told, 1)
+        got = os.read(read_end, 1)
         assert got, "the writer ended by itself"
         done += 1
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    while got := os.read(told, 4096):
+    while got := os.read(read_end, 4096):
         done += len(got)
-    os.close(told)
+    os.close(read_end)
     return done
 
 
@@ -229,10 +229,10 @@ def mirrored(folder: Path, number: int) -> None:
 
 
 def in_mirror(folder: Path) -> int:
-    there = folder / "mirror"
-    git(there, "fsck", "--strict", "--full")
-    assert json.loads((there / "gate.json").read_text())["fetched"]
-    return int(git(there, "log", "-1", "--format=%s", "HEAD"))
+    repository = folder / "mirror"
+    git(repository, "fsck", "--strict", "--full")
+    assert json.loads((repository / "gate.json").read_text())["fetched"]
+    return int(git(repository, "log", "-1", "--format=%s", "HEAD"))
 
 
 WRITERS: dict[str, Writer] = {
@@ -243,7 +243,7 @@ WRITERS: dict[str, Writer] = {
     ),
     "begun": (
         lambda d, n: of_state(d, lambda: Desk("s").begin(begun(n))),
-        lambda d: of_state(d, lambda: len(((found := Desk("s").begun()) and found.after) or "")),
+        lambda d: of_state(d, lambda: len(((approval := Desk("s").begun()) and approval.after) or "")),
     ),
     "base": (
         lambda d, n: of_state(d, lambda: BaseRecord("s").write("home", {"a": "x" * n})),
@@ -306,8 +306,8 @@ def test_a_mirror_that_is_no_repository_any_more_is_made_anew(tmp_path: Path, br
     """gitrepository-layout(5): without a valid HEAD, objects and refs a folder is no repository."""
     (tmp_path / "disk").mkdir()
     mirrored(tmp_path / "disk", 1)
-    there = tmp_path / "disk" / "mirror"
-    (there / broken).write_text("[core\n" if broken == "config" else "")
+    repository = tmp_path / "disk" / "mirror"
+    (repository / broken).write_text("[core\n" if broken == "config" else "")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GIT_CONFIG_SYSTEM", str(tmp_path / "gitconfig"))
         patch.setattr(mirror, "RUN", tmp_path)

@@ -40,8 +40,8 @@ def bottle(folder: Path, internet: world.Internet) -> Iterator[world.BottleUnder
     }
 
     env = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
-    with world.bottle(folder / "project", manifest, env, {"root.pem": internet.ca}) as made:
-        yield made
+    with world.bottle(folder / "project", manifest, env, {"root.pem": internet.ca}) as bottle:
+        yield bottle
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +57,9 @@ def preview(bottle: world.BottleUnderTest) -> Any:
 def test_a_preview_shows_what_a_preset_stands_for(bottle: world.BottleUnderTest, folder: Path) -> None:
     _, plan = plans(preview(bottle))
     assert plan is not None
-    told = [(r["host"], r["path"], r["methods"], r.get("follow")) for r in plan["egress"]["routes"][1:]]
+    routes = [(r["host"], r["path"], r["methods"], r.get("follow")) for r in plan["egress"]["routes"][1:]]
     reads = ["GET", "HEAD"]
-    assert told == [("echo.example.com", ["/simple"], reads, "links"), ("echo.example.com", [], reads, "redirects")]
+    assert routes == [("echo.example.com", ["/simple"], reads, "links"), ("echo.example.com", [], reads, "redirects")]
     assert {"PIP_INDEX_URL", "UV_DEFAULT_INDEX"} <= set(plan["agent"]["env"]) and "use" not in plan
     reach = "\n".join(text for heading, text in rows(plan) if heading == "can reach")
     assert "may read whatever address its answers name on hosts without a route" in reach
@@ -104,8 +104,8 @@ def test_a_file_on_another_host_is_read_because_the_index_names_it(
     for one in asked:
         assert {name for name, _ in one["headers"]} <= {"host", "user-agent", "accept", "accept-encoding"}
         assert "mine" not in json.dumps(one["headers"])
-    told = [line for line in up.decisions("egress") if line.get("follows")]
-    assert {line["follows"] for line in told} == {"echo.example.com"}
+    decisions = [line for line in up.decisions("egress") if line.get("follows")]
+    assert {line["follows"] for line in decisions} == {"echo.example.com"}
 
 
 def test_a_signed_redirect_is_followed(up: world.BottleUnderTest, internet: world.Internet) -> None:

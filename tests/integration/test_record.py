@@ -40,9 +40,9 @@ python3 /tmp/flood.py || true
 
 @pytest.fixture(scope="module")
 def forge(internet: world.Internet, git_host_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
-    with git_forge(internet, git_host_image, tmp_path_factory.mktemp("keys")) as made:
-        made.repository("pushed")
-        yield made
+    with git_forge(internet, git_host_image, tmp_path_factory.mktemp("keys")) as forge:
+        forge.repository("pushed")
+        yield forge
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +58,13 @@ def bottle(
         "network": {"external": internet.network},
     }
     folder = tmp_path_factory.mktemp("project")
-    with world.bottle(folder, manifest, files={"root.pem": internet.ca}) as made:
-        made.up()
-        made.agent("git config --global user.name Agent; git config --global user.email agent@example.com")
-        made.agent(
+    with world.bottle(folder, manifest, files={"root.pem": internet.ca}) as bottle:
+        bottle.up()
+        bottle.agent("git config --global user.name Agent; git config --global user.email agent@example.com")
+        bottle.agent(
             f"git clone -q git@{HOST}:/srv/acme/pushed.git ~/p; cd ~/p; echo 1 > f; git add -A; git commit -qm one"
         )
-        yield made
+        yield bottle
 
 
 def write(bottle: world.BottleUnderTest, what: str, count: int) -> None:
@@ -94,23 +94,24 @@ def both_sides_agree(bottle: world.BottleUnderTest, internet: world.Internet, fo
     """How many writes and refs that were; each is in the audit log exactly once."""
     verified = bottle.dashboard("audit", "verify")
     assert verified.returncode == 0, verified.stderr
-    there = records(bottle)
+    entries = records(bottle)
     upstream = Counter(
         f"POST {seen['host']} {seen['path']}" for seen in internet.since(mark) if seen["method"] == "POST"
     )
-    allowed = [record for record in there if record.get("verdict") == "allowed" and "n" in record]
+    allowed = [record for record in entries if record.get("verdict") == "allowed" and "n" in record]
     recorded = Counter(f"{r['what']} {r['path']}" for r in allowed if r.get("part") == "egress")
     assert all(record["count"] == 1 for record in allowed)
     # What upstream has seen is on record; what it has not may have been lost on the way, but was recorded no more than once.
     assert upstream and set(upstream) <= set(recorded)
     odd = {what: (recorded[what], count) for what, count in upstream.items() if recorded[what] != count}
-    assert all(there > count and ("/killed/" in what or "/up-again" in what) for what, (there, count) in odd.items()), (
-        odd
-    )
+    assert all(
+        audit_count > count and ("/killed/" in what or "/up-again" in what)
+        for what, (audit_count, count) in odd.items()
+    ), odd
     refs = {line.split()[1] for line in forge.refs("pushed").splitlines() if "/x" in line}
     going = Counter(
         ref
-        for r in there
+        for r in entries
         if r.get("part") == "git-gate" and r.get("verdict") == "forwarding"
         for ref in r.get("refs", ())
     )

@@ -38,11 +38,11 @@ class Sides:
     def memory(self) -> dict[str, int]:
         """The most that each proxy's process has had since it was started, in MB (proc(5), VmHWM)."""
         look = "cat /proc/[0-9]*/status | grep VmHWM"
-        found = {}
+        peaks = {}
         for role in ("egress", "pipelock"):
             said = world.docker("exec", f"claude-bottle-{role}-{self.bottle.name}", "sh", "-c", look)
-            found[role] = max(int(one) for one in re.findall(r"\d+", said)) // 1024
-        return found
+            peaks[role] = max(int(one) for one in re.findall(r"\d+", said)) // 1024
+        return peaks
 
     def started(self) -> list[str]:
         return [self.bottle.container_id(role) for role in ("egress", "pipelock")]
@@ -64,10 +64,10 @@ def sides(internet: world.Internet, sidecar_image: str, tmp_path_factory: pytest
         files = {"slow/server.py": SERVER.read_bytes(), "slow/server.pem": internet.leaf(READ, SPLICED)}
         world.docker("cp", "-", f"{name}:/", stdin=world.tar(files))
         world.docker("start", name)
-        with world.bottle(tmp_path_factory.mktemp("slow"), manifest, files={"root.pem": internet.ca}) as made:
-            made.up()
-            made.agent("truncate -s 400M ~/zeros; truncate -s 24M ~/some")
-            yield Sides(made)
+        with world.bottle(tmp_path_factory.mktemp("slow"), manifest, files={"root.pem": internet.ca}) as bottle:
+            bottle.up()
+            bottle.agent("truncate -s 400M ~/zeros; truncate -s 24M ~/some")
+            yield Sides(bottle)
     finally:
         world.docker("rm", "-f", "-v", name, check=False)
 
@@ -81,8 +81,8 @@ def test_whoever_takes_a_download_slowly_takes_no_memory(sides: Sides, host: str
     sides.start(f"curl -s {spoken} -m 14 --limit-rate 1k -o /dev/null https://{host}/big/1000")
     time.sleep(9)
     assert sides.bottle.curl(spoken, f"https://{host}/ok") == (200, "ok\n")
-    told = sides.bottle.agent("for n in $(seq 0 19); do tail -n 2 ~/events$n | head -n 1; done; rm ~/events*")
-    assert all(int(line.removeprefix("data: ")) > 25 for line in told.split("\n") if line), told
+    events = sides.bottle.agent("for n in $(seq 0 19); do tail -n 2 ~/events$n | head -n 1; done; rm ~/events*")
+    assert all(int(line.removeprefix("data: ")) > 25 for line in events.split("\n") if line), events
     assert max(sides.memory().values()) < LIMIT, sides.memory()
     assert sides.started() == started
 
@@ -102,8 +102,8 @@ def test_whoever_takes_an_upload_slowly_takes_no_memory(sides: Sides, host: str,
 @pytest.mark.parametrize("spoken", ["--http2", "--http1.1"])
 def test_what_a_slow_side_takes_is_whole(sides: Sides, host: str, spoken: str) -> None:
     size = 24 << 20
-    status, told = sides.bottle.curl(spoken, "-T", "/home/node/some", f"https://{host}/slow/8000000")
-    assert (status, json.loads(told)["length"]) == (200, size)
+    status, answer = sides.bottle.curl(spoken, "-T", "/home/node/some", f"https://{host}/slow/8000000")
+    assert (status, json.loads(answer)["length"]) == (200, size)
     said = sides.bottle.agent(f"curl -s {spoken} -m 200 --limit-rate 8M https://{host}/big/24 | wc -c")
     assert int(said) == size
 

@@ -39,17 +39,17 @@ def bottle(internet: world.Internet, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("project")
     files = {"root.pem": internet.ca}
     secrets_of_host = {"CLAUDE_CODE_OAUTH_TOKEN": TOKEN, "KEYED_TOKEN": KEYED}
-    with world.bottle(folder, manifest, secrets_of_host, files) as made:
-        made.file.write_text(COMMENT + made.file.read_text())
-        made.up()
-        yield made
+    with world.bottle(folder, manifest, secrets_of_host, files) as bottle:
+        bottle.file.write_text(COMMENT + bottle.file.read_text())
+        bottle.up()
+        yield bottle
 
 
 @contextlib.contextmanager
-def ask(bottle: world.BottleUnderTest, tool: str, **told: Any) -> Iterator[subprocess.Popen[str]]:
+def ask(bottle: world.BottleUnderTest, tool: str, **arguments: Any) -> Iterator[subprocess.Popen[str]]:
     """Let the model call a tool of supervise; its answer ends up in what Claude Code prints."""
-    told = {"justification": "to build", **told}
-    prompt = f"CALL mcp__supervise__{tool} {json.dumps(told)}"
+    arguments = {"justification": "to build", **arguments}
+    prompt = f"CALL mcp__supervise__{tool} {json.dumps(arguments)}"
     argv = ["docker", "exec", "-u", "node", f"claude-bottle-agent-{bottle.name}", "claude", "-p", prompt]
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
@@ -77,9 +77,9 @@ def test_refused_asked_approved_and_through(bottle: world.BottleUnderTest, inter
     assert bottle.curl("https://echo.example.com/")[0] == 403
     with ask(bottle, "egress-block", host="echo.example.com", path=["/api"]) as asking:
         identity = bottle.pending("echo.example.com")
-        told = bottle.dashboard("show", identity).stdout
-        assert "reach echo.example.com: GET, HEAD on /api" in told
-        assert "+" in told
+        stdout = bottle.dashboard("show", identity).stdout
+        assert "reach echo.example.com: GET, HEAD on /api" in stdout
+        assert "+" in stdout
         assert bottle.curl("https://echo.example.com/api")[0] == 403  # asking alone changes nothing
         done = bottle.dashboard("approve", identity, "-m", "only the api")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -102,9 +102,9 @@ def test_a_yes_takes_nothing_away_and_goes_with_the_owners_token(
     issues, mark = "https://keyed.example.com/project/issues", internet.mark()
     assert bottle.curl(issues)[0] == 200
     refused = json.loads(bottle.curl("-X", "POST", "-d", "x", issues)[1])
-    told = {key: refused[key] for key in ("method", "host", "path", "reason", "refused_by")}
-    assert told["reason"] == "method_not_declared"
-    with ask(bottle, "egress-block", refused=told) as asking:
+    refusal = {key: refused[key] for key in ("method", "host", "path", "reason", "refused_by")}
+    assert refusal["reason"] == "method_not_declared"
+    with ask(bottle, "egress-block", refused=refusal) as asking:
         identity = bottle.pending("POST on /project/issues, with your KEYED_TOKEN")
         done = bottle.dashboard("approve", identity)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -140,7 +140,7 @@ def test_a_rejection_comes_with_the_owners_words(bottle: world.BottleUnderTest) 
 
 
 @pytest.mark.parametrize(
-    ("tool", "told", "words"),
+    ("tool", "arguments", "words"),
     [
         ("egress-block", {"host": "https://x.example.com/y"}, "write x.example.com, and path: [/y]"),
         ("egress-block", {"host": "x.example.com:443"}, "no port"),
@@ -169,10 +169,10 @@ def test_a_rejection_comes_with_the_owners_words(bottle: world.BottleUnderTest) 
     ],
 )
 def test_what_cannot_be_asked_for_goes_back_at_once(
-    bottle: world.BottleUnderTest, tool: str, told: dict[str, Any], words: str
+    bottle: world.BottleUnderTest, tool: str, arguments: dict[str, Any], words: str
 ) -> None:
     before = bottle.dashboard("list").stdout
-    said = mcp(bottle, tool, {"justification": "x", **told})
+    said = mcp(bottle, tool, {"justification": "x", **arguments})
     assert words in said, said
     assert '"isError":true' in said
     assert bottle.dashboard("list").stdout == before
@@ -245,9 +245,9 @@ def test_an_up_that_fails_puts_the_file_back_and_leaves_the_proposal(bottle: wor
 
 
 def test_an_approval_does_not_run_an_unfinished_edit_of_the_owners(bottle: world.BottleUnderTest) -> None:
-    told = world.yaml.safe_load(bottle.file.read_text())["config"]["claude-bottle:bottle"]
-    routes = [*told["egress"]["routes"], {"host": "sub.wild.example.com", "methods": ["GET"]}]
-    bottle.write({**told, "egress": {"routes": routes}})
+    manifest = world.yaml.safe_load(bottle.file.read_text())["config"]["claude-bottle:bottle"]
+    routes = [*manifest["egress"]["routes"], {"host": "sub.wild.example.com", "methods": ["GET"]}]
+    bottle.write({**manifest, "egress": {"routes": routes}})
     with ask(bottle, "egress-block", host="new.example.com") as asking:
         identity, before = bottle.pending("new.example.com"), bottle.file.read_text()
         done = bottle.dashboard("approve", identity)
@@ -264,8 +264,8 @@ def test_an_approval_does_not_run_an_unfinished_edit_of_the_owners(bottle: world
 
 def test_without_it_nothing_of_it_is_there(bottle: world.BottleUnderTest) -> None:
     """Last in this file."""
-    told = world.yaml.safe_load(bottle.file.read_text())["config"]["claude-bottle:bottle"]
-    bottle.write({**told, "supervise": False})
+    manifest = world.yaml.safe_load(bottle.file.read_text())["config"]["claude-bottle:bottle"]
+    bottle.write({**manifest, "supervise": False})
     bottle.up()
     assert "supervise" not in bottle.agent("claude mcp list; grep supervise ~/.claude.json", timeout=60)
     assert bottle.agent("timeout 5 getent hosts supervise || echo NONE").strip() == "NONE"

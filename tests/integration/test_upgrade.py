@@ -34,22 +34,22 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def forge(internet: world.Internet, git_host_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
-    with git_forge(internet, git_host_image, tmp_path_factory.mktemp("keys")) as made:
-        made.repository("project")
-        yield made
+    with git_forge(internet, git_host_image, tmp_path_factory.mktemp("keys")) as forge:
+        forge.repository("project")
+        yield forge
 
 
 def held(bottle: world.BottleUnderTest) -> dict[str, str]:
     """What a person would miss: what is in the volumes, the CA that the agent trusts, what was asked for."""
-    found = {}
-    found["files"] = bottle.agent("cat ~/kept; cat ~/project/kept; git -C ~/project log --format=%H%s")
-    found["mirror"] = world.docker(
+    contents = {}
+    contents["files"] = bottle.agent("cat ~/kept; cat ~/project/kept; git -C ~/project log --format=%H%s")
+    contents["mirror"] = world.docker(
         "exec", f"claude-bottle-git-gate-{bottle.name}", "git", "-C", "/srv/git/project.git", "for-each-ref"
     )
     ca = "openssl x509 -noout -fingerprint -sha256"
-    found["ca"] = bottle.agent(f"{ca} -in $NODE_EXTRA_CA_CERTS")
-    found["asked"] = bottle.pending("new.example.com")
-    return found
+    contents["ca"] = bottle.agent(f"{ca} -in $NODE_EXTRA_CA_CERTS")
+    contents["asked"] = bottle.pending("new.example.com")
+    return contents
 
 
 def test_a_bottle_of_an_older_commit_keeps_all_that_it_holds(
@@ -105,8 +105,8 @@ def test_a_bottle_of_an_older_commit_keeps_all_that_it_holds(
         for part in world.PROGRAM:
             (folder / part).unlink()
             (folder / part).symlink_to(world.ROOT / part)
-        told = bottle.stack.preview().stdout
-        gone = [line for line in told.splitlines() if re.match(r" +-  \S+ .* delete", line)]
+        preview = bottle.stack.preview().stdout
+        gone = [line for line in preview.splitlines() if re.match(r" +-  \S+ .* delete", line)]
         assert all(":RemoteImage " in line for line in gone), gone  # the older images, which nothing uses any more
         bottle.up()
         assert held(bottle) == before

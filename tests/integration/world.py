@@ -186,11 +186,11 @@ def _source() -> bytes:
 def tar(files: dict[str, bytes], mode: int = 0o644) -> bytes:
     """A tar of these files, for docker cp."""
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as made:
+    with tarfile.open(fileobj=out, mode="w") as archive:
         for path, data in files.items():
             member = tarfile.TarInfo(path)
             member.size, member.mode = len(data), mode
-            made.addfile(member, io.BytesIO(data))
+            archive.addfile(member, io.BytesIO(data))
     return out.getvalue()
 
 
@@ -294,10 +294,10 @@ def bottle(
     }
     options = auto.LocalWorkspaceOptions(env_vars=variables)
     stack = auto.create_or_select_stack(stack_name=name, work_dir=str(folder), opts=options)
-    made = BottleUnderTest(stack, folder, name, variables)
-    made.write(manifest)
+    bottle = BottleUnderTest(stack, folder, name, variables)
+    bottle.write(manifest)
     try:
-        yield made
+        yield bottle
     finally:
         with contextlib.suppress(Exception):
             stack.destroy()
@@ -317,10 +317,10 @@ def built(role: str) -> str:
 def leftovers(stack: str, *, remove: bool = False) -> list[str]:
     """Containers, networks and volumes that still carry the stack's label."""
     wanted = f"label=claude-bottle.stack={stack}"
-    found = []
+    resources = []
     for kind, listing in (("container", ["ps", "-a"]), ("network", ["network", "ls"]), ("volume", ["volume", "ls"])):
         for item in docker(*listing, "-q", "--filter", wanted).split():
-            found.append(f"{kind} {item}")
+            resources.append(f"{kind} {item}")
             if remove:
                 docker(kind, "rm", *(["-f"] if kind != "network" else []), item, check=False)
-    return found
+    return resources

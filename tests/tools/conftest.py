@@ -16,5 +16,5 @@ def sidecar_image() -> str:
 
 @pytest.fixture(scope="session")
 def internet(sidecar_image: str) -> Iterator[world.Internet]:
-    with world.fake_internet(sidecar_image) as made:
-        yield made
+    with world.fake_internet(sidecar_image) as internet:
+        yield internet

@@ -125,8 +125,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory, sidecar_image: str) -> It
 
 def arrived(bottle: world.BottleUnderTest, path: str) -> bool:
     """Whether a request was let through: it was made over TLS, so that the program trusted the CA."""
-    told = bottle.decisions("egress")
-    return any(one.get("decision") == "allowed" and path in str(one.get("path")) for one in told)
+    decisions = bottle.decisions("egress")
+    return any(one.get("decision") == "allowed" and path in str(one.get("path")) for one in decisions)
 
 
 def test_every_program_that_was_tried_is_run() -> None:
@@ -145,8 +145,8 @@ def test_a_program_reaches_a_declared_host(programs: world.BottleUnderTest, name
 def test_programs_of_aws_work_with_placeholders(programs: world.BottleUnderTest, program: str) -> None:
     said = programs.agent(f"cd $(mktemp -d) && timeout 80 bash -c {quoted(S3[program])} 2>&1", timeout=100)
     assert said.strip().endswith("small"), said
-    told = [one for one in programs.decisions("egress") if one.get("host") == "s3.example.com"]
-    assert told and all(one["decision"] == "allowed" and one["injected"] for one in told)
+    decisions = [one for one in programs.decisions("egress") if one.get("host") == "s3.example.com"]
+    assert decisions and all(one["decision"] == "allowed" and one["injected"] for one in decisions)
 
 
 def quoted(script: str) -> str:
