@@ -133,7 +133,7 @@ class Arena:
     def frames(self) -> list[dict[str, Any]]:
         """What the capture has told: all with a canary, and each kind of packet once."""
         lines = world.docker("logs", self.capture).splitlines()
-        return [told for line in lines if line.startswith("{") and "on" in (told := json.loads(line))]
+        return [frame for line in lines if line.startswith("{") and "on" in (frame := json.loads(line))]
 
     def attack(self, user: str, attacks: list[dict[str, Any]]) -> dict[str, str]:
         """Run them in the agent as this user; id to what came back."""
@@ -142,7 +142,7 @@ class Arena:
             (HERE / "attack.py").read_text().replace("json.load(sys.stdin)", f"json.loads({json.dumps(attacks)!r})")
         )
         out = world.docker(*argv, stdin=program.encode(), timeout=600)
-        return {told["id"]: told["got"] for told in map(json.loads, out.splitlines())}
+        return {result["id"]: result["got"] for result in map(json.loads, out.splitlines())}
 
 
 def table() -> list[dict[str, Any]]:
@@ -158,7 +158,7 @@ def canary(run: str, index: int, user: str) -> str:
 
 def prepared(arena: Arena, user: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with their words put in."""
-    made = []
+    attacks = []
     for index, row in enumerate(rows):
         word = canary(arena.run, index, user)
         # Shaped like a credential that the DLP rules know, with the canary in it; valid nowhere.
@@ -168,8 +168,8 @@ def prepared(arena: Arena, user: str, rows: list[dict[str, Any]]) -> list[dict[s
             **arena.facts, "canary": word, "canary40": word.ljust(40, "."), "secret": secret, "secret_query": secret,
             "secret_label": secret.lower(), "secret_name": f"x-{secret}", "secret120": f"token {secret} ".ljust(120, "."),
         }  # fmt: skip
-        made.append({"id": row["id"], "how": _filled(row["how"], words), "patient": row["expect"] == "pass"})
-    return made
+        attacks.append({"id": row["id"], "how": _filled(row["how"], words), "patient": row["expect"] == "pass"})
+    return attacks
 
 
 def _filled(node: Any, words: dict[str, str]) -> Any:
@@ -212,8 +212,8 @@ def host_listener() -> Iterator[tuple[int, list[str]]]:
     names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with contextlib.suppress(OSError):  # where the machine has a name server of its own there
         names.bind(("172.17.0.1", 53))
-    for work, told in ((accept, ()), (receive, (datagrams,)), (receive, (names,))):
-        threading.Thread(target=work, args=told, daemon=True).start()
+    for work, args in ((accept, ()), (receive, (datagrams,)), (receive, (names,))):
+        threading.Thread(target=work, args=args, daemon=True).start()
     try:
         yield port, heard
     finally:
@@ -240,7 +240,7 @@ def _revocation_list(ca: Any, *revoked: Any) -> bytes:
 
 def _bad_certificates(ca: Any, revoked: Any) -> dict[str, bytes]:
     """Hosts whose certificate no client may accept."""
-    made = {
+    certificates = {
         "expired.wild": world._certificate("expired", issuer=ca, names=["expired.wild.example.com"], expired=True),
         "wronghost.wild": world._certificate("wrong", issuer=ca, names=["somebody-else.example.com"]),
         "revoked.wild": revoked,
@@ -249,7 +249,9 @@ def _bad_certificates(ca: Any, revoked: Any) -> dict[str, bytes]:
             "other", issuer=world._certificate("another root"), names=["otherca.wild.example.com"]
         ),
     }
-    return {f"certificates/{n}.example.com.pem": world._key_pem(k) + world._pem(c) for n, (c, k) in made.items()}
+    return {
+        f"certificates/{n}.example.com.pem": world._key_pem(k) + world._pem(c) for n, (c, k) in certificates.items()
+    }
 
 
 def _address(container: str, network: str) -> str:
@@ -299,16 +301,16 @@ def arena(folder: Path, changes: dict[str, Any] | None = None, root: Path = worl
             folder, manifest, dict(TOKENS), given, root=root
         ) as bottle:  # fmt: skip
             bottle.up()
-            made = _arena(bottle, outside, other_net, sink, other, port, heard)
-            networks = [n for n in made.facts["networks"].split() if n]
+            arena = _arena(bottle, outside, other_net, sink, other, port, heard)
+            networks = [n for n in arena.facts["networks"].split() if n]
             watch = ["run", "-d", "--name", capture, *label, "--network", "host", "--cap-add", "NET_RAW"]
             bridges = [_bridge(network) for network in (*networks, other_net)]
             program = (HERE / "capture.py").read_text()
             world.docker(*watch, SINK_IMAGE, "python3", "-u", "-c", program, *bridges)
-            made.capture = capture
+            arena.capture = capture
             _wait(capture, "ready", len(bridges))
             _wait(sink, "ready")
-            yield made
+            yield arena
     finally:
         for container in (sink, capture, other):
             world.docker("rm", "-f", "-v", container, check=False)
@@ -342,8 +344,8 @@ def _arena(
     hosts = "\n".join(f"{a} {name}" for name, all_ in INSIDE.items() for a in all_).replace("{sink}", address)
     hosts = hosts.replace("{pipelock_chain}", facts["pipelock_chain"])
     world.docker("exec", "-u", "0", "-i", pipelock, "sh", "-c", "cat >> /etc/hosts", stdin=hosts.encode() + b"\n")
-    there = address.rpartition(".")[0]
-    routes = f"dev=$(ip -o -4 address | awk '/ {there}/ {{print $2; exit}}'); " + "; ".join(
+    prefix = address.rpartition(".")[0]
+    routes = f"dev=$(ip -o -4 address | awk '/ {prefix}/ {{print $2; exit}}'); " + "; ".join(
         f"ip route add {inside}/32 dev $dev" for inside in ("169.254.169.254", "10.99.99.99")
     )
     label_test = ["--label", f"{world.LABEL}=routes"]
@@ -355,8 +357,8 @@ def _arena(
 
 def token_forms() -> list[bytes]:
     """The bottle's tokens as they are, and in the encodings that are easily undone."""
-    found = []
+    forms = []
     for token in TOKENS.values():
         raw = token.encode()
-        found += [raw, base64.b64encode(raw)[4:-4], raw.hex().encode(), raw[::-1]]
-    return found
+        forms += [raw, base64.b64encode(raw)[4:-4], raw.hex().encode(), raw[::-1]]
+    return forms

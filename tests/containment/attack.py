@@ -139,16 +139,16 @@ def open_proxy(connect: str = "", sni: str | None = None, tls: bool = True, alpn
 
 
 def proxy(send: str, second: str = "", **where: Any) -> bytes:
-    found = open_proxy(**where)
-    if isinstance(found, bytes):
-        return found
-    with found:
-        found.sendall(raw(send))
-        got = drain(found)
+    conn = open_proxy(**where)
+    if isinstance(conn, bytes):
+        return conn
+    with conn:
+        conn.sendall(raw(send))
+        got = drain(conn)
         if second:
-            found.settimeout(wait())
-            found.sendall(raw(second))
-            got += b"\n--second--\n" + drain(found)
+            conn.settimeout(wait())
+            conn.sendall(raw(second))
+            got += b"\n--second--\n" + drain(conn)
         return got
 
 
@@ -176,23 +176,23 @@ def h2(headers: list[list[str]], data: str = "", extra: list[list[str]] | None =
             rest //= 128
         return out + bytes([rest])
 
-    found = open_proxy(alpn="h2", **where)
-    if isinstance(found, bytes):
-        return found
-    with found:
+    conn = open_proxy(alpn="h2", **where)
+    if isinstance(conn, bytes):
+        return conn
+    with conn:
         last = not data and not extra
         out = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") + frame(1, 4 | last, 1, block(headers))
         if data:
             out += frame(0, 0 if extra else 1, 1, raw(data))
         if extra:
             out += frame(1, 5, 1, block(extra))
-        found.sendall(out)
-        found.settimeout(1.5)
-        got = drain(found)
+        conn.sendall(out)
+        conn.settimeout(1.5)
+        got = drain(conn)
         for _ in range(int(wait())):
             if answered(got):  # on a busy machine it takes longer
                 break
-            got += drain(found)
+            got += drain(conn)
         return got
 
 
@@ -245,9 +245,12 @@ VERBS = {
 
 
 def run(how: dict[str, Any]) -> bytes:
-    ((verb, told),) = how.items()
+    ((verb, arguments),) = how.items()
     try:
-        return VERBS[verb](*([told] if not isinstance(told, dict) else []), **(told if isinstance(told, dict) else {}))
+        return VERBS[verb](
+            *([arguments] if not isinstance(arguments, dict) else []),
+            **(arguments if isinstance(arguments, dict) else {}),
+        )
     except (OSError, ssl.SSLError, subprocess.TimeoutExpired, UnicodeError, ValueError) as error:
         # Without the command, which names the words that are looked for.
         return type(error).__name__.encode() if verb == "sh" else f"{type(error).__name__}: {error}".encode()

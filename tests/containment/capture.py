@@ -36,11 +36,11 @@ def watch(interface: str) -> None:
         if at < 0 and key in seen:
             continue
         seen.add(key)
-        told = {"on": interface, "from": source, "to": target, "protocol": protocol}
+        packet = {"on": interface, "from": source, "to": target, "protocol": protocol}
         if at >= 0:
-            told["data"] = frame[at : at + 80].decode("latin-1")
+            packet["data"] = frame[at : at + 80].decode("latin-1")
         with LOCK:
-            print(json.dumps(told), flush=True)
+            print(json.dumps(packet), flush=True)
 
 
 def main() -> None:

@@ -48,8 +48,8 @@ def head(method: str, path: str, host: str, *fields: str, version: str = "HTTP/1
 
 def pseudo(method: str, path: str, host: str, *fields: tuple[str, str]) -> list[list[str]]:
     """The fields of an HTTP/2 request."""
-    told = [[":method", method], [":scheme", "https"], [":authority", host], [":path", path]]
-    return [*told, *(list(pair) for pair in fields)]
+    pseudo_fields = [[":method", method], [":scheme", "https"], [":authority", host], [":path", path]]
+    return [*pseudo_fields, *(list(pair) for pair in fields)]
 
 
 def requests1(shape: Shape) -> Iterator[Case]:
@@ -109,8 +109,8 @@ def requests2(shape: Shape) -> Iterator[Case]:
     ):
         case, body = number(), wire.filler(size)
         path, second = f"/ok/{case}/length", f"/ok/{case}/chunked/probe"
-        told = [("content-length", str(size))] if framing in ("length", "lengthtrailers") else []
-        fields, ends = pseudo(method, path, shape.host, *told), framing.endswith("trailers")
+        content_length = [("content-length", str(size))] if framing in ("length", "lengthtrailers") else []
+        fields, ends = pseudo(method, path, shape.host, *content_length), framing.endswith("trailers")
         steps: list[list[Any]] = [["headers", 1, fields, framing == "end"]]
         if framing == "bytes":
             steps += [["raw", wire.data(1, body, True, 1).hex()]]
@@ -174,10 +174,12 @@ def unfinished2(shape: Shape) -> Iterator[Case]:
                 continue
             case = number()
             path, second = f"/ok/{case}/length", f"/ok/{case}/length/probe"
-            told = {"low": size - 5, "lowtrailers": size - 5, "allreset": size, "allclose": size}.get(
+            declared_length = {"low": size - 5, "lowtrailers": size - 5, "allreset": size, "allclose": size}.get(
                 how, size + 5 if how.startswith("high") else None
             )
-            fields = pseudo("POST", path, shape.host, *([("content-length", str(told))] if told else []))
+            fields = pseudo(
+                "POST", path, shape.host, *([("content-length", str(declared_length))] if declared_length else [])
+            )
             steps: list[list[Any]] = [["headers", 1, fields, how == "highend"]]
             if how not in ("headers", "highend"):
                 inner = f"DELETE /admin/{case}/ HTTP/1.1\r\nHost: {shape.host}\r\n\r\n"
@@ -261,17 +263,17 @@ def cut(shape: Shape) -> Iterator[Case]:
                 text = wire.filler(LARGE) + (b"" if place == "trailer" else f" {secret} ".encode())
                 text += wire.filler(50_000) if place == "middle" else b""
                 trailers = [("x-end", secret)] if place == "trailer" else []
-                told = [("content-length", str(len(text)))] if framing == "length" else []
+                content_length = [("content-length", str(len(text)))] if framing == "length" else []
                 steps: list[list[Any]]
                 if shape.http == 1:
-                    fields = [f"Content-Length: {len(text)}"] if told else ["Transfer-Encoding: chunked"]
-                    whole = text if told else wire.chunked(text, 40_000, trailers)
+                    fields = [f"Content-Length: {len(text)}"] if content_length else ["Transfer-Encoding: chunked"]
+                    whole = text if content_length else wire.chunked(text, 40_000, trailers)
                     sent: tuple[Sent, ...] = (Sent("0", "POST", path, text, seen="never", status=0),)
                     steps = [head("POST", path, shape.host, *fields), ["send", whole.decode()]]
                 else:
                     steps = [
                         ["headers", 1, pseudo("GET", second, shape.host), True],
-                        ["headers", 3, pseudo("POST", path, shape.host, *told), False],
+                        ["headers", 3, pseudo("POST", path, shape.host, *content_length), False],
                         ["data", 3, text.decode(), not trailers],
                         *([["headers", 3, trailers, True]] if trailers else []),
                         ["wait", 3], ["headers", 5, pseudo("GET", second, shape.host), True], ["wait", 1, 5],

@@ -105,7 +105,7 @@ class Example:
 
     def frames(self) -> list[Frame]:
         """The frames of an HTTP/2 client."""
-        rng, made = random.Random(self.seed), []
+        rng, frames = random.Random(self.seed), []
         for stream in range(1, 2 * rng.randint(1, 3), 2):
             path, body = (
                 f"/ok/{self.id}/{rng.choice(['length', 'chunked', 'echo'])}/{stream}",
@@ -119,13 +119,13 @@ class Example:
             ]
             fields += [["content-length", str(len(body))]] if rng.random() < 0.5 else []
             trailers, size = rng.random() < 0.3, rng.choice([5, 1000])
-            made.append((wire.HEADERS, wire.END_HEADERS, stream, fields))
+            frames.append((wire.HEADERS, wire.END_HEADERS, stream, fields))
             pieces = [body[at : at + size] for at in range(0, len(body), size)] or [b""]
-            made += [(wire.DATA, int(piece is pieces[-1] and not trailers), stream, piece) for piece in pieces]
-            made += [(wire.HEADERS, 5, stream, [["x-end", "a"]])] if trailers else []
+            frames += [(wire.DATA, int(piece is pieces[-1] and not trailers), stream, piece) for piece in pieces]
+            frames += [(wire.HEADERS, 5, stream, [["x-end", "a"]])] if trailers else []
         for seed in self.changes:
-            made = change_frames(random.Random(seed), made)
-        return made
+            frames = change_frames(random.Random(seed), frames)
+        return frames
 
 
 def examples(rng: random.Random, count: int) -> Iterator[Example]:
@@ -169,49 +169,51 @@ def change_bytes(rng: random.Random, data: bytes) -> bytes:
 
 
 def change_frames(rng: random.Random, frames: list[Frame]) -> list[Frame]:
-    made = list(frames)
-    at = rng.randrange(len(made) + 1)
+    changed_frames = list(frames)
+    at = rng.randrange(len(changed_frames) + 1)
     kind = rng.randrange(12)
-    if kind == 0 and made:
-        made.insert(at, rng.choice(made))
-    elif kind == 1 and made:
-        made.pop(rng.randrange(len(made)))
+    if kind == 0 and changed_frames:
+        changed_frames.insert(at, rng.choice(changed_frames))
+    elif kind == 1 and changed_frames:
+        changed_frames.pop(rng.randrange(len(changed_frames)))
     elif kind == 2:
-        rng.shuffle(made)
+        rng.shuffle(changed_frames)
     elif kind == 3:
-        made.insert(at, (wire.RST_STREAM, 0, rng.choice([1, 3]), (8).to_bytes(4, "big")))
+        changed_frames.insert(at, (wire.RST_STREAM, 0, rng.choice([1, 3]), (8).to_bytes(4, "big")))
     elif kind == 4:
-        made[at:at] = [(wire.DATA, 0, rng.choice([1, 3]), b"")] * rng.choice([1, 40])
+        changed_frames[at:at] = [(wire.DATA, 0, rng.choice([1, 3]), b"")] * rng.choice([1, 40])
     elif kind == 5:
-        made[at:at] = [(wire.SETTINGS, 0, 0, b"\0\x04" + rng.randrange(1 << 31).to_bytes(4, "big"))] * rng.choice(
-            [1, 60]
-        )
+        changed_frames[at:at] = [
+            (wire.SETTINGS, 0, 0, b"\0\x04" + rng.randrange(1 << 31).to_bytes(4, "big"))
+        ] * rng.choice([1, 60])
     elif kind == 6:
         other = [(wire.PING, 0, 0, b"12345678"), (wire.WINDOW_UPDATE, 0, rng.choice([0, 1]), (1000).to_bytes(4, "big")),
                  (wire.PRIORITY, 0, 1, b"\0\0\0\3\x10"), (0x42, 0, 1, b"hello"), (wire.GOAWAY, 0, 0, bytes(8))]  # fmt: skip
-        made.insert(at, rng.choice(other))
+        changed_frames.insert(at, rng.choice(other))
     elif kind == 7:
-        made.insert(at, (wire.DATA, rng.choice([0, 1]), rng.choice([1, 3]), b"DELETE /admin/ HTTP/1.1\r\n\r\n"))
-    elif made:
-        return change_one(rng, made, kind)
-    return made
+        changed_frames.insert(
+            at, (wire.DATA, rng.choice([0, 1]), rng.choice([1, 3]), b"DELETE /admin/ HTTP/1.1\r\n\r\n")
+        )
+    elif changed_frames:
+        return change_one(rng, changed_frames, kind)
+    return changed_frames
 
 
-def change_one(rng: random.Random, made: list[Frame], kind: int) -> list[Frame]:
+def change_one(rng: random.Random, frames: list[Frame], kind: int) -> list[Frame]:
     """One frame is changed or split."""
-    at = rng.randrange(len(made))
-    number_, flags, stream, payload = made[at]
+    at = rng.randrange(len(frames))
+    number_, flags, stream, payload = frames[at]
     if isinstance(payload, bytes):
         if kind == 8 and number_ == wire.DATA:  # padding, which is no data
-            made[at] = (
+            frames[at] = (
                 number_,
                 flags | wire.PADDED,
                 stream,
                 bytes([len(payload) % 5]) + payload + bytes(len(payload) % 5),
             )
         else:
-            made[at] = (number_, flags ^ rng.choice([1, 4, 0x40]), stream, payload)
-        return made
+            frames[at] = (number_, flags ^ rng.choice([1, 4, 0x40]), stream, payload)
+        return frames
     fields = [list(pair) for pair in payload]
     if kind == 8:
         fields.insert(rng.randrange(len(fields) + 1), list(rng.choice(FIELDS)))
@@ -227,10 +229,10 @@ def change_one(rng: random.Random, made: list[Frame], kind: int) -> list[Frame]:
             (wire.CONTINUATION, 0, stream, block[cut : cut + 9]),
             (wire.CONTINUATION, wire.END_HEADERS, stream, block[cut + 9 :]),
         ]
-        made[at : at + 1] = [(number_, flags & ~wire.END_HEADERS, stream, block[:cut]), *rest]
-        return made
-    made[at] = (number_, flags, stream, fields)
-    return made
+        frames[at : at + 1] = [(number_, flags & ~wire.END_HEADERS, stream, block[:cut]), *rest]
+        return frames
+    frames[at] = (number_, flags, stream, fields)
+    return frames
 
 
 def encode(frame: Frame) -> bytes:
@@ -261,9 +263,9 @@ def streams(frames: list[Frame]) -> Iterator[Sent]:
             data = payload[1 : len(payload) - payload[0]] if flags & wire.PADDED and payload else payload
             bodies[stream] = bodies.get(stream, b"") + data
         if ends and stream in heads:
-            told = {":method": "", ":path": "", **heads[stream]}
+            head = {":method": "", ":path": "", **heads[stream]}
             yield known_as(
-                str(stream), told[":method"], told[":path"], bodies.get(stream, b""), trailers.get(stream, ())
+                str(stream), head[":method"], head[":path"], bodies.get(stream, b""), trailers.get(stream, ())
             )
 
 

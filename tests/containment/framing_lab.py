@@ -84,10 +84,10 @@ class Lab:
         outcomes: dict[str, Outcome] = defaultdict(Outcome)
         assert self._process.stdout
         for line in self._process.stdout:
-            told = json.loads(line)
-            if "end" in told:
-                return self._attribute(outcomes, told)
-            outcomes[told["id"]].result = told
+            report = json.loads(line)
+            if "end" in report:
+                return self._attribute(outcomes, report)
+            outcomes[report["id"]].result = report
         raise AssertionError("the lab ended")
 
     def _send(self, cases: Sequence[dict[str, Any]]) -> None:
@@ -96,19 +96,19 @@ class Lab:
             self._process.stdin.write(json.dumps(case) + "\n")
         self._process.stdin.flush()
 
-    def _attribute(self, outcomes: dict[str, Outcome], told: dict[str, Any]) -> Batch:
+    def _attribute(self, outcomes: dict[str, Outcome], report: dict[str, Any]) -> Batch:
         unclaimed = []
         for name in ("strict", "strict2"):
-            for line in told["lines"][name]:
+            for line in report["lines"][name]:
                 for case in line.get("ids", ()):
                     outcomes[case].strict.append(line)
                 if not line.get("ids") and line["kind"] in ("request", "broken"):
                     unclaimed.append(line)
         for name in ("pipelock", "egress"):
-            for line in told["lines"][name]:
+            for line in report["lines"][name]:
                 for case in wire.ID.findall(str(line.get("path", ""))):
                     getattr(outcomes[case], name).append(line)
-        return Batch(outcomes, unclaimed, told["alive"], told["errors"])
+        return Batch(outcomes, unclaimed, report["alive"], report["errors"])
 
 
 @contextlib.contextmanager

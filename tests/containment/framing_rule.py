@@ -87,19 +87,19 @@ class Case:
 
     def given(self) -> dict[str, Any]:
         shape = self.shape
-        made = {"id": self.id, "http": shape.http, "host": shape.host, "via": shape.via, "alpn": shape.alpn}
-        told = {"quiet": self.quiet, "patience": self.patience}
-        return {**made, "steps": self.steps, **{name: value for name, value in told.items() if value}}
+        fields = {"id": self.id, "http": shape.http, "host": shape.host, "via": shape.via, "alpn": shape.alpn}
+        timing = {"quiet": self.quiet, "patience": self.patience}
+        return {**fields, "steps": self.steps, **{name: value for name, value in timing.items() if value}}
 
 
 def violations(case: Case, outcome: Outcome) -> list[str]:
     """What is against the rule; empty for a case that keeps it."""
-    found = [*_upstream(case, outcome), *_logs(case, outcome), *_refused(case, outcome), *_answers(case, outcome)]
+    problems = [*_upstream(case, outcome), *_logs(case, outcome), *_refused(case, outcome), *_answers(case, outcome)]
     if "failed" in outcome.result:
-        found.append(f"the case did not run: {outcome.result['failed']}")
+        problems.append(f"the case did not run: {outcome.result['failed']}")
     if "poison" in json.dumps(outcome.result):
-        found.append("the client got what is no answer to any request")
-    return found
+        problems.append("the client got what is no answer to any request")
+    return problems
 
 
 def _upstream(case: Case, outcome: Outcome) -> Iterator[str]:
@@ -152,17 +152,17 @@ def _logs(case: Case, outcome: Outcome) -> Iterator[str]:
 def _refused(case: Case, outcome: Outcome) -> Iterator[str]:
     """What may never arrive is not logged as allowed by the last that judges it."""
     for line in getattr(outcome, case.shape.parts[-1]):
-        told = (line.get("decision"), line.get("method"), line.get("path"))
-        if any(told == ("allowed", sent.method, sent.path) for sent in case.sent if sent.seen == "never"):
-            yield f"{case.shape.parts[-1]} logged as allowed what it refused: {told}"
+        decision = (line.get("decision"), line.get("method"), line.get("path"))
+        if any(decision == ("allowed", sent.method, sent.path) for sent in case.sent if sent.seen == "never"):
+            yield f"{case.shape.parts[-1]} logged as allowed what it refused: {decision}"
 
 
 def _answers(case: Case, outcome: Outcome) -> Iterator[str]:
     got = outcome.result.get("answers", {})
-    answers = got if isinstance(got, dict) else {str(at): found for at, found in enumerate(got)}
+    answers = got if isinstance(got, dict) else {str(at): answer for at, answer in enumerate(got)}
     known = {sent.key: sent for sent in case.sent}
-    for key, found in answers.items():
-        yield from (f"answer {key}: {why}" for why in _answer(known.get(key), found))
+    for key, answer in answers.items():
+        yield from (f"answer {key}: {why}" for why in _answer(known.get(key), answer))
     for sent in case.sent:
         if sent.status:
             yield from (f"answer {sent.key}: {why}" for why in _exactly(sent, answers.get(sent.key)))
@@ -175,29 +175,29 @@ def _answers(case: Case, outcome: Outcome) -> Iterator[str]:
         unread.remove(mark)
 
 
-def _answer(sent: Sent | None, found: dict[str, Any]) -> Iterator[str]:
+def _answer(sent: Sent | None, answer: dict[str, Any]) -> Iterator[str]:
     """What holds for every answer, also for those to malformed requests and of malformed upstreams."""
-    if "malformed" in found:
-        yield f"malformed: {found['malformed']}"
-    marks = [value for name, value in found.get("fields", []) if name == "x-answer-to"]
-    status = found.get("status", 0)
+    if "malformed" in answer:
+        yield f"malformed: {answer['malformed']}"
+    marks = [value for name, value in answer.get("fields", []) if name == "x-answer-to"]
+    status = answer.get("status", 0)
     if marks and (sent is None or marks != [sent.path]):
         yield f"that of another request: {marks}"
-    if not marks and 200 <= status < 400 and found["complete"]:
+    if not marks and 200 <= status < 400 and answer["complete"]:
         yield f"{status} from nobody"
-    if marks and sent and found["complete"] and found["body"]["sha256"] != wire.digest(sent.expected)["sha256"]:
-        yield f"looks whole with {found['body']['size']} bytes and is not: {found['body']['head'][:80]!r}"
+    if marks and sent and answer["complete"] and answer["body"]["sha256"] != wire.digest(sent.expected)["sha256"]:
+        yield f"looks whole with {answer['body']['size']} bytes and is not: {answer['body']['head'][:80]!r}"
 
 
-def _exactly(sent: Sent, found: dict[str, Any] | None) -> Iterator[str]:
+def _exactly(sent: Sent, answer: dict[str, Any] | None) -> Iterator[str]:
     """A well-formed answer to a well-formed request."""
-    if found is None:
+    if answer is None:
         yield "none"
         return
-    if (found.get("status"), found["complete"]) != (sent.status, True):
-        told = {key: found.get(key) for key in ("status", "complete", "reset", "timeout")}
-        yield f"not whole: {told} {found.get('body', {}).get('head', '')[:200]!r}"
-    ends = tuple(trailer.lower() for trailer in found.get("trailers", []))
+    if (answer.get("status"), answer["complete"]) != (sent.status, True):
+        state = {key: answer.get(key) for key in ("status", "complete", "reset", "timeout")}
+        yield f"not whole: {state} {answer.get('body', {}).get('head', '')[:200]!r}"
+    ends = tuple(trailer.lower() for trailer in answer.get("trailers", []))
     if ends != sent.ends:
         yield f"trailers {ends}"
 

@@ -96,24 +96,24 @@ def faults(talk: Talk, outcome: Outcome) -> list[str]:
     """What is wrong with what each side got."""
     to_client = outcome.result.get("frames", [])
     to_server = [line for line in outcome.strict if line["kind"] == "frame"]
-    found = []
+    problems = []
     if [answer.get("status") for answer in outcome.result.get("answers", [])] != [101]:
         return [f"no upgrade: {outcome.result}"]
     if (got := tuple(messages(to_server))) != talk.to_server:
-        found.append(f"the server got {str(got)[:200]}")
+        problems.append(f"the server got {str(got)[:200]}")
     if (got := tuple(messages(to_client))) != talk.to_client:
-        found.append(f"the client got {str(got)[:200]}")
+        problems.append(f"the client got {str(got)[:200]}")
     if (pongs := tuple(f["payload"] for f in to_client if f["opcode"] == PONG)) != talk.pongs:
-        found.append(f"its pings were answered with {pongs}")
+        problems.append(f"its pings were answered with {pongs}")
     if not all(frame["masked"] for frame in to_server) or any(frame["masked"] for frame in to_client):
-        found.append("masking")
+        problems.append("masking")
     for canary, side in (("secret-of", to_server), ("canary-of", to_client)):
         if carried := [frame for frame in side if canary in frame["payload"]]:
-            found.append(f"{canary} was carried over: {carried}")
+            problems.append(f"{canary} was carried over: {carried}")
     # A ping of the server comes back to it as it was.
     if talk.does == "ping" and [f["payload"] for f in to_server if f["opcode"] == PONG] != [wsframes.CANARY.decode()]:
-        found.append(f"the server's ping was answered with {to_server}")
-    return found
+        problems.append(f"the server's ping was answered with {to_server}")
+    return problems
 
 
 def messages(frames: list[dict[str, Any]]) -> Iterator[str]:

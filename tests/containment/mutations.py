@@ -34,9 +34,9 @@ def run(mutation: Mutation) -> str:
         changed = 0
         for name, pattern, replacement in mutation.edits:
             text = (copy / name).read_text()
-            made, count = re.subn(pattern, lambda _, r=replacement: r, text)  # type: ignore[misc]
+            mutated_text, count = re.subn(pattern, lambda _, r=replacement: r, text)  # type: ignore[misc]
             changed += count
-            (copy / name).write_text(made)
+            (copy / name).write_text(mutated_text)
         if not changed:
             return f"| {mutation.layer} | {mutation.what} | nothing was taken away: the source has changed |"
         rows = yaml.safe_load((ROOT / "tests/containment/attacks.yaml").read_text())
@@ -47,8 +47,8 @@ def run(mutation: Mutation) -> str:
         argv = ["python3", "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider"]
         argv += mutation.tests or ["tests/containment/test_attacks.py", "-k", "test_attack["]
         done = subprocess.run(argv, cwd=copy, capture_output=True, text=True, check=False, timeout=1500, env=env)
-        found = r"^FAILED (\S+)" if mutation.tests else r"^FAILED \S+test_attack\[([a-z0-9-]+)-(?:node|0)\]"
-        failed = re.findall(found, done.stdout, re.MULTILINE)
+        expression = r"^FAILED (\S+)" if mutation.tests else r"^FAILED \S+test_attack\[([a-z0-9-]+)-(?:node|0)\]"
+        failed = re.findall(expression, done.stdout, re.MULTILINE)
         if not failed and " passed" not in done.stdout:
             return f"| {mutation.layer} | {mutation.what} | did not come up: {done.stdout.strip().splitlines()[-1][:100]} |"
         if mutation.tests:

@@ -173,18 +173,18 @@ class Owner:
 
     def files(self) -> dict[str, str]:
         """Path to type, mode, owner and contents, of the home; of /tmp what the user owns; of the canary's folder all."""
-        found = {str(path): _digest(path) for path in _below(self.home)}
-        found |= {str(path): _digest(path) for path in _below(self.canary)}
+        files = {str(path): _digest(path) for path in _below(self.home)}
+        files |= {str(path): _digest(path) for path in _below(self.canary)}
         if self.separate:
             for place in ("/tmp", "/var/tmp", "/dev/shm"):
                 argv = ["find", place, "-xdev", "-uid", str(self.uid), "-print0"]
-                told = subprocess.run(argv, capture_output=True, check=False).stdout
-                found |= {os.fsdecode(name): "owned" for name in told.split(b"\0") if name}
-        return found
+                stdout = subprocess.run(argv, capture_output=True, check=False).stdout
+                files |= {os.fsdecode(name): "owned" for name in stdout.split(b"\0") if name}
+        return files
 
     def processes(self) -> list[str]:
         """Pid and command of every process of the owner's."""
-        found = []
+        processes = []
         for folder in Path("/proc").iterdir():
             if not folder.name.isdigit():
                 continue
@@ -193,10 +193,10 @@ class Owner:
                 mine = mine or (self.separate and folder.stat().st_uid == self.uid)
                 if mine and (folder / "stat").read_text().rpartition(")")[2].split()[0] != "Z":
                     words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                    found.append(f"{folder.name} {words}")
+                    processes.append(f"{folder.name} {words}")
             except OSError:  # gone, or somebody else's
                 continue
-        return found
+        return processes
 
     def ran(self) -> list[str]:
         """What payloads have left."""
@@ -205,11 +205,11 @@ class Owner:
     def end(self) -> None:
         """End its processes."""
         for _ in range(20):
-            there = self.processes()
-            for process in there:
+            processes = self.processes()
+            for process in processes:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(int(process.split()[0]), signal.SIGKILL)
-            if not there:
+            if not processes:
                 return
             time.sleep(0.1)
 
@@ -250,20 +250,22 @@ def account(elsewhere: Path) -> Iterator[Owner]:
         make = ["useradd", "-K", "UID_MIN=20000", "-K", "GID_MIN=20000", "-m", "-s", "/bin/bash", name]
         subprocess.run(make, check=True, capture_output=True)
         entry = pwd.getpwnam(name)
-        made = Owner(name, Path(entry.pw_dir), entry.pw_uid, entry.pw_gid, canary, run_id)
+        owner = Owner(name, Path(entry.pw_dir), entry.pw_uid, entry.pw_gid, canary, run_id)
     else:
         (elsewhere / "home").mkdir()
-        made = Owner(pwd.getpwuid(os.geteuid()).pw_name, elsewhere / "home", os.geteuid(), os.getegid(), canary, run_id)
+        owner = Owner(
+            pwd.getpwuid(os.geteuid()).pw_name, elsewhere / "home", os.geteuid(), os.getegid(), canary, run_id
+        )
     try:
-        _furnish(made)
-        yield made
+        _furnish(owner)
+        yield owner
     finally:
-        made.end()
+        owner.end()
         shutil.rmtree(canary, ignore_errors=True)
-        if made.separate:
+        if owner.separate:
             subprocess.run(["userdel", "-r", name], check=False, capture_output=True)
-        shutil.rmtree(made.home, ignore_errors=True)
-        assert not made.separate or name not in {entry.pw_name for entry in pwd.getpwall()}
+        shutil.rmtree(owner.home, ignore_errors=True)
+        assert not owner.separate or name not in {entry.pw_name for entry in pwd.getpwall()}
         assert name not in {entry.gr_name for entry in grp.getgrall()}
 
 
@@ -325,13 +327,13 @@ def _below(root: Path) -> Iterator[Path]:
 def _digest(path: Path) -> str:
     """Type, mode, owner and contents; not the time."""
     try:
-        told = path.lstat()
-        words = f"{stat.filemode(told.st_mode)} {told.st_uid}:{told.st_gid}"
-        if stat.S_ISLNK(told.st_mode):
+        status = path.lstat()
+        words = f"{stat.filemode(status.st_mode)} {status.st_uid}:{status.st_gid}"
+        if stat.S_ISLNK(status.st_mode):
             return f"{words} -> {path.readlink()}"
-        if stat.S_ISREG(told.st_mode):
+        if stat.S_ISREG(status.st_mode):
             # The time of the last change of anything, which no user can set, tells whether it must be read again.
-            key = (str(path), told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns)
+            key = (str(path), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             if key not in _READ:
                 with path.open("rb") as file:
                     _READ[key] = hashlib.file_digest(file, "sha256").hexdigest()

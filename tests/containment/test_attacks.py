@@ -40,13 +40,13 @@ class Outcome:
 
     def leaks(self, word: str) -> list[str]:
         """Where outside this canary was seen."""
-        found = ["sink"] if word in self.arrived else []
-        found += [
+        places = ["sink"] if word in self.arrived else []
+        places += [
             f"{f['on']} {f['from']} → {f['to']}"
             for f in self.frames
             if word in f.get("data", "").lower() and self._out(f)
         ]
-        return found + [text for text in self.heard_on_host if word in text]
+        return places + [text for text in self.heard_on_host if word in text]
 
     def _out(self, frame: dict[str, Any]) -> bool:
         return bool(frame["on"] == self.outside)
@@ -54,8 +54,8 @@ class Outcome:
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
-    with module.arena(tmp_path_factory.mktemp("project")) as made:
-        yield Outcome(made)
+    with module.arena(tmp_path_factory.mktemp("project")) as arena:
+        yield Outcome(arena)
 
 
 def test_the_table_is_whole() -> None:

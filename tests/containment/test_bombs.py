@@ -63,7 +63,7 @@ def bombs() -> dict[str, tuple[bytes, str, str]]:
 
 
 @pytest.fixture(scope="module")
-def told() -> Iterator[tuple[dict[str, str], list[str], Batch]]:
+def results() -> Iterator[tuple[dict[str, str], list[str], Batch]]:
     """Every bomb at once, and small requests of others all the while."""
     cases, names, small = [], {}, []
     shape = {"host": wire.HOST, "via": "egress", "alpn": ["http/1.1"], "http": 1}
@@ -81,26 +81,26 @@ def told() -> Iterator[tuple[dict[str, str], list[str], Batch]]:
             get = f"GET /ok/{case}/length HTTP/1.1\r\nHost: {wire.HOST}\r\n\r\n"
             cases.append({"id": case, **shape, "steps": [["send", get], ["answer", "GET"]]})
             small.append(case)
-    with lab(MANIFEST, together=40) as made:
-        yield names, small, made.run(cases)
+    with lab(MANIFEST, together=40) as runner:
+        yield names, small, runner.run(cases)
 
 
-def test_everybody_else_is_answered(told: tuple[dict[str, str], list[str], Batch]) -> None:
-    _, small, batch = told
+def test_everybody_else_is_answered(results: tuple[dict[str, str], list[str], Batch]) -> None:
+    _, small, batch = results
     answers = {case: batch.outcomes[case].result.get("answers", [{}])[0].get("status") for case in small}
     assert set(answers.values()) == {200}
 
 
-def test_no_part_ends(told: tuple[dict[str, str], list[str], Batch]) -> None:
-    batch = told[2]
+def test_no_part_ends(results: tuple[dict[str, str], list[str], Batch]) -> None:
+    batch = results[2]
     assert batch.alive
     assert "MemoryError" not in str(batch.errors)
 
 
 def test_each_is_answered_and_what_unpacks_to_too_much_is_refused(
-    told: tuple[dict[str, str], list[str], Batch],
+    results: tuple[dict[str, str], list[str], Batch],
 ) -> None:
-    names, _, batch = told
+    names, _, batch = results
     for case, name in names.items():
         outcome = batch.outcomes[case]
         status = (outcome.result.get("answers") or [{}])[0].get("status")

@@ -25,8 +25,8 @@ ENGINE_KILLS = 4
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[SecondEngine]:
-    with second_engine("egress", "pipelock", "supervise") as made:
-        yield made
+    with second_engine("egress", "pipelock", "supervise") as engine:
+        yield engine
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +36,9 @@ def bottle(engine: SecondEngine, tmp_path_factory: pytest.TempPathFactory) -> It
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOCKER_HOST", engine.host)
         env = {"DOCKER_HOST": engine.host}
-        with world.bottle(tmp_path_factory.mktemp("project"), manifest(0), env) as made:
-            made.stack.set_config("CHAOS_TOKEN", world.auto.ConfigValue(TOKEN, secret=True))
-            yield made
+        with world.bottle(tmp_path_factory.mktemp("project"), manifest(0), env) as bottle:
+            bottle.stack.set_config("CHAOS_TOKEN", world.auto.ConfigValue(TOKEN, secret=True))
+            yield bottle
 
 
 def manifest(number: int) -> dict[str, Any]:

@@ -21,8 +21,8 @@ NOTHING, LAST_GOOD = "nothing", "last good"
 
 @pytest.fixture(scope="module")
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[module.Arena]:
-    with module.arena(tmp_path_factory.mktemp("project")) as made:
-        yield made
+    with module.arena(tmp_path_factory.mktemp("project")) as arena:
+        yield arena
 
 
 def name(arena: module.Arena, role: str) -> str:
@@ -225,8 +225,8 @@ def test_a_wrong_clock(arena: module.Arena, role: str, years: int) -> None:
     try:
         world.docker("restart", "-t", "1", part)
         time.sleep(3)  # its health may well be bad: that is no answer to wait for
-        told = world.docker("exec", part, "date", "+%Y").strip()
-        assert abs(int(told) - time.gmtime().tm_year) >= 9, told
+        year = world.docker("exec", part, "date", "+%Y").strip()
+        assert abs(int(year) - time.gmtime().tm_year) >= 9, year
         judge(arena, NOTHING)
     finally:
         world.docker("exec", "-u", "0", part, "sh", "-c", ": > /etc/ld.so.preload")

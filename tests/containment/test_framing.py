@@ -31,10 +31,10 @@ CASES = [
 
 def grouped() -> dict[str, list[Case]]:
     """The cases by way and kind: the name's first two words."""
-    found = defaultdict(list)
+    groups = defaultdict(list)
     for case in CASES:
-        found["/".join(case.name.split("/")[:2])].append(case)
-    return found
+        groups["/".join(case.name.split("/")[:2])].append(case)
+    return groups
 
 
 GROUPS = grouped()
@@ -42,8 +42,8 @@ GROUPS = grouped()
 
 @pytest.fixture(scope="module")
 def batch() -> Iterator[Batch]:
-    with lab() as made:
-        yield made.run([case.given() for case in (*CASES, *(case for _, case in TALKS))])
+    with lab() as runner:
+        yield runner.run([case.given() for case in (*CASES, *(case for _, case in TALKS))])
 
 
 def report(case: Case, why: list[str]) -> str:
@@ -55,8 +55,8 @@ def check(batch: Batch, cases: list[Case]) -> None:
     """Name the smallest cases that break the rule."""
     broken = [(case, why) for case in cases if (why := violations(case, batch.outcomes[case.id]))]
     broken.sort(key=lambda pair: len(str(pair[0].steps)))
-    found = "\n".join(report(case, why) for case, why in broken[:5])
-    assert not broken, f"{len(broken)} of {len(cases)}\n{found}"
+    summary = "\n".join(report(case, why) for case, why in broken[:5])
+    assert not broken, f"{len(broken)} of {len(cases)}\n{summary}"
 
 
 @pytest.mark.parametrize("group", GROUPS)

@@ -24,40 +24,40 @@ SEED = int(os.environ.get("CLAUDE_BOTTLE_SEED", random.randrange(1 << 32)))
 NUMBER = 150 * max(1, int(os.environ.get("CLAUDE_BOTTLE_EXAMPLES", "50")) // 50)
 
 
-def run(made: Lab, examples: list[fuzz.Example]) -> tuple[Batch, dict[str, list[str]]]:
+def run(runner: Lab, examples: list[fuzz.Example]) -> tuple[Batch, dict[str, list[str]]]:
     """What is wrong with each example, by its id."""
     cases = {example.case().id: example for example in examples}
-    batch = made.run([example.case().given() for example in examples])
-    found = {}
+    batch = runner.run([example.case().given() for example in examples])
+    problems = {}
     for case, example in cases.items():
         outcome = batch.outcomes[case]
         if why := [*violations(example.case(), outcome), *fuzz.strays(example, outcome)]:
-            found[case] = why
-    return batch, found
+            problems[case] = why
+    return batch, problems
 
 
-def smallest(made: Lab, example: fuzz.Example) -> fuzz.Example:
+def smallest(runner: Lab, example: fuzz.Example) -> fuzz.Example:
     """A part of the example that fails still, from which no change and no step can be left out."""
     while True:
         smaller = list(example.smaller())
-        _, found = run(made, smaller)
-        failing = [part for part in smaller if part.case().id in found]
+        _, problems = run(runner, smaller)
+        failing = [part for part in smaller if part.case().id in problems]
         if not failing:
             return example
         example = failing[0]
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[Lab]:
+def runner() -> Iterator[Lab]:
     with lab(quiet=0.4) as one:
         yield one
 
 
-def test_random_messages_keep_the_rule(made: Lab) -> None:
+def test_random_messages_keep_the_rule(runner: Lab) -> None:
     examples = list(fuzz.examples(random.Random(SEED), NUMBER))
-    batch, found = run(made, examples)
-    failing = [example for example in examples if example.case().id in found]
-    assert not failing, f"seed {SEED}: {len(failing)} of {NUMBER}\n{shown(made, failing[0], found)}"
+    batch, problems = run(runner, examples)
+    failing = [example for example in examples if example.case().id in problems]
+    assert not failing, f"seed {SEED}: {len(failing)} of {NUMBER}\n{shown(runner, failing[0], problems)}"
     # A change may spoil the id in a path, so that a request belongs to no example.
     assert not [line for line in batch.unclaimed if "/admin" in str(line.get("path"))], f"seed {SEED}"
     assert batch.alive
@@ -70,8 +70,8 @@ def test_random_messages_keep_the_rule(made: Lab) -> None:
     assert min(kinds[True], kinds[False]) > NUMBER // 100, f"seed {SEED}: {kinds}"
 
 
-def shown(made: Lab, example: fuzz.Example, found: dict[str, list[str]]) -> str:
-    small = smallest(made, example)
-    _, again = run(made, [small])
-    why = again.get(small.case().id) or found.get(example.case().id, ["(not again)"])
+def shown(runner: Lab, example: fuzz.Example, problems: dict[str, list[str]]) -> str:
+    small = smallest(runner, example)
+    _, again = run(runner, [small])
+    why = again.get(small.case().id) or problems.get(example.case().id, ["(not again)"])
     return "\n".join([*why, f"{small.shape.name} {small.changes}", repr(small.shown())[:4000]])

@@ -58,15 +58,15 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
         forge = stack.enter_context(git_forge(internet, HOST_IMAGE, tmp_path_factory.mktemp("keys")))
         remote = {"name": "project", "upstream": f"git@{HOST}:{forge.repository('project')}"}
         git = [{**remote, "identity_file": str(forge.key), "known_hosts": forge.known_hosts}]
-        made = []
+        bottles = []
         for name, more in (("greedy", {}), ("other", {"git": git})):
             folder = tmp_path_factory.mktemp(name)
             files = {"roots.pem": internet.ca}
             env = {"DOCKER_HOST": engine.host}
             bottle = stack.enter_context(world.bottle(folder, manifest(internet) | more, env, files))
             bottle.up()
-            made.append(bottle)
-        yield Two(engine, *made, forge)
+            bottles.append(bottle)
+        yield Two(engine, *bottles, forge)
 
 
 def manifest(internet: world.Internet) -> dict[str, Any]:

@@ -54,11 +54,11 @@ def ssh_key(folder: Path) -> tuple[Path, str]:
 
 def spellings(value: str) -> list[bytes]:
     raw = value.encode()
-    found = [raw, raw.hex().encode(), json.dumps(value)[1:-1].encode()]
+    forms = [raw, raw.hex().encode(), json.dumps(value)[1:-1].encode()]
     for shift in range(3):  # base64 of something that holds it, at each alignment
         coded = base64.b64encode(b"\0" * shift + raw)
-        found.append(coded[4 : len(coded) - 4])
-    return found
+        forms.append(coded[4 : len(coded) - 4])
+    return forms
 
 
 class Life:
@@ -74,10 +74,10 @@ class Life:
 
 @pytest.fixture(scope="module")
 def life(sidecar_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
-    made, watcher, keys = Life(), Watcher(), tmp_path_factory.mktemp("keys")
+    life, watcher, keys = Life(), Watcher(), tmp_path_factory.mktemp("keys")
     key, body = ssh_key(keys)
     started = time.time()
-    made.values = {
+    life.values = {
         "stack token": STACK_TOKEN,
         "host token": HOST_TOKEN,
         "git token": GIT_TOKEN,
@@ -111,41 +111,41 @@ def life(sidecar_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         )
         preview: list[str] = []
         bottle.stack.preview(on_output=preview.append, diff=True)
-        made.take("first preview", "\n".join(preview))
+        life.take("first preview", "\n".join(preview))
         bottle.up()
-        made.take("up", "\n".join(bottle.log))
-        made.take("exported state", bottle.run("pulumi", "stack", "export", "--stack", bottle.name).stdout)
-        made.values |= ca_keys(bottle)
+        life.take("up", "\n".join(bottle.log))
+        life.take("exported state", bottle.run("pulumi", "stack", "export", "--stack", bottle.name).stdout)
+        life.values |= ca_keys(bottle)
         manifest["egress"]["routes"].append({"host": "c.example.com", "token_ref": "HOST_TOKEN"})
         bottle.write({**manifest, "network": {"external": outside}})
-        made.take("preview --json", bottle.run("pulumi", "preview", "--json", "--diff", "--stack", bottle.name).stdout)
-        made.take(
+        life.take("preview --json", bottle.run("pulumi", "preview", "--json", "--diff", "--stack", bottle.name).stdout)
+        life.take(
             "preview --show-replacement-steps", bottle.run("pulumi", "preview", "--diff", "--stack", bottle.name).stdout
         )
         bottle.up(debug=False)
-        made.take("second up", "\n".join(bottle.log))
-        made.take("outputs", bottle.run("pulumi", "stack", "output", "--json", "--stack", bottle.name).stdout)
-        made.take("stack", bottle.run("pulumi", "stack", "--show-urns", "--show-ids", "--stack", bottle.name).stdout)
-        made.take("config", bottle.run("pulumi", "config", "--stack", bottle.name).stdout)
-        made.take("plan table", bottle.run("python3", "-m", "claude_bottle.plan.table", bottle.name).stdout)
+        life.take("second up", "\n".join(bottle.log))
+        life.take("outputs", bottle.run("pulumi", "stack", "output", "--json", "--stack", bottle.name).stdout)
+        life.take("stack", bottle.run("pulumi", "stack", "--show-urns", "--show-ids", "--stack", bottle.name).stdout)
+        life.take("config", bottle.run("pulumi", "config", "--stack", bottle.name).stdout)
+        life.take("plan table", bottle.run("python3", "-m", "claude_bottle.plan.table", bottle.name).stdout)
         work(bottle)
-        engine(made, bottle)
-        made.take("dashboard", page(bottle))
+        engine(life, bottle)
+        life.take("dashboard", page(bottle))
         agent = "find / -xdev -type f -size -4M -not -path '/proc/*' -not -path '/sys/*' 2>/dev/null | xargs -d '\\n' cat 2>/dev/null"
         search = f"{{ env; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline; {agent}; }} 2>/dev/null | grep -a -o '.\\{{0,30\\}}{WORD}.\\{{0,60\\}}' | head"
-        made.take("agent", bottle.agent(search, user="0", timeout=300))
+        life.take("agent", bottle.agent(search, user="0", timeout=300))
         folder = bottle.folder
-        bottle.stack.destroy(on_output=lambda line: made.take("destroy", line))
+        bottle.stack.destroy(on_output=lambda line: life.take("destroy", line))
         for file in folder.rglob("*"):
             if file.is_file() and not file.is_symlink():
-                made.take(f"project {file.relative_to(folder)}", file.read_bytes().decode("latin-1"))
+                life.take(f"project {file.relative_to(folder)}", file.read_bytes().decode("latin-1"))
     watcher.over.set()
-    made.take("process arguments", "\n".join(watcher.seen))
+    life.take("process arguments", "\n".join(watcher.seen))
     for place in (Path(tempfile.gettempdir()), Path("/var/crash"), Path("/var/lib/systemd/coredump"), Path("/root")):
         for file in young_files(place, started, (keys, folder)):
             with contextlib.suppress(OSError):  # gone meanwhile, or a network namespace, which cannot be read
-                made.take(f"host {file}", file.read_bytes().decode("latin-1"))
-    yield made
+                life.take(f"host {file}", file.read_bytes().decode("latin-1"))
+    yield life
 
 
 def young_files(place: Path, since: float, but: tuple[Path, ...]) -> Iterator[Path]:
@@ -167,13 +167,13 @@ def young_files(place: Path, since: float, but: tuple[Path, ...]) -> Iterator[Pa
 
 def ca_keys(bottle: world.BottleUnderTest) -> dict[str, str]:
     """The middle of each CA's private key, read where it is meant to be."""
-    found = {}
+    keys = {}
     for role, file in (("egress", "/etc/claude-bottle/mitmproxy-ca.pem"), ("pipelock", "/etc/pipelock/ca-key.pem")):
         pem = world.docker("exec", f"claude-bottle-{role}-{bottle.name}", "cat", file)
         body = re.search(r"PRIVATE KEY-----\n(.+?)\n", pem)
         assert body
-        found[f"{role} CA key"] = body[1][10:54]
-    return found
+        keys[f"{role} CA key"] = body[1][10:54]
+    return keys
 
 
 def work(bottle: world.BottleUnderTest) -> None:
@@ -186,25 +186,25 @@ def work(bottle: world.BottleUnderTest) -> None:
     )
 
 
-def engine(made: Life, bottle: world.BottleUnderTest) -> None:
+def engine(life: Life, bottle: world.BottleUnderTest) -> None:
     """All that the engine tells whoever may ask it."""
     label = f"label=claude-bottle.stack={bottle.name}"
     for container in world.docker("ps", "-aq", "--filter", label).split():
-        made.take(f"inspect {container}", world.docker("inspect", container))
-        made.take(
+        life.take(f"inspect {container}", world.docker("inspect", container))
+        life.take(
             f"logs {container}",
             subprocess.run(["docker", "logs", container], capture_output=True, text=True, check=False).stdout,
         )
-        made.take(f"top {container}", world.docker("top", container, check=False))
+        life.take(f"top {container}", world.docker("top", container, check=False))
         image = world.docker("inspect", "-f", "{{.Image}}", container).strip()
-        made.take(
+        life.take(
             f"history of {image}",
             world.docker("history", "--no-trunc", image) + world.docker("image", "inspect", image),
         )
     for network in world.docker("network", "ls", "-q", "--filter", label).split():
-        made.take(f"network {network}", world.docker("network", "inspect", network))
+        life.take(f"network {network}", world.docker("network", "inspect", network))
     for volume in world.docker("volume", "ls", "-q", "--filter", label).split():
-        made.take(f"volume {volume}", world.docker("volume", "inspect", volume))
+        life.take(f"volume {volume}", world.docker("volume", "inspect", volume))
 
 
 def page(bottle: world.BottleUnderTest) -> str:
@@ -222,13 +222,13 @@ def page(bottle: world.BottleUnderTest) -> str:
         said = ""
         cookie = {"Cookie": f"claude-bottle-{port}={token}"}
         for path in ("/", f"/api/{bottle.name}/audit", f"/api/{bottle.name}/resume", "/api/events"):
-            there = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-            there.request("GET", path, headers=cookie)
-            answer = there.getresponse()
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection.request("GET", path, headers=cookie)
+            answer = connection.getresponse()
             with contextlib.suppress(TimeoutError, OSError):
                 while chunk := answer.read1(65536):
                     said += chunk.decode()
-            there.close()
+            connection.close()
         assert "a.example.com" in said
         return said
     finally:
@@ -238,13 +238,13 @@ def page(bottle: world.BottleUnderTest) -> str:
 
 def test_nothing_shows_a_secret(life: Life) -> None:
     assert len(life.values) == 7
-    found = [
+    leaks = [
         f"{kind} in {where}"
         for where, text in life.seen.items()
         for kind, value in life.values.items()
         if any(form.decode("latin-1") in text for form in spellings(value))
     ]
-    assert not found, found
+    assert not leaks, leaks
 
 
 def test_the_search_would_have_found_one(life: Life) -> None:

@@ -117,8 +117,8 @@ class Scene:
         asked: list[tuple[str, dict[str, Any]]] = []
         for number, words in enumerate(WORDS):
             refused = {"method": "GET", "host": f"asked{number}.example.com", "path": "/AGENT", "reason": "AGENT"}
-            told = {"justification": words, "refused": refused, "path": ["/AGENT"]}
-            asked.append(("egress-block", told))
+            arguments = {"justification": words, "refused": refused, "path": ["/AGENT"]}
+            asked.append(("egress-block", arguments))
         asked.append(("egress-block", {"justification": "AGENT" * 20_000, "host": "long.example.com"}))
         odd = {"justification": "x", "capability": "apt", "value": "AGENT\033[2J\nIMITATION"}
         with ThreadPoolExecutor(5) as calls:
@@ -159,12 +159,12 @@ def scene(sidecar_image: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         with world.bottle(account.home / "bottle", manifest, files={"root.pem": internet.ca}) as bottle:
             account.env = {key: value for key, value in bottle.env.items() if key != "PATH"}
             account.take(bottle.folder)
-            made = Scene(account, bottle, kept)
-            up = made.run("pulumi", "up", "--yes", "--skip-preview", "--stack", bottle.name, name="up", seconds=900)
+            scene = Scene(account, bottle, kept)
+            up = scene.run("pulumi", "up", "--yes", "--skip-preview", "--stack", bottle.name, name="up", seconds=900)
             assert up.status == 0, up.text.partition("Diagnostics:")[2].partition("Outputs:")[0]
             bottle.agent("git config --global user.name AGENT; git config --global user.email agent@example.com")
-            made.keep()
-            yield made
+            scene.keep()
+            yield scene
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +203,7 @@ COMMANDS = [
 FAILS = {"unpulled": 1}
 
 
-def told(ran: module.Ran) -> set[str]:
+def changed_names(ran: module.Ran) -> set[str]:
     """The names that a pull says it has changed."""
     return {match[1] for line in ran.text.splitlines() if (match := _TOLD.fullmatch(line))}
 
@@ -234,7 +234,7 @@ def _promised(scene: Scene, ran: module.Ran, name: str, path: str) -> bool:
         git = rf"\.git/(objects|refs/remotes/bottle-{scene.bottle.name}|logs/refs/remotes/bottle-{scene.bottle.name})(/.*)?"
         here = path.removeprefix(project)
         more = re.fullmatch(rf"{git}|\.git/refs/remotes|\.git/logs/refs/remotes|\.git/logs/refs|\.git/logs", here)
-        names = told(ran)
+        names = changed_names(ran)
         folder = any(one.startswith(f"{as_told(here)}/") for one in names)
         return path.startswith(project) and (bool(more) or folder or as_told(here) in names)
     if name == "approve":
@@ -255,9 +255,9 @@ def drawn(ran: module.Ran, *, wrapped: bool = False, colours: bool = False) -> l
         lines = [row for line in (_SGR.sub("", one) for one in lines) for row in
                  ([line[at : at + width] for at in range(0, len(line), width)] or [""])]  # fmt: skip
     for line in lines:
-        before, found, _ = line.partition("IMITATION")
+        before, marker, _ = line.partition("IMITATION")
         # Behind the first words of the same text, behind whose words they are, or in a quotation.
-        if found and not re.search(r"LEAD|claude-bottle-agent-\w+: |^  \| ", before):
+        if marker and not re.search(r"LEAD|claude-bottle-agent-\w+: |^  \| ", before):
             wrong.append(line)
     return [ascii(line[:200]) for line in wrong]
 
@@ -285,7 +285,7 @@ def judge(scene: Scene, row: dict[str, Any], ran: module.Ran) -> None:
     ordinary, _, apart = ran.text.partition("read these before")
     assert ran.status == row.get("status", 0), ran.text[-3000:]
     for name in row.get("come", []):
-        assert as_told(name) in told(ran), name
+        assert as_told(name) in changed_names(ran), name
         assert (project / name).is_symlink() or (project / name).exists(), name
     for name in row.get("left", []):
         assert [line for line in lines if line.startswith(f"left  {name}: ")], name
@@ -317,13 +317,13 @@ def test_what_a_command_does_to_the_account_is_seen(scene: Scene) -> None:
     script = f"echo x >> ~/.bashrc; touch {owner.canary}/seen; setsid sleep 300 & sleep 0.2; printf '\\033[2JAGENT'"
     try:
         ran = owner.run("bash", "-c", script)
-        found = harm(scene, ran, "audit show")
+        problems = harm(scene, ran, "audit show")
     finally:
         owner.end()
         (owner.canary / "seen").unlink()
         owner.plain("sed -i '$d' ~/.bashrc")
-    assert any("sleep 300" in word for word in found)
-    assert {"was run: seen", f"was changed: {owner.home}/.bashrc"} <= set(found)
+    assert any("sleep 300" in word for word in problems)
+    assert {"was run: seen", f"was changed: {owner.home}/.bashrc"} <= set(problems)
     assert drawn(ran)
     assert not owner.run("sleep", "30", seconds=1).ended
     if owner.separate:

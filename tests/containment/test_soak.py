@@ -54,10 +54,10 @@ def bottle(tmp_path_factory: pytest.TempPathFactory, sidecar_image: str) -> Iter
             "network": {"external": internet.network},
             "supervise": True,
         }
-        with world.bottle(tmp_path_factory.mktemp("soak"), manifest, files={"root.pem": internet.ca}) as made:
-            made.up()
-            made.agent("cd ~; head -c 1M /dev/urandom > mb; head -c 8M /dev/urandom > large; : > soak0")
-            yield made, internet
+        with world.bottle(tmp_path_factory.mktemp("soak"), manifest, files={"root.pem": internet.ca}) as bottle:
+            bottle.up()
+            bottle.agent("cd ~; head -c 1M /dev/urandom > mb; head -c 8M /dev/urandom > large; : > soak0")
+            yield bottle, internet
 
 
 def load_and_kills(bottle: world.BottleUnderTest, chosen: random.Random) -> None:
@@ -78,15 +78,15 @@ def load_and_kills(bottle: world.BottleUnderTest, chosen: random.Random) -> None
 
 
 def test_every_request_is_accounted_for(bottle: tuple[world.BottleUnderTest, world.Internet]) -> None:
-    made, internet = bottle
+    stack, internet = bottle
     seed = random.SystemRandom().randrange(1 << 32)
     print("seed", seed)
-    load_and_kills(made, random.Random(seed))
+    load_and_kills(stack, random.Random(seed))
     for _ in range(240):
-        if made.curl(f"https://{HOST}/over")[0] == 200:
+        if stack.curl(f"https://{HOST}/over")[0] == 200:
             break
         time.sleep(1)
-    said = made.agent("cat ~/soak*", timeout=120).splitlines()
+    said = stack.agent("cat ~/soak*", timeout=120).splitlines()
     begun = {line.split()[1]: line.split()[2] for line in said if line.startswith("begun ")}
     ended = {line.split()[1]: tuple(line.split()[2:]) for line in said if line.startswith("ended ")}
     assert len(begun) > 20 * MINUTES
@@ -106,11 +106,11 @@ def test_every_request_is_accounted_for(bottle: tuple[world.BottleUnderTest, wor
         elif status == "403":
             raise AssertionError(f"{key}: an honest request was refused")
 
-    assert made.dashboard("audit", "collect").returncode == 0
-    verified = made.dashboard("audit", "verify")
+    assert stack.dashboard("audit", "collect").returncode == 0
+    verified = stack.dashboard("audit", "verify")
     assert verified.returncode == 0, verified.stderr
-    folder = made.folder / "state/claude-bottle/audit"
-    lines = [line for file in folder.glob(f"{made.name}.jsonl*") for line in file.read_text().splitlines()]
+    folder = stack.folder / "state/claude-bottle/audit"
+    lines = [line for file in folder.glob(f"{stack.name}.jsonl*") for line in file.read_text().splitlines()]
     records = [json.loads(line) for line in lines]
     recorded = Counter(
         r["path"] for r in records if r.get("part") == "egress" and r.get("verdict") == "allowed" and "n" in r

@@ -36,8 +36,8 @@ def trace(process: subprocess.Popen[str], guess: dict[str, Any]) -> dict[str, An
     assert process.stdout
     process.stdin.write(json.dumps({"quiet": 0.35, "ends": False, **guess}) + "\n")
     process.stdin.flush()
-    told: dict[str, Any] = json.loads(process.stdout.readline())
-    return told
+    result: dict[str, Any] = json.loads(process.stdout.readline())
+    return result
 
 
 def pair(process: subprocess.Popen[str], right: dict[str, Any], other: dict[str, Any]) -> list[dict[str, Any]]:

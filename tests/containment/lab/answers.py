@@ -23,9 +23,9 @@ def mode(path: str) -> str:
 
 def answer(method: str, path: str, body: bytes) -> tuple[Pieces, bool]:
     kind = mode(path)
-    made = ANSWERS.get(kind, ANSWERS["length"])(method, path, body)
+    pieces = ANSWERS.get(kind, ANSWERS["length"])(method, path, body)
     # The answer to a HEAD is whole without an end: one that closes then without a word meets the next request or not.
-    return made, kind not in CLOSING or (kind, method) == ("unframed", "HEAD")
+    return pieces, kind not in CLOSING or (kind, method) == ("unframed", "HEAD")
 
 
 def _head(path: str, *fields: str, status: str = "200 OK", version: str = "HTTP/1.1", method: str = "") -> bytes:
@@ -44,42 +44,42 @@ _POISON = f"HTTP/1.1 200 OK\r\nX-Answer-To: {POISON}\r\nContent-Length: {len(POI
 def _fixed(*fields: str, status: str = "200 OK", extra: bytes = b"", cut: int = 0, version: str = "HTTP/1.1"):  # type: ignore[no-untyped-def]
     """An answer with its length; cut: bytes that are missing at its end."""
 
-    def made(method: str, path: str, body: bytes) -> Pieces:
+    def responder(method: str, path: str, body: bytes) -> Pieces:
         text = wire.content(method, path)
         size = len(wire.content("GET", path)) if method == "HEAD" else len(text)
         return [_head(path, _length(size), *fields, status=status, version=version) + text[: len(text) - cut] + extra]
 
-    return made
+    return responder
 
 
 def _chunks(tail: bytes, *fields: str, size: int = 7, coding: str = _CHUNKED, status: str = "200 OK"):  # type: ignore[no-untyped-def]
     """An answer in chunks that ends with `tail`."""
 
-    def made(method: str, path: str, body: bytes) -> Pieces:
+    def responder(method: str, path: str, body: bytes) -> Pieces:
         head, text = _head(path, coding, *fields, status=status), wire.content(method, path)
         if method == "HEAD":
             return [head]
         return [head, wire.chunked(text, size)[: -len(b"0\r\n\r\n")] + tail]
 
-    return made
+    return responder
 
 
 def _bare(*fields: str, status: str = "200 OK", text: bytes | None = None, version: str = "HTTP/1.1"):  # type: ignore[no-untyped-def]
     """An answer whose head tells no more than `fields`."""
 
-    def made(method: str, path: str, body: bytes) -> Pieces:
+    def responder(method: str, path: str, body: bytes) -> Pieces:
         return [
             _head(path, *fields, status=status, version=version)
             + (wire.content(method, path) if text is None else text)
         ]
 
-    return made
+    return responder
 
 
 def _gzip(pieces: int, cut: int = 0, extra: bytes = b"", chunked: bool = False):  # type: ignore[no-untyped-def]
     """A compressed answer, head and content in pieces of their own."""
 
-    def made(method: str, path: str, body: bytes) -> Pieces:
+    def responder(method: str, path: str, body: bytes) -> Pieces:
         packed = gzip.compress(wire.content("GET" if method == "HEAD" else method, path))
         framing = _CHUNKED if chunked else _length(len(packed) + len(extra))
         head = _head(path, "Content-Encoding: gzip", framing)
@@ -92,16 +92,16 @@ def _gzip(pieces: int, cut: int = 0, extra: bytes = b"", chunked: bool = False):
             parts = [*(b"%x\r\n%b\r\n" % (len(p), p) for p in parts), b"0\r\n\r\n"]
         return [head, 0.05, *[x for part in parts for x in (part, 0.02)]]
 
-    return made
+    return responder
 
 
 def _after(*first: bytes):  # type: ignore[no-untyped-def]
     """What comes before an ordinary answer, each as a piece of its own."""
 
-    def made(method: str, path: str, body: bytes) -> Pieces:
+    def responder(method: str, path: str, body: bytes) -> Pieces:
         return [*[x for piece in first for x in (piece, 0.02)], *_fixed()(method, path, body)]
 
-    return made
+    return responder
 
 
 def _echo(method: str, path: str, body: bytes) -> Pieces:
@@ -110,12 +110,12 @@ def _echo(method: str, path: str, body: bytes) -> Pieces:
 
 def _split(method: str, path: str, body: bytes) -> Pieces:
     """The body comes back in pieces of the lengths that the path tells."""
-    found: Pieces = [_head(path, _length(len(body)))]
+    pieces: Pieces = [_head(path, _length(len(body)))]
     sizes, at = [int(size) for size in path.partition("/split/")[2].split("?")[0].split("/") if size], 0
     for size in [*sizes, len(body)]:
-        found += [body[at : at + size], 0.02]
+        pieces += [body[at : at + size], 0.02]
         at += size
-    return found
+    return pieces
 
 
 _HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"

@@ -53,8 +53,8 @@ class Side:
             timestamp_start=0.0,
             state=connection.ConnectionState.OPEN,
         )
-        made = context.Context(self.client, opts)
-        self.layer = layers.HttpLayer(made, HTTPMode.regular)
+        client_context = context.Context(self.client, opts)
+        self.layer = layers.HttpLayer(client_context, HTTPMode.regular)
         self.server: Any = None
         self.hooks, self.names = hooks, [""]
         self.flow: Any = None
@@ -114,7 +114,7 @@ CHUNK = b"10000\r\n" + b"a" * 65536 + b"\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
 
 
-def told(side: Side, **more: object) -> dict[str, object]:
+def summary(side: Side, **more: object) -> dict[str, object]:
     """What became of it: who was cut, what was asked of addons, how much left."""
     return {"closed": side.closed, "hooks": side.names[1:], "to_server": len(side.to_server), **more}
 
@@ -128,7 +128,7 @@ def request_stream_raises() -> dict[str, object]:
     side.client_sends(POST + CHUNK)
     sent = len(side.to_server)
     side.client_sends(CHUNK + b"0\r\n\r\n")
-    return told(side, sent_after=len(side.to_server) - sent, whole=side.to_server.endswith(b"0\r\n\r\n"))
+    return summary(side, sent_after=len(side.to_server) - sent, whole=side.to_server.endswith(b"0\r\n\r\n"))
 
 
 def response_stream_raises() -> dict[str, object]:
@@ -136,7 +136,7 @@ def response_stream_raises() -> dict[str, object]:
     side.client_sends(GET)
     side.server_sends(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNK)
     side.server_sends(CHUNK + b"0\r\n\r\n")
-    return told(side, whole=side.to_client.endswith(b"0\r\n\r\n"), shown=b"aaaa" in side.to_client)
+    return summary(side, whole=side.to_client.endswith(b"0\r\n\r\n"), shown=b"aaaa" in side.to_client)
 
 
 def stream_raises_at_the_end() -> dict[str, object]:
@@ -145,7 +145,7 @@ def stream_raises_at_the_end() -> dict[str, object]:
 
     side = Side(requestheaders=lambda flow: setattr(flow.request, "stream", stream))
     side.client_sends(POST + CHUNK + b"0\r\n\r\n")
-    return told(side, whole=side.to_server.endswith(b"0\r\n\r\n"))
+    return summary(side, whole=side.to_server.endswith(b"0\r\n\r\n"))
 
 
 def refused_body_without_an_end() -> dict[str, object]:
@@ -155,7 +155,7 @@ def refused_body_without_an_end() -> dict[str, object]:
     for _ in range(40):
         side.client_sends(CHUNK)
         most = max([most, *(len(stream.request_body_buf) for stream in side.layer.streams.values())])
-    return told(side, most=most)
+    return summary(side, most=most)
 
 
 def answered_body_without_an_end() -> dict[str, object]:
@@ -163,7 +163,7 @@ def answered_body_without_an_end() -> dict[str, object]:
     side.client_sends(POST)
     for _ in range(40):
         side.client_sends(CHUNK)
-    return told(side)
+    return summary(side)
 
 
 def held_body_passes() -> dict[str, object]:
@@ -173,7 +173,7 @@ def held_body_passes() -> dict[str, object]:
     )
     side.client_sends(POST + CHUNK * 5 + b"0\r\n\r\n")
     side.server_sends(ANSWER)
-    return told(side, whole=side.to_server.endswith(b"0\r\n\r\n"), answered=side.to_client.endswith(b"abc"))
+    return summary(side, whole=side.to_server.endswith(b"0\r\n\r\n"), answered=side.to_client.endswith(b"abc"))
 
 
 def pipelined_behind_a_request() -> dict[str, object]:
@@ -183,7 +183,7 @@ def pipelined_behind_a_request() -> dict[str, object]:
     for _ in range(100):
         side.client_sends(GET * 600)
         most = max(most, side.waiting)
-    return told(side, most=most)
+    return summary(side, most=most)
 
 
 def few_pipelined_requests() -> dict[str, object]:
@@ -191,7 +191,7 @@ def few_pipelined_requests() -> dict[str, object]:
     side.client_sends(GET * 20)
     for _ in range(20):
         side.server_sends(ANSWER)
-    return told(side, answers=side.to_client.count(b"abc"))
+    return summary(side, answers=side.to_client.count(b"abc"))
 
 
 def empty_lines_without_an_end() -> dict[str, object]:
@@ -201,7 +201,7 @@ def empty_lines_without_an_end() -> dict[str, object]:
         side.client_sends(b"\r\n" * 30_000)
         most = max(most, side.waiting)
     side.client_sends(GET)
-    return told(side, most=most, asked=side.names.count("request"))
+    return summary(side, most=most, asked=side.names.count("request"))
 
 
 def heads_that_drip() -> dict[str, object]:
@@ -223,7 +223,7 @@ def heads_that_drip() -> dict[str, object]:
     side.client_sends(POST + b"1\r\na\r\n0\r\n")
     side.client_sends(long, step=1)
     http1_readers._BLANK_LINE = blank
-    return told(side, searched=searched, requests=side.names.count("request"))
+    return summary(side, searched=searched, requests=side.names.count("request"))
 
 
 def connection_raises() -> dict[str, object]:
@@ -231,7 +231,7 @@ def connection_raises() -> dict[str, object]:
     side.client_sends(GET)
     side.layer.connections[side.client].send = lambda _: raises(b"")
     side.server_sends(ANSWER)
-    return told(side, shown=len(side.to_client))
+    return summary(side, shown=len(side.to_client))
 
 
 UPGRADE = (
@@ -253,8 +253,8 @@ def upgraded(**hooks: Hook) -> Side:
 
 
 def packed(data: bytes) -> bytes:
-    made = zlib.compressobj(9, wbits=-15)
-    return (made.compress(data) + made.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    compressor = zlib.compressobj(9, wbits=-15)
+    return (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
 def framed(opcode: int, payload: bytes, *, fin: bool = True, rsv1: bool = False) -> bytes:
@@ -274,7 +274,7 @@ def packed_message_without_measure() -> dict[str, object]:
     side.client_sends(bomb)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    return told(side, peak=peak, sent=len(bomb))
+    return summary(side, peak=peak, sent=len(bomb))
 
 
 def packed_messages_within_measure() -> dict[str, object]:
@@ -282,7 +282,7 @@ def packed_messages_within_measure() -> dict[str, object]:
     side = upgraded(websocket_message=lambda flow: seen.append(len(flow.websocket.messages[-1].content)))
     side.client_sends(framed(wsframes.BINARY, packed(bytes(15 << 20)), rsv1=True))
     side.client_sends(framed(wsframes.TEXT, packed(b"words " * 9), rsv1=True))
-    return told(side, seen=seen)
+    return summary(side, seen=seen)
 
 
 def ping_within_a_packed_message() -> dict[str, object]:
@@ -292,7 +292,7 @@ def ping_within_a_packed_message() -> dict[str, object]:
     side.client_sends(framed(wsframes.TEXT, whole[:5], fin=False, rsv1=True))
     side.client_sends(framed(wsframes.PING, b"x"))
     side.client_sends(framed(wsframes.CONTINUED, whole[5:]))
-    return told(side, seen=seen)
+    return summary(side, seen=seen)
 
 
 def long_session() -> dict[str, object]:
@@ -300,7 +300,7 @@ def long_session() -> dict[str, object]:
     side = upgraded(websocket_message=lambda flow: kept.append(len(flow.websocket.messages)))
     for _ in range(50):
         side.client_sends(framed(wsframes.TEXT, b"hello") * 20)
-    return told(side, most=max(kept), messages=len(kept), kept=len(side.flow.websocket.messages))
+    return summary(side, most=max(kept), messages=len(kept), kept=len(side.flow.websocket.messages))
 
 
 def message_in_many_pieces() -> dict[str, object]:
@@ -308,13 +308,13 @@ def message_in_many_pieces() -> dict[str, object]:
     side = upgraded(websocket_message=lambda flow: seen.append(len(flow.websocket.messages[-1].content)))
     parts = [framed(wsframes.TEXT if n == 0 else wsframes.CONTINUED, "é".encode() * 500, fin=n == 9) for n in range(10)]
     side.client_sends(b"".join(parts), step=7)
-    return told(side, seen=seen)
+    return summary(side, seen=seen)
 
 
 def frames_without_an_end() -> dict[str, object]:
     side = upgraded()
     side.client_sends(framed(wsframes.BINARY, b"", fin=False) + framed(wsframes.CONTINUED, b"", fin=False) * 40_000)
-    return told(side)
+    return summary(side)
 
 
 CASES = (
@@ -336,10 +336,10 @@ def main() -> None:
     for case in CASES:
         logged.clear()
         try:
-            found: dict[str, object] = case()
+            outcome: dict[str, object] = case()
         except Exception as error:
-            found = {"error": repr(error), "where": traceback.format_exc()[-1500:]}
-        print(json.dumps({"case": case.__name__, **found, "logged": logged}), flush=True)
+            outcome = {"error": repr(error), "where": traceback.format_exc()[-1500:]}
+        print(json.dumps({"case": case.__name__, **outcome, "logged": logged}), flush=True)
     print("{}", flush=True)
 
 

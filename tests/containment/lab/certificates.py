@@ -18,19 +18,19 @@ def certificate(name: str, issuer: Any = None, names: Sequence[str] = ()) -> tup
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
     signer, signed_by = (issuer[1], issuer[0].subject) if issuer else (key, subject)
-    made = x509.CertificateBuilder().subject_name(subject).issuer_name(signed_by).public_key(key.public_key())
-    made = made.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=2))
-    made = made.not_valid_after(now + datetime.timedelta(days=2))
-    made = made.add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-    made = made.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(signed_by).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=2))
+    builder = builder.not_valid_after(now + datetime.timedelta(days=2))
+    builder = builder.add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     own = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
-    made = made.add_extension(own, critical=False)
+    builder = builder.add_extension(own, critical=False)
     if issuer is None:
         usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
-        made = made.add_extension(usage, critical=True)
+        builder = builder.add_extension(usage, critical=True)
     else:
-        made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=False)
-    return made.sign(signer, hashes.SHA256()), key
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=False)
+    return builder.sign(signer, hashes.SHA256()), key
 
 
 def pem(certificate: Any) -> bytes:

@@ -52,45 +52,45 @@ class Reader:
 
 def answer(reader: Reader, method: str) -> dict[str, Any]:
     """One answer; `complete` tells whether its framing says so, `malformed` what is wrong with it."""
-    made: dict[str, Any] = {"complete": False, "interim": []}
+    response: dict[str, Any] = {"complete": False, "interim": []}
     body = bytearray()
     try:
         while True:
             line = reader.line()
             match = re.fullmatch(rb"HTTP/1\.1 ([1-9][0-9][0-9]) [^\x00-\x08\x0a-\x1f\x7f]*", line)
             if not match:
-                return {**made, "malformed": f"status line {line[:80]!r}"}
-            made["status"], made["fields"] = int(match[1]), []
+                return {**response, "malformed": f"status line {line[:80]!r}"}
+            response["status"], response["fields"] = int(match[1]), []
             while line := reader.line():
                 field = re.fullmatch(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*", line)
                 if not field:
-                    return {**made, "malformed": f"header line {line[:80]!r}"}
-                made["fields"].append([field[1].decode().lower(), field[2].decode("latin-1")])
-            if made["status"] >= 200 or made["status"] == 101:
+                    return {**response, "malformed": f"header line {line[:80]!r}"}
+                response["fields"].append([field[1].decode().lower(), field[2].decode("latin-1")])
+            if response["status"] >= 200 or response["status"] == 101:
                 break
-            made["interim"].append(made["status"])
-        read_body(reader, made, method, body)
+            response["interim"].append(response["status"])
+        read_body(reader, response, method, body)
     except Ended:
-        made["complete"] = made["complete"] or made.get("until_close", False)
+        response["complete"] = response["complete"] or response.get("until_close", False)
     except TimeoutError:
-        made["timeout"] = True
+        response["timeout"] = True
     except ValueError as error:
-        made["malformed"] = str(error)
-    plain, readable = wire.understood(made.get("fields", ()), bytes(body))
-    return {**made, "complete": made["complete"] and readable, "body": wire.digest(plain)}
+        response["malformed"] = str(error)
+    plain, readable = wire.understood(response.get("fields", ()), bytes(body))
+    return {**response, "complete": response["complete"] and readable, "body": wire.digest(plain)}
 
 
-def read_body(reader: Reader, made: dict[str, Any], method: str, body: bytearray) -> None:
-    lengths = [value for name, value in made["fields"] if name == "content-length"]
-    codings = [value.lower() for name, value in made["fields"] if name == "transfer-encoding"]
+def read_body(reader: Reader, response: dict[str, Any], method: str, body: bytearray) -> None:
+    lengths = [value for name, value in response["fields"] if name == "content-length"]
+    codings = [value.lower() for name, value in response["fields"] if name == "transfer-encoding"]
     if codings and (lengths or codings != ["chunked"]):
         raise ValueError(f"framing: {lengths} {codings}")
     if len(lengths) > 1 or not all(re.fullmatch("[0-9]{1,15}", value) for value in lengths):
         raise ValueError(f"length: {lengths}")
-    if codings and made["status"] in (204, 304):
+    if codings and response["status"] in (204, 304):
         raise ValueError("a transfer coding where there is no content")
-    if method == "HEAD" or made["status"] in (101, 204, 304):
-        made["complete"] = True
+    if method == "HEAD" or response["status"] in (101, 204, 304):
+        response["complete"] = True
         return
     if codings:
         while True:
@@ -99,19 +99,19 @@ def read_body(reader: Reader, made: dict[str, Any], method: str, body: bytearray
                 raise ValueError(f"chunk {line[:40]!r}")
             size = int(line, 16)
             if size == 0:
-                made["trailers"] = []
+                response["trailers"] = []
                 while line := reader.line():
-                    made["trailers"].append(line.decode("latin-1"))
-                made["complete"] = True
+                    response["trailers"].append(line.decode("latin-1"))
+                response["complete"] = True
                 return
             take(reader, body, size)
             if reader.line():
                 raise ValueError("a chunk longer than its length")
     elif lengths:
         take(reader, body, int(lengths[0]))
-        made["complete"] = True
+        response["complete"] = True
     else:
-        made["until_close"] = True
+        response["until_close"] = True
         take(reader, body, 1 << 40)
 
 
@@ -181,12 +181,12 @@ def frames(reader: Reader, quiet: float, wanted: int) -> list[dict[str, Any]]:
     """What comes until nothing does. wanted: how many should; these may take their time."""
     buffer = bytearray(reader.data)
     reader.data = b""
-    found: list[dict[str, Any]] = []
+    frames: list[dict[str, Any]] = []
     try:
         while True:
-            found += wsframes.take(buffer)
-            reader.more(quiet if len(found) >= wanted else BETWEEN)
+            frames += wsframes.take(buffer)
+            reader.more(quiet if len(frames) >= wanted else BETWEEN)
             buffer += reader.data
             reader.data = b""
     except (Ended, TimeoutError):
-        return found
+        return frames

@@ -62,8 +62,8 @@ class Client:
             self.closed = True
             return False
         self.buffer += piece
-        for found in wire.frames(self.buffer):
-            self.take(*found)
+        for frame in wire.frames(self.buffer):
+            self.take(*frame)
         return True
 
     def take(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
@@ -89,9 +89,9 @@ class Client:
                 self.block = None
                 self.head(stream, started, before + payload)
         elif kind == wire.DATA:
-            made = self.of(stream)
-            if "status" not in made or made["complete"]:
-                made["malformed"] = "DATA out of place"
+            response = self.of(stream)
+            if "status" not in response or response["complete"]:
+                response["malformed"] = "DATA out of place"
             self.bodies.setdefault(stream, bytearray()).extend(payload)
             if flags & wire.END_STREAM:
                 self.end(stream)
@@ -122,36 +122,36 @@ class Client:
         return self.streams.setdefault(stream, {"complete": False, "interim": []})
 
     def head(self, stream: int, flags: int, block: bytes) -> None:
-        made = self.of(stream)
+        response = self.of(stream)
         fields = [[n.decode("latin-1"), v.decode("latin-1")] for n, v in self.decoder.decode(block, raw=True)]
         if any(set(n + v) & set("\r\n\0") or n != n.lower() for n, v in fields):
-            made["malformed"] = f"fields {fields}"
+            response["malformed"] = f"fields {fields}"
         status = int(dict(fields).get(":status", "0"))
-        if made["complete"]:
-            made["malformed"] = "HEADERS after the end"
+        if response["complete"]:
+            response["malformed"] = "HEADERS after the end"
         elif 100 <= status < 200:
-            made["interim"].append(status)
-        elif "status" in made:
-            made["trailers"] = [f"{n}: {v}" for n, v in fields]
+            response["interim"].append(status)
+        elif "status" in response:
+            response["trailers"] = [f"{n}: {v}" for n, v in fields]
         else:
-            made["status"], made["fields"] = status, [pair for pair in fields if pair[0] != ":status"]
+            response["status"], response["fields"] = status, [pair for pair in fields if pair[0] != ":status"]
         if flags & wire.END_STREAM:
             self.end(stream)
 
     def end(self, stream: int) -> None:
-        made = self.of(stream)
-        made["complete"] = True
-        lengths = [v for n, v in made.get("fields", []) if n == "content-length"]
+        response = self.of(stream)
+        response["complete"] = True
+        lengths = [v for n, v in response.get("fields", []) if n == "content-length"]
         size = len(self.bodies.get(stream, b""))
-        if made.get("bodiless") or made.get("status") in (204, 304):
+        if response.get("bodiless") or response.get("status") in (204, 304):
             return
         if lengths and lengths != [str(size)]:
-            made["complete"] = False  # as every client's library does (RFC 9113, 8.1.1)
-            made["wrong_length"] = True
+            response["complete"] = False  # as every client's library does (RFC 9113, 8.1.1)
+            response["wrong_length"] = True
 
     def over(self, stream: int) -> bool:
-        made = self.streams.get(stream, {})
-        return bool(made.get("complete") or "reset" in made or made.get("wrong_length")) or self.closed
+        response = self.streams.get(stream, {})
+        return bool(response.get("complete") or "reset" in response or response.get("wrong_length")) or self.closed
 
     def wait(self, streams: list[int]) -> None:
         until = time.monotonic() + self.patience
@@ -189,8 +189,12 @@ def run(conn: ssl.SSLSocket, steps: list[list[Any]], quiet: float, patience: flo
     until = time.monotonic() + 5
     while time.monotonic() < until and not client.closed and client.read(quiet):
         pass
-    for stream, made in client.streams.items():
-        plain, readable = wire.understood(made.get("fields", ()), bytes(client.bodies.get(stream, b"")))
-        made["body"], made["complete"] = wire.digest(plain), bool(made.get("complete")) and readable
-    answers = {str(stream): made for stream, made in client.streams.items() if made.get("status") or "reset" in made}
+    for stream, response in client.streams.items():
+        plain, readable = wire.understood(response.get("fields", ()), bytes(client.bodies.get(stream, b"")))
+        response["body"], response["complete"] = wire.digest(plain), bool(response.get("complete")) and readable
+    answers = {
+        str(stream): response
+        for stream, response in client.streams.items()
+        if response.get("status") or "reset" in response
+    }
     return {"answers": answers, "closed": client.closed, "goaway": client.goaway, "error": client.error}

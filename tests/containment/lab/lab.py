@@ -149,7 +149,7 @@ def main() -> None:
     prepare(json.loads(sys.stdin.readline()))
     parts = bring_up()
     say({"ready": True})
-    told = {part.name: 0 for part in parts}
+    offsets = {part.name: 0 for part in parts}
     with concurrent.futures.ThreadPoolExecutor(TOGETHER) as pool:
         running = []
         for line in sys.stdin:
@@ -160,8 +160,8 @@ def main() -> None:
             concurrent.futures.wait(running)
             running.clear()
             settled(parts)
-            lines = {part.name: part.lines[told[part.name] :] for part in parts}
-            told = {part.name: len(part.lines) for part in parts}
+            lines = {part.name: part.lines[offsets[part.name] :] for part in parts}
+            offsets = {part.name: len(part.lines) for part in parts}
             errors = {part.name: part.errors()[-20_000:] for part in parts}
             alive = all(part.process.poll() is None for part in parts)
             say({"end": True, "lines": lines, "errors": errors, "alive": alive})

@@ -15,7 +15,7 @@ _FIELD = re.compile(rb"([^: \t\n]+):[ \t]*([^\n]*?)[ \t]*")
 
 def read_requests(data: bytes) -> list[tuple[str, str, bytes, tuple[str, ...]]]:
     """Method, path, body and trailers of each request that is whole, up to the first thing that is no HTTP."""
-    found = []
+    requests = []
     while True:
         data = data.lstrip(b"\r\n")
         head, blank, rest = data.partition(b"\r\n\r\n")
@@ -23,26 +23,26 @@ def read_requests(data: bytes) -> list[tuple[str, str, bytes, tuple[str, ...]]]:
         line = _LINE.fullmatch(lines[0])
         fields = [_FIELD.fullmatch(one) for one in lines[1:]]
         if not blank or not line or not all(fields) or b"\n" in head.replace(b"\r\n", b""):
-            return found
-        told = [(one[1].lower(), one[2]) for one in fields if one]
+            return requests
+        headers = [(one[1].lower(), one[2]) for one in fields if one]
         lengths, codings = (
-            [value for name, value in told if name == word] for word in (b"content-length", b"transfer-encoding")
+            [value for name, value in headers if name == word] for word in (b"content-length", b"transfer-encoding")
         )
         body: bytes | None = b""
         trailers: tuple[str, ...] = ()
         if codings:
             if lengths or [coding.lower() for coding in codings] != [b"chunked"]:
-                return found
+                return requests
             body, trailers, rest = _chunks(rest)
         elif lengths:
             if len(lengths) > 1 or not re.fullmatch(rb"[0-9]{1,18}", lengths[0]):
-                return found
+                return requests
             size = int(lengths[0])
             body, rest = (rest[:size], rest[size:]) if len(rest) >= size else (None, b"")
         if body is None:
-            return found
+            return requests
         path = re.sub(rb"^https?://[^/]+", b"", line[2]) or b"/"
-        found.append((line[1].decode("latin-1"), path.decode("latin-1"), body, trailers))
+        requests.append((line[1].decode("latin-1"), path.decode("latin-1"), body, trailers))
         data = rest
 
 

@@ -122,26 +122,28 @@ def serve_one(reader: Reader, number: int) -> bool:
     """Read a request, write it down, answer it; False if the connection is at its end."""
     conn = reader.conn
     method, path, fields = read_head(reader)
-    told, kind = dict(fields), answers.mode(path)
+    headers, kind = dict(fields), answers.mode(path)
     if kind in answers.BEFORE:
         answers.send(conn.sendall, answers.early(method, path))
         if kind == "earlyclose":
             return False
-    if told.get("expect") == "100-continue":
+    if headers.get("expect") == "100-continue":
         conn.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
     body, trailers = b"", []
-    if "transfer-encoding" in told:
+    if "transfer-encoding" in headers:
         body, trailers = reader.chunks()
-    elif "content-length" in told:
-        body = reader.exactly(int(told["content-length"]))
+    elif "content-length" in headers:
+        body = reader.exactly(int(headers["content-length"]))
     write(
         "request", http=1, method=method, path=path, fields=fields, body=wire.digest(body), trailers=trailers,
         connection=number, ids=wire.ID.findall(path),
     )  # fmt: skip
     if kind in answers.BEFORE:
         return kind != "earlystop"
-    if told.get("upgrade") == "websocket" and kind == "ws":
-        wsframes.serve(conn, reader.data, path, told, lambda **more: write("frame", ids=wire.ID.findall(path), **more))
+    if headers.get("upgrade") == "websocket" and kind == "ws":
+        wsframes.serve(
+            conn, reader.data, path, headers, lambda **more: write("frame", ids=wire.ID.findall(path), **more)
+        )
         return False
     pieces, goes_on = answers.answer(method, path, body)
     answers.send(conn.sendall, pieces)

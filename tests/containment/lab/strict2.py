@@ -59,12 +59,12 @@ class Connection:
 
     def handle(self, event: Any) -> None:
         if isinstance(event, h2.events.RequestReceived):
-            made = Open([(str(n), str(v)) for n, v in event.headers])
-            self.open[event.stream_id] = made
-            path = dict(made.fields).get(":path", "")
+            request = Open([(str(n), str(v)) for n, v in event.headers])
+            self.open[event.stream_id] = request
+            path = dict(request.fields).get(":path", "")
             self.ids |= set(wire.ID.findall(path))
             if answers.mode(path) in answers.BEFORE:
-                self.answer(event.stream_id, made)
+                self.answer(event.stream_id, request)
         elif isinstance(event, h2.events.DataReceived):
             self.open[event.stream_id].body.append(event.data)
             if event.flow_controlled_length:
@@ -72,36 +72,38 @@ class Connection:
         elif isinstance(event, h2.events.TrailersReceived):
             self.open[event.stream_id].trailers = [f"{n}: {v}" for n, v in event.headers]
         elif isinstance(event, h2.events.StreamReset):
-            made = self.open.pop(event.stream_id, Open([]))
+            request = self.open.pop(event.stream_id, Open([]))
             self.waiting.pop(event.stream_id, None)
-            write("lost", why="reset", connection=self.number, ids=wire.ID.findall(dict(made.fields).get(":path", "")))
+            write(
+                "lost", why="reset", connection=self.number, ids=wire.ID.findall(dict(request.fields).get(":path", ""))
+            )
         elif isinstance(event, h2.events.StreamEnded):
             self.whole(event.stream_id, self.open.pop(event.stream_id))
 
-    def whole(self, stream: int, made: Open) -> None:
-        told = dict(made.fields)
-        fields = [("host", told.get(":authority", "")), *[pair for pair in made.fields if pair[0][0] != ":"]]
+    def whole(self, stream: int, request: Open) -> None:
+        headers = dict(request.fields)
+        fields = [("host", headers.get(":authority", "")), *[pair for pair in request.fields if pair[0][0] != ":"]]
         lengths = [value for name, value in fields if name == "content-length"]
-        if lengths and lengths != [str(sum(map(len, made.body)))]:
-            write("broken", why=f"lengths {lengths}", connection=self.number, ids=wire.ID.findall(told[":path"]))
+        if lengths and lengths != [str(sum(map(len, request.body)))]:
+            write("broken", why=f"lengths {lengths}", connection=self.number, ids=wire.ID.findall(headers[":path"]))
             return
         write(
-            "request", http=2, method=told[":method"], path=told[":path"], fields=fields,
-            body=wire.digest(b"".join(made.body)), trailers=made.trailers, connection=self.number,
-            ids=wire.ID.findall(told[":path"]),
+            "request", http=2, method=headers[":method"], path=headers[":path"], fields=fields,
+            body=wire.digest(b"".join(request.body)), trailers=request.trailers, connection=self.number,
+            ids=wire.ID.findall(headers[":path"]),
         )  # fmt: skip
-        if answers.mode(told[":path"]) not in answers.BEFORE:
-            self.answer(stream, made)
+        if answers.mode(headers[":path"]) not in answers.BEFORE:
+            self.answer(stream, request)
 
-    def answer(self, stream: int, made: Open) -> None:
-        told = dict(made.fields)
-        method, path = told[":method"], told[":path"]
+    def answer(self, stream: int, request: Open) -> None:
+        headers = dict(request.fields)
+        method, path = headers[":method"], headers[":path"]
         kind, text, trailers = answers.mode(path), wire.content(method, path), None
         head = [(":status", "200"), ("x-answer-to", path)]
         if kind == "hints":
             self.h2.send_headers(stream, [(":status", "103"), ("link", "</a>")])
         if kind == "echo":
-            text = b"".join(made.body)
+            text = b"".join(request.body)
         if kind in ("s204", "s304"):
             head[0], text = (":status", kind[1:]), b""
         elif kind == "empty":

@@ -128,11 +128,11 @@ def main() -> None:
         except OSError as error:
             client = [[type(error).__name__]]
         time.sleep(PAUSE)
-        told = [
+        logs = [
             [(entry.get("decision"), entry.get("reason"), entry.get("host")) for entry in part.lines[at:]]
             for part, at in zip(parts, begun, strict=True)
         ]
-        print(json.dumps({"client": client, "server": list(SEEN), "logs": told}), flush=True)
+        print(json.dumps({"client": client, "server": list(SEEN), "logs": logs}), flush=True)
 
 
 if __name__ == "__main__":

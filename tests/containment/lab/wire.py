@@ -70,7 +70,7 @@ def _string(text: str) -> bytes:
 
 def unpack(block: bytes) -> list[tuple[str, str]]:
     """The fields of such a block, as far as it goes."""
-    found, at = [], 0
+    fields, at = [], 0
     try:
         while at < len(block):
             words = []
@@ -87,10 +87,10 @@ def unpack(block: bytes) -> list[tuple[str, str]]:
                             break
                 words.append(block[at : at + size].decode("latin-1"))
                 at += size
-            found.append((words[0], words[1]))
+            fields.append((words[0], words[1]))
     except IndexError:
         pass
-    return found
+    return fields
 
 
 def headers(stream: int, fields: Fields, end: bool = False) -> bytes:

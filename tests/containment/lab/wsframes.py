@@ -56,8 +56,8 @@ def take(buffer: bytearray) -> Iterator[dict[str, Any]]:
 
 def deflate(text: bytes) -> bytes:
     """A message as permessage-deflate has it, without a context before it."""
-    made = zlib.compressobj(wbits=-15)
-    return (made.compress(text) + made.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    compressor = zlib.compressobj(wbits=-15)
+    return (compressor.compress(text) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
 def inflate(data: bytes) -> bytes:
@@ -69,13 +69,13 @@ def accept(key: str) -> str:
     return base64.b64encode(hashlib.sha1(whole.encode()).digest()).decode()
 
 
-def serve(conn: ssl.SSLSocket, rest: bytes, path: str, told: dict[str, str], write: Callable[..., None]) -> None:
+def serve(conn: ssl.SSLSocket, rest: bytes, path: str, headers: dict[str, str], write: Callable[..., None]) -> None:
     """Answer an upgrade and then do what the path says, until the connection ends."""
     parts = path.split("/")
     extension = "Sec-WebSocket-Extensions: permessage-deflate\r\n" if "deflate" in parts else ""
     conn.sendall(
         f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{extension}"
-        f"Sec-WebSocket-Accept: {accept(told.get('sec-websocket-key', ''))}\r\n\r\n".encode()
+        f"Sec-WebSocket-Accept: {accept(headers.get('sec-websocket-key', ''))}\r\n\r\n".encode()
     )
     start = {
         "ping": frame(PING, CANARY, masked=False),
@@ -89,17 +89,17 @@ def serve(conn: ssl.SSLSocket, rest: bytes, path: str, told: dict[str, str], wri
     buffer = bytearray(rest)
     try:
         while True:
-            for found in take(buffer):
-                write(**found)
-                payload = found["payload"].encode("latin-1")
-                if found["opcode"] == PING:
+            for received_frame in take(buffer):
+                write(**received_frame)
+                payload = received_frame["payload"].encode("latin-1")
+                if received_frame["opcode"] == PING:
                     conn.sendall(frame(PONG, payload, masked=False))
-                elif found["opcode"] == CLOSE:
+                elif received_frame["opcode"] == CLOSE:
                     conn.sendall(frame(CLOSE, payload, masked=False))
                     return
-                elif found["opcode"] != PONG and "echo" in parts:
-                    same = {"fin": found["fin"], "rsv1": found["rsv1"]}
-                    conn.sendall(frame(found["opcode"], payload, masked=False, **same))
+                elif received_frame["opcode"] != PONG and "echo" in parts:
+                    same = {"fin": received_frame["fin"], "rsv1": received_frame["rsv1"]}
+                    conn.sendall(frame(received_frame["opcode"], payload, masked=False, **same))
             piece = conn.recv(65536)
             if not piece:
                 return

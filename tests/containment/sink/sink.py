@@ -71,10 +71,10 @@ def converse(conn: socket.socket, kind: str, port: int) -> None:
 
 def said(path: bytes) -> bytes:
     """Says what it was told in a way that nobody reads on the way: each letter is the one before it."""
-    kind, _, told = path.partition(b"?")[0].removeprefix(b"/said-").partition(b"/")
+    kind, _, coded_word = path.partition(b"?")[0].removeprefix(b"/said-").partition(b"/")
     before = bytes.maketrans(b"BCDEFGHIJKLMNOPQRSTUVWXYZAbcdefghijklmnopqrstuvwxyza1234567890",
                              b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")  # fmt: skip
-    word = told.translate(before)
+    word = coded_word.translate(before)
     if kind == b"point":
         return (
             b"HTTP/1.1 302 Found\r\nLocation: https://b.wild.example.com/?x=" + word + b"\r\nContent-Length: 0\r\n\r\n"
