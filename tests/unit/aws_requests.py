@@ -59,13 +59,13 @@ def by_the_agent(
     """A request as AWS's SDK signs it with the placeholders."""
     asked = AWSRequest(method=method, url=url, data=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
     (S3SigV4Auth if service == "s3" else SigV4Auth)(AGENTS, service, region).add_auth(asked)
-    made = flow(url, method, body)
+    exchange = flow(url, method, body)
     for name, value in asked.headers.items():
-        made.request.headers[name] = value
-    return made
+        exchange.request.headers[name] = value
+    return exchange
 
 
-def run(egress: Egress, made: http.HTTPFlow) -> http.HTTPFlow:
-    now(egress.requestheaders(made))
-    now(egress.request(made))
-    return made
+def run(egress: Egress, exchange: http.HTTPFlow) -> http.HTTPFlow:
+    now(egress.requestheaders(exchange))
+    now(egress.request(exchange))
+    return exchange

@@ -14,17 +14,17 @@ def flow(
     url: str = "https://open.example.org/x", method: str = "GET", body: bytes = b"", **headers: str
 ) -> http.HTTPFlow:
     """A request over TLS (for https) whose names all agree; keywords are headers, _ for -."""
-    made = tflow.tflow(req=tutils.treq(method=method.encode(), content=body))
-    made.request.headers.clear()
-    made.request.url = url
-    made.request.headers["host"] = made.request.host
+    exchange = tflow.tflow(req=tutils.treq(method=method.encode(), content=body))
+    exchange.request.headers.clear()
+    exchange.request.url = url
+    exchange.request.headers["host"] = exchange.request.host
     for name, value in headers.items():
-        made.request.headers[name.replace("_", "-")] = value
+        exchange.request.headers[name.replace("_", "-")] = value
     if body:
-        made.request.headers["content-length"] = str(len(body))
-    made.server_conn.peername = None  # nothing has been dialled
-    made.client_conn.sni = made.request.host if made.request.scheme == "https" else None
-    return made
+        exchange.request.headers["content-length"] = str(len(body))
+    exchange.server_conn.peername = None  # nothing has been dialled
+    exchange.client_conn.sni = exchange.request.host if exchange.request.scheme == "https" else None
+    return exchange
 
 
 def now(hook: Coroutine[Any, Any, None]) -> None:
@@ -37,8 +37,8 @@ def now(hook: Coroutine[Any, Any, None]) -> None:
     raise AssertionError("the hook waits for something")
 
 
-def refusal(made: http.HTTPFlow) -> dict[str, Any]:
+def refusal(exchange: http.HTTPFlow) -> dict[str, Any]:
     """What a refused request was answered."""
-    assert made.response is not None
-    told: dict[str, Any] = json.loads(made.response.content or b"")
-    return told
+    assert exchange.response is not None
+    body: dict[str, Any] = json.loads(exchange.response.content or b"")
+    return body

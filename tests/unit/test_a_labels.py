@@ -83,19 +83,19 @@ def test_the_proxies_keep_the_ascii_form() -> None:
 @pytest.mark.parametrize("host", ["xn--bcher-kva.example", "xn--strae-oqa.example"])
 def test_a_request_and_its_tunnel_name_one_host(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(url, "parse_authority", ascii_authority(url.parse_authority))
-    made = flow()
-    made.request = http1.read_request_head([f"CONNECT {host}:443 HTTP/1.1".encode(), f"Host: {host}:443".encode()])
-    assert authority_of(made.request) == f"{host}:443"
-    assert connect_target(made) == (host, 443)
+    exchange = flow()
+    exchange.request = http1.read_request_head([f"CONNECT {host}:443 HTTP/1.1".encode(), f"Host: {host}:443".encode()])
+    assert authority_of(exchange.request) == f"{host}:443"
+    assert connect_target(exchange) == (host, 443)
     tunnels = Tunnels()
-    tunnels.open(made.client_conn, host, 443)
-    made.request = http1.read_request_head([b"GET /x HTTP/1.1", f"Host: {host}".encode()])
-    made.request.data.host, made.request.data.port, made.request.data.scheme = host, 443, b"https"
-    made.client_conn.sni = host
-    assert parse_request(made, tunnels).host == host
-    made.request.headers["host"] = host.replace("kva", "kvb").replace("oqa", "oqb")
+    tunnels.open(exchange.client_conn, host, 443)
+    exchange.request = http1.read_request_head([b"GET /x HTTP/1.1", f"Host: {host}".encode()])
+    exchange.request.data.host, exchange.request.data.port, exchange.request.data.scheme = host, 443, b"https"
+    exchange.client_conn.sni = host
+    assert parse_request(exchange, tunnels).host == host
+    exchange.request.headers["host"] = host.replace("kva", "kvb").replace("oqa", "oqb")
     with pytest.raises(ValueError, match=r"xn--|differ"):
-        parse_request(made, tunnels)
+        parse_request(exchange, tunnels)
 
 
 def test_a_manifest_declares_it_in_ascii() -> None:

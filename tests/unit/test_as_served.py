@@ -45,19 +45,19 @@ def egress(tmp_path: Path) -> Iterator[Egress]:
 
 
 def asked(egress: Egress, host: str = "api.example.com", method: str = "GET", **headers: str) -> http.HTTPFlow:
-    made = flow(f"https://{host}/x", method, **headers)
-    now(egress.requestheaders(made))
-    now(egress.request(made))
-    return made
+    exchange = flow(f"https://{host}/x", method, **headers)
+    now(egress.requestheaders(exchange))
+    now(egress.request(exchange))
+    return exchange
 
 
-def answered(egress: Egress, made: http.HTTPFlow, status: int = 200, **headers: str) -> http.Response:
+def answered(egress: Egress, exchange: http.HTTPFlow, status: int = 200, **headers: str) -> http.Response:
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
-    made.response = http.Response.make(status)
-    made.response.headers.update(fields)  # beside `make`, which leaves out an encoding that it does not know
-    made.response.headers["content-length"] = "123"
-    now(egress.responseheaders(made))
-    return made.response
+    exchange.response = http.Response.make(status)
+    exchange.response.headers.update(fields)  # beside `make`, which leaves out an encoding that it does not know
+    exchange.response.headers["content-length"] = "123"
+    now(egress.responseheaders(exchange))
+    return exchange.response
 
 
 def passed(response: http.Response, body: bytes, size: int = 16 << 10) -> list[bytes]:
@@ -120,33 +120,33 @@ def test_a_packed_file_arrives_as_served(egress: Egress, named: dict[str, str], 
 
 
 def test_who_names_the_encoding_gets_it_plain(egress: Egress) -> None:
-    made = asked(egress, accept_encoding="gzip")
-    response = answered(egress, made, content_encoding="gzip", content_type="application/x-tar")
+    exchange = asked(egress, accept_encoding="gzip")
+    response = answered(egress, exchange, content_encoding="gzip", content_type="application/x-tar")
     assert "content-encoding" not in response.headers
     assert b"".join(passed(response, TARBALL)) == CONTENT
 
 
 def test_on_a_host_without_a_token_nothing_is_touched(egress: Egress) -> None:
-    made = asked(egress, "open.example.org", range="bytes=1000-")
-    response = answered(egress, made, 206, content_encoding="gzip", content_type="application/x-tar")
+    exchange = asked(egress, "open.example.org", range="bytes=1000-")
+    response = answered(egress, exchange, 206, content_encoding="gzip", content_type="application/x-tar")
     assert response.headers["content-length"] == "123"
-    assert made.request.headers["range"] == "bytes=1000-"
+    assert exchange.request.headers["range"] == "bytes=1000-"
     assert response.stream is True
 
 
 def test_a_resumed_download_of_a_packed_file(egress: Egress) -> None:
-    made = asked(egress, "slices.example.com", range="bytes=1000-")
-    response = answered(egress, made, 206, content_encoding="gzip", content_type="application/x-tar")
+    exchange = asked(egress, "slices.example.com", range="bytes=1000-")
+    response = answered(egress, exchange, 206, content_encoding="gzip", content_type="application/x-tar")
     assert b"".join(passed(response, TARBALL[1000:])) == TARBALL[1000:]
 
 
 def test_a_slice_that_nobody_asked_for_is_looked_into(egress: Egress, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[Any] = []
     monkeypatch.setattr("addons.egress.bodies.end_flow", ended.append)
-    made = asked(egress, range="bytes=0-")  # taken out here, because the route has no allow_ranges
-    response = answered(egress, made, 206, content_encoding="gzip", content_type="application/x-tar")
+    exchange = asked(egress, range="bytes=0-")  # taken out here, because the route has no allow_ranges
+    response = answered(egress, exchange, 206, content_encoding="gzip", content_type="application/x-tar")
     assert b"".join(passed(response, gzip.compress(b"x " + TOKEN.encode()))) == b""
-    assert ended == [made]
+    assert ended == [exchange]
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "text/html", ""])
@@ -164,10 +164,10 @@ def test_what_holds_a_token_is_cut_before_it(
     ended: list[Any] = []
     monkeypatch.setattr("addons.egress.bodies.end_flow", ended.append)
     body = gzip.compress(CONTENT[:at] + b" " + value.encode() + b" " + CONTENT[at:])
-    made = asked(egress)
-    response = answered(egress, made, content_encoding="gzip", content_type="application/x-tar")
+    exchange = asked(egress)
+    response = answered(egress, exchange, content_encoding="gzip", content_type="application/x-tar")
     out = b"".join(passed(response, body, 100))
-    assert ended == [made]
+    assert ended == [exchange]
     assert out == body[: len(out)]
     assert "token_in_response" in capsys.readouterr().out
     # What has left unpacks to nothing of it, and of a short answer nothing has left.
@@ -197,10 +197,10 @@ def test_a_token_in_the_head_of_a_packed_file_is_cut(
         size *= 1000
     body = before + head(kind, b"x-" + value.encode() + b".tar") + gzip.compress(b"hello world")[10:]
     assert gzip.decompress(body).endswith(b"hello world")
-    made = asked(egress)
-    response = answered(egress, made, content_encoding="gzip", content_type="application/x-tar")
+    exchange = asked(egress)
+    response = answered(egress, exchange, content_encoding="gzip", content_type="application/x-tar")
     out = b"".join(passed(response, body, size))
-    assert ended == [made]
+    assert ended == [exchange]
     assert body.startswith(out)
     assert len(out) <= len(before) + 12 + 6  # a head's fixed part, and the field's own
 

@@ -35,14 +35,14 @@ def egress(tmp_path: Path) -> Iterator[Egress]:
 )  # fmt: skip
 def test_what_asks_s3_for_more_than_an_object_by_its_path(egress: Egress, query: str, headers: dict[str, str]) -> None:
     """S3's API reference: RenameObject, CreateSession, DeleteObjects, PutObjectAcl, CopyObject."""
-    made = by_the_agent(f"https://{BUCKET}/mine/x?{query}".rstrip("?"), "us-east-1", "s3", "PUT")
+    exchange = by_the_agent(f"https://{BUCKET}/mine/x?{query}".rstrip("?"), "us-east-1", "s3", "PUT")
     for name, value in headers.items():
-        made.request.headers[name] = value
-    assert refusal(run(egress, made))["reason"] in ("cannot_sign", "ambiguous_request", "host_mismatch")
+        exchange.request.headers[name] = value
+    assert refusal(run(egress, exchange))["reason"] in ("cannot_sign", "ambiguous_request", "host_mismatch")
 
 
 def test_what_its_owner_names_passes_and_what_programs_send_besides(egress: Egress) -> None:
-    made = by_the_agent(f"https://{BUCKET}/x?uploads", "us-east-1", "s3", "PUT", X_Amz_Tagging="a=b")
+    exchange = by_the_agent(f"https://{BUCKET}/x?uploads", "us-east-1", "s3", "PUT", X_Amz_Tagging="a=b")
     for name, value in {
         "x-amz-meta-a": "one two",
         "x-amz-checksum-crc32": "AAAAAA==",
@@ -50,15 +50,15 @@ def test_what_its_owner_names_passes_and_what_programs_send_besides(egress: Egre
         "x-amz-server-side-encryption": "AES256",
         "x-amz-acl": "private",
     }.items():
-        made.request.headers[name] = value
-    assert run(egress, made).response is None
+        exchange.request.headers[name] = value
+    assert run(egress, exchange).response is None
 
 
 def test_a_header_that_is_there_twice_is_not_signed(egress: Egress) -> None:
     """It would be signed joined in one way and read joined in another, and the upstream's error holds the signature."""
-    made = by_the_agent(f"https://{BUCKET}/x", "us-east-1", "s3", "PUT")
-    made.request.headers.fields += ((b"x-amz-meta-a", b"1"), (b"X-Amz-Meta-A", b"2"))
-    assert refusal(run(egress, made))["reason"] == "cannot_sign"
+    exchange = by_the_agent(f"https://{BUCKET}/x", "us-east-1", "s3", "PUT")
+    exchange.request.headers.fields += ((b"x-amz-meta-a", b"1"), (b"X-Amz-Meta-A", b"2"))
+    assert refusal(run(egress, exchange))["reason"] == "cannot_sign"
 
 
 @pytest.mark.parametrize(
@@ -86,9 +86,9 @@ def test_a_header_that_is_there_twice_is_not_signed(egress: Egress) -> None:
     ],
 )
 def test_stores_that_speak_s3_have_orders_of_their_own(egress: Egress, query: str, name: str, value: str) -> None:
-    made = by_the_agent(f"https://{STORE}/mine/a{query}", "eu-west-1", "s3", "PUT", b"x")
-    made.request.headers[name] = value
-    assert refusal(run(egress, made))["reason"] == "cannot_sign"
+    exchange = by_the_agent(f"https://{STORE}/mine/a{query}", "eu-west-1", "s3", "PUT", b"x")
+    exchange.request.headers[name] = value
+    assert refusal(run(egress, exchange))["reason"] == "cannot_sign"
 
 
 @pytest.mark.parametrize(
@@ -105,16 +105,18 @@ def test_stores_that_speak_s3_have_orders_of_their_own(egress: Egress, query: st
     ],
 )
 def test_what_an_object_says_of_itself_is_kept(egress: Egress, name: str, value: str) -> None:
-    made = by_the_agent(f"https://{STORE}/mine/a", "eu-west-1", "s3", "PUT", b"x")
-    made.request.headers[name] = value
-    run(egress, made)
-    assert made.response is None
-    assert made.request.headers[name] == value
+    exchange = by_the_agent(f"https://{STORE}/mine/a", "eu-west-1", "s3", "PUT", b"x")
+    exchange.request.headers[name] = value
+    run(egress, exchange)
+    assert exchange.response is None
+    assert exchange.request.headers[name] == value
 
 
 def test_a_listing_of_buckets_goes_in_pages(egress: Egress) -> None:
-    made = by_the_agent(f"https://{BUCKET}/?max-buckets=10&bucket-region=us-east-1&x-id=ListBuckets", "us-east-1", "s3")
-    assert run(egress, made).response is None
+    exchange = by_the_agent(
+        f"https://{BUCKET}/?max-buckets=10&bucket-region=us-east-1&x-id=ListBuckets", "us-east-1", "s3"
+    )
+    assert run(egress, exchange).response is None
 
 
 @pytest.mark.parametrize(
@@ -130,16 +132,18 @@ def test_a_listing_of_buckets_goes_in_pages(egress: Egress) -> None:
     ],
 )
 def test_the_body_of_a_post_says_nothing_of_another_api(egress: Egress, path: str, kind: str) -> None:
-    made = by_the_agent(f"https://{BUCKET}{path}", "us-east-1", "s3", "POST", b"Action=AssumeRole", Content_Type=kind)
-    assert refusal(run(egress, made))["reason"] == "cannot_sign"
+    exchange = by_the_agent(
+        f"https://{BUCKET}{path}", "us-east-1", "s3", "POST", b"Action=AssumeRole", Content_Type=kind
+    )
+    assert refusal(run(egress, exchange))["reason"] == "cannot_sign"
 
 
 @pytest.mark.parametrize("query", ["uploads", "uploads=&x-id=CreateMultipartUpload", "uploadId=1", "restore"])
 def test_an_upload_in_parts_is_posted_and_what_its_owner_names(egress: Egress, query: str) -> None:
     kind = "application/x-www-form-urlencoded; charset=utf-8"  # of Java's SDK, where the program names none
     for host, region, path in ((BUCKET, "us-east-1", "/a/b"), (STORE, "eu-west-1", "/mine/a")):
-        made = by_the_agent(f"https://{host}{path}?{query}", region, "s3", "POST", b"<x/>", Content_Type=kind)
-        assert (run(egress, made).response is None) == (query != "restore" or host == BUCKET), host
+        exchange = by_the_agent(f"https://{host}{path}?{query}", region, "s3", "POST", b"<x/>", Content_Type=kind)
+        assert (run(egress, exchange).response is None) == (query != "restore" or host == BUCKET), host
 
 
 @pytest.mark.parametrize(
@@ -159,9 +163,9 @@ def test_an_upload_in_parts_is_posted_and_what_its_owner_names(egress: Egress, q
     ],
 )
 def test_what_a_store_has_beside_s3_is_the_owners_to_name(egress: Egress, method: str, path: str) -> None:
-    made = by_the_agent(f"https://{BUCKET}/a", "us-east-1", "s3", method)
-    made.request.path = path
-    assert refusal(run(egress, made))["reason"] == "cannot_sign"
+    exchange = by_the_agent(f"https://{BUCKET}/a", "us-east-1", "s3", method)
+    exchange.request.path = path
+    assert refusal(run(egress, exchange))["reason"] == "cannot_sign"
 
 
 def test_a_path_of_the_route_names_what_is_below_it_alone() -> None:

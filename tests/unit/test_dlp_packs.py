@@ -51,9 +51,9 @@ def credentials() -> Dlp:
 @pytest.mark.parametrize(("rule", "text"), [(rule, text) for rule, texts in EXAMPLES.items() for text in texts])
 def test_a_pack_finds_what_has_its_checksum(every: Dlp, credentials: Dlp, rule: str, text: str) -> None:
     for body in (f"pay {text} now".encode(), json.dumps({"to": text}).encode()):
-        found = every.look_at_body(body, "application/json", "")
-        assert found is not None
-        assert found.rule == rule
+        finding = every.look_at_body(body, "application/json", "")
+        assert finding is not None
+        assert finding.rule == rule
         assert credentials.look_at_body(body, "application/json", "") is None
 
 
@@ -90,14 +90,14 @@ def pipelock(tmp_path: Path) -> Pipelock:
     return loaded_pipelock(tmp_path, MANIFEST)
 
 
-def run(addon: Pipelock, made: http.HTTPFlow) -> str | None:
+def run(addon: Pipelock, exchange: http.HTTPFlow) -> str | None:
     async def both() -> None:
-        await addon.requestheaders(made)
-        await addon.request(made)
+        await addon.requestheaders(exchange)
+        await addon.request(exchange)
 
     with taddons.context(addon):
         asyncio.run(both())
-    return json.loads(made.response.content or b"")["reason"] if made.response else None
+    return json.loads(exchange.response.content or b"")["reason"] if exchange.response else None
 
 
 def test_a_rule_that_is_off_for_one_host_counts_for_the_others(pipelock: Pipelock) -> None:

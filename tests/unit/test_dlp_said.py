@@ -68,33 +68,33 @@ def pipelock(loaded: Pipelock) -> Pipelock:
 
 
 def ask(addon: Pipelock, url: str, method: str = "GET", body: bytes = b"", **headers: str) -> http.HTTPFlow:
-    made = flow(url, method=method, body=body, **headers)
-    made.request.has_content = bool(body)  # type: ignore[attr-defined] - as addons/http/layers.py says
+    exchange = flow(url, method=method, body=body, **headers)
+    exchange.request.has_content = bool(body)  # type: ignore[attr-defined] - as addons/http/layers.py says
 
     async def steps() -> None:
-        await addon.requestheaders(made)
-        await addon.request(made)
+        await addon.requestheaders(exchange)
+        await addon.request(exchange)
 
     with taddons.context(addon):
         asyncio.run(steps())
-    return made
+    return exchange
 
 
 def refused(addon: Pipelock, url: str, method: str = "GET", body: bytes = b"", **headers: str) -> str | None:
-    made = ask(addon, url, method, body, **headers)
-    return json.loads(made.response.content or b"")["reason"] if made.response else None
+    exchange = ask(addon, url, method, body, **headers)
+    return json.loads(exchange.response.content or b"")["reason"] if exchange.response else None
 
 
-def told(
-    addon: Pipelock, made: http.HTTPFlow, body: bytes = b"", status: int = 200, step: int = 1000, **headers: str
+def respond(
+    addon: Pipelock, exchange: http.HTTPFlow, body: bytes = b"", status: int = 200, step: int = 1000, **headers: str
 ) -> bytes:
     """The host of an allowed request answers; what goes on of the body, each piece as it came."""
-    assert made.response is None
-    made.response = http.Response.make(status)
+    assert exchange.response is None
+    exchange.response = http.Response.make(status)
     for name, value in headers.items():
-        made.response.headers[name.replace("_", "-")] = value
-    asyncio.run(addon.responseheaders(made))
-    stream, out = made.response.stream, []
+        exchange.response.headers[name.replace("_", "-")] = value
+    asyncio.run(addon.responseheaders(exchange))
+    stream, out = exchange.response.stream, []
     if callable(stream):
         for start in range(0, len(body), step):
             piece = body[start : start + step]
@@ -107,7 +107,9 @@ def told(
 
 
 def say(addon: Pipelock, value: str, origin: str = A) -> None:
-    told(addon, ask(addon, f"{origin}/token"), json.dumps({"token": value}).encode(), content_type="application/json")
+    respond(
+        addon, ask(addon, f"{origin}/token"), json.dumps({"token": value}).encode(), content_type="application/json"
+    )
 
 
 def test_a_token_of_a_registry_goes_back_to_it_and_to_nobody_else(pipelock: Pipelock) -> None:
@@ -115,10 +117,10 @@ def test_a_token_of_a_registry_goes_back_to_it_and_to_nobody_else(pipelock: Pipe
     token = jwt()
     assert refused(pipelock, f"{A}/v2/samalba/my-app/manifests/latest", authorization=f"Bearer {token}") == "dlp_match"
     first = ask(pipelock, f"{A}/v2/")
-    told(pipelock, first, status=401, www_authenticate=f'Bearer realm="{A}/token",service="a.example.org"')
+    respond(pipelock, first, status=401, www_authenticate=f'Bearer realm="{A}/token",service="a.example.org"')
     second = ask(pipelock, f"{A}/token?service=a.example.org&scope=repository:samalba/my-app:pull")
     answer = json.dumps({"token": token, "expires_in": 300, "issued_at": "2026-01-01T00:00:00Z"}).encode()
-    assert told(pipelock, second, answer, step=7, content_type="application/json; charset=utf-8") == answer
+    assert respond(pipelock, second, answer, step=7, content_type="application/json; charset=utf-8") == answer
     for _ in range(3):
         assert refused(pipelock, f"{A}/v2/samalba/my-app/blobs/x", authorization=f"Bearer {token}") is None
     assert refused(pipelock, f"{B}/v2/", authorization=f"Bearer {token}") == "dlp_match"
@@ -146,7 +148,7 @@ def test_what_a_host_was_told_to_keep_it_may_tell_at_any_time(pipelock: Pipelock
     to = f"{B}/?k={token}"
     assert refused(pipelock, f"{A}/shorten", "POST", json.dumps({"token": token}).encode()) is None
     clock[0] = VALUE_SECONDS + 1
-    told(pipelock, ask(pipelock, f"{A}/s/1"), status=302, location=to)
+    respond(pipelock, ask(pipelock, f"{A}/s/1"), status=302, location=to)
     assert refused(pipelock, to) == "dlp_match"
 
 
@@ -159,8 +161,8 @@ def test_cookies_go_back(pipelock: Pipelock) -> None:
     )
     first = ask(pipelock, f"{A}/login")
     encoded = xsrf.decode().replace("=", "%3D")
-    made = {"set_cookie": f"session={session}; Path=/; HttpOnly", "x_csrf": xsrf.decode()}
-    told(pipelock, first, b"<p>", content_type="text/html", **made)
+    fields = {"set_cookie": f"session={session}; Path=/; HttpOnly", "x_csrf": xsrf.decode()}
+    respond(pipelock, first, b"<p>", content_type="text/html", **fields)
     assert refused(pipelock, f"{A}/x", cookie=f"session={session}; theme=dark; id=4b7a66cf") is None
     assert refused(pipelock, f"{A}/x", method="POST", body=b"a=1", cookie=f"session={session}") is None
     assert refused(pipelock, f"{A}/x", cookie=f"XSRF-TOKEN={encoded}", x_xsrf_token=xsrf.decode()) is None
@@ -176,7 +178,7 @@ def test_fields_of_a_form_go_back(pipelock: Pipelock, encoding: str) -> None:
     form = {"content_type": "application/x-www-form-urlencoded"}
     assert refused(pipelock, f"{A}/p", "POST", body, **form) == "dlp_match"
     headers = {"content_type": "text/html; charset=utf-8", **({"content_encoding": encoding} if encoding else {})}
-    told(pipelock, ask(pipelock, f"{A}/f"), gzip.compress(page) if encoding else page, **headers)
+    respond(pipelock, ask(pipelock, f"{A}/f"), gzip.compress(page) if encoding else page, **headers)
     assert refused(pipelock, f"{A}/p", "POST", body, **form) is None
     assert refused(pipelock, f"{B}/p", "POST", body, **form) == "dlp_match"
     assert refused(pipelock, f"{A}/p", "POST", f"title=hello&api_key={other}".encode(), **form) == "dlp_match"
@@ -193,7 +195,7 @@ RELEASE = (  # of a forge's release: the answer quoted in DataDog/documentation,
 def test_a_signed_address_is_followed_exactly(pipelock: Pipelock) -> None:
     url = f"{B}{RELEASE}&jwt={jwt()}"
     assert refused(pipelock, url) == "dlp_match"
-    told(pipelock, ask(pipelock, f"{A}/o/r/releases/download/v1/d.pkg"), status=302, location=url)
+    respond(pipelock, ask(pipelock, f"{A}/o/r/releases/download/v1/d.pkg"), status=302, location=url)
     assert refused(pipelock, f"{url}&more={alnum(5)}") == "dlp_match"
     assert refused(pipelock, url.replace("attachment", "inline")) == "dlp_match"
     assert refused(pipelock, url, method="POST", body=b"x") == "dlp_match"
@@ -208,13 +210,15 @@ def test_a_signed_address_is_followed_exactly(pipelock: Pipelock) -> None:
 @pytest.mark.parametrize("place", ["link", "json", "html"])
 def test_addresses_in_answers_are_followed(pipelock: Pipelock, place: str) -> None:
     url = f"{B}/files?part=1&jwt={jwt()}"
-    made = ask(pipelock, f"{A}/files")
+    exchange = ask(pipelock, f"{A}/files")
     if place == "link":  # RFC 8288
-        told(pipelock, made, link=f'<{url}>; rel="next", <{A}/files>; rel="first"')
+        respond(pipelock, exchange, link=f'<{url}>; rel="next", <{A}/files>; rel="first"')
     elif place == "json":  # as Go's encoding/json writes an ampersand
-        told(pipelock, made, json.dumps({"u": url}).replace("&", "\\u0026").encode(), content_type="application/json")
+        respond(
+            pipelock, exchange, json.dumps({"u": url}).replace("&", "\\u0026").encode(), content_type="application/json"
+        )
     else:
-        told(pipelock, made, f'<a href="{url.replace("&", "&amp;")}">'.encode(), content_type="text/html")
+        respond(pipelock, exchange, f'<a href="{url.replace("&", "&amp;")}">'.encode(), content_type="text/html")
     assert refused(pipelock, url) is None
     assert refused(pipelock, url.replace("part=1", "part=2")) == "dlp_match"
 
@@ -223,7 +227,7 @@ def point(
     addon: Pipelock, url: str, asked: str = f"{A}/go", method: str = "GET", body: bytes = b"", **h: str
 ) -> str | None:
     """The verdict on an address that A points to, when it was asked so."""
-    told(addon, ask(addon, asked, method, body, **h), status=302, location=url)
+    respond(addon, ask(addon, asked, method, body, **h), status=302, location=url)
     return refused(addon, url)
 
 
@@ -252,10 +256,10 @@ def test_what_a_host_knows_by_an_exception_does_not_go_on(pipelock: Pipelock, lo
     pipelock._answers._said._values.clear()  # long after
     assert point(pipelock, f"{B}/?jwt={token}") == "dlp_match"
     lax = "https://lax.example.org"
-    made = ask(pipelock, f"{lax}/keep", "PUT", said.encode())
-    assert made.response is None
-    made = ask(pipelock, f"{lax}/go")
-    told(pipelock, made, status=302, location=f"{B}/?x={said}")
+    exchange = ask(pipelock, f"{lax}/keep", "PUT", said.encode())
+    assert exchange.response is None
+    exchange = ask(pipelock, f"{lax}/go")
+    respond(pipelock, exchange, status=302, location=f"{B}/?x={said}")
     assert refused(pipelock, f"{B}/?x={said}") == "dlp_match"
     pipelock._recent = Recent()
     pipelock._answers._said.let_through(A)  # by its owner, once
@@ -264,9 +268,9 @@ def test_what_a_host_knows_by_an_exception_does_not_go_on(pipelock: Pipelock, lo
 
 def test_a_streamed_request_points_to_nobody(pipelock: Pipelock) -> None:
     url = f"{B}/?x={pat()}"
-    made = ask(pipelock, f"{A}/go")
-    made.request.stream = lambda chunk: chunk
-    told(pipelock, made, status=302, location=url)
+    exchange = ask(pipelock, f"{A}/go")
+    exchange.request.stream = lambda chunk: chunk
+    respond(pipelock, exchange, status=302, location=url)
     assert refused(pipelock, url) == "dlp_match"
 
 
@@ -274,11 +278,11 @@ def test_the_owners_credential_is_never_said_back(pipelock: Pipelock) -> None:
     keyed, token = "https://keyed.example.org", pat()
     mark = {"x_claude_bottle_injected": "authorization"}
     for value in (f"Bearer {token}", "Basic " + base64.b64encode(f"x-access-token:{token}".encode()).decode()):
-        made = ask(pipelock, f"{keyed}/me", authorization=value, **mark)
-        told(pipelock, made, json.dumps({"token": token}).encode(), content_type="application/json")
+        exchange = ask(pipelock, f"{keyed}/me", authorization=value, **mark)
+        respond(pipelock, exchange, json.dumps({"token": token}).encode(), content_type="application/json")
         assert refused(pipelock, f"{keyed}/me", x_token=token) == "dlp_match"
-        made = ask(pipelock, f"{keyed}/me", authorization=value, **mark)
-        told(pipelock, made, status=302, location=f"/x?t={token}")
+        exchange = ask(pipelock, f"{keyed}/me", authorization=value, **mark)
+        respond(pipelock, exchange, status=302, location=f"/x?t={token}")
         assert refused(pipelock, f"{keyed}/x?t={token}") == "dlp_match"
     # Also where it was heard before it was put in.
     later = pat()
@@ -332,8 +336,8 @@ def test_running_text_and_other_types_say_nothing(pipelock: Pipelock) -> None:
         ("application/json", " " * LIMIT + '"{}"'),
     ):  # fmt: skip
         secret = pat()
-        made = ask(pipelock, f"{A}/file")
-        told(pipelock, made, body.format(secret).encode(), **({"content_type": kind} if kind else {}))
+        exchange = ask(pipelock, f"{A}/file")
+        respond(pipelock, exchange, body.format(secret).encode(), **({"content_type": kind} if kind else {}))
         assert refused(pipelock, f"{A}/x", authorization=f"token {secret}") == "dlp_match", kind
 
 
@@ -341,8 +345,8 @@ def test_broken_encodings_are_passed_on_and_say_nothing(pipelock: Pipelock) -> N
     secret = pat()
     for encoding in ("gzip", "x-own"):
         body = json.dumps({"token": secret}).encode()
-        made = ask(pipelock, f"{A}/x")
-        assert told(pipelock, made, body, content_type="application/json", content_encoding=encoding) == body
+        exchange = ask(pipelock, f"{A}/x")
+        assert respond(pipelock, exchange, body, content_type="application/json", content_encoding=encoding) == body
     assert refused(pipelock, f"{A}/x", authorization=f"token {secret}") == "dlp_match"
 
 

@@ -44,21 +44,21 @@ def egress(tmp_path: Path) -> Iterator[Egress]:
         yield addon
 
 
-def run(egress: Egress, made: http.HTTPFlow) -> http.HTTPFlow:
-    now(egress.requestheaders(made))
-    now(egress.request(made))
-    return made
+def run(egress: Egress, exchange: http.HTTPFlow) -> http.HTTPFlow:
+    now(egress.requestheaders(exchange))
+    now(egress.request(exchange))
+    return exchange
 
 
-def reason(made: http.HTTPFlow) -> str | None:
-    if made.response is None:
+def reason(exchange: http.HTTPFlow) -> str | None:
+    if exchange.response is None:
         return None
-    if made.response.headers["content-type"] == "text/plain":
+    if exchange.response.headers["content-type"] == "text/plain":
         return "text"
-    told = json.loads(made.response.content or b"")
-    assert told["refused_by"] == "egress"
-    assert "no_approval" in told or told["ask_with"]["tool"] == "egress-block"
-    return str(told["reason"])
+    body = json.loads(exchange.response.content or b"")
+    assert body["refused_by"] == "egress"
+    assert "no_approval" in body or body["ask_with"]["tool"] == "egress-block"
+    return str(body["reason"])
 
 
 def test_a_credential_is_put_in_and_the_agents_cookies_are_taken_out(egress: Egress) -> None:
@@ -69,27 +69,27 @@ def test_a_credential_is_put_in_and_the_agents_cookies_are_taken_out(egress: Egr
         "proxy_authorization": "x",
         "accept": "*/*",
     }
-    made = run(egress, flow("https://api.example.com/in/a", **sent))
-    assert reason(made) is None
-    assert made.request.headers["authorization"] == f"Bearer {TOKEN}"
-    assert {"x-my-token", "cookie", "proxy-authorization"}.isdisjoint(made.request.headers)
-    assert made.request.headers["accept"] == "*/*"
+    exchange = run(egress, flow("https://api.example.com/in/a", **sent))
+    assert reason(exchange) is None
+    assert exchange.request.headers["authorization"] == f"Bearer {TOKEN}"
+    assert {"x-my-token", "cookie", "proxy-authorization"}.isdisjoint(exchange.request.headers)
+    assert exchange.request.headers["accept"] == "*/*"
 
 
 def test_no_path_of_a_host_with_a_credential_is_a_way_round(egress: Egress) -> None:
-    made = run(egress, flow("https://api.example.com/free", authorization="Bearer smuggled"))
-    assert reason(made) == "other_credential"
-    made = run(egress, flow("https://api.example.com/free", authorization="Bearer placeholder", cookie="a=b"))
-    assert reason(made) is None
-    assert {"authorization", "cookie"}.isdisjoint(made.request.headers)
-    assert TOKEN not in str(made.request.headers)
+    exchange = run(egress, flow("https://api.example.com/free", authorization="Bearer smuggled"))
+    assert reason(exchange) == "other_credential"
+    exchange = run(egress, flow("https://api.example.com/free", authorization="Bearer placeholder", cookie="a=b"))
+    assert reason(exchange) is None
+    assert {"authorization", "cookie"}.isdisjoint(exchange.request.headers)
+    assert TOKEN not in str(exchange.request.headers)
 
 
 def test_a_host_without_a_credential_keeps_the_agents_headers(egress: Egress) -> None:
-    made = run(egress, flow(authorization="Bearer public", cookie="a=b", proxy_authorization="x"))
-    assert made.request.headers["authorization"] == "Bearer public"
-    assert "proxy-authorization" not in made.request.headers
-    assert TOKEN not in str(made.request.headers)
+    exchange = run(egress, flow(authorization="Bearer public", cookie="a=b", proxy_authorization="x"))
+    assert exchange.request.headers["authorization"] == "Bearer public"
+    assert "proxy-authorization" not in exchange.request.headers
+    assert TOKEN not in str(exchange.request.headers)
 
 
 @pytest.mark.parametrize(
@@ -111,70 +111,72 @@ def test_a_host_without_a_credential_keeps_the_agents_headers(egress: Egress) ->
     ],
 )
 def test_refusals(egress: Egress, url: str, change: dict[str, str], expected: str) -> None:
-    made = run(egress, flow(url, **change))
-    assert reason(made) == expected
-    assert TOKEN not in made.response.get_text()  # type: ignore[union-attr, operator]
+    exchange = run(egress, flow(url, **change))
+    assert reason(exchange) == expected
+    assert TOKEN not in exchange.response.get_text()  # type: ignore[union-attr, operator]
 
 
 def test_names_must_agree(egress: Egress) -> None:
-    made = flow()
-    made.client_conn.sni = "api.example.com"
-    assert reason(run(egress, made)) == "host_mismatch"
-    made = flow()
-    made.client_conn.sni = None
-    assert reason(run(egress, made)) == "host_mismatch"
-    made = flow()
-    made.request.headers.fields += ((b"Host", b"api.example.com"),)
-    assert reason(run(egress, made)) == "host_mismatch"
-    made = flow()
-    egress._tunnels.open(made.client_conn, "api.example.com", 443)
-    assert reason(run(egress, made)) == "host_mismatch"
+    exchange = flow()
+    exchange.client_conn.sni = "api.example.com"
+    assert reason(run(egress, exchange)) == "host_mismatch"
+    exchange = flow()
+    exchange.client_conn.sni = None
+    assert reason(run(egress, exchange)) == "host_mismatch"
+    exchange = flow()
+    exchange.request.headers.fields += ((b"Host", b"api.example.com"),)
+    assert reason(run(egress, exchange)) == "host_mismatch"
+    exchange = flow()
+    egress._tunnels.open(exchange.client_conn, "api.example.com", 443)
+    assert reason(run(egress, exchange)) == "host_mismatch"
 
 
 @pytest.mark.parametrize(
     "target", ["open.example.org:22", "127.0.0.1:443", "[::1]:443", "0x7f000001:443", "a@b.com:443"]
 )
 def test_connect_to_what_is_no_plain_target_is_refused(egress: Egress, target: str) -> None:
-    made = tflow.tflow(req=tutils.treq(method=b"CONNECT", authority=target.encode()))
+    exchange = tflow.tflow(req=tutils.treq(method=b"CONNECT", authority=target.encode()))
     host, _, port = target.rpartition(":")
-    made.request.host, made.request.port = host, int(port)
-    made.request.authority = target
-    made.request.headers.clear()
-    now(egress.http_connect(made))
-    assert reason(made) in ("bad_host", "port_not_allowed")
+    exchange.request.host, exchange.request.port = host, int(port)
+    exchange.request.authority = target
+    exchange.request.headers.clear()
+    now(egress.http_connect(exchange))
+    assert reason(exchange) in ("bad_host", "port_not_allowed")
 
 
 def test_connect_dials_nothing_and_remembers_its_target(egress: Egress) -> None:
-    made = tflow.tflow(
+    exchange = tflow.tflow(
         req=tutils.treq(method=b"CONNECT", host="open.example.org", port=443, authority=b"open.example.org:443")
     )
-    made.request.headers.clear()
-    now(egress.http_connect(made))
-    assert made.response is None
-    assert egress._tunnels.target(made.client_conn) == ("open.example.org", 443)
-    egress.client_disconnected(made.client_conn)
-    assert egress._tunnels.target(made.client_conn) is None
+    exchange.request.headers.clear()
+    now(egress.http_connect(exchange))
+    assert exchange.response is None
+    assert egress._tunnels.target(exchange.client_conn) == ("open.example.org", 443)
+    egress.client_disconnected(exchange.client_conn)
+    assert egress._tunnels.target(exchange.client_conn) is None
 
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_token_in_a_body_is_refused(egress: Egress, packed: bool) -> None:
     body = f'{{"a": "{TOKEN}"}}'.encode()
     headers = {"content_encoding": "gzip"} if packed else {}
-    made = run(egress, flow("https://open.example.org/", "POST", gzip.compress(body) if packed else body, **headers))
-    assert reason(made) == "token_in_request"
+    exchange = run(
+        egress, flow("https://open.example.org/", "POST", gzip.compress(body) if packed else body, **headers)
+    )
+    assert reason(exchange) == "token_in_request"
 
 
 def test_a_token_in_a_trailer_is_refused(egress: Egress) -> None:
-    made = flow(method="POST", body=b"x")
-    made.request.trailers = http.Headers(x_end=TOKEN)
-    assert reason(run(egress, made)) == "token_in_request"
+    exchange = flow(method="POST", body=b"x")
+    exchange.request.trailers = http.Headers(x_end=TOKEN)
+    assert reason(run(egress, exchange)) == "token_in_request"
 
 
 def test_a_large_upload_to_a_refused_host_is_not_held(egress: Egress) -> None:
-    made = flow("https://other.example.com/", method="POST")
-    made.request.headers["content-length"] = str(1 << 30)
-    now(egress.requestheaders(made))
-    assert made.error is not None
+    exchange = flow("https://other.example.com/", method="POST")
+    exchange.request.headers["content-length"] = str(1 << 30)
+    now(egress.requestheaders(exchange))
+    assert exchange.error is not None
 
 
 def test_large_and_endless_uploads_are_streamed_small_ones_are_not(egress: Egress) -> None:
@@ -182,70 +184,70 @@ def test_large_and_endless_uploads_are_streamed_small_ones_are_not(egress: Egres
     large.request.headers["content-length"] = str(BUFFERED_BODY + 1)
     del endless.request.headers["content-length"]
     endless.request.headers["transfer-encoding"] = "chunked"
-    for made in (small, large, endless):
-        now(egress.requestheaders(made))
-    assert [bool(made.request.stream) for made in (small, large, endless)] == [False, True, True]
+    for exchange in (small, large, endless):
+        now(egress.requestheaders(exchange))
+    assert [bool(exchange.request.stream) for exchange in (small, large, endless)] == [False, True, True]
     assert large.request.stream(b"abc") + large.request.stream(b"") == [b"abc"]  # type: ignore[operator]
 
 
 def test_a_streamed_upload_with_a_token_is_cut(egress: Egress, monkeypatch: pytest.MonkeyPatch) -> None:
     cut: list[Any] = []
     monkeypatch.setattr("addons.frame.refuse.end_flow", cut.append)
-    made = flow(method="POST")
-    made.request.headers["transfer-encoding"] = "chunked"
-    now(egress.requestheaders(made))
+    exchange = flow(method="POST")
+    exchange.request.headers["transfer-encoding"] = "chunked"
+    now(egress.requestheaders(exchange))
     parts = (b"abc", TOKEN[:8].encode(), TOKEN[8:].encode(), b"more", b"")
-    out = [piece for part in parts for piece in made.request.stream(part)]  # type: ignore[operator]
-    assert cut == [made]
+    out = [piece for part in parts for piece in exchange.request.stream(part)]  # type: ignore[operator]
+    assert cut == [exchange]
     assert out == [b"abc", TOKEN[:8].encode()]  # what may begin a token leaves as anything else; its end does not
 
 
 def answered(egress: Egress, body: bytes, **headers: str) -> http.HTTPFlow:
-    made = run(egress, flow("https://api.example.com/in"))
-    made.response = http.Response.make(200)
+    exchange = run(egress, flow("https://api.example.com/in"))
+    exchange.response = http.Response.make(200)
     for name, value in headers.items():
-        made.response.headers[name.replace("_", "-")] = value
-    made.response.headers["content-length"] = str(len(body))
-    now(egress.responseheaders(made))
-    return made
+        exchange.response.headers[name.replace("_", "-")] = value
+    exchange.response.headers["content-length"] = str(len(body))
+    now(egress.responseheaders(exchange))
+    return exchange
 
 
 def test_responses_are_streamed_and_masked(egress: Egress) -> None:
     body = f"data: {TOKEN} and {OTHER}\n\n".encode()
-    made = answered(egress, body, content_type="text/event-stream", x_echo=f"Bearer {TOKEN}")
-    assert made.response is not None
-    out = made.response.stream(body[:9]) + made.response.stream(body[9:]) + made.response.stream(b"")  # type: ignore[operator]
+    exchange = answered(egress, body, content_type="text/event-stream", x_echo=f"Bearer {TOKEN}")
+    assert exchange.response is not None
+    out = exchange.response.stream(body[:9]) + exchange.response.stream(body[9:]) + exchange.response.stream(b"")  # type: ignore[operator]
     # The other token is another host's: this one does not know it.
     assert b"".join(out) == body.replace(TOKEN.encode(), b"*" * 21)
-    assert made.response.headers["x-echo"] == "Bearer " + "*" * 21
-    assert made.response.headers["content-length"] == str(len(body))
+    assert exchange.response.headers["x-echo"] == "Bearer " + "*" * 21
+    assert exchange.response.headers["content-length"] == str(len(body))
 
 
 def test_compressed_responses_are_masked_and_sent_plain(egress: Egress) -> None:
     body = gzip.compress(b"x" * 1000 + TOKEN.encode())
-    made = answered(egress, body, content_encoding="gzip")
-    assert made.response is not None
-    out = made.response.stream(body) + made.response.stream(b"")  # type: ignore[operator]
+    exchange = answered(egress, body, content_encoding="gzip")
+    assert exchange.response is not None
+    out = exchange.response.stream(body) + exchange.response.stream(b"")  # type: ignore[operator]
     assert b"".join(out) == b"x" * 1000 + b"*" * 21
-    assert "content-encoding" not in made.response.headers
-    assert "content-length" not in made.response.headers
+    assert "content-encoding" not in exchange.response.headers
+    assert "content-length" not in exchange.response.headers
 
 
 def test_a_response_that_cannot_be_read_is_not_passed_on(egress: Egress) -> None:
-    made = answered(egress, b"secret", content_encoding="snappy")
-    assert made.response is not None
-    assert made.response.status_code == 502
-    out = b"".join(made.response.stream(b"secret") + made.response.stream(b""))  # type: ignore[operator]
+    exchange = answered(egress, b"secret", content_encoding="snappy")
+    assert exchange.response is not None
+    assert exchange.response.status_code == 502
+    out = b"".join(exchange.response.stream(b"secret") + exchange.response.stream(b""))  # type: ignore[operator]
     assert json.loads(out)["reason"] == "unreadable_response"
-    assert made.response.headers["content-length"] == str(len(out))
+    assert exchange.response.headers["content-length"] == str(len(out))
 
 
 def test_trailers_are_masked(egress: Egress) -> None:
-    made = answered(egress, b"")
-    assert made.response is not None
-    made.response.trailers = http.Headers(x_end=TOKEN)
-    now(egress.response(made))
-    assert TOKEN not in str(made.response.trailers)
+    exchange = answered(egress, b"")
+    assert exchange.response is not None
+    exchange.response.trailers = http.Headers(x_end=TOKEN)
+    now(egress.response(exchange))
+    assert TOKEN not in str(exchange.response.trailers)
 
 
 def test_a_range_is_not_asked_for_where_a_token_is_put_in(egress: Egress) -> None:
@@ -256,30 +258,30 @@ def test_a_range_is_not_asked_for_where_a_token_is_put_in(egress: Egress) -> Non
 
 
 def test_head_tells_no_length_where_a_token_is_put_in(egress: Egress) -> None:
-    made = run(egress, flow("https://api.example.com/in", method="HEAD"))
-    made.response = http.Response.make(200, headers={"content-length": "123", "content-encoding": "br"})
-    now(egress.responseheaders(made))
-    assert {"content-length", "content-encoding"}.isdisjoint(made.response.headers)
+    exchange = run(egress, flow("https://api.example.com/in", method="HEAD"))
+    exchange.response = http.Response.make(200, headers={"content-length": "123", "content-encoding": "br"})
+    now(egress.responseheaders(exchange))
+    assert {"content-length", "content-encoding"}.isdisjoint(exchange.response.headers)
 
 
 def test_a_token_in_a_compressed_file_ends_the_answer(egress: Egress, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[Any] = []
     monkeypatch.setattr("addons.egress.bodies.end_flow", ended.append)
     body = gzip.compress(b"x" * 1000 + TOKEN.encode())
-    made = answered(egress, body, content_type="application/gzip")
-    assert made.response is not None
-    assert made.response.stream(body) == []  # type: ignore[operator]
-    assert ended == [made]
+    exchange = answered(egress, body, content_type="application/gzip")
+    assert exchange.response is not None
+    assert exchange.response.stream(body) == []  # type: ignore[operator]
+    assert ended == [exchange]
 
 
 def test_a_small_bomb_in_an_answer_ends_it(egress: Egress, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[Any] = []
     monkeypatch.setattr("addons.egress.bodies.end_flow", ended.append)
     body = gzip.compress(bytes(40 << 20))
-    made = answered(egress, body, content_encoding="gzip")
-    assert made.response is not None
-    assert made.response.stream(body) == []  # type: ignore[operator]
-    assert ended == [made]
+    exchange = answered(egress, body, content_encoding="gzip")
+    assert exchange.response is not None
+    assert exchange.response.stream(body) == []  # type: ignore[operator]
+    assert ended == [exchange]
 
 
 @pytest.mark.parametrize("at", [0, 9, 20])
@@ -321,19 +323,19 @@ def test_a_packed_body_is_known_however_it_is_cut(
     now(egress.requestheaders(upload))
     assert upload.request.stream(pieces[0]) == [pieces[0]]  # type: ignore[operator]
     assert [upload.request.stream(piece) for piece in pieces[1:]][-1] == []  # type: ignore[operator]
-    made = run(egress, flow("https://api.example.com/in"))
-    made.response = http.Response.make(200, b"", {"content-type": "application/octet-stream"})
-    now(egress.responseheaders(made))
-    assert made.response is not None
-    assert [made.response.stream(piece) for piece in (*pieces, b"")][-1] == []  # type: ignore[operator]
-    assert set(ended) == {upload, made}
+    exchange = run(egress, flow("https://api.example.com/in"))
+    exchange.response = http.Response.make(200, b"", {"content-type": "application/octet-stream"})
+    now(egress.responseheaders(exchange))
+    assert exchange.response is not None
+    assert [exchange.response.stream(piece) for piece in (*pieces, b"")][-1] == []  # type: ignore[operator]
+    assert set(ended) == {upload, exchange}
 
 
 def test_introspection(egress: Egress) -> None:
-    made = run(egress, flow("http://_egress.local/routes"))
-    assert made.response is not None
-    assert "EGRESS_TOKEN" not in made.response.get_text()  # type: ignore[operator]
-    assert [r["host"] for r in json.loads(made.response.content or b"")["routes"]] == [
+    exchange = run(egress, flow("http://_egress.local/routes"))
+    assert exchange.response is not None
+    assert "EGRESS_TOKEN" not in exchange.response.get_text()  # type: ignore[operator]
+    assert [r["host"] for r in json.loads(exchange.response.content or b"")["routes"]] == [
         r["host"] for r in TABLE["routes"]
     ]  # type: ignore[index]
     assert run(egress, flow("http://_egress.local/health")).response.status_code == 200  # type: ignore[union-attr]
@@ -354,9 +356,9 @@ def test_without_a_table_everything_is_refused_and_a_bad_one_keeps_the_last_good
         for bad in ("{", "[]", '{"version": 1, "routes": [{"host": "*"}]}'):
             table.write_text(bad)
             assert addon._file.poll()
-            told = json.loads(status.read_text())
-            assert told["error"]
-            assert told["live"] == live
+            report = json.loads(status.read_text())
+            assert report["error"]
+            assert report["live"] == live
             assert reason(run(addon, flow())) is None
         table.unlink()
         (tmp_path / "wide.json").write_text('{"version": 1, "routes": [{"host": "other.example.com"}]}')
@@ -383,9 +385,9 @@ def test_missing_tokens_never_stop_the_proxy(tmp_path: Path) -> None:
 
 
 def test_an_earlier_verdict_stands(egress: Egress) -> None:
-    made = flow("https://other.example.com/")
-    made.response = http.Response.make(418)
-    assert run(egress, made).response.status_code == 418  # type: ignore[union-attr]
+    exchange = flow("https://other.example.com/")
+    exchange.response = http.Response.make(418)
+    assert run(egress, exchange).response.status_code == 418  # type: ignore[union-attr]
 
 
 def test_raw_traffic_is_killed(egress: Egress) -> None:
@@ -452,12 +454,12 @@ def test_a_hook_that_fails_lets_nothing_through(egress: Egress, step: str, monke
         raise RuntimeError("of a kind that nobody thought of")
 
     monkeypatch.setattr(Egress, step, fails)
-    made = flow("https://open.example.org/a")
+    exchange = flow("https://open.example.org/a")
     with taddons.context(egress):
-        now(egress.requestheaders(made))
-        now(egress.request(made))
-    assert made.response is not None
-    assert made.response.status_code == 500
+        now(egress.requestheaders(exchange))
+        now(egress.request(exchange))
+    assert exchange.response is not None
+    assert exchange.response.status_code == 500
 
 
 @pytest.mark.parametrize(
@@ -487,42 +489,42 @@ def test_a_secret_in_a_path_is_in_no_log(
      {"x_http_method_override": "DELETE"}, {"content_length": "5"}, {"authorization": "x"}],
 )  # fmt: skip
 def test_a_trailer_that_says_who_asks_or_how_is_refused(egress: Egress, trailer: dict[str, str]) -> None:
-    made = flow("https://api.example.com/in", method="POST", body=b"x")
-    made.request.trailers = http.Headers(**trailer)
-    assert reason(run(egress, made)) == "ambiguous_request"
+    exchange = flow("https://api.example.com/in", method="POST", body=b"x")
+    exchange.request.trailers = http.Headers(**trailer)
+    assert reason(run(egress, exchange)) == "ambiguous_request"
 
 
 @pytest.mark.parametrize("name", ["content-type", "content-encoding"])
 def test_a_header_that_servers_take_the_first_or_the_last_of_is_there_once(egress: Egress, name: str) -> None:
-    made = flow(method="POST", body=b"_method=DELETE")
-    made.request.headers.fields += (
+    exchange = flow(method="POST", body=b"_method=DELETE")
+    exchange.request.headers.fields += (
         (name.encode(), b"text/plain"),
         (name.encode(), b"application/x-www-form-urlencoded"),
     )
-    assert reason(run(egress, made)) == "host_mismatch"
+    assert reason(run(egress, exchange)) == "host_mismatch"
 
 
 @pytest.mark.parametrize("name", ["Range", "If-Range", "X-Ms-Range", "Request-Range", "x_ms_range"])
 def test_no_range_by_any_name_where_a_token_is_put_in(egress: Egress, name: str) -> None:
-    made = flow("https://api.example.com/in")
-    made.request.headers[name] = "bytes=0-40"
-    assert name not in run(egress, made).request.headers
+    exchange = flow("https://api.example.com/in")
+    exchange.request.headers[name] = "bytes=0-40"
+    assert name not in run(egress, exchange).request.headers
 
 
 @pytest.mark.parametrize("name", ["Token", "X-User-Token", "X-Serverless-Authorization", "X-My-Api-Key", "App-Secret"])
 def test_a_header_that_says_that_it_is_a_credential_is_one(egress: Egress, name: str) -> None:
-    made = flow("https://api.example.com/in")
-    made.request.headers[name] = "mine"
-    assert name not in run(egress, made).request.headers
+    exchange = flow("https://api.example.com/in")
+    exchange.request.headers[name] = "mine"
+    assert name not in run(egress, exchange).request.headers
 
 
 @pytest.mark.parametrize("method", ["get", "AKIAZ7QW3ERT5YUI2OPA", "GET\x00", "G ET", "-GET", "A" * 40])
 def test_a_method_is_a_word_in_capitals_and_never_logged_as_anything_else(
     egress: Egress, method: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = flow()
-    made.request.data.method = method.encode()
-    assert reason(run(egress, made)) == "host_mismatch"
+    exchange = flow()
+    exchange.request.data.method = method.encode()
+    assert reason(run(egress, exchange)) == "host_mismatch"
     assert method not in capsys.readouterr().out or method == "get"
 
 
@@ -536,10 +538,10 @@ def test_a_host_that_was_sent_a_token_is_masked_for_it_when_its_route_is_gone(eg
     table = {"version": 1, "routes": [{"host": "api.example.com", "paths": ["/free"]}]}
     (tmp_path / "routes.json").write_text(json.dumps(table))
     assert egress._file.poll()
-    made = run(egress, flow("https://api.example.com/free"))
-    made.response = http.Response.make(200)
-    now(egress.responseheaders(made))
-    out = made.response.stream(f"x {TOKEN} y".encode()) + made.response.stream(b"")  # type: ignore[operator]
+    exchange = run(egress, flow("https://api.example.com/free"))
+    exchange.response = http.Response.make(200)
+    now(egress.responseheaders(exchange))
+    out = exchange.response.stream(f"x {TOKEN} y".encode()) + exchange.response.stream(b"")  # type: ignore[operator]
     assert TOKEN.encode() not in b"".join(out)
 
 
@@ -550,11 +552,11 @@ def test_what_a_route_no_longer_lets_through_ends(egress: Egress, tmp_path: Path
         assert egress._file.poll()
 
     table(allow_headers=["x-http-method-override"])
-    made = run(egress, flow(method="POST", x_http_method_override="PUT"))
-    assert reason(made) is None
-    assert egress.refuse_open(made, made.metadata["decision"]) is None
+    exchange = run(egress, flow(method="POST", x_http_method_override="PUT"))
+    assert reason(exchange) is None
+    assert egress.refuse_open(exchange, exchange.metadata["decision"]) is None
     table()
-    refusal = egress.refuse_open(made, made.metadata["decision"])
+    refusal = egress.refuse_open(exchange, exchange.metadata["decision"])
     assert refusal is not None
     assert refusal.reason == "ambiguous_request"
 
@@ -562,28 +564,28 @@ def test_what_a_route_no_longer_lets_through_ends(egress: Egress, tmp_path: Path
 def test_an_upload_that_is_not_sent_to_its_end_is_in_the_log(
     egress: Egress, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = flow(method="POST")
-    made.request.headers["transfer-encoding"] = "chunked"
-    now(egress.requestheaders(made))
+    exchange = flow(method="POST")
+    exchange.request.headers["transfer-encoding"] = "chunked"
+    now(egress.requestheaders(exchange))
     assert '"decision"' not in capsys.readouterr().out
-    egress.error(made)
+    egress.error(exchange)
     assert json.loads(capsys.readouterr().out)["decision"] == "unfinished"
-    egress.error(made)
+    egress.error(exchange)
     assert capsys.readouterr().out == ""
 
 
 def test_a_refused_body_without_a_length_is_not_held_for_long(egress: Egress) -> None:
-    made = flow("https://other.example.com/", method="POST")
-    made.request.headers["transfer-encoding"] = "chunked"
-    now(egress.requestheaders(made))
-    assert made.metadata["hold"] == 64 << 10
+    exchange = flow("https://other.example.com/", method="POST")
+    exchange.request.headers["transfer-encoding"] = "chunked"
+    now(egress.requestheaders(exchange))
+    assert exchange.metadata["hold"] == 64 << 10
 
 
 def test_connect_lines_hold_no_secret(egress: Egress, capsys: pytest.CaptureFixture[str]) -> None:
     host = "AKIAZ7QW3ERT5YUI2OPA.evil.example.com"
-    made = tflow.tflow(req=tutils.treq(method=b"CONNECT", host=host, port=22, authority=f"{host}:22".encode()))
-    made.request.headers.clear()
-    now(egress.http_connect(made))
+    exchange = tflow.tflow(req=tutils.treq(method=b"CONNECT", host=host, port=22, authority=f"{host}:22".encode()))
+    exchange.request.headers.clear()
+    now(egress.http_connect(exchange))
     assert "AKIA" not in capsys.readouterr().out
 
 
@@ -593,9 +595,9 @@ def on_record(tmp_path: Path) -> list[tuple[str, str]]:
 
 
 def without_body(url: str) -> http.HTTPFlow:
-    made = flow(url)
-    made.request.has_content = False  # type: ignore[attr-defined]
-    return made
+    exchange = flow(url)
+    exchange.request.has_content = False  # type: ignore[attr-defined]
+    return exchange
 
 
 def test_what_may_change_something_is_on_record_before_it_leaves(egress: Egress, tmp_path: Path) -> None:
@@ -619,9 +621,9 @@ def test_what_may_change_something_is_on_record_before_it_leaves(egress: Egress,
 @pytest.mark.parametrize("length", [1, 10 << 20])
 def test_nothing_that_writes_leaves_without_a_record(egress: Egress, tmp_path: Path, length: int) -> None:
     (tmp_path / "record").write_text("in the folder's place")
-    made = flow("https://open.example.org/x", "POST", b"x")
-    made.request.headers["content-length"] = str(length)
-    run(egress, made)
-    assert (reason(made), made.response and made.response.status_code) == ("record_full", 503)
-    assert not made.request.stream
+    exchange = flow("https://open.example.org/x", "POST", b"x")
+    exchange.request.headers["content-length"] = str(length)
+    run(egress, exchange)
+    assert (reason(exchange), exchange.response and exchange.response.status_code) == ("record_full", 503)
+    assert not exchange.request.stream
     assert reason(run(egress, without_body("https://open.example.org/x"))) is None

@@ -38,11 +38,11 @@ def egress(tmp_path: Path) -> Iterator[Egress]:
 
 
 def refused(egress: Egress, url: str, body: bytes, kind: str, **headers: str) -> str:
-    made = flow(url, "POST", body, content_type=kind, **headers)
-    now(egress.requestheaders(made))
-    if made.response is None:
-        now(egress.request(made))
-    return str(json.loads(made.response.content or b"")["reason"]) if made.response is not None else ""
+    exchange = flow(url, "POST", body, content_type=kind, **headers)
+    now(egress.requestheaders(exchange))
+    if exchange.response is None:
+        now(egress.request(exchange))
+    return str(json.loads(exchange.response.content or b"")["reason"]) if exchange.response is not None else ""
 
 
 def with_comment(text: bytes) -> bytes:

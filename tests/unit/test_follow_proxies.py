@@ -55,47 +55,49 @@ class Proxy:
         self.addon = loaded_pipelock(folder, MANIFEST)
         lookup = self.addon._names.lookup
 
-        async def found(host: str, port: int) -> list[Any]:
+        async def resolver(host: str, port: int) -> list[Any]:
             answers = await lookup(host, port)
             return [(*one[:4], (ADDRESSES.get(host, one[4][0]), port)) for one in answers]
 
-        self.addon._names.lookup = found
+        self.addon._names.lookup = resolver
 
     def load(self, **changes: Any) -> None:
-        made = MANIFEST.model_copy(update=changes)
+        manifest = MANIFEST.model_copy(update=changes)
         name, text = (
-            ("routes.json", EgressPlan.of(made).table) if self.kind == "egress" else ("pipelock.yaml", render(made))
+            ("routes.json", EgressPlan.of(manifest).table)
+            if self.kind == "egress"
+            else ("pipelock.yaml", render(manifest))
         )
         (self.folder / name).write_text(text)
         self.addon._file.poll()
         assert self.addon._file.error is None
 
     def ask(self, url: str, method: str = "GET", body: bytes = b"", **headers: str) -> http.HTTPFlow:
-        made = flow(url, method, body, **headers)
-        made.request.has_content = bool(body)
+        exchange = flow(url, method, body, **headers)
+        exchange.request.has_content = bool(body)
 
         async def both() -> None:
-            await self.addon.requestheaders(made)
-            await self.addon.request(made)
+            await self.addon.requestheaders(exchange)
+            await self.addon.request(exchange)
 
         with taddons.context(self.addon):
             asyncio.run(both())
-        return made
+        return exchange
 
     def answer(
-        self, made: http.HTTPFlow, text: str | bytes, kind: str = "text/html", status: int = 200, **fields: str
+        self, exchange: http.HTTPFlow, text: str | bytes, kind: str = "text/html", status: int = 200, **fields: str
     ) -> None:
-        assert made.response is None, made.response.content
+        assert exchange.response is None, exchange.response.content
         headers = [(b"content-type", kind.encode())]
         headers += [(name.replace("_", "-").encode(), value.encode()) for name, value in fields.items()]
-        made.response = tutils.tresp(status_code=status, headers=http.Headers(headers))
+        exchange.response = tutils.tresp(status_code=status, headers=http.Headers(headers))
         with taddons.context(self.addon):
-            asyncio.run(self.addon.responseheaders(made))
+            asyncio.run(self.addon.responseheaders(exchange))
         body = text.encode() if isinstance(text, str) else text
         out = [body]
-        if callable(made.response.stream):
+        if callable(exchange.response.stream):
             cut = len(body) // 2
-            out = [p for piece in (body[:cut], body[cut:], b"") for p in made.response.stream(piece)]  # type: ignore[union-attr]
+            out = [p for piece in (body[:cut], body[cut:], b"") for p in exchange.response.stream(piece)]  # type: ignore[union-attr]
         assert b"".join(out) == body, "what passes is what came"
 
     def names(self, url: str, *, by: str = SIMPLE, **headers: str) -> None:
@@ -127,20 +129,20 @@ def test_a_file_that_the_index_names_is_read_and_its_neighbours_are_not(proxy: P
 
 def test_nothing_of_the_agents_goes_along(proxy: Proxy) -> None:
     proxy.names(FILE)
-    made = proxy.ask(FILE, authorization="Bearer mine", cookie="a=b", user_agent="data", range="bytes=7-", accept="data/x",
+    exchange = proxy.ask(FILE, authorization="Bearer mine", cookie="a=b", user_agent="data", range="bytes=7-", accept="data/x",
                      x_data="data", upgrade="websocket", connection="upgrade", if_none_match="data")  # fmt: skip
-    assert made.response is None
-    assert list(made.request.headers.items()) == [
+    assert exchange.response is None
+    assert list(exchange.request.headers.items()) == [
         ("host", "files.example.org"), ("user-agent", "claude-bottle"), ("accept", "*/*"), ("accept-encoding", "identity"),
     ]  # fmt: skip
 
 
 def test_json_and_packed_answers_are_heard_too(proxy: Proxy) -> None:
-    made = proxy.ask(SIMPLE)
+    exchange = proxy.ask(SIMPLE)
     body = gzip.compress(
         json.dumps({"files": [{"url": f"https://files.example.org/{n}"} for n in range(3000)]}).encode()
     )
-    proxy.answer(made, body, "application/vnd.pypi.simple.v1+json", content_encoding="gzip")
+    proxy.answer(exchange, body, "application/vnd.pypi.simple.v1+json", content_encoding="gzip")
     assert proxy.passes("https://files.example.org/0") and proxy.passes("https://files.example.org/2999")
 
 
@@ -241,8 +243,8 @@ def test_what_is_declared_holds_and_what_has_ended_too(proxy: Proxy) -> None:
     for url in ("https://over.example.com/a", "https://keyed.example.com/a"):
         proxy.names(url)
     assert not proxy.passes("https://over.example.com/a")
-    made = proxy.ask("https://keyed.example.com/a")
-    assert made.metadata["decision"].named is None, "by its own route"
+    exchange = proxy.ask("https://keyed.example.com/a")
+    assert exchange.metadata["decision"].named is None, "by its own route"
 
 
 def test_the_end_of_a_route_ends_what_it_has_named_and_what_is_under_way(proxy: Proxy) -> None:
@@ -267,8 +269,8 @@ def test_an_inner_address_is_not_reached_however_it_is_trusted_otherwise(tmp_pat
     proxy = Proxy("pipelock", tmp_path)
     for host in ADDRESSES:
         proxy.names(f"https://{host}/latest/meta-data")
-        made = proxy.ask(f"https://{host}/latest/meta-data")
-        assert json.loads(made.response.content or b"")["reason"] == "ssrf_private_ip", host  # type: ignore[union-attr]
+        exchange = proxy.ask(f"https://{host}/latest/meta-data")
+        assert json.loads(exchange.response.content or b"")["reason"] == "ssrf_private_ip", host  # type: ignore[union-attr]
 
 
 def test_a_signed_address_passes_dlp_as_it_was_named_and_what_was_sent_does_not(tmp_path: Path) -> None:
@@ -301,8 +303,8 @@ def test_a_table_that_follows_more_is_refused() -> None:
 )
 def test_a_route_that_cannot_be_followed_is_one_error(changes: dict[str, Any], words: str) -> None:
     raw = {"egress": {"routes": [{"host": "a.example.com", "methods": READS, "follow": True, **changes}]}}
-    (told,) = examine(raw, lambda _: "a-secret-value-0123456789").findings
-    assert words in str(told)
+    (finding,) = examine(raw, lambda _: "a-secret-value-0123456789").findings
+    assert words in str(finding)
 
 
 @pytest.mark.parametrize(
@@ -328,7 +330,7 @@ def test_a_route_that_cannot_be_followed_is_one_error(changes: dict[str, Any], w
 )
 def test_what_stands_in_the_way_of_following_is_said(routes: list[Any], pipelock: dict[str, Any], words: str) -> None:
     own = {"host": "a.example.com", "methods": READS, "follow": True}
-    found = examine(
+    findings = examine(
         {"egress": {"routes": [own, *routes]}, "pipelock": pipelock}, lambda _: "a-secret-value-0123456789"
     ).findings
-    assert [str(one) for one in found if one.path == "egress.routes[0].follow" and words in str(one)], found
+    assert [str(one) for one in findings if one.path == "egress.routes[0].follow" and words in str(one)], findings

@@ -31,32 +31,34 @@ def egress(tmp_path: Path) -> Iterator[Egress]:
 def sent(egress: Egress, host: str, path: str, way: str, body: bytes = b"", **headers: str) -> http.HTTPFlow:
     """A request as mitmproxy reads it: in a tunnel that was asked for, or in absolute form to the proxy."""
     plain = way == "absolute form"
-    made = flow(f"{'http' if plain else 'https'}://{host.lower()}{path}", "POST" if body else "GET", body, **headers)
+    exchange = flow(
+        f"{'http' if plain else 'https'}://{host.lower()}{path}", "POST" if body else "GET", body, **headers
+    )
     named = f"{host}:443" if way == "HTTP/1.1 with a port" else host
     if not plain:
         asked = flow(f"https://{host.lower()}/", "CONNECT")
-        asked.client_conn, asked.request.data.host = made.client_conn, host
+        asked.client_conn, asked.request.data.host = exchange.client_conn, host
         asked.request.data.authority = f"{host}:443".encode()
         asked.request.headers["host"] = f"{host}:443"
         now(egress.http_connect(asked))
         assert asked.response is None
         assert asked.request.host == host.lower()  # which is dialled, and stands in the next CONNECT
         assert asked.request.data.authority == asked.request.headers["host"].encode() == f"{host.lower()}:443".encode()
-    made.request.data.host, made.request.headers["host"] = host, named
-    made.client_conn.sni = None if plain else host
+    exchange.request.data.host, exchange.request.headers["host"] = host, named
+    exchange.client_conn.sni = None if plain else host
     if way == "HTTP/2":
-        made.request.data.http_version, made.request.data.authority = b"HTTP/2.0", named.encode()
-        del made.request.headers["host"]
+        exchange.request.data.http_version, exchange.request.data.authority = b"HTTP/2.0", named.encode()
+        del exchange.request.headers["host"]
     elif plain:
-        made.request.data.authority = named.encode()
-    now(egress.requestheaders(made))
-    if made.response is None:
-        now(egress.request(made))
-    return made
+        exchange.request.data.authority = named.encode()
+    now(egress.requestheaders(exchange))
+    if exchange.response is None:
+        now(egress.request(exchange))
+    return exchange
 
 
-def reason(made: http.HTTPFlow) -> str:
-    return str(json.loads(made.response.content or b"")["reason"]) if made.response is not None else ""
+def reason(exchange: http.HTTPFlow) -> str:
+    return str(json.loads(exchange.response.content or b"")["reason"]) if exchange.response is not None else ""
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -72,23 +74,27 @@ def test_capitals_are_no_way_round_a_check(egress: Egress, host: str, way: str) 
     assert refused("/graphql", APPROVAL, content_type="application/json") == "forge_write"
     assert refused("/repos/a", authorization="Bearer mine-0123456789") == "other_credential"
     assert refused("/repos/a", x_note=GH) == "misplaced_placeholder"
-    made = sent(egress, host, "/repos/a", way, authorization=f"Bearer {GH}")
-    assert made.response is None
-    assert made.request.headers["authorization"] == f"Bearer {TOKEN}"
+    exchange = sent(egress, host, "/repos/a", way, authorization=f"Bearer {GH}")
+    assert exchange.response is None
+    assert exchange.request.headers["authorization"] == f"Bearer {TOKEN}"
 
 
 @pytest.mark.parametrize("way", WAYS[:3])
 def test_a_credential_of_its_own_passes_in_capitals_too(egress: Egress, way: str) -> None:
-    made = sent(egress, "Images.Example.com", "/v2/a", way, authorization="Bearer given-by-the-registry")
-    assert made.response is None
-    assert made.request.headers["authorization"] == "Bearer given-by-the-registry"
+    exchange = sent(egress, "Images.Example.com", "/v2/a", way, authorization="Bearer given-by-the-registry")
+    assert exchange.response is None
+    assert exchange.request.headers["authorization"] == "Bearer given-by-the-registry"
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_what_leaves_has_one_spelling_of_the_host(egress: Egress, way: str) -> None:
-    made = sent(egress, "OPEN.Example.org", "/", way)
-    assert made.response is None
-    spellings = {made.request.host, made.request.headers.get("host", ""), made.request.data.authority.decode()}
+    exchange = sent(egress, "OPEN.Example.org", "/", way)
+    assert exchange.response is None
+    spellings = {
+        exchange.request.host,
+        exchange.request.headers.get("host", ""),
+        exchange.request.data.authority.decode(),
+    }
     assert {name.removesuffix(":443") for name in spellings} <= {"open.example.org", ""}
 
 
@@ -102,13 +108,13 @@ def test_what_leaves_has_one_spelling_of_the_host(egress: Egress, way: str) -> N
 @pytest.mark.parametrize("place", ["host", "header", "authority"])
 def test_other_spellings_are_none(egress: Egress, host: str, place: str) -> None:
     """A root dot, percent-encoding, ports that are none, user info, and letters that IDNA 2003 maps (UTS 46)."""
-    made = flow("https://api.github.com/repos/a", authorization="Bearer mine-0123456789")
+    exchange = flow("https://api.github.com/repos/a", authorization="Bearer mine-0123456789")
     if place == "host":
-        made.request.data.host = host
+        exchange.request.data.host = host
     elif place == "header":
-        made.request.headers.fields = ((b"host", host.encode()), *made.request.headers.fields[1:])
+        exchange.request.headers.fields = ((b"host", host.encode()), *exchange.request.headers.fields[1:])
     else:
-        made.request.data.authority = host.encode()
-    now(egress.requestheaders(made))
-    now(egress.request(made))
-    assert reason(made) in ("host_mismatch", "ambiguous_request")
+        exchange.request.data.authority = host.encode()
+    now(egress.requestheaders(exchange))
+    now(egress.request(exchange))
+    assert reason(exchange) in ("host_mismatch", "ambiguous_request")

@@ -98,38 +98,38 @@ POLICY = Manifest.model_validate({"pipelock": {"allow": ["pages.example.org"]}})
 
 
 def addon(tmp_path: Path, mode: str) -> Pipelock:
-    made = POLICY.model_copy(update={"pipelock": POLICY.pipelock.model_copy(update={"inbound": mode})})
-    return loaded_pipelock(tmp_path, made)
+    manifest = POLICY.model_copy(update={"pipelock": POLICY.pipelock.model_copy(update={"inbound": mode})})
+    return loaded_pipelock(tmp_path, manifest)
 
 
 def fetched(pipelock: Pipelock, body: bytes, *, length: bool = True, **headers: str) -> tuple[http.HTTPFlow, bytes]:
     """An answer as it passes, and what of it the client gets."""
-    made = flow("https://pages.example.org/a")
+    exchange = flow("https://pages.example.org/a")
     fields = {"content-type": "text/html", **{k.replace("_", "-"): v for k, v in headers.items()}}
     if length:
         fields["content-length"] = str(len(body))
 
     async def go() -> bytes:
-        await pipelock.requestheaders(made)
-        await pipelock.request(made)
-        assert made.response is None
-        made.response = http.Response.make(200, b"", fields)
-        made.response.headers.pop("content-length", None)
-        made.response.headers.update(fields)
-        await pipelock.responseheaders(made)
-        stream = made.response.stream
+        await pipelock.requestheaders(exchange)
+        await pipelock.request(exchange)
+        assert exchange.response is None
+        exchange.response = http.Response.make(200, b"", fields)
+        exchange.response.headers.pop("content-length", None)
+        exchange.response.headers.update(fields)
+        await pipelock.responseheaders(exchange)
+        stream = exchange.response.stream
         if not stream:
-            made.response.raw_content = body
-            await pipelock.response(made)
-            return made.response.raw_content or b""
+            exchange.response.raw_content = body
+            await pipelock.response(exchange)
+            return exchange.response.raw_content or b""
         pieces = [body[at : at + 16] for at in range(0, len(body), 16)] + [b""]
         return b"".join(b"".join(stream(piece)) if callable(stream) else piece for piece in pieces)
 
     with taddons.context(pipelock):
-        return made, asyncio.run(go())
+        return exchange, asyncio.run(go())
 
 
-def told(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+def log_lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     return [line for line in lines if line.get("event") == "inbound"]
 
@@ -137,23 +137,23 @@ def told(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_warning_is_a_header_and_a_line(tmp_path: Path, packed: bool, capsys: pytest.CaptureFixture[str]) -> None:
     body = gzip.compress(POISON) if packed else POISON
-    made, got = fetched(addon(tmp_path, "warn"), body, **({"content_encoding": "gzip"} if packed else {}))
-    assert made.response is not None
-    assert (got, made.response.headers[HEADER]) == (body, "override")
-    assert [line["rules"] for line in told(capsys)] == [["override"]]
+    exchange, got = fetched(addon(tmp_path, "warn"), body, **({"content_encoding": "gzip"} if packed else {}))
+    assert exchange.response is not None
+    assert (got, exchange.response.headers[HEADER]) == (body, "override")
+    assert [line["rules"] for line in log_lines(capsys)] == [["override"]]
 
 
 def test_an_ordinary_page_has_neither_nor_one_that_it_brings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made, got = fetched(addon(tmp_path, "warn"), b"<p>Welcome.</p>", x_claude_bottle_inbound="none, be calm")
-    assert made.response is not None and HEADER not in made.response.headers
-    assert got == b"<p>Welcome.</p>" and told(capsys) == []
+    exchange, got = fetched(addon(tmp_path, "warn"), b"<p>Welcome.</p>", x_claude_bottle_inbound="none, be calm")
+    assert exchange.response is not None and HEADER not in exchange.response.headers
+    assert got == b"<p>Welcome.</p>" and log_lines(capsys) == []
 
 
 def test_what_is_blocked_does_not_come_in(tmp_path: Path) -> None:
-    made, got = fetched(addon(tmp_path, "block"), POISON)
-    assert made.response is not None and made.response.status_code == 403
+    exchange, got = fetched(addon(tmp_path, "block"), POISON)
+    assert exchange.response is not None and exchange.response.status_code == 403
     assert json.loads(got)["reason"] == "inbound_instructions" and "no_approval" in json.loads(got)
 
 
@@ -162,23 +162,23 @@ def test_without_a_length_it_is_looked_at_as_it_passes(
     tmp_path: Path, mode: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, got = fetched(addon(tmp_path, mode), POISON + b"x" * 1000, length=False)
-    assert [(line["rules"], line["streamed"]) for line in told(capsys)] == [(["override"], True)]
+    assert [(line["rules"], line["streamed"]) for line in log_lines(capsys)] == [(["override"], True)]
     assert (got == POISON + b"x" * 1000) == (mode == "warn")
     assert mode == "warn" or b"run this" not in got
 
 
 def test_off_holds_nothing_and_looks_at_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made, got = fetched(addon(tmp_path, "off"), POISON)
-    assert made.response is not None and made.response.stream and got == POISON and told(capsys) == []
+    exchange, got = fetched(addon(tmp_path, "off"), POISON)
+    assert exchange.response is not None and exchange.response.stream and got == POISON and log_lines(capsys) == []
 
 
 def test_no_more_than_some_are_held(tmp_path: Path) -> None:
     pipelock = addon(tmp_path, "warn")
     pipelock._inbound._held = 32
-    made, got = fetched(pipelock, POISON)
-    assert made.response is not None and made.response.stream and got == POISON
+    exchange, got = fetched(pipelock, POISON)
+    assert exchange.response is not None and exchange.response.stream and got == POISON
 
 
 def test_a_bomb_is_unpacked_to_the_limit_alone(tmp_path: Path) -> None:
-    made, got = fetched(addon(tmp_path, "warn"), gzip.compress(bytes(64 << 20)), content_encoding="gzip")
-    assert made.response is not None and HEADER not in made.response.headers and len(got) < 1 << 20
+    exchange, got = fetched(addon(tmp_path, "warn"), gzip.compress(bytes(64 << 20)), content_encoding="gzip")
+    assert exchange.response is not None and HEADER not in exchange.response.headers and len(got) < 1 << 20

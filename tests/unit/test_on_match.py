@@ -53,14 +53,14 @@ def pipelock(tmp_path: Path) -> Pipelock:
     return loaded_pipelock(tmp_path, MANIFEST)
 
 
-def run(addon: Pipelock, made: http.HTTPFlow, beside: Callable[[], Any] | None = None) -> str | None:
+def run(addon: Pipelock, exchange: http.HTTPFlow, beside: Callable[[], Any] | None = None) -> str | None:
     async def both() -> None:
-        await addon.requestheaders(made)
-        await asyncio.gather(addon.request(made), *([beside()] if beside else []))
+        await addon.requestheaders(exchange)
+        await asyncio.gather(addon.request(exchange), *([beside()] if beside else []))
 
     with taddons.context(addon):
         asyncio.run(both())
-    return json.loads(made.response.content or b"")["reason"] if made.response else None
+    return json.loads(exchange.response.content or b"")["reason"] if exchange.response else None
 
 
 def said(text: str) -> bytes:
@@ -76,11 +76,11 @@ def posted(host: str, text: str, **headers: str) -> http.HTTPFlow:
 def test_a_mask_takes_the_place_of_what_was_found(
     pipelock: Pipelock, host: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = posted(host, f"is {LEAK} a token?")
-    assert run(pipelock, made) is None
-    body = made.request.get_content()
+    exchange = posted(host, f"is {LEAK} a token?")
+    assert run(pipelock, exchange) is None
+    body = exchange.request.get_content()
     assert body is not None and json.loads(body)["messages"][0]["content"] == "is [REDACTED github-pat] a token?"
-    assert made.request.headers["content-length"] == str(len(body))
+    assert exchange.request.headers["content-length"] == str(len(body))
     line = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (line["decision"], line["redacted"]) == ("allowed", ["github-pat"])
     shown = read_line("s", "2026-01-01T00:00:00Z " + json.dumps(line))
@@ -113,8 +113,10 @@ def test_a_signed_body_stays_as_it_is_and_is_refused(pipelock: Pipelock) -> None
 def test_what_a_forge_is_asked_by_its_body_is_not_changed_behind_egress(pipelock: Pipelock) -> None:
     """GraphQL, 2.9.4: a block string ends with three quotes; a mask that takes one makes other code of what follows."""
     for path in ("/graphql", "/api/v4/projects/1/issues/2/notes"):
-        made = flow(f"https://masks.example.org{path}", method="POST", body=said(LEAK), content_type="application/json")
-        assert run(pipelock, made) == "dlp_match", path
+        exchange = flow(
+            f"https://masks.example.org{path}", method="POST", body=said(LEAK), content_type="application/json"
+        )
+        assert run(pipelock, exchange) == "dlp_match", path
 
 
 def answer(folder: Path, how: Callable[[Once, str], object]) -> Callable[[], Any]:
@@ -132,9 +134,9 @@ def answer(folder: Path, how: Callable[[Once, str], object]) -> Callable[[], Any
 
 
 def test_a_request_waits_for_a_yes(pipelock: Pipelock, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = posted("asks.example.org", LEAK)
-    assert run(pipelock, made, answer(tmp_path, lambda once, digest: once.grant(digest, "p-0123456789"))) is None
-    assert made.request.content == said(LEAK)
+    exchange = posted("asks.example.org", LEAK)
+    assert run(pipelock, exchange, answer(tmp_path, lambda once, digest: once.grant(digest, "p-0123456789"))) is None
+    assert exchange.request.content == said(LEAK)
     asked, allowed = capsys.readouterr().out.splitlines()
     line = read_line("s", f"2026-01-01T00:00:00Z {asked}")
     assert line and line.asks == json.loads(allowed)["once"] and line.decision and line.decision.verdict == "asked"
@@ -172,8 +174,8 @@ def test_more_than_some_do_not_wait(pipelock: Pipelock, monkeypatch: pytest.Monk
 def test_a_models_gateway_that_is_read_masks_by_default(host: str, env: dict[str, str], reads: bool) -> None:
     manifest = Manifest.model_validate({"env": env, "egress": {"routes": [{"host": host}]}})
     assert reactions(manifest) == ({host: "redact"} if reads else {})
-    told = {"dlp": {"hosts": {host: {"on_match": "block"}}}}
-    manifest = Manifest.model_validate({"env": env, "egress": {"routes": [{"host": host}]}, "pipelock": told})
+    section = {"dlp": {"hosts": {host: {"on_match": "block"}}}}
+    manifest = Manifest.model_validate({"env": env, "egress": {"routes": [{"host": host}]}, "pipelock": section})
     assert reactions(manifest) == {host: "block"}
 
 
@@ -185,17 +187,21 @@ def test_nobody_is_asked_where_no_question_can_be_put() -> None:
 @pytest.mark.parametrize("path", ["/v1/messages?beta=true", "/anthropic/v1/messages", "/v1/chat/completions"])
 def test_a_refusal_reads_as_an_error_of_the_models_api(pipelock: Pipelock, path: str) -> None:
     """Anthropic, "Errors": {"type": "error", "error": {"type", "message"}}; OpenAI: {"error": {"message", "type"}}."""
-    made = flow(f"https://other.example.org{path}", method="POST", body=said(LEAK), content_type="application/json")
-    assert run(pipelock, made) == "dlp_match"
-    assert made.response is not None and made.response.status_code == 400
-    told = json.loads(made.response.content or b"")
-    assert (told["type"], told["error"]["type"], told["refused_by"]) == ("error", "invalid_request_error", "pipelock")
-    assert "github-pat" in told["error"]["message"] and "every turn" in told["error"]["message"]
-    assert LEAK not in made.response.text  # type: ignore[operator]
+    exchange = flow(f"https://other.example.org{path}", method="POST", body=said(LEAK), content_type="application/json")
+    assert run(pipelock, exchange) == "dlp_match"
+    assert exchange.response is not None and exchange.response.status_code == 400
+    error = json.loads(exchange.response.content or b"")
+    assert (error["type"], error["error"]["type"], error["refused_by"]) == (
+        "error",
+        "invalid_request_error",
+        "pipelock",
+    )
+    assert "github-pat" in error["error"]["message"] and "every turn" in error["error"]["message"]
+    assert LEAK not in exchange.response.text  # type: ignore[operator]
 
 
 def test_any_other_refusal_keeps_its_form(pipelock: Pipelock) -> None:
-    made = posted("other.example.org", LEAK)
-    assert run(pipelock, made) == "dlp_match"
-    assert made.response is not None and made.response.status_code == 403
-    assert json.loads(made.response.content or b"")["error"] == "refused"
+    exchange = posted("other.example.org", LEAK)
+    assert run(pipelock, exchange) == "dlp_match"
+    assert exchange.response is not None and exchange.response.status_code == 403
+    assert json.loads(exchange.response.content or b"")["error"] == "refused"

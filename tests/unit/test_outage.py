@@ -38,17 +38,17 @@ from claude_bottle.policy.refusal import Refusal
     ],
 )
 def test_an_error_is_json_that_names_the_part(part: str, status: int, message: str, words: str) -> None:
-    told = json.loads(error_page(part, status, message))
-    assert (told["failed_at"], told["status"]) == (part, status)
-    assert words in told["message"]
-    assert ("help" in told) == (status >= 500)
-    assert "ghp_secret" not in json.dumps(told)
+    body = json.loads(error_page(part, status, message))
+    assert (body["failed_at"], body["status"]) == (part, status)
+    assert words in body["message"]
+    assert ("help" in body) == (status >= 500)
+    assert "ghp_secret" not in json.dumps(body)
 
 
 def test_a_next_hop_that_is_down_offers_no_approval() -> None:
-    told = json.loads(Refusal("egress", "next_hop", "x", 503).body(method="GET", host="h", path="/"))
-    assert "ask_with" not in told
-    assert "bottle repair" in told["no_approval"]
+    body = json.loads(Refusal("egress", "next_hop", "x", 503).body(method="GET", host="h", path="/"))
+    assert "ask_with" not in body
+    assert "bottle repair" in body["no_approval"]
 
 
 async def _look(answer: bytes | None, monkeypatch: pytest.MonkeyPatch) -> bool:
@@ -83,14 +83,14 @@ def test_nobody_listens() -> None:
 def test_what_waits_is_ended_only_after_a_while(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    now, told = [0.0], list[float]()
+    now, durations = [0.0], list[float]()
     monkeypatch.setattr(next_hop.time, "monotonic", lambda: now[0])
-    lost: Callable[[float], None] = told.append
+    lost: Callable[[float], None] = durations.append
     hop = NextHop("x", 1, lost)
     for seconds, answered in ((5, True), (10, False), (70, False), (71, True), (72, False)):
         now[0] = seconds
         hop.take(answered)
-    assert told == [5, 65, 1]
+    assert durations == [5, 65, 1]
     lines = [json.loads(line)["outcome"] for line in capsys.readouterr().out.splitlines()]
     assert lines == ["does not answer", "answers", "does not answer"]
 
@@ -133,10 +133,10 @@ def test_egress_says_so_while_pipelock_is_paused_and_ends_what_waits_for_it(
     addon = Egress(tmp_path / "routes.json", tmp_path / "none.json", tmp_path)
 
     def ask(url: str) -> tuple[int, str]:
-        made = flow(url)
-        now(addon.requestheaders(made))
-        now(addon.request(made))
-        return (made.response.status_code, made.response.text or "") if made.response else (0, made.id)
+        exchange = flow(url)
+        now(addon.requestheaders(exchange))
+        now(addon.request(exchange))
+        return (exchange.response.status_code, exchange.response.text or "") if exchange.response else (0, exchange.id)
 
     async def until(status: int, through: bool) -> None:
         while True:

@@ -64,22 +64,22 @@ def go(addon: Pipelock, *steps: Coroutine[Any, Any, None]) -> None:
         asyncio.run(all_of_them())
 
 
-def run(addon: Pipelock, made: http.HTTPFlow) -> str | None:
-    go(addon, addon.requestheaders(made), addon.request(made))
-    if made.response is None:
+def run(addon: Pipelock, exchange: http.HTTPFlow) -> str | None:
+    go(addon, addon.requestheaders(exchange), addon.request(exchange))
+    if exchange.response is None:
         return None
-    told = json.loads(made.response.content or b"")
-    assert told["refused_by"] == "pipelock"
-    assert made.response.headers["x-pipelock-block-reason"] == told["reason"]
-    assert LEAK not in made.response.get_text()  # type: ignore[operator]
-    return str(told["reason"])
+    body = json.loads(exchange.response.content or b"")
+    assert body["refused_by"] == "pipelock"
+    assert exchange.response.headers["x-pipelock-block-reason"] == body["reason"]
+    assert LEAK not in exchange.response.get_text()  # type: ignore[operator]
+    return str(body["reason"])
 
 
 MARK = {"x_claude_bottle_injected": "authorization"}  # by which egress says what it has put in
 
 
 @pytest.mark.parametrize(
-    ("made", "expected"),
+    ("exchange", "expected"),
     [
         (flow(), None),
         (flow("http://open.example.org/"), None),
@@ -106,18 +106,18 @@ MARK = {"x_claude_bottle_injected": "authorization"}  # by which egress says wha
         (flow(method="POST", body=b"x", content_encoding="snappy"), "unreadable_encoding"),
     ],
 )
-def test_verdicts(pipelock: Pipelock, made: http.HTTPFlow, expected: str | None) -> None:
-    assert run(pipelock, made) == expected
+def test_verdicts(pipelock: Pipelock, exchange: http.HTTPFlow, expected: str | None) -> None:
+    assert run(pipelock, exchange) == expected
 
 
 def test_a_name_that_does_not_resolve(pipelock: Pipelock, tmp_path: Path) -> None:
     changed = MANIFEST.model_copy(update={"pipelock": PipelockConfig(allow=["nowhere.example.org"])})
     (tmp_path / "pipelock.yaml").write_text(render(changed))
     assert pipelock._file.poll()
-    made = flow("https://nowhere.example.org/")
-    assert run(pipelock, made) == "unresolvable"
-    assert made.response is not None
-    assert made.response.status_code == 502
+    exchange = flow("https://nowhere.example.org/")
+    assert run(pipelock, exchange) == "unresolvable"
+    assert exchange.response is not None
+    assert exchange.response.status_code == 502
 
 
 def test_what_was_vetted_is_what_is_dialled(pipelock: Pipelock) -> None:
@@ -176,11 +176,11 @@ def hello_of(sni: str | None, extensions: list[tuple[int, bytes]] | None = None)
 
 
 def connect(target: str) -> http.HTTPFlow:
-    made = tflow.tflow(req=tutils.treq(method=b"CONNECT", authority=target.encode()))
+    exchange = tflow.tflow(req=tutils.treq(method=b"CONNECT", authority=target.encode()))
     host, _, port = target.rpartition(":")
-    made.request.host, made.request.port, made.request.authority = host, int(port), target
-    made.request.headers.clear()
-    return made
+    exchange.request.host, exchange.request.port, exchange.request.authority = host, int(port), target
+    exchange.request.headers.clear()
+    return exchange
 
 
 @pytest.mark.parametrize(
@@ -189,18 +189,18 @@ def connect(target: str) -> http.HTTPFlow:
      ("2130706433:443", "bad_host"), ("api.anthropic.com:443", None), ("api.anthropic.com:80", "port_not_allowed")],
 )  # fmt: skip
 def test_connect(pipelock: Pipelock, target: str, reason: str | None) -> None:
-    made = connect(target)
-    go(pipelock, pipelock.http_connect(made))
-    assert (json.loads(made.response.content or b"")["reason"] if made.response else None) == reason
+    exchange = connect(target)
+    go(pipelock, pipelock.http_connect(exchange))
+    assert (json.loads(exchange.response.content or b"")["reason"] if exchange.response else None) == reason
 
 
 def test_passthrough_to_an_internal_address_is_refused_at_connect(pipelock: Pipelock) -> None:
     ANSWERS["api.anthropic.com"] = "169.254.169.254"
     try:
-        made = connect("api.anthropic.com:443")
-        go(pipelock, pipelock.http_connect(made))
-        assert made.response is not None
-        assert json.loads(made.response.content or b"")["reason"] == "ssrf_private_ip"
+        exchange = connect("api.anthropic.com:443")
+        go(pipelock, pipelock.http_connect(exchange))
+        assert exchange.response is not None
+        assert json.loads(exchange.response.content or b"")["reason"] == "ssrf_private_ip"
     finally:
         del ANSWERS["api.anthropic.com"]
 
@@ -209,15 +209,15 @@ def test_large_and_endless_bodies_are_scanned_as_streams(pipelock: Pipelock, mon
     cut: list[Any] = []
     monkeypatch.setattr("addons.frame.refuse.end_flow", cut.append)
     for leak in (b"", b" " + LEAK.encode() + b" "):
-        made = flow(method="POST")
-        made.request.headers["transfer-encoding"] = "chunked"
-        go(pipelock, pipelock.requestheaders(made))
-        assert made.request.stream is False  # held, until it is longer than what is held
-        go(pipelock, pipelock.request_overflow(made))
-        assert made.metadata[HOLD] == 1 << 20  # longer than its first bytes: there is room for all that is held
-        assert not made.request.stream
-        go(pipelock, pipelock.request_overflow(made))
-        out = [part for chunk in (b"one ", leak, b" two", b"") for part in made.request.stream(chunk)]  # type: ignore[operator]
+        exchange = flow(method="POST")
+        exchange.request.headers["transfer-encoding"] = "chunked"
+        go(pipelock, pipelock.requestheaders(exchange))
+        assert exchange.request.stream is False  # held, until it is longer than what is held
+        go(pipelock, pipelock.request_overflow(exchange))
+        assert exchange.metadata[HOLD] == 1 << 20  # longer than its first bytes: there is room for all that is held
+        assert not exchange.request.stream
+        go(pipelock, pipelock.request_overflow(exchange))
+        out = [part for chunk in (b"one ", leak, b" two", b"") for part in exchange.request.stream(chunk)]  # type: ignore[operator]
         assert b"".join(out) == (b"" if leak else b"one  two")
     assert len(cut) == 1
 
@@ -228,9 +228,9 @@ def test_s3s_own_header_says_how_a_body_is_cut(pipelock: Pipelock, name: str, si
     """Stores take the pieces apart by it alone, and clients of theirs send no Content-Encoding (localstack, 8704)."""
     cut = [LEAK[at : at + size] for at in range(0, len(LEAK), size)]
     body = "".join(f"{len(piece):x}\r\n{piece}\r\n" for piece in cut) + "0\r\n\r\n"
-    made = flow("https://api.example.com/x", "PUT", body.encode())
-    made.request.headers[name] = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
-    assert run(pipelock, made) == "dlp_match"
+    exchange = flow("https://api.example.com/x", "PUT", body.encode())
+    exchange.request.headers[name] = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+    assert run(pipelock, exchange) == "dlp_match"
     honest = flow("https://api.example.com/x", "PUT", b"5\r\nhello\r\n0\r\n\r\n")
     honest.request.headers[name] = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
     assert run(pipelock, honest) is None
@@ -282,11 +282,11 @@ def test_a_secret_over_two_messages_ends_the_websocket(pipelock: Pipelock, monke
 
 
 def test_responses_are_streamed(pipelock: Pipelock) -> None:
-    made = flow()
-    assert run(pipelock, made) is None
-    made.response = http.Response.make(200)
-    now(pipelock.responseheaders(made))
-    assert made.response.stream is True
+    exchange = flow()
+    assert run(pipelock, exchange) is None
+    exchange.response = http.Response.make(200)
+    now(pipelock.responseheaders(exchange))
+    assert exchange.response.stream is True
 
 
 def once_flow(method: str = "POST", body: bytes = LEAK.encode(), path: str = "/x", **headers: str) -> http.HTTPFlow:
@@ -313,14 +313,14 @@ def test_the_owner_lets_exactly_one_request_through_once(pipelock: Pipelock, tmp
     first = once_flow()
     assert run(pipelock, first) == "dlp_match"
     assert first.response is not None
-    told = json.loads(first.response.content or b"")
-    held = Once(tmp_path / "once").held(told["content"])
+    body = json.loads(first.response.content or b"")
+    held = Once(tmp_path / "once").held(body["content"])
     assert held is not None
     assert held["what"] == "POST https://open.example.org/x"
     assert held["excerpt"] == f"[github-pat, text]\n{LEAK}"
     assert run(pipelock, once_flow()) == "dlp_match"  # asking changes nothing
     once = Once(tmp_path / "once")
-    assert once.grant(told["content"], "p-0123456789")
+    assert once.grant(body["content"], "p-0123456789")
     # Another type, or a header that makes another request of it, is another content.
     assert run(pipelock, once_flow(content_type="application/json")) == "dlp_match"
     assert run(pipelock, once_flow(x_http_method_override="DELETE")) == "dlp_match"
@@ -335,17 +335,17 @@ def test_the_owner_lets_exactly_one_request_through_once(pipelock: Pipelock, tmp
     assert run(pipelock, once_flow()) is None
     assert run(pipelock, once_flow()) == "dlp_match"
     # The same approval again, as after a crash in the middle of it: nothing is granted twice.
-    assert once.grant(told["content"], "p-0123456789")
+    assert once.grant(body["content"], "p-0123456789")
     assert run(pipelock, once_flow()) == "dlp_match"
-    assert once.grant(told["content"], "p-1123456789")
+    assert once.grant(body["content"], "p-1123456789")
     assert run(pipelock, once_flow()) is None
 
 
 def test_the_owner_is_shown_the_finding_wherever_it_stands(pipelock: Pipelock, tmp_path: Path) -> None:
-    made = once_flow(body=b"harmless words. " * 4000 + b"here: " + LEAK.encode() + b" :end", x_note="of mine")
-    assert run(pipelock, made) == "dlp_match"
-    assert made.response is not None
-    held = Once(tmp_path / "once").held(json.loads(made.response.content or b"")["content"])
+    exchange = once_flow(body=b"harmless words. " * 4000 + b"here: " + LEAK.encode() + b" :end", x_note="of mine")
+    assert run(pipelock, exchange) == "dlp_match"
+    assert exchange.response is not None
+    held = Once(tmp_path / "once").held(json.loads(exchange.response.content or b"")["content"])
     assert held is not None
     assert f"here: {LEAK} :end" in held["excerpt"]
     assert "x-note: of mine" in held["headers"]
@@ -359,10 +359,10 @@ def test_the_owner_is_shown_the_finding_wherever_it_stands(pipelock: Pipelock, t
 
 def test_all_that_is_found_is_shown_or_nothing_can_be_asked_for(pipelock: Pipelock, tmp_path: Path) -> None:
     other = "ghp_" + "Z9y8X7w6V5u4T3s2R1q0P9o8N7m6L5k4J3h2"
-    made = once_flow(path=f"/x?q={other}", body=b"a\n" + LEAK.encode())
-    assert run(pipelock, made) == "dlp_match"
-    assert made.response is not None
-    held = Once(tmp_path / "once").held(json.loads(made.response.content or b"")["content"])
+    exchange = once_flow(path=f"/x?q={other}", body=b"a\n" + LEAK.encode())
+    assert run(pipelock, exchange) == "dlp_match"
+    assert exchange.response is not None
+    held = Once(tmp_path / "once").held(json.loads(exchange.response.content or b"")["content"])
     assert held is not None
     assert LEAK in held["excerpt"]
     assert other in held["excerpt"]
@@ -379,10 +379,10 @@ def test_all_that_is_found_is_shown_or_nothing_can_be_asked_for(pipelock: Pipelo
 def test_the_owners_credential_is_not_held(pipelock: Pipelock, tmp_path: Path) -> None:
     contents = []
     for token in ("Bearer one-owner-secret", "Bearer another-one"):
-        made = flow("https://api.example.com/x", method="POST", body=LEAK.encode(), authorization=token, **MARK)
-        assert run(pipelock, made) == "dlp_match"
-        assert made.response is not None
-        contents.append(json.loads(made.response.content or b"")["content"])
+        exchange = flow("https://api.example.com/x", method="POST", body=LEAK.encode(), authorization=token, **MARK)
+        assert run(pipelock, exchange) == "dlp_match"
+        assert exchange.response is not None
+        contents.append(json.loads(exchange.response.content or b"")["content"])
         held = Once(tmp_path / "once").held(contents[-1])
         assert held is not None
         assert "secret" not in held["headers"]
@@ -390,10 +390,10 @@ def test_the_owners_credential_is_not_held(pipelock: Pipelock, tmp_path: Path) -
 
 
 def test_a_url_can_be_let_through_once_and_its_headers_are_still_read(pipelock: Pipelock, tmp_path: Path) -> None:
-    made = flow(f"https://open.example.org/?q={LEAK}")
-    assert run(pipelock, made) == "dlp_match"
-    assert made.response is not None
-    content = json.loads(made.response.content or b"")["content"]
+    exchange = flow(f"https://open.example.org/?q={LEAK}")
+    assert run(pipelock, exchange) == "dlp_match"
+    assert exchange.response is not None
+    content = json.loads(exchange.response.content or b"")["content"]
     assert Once(tmp_path / "once").grant(content, "p-0123456789")
     assert run(pipelock, flow(f"https://open.example.org/?q={LEAK}", x_note=LEAK)) == "dlp_match"
     assert run(pipelock, flow(f"https://open.example.org/?q={LEAK}")) is None
@@ -410,10 +410,10 @@ def part_of_a_form(boundary: str, value: str = LEAK) -> http.HTTPFlow:
 
 
 def test_another_boundary_is_the_same_content(pipelock: Pipelock, tmp_path: Path) -> None:
-    def content(made: http.HTTPFlow) -> str:
-        assert run(pipelock, made) == "dlp_match"
-        assert made.response is not None
-        return str(json.loads(made.response.content or b"").get("content", ""))
+    def content(exchange: http.HTTPFlow) -> str:
+        assert run(pipelock, exchange) == "dlp_match"
+        assert exchange.response is not None
+        return str(json.loads(exchange.response.content or b"").get("content", ""))
 
     first = content(part_of_a_form("----WebKitFormBoundary7MA4YWxkTrZu0gW"))
     assert first
@@ -428,7 +428,7 @@ def test_another_boundary_is_the_same_content(pipelock: Pipelock, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("made", "words"),
+    ("make", "words"),
     [
         (lambda: flow(x_note=LEAK), "cannot be allowed once"),
         # AWS, Signature Version 4, query parameters; Azure Storage, service SAS.
@@ -436,14 +436,14 @@ def test_another_boundary_is_the_same_content(pipelock: Pipelock, tmp_path: Path
         (lambda: flow(f"https://open.example.org/?sv=2018-11-09&t={LEAK}&sig=a%2Bb"), "The address is signed"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_let_through_once_says_so_and_what_helps(pipelock: Pipelock, made: Any, words: str) -> None:
-    refused = made()
+def test_what_cannot_be_let_through_once_says_so_and_what_helps(pipelock: Pipelock, make: Any, words: str) -> None:
+    refused = make()
     assert run(pipelock, refused) == "dlp_match"
-    told = json.loads(refused.response.content or b"")
-    assert words in told["message"] + told["no_approval"]
-    assert "content" not in told
-    assert "ask_with" not in told
-    assert "once" not in told["message"]
+    body = json.loads(refused.response.content or b"")
+    assert words in body["message"] + body["no_approval"]
+    assert "content" not in body
+    assert "ask_with" not in body
+    assert "once" not in body["message"]
 
 
 def test_what_is_held_is_bounded_and_named_by_digests_alone(tmp_path: Path) -> None:
@@ -486,12 +486,12 @@ def test_an_engine_that_fails_lets_nothing_through(
     assert run(pipelock, flow("https://open.example.org/a", method="POST", body=b"a=1")) is None
     assert pipelock._file.current is not None
     monkeypatch.setattr(type(pipelock._file.current.dlp("open.example.org")), hook, fails)
-    made = flow("https://open.example.org/a", method="POST", body=b"a=1")
-    go(pipelock, pipelock.requestheaders(made))
-    go(pipelock, pipelock.request(made))
-    assert made.response is not None
-    assert made.response.status_code == 500
-    assert made.response.headers["x-pipelock-block-reason"] == "internal_error"
+    exchange = flow("https://open.example.org/a", method="POST", body=b"a=1")
+    go(pipelock, pipelock.requestheaders(exchange))
+    go(pipelock, pipelock.request(exchange))
+    assert exchange.response is not None
+    assert exchange.response.status_code == 500
+    assert exchange.response.headers["x-pipelock-block-reason"] == "internal_error"
 
 
 @pytest.mark.parametrize("packed_by", ["file", "encoding"])
@@ -507,26 +507,26 @@ def test_what_unpacks_to_more_than_is_held_is_looked_at_as_a_stream(
         packed = gzip.compress("".join(lines).encode(), 1)
         assert len(packed) > 1 << 20
         headers = {"content_encoding": "gzip"} if packed_by == "encoding" else {}
-        made = flow(method="POST", body=packed, **headers)
+        exchange = flow(method="POST", body=packed, **headers)
         assert pipelock._file.current is not None
         dlp = pipelock._file.current.dlp("open.example.org")
-        refusal = asyncio.run(inspect_body(dlp, Recent(), made, Decision(Outcome.ALLOW)))
+        refusal = asyncio.run(inspect_body(dlp, Recent(), exchange, Decision(Outcome.ALLOW)))
         assert (refusal.reason if refusal else None) == verdict
-    made.live = False
-    refusal = asyncio.run(inspect_body(dlp, Recent(), made, Decision(Outcome.ALLOW)))
+    exchange.live = False
+    refusal = asyncio.run(inspect_body(dlp, Recent(), exchange, Decision(Outcome.ALLOW)))
     assert refusal is not None
 
 
 def test_a_bomb_is_not_looked_at_longer_than_its_size_is_worth(pipelock: Pipelock) -> None:
-    made = flow("https://open.example.org/x", method="POST", body=gzip.compress(b"\0" * (20 << 20)))
-    assert run(pipelock, made) == "too_large_to_scan"
+    exchange = flow("https://open.example.org/x", method="POST", body=gzip.compress(b"\0" * (20 << 20)))
+    assert run(pipelock, exchange) == "too_large_to_scan"
 
 
 def test_a_secret_is_put_together_from_body_and_trailers(pipelock: Pipelock) -> None:
     """RFC 9110, 6.5: trailers are fields, and leave with the body."""
-    made = flow("https://open.example.org/x", method="POST", body=LEAK[:20].encode())
-    made.request.trailers = http.Headers([(b"x-rest", LEAK[20:].encode())])
-    assert run(pipelock, made) == "dlp_match"
+    exchange = flow("https://open.example.org/x", method="POST", body=LEAK[:20].encode())
+    exchange.request.trailers = http.Headers([(b"x-rest", LEAK[20:].encode())])
+    assert run(pipelock, exchange) == "dlp_match"
 
 
 def test_large_bodies_at_the_same_time_are_all_looked_at(pipelock: Pipelock) -> None:
@@ -537,11 +537,11 @@ def test_large_bodies_at_the_same_time_are_all_looked_at(pipelock: Pipelock) -> 
     ]
 
     async def all_at_once() -> None:
-        for made in flows:
-            await pipelock.requestheaders(made)
-        await asyncio.gather(*(pipelock.request(made) for made in flows))
+        for exchange in flows:
+            await pipelock.requestheaders(exchange)
+        await asyncio.gather(*(pipelock.request(exchange) for exchange in flows))
 
     go(pipelock, all_at_once())
-    for number, made in enumerate(flows):
-        reason = made.response.headers["x-pipelock-block-reason"] if made.response else None
+    for number, exchange in enumerate(flows):
+        reason = exchange.response.headers["x-pipelock-block-reason"] if exchange.response else None
         assert reason == ("dlp_match" if number % 2 else None)

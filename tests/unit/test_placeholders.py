@@ -55,10 +55,10 @@ def egress(tmp_path: Path) -> Iterator[Egress]:
 
 
 def run(egress: Egress, url: str, **headers: str) -> http.HTTPFlow:
-    made = flow(url, **headers)
-    now(egress.requestheaders(made))
-    now(egress.request(made))
-    return made
+    exchange = flow(url, **headers)
+    now(egress.requestheaders(exchange))
+    now(egress.request(exchange))
+    return exchange
 
 
 def basic(pair: str) -> str:
@@ -72,22 +72,22 @@ def basic(pair: str) -> str:
      "Bearer placeholder", "token placeholder"],
 )  # fmt: skip
 def test_the_owners_token_takes_the_place_of_a_placeholder(egress: Egress, sent: str) -> None:
-    made = run(egress, "https://api.github.com/repos/a", authorization=sent)
-    assert made.response is None
-    assert made.request.headers.get_all("authorization") == [f"Bearer {TOKEN}"]
+    exchange = run(egress, "https://api.github.com/repos/a", authorization=sent)
+    assert exchange.response is None
+    assert exchange.request.headers.get_all("authorization") == [f"Bearer {TOKEN}"]
 
 
 def test_by_path_another_token_and_none(egress: Egress) -> None:
-    made = run(egress, "https://api.github.com/admin", authorization=f"token {GH}")
-    assert made.request.headers["authorization"] == f"Bearer {ADMIN}"
+    exchange = run(egress, "https://api.github.com/admin", authorization=f"token {GH}")
+    assert exchange.request.headers["authorization"] == f"Bearer {ADMIN}"
     assert (
         "authorization" not in run(egress, "https://api.github.com/free", authorization=f"token {GH}").request.headers
     )
 
 
 def test_in_a_header_of_its_own(egress: Egress) -> None:
-    made = run(egress, "https://git.example.com/api", private_token=GLAB)
-    assert made.request.headers["private-token"] == ADMIN
+    exchange = run(egress, "https://git.example.com/api", private_token=GLAB)
+    assert exchange.request.headers["private-token"] == ADMIN
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ def test_elsewhere_a_placeholder_is_refused_with_words(egress: Egress, url: str,
 
 
 def test_a_body_that_quotes_the_environment_passes(egress: Egress) -> None:
-    made = flow("https://open.example.org/", "POST", f"GH_TOKEN={GH}".encode())
-    now(egress.requestheaders(made))
-    now(egress.request(made))
-    assert made.response is None
+    exchange = flow("https://open.example.org/", "POST", f"GH_TOKEN={GH}".encode())
+    now(egress.requestheaders(exchange))
+    now(egress.request(exchange))
+    assert exchange.response is None
 
 
 @pytest.mark.parametrize(
@@ -143,21 +143,23 @@ def test_with_pass_a_request_goes_with_its_own_and_without_the_owners(egress: Eg
     """The registry's token flow: basic at /token, and the bearer that it gave at /v2 (distribution's auth/token spec)."""
     first = run(egress, "https://images.example.com/token")
     assert first.request.headers["authorization"] == basic(PAIR)
-    made = run(egress, "https://images.example.com/v2/a", authorization="Bearer given-by-the-registry", cookie="a=b")
-    assert made.response is None
-    assert made.request.headers["authorization"] == "Bearer given-by-the-registry"
-    assert made.request.headers["cookie"] == "a=b"
-    assert "x-claude-bottle-injected" not in made.request.headers
-    assert base64.b64encode(PAIR.encode()).decode() not in str(made.request.headers)
+    exchange = run(
+        egress, "https://images.example.com/v2/a", authorization="Bearer given-by-the-registry", cookie="a=b"
+    )
+    assert exchange.response is None
+    assert exchange.request.headers["authorization"] == "Bearer given-by-the-registry"
+    assert exchange.request.headers["cookie"] == "a=b"
+    assert "x-claude-bottle-injected" not in exchange.request.headers
+    assert base64.b64encode(PAIR.encode()).decode() not in str(exchange.request.headers)
 
 
 def test_an_approved_pass_ends_with_its_key(egress: Egress, tmp_path: Path) -> None:
-    made = run(egress, "https://images.example.com/v2/a", authorization="Bearer given")
-    decision = made.metadata["decision"]
-    assert egress.refuse_open(made, decision) is None
+    exchange = run(egress, "https://images.example.com/v2/a", authorization="Bearer given")
+    decision = exchange.metadata["decision"]
+    assert egress.refuse_open(exchange, decision) is None
     narrowed = [{k: v for k, v in route.items() if k != "own_credentials"} for route in ROUTES]
     later = loaded(tmp_path, Manifest.model_validate({"egress": {"routes": narrowed}}))
-    refusal = later.refuse_open(made, decision)
+    refusal = later.refuse_open(exchange, decision)
     assert refusal is not None
     assert refusal.reason == "credential_ended"
 

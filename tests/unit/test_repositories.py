@@ -42,24 +42,24 @@ def egress(tmp_path: Path) -> Iterator[Egress]:
 
 def asked(egress: Egress, query: str, path: str = "/graphql", method: str = "POST", **headers: str) -> http.HTTPFlow:
     body = json.dumps({"query": query}).encode() if query else b""
-    made = flow(
+    exchange = flow(
         f"https://api.github.com{path}", method, body, **{"content_type": "application/json"} if body else {}, **headers
     )
-    made.request.has_content = bool(body)  # type: ignore[attr-defined] - as addons/http/layers.py says it
-    now(egress.requestheaders(made))
-    if made.response is None:
-        now(egress.request(made))
-    return made
+    exchange.request.has_content = bool(body)  # type: ignore[attr-defined] - as addons/http/layers.py says it
+    now(egress.requestheaders(exchange))
+    if exchange.response is None:
+        now(egress.request(exchange))
+    return exchange
 
 
-def answered(egress: Egress, made: http.HTTPFlow, body: bytes = ANSWER, status: int = 200, **headers: str) -> bytes:
+def answered(egress: Egress, exchange: http.HTTPFlow, body: bytes = ANSWER, status: int = 200, **headers: str) -> bytes:
     """What the client gets of an answer. It comes in pieces, and the last one is all that it waits for."""
-    made.response = http.Response.make(status)
-    made.response.headers.update(
+    exchange.response = http.Response.make(status)
+    exchange.response.headers.update(
         {"content-type": "application/json"} | {n.replace("_", "-"): v for n, v in headers.items()}
     )
-    now(egress.responseheaders(made))
-    stream = made.response.stream
+    now(egress.responseheaders(exchange))
+    stream = exchange.response.stream
     assert callable(stream)
     step = max(9, len(body) // 99)
     return b"".join(part for at in (*range(0, len(body), step), len(body)) for part in stream(body[at : at + step]))
@@ -69,10 +69,10 @@ def test_another_repository_is_refused_with_words(egress: Egress) -> None:
     passed = asked(egress, OURS)
     assert passed.response is None
     assert passed.request.headers["authorization"] == f"Bearer {TOKEN}"
-    told = refusal(asked(egress, OTHER))
-    assert told["reason"] == "repository_not_declared"
-    assert told["message"] == "GraphQL of api.github.com is limited to acme/project here: it names another repository."
-    assert "only the owner can name another" in told["no_approval"]
+    body = refusal(asked(egress, OTHER))
+    assert body["reason"] == "repository_not_declared"
+    assert body["message"] == "GraphQL of api.github.com is limited to acme/project here: it names another repository."
+    assert "only the owner can name another" in body["no_approval"]
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -81,18 +81,18 @@ def test_a_mutation_passes_once_an_answer_gave_its_id(egress: Egress, packed: bo
     assert refusal(asked(egress, COMMENT))["reason"] == "repository_not_declared"
     body = gzip.compress(ANSWER) if packed else ANSWER
     headers = {"content_length": str(len(body))} if with_length else {}
-    made = asked(egress, OURS, accept_encoding="gzip")
-    assert answered(egress, made, body, **headers, **({"content_encoding": "gzip"} if packed else {})) == ANSWER
+    exchange = asked(egress, OURS, accept_encoding="gzip")
+    assert answered(egress, exchange, body, **headers, **({"content_encoding": "gzip"} if packed else {})) == ANSWER
     assert asked(egress, COMMENT).response is None
 
 
 def test_a_client_that_counts_the_answers_bytes_may_go_on_at_once(egress: Egress) -> None:
-    made = asked(egress, OURS)
-    made.response = http.Response.make(200)
-    made.response.headers.update({"content-type": "application/json", "content-length": str(len(ANSWER))})
-    now(egress.responseheaders(made))
-    assert callable(made.response.stream)
-    list(made.response.stream(ANSWER))  # and its end has not been told
+    exchange = asked(egress, OURS)
+    exchange.response = http.Response.make(200)
+    exchange.response.headers.update({"content-type": "application/json", "content-length": str(len(ANSWER))})
+    now(egress.responseheaders(exchange))
+    assert callable(exchange.response.stream)
+    list(exchange.response.stream(ANSWER))  # and its end has not been told
     assert asked(egress, COMMENT).response is None
 
 
@@ -112,7 +112,7 @@ def test_no_other_answer_gives_an_id(egress: Egress) -> None:
 
 
 def test_there_is_no_way_round(egress: Egress) -> None:
-    for made in (
+    for exchange in (
         asked(egress, "", "/graphql?query=%7Bviewer%7Brepositories%7Bid%7D%7D%7D", "GET"),
         asked(egress, "", "/graphql?query=%7Bviewer%7Brepositories%7Bid%7D%7D%7D", "HEAD"),
         asked(egress, OURS, "/graphql?query=%7Bviewer%7Brepositories%7Bid%7D%7D%7D"),
@@ -123,9 +123,9 @@ def test_there_is_no_way_round(egress: Egress) -> None:
         asked(egress, OTHER, "/graphql;a"),
         asked(egress, "", "/graphql", "GET", upgrade="websocket", connection="upgrade"),
     ):
-        told = refusal(made)
+        body = refusal(exchange)
         reasons = ("repository_not_declared", "unclear_forge_call", "forge_write", "path_not_declared")
-        assert told["reason"] in reasons, told
+        assert body["reason"] in reasons, body
     unknown = flow("https://api.github.com/graphql", "POST", b"", content_type="application/json")
     unknown.request.headers["transfer-encoding"] = "chunked"
     unknown.request.headers.pop("content-length", None)

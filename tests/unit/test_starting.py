@@ -63,16 +63,18 @@ async def started(addon: ProxyAddon, gate: Gate) -> AsyncIterator[None]:
             addon.done()
 
 
-async def until(told: Any) -> None:
-    while not told():
+async def until(condition: Any) -> None:
+    while not condition():
         await asyncio.sleep(0.01)
 
 
-async def ask(addon: ProxyAddon, made: http.HTTPFlow) -> tuple[int, dict[str, Any]]:
+async def ask(addon: ProxyAddon, exchange: http.HTTPFlow) -> tuple[int, dict[str, Any]]:
     """The answer of the proxy itself, or (0, {}) where the request goes on."""
-    await addon.requestheaders(made)
-    await addon.request(made)
-    return (made.response.status_code, json.loads(made.response.content or b"")) if made.response else (0, {})
+    await addon.requestheaders(exchange)
+    await addon.request(exchange)
+    return (
+        (exchange.response.status_code, json.loads(exchange.response.content or b"")) if exchange.response else (0, {})
+    )
 
 
 def made_egress(folder: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> Egress:
@@ -109,16 +111,16 @@ def test_what_comes_before_all_is_ready_is_told_to_come_again(
     async def go() -> None:
         async with started(addon, gate):
             for url in (f"https://{HOST}/x", f"https://{HOST}/{TOKEN}", "https://other.example.org/x"):
-                status, told = await ask(addon, flow(url))
-                assert (status, told["reason"], told["refused_by"]) == (503, "starting", addon.part)
-                assert "Try again" in told["message"]
-                assert "ask_with" not in told  # no approval helps
-            status, told = await ask(addon, flow(f"http://{addon.own_host}/health"))
-            assert (status, told["status"]) == (503, "starting")
+                status, body = await ask(addon, flow(url))
+                assert (status, body["reason"], body["refused_by"]) == (503, "starting", addon.part)
+                assert "Try again" in body["message"]
+                assert "ask_with" not in body  # no approval helps
+            status, body = await ask(addon, flow(f"http://{addon.own_host}/health"))
+            assert (status, body["status"]) == (503, "starting")
             gate.open.set()
             await until(addon.is_ready)
-            status, told = await ask(addon, flow(f"http://{addon.own_host}/health"))
-            assert (status, told["status"]) == (200, "ok")
+            status, body = await ask(addon, flow(f"http://{addon.own_host}/health"))
+            assert (status, body["status"]) == (200, "ok")
             assert (await ask(addon, flow("https://other.example.org/x")))[0] == 403
             if isinstance(addon, Egress):
                 assert (await ask(addon, flow(f"https://{HOST}/x")))[0] == 0
@@ -183,18 +185,18 @@ def table(*slots: str, host: str = "many.example.com") -> RouteTable:
 
 def test_a_host_with_many_tokens_has_its_mask_before_the_table_is_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = {f"EGRESS_TOKEN_{n}": f"ghp_{n:04d}" + TOKEN[8:] for n in range(20)}
-    masks, made = TokenMasks(tokens), list[int]()
+    masks, builds = TokenMasks(tokens), list[int]()
 
     class Counted(TokenMask):
         def build(self) -> None:
-            made.append(1)
+            builds.append(1)
             super().build()
 
     monkeypatch.setattr(token_masks, "TokenMask", Counted)
     prepared = masks.prepare(table(*tokens))
-    assert made == [1]
+    assert builds == [1]
     mask = masks.of("many.example.com", prepared)
-    assert made == [1]
+    assert builds == [1]
     assert all(mask.found_in(token.encode()) for token in tokens.values())
 
 

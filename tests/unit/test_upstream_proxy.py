@@ -333,20 +333,20 @@ def test_a_late_inner_answer_ends_what_is_open(tmp_path: Path) -> None:
     async def work() -> None:
         server = Slow("10.0.0.5")
         pipelock._names.lookup = server  # type: ignore[assignment]
-        made = flow("https://inner.example.com/x")
-        await pipelock.requestheaders(made)
-        await pipelock.request(made)
-        assert made.response is None
+        exchange = flow("https://inner.example.com/x")
+        await pipelock.requestheaders(exchange)
+        await pipelock.request(exchange)
+        assert exchange.response is None
         assert await pipelock.refuse_tunnel("spliced.example.com", 443) is None
-        decision = made.metadata["decision"]
-        made.server_conn.peername = ("198.51.100.9", 3128)  # the forward proxy's
+        decision = exchange.metadata["decision"]
+        exchange.server_conn.peername = ("198.51.100.9", 3128)  # the forward proxy's
         assert pipelock.has_expiry()
-        assert pipelock.refuse_open(made, decision) is None
+        assert pipelock.refuse_open(exchange, decision) is None
         assert pipelock.refuse_open_tunnel("spliced.example.com", 443, ["198.51.100.9"]) is None
         server.gate.set()
         await turns()
         for refusal in (
-            pipelock.refuse_open(made, decision),
+            pipelock.refuse_open(exchange, decision),
             pipelock.refuse_open_tunnel("spliced.example.com", 443, ["198.51.100.9"]),
         ):
             assert refusal is not None
