@@ -20,21 +20,21 @@ class Seen(Protocol):
 
     def engine(self) -> Engine: ...
 
-    def meet(self, made: Recorder, one: str, other: str) -> bool:
+    def meet(self, recorder: Recorder, one: str, other: str) -> bool:
         """Whether packets of either can come to the other."""
 
-    def outside(self, made: Recorder, role: str) -> bool: ...
+    def outside(self, recorder: Recorder, role: str) -> bool: ...
 
-    def env(self, made: Recorder, role: str) -> object: ...
+    def env(self, recorder: Recorder, role: str) -> object: ...
 
-    def files(self, made: Recorder, role: str) -> Mapping[str, Any]: ...
+    def files(self, recorder: Recorder, role: str) -> Mapping[str, Any]: ...
 
-    def resolves(self, made: Recorder, role: str) -> bool: ...
+    def resolves(self, recorder: Recorder, role: str) -> bool: ...
 
-    def volumes(self, made: Recorder, role: str) -> dict[str, str]:
+    def volumes(self, recorder: Recorder, role: str) -> dict[str, str]:
         """Path to the resource that stays."""
 
-    def workload(self, made: Recorder, role: str) -> str:
+    def workload(self, recorder: Recorder, role: str) -> str:
         """Its URN."""
 
 
@@ -42,39 +42,39 @@ class SeenDocker:
     def engine(self) -> Engine:
         return DockerEngine()
 
-    def _networks(self, made: Recorder, role: str) -> set[str]:
-        return {network["name"] for network in made.container(role).inputs["networksAdvanced"]}
+    def _networks(self, recorder: Recorder, role: str) -> set[str]:
+        return {network["name"] for network in recorder.container(role).inputs["networksAdvanced"]}
 
-    def meet(self, made: Recorder, one: str, other: str) -> bool:
-        return bool(self._networks(made, one) & self._networks(made, other) - self._leading_out(made))
+    def meet(self, recorder: Recorder, one: str, other: str) -> bool:
+        return bool(self._networks(recorder, one) & self._networks(recorder, other) - self._leading_out(recorder))
 
-    def _leading_out(self, made: Recorder) -> set[str]:
+    def _leading_out(self, recorder: Recorder) -> set[str]:
         return {
             network.inputs.get("name", network.name)
-            for network in made.all(":Network")
+            for network in recorder.all(":Network")
             if not network.inputs["internal"]
         }
 
-    def outside(self, made: Recorder, role: str) -> bool:
-        return bool(self._networks(made, role) & self._leading_out(made))
+    def outside(self, recorder: Recorder, role: str) -> bool:
+        return bool(self._networks(recorder, role) & self._leading_out(recorder))
 
-    def env(self, made: Recorder, role: str) -> object:
-        return made.container(role).inputs.get("envs")
+    def env(self, recorder: Recorder, role: str) -> object:
+        return recorder.container(role).inputs.get("envs")
 
-    def files(self, made: Recorder, role: str) -> Mapping[str, Any]:
-        uploads = made.container(role).inputs.get("uploads") or []
+    def files(self, recorder: Recorder, role: str) -> Mapping[str, Any]:
+        uploads = recorder.container(role).inputs.get("uploads") or []
         return {upload["file"]: upload["content"] for upload in uploads}
 
-    def resolves(self, made: Recorder, role: str) -> bool:
-        return made.container(role).inputs.get("dns") != ["127.0.0.1"]
+    def resolves(self, recorder: Recorder, role: str) -> bool:
+        return recorder.container(role).inputs.get("dns") != ["127.0.0.1"]
 
-    def volumes(self, made: Recorder, role: str) -> dict[str, str]:
-        mounts = made.container(role).inputs.get("mounts") or []
-        known = {volume.inputs["name"] for volume in made.all(":Volume")}
+    def volumes(self, recorder: Recorder, role: str) -> dict[str, str]:
+        mounts = recorder.container(role).inputs.get("mounts") or []
+        known = {volume.inputs["name"] for volume in recorder.all(":Volume")}
         return {m["target"]: m["source"] for m in mounts if m["type"] == "volume" and m["source"] in known}
 
-    def workload(self, made: Recorder, role: str) -> str:
-        return made.container(role).urn
+    def workload(self, recorder: Recorder, role: str) -> str:
+        return recorder.container(role).urn
 
 
 # ---- an engine on paper: each workload is one resource whose inputs are what was declared
@@ -103,8 +103,8 @@ class _PaperRunning:
     ) -> Step:  # fmt: skip
         wait = [self.resource, *after]
         inputs = {"argv": list(argv), "stdin": stdin}
-        made = _Noted("Step", name, inputs, pulumi.ResourceOptions(parent=parent, depends_on=wait))
-        return Step(made, pulumi.Output.from_input(""))
+        resource = _Noted("Step", name, inputs, pulumi.ResourceOptions(parent=parent, depends_on=wait))
+        return Step(resource, pulumi.Output.from_input(""))
 
     def ready(
         self, name: str, parent: pulumi.Resource, *, put: Sequence[str] = (), stdin: str = "", probed: bool = True
@@ -127,9 +127,9 @@ class _PaperFabric:
             "role": workload.role, "env": dict(workload.env), "files": dict(workload.files), "volumes": volumes,
             "resolves": workload.resolves_names, "flows": [[f.source, f.target] for f in self.flows],
         }  # fmt: skip
-        made = _Noted("Workload", name, inputs, opts)
-        self.running.append(made)
-        return _PaperRunning(f"paper-{workload.role}", made)
+        resource = _Noted("Workload", name, inputs, opts)
+        self.running.append(resource)
+        return _PaperRunning(f"paper-{workload.role}", resource)
 
     def own_name(self, role: str, source: str) -> Text:
         return role
@@ -155,8 +155,8 @@ class PaperEngine:
         parent: pulumi.Resource,
         after: pulumi.Resource | None = None,
     ) -> Image:
-        made = _Noted("Image", name, {"tag": tag}, pulumi.ResourceOptions(parent=parent))
-        return Image(made, pulumi.Output.from_input(tag))
+        resource = _Noted("Image", name, {"tag": tag}, pulumi.ResourceOptions(parent=parent))
+        return Image(resource, pulumi.Output.from_input(tag))
 
     def fetched(self, name: str, reference: str, parent: pulumi.Resource) -> Image:
         return self.built(name, reference, None, parent)
@@ -175,31 +175,31 @@ class SeenPaper:
     def engine(self) -> Engine:
         return PaperEngine()
 
-    def _inputs(self, made: Recorder, role: str) -> dict[str, Any]:
-        return next(w.inputs for w in made.all("paper:index:Workload") if w.inputs["role"] == role)
+    def _inputs(self, recorder: Recorder, role: str) -> dict[str, Any]:
+        return next(w.inputs for w in recorder.all("paper:index:Workload") if w.inputs["role"] == role)
 
-    def meet(self, made: Recorder, one: str, other: str) -> bool:
-        flows = self._inputs(made, one)["flows"]
+    def meet(self, recorder: Recorder, one: str, other: str) -> bool:
+        flows = self._inputs(recorder, one)["flows"]
         return [one, other] in flows or [other, one] in flows
 
-    def outside(self, made: Recorder, role: str) -> bool:
-        return self.meet(made, role, OUTSIDE)
+    def outside(self, recorder: Recorder, role: str) -> bool:
+        return self.meet(recorder, role, OUTSIDE)
 
-    def env(self, made: Recorder, role: str) -> object:
-        return self._inputs(made, role)["env"]
+    def env(self, recorder: Recorder, role: str) -> object:
+        return self._inputs(recorder, role)["env"]
 
-    def files(self, made: Recorder, role: str) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self._inputs(made, role)["files"]
-        return found
+    def files(self, recorder: Recorder, role: str) -> Mapping[str, Any]:
+        contents: Mapping[str, Any] = self._inputs(recorder, role)["files"]
+        return contents
 
-    def resolves(self, made: Recorder, role: str) -> bool:
-        return bool(self._inputs(made, role)["resolves"])
+    def resolves(self, recorder: Recorder, role: str) -> bool:
+        return bool(self._inputs(recorder, role)["resolves"])
 
-    def volumes(self, made: Recorder, role: str) -> dict[str, str]:
-        return dict(self._inputs(made, role)["volumes"])
+    def volumes(self, recorder: Recorder, role: str) -> dict[str, str]:
+        return dict(self._inputs(recorder, role)["volumes"])
 
-    def workload(self, made: Recorder, role: str) -> str:
-        return next(w.urn for w in made.all("paper:index:Workload") if w.inputs["role"] == role)
+    def workload(self, recorder: Recorder, role: str) -> str:
+        return next(w.urn for w in recorder.all("paper:index:Workload") if w.inputs["role"] == role)
 
 
 ENGINES: dict[str, Seen] = {"docker": SeenDocker(), "paper": SeenPaper()}

@@ -46,10 +46,10 @@ def _read(page: Path) -> tuple[list[Block], list[tuple[int, str]]]:
     blocks, prose = list[Block](), list[tuple[int, str]]()
     fence, language, begun, inside = "", "", 0, list[str]()
     for number, line in enumerate(page.read_text().splitlines(), 1):
-        found = re.match(r"\s*(`{3,}|~{3,})\s*(.*)", line)
-        if not fence and found:
-            fence, language, begun, inside = found[1], found[2].strip(), number, []
-        elif fence and found and found[1].startswith(fence) and not found[2]:
+        fence_match = re.match(r"\s*(`{3,}|~{3,})\s*(.*)", line)
+        if not fence and fence_match:
+            fence, language, begun, inside = fence_match[1], fence_match[2].strip(), number, []
+        elif fence and fence_match and fence_match[1].startswith(fence) and not fence_match[2]:
             blocks.append(Block(str(page.relative_to(ROOT)), begun, language, "\n".join(inside)))
             fence = ""
         elif fence:
@@ -74,6 +74,6 @@ def inline() -> Iterator[tuple[str, str]]:
         for number, line in prose:
             starts.append((len(text), number))
             text += line + "\n"
-        for found in re.finditer(r"(`+)((?:(?!\n\n)[^`])+?)\1(?!`)", text):
-            number = max(number for start, number in starts if start <= found.start())
-            yield f"{page.relative_to(ROOT)}:{number}", " ".join(found[2].split())
+        for match in re.finditer(r"(`+)((?:(?!\n\n)[^`])+?)\1(?!`)", text):
+            number = max(number for start, number in starts if start <= match.start())
+            yield f"{page.relative_to(ROOT)}:{number}", " ".join(match[2].split())

@@ -46,14 +46,14 @@ class Repository:
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
-    made = Repository(tmp_path / "r")
-    monkeypatch.chdir(made.folder)
+    repo = Repository(tmp_path / "r")
+    monkeypatch.chdir(repo.folder)
     (tmp_path / "shm").mkdir()
     monkeypatch.setattr(leaks, "SCRATCH", tmp_path / "shm")
     (tmp_path / "etc").mkdir()
     monkeypatch.setattr(scan, "own_credentials", lambda: known.own_credentials(tmp_path / "etc"))
     monkeypatch.setattr(leaks.Gitleaks, "_run", lambda self: fake_gitleaks(self._folder / "files"))
-    return made
+    return repo
 
 
 # What h2non/filetype 1.1.3 takes for "application/…", from matchers/{archive,application,document,font}.go: a chunk with
@@ -103,9 +103,9 @@ def fake_gitleaks(folder: Path) -> list[dict[str, Any]]:
 
     The real one is in the integration tests.
     """
-    found = []
-    told = tomllib.loads((folder.parent / "rules.toml").read_text())["rules"]
-    own = [("git-gate-own-credential", r["regex"].encode(), 0) for r in told if r["id"] == "git-gate-own-credential"]
+    findings = []
+    rules = tomllib.loads((folder.parent / "rules.toml").read_text())["rules"]
+    own = [("git-gate-own-credential", r["regex"].encode(), 0) for r in rules if r["id"] == "git-gate-own-credential"]
     for file in sorted(folder.iterdir(), reverse=True):  # it has no order
         data, before = file.read_bytes(), 0
         for at in range(0, len(data), 100_000):
@@ -116,6 +116,6 @@ def fake_gitleaks(folder: Path) -> list[dict[str, Any]]:
                 for match in re.finditer(pattern, chunk):
                     first, last = (before + chunk.count(b"\n", 0, place) + 1 for place in match.span())
                     about = {"RuleID": rule, "Secret": match[group].decode(), "Match": match[0].decode()}
-                    found.append({"File": str(file), "StartLine": first, "EndLine": last, **about})
+                    findings.append({"File": str(file), "StartLine": first, "EndLine": last, **about})
             before += chunk.count(b"\n")
-    return found
+    return findings

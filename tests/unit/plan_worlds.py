@@ -71,75 +71,75 @@ def some(draw: Draw, items: list[Any], most: int = 2) -> list[Any]:
     return draw.sample(items, draw.randint(0, min(most, len(items))))
 
 
-def maybe(draw: Draw, made: dict[str, Any], key: str, value: Any, chance: float = 0.3) -> None:
+def maybe(draw: Draw, fields: dict[str, Any], key: str, value: Any, chance: float = 0.3) -> None:
     if draw.random() < chance:
-        made[key] = value
+        fields[key] = value
 
 
 def a_route(draw: Draw) -> dict[str, Any]:
-    made: dict[str, Any] = {"host": draw.choice([*EXACT, *EXACT, *WILD])}
-    maybe(draw, made, "path", some(draw, PATHS), 0.7)
-    maybe(draw, made, "methods", some(draw, METHODS, 4) or ["GET"], 0.7)
-    if not made["host"].startswith("*.") and draw.random() < 0.5:
-        made["token_ref"] = draw.choice(["READ_TOKEN", "ADMIN_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"])
-        maybe(draw, made, "auth_scheme", draw.choice(["bearer", "basic", "header:X-Key", "aws-sigv4:eu-west-1/s3"]))
-        maybe(draw, made, "placeholder", some(draw, ["GH_TOKEN", "KEY"]))
-    maybe(draw, made, "own_credentials", "pass", 0.15)
-    maybe(draw, made, "until", draw.choice([PAST, LATER, LATEST]))
-    maybe(draw, made, "allow_headers", [draw.choice(["x-http-method-override", "x-forwarded-for"])], 0.2)
-    maybe(draw, made, "allow_ranges", True, 0.15)
-    maybe(draw, made, "forge", some(draw, ["merge", "code", "keys"]), 0.2)
-    maybe(draw, made, "description", draw.choice(["one", "two"]), 0.2)
+    route: dict[str, Any] = {"host": draw.choice([*EXACT, *EXACT, *WILD])}
+    maybe(draw, route, "path", some(draw, PATHS), 0.7)
+    maybe(draw, route, "methods", some(draw, METHODS, 4) or ["GET"], 0.7)
+    if not route["host"].startswith("*.") and draw.random() < 0.5:
+        route["token_ref"] = draw.choice(["READ_TOKEN", "ADMIN_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"])
+        maybe(draw, route, "auth_scheme", draw.choice(["bearer", "basic", "header:X-Key", "aws-sigv4:eu-west-1/s3"]))
+        maybe(draw, route, "placeholder", some(draw, ["GH_TOKEN", "KEY"]))
+    maybe(draw, route, "own_credentials", "pass", 0.15)
+    maybe(draw, route, "until", draw.choice([PAST, LATER, LATEST]))
+    maybe(draw, route, "allow_headers", [draw.choice(["x-http-method-override", "x-forwarded-for"])], 0.2)
+    maybe(draw, route, "allow_ranges", True, 0.15)
+    maybe(draw, route, "forge", some(draw, ["merge", "code", "keys"]), 0.2)
+    maybe(draw, route, "description", draw.choice(["one", "two"]), 0.2)
     if draw.random() < 0.15:
-        made["path"] = some(draw, GRAPHQL, 2) or GRAPHQL[:1]
-        made["repositories"] = some(draw, REPOSITORIES) or REPOSITORIES[:1]
+        route["path"] = some(draw, GRAPHQL, 2) or GRAPHQL[:1]
+        route["repositories"] = some(draw, REPOSITORIES) or REPOSITORIES[:1]
     if draw.random() < 0.25:
-        made["methods"] = some(draw, ["GET", "HEAD"]) or ["GET"]
-        made["follow"] = draw.choice([True, "links", "redirects", "redirects", False])
+        route["methods"] = some(draw, ["GET", "HEAD"]) or ["GET"]
+        route["follow"] = draw.choice([True, "links", "redirects", "redirects", False])
         for key in ("token_ref", "auth_scheme", "placeholder"):
-            made.pop(key, None)
-    return made
+            route.pop(key, None)
+    return route
 
 
 def a_remote(draw: Draw) -> dict[str, Any]:
     name = draw.choice(["p", "q"])
-    made: dict[str, Any] = {"name": name, "upstream": f"ssh://git@git.example.com/{draw.choice('ab')}/p.git"}
-    made |= {
+    remote: dict[str, Any] = {"name": name, "upstream": f"ssh://git@git.example.com/{draw.choice('ab')}/p.git"}
+    remote |= {
         "identity_file": draw.choice(["one.key", "two.key"]),
         "known_hosts": f"git.example.com ssh-ed25519 {draw.choice('AB')}",
     }
     if draw.random() < 0.3:
-        made = {"name": name, "upstream": f"https://git.example.com/{draw.choice('ab')}/p.git"}
-        made["token_ref"] = draw.choice(["ONE", "TWO"])
-        maybe(draw, made, "token_user", draw.choice(["me", "you"]))
-    maybe(draw, made, "branches", some(draw, GLOBS, 3) or ["main"], 0.8)
+        remote = {"name": name, "upstream": f"https://git.example.com/{draw.choice('ab')}/p.git"}
+        remote["token_ref"] = draw.choice(["ONE", "TWO"])
+        maybe(draw, remote, "token_user", draw.choice(["me", "you"]))
+    maybe(draw, remote, "branches", some(draw, GLOBS, 3) or ["main"], 0.8)
     for key in ("allow_force_push", "allow_deletions"):
-        maybe(draw, made, key, True)
-    maybe(draw, made, "max_push_mb", draw.choice([10, 100, 200]))
-    maybe(draw, made, "max_file_mb", draw.choice([10, 20]))
-    maybe(draw, made, "push_options", some(draw, OPTIONS))
-    maybe(draw, made, "known_findings", some(draw, [letter * 32 for letter in "abc"]))
-    maybe(draw, made, "allow_fsck", some(draw, ["zeroPaddedFilemode", "missingEmail", "badDate"]))
-    maybe(draw, made, "require_review", True)
-    maybe(draw, made, "gitleaks_config", draw.choice(["one.toml", "two.toml"]))
-    return made
+        maybe(draw, remote, key, True)
+    maybe(draw, remote, "max_push_mb", draw.choice([10, 100, 200]))
+    maybe(draw, remote, "max_file_mb", draw.choice([10, 20]))
+    maybe(draw, remote, "push_options", some(draw, OPTIONS))
+    maybe(draw, remote, "known_findings", some(draw, [letter * 32 for letter in "abc"]))
+    maybe(draw, remote, "allow_fsck", some(draw, ["zeroPaddedFilemode", "missingEmail", "badDate"]))
+    maybe(draw, remote, "require_review", True)
+    maybe(draw, remote, "gitleaks_config", draw.choice(["one.toml", "two.toml"]))
+    return remote
 
 
 def a_pipelock(draw: Draw) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    config: dict[str, Any] = {}
     allowed = [
         {"host": host, "until": draw.choice([PAST, LATER])} if draw.random() < 0.3 else host
         for host in some(draw, EXACT + WILD, 3)
     ]
-    maybe(draw, made, "allow", allowed, 0.8)
-    maybe(draw, made, "passthrough", some(draw, EXACT + WILD), 0.5)
-    maybe(draw, made, "allow_private_addresses", some(draw, EXACT + WILD))
-    maybe(draw, made, "internal_exempt", some(draw, ["198.18.0.0/15", "198.18.0.0/16", "10.0.0.0/8", "fc00::/18"]))
+    maybe(draw, config, "allow", allowed, 0.8)
+    maybe(draw, config, "passthrough", some(draw, EXACT + WILD), 0.5)
+    maybe(draw, config, "allow_private_addresses", some(draw, EXACT + WILD))
+    maybe(draw, config, "internal_exempt", some(draw, ["198.18.0.0/15", "198.18.0.0/16", "10.0.0.0/8", "fc00::/18"]))
     if draw.random() < 0.2:
-        made["upstream_proxy"] = draw.choice(["http://proxy.example.com:3128", "http://192.0.2.7:8080"])
-        maybe(draw, made, "upstream_proxy_ref", draw.choice(["TOKEN_A", "TOKEN_B"]))
-    maybe(draw, made, "ca_files", some(draw, list(FILES)))
-    maybe(draw, made, "crl_files", some(draw, list(FILES)))
+        config["upstream_proxy"] = draw.choice(["http://proxy.example.com:3128", "http://192.0.2.7:8080"])
+        maybe(draw, config, "upstream_proxy_ref", draw.choice(["TOKEN_A", "TOKEN_B"]))
+    maybe(draw, config, "ca_files", some(draw, list(FILES)))
+    maybe(draw, config, "crl_files", some(draw, list(FILES)))
     dlp: dict[str, Any] = {}
     maybe(draw, dlp, "patterns", [{"name": draw.choice("mn"), "regex": draw.choice(["tkt_[a-z]{8}", "tkt_[a-z]{80}"])}])
     maybe(draw, dlp, "disabled_rules", some(draw, ["generic-api-key", "aws-access-token"]))
@@ -150,38 +150,38 @@ def a_pipelock(draw: Draw) -> dict[str, Any]:
     maybe(draw, dlp, "packs", some(draw, ["crypto", "payment", "placeholders"]))
     maybe(draw, dlp, "seed_phrases", False)
     maybe(draw, dlp, "max_body_mb", draw.choice([1, 20, 256]))
-    maybe(draw, made, "dlp", dlp, 0.5)
-    maybe(draw, made, "inbound", draw.choice(["warn", "block"]))
+    maybe(draw, config, "dlp", dlp, 0.5)
+    maybe(draw, config, "inbound", draw.choice(["warn", "block"]))
     if draw.random() < 0.15:
-        made |= {
+        config |= {
             "engine": "upstream",
             "image": "pipelock@sha256:" + "a" * 64,
             "allow": [one for one in allowed if isinstance(one, str)],
         }
-        made.pop("crl_files", None)
-        made.get("dlp", {}).pop("packs", None)
-        made.get("dlp", {}).pop("hosts", None)
-        made.pop("inbound", None)
+        config.pop("crl_files", None)
+        config.get("dlp", {}).pop("packs", None)
+        config.get("dlp", {}).pop("hosts", None)
+        config.pop("inbound", None)
         for key in ("internal_exempt", "upstream_proxy", "upstream_proxy_ref"):
-            made.pop(key, None)
-    return made
+            config.pop(key, None)
+    return config
 
 
 def an_agent(draw: Draw) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    config: dict[str, Any] = {}
     for key, values in (
         ("memory", ["2g", "512m"]), ("cpus", [0.5, 4.0]), ("runtime", ["runsc", "kata"]), ("apt", [["jq"], ["make", "jq"]]),
         ("npm", [["typescript"]]), ("command", [["sleep", "1"], ["sleep", "2"]]), ("image", ["own:1", "own:2"]),
     ):  # fmt: skip
-        maybe(draw, made, key, draw.choice(values), 0.2)
-    return made
+        maybe(draw, config, key, draw.choice(values), 0.2)
+    return config
 
 
 def a_network(draw: Draw) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    maybe(draw, made, "external", draw.choice(["one", "two"]), 0.8)
-    maybe(draw, made, "pool", draw.choice(["10.213.0.0/16", "172.28.0.0/16"]))
-    return made
+    config: dict[str, Any] = {}
+    maybe(draw, config, "external", draw.choice(["one", "two"]), 0.8)
+    maybe(draw, config, "pool", draw.choice(["10.213.0.0/16", "172.28.0.0/16"]))
+    return config
 
 
 PARTS = {
@@ -196,25 +196,25 @@ PARTS = {
 
 
 def a_manifest(draw: Draw) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    manifest: dict[str, Any] = {}
     for key, make in PARTS.items():
-        maybe(draw, made, key, make(draw), {"egress": 0.8, "pipelock": 0.8}.get(key, 0.3))
-    return made
+        maybe(draw, manifest, key, make(draw), {"egress": 0.8, "pipelock": 0.8}.get(key, 0.3))
+    return manifest
 
 
 def mutated(draw: Draw, raw: dict[str, Any]) -> dict[str, Any]:
     """A manifest near to another."""
-    made = copy.deepcopy(raw)
+    mutant = copy.deepcopy(raw)
     for _ in range(draw.choice([1, 1, 1, 2, 3])):
         routes, remotes, pipelock = (
-            (made.get("egress") or {}).get("routes", []),
-            made.get("git", []),
-            made.get("pipelock", {}),
+            (mutant.get("egress") or {}).get("routes", []),
+            mutant.get("git", []),
+            mutant.get("pipelock", {}),
         )
         way = draw.randrange(9)
         if way == 0 and routes:
             routes.pop(draw.randrange(len(routes)))
-        elif way == 1 and routes is not None and "egress" in made:
+        elif way == 1 and routes is not None and "egress" in mutant:
             routes.append(a_route(draw))
         elif way in (2, 3) and routes:
             route, other = draw.choice(routes), a_route(draw)
@@ -254,9 +254,9 @@ def mutated(draw: Draw, raw: dict[str, Any]) -> dict[str, Any]:
             draw.shuffle(routes)
         else:
             key = draw.choice(list(PARTS))
-            made.pop(key, None)
-            maybe(draw, made, key, PARTS[key](draw), 0.7)
-    return made
+            mutant.pop(key, None)
+            maybe(draw, mutant, key, PARTS[key](draw), 0.7)
+    return mutant
 
 
 def accepted(raw: dict[str, Any]) -> Manifest | None:
@@ -277,8 +277,8 @@ def accepted(raw: dict[str, Any]) -> Manifest | None:
         patch("claude_bottle.manifest.checks.RuleSet"),
         patch("claude_bottle.checks.validation.secrets_in", lambda *_: ()),
     ):
-        found = examine({**without, "pipelock": pipelock} if pipelock else without, lambda _: TOKENS)
-    if found.findings or found.manifest is None:
+        examined = examine({**without, "pipelock": pipelock} if pipelock else without, lambda _: TOKENS)
+    if examined.findings or examined.manifest is None:
         return None
     return Manifest.model_validate(raw)
 
@@ -321,11 +321,11 @@ class World:
     _hosts: dict[tuple[str, float], frozenset[tuple[str, ...]] | None] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        made = EgressPlan.of(self.manifest)
-        self.table, self.policy = RouteTable.parse(made.table.encode()), Policy.parse(render(self.manifest).encode())
-        self.refs = {slot: ref for ref, slot in made.slots.items()}
-        told = json.loads(remotes_file(remotes_of(self.manifest)))["remotes"]
-        self.gate = {entry["upstream"]: Remote(**{**entry, **_unordered(entry)}) for entry in told}
+        plan = EgressPlan.of(self.manifest)
+        self.table, self.policy = RouteTable.parse(plan.table.encode()), Policy.parse(render(self.manifest).encode())
+        self.refs = {slot: ref for ref, slot in plan.slots.items()}
+        remotes = json.loads(remotes_file(remotes_of(self.manifest)))["remotes"]
+        self.gate = {entry["upstream"]: Remote(**{**entry, **_unordered(entry)}) for entry in remotes}
 
     def facts(self, asked: Asked, headers: set[str]) -> frozenset[tuple[str, ...]]:
         """What becomes of a request at this time (`at_time`); empty where it is refused."""
@@ -338,23 +338,23 @@ class World:
         if not self.manifest.routed and is_git_push_request(asked.path):
             return frozenset([("push",)])
         if not self.manifest.routed:
-            found: set[tuple[str, ...]] = {("pass", ""), ("free",), ("ranges",), ("disguise",), ("brings",)}
-            found |= {("graphql", name) for name in ("o/r", "o/s", "o/t")}
-            return of_host | found | {("header", name) for name in headers} | {("forge", one) for one in CAPABILITIES}
+            facts: set[tuple[str, ...]] = {("pass", ""), ("free",), ("ranges",), ("disguise",), ("brings",)}
+            facts |= {("graphql", name) for name in ("o/r", "o/s", "o/t")}
+            return of_host | facts | {("header", name) for name in headers} | {("forge", one) for one in CAPABILITIES}
         verdict = self.table.decide(scheme="https", host=asked.host, port=443, method=asked.method, path=asked.path)
         if not isinstance(verdict, Route):
             return frozenset()
-        found = {("pass", f"{verdict.auth_scheme} {self.refs[verdict.slot]}" if verdict.slot else "")}
-        found |= {("header", name) for name in verdict.allow_headers} | {("forge", one) for one in verdict.forge}
-        found |= {("ranges",)} if verdict.allow_ranges else set()
-        found |= {("brings",)} if verdict.own_credentials else set()
-        found |= {("graphql", name) for name in ("o/r", "o/s", "o/t") if asks(verdict, name)}
+        facts = {("pass", f"{verdict.auth_scheme} {self.refs[verdict.slot]}" if verdict.slot else "")}
+        facts |= {("header", name) for name in verdict.allow_headers} | {("forge", one) for one in verdict.forge}
+        facts |= {("ranges",)} if verdict.allow_ranges else set()
+        facts |= {("brings",)} if verdict.own_credentials else set()
+        facts |= {("graphql", name) for name in ("o/r", "o/s", "o/t") if asks(verdict, name)}
         # Both proxies note for themselves what may be followed.
         kinds = {verdict.follow, self._heard_by_pipelock(asked)}
         if "" not in kinds:
-            found |= {("follow", "redirects")} | ({("follow", "links")} if kinds == {"links"} else set())
-        found |= {("disguise",)} if set(verdict.methods) >= {"PUT", "PATCH", "DELETE"} else set()
-        return of_host | found
+            facts |= {("follow", "redirects")} | ({("follow", "links")} if kinds == {"links"} else set())
+        facts |= {("disguise",)} if set(verdict.methods) >= {"PUT", "PATCH", "DELETE"} else set()
+        return of_host | facts
 
     def _heard_by_pipelock(self, asked: Asked) -> str:
         heard = self.policy.followed_by(Request("https", asked.host, 443, asked.method, asked.path))
@@ -373,14 +373,14 @@ class World:
         """What is so of all that goes to a host at this time; None where pipelock lets nothing through."""
         if self.policy.refuse_target("https", host, 443):
             return None
-        found: set[tuple[str, ...]] = set()
+        facts: set[tuple[str, ...]] = set()
         if not (self.manifest.routed and self.table.injected_headers(host)):
-            found.add(("own",))
+            facts.add(("own",))
         if self.policy.passes_through(host):
-            found.add(("unread",))
+            facts.add(("unread",))
         if self.policy.refuse_addresses(host, ["127.0.0.1"]) is None:
-            found.add(("internal",))
-        return frozenset(found)
+            facts.add(("internal",))
+        return frozenset(facts)
 
     def all_of(self, host: str) -> object:
         """All that has a say in what goes to a host."""
@@ -403,9 +403,9 @@ class World:
         zero, (old, new) = "0" * 40, HEX
         lines = {"create": (zero, new), "forward": (old, new), "rewrite": (old, new), "delete": (old, zero)}
         was, now = lines[how]
-        there = "" if how == "create" else old
+        tip = "" if how == "create" else old
         return not refusals(
-            self.gate[url], [Command(was, now, ref)], lambda *_: how == "forward", lambda _: there, options
+            self.gate[url], [Command(was, now, ref)], lambda *_: how == "forward", lambda _: tip, options
         )
 
 
@@ -430,21 +430,21 @@ def hosts(*worlds: World) -> list[str]:
         one for world in worlds for one in (*world.policy.allowlist, *world.policy.passthrough, *world.policy.trusted)
     }
     declared |= {route.host for world in worlds for route in world.table.routes}
-    found = {
+    candidates = {
         host
         for one in declared
         if "." in one
         for host in ([f"n.{one[2:]}", f"n.m.{one[2:]}", one[2:]] if one[0] == "*" else [one])
     }
-    return sorted(found | {"undeclared.example.com"})
+    return sorted(candidates | {"undeclared.example.com"})
 
 
 def paths(host: str, *worlds: World) -> list[str]:
     declared = {path for world in worlds for route in world.routes(host) for path in route.paths}
-    found = {"/", "/q", "/q%2Fr", "/repos/o/r/issues", "/p/info/refs?service=git-receive-pack"}
+    candidates = {"/", "/q", "/q%2Fr", "/repos/o/r/issues", "/p/info/refs?service=git-receive-pack"}
     for path in declared:
         bare = path.rstrip("/")
-        found |= {
+        candidates |= {
             path,
             f"{bare}/",
             f"{bare}/q",
@@ -457,9 +457,9 @@ def paths(host: str, *worlds: World) -> list[str]:
             f"/{path}",
             f"{bare}/../q",
         }
-        found |= {path.lower(), path.upper()}
-        found |= {other + path[len(other) :] for other in declared if path.lower().startswith(other.lower())}
-    return sorted(found)
+        candidates |= {path.lower(), path.upper()}
+        candidates |= {other + path[len(other) :] for other in declared if path.lower().startswith(other.lower())}
+    return sorted(candidates)
 
 
 def moments(*worlds: World) -> list[float]:
@@ -491,13 +491,13 @@ def at_time(at: float) -> Iterator[None]:
 
 def refs(*worlds: World) -> list[str]:
     globs = {glob for world in worlds for remote in world.gate.values() for glob in remote.branches}
-    found = {"refs/heads/main", "refs/tags/v1", "refs/notes/x"}
+    candidates = {"refs/heads/main", "refs/tags/v1", "refs/notes/x"}
     for glob in globs:
         whole = glob if glob.startswith("refs/") else f"refs/heads/{glob}"
         for word in ("", "n", "x", "a/b", "zz9/x"):
-            found.add(whole.replace("*", word).replace("?", "n").replace("[ab]", "a"))
-            found.add(whole.replace("*", word).replace("?", "b").replace("[ab]", "b"))
-    return sorted(found)
+            candidates.add(whole.replace("*", word).replace("?", "n").replace("[ab]", "a"))
+            candidates.add(whole.replace("*", word).replace("?", "b").replace("[ab]", "b"))
+    return sorted(candidates)
 
 
 def sha(text: str) -> str:

@@ -44,7 +44,7 @@ PROGRAMS = (*OURS, *ELSEWHERE, "source")
 
 def wrong(line: str, *, whole: bool = True) -> str:
     """Why a line of shell is not a command that there is; "" where it is. whole: no argument may be missing."""
-    for words in (found for way in _ways(line) for found in commands(way)):
+    for words in (command for way in _ways(line) for command in commands(way)):
         if problem := _one(words, whole):
             return f"{shlex.join(words)}: {problem}"
     return ""
@@ -52,12 +52,12 @@ def wrong(line: str, *, whole: bool = True) -> str:
 
 def _ways(line: str) -> Iterator[str]:
     """Each way in which a line with `[--an option | --another]` or `this|that` can be typed, one choice at a time."""
-    if found := re.search(r"\[(-[^\]]*)\]", line):
-        for choice in ("", *found[1].split(" | ")):
-            yield from _ways(f"{line[: found.start()]}{choice}{line[found.end() :]}")
-    elif found := re.search(r"\b[a-z]+(?:\|[a-z]+)+", line):
-        for choice in found[0].split("|"):
-            yield from _ways(f"{line[: found.start()]}{choice}{line[found.end() :]}")
+    if match := re.search(r"\[(-[^\]]*)\]", line):
+        for choice in ("", *match[1].split(" | ")):
+            yield from _ways(f"{line[: match.start()]}{choice}{line[match.end() :]}")
+    elif match := re.search(r"\b[a-z]+(?:\|[a-z]+)+", line):
+        for choice in match[0].split("|"):
+            yield from _ways(f"{line[: match.start()]}{choice}{line[match.end() :]}")
     else:
         yield line
 
@@ -176,10 +176,10 @@ def python(words: list[str], whole: bool = True) -> str:
             return wrong(shlex.join(rest[2:]), whole=whole) if rest[2:] else ""
         with mock.patch.object(sys, "path", [str(ROOT), *sys.path]):
             try:
-                there = importlib.util.find_spec(module)
+                spec = importlib.util.find_spec(module)
             except ModuleNotFoundError:
-                there = None
-        return _parsed(module, rest, whole) if there else f"no module {module}"
+                spec = None
+        return _parsed(module, rest, whole) if spec else f"no module {module}"
     if not words or not (ROOT / words[0]).is_file():
         return "no such file"
     text = (ROOT / words[0]).read_text()

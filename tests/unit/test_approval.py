@@ -69,8 +69,8 @@ class World:
         if self.proposal.verdict != "pending":
             raise BottleError(f"{identity} is not pending")
         self.steps.append(("decide", verdict, reply, note))
-        told = {**vars(self.proposal), "verdict": verdict, "reply": reply, "note": note}
-        self.proposal = Proposal(**told)
+        fields = {**vars(self.proposal), "verdict": verdict, "reply": reply, "note": note}
+        self.proposal = Proposal(**fields)
         self.step()
 
     def note(self, _: str, note: str) -> None:
@@ -141,15 +141,15 @@ def test_only_safe_methods_are_tried_again(tmp_path: Path, request_: dict[str, A
 def test_an_up_that_fails_leaves_all_as_it_was(tmp_path: Path) -> None:
     world = World(ROUTE, REQUEST)
     world.fail_up = [True]
-    made = approval(tmp_path, world)
+    approvals = approval(tmp_path, world)
     with pytest.raises(BottleError, match=r"no\nthe stack file and the bottle were rolled back; .* still pending"):
-        made.approve("p-0000000001", "")
+        approvals.approve("p-0000000001", "")
     assert world.file.read_text() == FILE
     assert [step for step in world.steps if step[0] != "note"] == [("up", "with"), ("up", "without")]
     assert world.proposal.verdict == "pending"
     assert Desk("s").begun() is None
     assert events() == ["approving", "failed"]
-    made.approve("p-0000000001", "now")
+    approvals.approve("p-0000000001", "now")
     assert world.proposal.verdict == "approved"
 
 
@@ -163,7 +163,7 @@ def test_when_it_cannot_be_taken_back_that_is_said(tmp_path: Path) -> None:
 
 def test_an_edit_of_the_owners_meanwhile_stays(tmp_path: Path) -> None:
     world = World(ROUTE)
-    made = approval(tmp_path, world)
+    approvals = approval(tmp_path, world)
 
     def edit(_: Any) -> None:
         world.file.write_text("# mine now\n" + world.file.read_text())
@@ -171,7 +171,7 @@ def test_an_edit_of_the_owners_meanwhile_stays(tmp_path: Path) -> None:
 
     world.up = edit  # type: ignore[method-assign]
     with pytest.raises(BottleError, match="edited in the meantime and is left unchanged"):
-        made.approve("p-0000000001", "")
+        approvals.approve("p-0000000001", "")
     assert world.file.read_text().startswith("# mine now")
 
 
@@ -187,9 +187,9 @@ def test_a_kill_at_any_step_loses_nothing_and_does_nothing_twice(tmp_path: Path,
             file.unlink()
         world = World(change, REQUEST)
         world.kill_at, killed = kill_at, False
-        made = approval(folder, world)
+        approvals = approval(folder, world)
         try:
-            made.approve("p-0000000001", "ok")
+            approvals.approve("p-0000000001", "ok")
         except Killed:
             killed = True
         world.kill_at = None
@@ -224,7 +224,7 @@ def test_what_was_cut_off_can_be_taken_back(tmp_path: Path) -> None:
 
 def test_when_somebody_else_is_at_work_the_owners_yes_waits(tmp_path: Path) -> None:
     world = World(ROUTE)
-    made = approval(tmp_path, world)
+    approvals = approval(tmp_path, world)
     up = world.up
 
     def busy(_: Any) -> None:
@@ -232,10 +232,10 @@ def test_when_somebody_else_is_at_work_the_owners_yes_waits(tmp_path: Path) -> N
 
     world.up = busy  # type: ignore[method-assign]
     with pytest.raises(BottleError, match="busy; the approval of p-0000000001 is not finished"):
-        made.approve("p-0000000001", "ok")
+        approvals.approve("p-0000000001", "ok")
     assert "a.example.com" in world.file.read_text()
     world.up = up  # type: ignore[method-assign]
-    assert made.go_on() == "p-0000000001"
+    assert approvals.go_on() == "p-0000000001"
     assert world.proposal.verdict == "approved"
     assert events() == ["approving", "approved"]
 
@@ -257,12 +257,12 @@ def test_a_lock_is_stale_only_when_its_pulumi_is_gone_for_sure(tmp_path: Path, m
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:
-    made = approval(tmp_path, World(ROUTE))
+    approvals = approval(tmp_path, World(ROUTE))
     with Desk("s").alone(), pytest.raises(BottleError, match="another approval of s is running"):
-        made.approve("p-0000000001", "", patience=0.3)
+        approvals.approve("p-0000000001", "", patience=0.3)
     Desk("s").begin(Begun("p-other", ROUTE, "", "me", FILE, FILE))
     with pytest.raises(BottleError, match="p-other was interrupted"):
-        made.approve("p-0000000001", "")
+        approvals.approve("p-0000000001", "")
 
 
 def test_what_comes_out_of_the_sidecar_is_checked_again(tmp_path: Path) -> None:
@@ -275,20 +275,20 @@ def test_what_comes_out_of_the_sidecar_is_checked_again(tmp_path: Path) -> None:
 
 def test_approved_with_an_edit_and_for_a_limited_time(tmp_path: Path) -> None:
     world = World(ROUTE)
-    made = approval(tmp_path, world)
+    approvals = approval(tmp_path, world)
     edit = {
         "path": "egress.routes",
         "value": {"host": "a.example.com", "path": ["/y"], "methods": ["GET"], "token_ref": "T"},
     }
-    made.approve("p-0000000001", "", edit, 3600)
+    approvals.approve("p-0000000001", "", edit, 3600)
     route = yaml.safe_load(world.file.read_text())["config"]["claude-bottle:bottle"]["egress"]["routes"][1]
     assert {**route, "until": ""} == {**edit["value"], "until": ""}  # type: ignore[dict-item]
     assert route["until"].endswith("Z")
     for wrong in ([], {"path": "git", "value": {}}, {"path": "egress.routes", "value": {"host": "*"}}):
         with pytest.raises(BottleError):
-            made.change(world.proposal, wrong)
+            approvals.change(world.proposal, wrong)
     with pytest.raises(BottleError, match="limited time"):
-        made.change(Proposal("p", 0.0, "t", {"path": "agent.apt", "value": "jq"}, "", {}), None, 60)
+        approvals.change(Proposal("p", 0.0, "t", {"path": "agent.apt", "value": "jq"}, "", {}), None, 60)
 
 
 PROJECT = """config:
@@ -318,17 +318,17 @@ def decided(file: Path, method: str, path: str = "/repos/acme/project/issues") -
 
 def asked(tmp_path: Path, value: dict[str, Any], request: dict[str, Any]) -> tuple[World, Approval]:
     world = World({"path": "egress.routes", "value": value}, request)
-    made = approval(tmp_path, world)
+    approvals = approval(tmp_path, world)
     world.file.write_text(PROJECT)
-    return world, made
+    return world, approvals
 
 
 def test_a_yes_takes_nothing_away_and_goes_with_the_credential_around_it(tmp_path: Path) -> None:
-    world, made = asked(tmp_path, ISSUES, POST)
-    assert made.gain(world.proposal).endswith("POST on /repos/acme/project/issues, with your GITHUB_TOKEN")
-    assert made.notes(world.proposal, made.change(world.proposal)) == []
+    world, approvals = asked(tmp_path, ISSUES, POST)
+    assert approvals.gain(world.proposal).endswith("POST on /repos/acme/project/issues, with your GITHUB_TOKEN")
+    assert approvals.notes(world.proposal, approvals.change(world.proposal)) == []
     assert (decided(world.file, "GET"), decided(world.file, "POST")) == ("GITHUB_TOKEN", "method_not_declared")
-    assert made.approve("p-0000000001", "") == ""
+    assert approvals.approve("p-0000000001", "") == ""
     assert (decided(world.file, "GET"), decided(world.file, "POST")) == ("GITHUB_TOKEN", "GITHUB_TOKEN")
     assert decided(world.file, "POST", "/repos/acme/project/labels") == "method_not_declared"
     assert decided(world.file, "GET", "/repos/acme/project") == "GITHUB_TOKEN"
@@ -336,16 +336,16 @@ def test_a_yes_takes_nothing_away_and_goes_with_the_credential_around_it(tmp_pat
 
 
 def test_the_owners_words_about_the_credential_are_taken_as_they_are(tmp_path: Path) -> None:
-    world, made = asked(tmp_path, ISSUES, POST)
+    world, approvals = asked(tmp_path, ISSUES, POST)
     edit = {"path": "egress.routes", "value": ISSUES}
-    assert made.change(world.proposal, edit).in_words().endswith(", without a credential")
-    made.approve("p-0000000001", "", edit)
+    assert approvals.change(world.proposal, edit).in_words().endswith(", without a credential")
+    approvals.approve("p-0000000001", "", edit)
     assert (decided(world.file, "GET"), decided(world.file, "POST")) == ("GITHUB_TOKEN", "without")
 
 
 def test_a_yes_for_a_limited_time_leaves_what_was_there_for_good(tmp_path: Path) -> None:
-    world, made = asked(tmp_path, {**ISSUES, "methods": ["GET", "POST"]}, POST)
-    made.approve("p-0000000001", "", seconds=3600)
+    world, approvals = asked(tmp_path, {**ISSUES, "methods": ["GET", "POST"]}, POST)
+    approvals.approve("p-0000000001", "", seconds=3600)
     now = world.file.read_text()
     assert now.count("until") == 1
     world.file.write_text(re.sub(r"until: '?[0-9TZ:-]+'?", "until: '2020-01-01T00:00:00Z'", now))
@@ -353,11 +353,11 @@ def test_a_yes_for_a_limited_time_leaves_what_was_there_for_good(tmp_path: Path)
 
 
 def test_what_does_not_pass_by_an_approval_is_never_told_to_try_again(tmp_path: Path) -> None:
-    world, made = asked(tmp_path, ISSUES, {**POST, "path": "/repos/acme/other"})
-    assert made.notes(world.proposal, made.change(world.proposal))[0].startswith(
+    world, approvals = asked(tmp_path, ISSUES, {**POST, "path": "/repos/acme/other"})
+    assert approvals.notes(world.proposal, approvals.change(world.proposal))[0].startswith(
         "this change does not allow the refused request"
     )
-    assert made.approve("p-0000000001", "").startswith(STILL_REFUSED)
+    assert approvals.approve("p-0000000001", "").startswith(STILL_REFUSED)
     leads_inside = World(ROUTE, REQUEST)
     leads_inside.replay = lambda _: {"status": 403, "reason": "ssrf_private_ip"}  # type: ignore[method-assign]
     note = approval(tmp_path, leads_inside).approve("p-0000000001", "")
@@ -367,13 +367,13 @@ def test_what_does_not_pass_by_an_approval_is_never_told_to_try_again(tmp_path: 
 
 def test_what_would_take_something_away_is_not_made(tmp_path: Path) -> None:
     other = {"host": "api.github.com", "path": ["/REPOS/acme/project"], "methods": ["GET"]}
-    world, made = asked(tmp_path, other, {})
+    world, approvals = asked(tmp_path, other, {})
     with pytest.raises(BottleError, match="cannot be granted: no route allows GET /REPOS/acme/project"):
-        made.approve("p-0000000001", "")
+        approvals.approve("p-0000000001", "")
     assert world.file.read_text() == PROJECT
     assert world.steps == []
     assert world.proposal.verdict == "pending"
-    assert "cannot be granted" in terminal.show(made, world.proposal)
+    assert "cannot be granted" in terminal.show(approvals, world.proposal)
 
 
 def test_the_agent_cannot_set_an_end_or_a_token(tmp_path: Path) -> None:
@@ -399,12 +399,12 @@ def test_what_has_ended_is_taken_out_and_can_be_given_again(tmp_path: Path) -> N
     assert "b.example.com" in swept
     assert without_ended(FILE) == FILE
     world = World(ROUTE)
-    made = approval(tmp_path, world)
+    approvals = approval(tmp_path, world)
     world.file.write_text(text)
-    assert sweep(made)
+    assert sweep(approvals)
     assert world.file.read_text() == swept
     assert world.steps == [("up", "without")]
-    assert not sweep(made)
+    assert not sweep(approvals)
 
 
 def test_a_sweep_brings_nothing_in_the_place_of_what_has_ended() -> None:
@@ -453,20 +453,20 @@ def test_an_edit_changes_its_own_path_and_nothing_else() -> None:
 
 def test_an_approval_and_a_sweep_apply_nothing_of_which_nobody_has_spoken(tmp_path: Path) -> None:
     world = World(ROUTE, REQUEST)
-    made = approval(tmp_path, world)
+    approvals = approval(tmp_path, world)
     world.waits = Previewed(["+ the agent gains b.example.com"], ["update Command workspace"])
     with pytest.raises(
         WaitingError, match=r"waits to be applied(.|\n)*gains b.example.com\npulumi: update Command workspace"
     ):
-        made.approve("p-0000000001", "")
+        approvals.approve("p-0000000001", "")
     assert (world.file.read_text(), world.steps, Desk("s").begun(), events()) == (FILE, [], None, [])
     ended = changed(FILE, Change.read(ROUTE).ending("2020-01-01T00:00:00Z"))
     world.file.write_text(ended)
     with pytest.raises(WaitingError):
-        sweep(made)
+        sweep(approvals)
     assert (world.file.read_text(), world.steps) == (ended, [])
     world.file.write_text(FILE)
-    made.approve("p-0000000001", "", others=True)
+    approvals.approve("p-0000000001", "", others=True)
     assert world.proposal.verdict == "approved"
     once = World(ONCE)  # a grant runs no `up`, so nothing comes along
     once.waits = world.waits
@@ -479,8 +479,8 @@ def test_a_page_never_changes_a_token(tmp_path: Path) -> None:
     world = World(ROUTE, REQUEST)
     words = "~ the secret GH has another value than the one in use"
     world.waits = Previewed([words], ["replace Container s-egress-container"], [words])
-    made = approval(tmp_path, world)
-    page = replace(made, where=ON_PAGE)
+    approvals = approval(tmp_path, world)
+    page = replace(approvals, where=ON_PAGE)
     for others in (False, True):
         with pytest.raises(BottleError, match=r"Run ./bottle up s, then(.|\n)*GH"):
             page.approve("p-0000000001", "", others=others)
@@ -489,7 +489,7 @@ def test_a_page_never_changes_a_token(tmp_path: Path) -> None:
         sweep(page)
     world.file.write_text(FILE)
     assert world.steps == []
-    made.approve("p-0000000001", "", others=True)  # a shell of one's own
+    approvals.approve("p-0000000001", "", others=True)  # a shell of one's own
     assert world.proposal.verdict == "approved"
 
 
@@ -504,11 +504,11 @@ def test_a_sweep_that_waits_looks_again_when_the_file_has_changed(
 
     monkeypatch.setattr(server, "sweep", waiting)
     world = World(ROUTE)
-    made, page = approval(tmp_path, world), server.Dashboard(tmp_path, port=1, token="t")
+    approvals, page = approval(tmp_path, world), server.Dashboard(tmp_path, port=1, token="t")
     for _ in range(3):
-        page._sweep(made)
+        page._sweep(approvals)
     world.file.write_text(FILE + "# edited\n")
-    page._sweep(made)
+    page._sweep(approvals)
     assert tried == ["s", "s"]
 
 

@@ -119,8 +119,8 @@ def test_what_is_refused_does_not_pass_by_a_pause(drive: Callable[..., None]) ->
 
 
 def test_a_pause_is_told_once_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[object] = []
-    monkeypatch.setattr(body_pauses, "tell_layers", lambda event: told.append(event.flow))
+    flows: list[object] = []
+    monkeypatch.setattr(body_pauses, "tell_layers", lambda event: flows.append(event.flow))
 
     async def test() -> None:
         watch, ended = body_pauses.PauseWatch("one"), body_pauses.PauseWatch("two")  # type: ignore[arg-type]
@@ -128,14 +128,14 @@ def test_a_pause_is_told_once_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> 
             watch.note(0)
             ended.note(0)
         ended.stop()
-        while not told:
+        while not flows:
             await asyncio.sleep(0)
         watch.note(0)
-        while len(told) < 2:
+        while len(flows) < 2:
             await asyncio.sleep(0)
 
     asyncio.run(test())
-    assert told == ["one", "one"]
+    assert flows == ["one", "one"]
 
 
 def test_verdicts_of_a_pause_are_final(dlp: Dlp) -> None:

@@ -26,8 +26,8 @@ WORDS = b"some words of a long text, and more of them. "
 
 
 def policy(*allow: str, max_body_mb: int = 1) -> str:
-    told = {"allow": list(allow), "dlp": {"max_body_mb": max_body_mb}}
-    return render(Manifest.model_validate({"pipelock": told}))
+    section = {"allow": list(allow), "dlp": {"max_body_mb": max_body_mb}}
+    return render(Manifest.model_validate({"pipelock": section}))
 
 
 @pytest.fixture

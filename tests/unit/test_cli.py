@@ -87,7 +87,7 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    made = Place(tmp_path)
+    project = Place(tmp_path)
     (tmp_path / "stacks/examples").mkdir(parents=True)
     (tmp_path / "bin").mkdir()
     (tmp_path / "stacks/Pulumi.demo.yaml").write_text(STACK)
@@ -103,8 +103,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.setattr(lifecycle, "use_shell", lambda: None)
     monkeypatch.setattr(toolchain, "setup_missing", lambda: None)
     for program in ("docker", "pulumi"):
-        made.fake(program, {})
-    yield made
+        project.fake(program, {})
+    yield project
 
 
 def leaves(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -142,13 +142,13 @@ def test_each_verb_says_what_it_does_with_an_example(place: Place, path: tuple[s
 @pytest.mark.parametrize("path", WITH_NAME, ids=" ".join)
 def test_an_unknown_name_is_one_error_and_makes_nothing(place: Place, path: tuple[str, ...]) -> None:
     before = sorted(place.folder.rglob("*"))
-    for name, told in (
+    for name, message in (
         ("dmo", "no bottle `dmo`; did you mean `demo`? bottle init dmo makes one"),
         ("zzzzz", "no bottle `zzzzz` (there are: demo); bottle init zzzzz makes one"),
         ("../x", "'../x' is not a name of a bottle: letters, digits, `_`, `.`, `-`"),
     ):
         done = place.run(*path, name, *MORE.get(path, []))
-        assert (done.exit_code, done.stderr.strip(), done.stdout) == (2, told, "")
+        assert (done.exit_code, done.stderr.strip(), done.stdout) == (2, message, "")
     assert place.calls == []
     assert [file for file in sorted(place.folder.rglob("*")) if file not in before and "xdg" not in file.parts] == []
 
@@ -242,9 +242,11 @@ def commands_of_readme() -> list[list[str]]:
 
 
 def test_what_the_readme_says_is_there() -> None:
-    found = commands_of_readme()
-    assert {argv[1] for argv in found} == set(VERBS.split()) - {"repair", "forget"}, "those two are beside `down` there"
-    for argv in found:
+    commands = commands_of_readme()
+    assert {argv[1] for argv in commands} == set(VERBS.split()) - {"repair", "forget"}, (
+        "those two are beside `down` there"
+    )
+    for argv in commands:
         command, rest = typer.main.get_command(app), argv[1:]
         while rest and rest[0] in getattr(command, "commands", {}):
             command, rest = command.commands[rest[0]], rest[1:]
@@ -259,11 +261,18 @@ def test_what_the_readme_says_is_there() -> None:
 
 def test_ask_list_for_programs(place: Place) -> None:
     change = {"path": "egress.routes", "value": {"host": "a.example.com"}}
-    told = {"id": "p-1", "created": 1.0, "tool": "egress-block", "change": change, "words": "why\x1b[2J", "request": {}}
-    place.output("docker", "*supervise.decide\\ list", [told])
+    record = {
+        "id": "p-1",
+        "created": 1.0,
+        "tool": "egress-block",
+        "change": change,
+        "words": "why\x1b[2J",
+        "request": {},
+    }
+    place.output("docker", "*supervise.decide\\ list", [record])
     done = place.run("ask", "list", "demo", "--json")
-    [found] = json.loads(done.stdout)
-    assert (found["id"], found["verdict"], found["words"]) == ("p-1", "pending", "why�[2J")
+    [proposal] = json.loads(done.stdout)
+    assert (proposal["id"], proposal["verdict"], proposal["words"]) == ("p-1", "pending", "why�[2J")
     assert "\x1b" not in place.run("ask", "list", "demo").output
     place.fake("docker", {"*": "echo 'No such container' >&2; exit 1"})
     done = place.run("ask", "list", "demo", "--json")
@@ -274,8 +283,8 @@ def test_ask_list_for_programs(place: Place) -> None:
 def test_audit_for_programs(place: Place) -> None:
     assert json.loads(place.run("audit", "show", "demo", "--json").stdout) == []
     Audit("demo").append({"event": "rejected", "id": "p-1"}, {"event": "approved", "id": "p-2"})
-    told = json.loads(place.run("audit", "show", "demo", "--json").stdout)
-    assert [record["id"] for record in told] == ["p-1", "p-2"]
+    records = json.loads(place.run("audit", "show", "demo", "--json").stdout)
+    assert [record["id"] for record in records] == ["p-1", "p-2"]
     assert "2 records, the chain is intact" in place.run("audit", "verify", "demo").stdout
     log = Audit("demo").file
     log.write_text(log.read_text().replace("p-1", "p-9"))
@@ -284,8 +293,8 @@ def test_audit_for_programs(place: Place) -> None:
 
 def test_fleet_for_programs(place: Place) -> None:
     place.fake("docker", {"ps*": "", "*ps\\ -a*": "printf 'other\\tagent\\tid\\tUp 2 minutes (healthy)\\n'"})
-    told = json.loads(place.run("fleet", "--json").stdout)
-    assert [(b["stack"], b["declared"], [p["health"] for p in b["parts"]]) for b in told["bottles"]] == [
+    fleet = json.loads(place.run("fleet", "--json").stdout)
+    assert [(b["stack"], b["declared"], [p["health"] for p in b["parts"]]) for b in fleet["bottles"]] == [
         ("demo", True, []),
         ("other", False, ["healthy"]),
     ]
@@ -327,9 +336,9 @@ def test_the_example_of_an_ecosystem_can_be_copied(place: Place, name: str, monk
 
 def test_plan_for_programs(place: Place) -> None:
     place.output("pulumi", "*preview*", {"steps": [step("create", newState={"inputs": {"plan": make(ONE)}})]})
-    told = json.loads(place.run("plan", "demo", "--json").stdout)
-    assert told["plan"]["egress"]["routes"][1]["host"] == "api.github.com"
-    assert any("the bottle is new" in line for line in told["changes"])
+    output = json.loads(place.run("plan", "demo", "--json").stdout)
+    assert output["plan"]["egress"]["routes"][1]["host"] == "api.github.com"
+    assert any("the bottle is new" in line for line in output["changes"])
     assert "pulumi up would change" in place.run("plan", "demo").stdout
     assert {call.split()[1] for call in place.calls} == {"stack", "preview"}, "nothing is brought up"
     place.output("pulumi", "*preview*", {"steps": [], "diagnostics": [{"message": "2 problems found"}]})
@@ -526,9 +535,9 @@ def test_what_init_writes_is_a_bottle_without_a_secret(place: Place, use: str, r
     done = place.run("init", "mine", *flags, "--model" if model else "--no-model")
     assert done.exit_code == 0, done.output
     text = (place.folder / "stacks/Pulumi.mine.yaml").read_text()
-    told = yaml.safe_load(text)["config"]
-    manifest = Manifest.model_validate(told["claude-bottle:bottle"])
-    assert list(told) == ["claude-bottle:bottle"]
+    config = yaml.safe_load(text)["config"]
+    manifest = Manifest.model_validate(config["claude-bottle:bottle"])
+    assert list(config) == ["claude-bottle:bottle"]
     assert [route.host for route in manifest.egress.routes] == (["api.anthropic.com"] if model else [])
     assert [one.name for one in manifest.use] == ([use] if use else []) and not manifest.agent.apt
     assert manifest.routed, "an edit of its routes keeps its kind"
@@ -582,16 +591,16 @@ def test_init_takes_a_folder(place: Place) -> None:
     (folder / "file").write_text("x")
     done = place.run("init", "mine", "--workspace", str(folder))
     assert done.exit_code == 0, done.output
-    told = yaml.safe_load((place.folder / "stacks/Pulumi.mine.yaml").read_text())
-    assert told["config"]["claude-bottle:bottle"]["workspace"] == {"path": str(folder)}
+    stack = yaml.safe_load((place.folder / "stacks/Pulumi.mine.yaml").read_text())
+    assert stack["config"]["claude-bottle:bottle"]["workspace"] == {"path": str(folder)}
 
 
 def test_init_asks_where_somebody_can_answer(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("claude_bottle.cli.files._can_ask", lambda: True)
     done = place.run("init", "one", text="python\nhttps://git.example.com/acme/project.git\n\nn\n")
     assert done.exit_code == 0, done.output
-    told = yaml.safe_load((place.folder / "stacks/Pulumi.one.yaml").read_text())["config"]["claude-bottle:bottle"]
-    assert (told["use"][0], told["git"][0]["name"], told["egress"]["routes"]) == ("python", "project", [])
+    bottle = yaml.safe_load((place.folder / "stacks/Pulumi.one.yaml").read_text())["config"]["claude-bottle:bottle"]
+    assert (bottle["use"][0], bottle["git"][0]["name"], bottle["egress"]["routes"]) == ("python", "project", [])
     assert place.run("init", "two", text="cobol\n").exit_code == 2
     assert not (place.folder / "stacks/Pulumi.two.yaml").exists()
     assert place.run("init", "two", "--model").exit_code == 0, "a flag, and nothing is asked"

@@ -67,13 +67,13 @@ def test_only_pipelock_touches_the_outside(routed: Any, bare: Any) -> None:
 
 
 def test_the_inner_networks_are_internal_and_without_the_host(routed: Any) -> None:
-    made = {n.name.rpartition("-network-")[2]: n.inputs for n in routed[0].all(":Network")}
-    assert set(made) == {"agent", "chain", "outside"}
+    inputs = {n.name.rpartition("-network-")[2]: n.inputs for n in routed[0].all(":Network")}
+    assert set(inputs) == {"agent", "chain", "outside"}
     for inner in ("agent", "chain"):
-        assert made[inner]["internal"] is True
-        assert made[inner]["options"] == {"com.docker.network.bridge.inhibit_ipv4": "true"}
-        assert made[inner]["ipv6"] is False
-    assert made["outside"]["internal"] is False
+        assert inputs[inner]["internal"] is True
+        assert inputs[inner]["options"] == {"com.docker.network.bridge.inhibit_ipv4": "true"}
+        assert inputs[inner]["ipv6"] is False
+    assert inputs["outside"]["internal"] is False
 
 
 def test_every_container_is_hardened(routed: Any, bare: Any) -> None:
@@ -233,9 +233,9 @@ def test_a_mounted_workspace_has_a_read_only_git_and_a_home_that_stays() -> None
     for name in (".git", "lib/.git", "new/.git"):
         assert mounts[f"/home/node/workspace/{name}"]["readOnly"] is True
         assert mounts[f"/home/node/workspace/{name}"]["source"] == f"/h/p/{name}"
-    made = recorder.command("-agent-git-places")
-    assert made.inputs["environment"]["PLACES"] == "new/.git"
-    assert any(dependency.endswith(f"::{made.name}") for dependency in recorder.container("agent").dependencies)
+    command = recorder.command("-agent-git-places")
+    assert command.inputs["environment"]["PLACES"] == "new/.git"
+    assert any(dependency.endswith(f"::{command.name}") for dependency in recorder.container("agent").dependencies)
     assert not [r for r in recorder.all(":Command") if r.name.endswith("-workspace")]
 
 
@@ -275,8 +275,8 @@ def test_git_credentials_are_secret_files_of_the_gate_alone(tmp_path: Path) -> N
 
 
 def test_each_container_has_a_limit_of_processes(routed: Any) -> None:
-    told = routed[0].command("-attachments-mend").inputs["environment"]["PROCESSES"].splitlines()
-    limits = dict(line.split() for line in told)
+    lines = routed[0].command("-attachments-mend").inputs["environment"]["PROCESSES"].splitlines()
+    limits = dict(line.split() for line in lines)
     assert limits.pop("claude-bottle-agent-unit") == "4096"
     assert set(limits) == {f"claude-bottle-{role}-unit" for role in ("egress", "pipelock", "supervise")}
     assert set(limits.values()) == {"1024"}

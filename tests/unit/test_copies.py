@@ -159,11 +159,11 @@ def test_git_is_copied_without_hooks_locks_and_credentials(home: Path) -> None:
         ("branch.main.remote", "https://me:word@git.example.com/p"),
     ):
         git(project, "config", key, value)
-        told = list(git_problems(project))
-        assert len(told) == 1
-        assert "credential" in told[0]
-        assert "a-token" not in told[0]
-        assert "word" not in told[0]
+        problems = list(git_problems(project))
+        assert len(problems) == 1
+        assert "credential" in problems[0]
+        assert "a-token" not in problems[0]
+        assert "word" not in problems[0]
         git(project, "config", "--unset", key)
     (project / ".git/objects/info").mkdir(exist_ok=True)
     (project / ".git/objects/info/alternates").write_text("/elsewhere")
@@ -197,17 +197,17 @@ def test_the_agents_git_is_made_of_what_it_needs(home: Path, tmp_path: Path) -> 
         (project / ".git" / name).parent.mkdir(parents=True, exist_ok=True)
         (project / ".git" / name).write_text("word")
     (project / ".git/refs/heads/link").symlink_to("/etc/passwd")
-    made = tmp_path / "made"
-    made.mkdir()
-    left = git_configs(project, made)
+    git_dir = tmp_path / "made"
+    git_dir.mkdir()
+    left = git_configs(project, git_dir)
     assert {key.lower() for key in secret} == {key.lower() for key in left}
     names = git_files(project)
     for name in names:
-        (made / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(project / ".git" / name, made / name)
-    assert not [file for file in made.rglob("*") if file.is_file() and b"word" in file.read_bytes()]
-    (made / "refs").mkdir(exist_ok=True)
-    run = ["git", f"--git-dir={made}", f"--work-tree={project}"]
+        (git_dir / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(project / ".git" / name, git_dir / name)
+    assert not [file for file in git_dir.rglob("*") if file.is_file() and b"word" in file.read_bytes()]
+    (git_dir / "refs").mkdir(exist_ok=True)
+    run = ["git", f"--git-dir={git_dir}", f"--work-tree={project}"]
     assert subprocess.run([*run, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout == ""
     assert subprocess.run([*run, "fsck"], capture_output=True, check=False).returncode == 0
     assert (
@@ -368,8 +368,8 @@ class Agent:
         yield members(out, names)
 
     def workspace_marks(self, names: Iterable[str]) -> dict[str, str]:
-        there = [name for name in names if (self.root / name).is_symlink() or (self.root / name).is_file()]
-        return {item.path: item.mark for item in items(self.root, there)}
+        files = [name for name in names if (self.root / name).is_symlink() or (self.root / name).is_file()]
+        return {item.path: item.mark for item in items(self.root, files)}
 
     def run(self, script: str) -> bytes:
         return b""
@@ -385,9 +385,9 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Agent:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     for folder in ("agent", "host"):
         (tmp_path / folder).mkdir()
-    made = Agent(tmp_path / "agent")
-    monkeypatch.setattr(pull, "AgentFiles", lambda _: made)
-    return made
+    fake = Agent(tmp_path / "agent")
+    monkeypatch.setattr(pull, "AgentFiles", lambda _: fake)
+    return fake
 
 
 def pulled(tmp_path: Path, **options: Any) -> str:
@@ -399,26 +399,26 @@ def pulled(tmp_path: Path, **options: Any) -> str:
 @pytest.mark.parametrize("kind", ["plain", "commondir", "links", "objects on the host"])
 def test_a_repository_in_disguise_does_not_come_back(agent: Agent, tmp_path: Path, folder: str, kind: str) -> None:
     """git's setup.c, is_git_directory; git-config(1), safe.bareRepository: a layout is a repository, whatever its name."""
-    there, here = agent.root / folder, tmp_path / "host" / folder
-    for made in (there, here):
-        made.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["git", "init", "-q", "--bare", "."], cwd=there, check=True)
+    source, here = agent.root / folder, tmp_path / "host" / folder
+    for directory in (source, here):
+        directory.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["git", "init", "-q", "--bare", "."], cwd=source, check=True)
     for key, value in {"bare": "false", "worktree": str(here), "fsmonitor": f"touch {tmp_path}/ran; false"}.items():
-        subprocess.run(["git", "config", "--file", "config", f"core.{key}", value], cwd=there, check=True)
-    (there / "refs/heads/x").write_text("0" * 40)
-    (there / "objects/info/x").write_text("x")
+        subprocess.run(["git", "config", "--file", "config", f"core.{key}", value], cwd=source, check=True)
+    (source / "refs/heads/x").write_text("0" * 40)
+    (source / "objects/info/x").write_text("x")
     if kind == "commondir":
-        (there / "common").mkdir()
+        (source / "common").mkdir()
         for name in ("objects", "refs", "config"):
-            (there / name).rename(there / "common" / name)
-        (there / "commondir").write_text("common")
+            (source / name).rename(source / "common" / name)
+        (source / "commondir").write_text("common")
     elif kind == "links":
         for name in ("objects", "refs"):
-            (there / name).rename(there / f"real-{name}")
-            (there / name).symlink_to(f"real-{name}")
+            (source / name).rename(source / f"real-{name}")
+            (source / name).symlink_to(f"real-{name}")
     elif kind == "objects on the host":
         for name in ("objects", "refs"):
-            shutil.rmtree(there / name)
+            shutil.rmtree(source / name)
             (here / name).mkdir(parents=True)
     (agent.root / "README").write_text("honest")
 
@@ -434,10 +434,10 @@ def test_a_repository_in_disguise_does_not_come_back(agent: Agent, tmp_path: Pat
     if kind == "commondir":  # git takes no work tree from there, but other keys of its config
         return
     # It is the layout that is judged: with it in place, the same look runs what its config names.
-    for name in all_files(there):
+    for name in all_files(source):
         (here / name).parent.mkdir(parents=True, exist_ok=True)
         if not os.path.lexists(here / name):
-            shutil.copy(there / name, here / name, follow_symlinks=False)
+            shutil.copy(source / name, here / name, follow_symlinks=False)
     (here / "refs").mkdir(exist_ok=True)
     assert owner_looks()
 
@@ -621,12 +621,12 @@ PAX = hostile(type=b"x", size=13) + b"13 size=-512\n".ljust(512, b"\0")
     ],
 )
 def test_an_archive_of_the_agents_gives_what_was_asked_for_or_ends(tar: bytes) -> None:
-    found = []
+    names = []
     with contextlib.suppress(BottleError):
         for member, data in members(io.BytesIO(tar), ["asked"]):
-            found.append(member.name)
+            names.append(member.name)
             assert data is None or len(data.read(100)) == 0
-    assert found in ([], ["asked"])
+    assert names in ([], ["asked"])
 
 
 def records(size: int, kind: bytes) -> bytes:

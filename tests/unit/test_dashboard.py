@@ -39,9 +39,9 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     (tmp_path / "stacks").mkdir()
     (tmp_path / "stacks/Pulumi.s.yaml").write_text(FILE)
-    made = server.Dashboard(tmp_path, port=7690, token=TOKEN)
-    made.app.dashboard = made  # type: ignore[attr-defined]
-    return TestClient(made.app, base_url=f"http://{HOST}", follow_redirects=False)
+    dashboard = server.Dashboard(tmp_path, port=7690, token=TOKEN)
+    dashboard.app.dashboard = dashboard  # type: ignore[attr-defined]
+    return TestClient(dashboard.app, base_url=f"http://{HOST}", follow_redirects=False)
 
 
 @pytest.fixture
@@ -128,11 +128,11 @@ class Verdicts:
 
 @pytest.fixture
 def page(client: TestClient, inside: TestClient, monkeypatch: pytest.MonkeyPatch) -> server.Dashboard:
-    made: server.Dashboard = client.app.dashboard  # type: ignore[attr-defined]
-    monkeypatch.setattr(made, "_approval", lambda *_: Verdicts())
-    monkeypatch.setattr(made, "_may_approve", lambda *_: None)
-    made.watch.proposals = {"s": [dict(PENDING), {**PENDING, "id": "p-2"}]}
-    return made
+    dashboard: server.Dashboard = client.app.dashboard  # type: ignore[attr-defined]
+    monkeypatch.setattr(dashboard, "_approval", lambda *_: Verdicts())
+    monkeypatch.setattr(dashboard, "_may_approve", lambda *_: None)
+    dashboard.watch.proposals = {"s": [dict(PENDING), {**PENDING, "id": "p-2"}]}
+    return dashboard
 
 
 def _verdicts(page: server.Dashboard) -> dict[str, str]:
@@ -141,23 +141,23 @@ def _verdicts(page: server.Dashboard) -> dict[str, str]:
 
 def test_a_rejection_is_in_its_answer_at_once(page: server.Dashboard, inside: TestClient) -> None:
     """Supervise is asked again later: until then the page would show buttons that do nothing."""
-    told = inside.post("/api/s/proposals/p-1/reject", headers=ORIGIN, json={"reply": "no"}).json()
-    (mine, other) = told["proposals"]
+    body = inside.post("/api/s/proposals/p-1/reject", headers=ORIGIN, json={"reply": "no"}).json()
+    (mine, other) = body["proposals"]
     assert (mine["verdict"], mine["reply"], mine["at_work"]) == ("rejected", "no", False)
     assert other["verdict"] == "pending"
     assert _verdicts(page) == {"p-1": "rejected", "p-2": "pending"}
 
 
 def test_an_approval_is_told_before_it_is_done(page: server.Dashboard, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
-    monkeypatch.setattr(page.news, "publish", lambda event, data: told.append(f"{event} {_verdicts(page)['p-1']}"))
+    events: list[str] = []
+    monkeypatch.setattr(page.news, "publish", lambda event, data: events.append(f"{event} {_verdicts(page)['p-1']}"))
 
     async def go() -> None:
         page._start("s", "p-1", "", Verdicts().approve)
         await asyncio.gather(*server._RUNNING)
 
     asyncio.run(go())
-    assert told == ["proposals approved", "done approved"]
+    assert events == ["proposals approved", "done approved"]
 
 
 def test_what_was_read_before_a_verdict_does_not_undo_it(
@@ -214,17 +214,17 @@ def test_the_page_has_no_outside_asset_and_shows_text_as_text() -> None:
         assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
 
 
-def line(**told: Any) -> str:
-    return "2026-01-01T00:00:00.000000001Z " + json.dumps(told)
+def line(**fields: Any) -> str:
+    return "2026-01-01T00:00:00.000000001Z " + json.dumps(fields)
 
 
 def decision(text: str) -> Any:
-    found = read_line("s", text)
-    return found.decision if found else None
+    entry = read_line("s", text)
+    return entry.decision if entry else None
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("fields", "expected"),
     [
         ({"part": "egress", "decision": "refused", "reason": "host_not_declared", "method": "GET", "host": "a.b", "path": "/x"},
          ("refused", "host_not_declared", "GET a.b", "/x")),
@@ -240,10 +240,10 @@ def decision(text: str) -> Any:
          ("asked", "egress-block", "p-1", "egress.routes")),
     ],
 )  # fmt: skip
-def test_decisions_from_logs(told: dict[str, Any], expected: tuple[str, ...]) -> None:
-    found = decision(line(**told))
-    assert found is not None
-    assert (found.verdict, found.rule, found.what, found.path) == expected
+def test_decisions_from_logs(fields: dict[str, Any], expected: tuple[str, ...]) -> None:
+    result = decision(line(**fields))
+    assert result is not None
+    assert (result.verdict, result.rule, result.what, result.path) == expected
 
 
 @pytest.mark.parametrize("text", ["", "x", "2026 []", "2026 {}", line(part="egress", event="policy"), line(part="x", decision="allowed"),
@@ -253,18 +253,18 @@ def test_other_lines_are_no_decisions(text: str) -> None:
 
 
 def test_what_an_agent_names_draws_nothing_and_ends_somewhere() -> None:
-    found = decision(line(part="egress", decision="allowed", method="GET", host="\x1b[2Ja\nb", path="/" + "x" * 9000))
-    assert found is not None
-    assert "\x1b" not in found.what
-    assert "\n" not in found.what
-    assert len(found.path) == 300
+    result = decision(line(part="egress", decision="allowed", method="GET", host="\x1b[2Ja\nb", path="/" + "x" * 9000))
+    assert result is not None
+    assert "\x1b" not in result.what
+    assert "\n" not in result.what
+    assert len(result.path) == 300
 
 
 def refused(host: str, n: int = 0, *, number: int = 0, run: str = "a", when: float = 1.0) -> Line:
-    told = {"part": "egress", "decision": "refused", "reason": "r", "method": "GET", "host": host, "path": f"/{n}"}
-    found = read_line("s", line(**told, time=when, run=run, line=number))
-    assert found is not None
-    return found
+    fields = {"part": "egress", "decision": "refused", "reason": "r", "method": "GET", "host": host, "path": f"/{n}"}
+    entry = read_line("s", line(**fields, time=when, run=run, line=number))
+    assert entry is not None
+    return entry
 
 
 def test_an_agent_cannot_fill_its_owners_disk_with_decisions() -> None:
@@ -279,10 +279,12 @@ def test_an_agent_cannot_fill_its_owners_disk_with_decisions() -> None:
 def test_a_backlog_is_recorded_as_if_it_had_been_read_at_once() -> None:
     """Batches are the reader's, seconds are the decisions' own."""
     lines = [refused(f"h{n % 10}.b", number=n + 1, when=n // 10) for n in range(1000)]
-    made, _ = for_audit(lines, {})
-    assert len(made) == 1000
-    assert not any("not_recorded" in record for record in made)
-    assert [record["at"][:19] for record in made[::10]] == [f"1970-01-01T00:0{n // 60}:{n % 60:02}" for n in range(100)]
+    records, _ = for_audit(lines, {})
+    assert len(records) == 1000
+    assert not any("not_recorded" in record for record in records)
+    assert [record["at"][:19] for record in records[::10]] == [
+        f"1970-01-01T00:0{n // 60}:{n % 60:02}" for n in range(100)
+    ]
 
 
 def test_lines_that_are_gone_are_a_record() -> None:
@@ -290,12 +292,12 @@ def test_lines_that_are_gone_are_a_record() -> None:
     assert [record["event"] for record in first] == ["decision"]
     none, marks = for_audit([Line("egress", "2026-01-01T00:00:00.1Z", "a", 4)], marks)
     assert none == []
-    made, marks = for_audit([refused("a.b", number=n) for n in (5, 9)], marks)
-    assert [record.get("lines_missing") for record in made] == [None, 3]
-    made, marks = for_audit([refused("a.b", number=1, run="b")], marks)
-    assert [record["event"] for record in made] == ["decision"]
-    made, marks = for_audit([refused("a.b", number=7, run="c")], marks)
-    assert [record.get("lines_missing") for record in made] == [None, 6]
+    records, marks = for_audit([refused("a.b", number=n) for n in (5, 9)], marks)
+    assert [record.get("lines_missing") for record in records] == [None, 3]
+    records, marks = for_audit([refused("a.b", number=1, run="b")], marks)
+    assert [record["event"] for record in records] == ["decision"]
+    records, marks = for_audit([refused("a.b", number=7, run="c")], marks)
+    assert [record.get("lines_missing") for record in records] == [None, 6]
 
 
 def at(line: Line, when: str) -> Line:
@@ -306,17 +308,17 @@ def test_positions_are_places_so_a_clock_that_was_put_right_blinds_nobody() -> N
     """The engine's clock was an hour ahead, is put right, and goes wrong the other way: nothing is missed or doubled."""
     ahead = [at(refused("a.b", number=n), "11:00:00") for n in (1, 2)]
     right = [at(refused("b.b", number=n), "10:00:00") for n in (3, 4)]
-    made, marks = for_audit(ahead, {})
-    made, marks = for_audit(right, marks)
-    assert [(r["event"], r.get("what"), r.get("count")) for r in made] == [
+    records, marks = for_audit(ahead, {})
+    records, marks = for_audit(right, marks)
+    assert [(r["event"], r.get("what"), r.get("count")) for r in records] == [
         ("decision", "GET b.b", 2),
         ("clock", None, None),
     ]
-    assert (made[1]["from"], made[1]["to"]) == ("2026-01-01T11:00:00Z", "2026-01-01T10:00:00Z")
+    assert (records[1]["from"], records[1]["to"]) == ("2026-01-01T11:00:00Z", "2026-01-01T10:00:00Z")
     assert for_audit([*ahead, *right], marks)[0] == []
     again = [at(refused("c.b", number=1, run="b"), "09:00:00")]  # a new run of the process
-    made, marks = for_audit(again, marks)
-    assert [r["event"] for r in made] == ["decision", "clock"]
+    records, marks = for_audit(again, marks)
+    assert [r["event"] for r in records] == ["decision", "clock"]
     assert for_audit([*ahead, *right, *again], marks)[0] == []
     assert for_audit([at(refused("d.b", number=2, run="b"), "09:00:01")], marks)[0][0]["event"] == "decision"
 
@@ -338,10 +340,10 @@ def test_two_pages_record_a_decision_once(tmp_path: Path) -> None:
 
 
 def test_what_is_on_record_is_not_taken_from_the_log() -> None:
-    told = {"part": "egress", "decision": "allowed", "method": "POST", "host": "a.b", "path": "/", "record": 3}
-    found = read_line("s", line(**told))
-    assert found is not None and found.on_record and found.decision is not None
-    assert for_audit([found], {})[0] == []
+    fields = {"part": "egress", "decision": "allowed", "method": "POST", "host": "a.b", "path": "/", "record": 3}
+    entry = read_line("s", line(**fields))
+    assert entry is not None and entry.on_record and entry.decision is not None
+    assert for_audit([entry], {})[0] == []
 
 
 @pytest.mark.parametrize(
@@ -372,12 +374,12 @@ def test_terms() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "folder"),
+    ("text", "folder"),
     [('"cwd":"/home/node/workspace"', "/home/node/workspace"), ('"cwd":"/x; rm -rf /"', ""), ('"cwd":"$(id)"', ""),
      ('"cwd":"/a\\nb"', ""), ("", ""), ('"cwd":3', "")],
 )  # fmt: skip
-def test_a_session_names_its_folder_and_nothing_else(told: str, folder: str) -> None:
-    assert resume._folder(told) == folder
+def test_a_session_names_its_folder_and_nothing_else(text: str, folder: str) -> None:
+    assert resume._folder(text) == folder
 
 
 def test_replay_sends_only_what_is_safe(monkeypatch: pytest.MonkeyPatch) -> None:

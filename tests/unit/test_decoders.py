@@ -38,12 +38,12 @@ def bomb(name: str, size: int = 200 << 20) -> bytes:
 
 @pytest.mark.parametrize("name", PACK)
 def test_a_bomb_is_unpacked_in_small_parts_and_not_to_its_end(name: str) -> None:
-    packed, made = bomb(name), 0
+    packed, size = bomb(name), 0
     with pytest.raises(DecodeError, match="too much"):
         for part in decoder_for(name).feed_parts(packed):
-            made += len(part)
+            size += len(part)
             assert len(part) <= STEP
-    assert made <= MAX_PLAIN + 100 * len(packed)
+    assert size <= MAX_PLAIN + 100 * len(packed)
     with pytest.raises(DecodeError):
         decoder_for(name).feed(packed)
     with pytest.raises(DecodeError, match="too large"):
@@ -56,12 +56,12 @@ def test_a_bomb_within_another_is_bounded_too(names: str) -> None:
     packed = bomb(first)
     for name in others:
         packed = PACK[name](packed)
-    made = 0
+    size = 0
     with pytest.raises(DecodeError):
         for part in decoder_for(names).feed_parts(packed):
-            made += len(part)
+            size += len(part)
             assert len(part) <= STEP
-    assert made <= 4 * MAX_PLAIN
+    assert size <= 4 * MAX_PLAIN
 
 
 @pytest.mark.parametrize("name", PACK)

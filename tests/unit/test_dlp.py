@@ -60,7 +60,7 @@ def test_each_kind_is_found_in_every_place(dlp: Dlp, rule: str) -> None:
     secret = SECRETS[rule]
     spaced = f'note "{secret}" end'
     form, kind = multipart(("text/plain", spaced.encode()))
-    found = [
+    findings = [
         dlp.look_at_body(spaced.encode(), "text/plain", ""),
         dlp.look_at_body(json.dumps({"a": {"b": [secret]}}).encode(), "application/json", ""),
         dlp.look_at_body(f"a=1&b={quote(secret)}".encode(), "application/x-www-form-urlencoded", ""),
@@ -74,7 +74,7 @@ def test_each_kind_is_found_in_every_place(dlp: Dlp, rule: str) -> None:
         if "\n" not in secret
         else Finding(rule, ""),
     ]
-    assert [f.rule if f else None for f in found] == [rule] * len(found)
+    assert [f.rule if f else None for f in findings] == [rule] * len(findings)
 
 
 def zipped(data: bytes) -> bytes:
@@ -338,9 +338,9 @@ def test_rules_can_be_left_out_and_added() -> None:
 def test_without_hyperscan_the_same_is_found() -> None:
     slow = Dlp(RuleSet(fast=False))
     for rule, secret in SECRETS.items():
-        found = slow.look_at_body(f'note "{secret}" end'.encode(), "text/plain", "")
-        assert found is not None
-        assert found.rule == rule
+        finding = slow.look_at_body(f'note "{secret}" end'.encode(), "text/plain", "")
+        assert finding is not None
+        assert finding.rule == rule
 
 
 def test_seed_phrases_and_entropy() -> None:

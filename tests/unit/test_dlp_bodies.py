@@ -280,10 +280,10 @@ def test_what_breaks_off_still_has_what_came_before(dlp: Dlp) -> None:
                 inflated = zlib.decompressobj() if pack is zlib.compress else zlib.decompressobj(-15)
                 start = 1 if pack is zlib.compress else 1 + 30 + len("a.txt")
                 try:
-                    there = TOKEN.encode() in inflated.decompress(body[start:cut])
+                    has_token = TOKEN.encode() in inflated.decompress(body[start:cut])
                 except zlib.error:
                     continue
-                if there:
+                if has_token:
                     assert isinstance(verdict(dlp, body, ""), Finding), cut
 
 
@@ -360,9 +360,9 @@ PHRASES = {
 
 @pytest.mark.parametrize("how", PHRASES)
 def test_a_seed_phrase_is_found_whatever_stands_between_the_words(dlp: Dlp, how: str) -> None:
-    found = verdict(dlp, PHRASES[how].encode(), "")
-    assert isinstance(found, Finding)
-    assert found.rule == "bip39-seed-phrase"
+    finding = verdict(dlp, PHRASES[how].encode(), "")
+    assert isinstance(finding, Finding)
+    assert finding.rule == "bip39-seed-phrase"
     assert isinstance(streamed(dlp, PHRASES[how].encode()), Finding)
 
 
@@ -388,30 +388,30 @@ def test_headers_of_two_requests_are_put_together(dlp: Dlp) -> None:
     usual = [(b"user-agent", b"curl/8.1"), (b"accept", b"*/*"), (b"authorization", b"Bearer x")]
     for first, second in ((LEFT, RIGHT), (RIGHT, LEFT)):
         recent = Recent()
-        for piece, found in ((first, False), ("4b825dc642cb", False), (second, True)):
+        for piece, expected in ((first, False), ("4b825dc642cb", False), (second, True)):
             edges: list[bytes] = []
             assert dlp.look_at_headers([*usual, (b"x-request-id", piece.encode())], edges) is None
-            assert (recent.look(dlp, edges) is not None) == found
+            assert (recent.look(dlp, edges) is not None) == expected
 
 
 def test_messages_of_one_socket_are_put_together(dlp: Dlp) -> None:
     for size in (1, 5, 20):
-        recent, found = Recent(), False
+        recent, hit = Recent(), False
         for start in range(0, len(TOKEN), size):
             edges: list[bytes] = []
             assert dlp.look_at_body(TOKEN[start : start + size].encode(), "text/plain", "", edges) is None
-            found = found or recent.look(dlp, edges) is not None
-        assert found, size
+            hit = hit or recent.look(dlp, edges) is not None
+        assert hit, size
 
 
 def test_what_an_owner_is_shown_is_the_finding_itself(dlp: Dlp) -> None:
     body = b"lorem ipsum " * 2000 + base64.b64encode(NOTE) + b" dolor" * 2000
-    found = verdict(dlp, body, "text/plain")
-    assert isinstance(found, Finding)
-    assert TOKEN.encode() in found.place
-    assert len(found.place) <= 400
-    assert TOKEN not in repr(found)
-    assert found == Finding(found.rule, found.where)
+    finding = verdict(dlp, body, "text/plain")
+    assert isinstance(finding, Finding)
+    assert TOKEN.encode() in finding.place
+    assert len(finding.place) <= 400
+    assert TOKEN not in repr(finding)
+    assert finding == Finding(finding.rule, finding.where)
 
 
 def test_a_body_in_pieces_of_one_byte_is_held_in_larger_ones(dlp: Dlp) -> None:

@@ -262,16 +262,16 @@ def test_ends_of_requests_are_remembered_however_many_come_between(dlp: Dlp) -> 
 def test_more_beginnings_than_can_be_remembered_are_refused(dlp: Dlp) -> None:
     recent = Recent(lambda: 0.0)
     assert recent.look(dlp, [LEFT.encode()]) is None
-    found = next(found for number in range(3000) if (found := recent.look(dlp, [f"ghp_{number:012d}".encode()])))
-    assert found.rule == "too_much_to_scan"
+    finding = next(finding for number in range(3000) if (finding := recent.look(dlp, [f"ghp_{number:012d}".encode()])))
+    assert finding.rule == "too_much_to_scan"
     assert recent.look(dlp, [b"ordinary"]) is not None
 
 
 def test_a_url_and_headers_that_cannot_be_looked_at_are_a_finding(dlp: Dlp) -> None:
     deep = packed(base64.b64encode, 6).decode()
-    for found in (dlp.look_at_url("a.example.com", f"/?a={deep}"), dlp.look_at_headers([(b"x-a", deep.encode())])):
-        assert found is not None
-        assert found.rule == "nested_too_deep"
+    for finding in (dlp.look_at_url("a.example.com", f"/?a={deep}"), dlp.look_at_headers([(b"x-a", deep.encode())])):
+        assert finding is not None
+        assert finding.rule == "nested_too_deep"
 
 
 # --- streams -----------------------------------------------------------------------------------------------------------
@@ -294,8 +294,8 @@ def test_what_is_packed_in_a_long_stream_is_unpacked_as_it_comes(dlp: Dlp, place
         gzip.compress(zipped(text)),
         gzip.compress(text)[:-1],
     ):
-        found = streamed(dlp, body)
-        assert found is not None
+        finding = streamed(dlp, body)
+        assert finding is not None
         assert streamed(dlp, body, step=3_000_000) is not None
     assert streamed(dlp, gzip.compress(zipped(TEXT), mtime=SECONDS)) is None
     assert streamed(dlp, NOISE) is None

@@ -121,11 +121,13 @@ def test_fields_that_hold_no_credential_pass(dlp: Dlp, name: str) -> None:
 
 @pytest.mark.parametrize("name", CREDENTIALS)
 def test_names_of_credentials_are_found(dlp: Dlp, name: str) -> None:
-    found = [
+    findings = [
         dlp.look_at_body(json.dumps({name: f"{alnum(18)}7Q{alnum(12)}"}).encode(), "application/json", "")
         for _ in range(20)
     ]
-    assert sum(one is not None for one in found) >= 18  # a few look like words to gitleaks, or have too little entropy
+    assert (
+        sum(one is not None for one in findings) >= 18
+    )  # a few look like words to gitleaks, or have too little entropy
 
 
 @pytest.mark.parametrize(

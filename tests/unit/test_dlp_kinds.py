@@ -53,18 +53,18 @@ def test_each_kind_is_found_in_a_header_in_json_and_in_an_env_file(dlp: Dlp, kin
 
 @pytest.mark.parametrize("rule", PUBLISHED)
 def test_published_ones_are_called_by_their_name(dlp: Dlp, rule: str) -> None:
-    found = dlp.look_at_body(f"note {PUBLISHED[rule]} end".encode(), "text/plain", "")
-    assert found is not None
-    assert found.rule == rule
+    finding = dlp.look_at_body(f"note {PUBLISHED[rule]} end".encode(), "text/plain", "")
+    assert finding is not None
+    assert finding.rule == rule
 
 
 def test_each_way_and_pairs_of_ways_find_nearly_all() -> None:
     """A part of what `make dlp` measures."""
-    told = measure_kinds(every=9, pairs=12)
-    assert sum(told.tried.values()) > 1000
-    assert sum(told.hits.values()) >= 0.99 * sum(told.tried.values()), told.missed
-    assert sum(told.pairs_found.values()) >= 0.9 * sum(told.pairs_tried.values())
-    assert len(told.near) <= 1, told.near
+    measurement = measure_kinds(every=9, pairs=12)
+    assert sum(measurement.tried.values()) > 1000
+    assert sum(measurement.hits.values()) >= 0.99 * sum(measurement.tried.values()), measurement.missed
+    assert sum(measurement.pairs_found.values()) >= 0.9 * sum(measurement.pairs_tried.values())
+    assert len(measurement.near) <= 1, measurement.near
 
 
 def test_every_kind_and_every_own_rule_names_a_source() -> None:

@@ -38,16 +38,18 @@ def texts(body: bytes) -> list[str]:
 
 def test_a_conversation_goes_on_without_the_secret(dlp: Dlp) -> None:
     body = conversation("hello", f"my key is {GITHUB}, use it", f"and {AWS}", "grüße\n\t\u2028 \U0001f600")
-    made = redacted(dlp, body, JSON, "")
-    assert made is not None
-    assert texts(made.body) == [
+    redaction = redacted(dlp, body, JSON, "")
+    assert redaction is not None
+    assert texts(redaction.body) == [
         "hello",
         "my key is [REDACTED github-pat], use it",
         "and [REDACTED aws-access-token]",
         "grüße\n\t\u2028 \U0001f600",
     ]
-    assert [one.rule for one in made.findings] == ["github-pat", "aws-access-token"] or len(made.findings) == 2
-    assert dlp.look_at_body(made.body, JSON, "") is None
+    assert [one.rule for one in redaction.findings] == ["github-pat", "aws-access-token"] or len(
+        redaction.findings
+    ) == 2
+    assert dlp.look_at_body(redaction.body, JSON, "") is None
 
 
 def test_the_same_text_is_the_same_with_every_turn(dlp: Dlp) -> None:
@@ -68,9 +70,9 @@ def test_the_same_text_is_the_same_with_every_turn(dlp: Dlp) -> None:
     ids=["base64", "hex", "percent", "backwards"],
 )
 def test_a_value_that_hides_one_goes_whole(dlp: Dlp, written: str) -> None:
-    made = redacted(dlp, conversation("before", written, "behind"), JSON, "")
-    assert made is not None
-    before, between, behind = texts(made.body)
+    redaction = redacted(dlp, conversation("before", written, "behind"), JSON, "")
+    assert redaction is not None
+    before, between, behind = texts(redaction.body)
     assert (before, behind) == ("before", "behind") and between.startswith("[REDACTED github-pat")
 
 
@@ -78,29 +80,33 @@ def test_escapes_and_letters_stay_whole(dlp: Dlp) -> None:
     """RFC 8259, 7: an escape is six letters, two of them one letter beyond the first plane."""
     for around in ("\\u00e9", "\\ud83d\\ude00", "\\\\", "\\n", '\\"', "é", "😀"):
         body = f'{{"a": "x{around}{GITHUB}{around}y"}}'.encode()
-        made = redacted(dlp, body, JSON, "")
-        assert made is not None, around
-        assert json.loads(made.body)["a"].endswith(json.loads(f'"{around}y"')), around
-        assert GITHUB.encode() not in made.body
-        made.body.decode()
+        redaction = redacted(dlp, body, JSON, "")
+        assert redaction is not None, around
+        assert json.loads(redaction.body)["a"].endswith(json.loads(f'"{around}y"')), around
+        assert GITHUB.encode() not in redaction.body
+        redaction.body.decode()
 
 
 def test_lines_of_json_and_text(dlp: Dlp) -> None:
     lines = b"".join(json.dumps({"n": n, "t": f"x {GITHUB}" if n == 1 else "x"}).encode() + b"\n" for n in range(3))
-    made = redacted(dlp, lines, "application/x-ndjson", "")
-    assert made and [json.loads(line)["t"] for line in made.body.splitlines()] == ["x", "x [REDACTED github-pat]", "x"]
-    made = redacted(dlp, f"é{GITHUB}é\nmore".encode(), "text/plain; charset=utf-8", "")
-    assert made and made.body.decode() == "é[REDACTED github-pat]é\nmore"
+    redaction = redacted(dlp, lines, "application/x-ndjson", "")
+    assert redaction and [json.loads(line)["t"] for line in redaction.body.splitlines()] == [
+        "x",
+        "x [REDACTED github-pat]",
+        "x",
+    ]
+    redaction = redacted(dlp, f"é{GITHUB}é\nmore".encode(), "text/plain; charset=utf-8", "")
+    assert redaction and redaction.body.decode() == "é[REDACTED github-pat]é\nmore"
 
 
 def test_what_was_packed_is_sent_as_it_reads(dlp: Dlp) -> None:
-    made = redacted(dlp, gzip.compress(conversation(GITHUB)), JSON, "gzip")
-    assert made and texts(made.body) == ["[REDACTED github-pat]"]
+    redaction = redacted(dlp, gzip.compress(conversation(GITHUB)), JSON, "gzip")
+    assert redaction and texts(redaction.body) == ["[REDACTED github-pat]"]
 
 
 def test_a_seed_phrase(dlp: Dlp) -> None:
-    made = redacted(dlp, conversation(f"my wallet: {PHRASE}."), JSON, "")
-    assert made and texts(made.body) == ["my wallet: [REDACTED bip39-seed-phrase]."]
+    redaction = redacted(dlp, conversation(f"my wallet: {PHRASE}."), JSON, "")
+    assert redaction and texts(redaction.body) == ["my wallet: [REDACTED bip39-seed-phrase]."]
 
 
 def test_what_cannot_be_masked_whole_is_refused(dlp: Dlp) -> None:
@@ -121,20 +127,20 @@ def test_what_cannot_be_masked_whole_is_refused(dlp: Dlp) -> None:
 def test_the_other_half_of_a_pair_goes_too(dlp: Dlp) -> None:
     """AWS, "Managing access keys": an id of 20 letters and a secret of 40; the digests of git stay."""
     key = base64.b64encode(random.Random(3).randbytes(30)).decode()
-    made = redacted(dlp, conversation(f"{AWS} {key}", f"commit {'3f2504e0' * 5}", f"aws: {key}"), JSON, "")
-    assert made is not None and key not in made.body.decode()
-    assert texts(made.body)[1] == f"commit {'3f2504e0' * 5}"
+    redaction = redacted(dlp, conversation(f"{AWS} {key}", f"commit {'3f2504e0' * 5}", f"aws: {key}"), JSON, "")
+    assert redaction is not None and key not in redaction.body.decode()
+    assert texts(redaction.body)[1] == f"commit {'3f2504e0' * 5}"
 
 
 @pytest.mark.parametrize("lines", [1, 5, 25])
 def test_the_beginning_of_a_key_has_no_end(dlp: Dlp, lines: int) -> None:
     """What `head` shows of a private key (RFC 7468): the rest of the value goes with it."""
     rows = [base64.b64encode(random.Random(n).randbytes(48)).decode() for n in range(lines)]
-    made = redacted(dlp, conversation("\n".join(["see", "-----BEGIN RSA PRIVATE KEY-----", *rows])), JSON, "")
-    assert made is None or not any(row in made.body.decode() for row in rows)
+    redaction = redacted(dlp, conversation("\n".join(["see", "-----BEGIN RSA PRIVATE KEY-----", *rows])), JSON, "")
+    assert redaction is None or not any(row in redaction.body.decode() for row in rows)
     text = "\n".join(["see", "-----BEGIN RSA PRIVATE KEY-----", *rows]).encode()
-    made = redacted(dlp, text, "text/plain", "")
-    assert made is None or not any(row.encode() in made.body for row in rows)
+    redaction = redacted(dlp, text, "text/plain", "")
+    assert redaction is None or not any(row.encode() in redaction.body for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -147,9 +153,11 @@ def test_the_beginning_of_a_key_has_no_end(dlp: Dlp, lines: int) -> None:
 )
 def test_a_mask_takes_the_letters_beside_it_too(dlp: Dlp, secret: str) -> None:
     """Vault's and GitLab's tokens may be longer than the least that a rule wants (their documents)."""
-    made = redacted(dlp, conversation(f"is {secret} one?"), JSON, "")
+    redaction = redacted(dlp, conversation(f"is {secret} one?"), JSON, "")
     assert (
-        made is not None and texts(made.body)[0].startswith("is [REDACTED ") and texts(made.body)[0].endswith("] one?")
+        redaction is not None
+        and texts(redaction.body)[0].startswith("is [REDACTED ")
+        and texts(redaction.body)[0].endswith("] one?")
     )
 
 
@@ -195,11 +203,11 @@ def test_json_stays_what_it_is_but_for_the_secret(dlp: Dlp, document: object, se
 
     whole = put(document)
     body = json.dumps(whole, ensure_ascii=ascii).encode("utf-8", "surrogatepass")
-    made = redacted(dlp, body, JSON, "")
+    redaction = redacted(dlp, body, JSON, "")
     if GITHUB.encode() in body and _is_utf8(body):
-        assert made is not None and json.loads(made.body) == masked(whole)
+        assert redaction is not None and json.loads(redaction.body) == masked(whole)
     else:
-        assert made is None
+        assert redaction is None
 
 
 def _is_utf8(body: bytes) -> bool:

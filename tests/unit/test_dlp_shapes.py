@@ -62,16 +62,16 @@ def test_letters_beside_a_secret_do_not_hide_it(rules: RuleSet, kind: str) -> No
             string.ascii_lowercase,
             "a" * 90,
         ):
-            found = rules.find(f"{before}{secret}{behind}".encode(), generic=False)
-            assert found is not None, (before, behind)
-            assert found.id.split("-")[0] == kind.split("-")[0]
+            rule = rules.find(f"{before}{secret}{behind}".encode(), generic=False)
+            assert rule is not None, (before, behind)
+            assert rule.id.split("-")[0] == kind.split("-")[0]
 
 
 def test_claude_codes_own_credentials_are_known(rules: RuleSet) -> None:
     for secret in (DOCUMENTED["anthropic-oauth-token"], REFRESH):
-        found = rules.find(f'{{"accessToken":"{secret}"}}'.encode(), generic=False)
-        assert found is not None
-        assert found.id == "anthropic-oauth-token"
+        rule = rules.find(f'{{"accessToken":"{secret}"}}'.encode(), generic=False)
+        assert rule is not None
+        assert rule.id == "anthropic-oauth-token"
         assert rules.find(secret[:-1].encode(), generic=False) is None
 
 

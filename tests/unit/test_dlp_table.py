@@ -67,8 +67,8 @@ def test_a_secret_in_two_requests_is_seen_for_a_minute() -> None:
         size = -(-len(secret) // parts)
         pieces = [secret[i : i + size] for i in range(0, len(secret), size)]
         recent = Recent(lambda: now[0])
-        found = [recent.look(dlp, [piece]) for piece in pieces]
-        assert [f is not None for f in found] == [False] * (len(pieces) - 1) + [True], parts
+        findings = [recent.look(dlp, [piece]) for piece in pieces]
+        assert [f is not None for f in findings] == [False] * (len(pieces) - 1) + [True], parts
     recent = Recent(lambda: now[0])
     assert recent.look(dlp, [secret[:20]]) is None
     for n in range(5):  # others in between

@@ -133,9 +133,9 @@ def test_an_owners_own_pattern_is_seen_backwards_too(dlp: Dlp) -> None:
 
 def test_what_is_found_backwards_is_told_to_the_owner_once(dlp: Dlp) -> None:
     body = b"a " + SECRETS["github"][::-1].encode() + b" b " + SECRETS["aws"][::-1].encode()
-    found = dlp.every_in_request("x.example.com", "/", body, "text/plain", "", 20)
-    assert found is not None
-    assert sorted(one.rule for one in found) == ["aws-access-token", "github-pat"]
+    findings = dlp.every_in_request("x.example.com", "/", body, "text/plain", "", 20)
+    assert findings is not None
+    assert sorted(one.rule for one in findings) == ["aws-access-token", "github-pat"]
 
 
 def test_without_hyperscan_the_same_is_undone() -> None:

@@ -113,7 +113,7 @@ def test_prose_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "problem"),
     [
         ("bottle ask lst demo", "no verb lst in `bottle ask`"),
         ("./bottle up", "takes more arguments"),
@@ -131,8 +131,8 @@ def test_prose_is_read() -> None:
         ("botle up demo", "does not know the program"),
     ],
 )
-def test_a_command_that_does_not_exist_is_noticed(line: str, told: str) -> None:
-    assert told in wrong(line)
+def test_a_command_that_does_not_exist_is_noticed(line: str, problem: str) -> None:
+    assert problem in wrong(line)
 
 
 def test_options_of_pulumi_are_looked_up() -> None:
@@ -167,9 +167,9 @@ def test_the_verbs_that_take_json_are_those_that_readme_names() -> None:
 def keys(value: Any, path: str = "") -> set[str]:
     """Paths of keys, of the entries of a list too."""
     if isinstance(value, list):
-        return {path, *(found for one in value for found in keys(one, f"{path}[]"))}
+        return {path, *(nested for one in value for nested in keys(one, f"{path}[]"))}
     if isinstance(value, dict):
-        return {path, *(found for key, one in value.items() for found in keys(one, f"{path}.{key}".lstrip(".")))}
+        return {path, *(nested for key, one in value.items() for nested in keys(one, f"{path}.{key}".lstrip(".")))}
     return {path}
 
 
@@ -272,7 +272,7 @@ def test_the_keys_of_bottle_plan_for_programs_are_those_of_its_page() -> None:
         "oldState": state,
         "newState": state,
     }
-    told = as_json({"steps": [step]})
+    output = as_json({"steps": [step]})
     (named,) = re.findall(r"`bottle plan --json` prints the keys ([^.]*)\.", (ROOT / "docs/plan.md").read_text())
-    assert told is not None
-    assert set(re.findall(r"`(\w+)`", named)) == set(told) - {"stack"}
+    assert output is not None
+    assert set(re.findall(r"`(\w+)`", named)) == set(output) - {"stack"}

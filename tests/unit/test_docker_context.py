@@ -56,7 +56,7 @@ def test_what_would_be_on_two_engines_is_told(home: Path) -> None:
 
 def test_certificates_of_a_context_are_not_to_be_had_by_a_variable(home: Path) -> None:
     pem = home / "ca.pem"
-    made = [
+    command = [
         "openssl",
         "req",
         "-x509",
@@ -68,7 +68,7 @@ def test_certificates_of_a_context_are_not_to_be_had_by_a_variable(home: Path) -
         "-subj",
         "/CN=ca",
     ]
-    subprocess.run([*made, "-keyout", home / "ca.key", "-out", pem], check=True, capture_output=True)
+    subprocess.run([*command, "-keyout", home / "ca.key", "-out", pem], check=True, capture_output=True)
     docker(home, "context", "create", "tls", "--docker", f"host=tcp://build.example.com:2376,ca={pem}")
     docker(home, "context", "use", "tls")
     assert followed({}, home) == {}

@@ -63,21 +63,21 @@ def test_a_policy_or_a_part_that_is_another_runs_the_command_again(seen: Look, w
     ],
 )
 def test_a_file_that_is_another_makes_a_new_container(files: dict[str, str], words: str) -> None:
-    told = drift_of("egress", Look("running", live=ONE, disk=ONE, files=files), PUT)
-    assert words in told.differences[0]
-    assert words in (told.mended or "")
-    assert told.again == "old words"
+    drift = drift_of("egress", Look("running", live=ONE, disk=ONE, files=files), PUT)
+    assert words in drift.differences[0]
+    assert words in (drift.mended or "")
+    assert drift.again == "old words"
 
 
 def test_what_could_not_be_looked_at_is_said_and_changes_nothing() -> None:
-    told = drift_of("egress", Look("unknown", "gave no answer within 5 s"), PUT)
-    assert told == Drift((), "egress could not be inspected: it gave no answer within 5 s", "old words", "old reason")
+    drift = drift_of("egress", Look("unknown", "gave no answer within 5 s"), PUT)
+    assert drift == Drift((), "egress could not be inspected: it gave no answer within 5 s", "old words", "old reason")
 
 
 def test_where_no_probe_runs_plain_files_are_compared() -> None:
     put = Put(known=True, uploads={"/etc/pipelock/pipelock.yaml": ONE, "/etc/pipelock/ca.pem": ONE})
-    told = drift_of("pipelock", Look("running", plain={"/etc/pipelock/pipelock.yaml": TWO}), put)
-    assert told.differences == (
+    drift = drift_of("pipelock", Look("running", plain={"/etc/pipelock/pipelock.yaml": TWO}), put)
+    assert drift.differences == (
         "pipelock: /etc/pipelock/ca.pem was deleted by hand",
         "pipelock: /etc/pipelock/pipelock.yaml was changed by hand",
     )
@@ -218,10 +218,10 @@ def test_a_part_that_cannot_answer(
     env = engine(tmp_path, f"exec) {exec_};;\ninspect) {inspect};;")
     monkeypatch.setenv("PATH", env["PATH"])
     start = time.monotonic()
-    told = look("egress", "s", env)
+    result = look("egress", "s", env)
     assert time.monotonic() - start < 5
-    assert told.state == state
-    assert words in told.why
+    assert result.state == state
+    assert words in result.why
 
 
 def test_an_image_without_python_is_looked_at_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -350,9 +350,9 @@ def test_auth() -> None:
 
 
 def test_what_the_agent_is_told_holds_no_slot() -> None:
-    told = json.dumps(ROUTES.describe())
-    assert "EGRESS_TOKEN" not in told
-    assert '"credential": "injected"' in told
+    description = json.dumps(ROUTES.describe())
+    assert "EGRESS_TOKEN" not in description
+    assert '"credential": "injected"' in description
 
 
 def test_token_file() -> None:

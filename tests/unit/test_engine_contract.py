@@ -25,13 +25,13 @@ PICTURES = [
 
 @pytest.fixture(params=ENGINES.values(), ids=ENGINES)
 def seen(request: pytest.FixtureRequest) -> Seen:
-    found: Seen = request.param
-    return found
+    view: Seen = request.param
+    return view
 
 
 def declare(seen: Seen, picture: list[Flow]) -> Recorder:
     """A workload for each role of the picture: the sidecars with a secret, then the agent, which waits for them."""
-    made = recording("unit")
+    recorder = recording("unit")
 
     @pulumi.runtime.test
     def register() -> pulumi.Output[object]:
@@ -57,12 +57,12 @@ def declare(seen: Seen, picture: list[Flow]) -> Recorder:
         return pulumi.Output.all(last.resource.urn, closed.urn)
 
     register()
-    return made
+    return recorder
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=range(len(PICTURES)))
 def test_every_flow_has_a_way_and_nothing_else_has(seen: Seen, picture: list[Flow]) -> None:
-    made = declare(seen, picture)
+    recorder = declare(seen, picture)
     inner = {(flow.source, flow.target) for flow in picture if flow.target != OUTSIDE}
     out = {flow.source for flow in picture if flow.target == OUTSIDE}
     roles = {role for pair in inner for role in pair} | out
@@ -71,38 +71,40 @@ def test_every_flow_has_a_way_and_nothing_else_has(seen: Seen, picture: list[Flo
         # Groups may show the targets of one source to one another (declare.Flow): nothing else without a flow.
         together = any({(source, one), (source, other)} <= inner for source in roles)
         if either & inner:
-            assert seen.meet(made, one, other), (one, other)
+            assert seen.meet(recorder, one, other), (one, other)
         elif not together:
-            assert not seen.meet(made, one, other), (one, other)
-    assert {role for role in roles if seen.outside(made, role)} == out
-    assert {role for role in roles if seen.resolves(made, role)} == out
+            assert not seen.meet(recorder, one, other), (one, other)
+    assert {role for role in roles if seen.outside(recorder, role)} == out
+    assert {role for role in roles if seen.resolves(recorder, role)} == out
 
 
 def test_a_secret_is_a_file_and_in_no_variable(seen: Seen) -> None:
-    made = declare(seen, PICTURES[0])
-    assert "PLAIN" in json.dumps(seen.env(made, "egress"))
-    assert SECRET not in json.dumps(seen.env(made, "egress"))
-    content = seen.files(made, "egress")["/etc/token"]
-    assert is_secret(content) or is_secret(seen.files(made, "egress"))
-    others = [r for r in made.resources if SECRET in json.dumps(r.inputs) and r.urn != seen.workload(made, "egress")]
-    assert {r.urn for r in others} <= {seen.workload(made, role) for role in ("pipelock", "git-gate", "supervise")}
+    recorder = declare(seen, PICTURES[0])
+    assert "PLAIN" in json.dumps(seen.env(recorder, "egress"))
+    assert SECRET not in json.dumps(seen.env(recorder, "egress"))
+    content = seen.files(recorder, "egress")["/etc/token"]
+    assert is_secret(content) or is_secret(seen.files(recorder, "egress"))
+    others = [
+        r for r in recorder.resources if SECRET in json.dumps(r.inputs) and r.urn != seen.workload(recorder, "egress")
+    ]
+    assert {r.urn for r in others} <= {seen.workload(recorder, role) for role in ("pipelock", "git-gate", "supervise")}
 
 
 def test_a_volume_is_a_resource_of_its_own_which_outlives_the_workload(seen: Seen) -> None:
-    made = declare(seen, PICTURES[0])
-    homes = seen.volumes(made, "agent")
+    recorder = declare(seen, PICTURES[0])
+    homes = seen.volumes(recorder, "agent")
     assert list(homes) == ["/home"]
-    records = [seen.volumes(made, role)["/var/lib/x"] for role in ("egress", "pipelock", "git-gate")]
+    records = [seen.volumes(recorder, role)["/var/lib/x"] for role in ("egress", "pipelock", "git-gate")]
     assert len({*homes.values(), *records}) == 4
 
 
 def test_what_is_waited_for_comes_first(seen: Seen) -> None:
     """The agent starts when its sidecars are ready, steps run when all is closed, one after the other."""
-    made = declare(seen, PICTURES[0])
-    ready = {r.urn for r in made.resources if r.name.endswith("-ready")}
-    agent = next(r for r in made.resources if r.urn == seen.workload(made, "agent"))
+    recorder = declare(seen, PICTURES[0])
+    ready = {r.urn for r in recorder.resources if r.name.endswith("-ready")}
+    agent = next(r for r in recorder.resources if r.urn == seen.workload(recorder, "agent"))
     assert ready and ready <= set(agent.dependencies)
-    first, last = (next(r for r in made.resources if r.name == name) for name in ("unit-first", "unit-last"))
+    first, last = (next(r for r in recorder.resources if r.name == name) for name in ("unit-first", "unit-last"))
     assert first.urn in last.dependencies
     assert agent.urn in first.dependencies
 
@@ -110,10 +112,12 @@ def test_what_is_waited_for_comes_first(seen: Seen) -> None:
 def test_a_bottle_is_one_on_any_engine(seen: Seen) -> None:
     """Its parts register the same components, whichever engine they are given."""
     manifest = {"egress": {"routes": [{"host": "api.example.com", "token_ref": "A_TOKEN"}]}}
-    made, outputs = compose(manifest, {"A_TOKEN": "a-long-enough-token"}, engine=seen.engine())
-    components = {r.name for r in made.resources if r.typ.startswith("claude-bottle:")}
+    recorder, outputs = compose(manifest, {"A_TOKEN": "a-long-enough-token"}, engine=seen.engine())
+    components = {r.name for r in recorder.resources if r.typ.startswith("claude-bottle:")}
     assert {"unit-egress", "unit-pipelock", "unit-supervise", "unit-agent", "unit-provision"} <= components
     assert outputs["attach"].endswith(" claude") and outputs["agent_container"] in outputs["attach"]
-    assert {role for role in ("agent", "egress", "pipelock", "supervise") if seen.outside(made, role)} == {"pipelock"}
-    docker = [r for r in made.resources if r.typ.startswith("docker:")]
+    assert {role for role in ("agent", "egress", "pipelock", "supervise") if seen.outside(recorder, role)} == {
+        "pipelock"
+    }
+    docker = [r for r in recorder.resources if r.typ.startswith("docker:")]
     assert bool(docker) == (seen is ENGINES["docker"])

@@ -35,8 +35,8 @@ OWN = [ipaddress.ip_network(one) for one in ("198.18.0.0/28", "198.19.0.64/28")]
 
 
 def config(*networks: str) -> bytes:
-    told = {"allow": ["a.example.com"], "internal_exempt": list(networks)}
-    return render(Manifest.model_validate({"pipelock": told})).encode()
+    section = {"allow": ["a.example.com"], "internal_exempt": list(networks)}
+    return render(Manifest.model_validate({"pipelock": section})).encode()
 
 
 def reason(policy: Policy, *addresses: str) -> str | None:
@@ -45,21 +45,21 @@ def reason(policy: Policy, *addresses: str) -> str | None:
 
 
 def test_a_fake_address_passes_where_the_owner_says_so() -> None:
-    plain, told = Policy.parse(config()), Policy.parse(config("198.18.0.0/15"), lambda: OWN)
+    plain, exempt = Policy.parse(config()), Policy.parse(config("198.18.0.0/15"), lambda: OWN)
     for address in ("198.18.1.2", "198.19.255.9"):
         assert reason(plain, address) == "ssrf_private_ip"
-        assert reason(told, address) is None
-    assert reason(told, "10.0.0.1") == "ssrf_private_ip"
-    assert reason(told, "198.18.1.2", "10.0.0.1") == "ssrf_private_ip"
+        assert reason(exempt, address) is None
+    assert reason(exempt, "10.0.0.1") == "ssrf_private_ip"
+    assert reason(exempt, "198.18.1.2", "10.0.0.1") == "ssrf_private_ip"
 
 
 def test_a_refusal_names_the_key() -> None:
     """The defaults of Clash (198.18.0.1/16), Surge and sing-box (198.18.0.0/15), by their documentation."""
-    plain, told = Policy.parse(config()), Policy.parse(config("198.18.0.0/15"), lambda: OWN)
+    plain, exempt = Policy.parse(config()), Policy.parse(config("198.18.0.0/15"), lambda: OWN)
     for policy, address, named in (
         (plain, "198.18.1.2", True),
         (plain, "10.0.0.1", False),
-        (told, "198.18.0.3", False),
+        (exempt, "198.18.0.3", False),
     ):
         refusal = policy.refuse_addresses("a.example.com", [address])
         assert refusal is not None

@@ -69,27 +69,27 @@ async def _fail(part: str, message: str, url: str) -> tuple[int, dict[str, Any]]
 @pytest.mark.parametrize("message", WAYS)
 def test_each_way_to_fail_is_json_and_final_for_a_models_client(part: str, message: str) -> None:
     reason, *final = WAYS[message]
-    status, told = asyncio.run(_fail(part, message, OTHER))
-    assert (status, told["reason"]) == (502, reason)
-    assert ("failed_at" in told) != ("refused_by" in told)
-    assert (told["host"], told["path"]) == ("open.example.org", "/x")
-    assert "203.0.113" not in json.dumps(told), "what others have said is not repeated"
-    assert "ghp_secret" not in json.dumps(told)
-    status, told = asyncio.run(_fail(part, message, MODEL))
+    status, body = asyncio.run(_fail(part, message, OTHER))
+    assert (status, body["reason"]) == (502, reason)
+    assert ("failed_at" in body) != ("refused_by" in body)
+    assert (body["host"], body["path"]) == ("open.example.org", "/x")
+    assert "203.0.113" not in json.dumps(body), "what others have said is not repeated"
+    assert "ghp_secret" not in json.dumps(body)
+    status, body = asyncio.run(_fail(part, message, MODEL))
     assert status == (400 if final[part == "pipelock"] else 502)
-    assert told["type"] == "error"
-    assert told["error"] == {"type": "invalid_request_error", "message": told["message"]}
-    assert reason in told["message"]
+    assert body["type"] == "error"
+    assert body["error"] == {"type": "invalid_request_error", "message": body["message"]}
+    assert reason in body["message"]
 
 
 def test_a_certificate_that_is_not_trusted_names_the_key() -> None:
-    told = asyncio.run(
+    body = asyncio.run(
         _fail("pipelock", "Certificate verify failed: self-signed certificate in certificate chain", OTHER)
     )[1]
-    assert (told["refused_by"], told["reason"]) == ("pipelock", "upstream_not_trusted")
-    assert "pipelock.ca_files" in told["message"]
-    assert "self-signed certificate in certificate chain" in told["message"]
-    assert "ask_with" not in told
+    assert (body["refused_by"], body["reason"]) == ("pipelock", "upstream_not_trusted")
+    assert "pipelock.ca_files" in body["message"]
+    assert "self-signed certificate in certificate chain" in body["message"]
+    assert "ask_with" not in body
 
 
 @pytest.mark.parametrize(

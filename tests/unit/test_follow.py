@@ -126,8 +126,8 @@ SECRET = "bearer-of-what-was-read-in-the-workspace"
 def test_what_the_agent_has_sent_counts_however_it_is_written(path: str, fields: list[tuple[bytes, bytes]]) -> None:
     sent = sent_in(path, fields)
     for url in (f"https://evil.example.com/{SECRET}", f"https://evil.example.com/?d={SECRET}"):
-        found = target(INDEX, url, sent)
-        assert found is not None and found.echoed in (len(SECRET), len(SECRET) + 1)  # a slash before it
+        result = target(INDEX, url, sent)
+        assert result is not None and result.echoed in (len(SECRET), len(SECRET) + 1)  # a slash before it
     hidden = target(INDEX, "https://evil.example.com/" + "".join(f"%{ord(c):02x}" for c in SECRET), sent)
     assert hidden is not None and hidden.echoed >= len(SECRET)
 
@@ -152,8 +152,8 @@ def test_no_letters_of_the_agents_are_in_a_name_and_few_in_an_address() -> None:
     ],
 )
 def test_a_name_that_is_shorter_than_a_piece_is_not_chosen_by_what_was_sent(path: str) -> None:
-    for fields, there in (([], path), ([(b"user-agent", path.encode())], "/")):
-        sent = sent_in(there, fields)
+    for fields, request_path in (([], path), ([(b"user-agent", path.encode())], "/")):
+        sent = sent_in(request_path, fields)
         assert target(INDEX, "https://x.io/a", sent) is None and target(INDEX, "https://a.x.io/a", sent) is None
         assert (
             target(INDEX, "https://xx.io/a", sent) is not None and target(INDEX, "https://x.io.to/a", sent) is not None
@@ -164,8 +164,8 @@ def test_what_a_wildcard_stands_for_was_sent() -> None:
     assert stands_for("*.wild.example.com", "a.b.wild.example.com") == "a.b"
     assert stands_for("wild.example.com", "wild.example.com") == ""
     sent = sent_in("/", [], f"{SECRET}.abc")
-    found = target(INDEX, f"https://files.example.org/{SECRET}", sent)
-    assert found is not None and found.echoed == len(SECRET)
+    result = target(INDEX, f"https://files.example.org/{SECRET}", sent)
+    assert result is not None and result.echoed == len(SECRET)
     for host in (f"{SECRET}.example.org", f"x{SECRET}.example.org", "abc.example.org"):
         assert target(INDEX, f"https://{host}/", sent) is None, host
 

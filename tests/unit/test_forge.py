@@ -668,8 +668,8 @@ def table(*routes: dict[str, object]) -> RouteTable:
     return RouteTable.parse(json.dumps({"version": 1, "routes": list(routes)}).encode())
 
 
-def decide(made: RouteTable, method: str, path: str) -> Route | Refusal:
-    return made.decide(scheme="https", host="api.github.com", port=443, method=method, path=path)
+def decide(route_table: RouteTable, method: str, path: str) -> Route | Refusal:
+    return route_table.decide(scheme="https", host="api.github.com", port=443, method=method, path=path)
 
 
 def test_a_route_names_what_it_allows() -> None:

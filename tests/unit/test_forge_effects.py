@@ -273,10 +273,10 @@ def sent(path: str, kind: str, body: str, method: str = "POST") -> Any:
 )
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "GET"])
 def test_no_field_makes_the_token_another_users(method: str, path: str, kind: str, body: str) -> None:
-    made, forge = sent(path, kind, body, method), ["review"]
-    refusal = refuse_body(made, "git.example.com", route(forge=forge))
+    request, forge = sent(path, kind, body, method), ["review"]
+    refusal = refuse_body(request, "git.example.com", route(forge=forge))
     assert refusal is not None
-    scan = form_scan(made, route(forge=forge))
+    scan = form_scan(request, route(forge=forge))
     assert scan is not None
     assert any(scan.feed(bytes([byte])) for byte in body.encode())
 
@@ -295,6 +295,6 @@ def test_words_may_speak_of_sudo(path: str, kind: str, body: str) -> None:
 
 
 def test_sudo_passes_where_it_is_named_or_no_token_is_put_in() -> None:
-    made = sent(NOTES, FORM, "body=x&sudo=root")
-    assert refuse_body(made, "git.example.com", route(allow_headers=["sudo"])) is None
-    assert refuse_body(made, "git.example.com", route(slot=None, auth_scheme=None)) is None
+    request = sent(NOTES, FORM, "body=x&sudo=root")
+    assert refuse_body(request, "git.example.com", route(allow_headers=["sudo"])) is None
+    assert refuse_body(request, "git.example.com", route(slot=None, auth_scheme=None)) is None

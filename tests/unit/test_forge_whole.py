@@ -30,8 +30,8 @@ def route(*forge: str, methods: tuple[str, ...] = ("GET", "POST", "PUT")) -> Any
 
 
 def refused(forge: tuple[str, ...], path: str, kind: str, body: bytes) -> Refusal | None:
-    made = tutils.treq(method=b"POST", path=path.encode(), content=body, headers=((b"content-type", kind.encode()),))
-    return refuse_body(made, "gitlab.example.com", route(*forge))
+    request = tutils.treq(method=b"POST", path=path.encode(), content=body, headers=((b"content-type", kind.encode()),))
+    return refuse_body(request, "gitlab.example.com", route(*forge))
 
 
 def called(*mutations: str) -> bytes:
@@ -357,21 +357,21 @@ def test_what_is_said_on_a_websocket_is_not_looked_at(path: str) -> None:
     `ai/duo_workflows/ws` (ee/lib/api/ai/duo_workflows) an agent does what it is told there, with that token too.
     """
     fields = ((b"upgrade", b"websocket"), (b"connection", b"upgrade"))
-    made = tutils.treq(method=b"GET", path=path.encode(), headers=fields)
-    refusal = refuse_head(made, "gitlab.example.com", route("code", methods=("GET",)), True)
+    request = tutils.treq(method=b"GET", path=path.encode(), headers=fields)
+    refusal = refuse_head(request, "gitlab.example.com", route("code", methods=("GET",)), True)
     assert refusal is not None
     assert refusal.reason == "unclear_forge_call"
     for others in (b"/v1/realtime", b"/api/v4/websocket"):  # Mattermost's
-        made = tutils.treq(method=b"GET", path=others, headers=fields)
-        assert refuse_head(made, "gitlab.example.com", route(methods=("GET",)), True) is None
+        request = tutils.treq(method=b"GET", path=others, headers=fields)
+        assert refuse_head(request, "gitlab.example.com", route(methods=("GET",)), True) is None
 
 
 def test_json_that_is_packed_may_hold_another_method() -> None:
     """Laravel takes a JSON name for a field (Illuminate's Request::createFromBase)."""
     fields = ((b"content-type", b"application/json"), (b"content-encoding", b"gzip"))
-    made = tutils.treq(method=b"POST", path=b"/x", headers=fields)
-    assert refuse_stream(made, route(methods=("GET", "POST")), 1 << 18) is not None
-    assert refuse_stream(made, route(methods=("GET", "POST", "PUT", "PATCH", "DELETE")), 1 << 18) is None
+    request = tutils.treq(method=b"POST", path=b"/x", headers=fields)
+    assert refuse_stream(request, route(methods=("GET", "POST")), 1 << 18) is not None
+    assert refuse_stream(request, route(methods=("GET", "POST", "PUT", "PATCH", "DELETE")), 1 << 18) is None
 
 
 @pytest.mark.parametrize("ids", ['assigneeIds: ["MDM6Qm90NDk2OTkzMzM="]', 'assigneeIds: ["BOT_kgDOC9w8XQ"]'])

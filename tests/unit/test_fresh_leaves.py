@@ -55,12 +55,12 @@ def test_what_was_given_by_hand_stays(store: certs.CertStore) -> None:
 def authority(key: ec.EllipticCurvePrivateKey, begins: datetime) -> x509.Certificate:
     """What components/authorities.py asks pulumi-tls for: the subject and the key stay when it is renewed."""
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "claude-bottle x egress")])
-    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    made = made.serial_number(x509.random_serial_number())
-    made = made.not_valid_before(begins).not_valid_after(begins + timedelta(days=365))
-    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    made = made.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    return made.sign(key, hashes.SHA256())
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number())
+    builder = builder.not_valid_before(begins).not_valid_after(begins + timedelta(days=365))
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    return builder.sign(key, hashes.SHA256())
 
 
 def test_who_knows_the_old_certificate_of_a_ca_trusts_its_renewal(tmp_path: Path) -> None:

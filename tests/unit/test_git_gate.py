@@ -104,9 +104,9 @@ def test_what_the_upstream_took_is_read() -> None:
     good = "To x\n \tb:refs/heads/m\ta..b\n*\tb:refs/heads/n\t[new branch]\nDone\n"
     assert read(good, "", commands).accepted == ["refs/heads/m", "refs/heads/n"]
     part = "To x\n \tb:refs/heads/m\ta..b\n!\tb:refs/heads/n\t[remote rejected] (hook declined)\nDone\n"
-    told = read(part, "remote: no thanks\n", commands)
-    assert told.accepted == ["refs/heads/m"]
-    assert told.said == ["remote: no thanks", "refs/heads/n: [remote rejected] (hook declined)"]
+    outcome = read(part, "remote: no thanks\n", commands)
+    assert outcome.accepted == ["refs/heads/m"]
+    assert outcome.said == ["remote: no thanks", "refs/heads/n: [remote rejected] (hook declined)"]
     assert "fetch first" in read("!\tb:refs/heads/m\t[rejected] (stale info)\n", "", commands).said[0]
     assert read("", "fatal: could not read", commands).said == ["could not read"]
     assert read(" \tb:refs/heads/other\tx\n", "", commands).accepted == []
@@ -133,9 +133,9 @@ def test_every_place_of_a_push_is_looked_at(repository: Repository) -> None:
     ],
 )
 def test_contents_messages_and_names(repository: Repository, files: Any, message: str, expected: str) -> None:
-    (told,) = places(repository.commit(files, message))
-    assert told.startswith(expected)
-    assert LEAK not in told
+    (place,) = places(repository.commit(files, message))
+    assert place.startswith(expected)
+    assert LEAK not in place
 
 
 def test_a_renamed_file_a_merge_a_tag_and_a_ref(repository: Repository) -> None:
@@ -162,18 +162,18 @@ def test_a_renamed_file_a_merge_a_tag_and_a_ref(repository: Repository) -> None:
 def test_what_the_upstream_has_is_not_looked_at_again(repository: Repository) -> None:
     old = repository.commit({"old": LEAK.encode()})
     repository.git("update-ref", "refs/heads/main", old)
-    told = scan.look(SSH, [repository.commit({"new": b"clean"})], ["refs/heads/main"])
-    assert (told.secrets, told.commits) == ([], 1)
+    result = scan.look(SSH, [repository.commit({"new": b"clean"})], ["refs/heads/main"])
+    assert (result.secrets, result.commits) == ([], 1)
 
 
 def test_large_files_and_lfs_pointers_are_told(repository: Repository) -> None:
     small = Remote("p", "x", max_blob_mb=1)
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
     tip = repository.commit({"big": os.urandom(2 << 20), "film.mp4": pointer})
-    told = scan.look(small, [tip], ["refs/heads/x"])
-    assert told.too_large == ["big: 2 MB, 1 MB are allowed"]
-    assert told.lfs == ["film.mp4"]
-    lines = receive._objections(told, [tip], Work())
+    result = scan.look(small, [tip], ["refs/heads/x"])
+    assert result.too_large == ["big: 2 MB, 1 MB are allowed"]
+    assert result.lfs == ["film.mp4"]
+    lines = receive._objections(result, [tip], Work())
     assert any("git-gate forwards no LFS objects" in line for line in lines)
 
 
@@ -212,10 +212,10 @@ def test_a_mirror_follows_its_upstream_and_outlives_it(gate: Any) -> None:
     upstream.git("branch", "-D", "main")
     upstream.git("branch", "other")
     upstream.folder.rename(upstream.folder.with_name("gone"))
-    told = mirror.refresh(remote)
-    assert told is not None
-    assert "serving what was fetched" in told
-    assert mirror.stale(remote) == told
+    message = mirror.refresh(remote)
+    assert message is not None
+    assert "serving what was fetched" in message
+    assert mirror.stale(remote) == message
     upstream.folder.with_name("gone").rename(upstream.folder)
     assert mirror.refresh(remote) is None
     assert "main" not in mirror.git("-C", str(remote.mirror), "branch", "--list")

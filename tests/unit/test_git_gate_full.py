@@ -61,10 +61,10 @@ def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
         monkeypatch.setattr(mirror_state, "ROOM", 1 << 20)
         monkeypatch.setattr(Remote, "mirror", property(lambda self: disk / f"{self.name}.git"))
         monkeypatch.setattr(Remote, "environment", lambda *_: {})
-        made = Gate(tmp_path, disk)
-        mirror.prepare(made.remote)
-        assert mirror.refresh(made.remote) is None
-        yield made
+        full_gate = Gate(tmp_path, disk)
+        mirror.prepare(full_gate.remote)
+        assert mirror.refresh(full_gate.remote) is None
+        yield full_gate
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
 
@@ -73,7 +73,7 @@ def contact(gate: Gate, service: str, monkeypatch: pytest.MonkeyPatch, capsys: p
     """What the access hook does: its exit code, its one line, what it logs."""
     logged: list[tuple[Any, ...]] = []
     monkeypatch.setattr(access, "remote_of", lambda _: gate.remote)
-    monkeypatch.setattr(journal, "write", lambda *told, **more: logged.append((*told, more)))
+    monkeypatch.setattr(journal, "write", lambda *fields, **more: logged.append((*fields, more)))
     monkeypatch.setattr("sys.argv", ["access", service, str(gate.remote.mirror)])
     return access.main(), capsys.readouterr().out, logged
 

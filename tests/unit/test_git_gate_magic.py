@@ -55,7 +55,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Hooke
     monkeypatch.setattr(Remote, "mirror", property(lambda self: tmp_path / f"{self.name}.git"))
     monkeypatch.setattr(Remote, "environment", lambda *_: environment(tmp_path))
 
-    def made(answer: str = "ok", **policy: Any) -> HookedGate:
+    def factory(answer: str = "ok", **policy: Any) -> HookedGate:
         gate = HookedGate(tmp_path, **policy)
         (tmp_path / "forge.py").write_text(CODE.format(answer=answer, changes=str(tmp_path / "changes")))
         hook = gate.upstream.folder / ".git/hooks/proc-receive"
@@ -66,7 +66,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Hooke
         gate.upstream.git("config", "receive.advertisePushOptions", "true")
         return gate
 
-    return made
+    return factory
 
 
 def changes(gate: HookedGate) -> list[str]:
@@ -88,8 +88,8 @@ def test_a_second_patch_set_is_no_rewrite(make: Callable[..., HookedGate], answe
         assert done.returncode == 0, done.stderr
         assert gate.refs() == ["refs/heads/main"]
     assert changes(gate) == [f"{ZERO} {name} refs/for/main" for name in sent]
-    told = [more for event, verdict, more in gate.record() if verdict == "forwarding"]
-    assert [more["after"] for more in told] == [[f"{name} refs/for/main"] for name in sent]
+    details = [more for event, verdict, more in gate.record() if verdict == "forwarding"]
+    assert [more["after"] for more in details] == [[f"{name} refs/for/main"] for name in sent]
     assert [verdict for _, verdict, _ in gate.record()] == ["forwarding", "accepted"] * 3
 
 
@@ -143,8 +143,8 @@ def test_what_an_order_may_say() -> None:
         "refs/for/main%l=Code-Review+2",
         "refs/drafts/main%,",
     ):
-        told = said(Command(ZERO, A, ref), branches=("refs/for/*", "refs/drafts/*"), push_options=("wip",))
-        assert any("push option" in line for line in told), ref
+        problems = said(Command(ZERO, A, ref), branches=("refs/for/*", "refs/drafts/*"), push_options=("wip",))
+        assert any("push option" in line for line in problems), ref
     assert said(Command(ZERO, A, "refs/for/main%wip"), branches=("refs/for/main",), push_options=("wip",)) == []
     assert (
         "the owner allows"
@@ -157,18 +157,18 @@ def test_what_an_order_may_say() -> None:
 def test_what_a_forge_answers_for_an_order_is_read() -> None:
     """builtin/push, print_ok_ref_status: with `option refname` the line names the forge's own ref."""
     order, branch = Command(ZERO, A, "refs/for/main"), Command(ZERO, B, "refs/heads/n")
-    told = read(
+    outcome = read(
         f"To x\n*\t{A}:refs/pull/7/head\t[new reference]\n*\t{B}:refs/heads/n\t[new branch]\nDone\n",
         "",
         [order, branch],
     )
-    assert sorted(told.accepted) == ["refs/for/main", "refs/heads/n"]
-    told = read(
+    assert sorted(outcome.accepted) == ["refs/for/main", "refs/heads/n"]
+    outcome = read(
         f"To x\n*\t{B}:refs/heads/n\t[new branch]\n!\t{A}:refs/for/main\t[remote rejected] (no)\n",
         "",
         [order, branch],
         sent=True,
     )
-    assert (told.accepted, told.unknown) == (["refs/heads/n"], [])
-    told = read(f"To x\n*\t{B}:refs/pull/7/head\t[new reference]\n", "", [order, branch], sent=True)
-    assert (told.accepted, told.unknown) == ([], ["refs/for/main", "refs/heads/n"])
+    assert (outcome.accepted, outcome.unknown) == (["refs/heads/n"], [])
+    outcome = read(f"To x\n*\t{B}:refs/pull/7/head\t[new reference]\n", "", [order, branch], sent=True)
+    assert (outcome.accepted, outcome.unknown) == ([], ["refs/for/main", "refs/heads/n"])

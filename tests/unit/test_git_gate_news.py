@@ -40,7 +40,7 @@ def upstream(repository: Repository, files: dict[str, bytes], message: str = "up
     repository.git("update-ref", "refs/heads/main", repository.commit(files, message))
 
 
-def told(repository: Repository, tip: str, remote: Remote = SSH) -> list[str]:
+def places(repository: Repository, tip: str, remote: Remote = SSH) -> list[str]:
     return [str(secret) for secret in scan.look(remote, [tip], ["refs/heads/x"]).secrets]
 
 
@@ -62,13 +62,13 @@ def test_what_the_upstream_has_is_no_news(repository: Repository, change: str) -
         "moved": lambda: repository.commit({"c.yml": f"token: {LEAK}\n".encode()}),
         "copied to a message": lambda: repository.commit({"a.py": b"1\n"}, f"drop {LEAK}"),
     }[change]()
-    assert told(repository, tip) == []
+    assert places(repository, tip) == []
 
 
 def test_what_an_older_commit_of_the_upstream_had_is_no_news(repository: Repository) -> None:
     upstream(repository, {"a.py": file(f"key = {LEAK}\n")})
     upstream(repository, {"a.py": file()})
-    assert told(repository, repository.commit({"b.py": LEAK.encode()})) == []
+    assert places(repository, repository.commit({"b.py": LEAK.encode()})) == []
 
 
 def test_a_new_one_beside_an_old_one_is_told_once_with_its_first_commit(repository: Repository) -> None:
@@ -77,29 +77,29 @@ def test_a_new_one_beside_an_old_one_is_told_once_with_its_first_commit(reposito
     for number in range(5):
         tip = repository.commit({"a.py": file(f"{number}\n", f"key = {LEAK}\n", f"key = {OTHER}\n", f"{number}\n")})
     tip = repository.commit({"a.py": file(f"key = {LEAK}\n")})
-    assert told(repository, tip) == refused("a.py", 102, first)
+    assert places(repository, tip) == refused("a.py", 102, first)
 
 
 def test_every_place_is_told(repository: Repository) -> None:
     first = repository.commit({"a.py": OTHER.encode()})
     second = repository.commit({"b.py": f"{OTHER}\n".encode()})
-    assert told(repository, second) == [*refused("a.py", 1, first), *refused("b.py", 1, second)]
+    assert places(repository, second) == [*refused("a.py", 1, first), *refused("b.py", 1, second)]
 
 
 def test_what_only_a_refused_push_brought_is_not_known(repository: Repository) -> None:
     """Its objects may be in the database still; no ref reaches them."""
     start = repository.git("rev-parse", "HEAD")
-    assert told(repository, repository.commit({"a.py": file(f"key = {LEAK}\n")}))
+    assert places(repository, repository.commit({"a.py": file(f"key = {LEAK}\n")}))
     repository.git("reset", "-q", "--hard", start)
     tip = repository.commit({"a.py": file(f"key = {LEAK}\n"), "b.py": b"1\n"})
-    assert told(repository, tip) == refused("a.py", 101, tip)
+    assert places(repository, tip) == refused("a.py", 101, tip)
 
 
 def test_what_another_upstream_has_is_not_known(repository: Repository, tmp_path: Path) -> None:
     other = Repository(tmp_path / "other")
     upstream(other, {"a.py": LEAK.encode()})
     tip = repository.commit({"a.py": LEAK.encode()})
-    assert told(repository, tip) == refused("a.py", 1, tip)
+    assert places(repository, tip) == refused("a.py", 1, tip)
 
 
 @pytest.mark.parametrize("held", ["p.token", "q.token", "p.key"])
@@ -110,9 +110,9 @@ def test_a_credential_of_the_bottle_counts_where_the_upstream_has_it_too(
     (tmp_path / "etc" / held).write_text("".join(PEM) if held.endswith("key") else f"{credential}\n")
     upstream(repository, {"a.py": file(f"x {credential}\n")})
     tip = repository.commit({"a.py": file(f"x {credential}\n") + b"far away\n"})
-    assert told(repository, tip) == refused("a.py", 101, tip, known.OWN_RULE)
+    assert places(repository, tip) == refused("a.py", 101, tip, known.OWN_RULE)
     tip = repository.commit({"a.py": b"1\n"}, f"message with {credential}")
-    assert f"(rule {known.OWN_RULE})" in told(repository, tip)[-1]
+    assert f"(rule {known.OWN_RULE})" in places(repository, tip)[-1]
 
 
 def test_all_that_is_alike_in_keys_of_a_kind_is_no_credential(tmp_path: Path) -> None:
@@ -123,21 +123,21 @@ def test_all_that_is_alike_in_keys_of_a_kind_is_no_credential(tmp_path: Path) ->
 
 def test_a_short_value_is_known_only_with_all_that_was_matched(repository: Repository) -> None:
     upstream(repository, {"a.env": b"URL=postgres://app:postgres@db.example.com/x\n"})
-    assert told(repository, repository.commit({"b.env": b"postgres://app:postgres@db.example.com/y\n"})) == []
+    assert places(repository, repository.commit({"b.env": b"postgres://app:postgres@db.example.com/y\n"})) == []
     tip = repository.commit({"b.env": b"postgres://root:postgres@prod.example.com/y\n"})
-    assert told(repository, tip) == refused("b.env", 1, tip, "connection-string")
+    assert places(repository, tip) == refused("b.env", 1, tip, "connection-string")
 
 
 def test_a_name_that_is_old_and_a_value_that_is_new(repository: Repository) -> None:
     upstream(repository, {"a.py": file("api_key =\n", "\n")})
     tip = repository.commit({"a.py": file("api_key =\n", '"Zm9vYmFyYmF6cXV4MTIz4k5j"\n')})
-    assert told(repository, tip) == refused("a.py", 101, tip, "generic-api-key")
+    assert places(repository, tip) == refused("a.py", 101, tip, "generic-api-key")
 
 
 def test_a_value_that_is_old_in_this_push_and_a_name_that_is_new(repository: Repository) -> None:
     repository.commit({"a.py": file("Zm9vYmFyYmF6cXV4MTIz4k5j\n")})
     tip = repository.commit({"a.py": file('api_key = "Zm9vYmFyYmF6cXV4MTIz4k5j"\n')})
-    assert told(repository, tip) == refused("a.py", 101, tip, "generic-api-key")
+    assert places(repository, tip) == refused("a.py", 101, tip, "generic-api-key")
 
 
 @pytest.mark.parametrize("missing", [slice(0, 1), slice(30, 40), slice(71, 72), slice(1, 71)])
@@ -146,7 +146,7 @@ def test_a_private_key_of_which_a_part_is_new(repository: Repository, missing: s
     part[missing] = []
     upstream(repository, {"a.pem": file(*part)})
     tip = repository.commit({"a.pem": file(*PEM)})
-    assert told(repository, tip) == refused("a.pem", 101, tip, "private-key")
+    assert places(repository, tip) == refused("a.pem", 101, tip, "private-key")
 
 
 def test_rules_of_the_owner_see_as_much_as_of_a_whole_file(
@@ -161,7 +161,7 @@ def test_rules_of_the_owner_see_as_much_as_of_a_whole_file(
     tip = repository.commit({"a.py": file("new\n")})
     for remote, near in ((SSH, NEAR), (Remote("p", "x", rules=True), FAR)):
         seen.clear()
-        told(repository, tip, remote)
+        places(repository, tip, remote)
         (part,) = (one for one in seen if b"new\n" in one)
         assert near <= part.index(b"new\n") <= near + 2 * len(ROWS[0])
 
@@ -173,28 +173,28 @@ def test_the_search_reads_objects_in_chunks_and_every_kind_of_them(
     monkeypatch.setattr(known, "_CHUNK", chunk)
     upstream(repository, {"a.py": file(LEAK), "a-name-that-is-looked-for": b""}, f"a message with {OTHER}")
     repository.git("tag", "-a", "v1", "-m", "the-words-of-a-tag-upstream")
-    there = {LEAK.encode(), OTHER.encode(), b"a-name-that-is-looked-for", b"the-words-of-a-tag-upstream", b"line 7 of"}
-    assert known.upstream_has(work.Work(), [*there, b"not there"]) == there
+    values = {LEAK.encode(), OTHER.encode(), b"a-name-that-is-looked-for", b"the-words-of-a-tag-upstream", b"line 7 of"}
+    assert known.upstream_has(work.Work(), [*values, b"not there"]) == values
 
 
 def test_a_search_that_takes_too_long_knows_nothing(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     upstream(repository, {"a.py": LEAK.encode()})
     tip = repository.commit({"b.py": f"{LEAK}\n".encode()})
-    assert told(repository, tip) == []
+    assert places(repository, tip) == []
     monkeypatch.setattr(known, "SECONDS", 0)
-    assert told(repository, tip) == refused("b.py", 1, tip)
+    assert places(repository, tip) == refused("b.py", 1, tip)
 
 
 def test_findings_have_a_bound(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     upstream(repository, {"a.py": LEAK.encode()})
     monkeypatch.setattr(leaks, "_FOUND", 10_000)
     with pytest.raises(work.TooMuch, match="look like secrets"):
-        told(repository, repository.commit({"b.py": f"{LEAK}\n".encode() * 30}))
+        places(repository, repository.commit({"b.py": f"{LEAK}\n".encode() * 30}))
 
 
 def test_the_value_is_in_nothing_that_is_shown(repository: Repository) -> None:
-    found = leaks.Finding(0, 1, 1, "github-pat", LEAK, LEAK)
-    assert LEAK not in repr(found)
+    finding = leaks.Finding(0, 1, 1, "github-pat", LEAK, LEAK)
+    assert LEAK not in repr(finding)
     looked = scan.look(SSH, [repository.commit({"a": LEAK.encode()})], [])
     assert looked.secrets
     assert LEAK not in repr(looked)
@@ -207,12 +207,12 @@ def test_a_merge_that_adds_a_secret_of_its_own(repository: Repository) -> None:
     repository.commit({"c.py": file()})
     repository.git("merge", "-q", "--no-commit", side)
     tip = repository.commit({"b.py": file(f"key = {LEAK}\n")}, "merged")
-    assert told(repository, tip) == refused("b.py", 101, tip)
+    assert places(repository, tip) == refused("b.py", 101, tip)
 
 
 def test_a_tag_of_a_file(repository: Repository) -> None:
     blob = repository.git("hash-object", "-w", "--stdin", stdin=LEAK.encode())
-    (line,) = told(repository, blob)
+    (line,) = places(repository, blob)
     assert line.startswith(f"the blob {blob[:12]}, line 1")
 
 
@@ -230,9 +230,9 @@ def test_the_owner_exempts_exactly_a_value_for_one_upstream(repository: Reposito
     tip = repository.commit({"a.py": f"key = {LEAK}\nurl = postgres://a:postgres@db.example.com\n".encode()})
     secrets = scan.look(SSH, [tip], []).secrets
     (first,), (second,) = (secret.digests for secret in secrets)
-    assert "ask the owner" in " ".join(told := how_to_remove(work.Work(), secrets, [tip]))
-    assert told[-2:] == [f"- {first}  # a.py, line 1", f"- {second}  # a.py, line 2"]
-    assert LEAK not in repr(told)
+    assert "ask the owner" in " ".join(advice := how_to_remove(work.Work(), secrets, [tip]))
+    assert advice[-2:] == [f"- {first}  # a.py, line 1", f"- {second}  # a.py, line 2"]
+    assert LEAK not in repr(advice)
     both = replace(SSH, known_findings=(first, second))
     assert len(scan.look(replace(SSH, known_findings=(second,)), [tip], []).secrets) == 1
     assert scan.look(both, [tip], []).secrets == []
@@ -286,7 +286,7 @@ BOUNDED_OTHERWISE = {
 
 def test_no_rule_matches_over_more_lines_than_are_looked_at() -> None:
     """By the rules' own expressions, as Python's parser of them gives their width."""
-    found = set()
+    ids = set()
     for name in ("gitleaks/gitleaks.toml", "own_rules.toml"):
         for rule in tomllib.loads((RULES / name).read_text())["rules"]:
             text = (
@@ -298,8 +298,8 @@ def test_no_rule_matches_over_more_lines_than_are_looked_at() -> None:
             if parsed.getwidth()[1] > NEAR and any(
                 part in text for part in (r"\s", r"\S", r"\n", "[^", "(?s", r"\W", r"\D")
             ):
-                found.add(rule["id"])
-    assert found <= set(BOUNDED_OTHERWISE), found - set(BOUNDED_OTHERWISE)
+                ids.add(rule["id"])
+    assert ids <= set(BOUNDED_OTHERWISE), ids - set(BOUNDED_OTHERWISE)
 
 
 def test_what_a_submodules_entry_names_is_nobodys_old_version(repository: Repository) -> None:
@@ -312,7 +312,7 @@ def test_what_a_submodules_entry_names_is_nobodys_old_version(repository: Reposi
         repository.git("update-index", "--add", "--cacheinfo", f"{mode},{name},a.py")
         repository.git("commit", "-q", "-m", mode)
     tip = repository.git("rev-parse", "HEAD")
-    assert told(repository, tip) == refused("a.py", 101, tip)
+    assert places(repository, tip) == refused("a.py", 101, tip)
 
 
 def test_a_line_of_what_is_unpacked_is_no_line_of_the_file(repository: Repository) -> None:
@@ -320,11 +320,11 @@ def test_a_line_of_what_is_unpacked_is_no_line_of_the_file(repository: Repositor
 
     def archive(content: bytes) -> bytes:
         out = io.BytesIO()
-        with zipfile.ZipFile(out, "w") as made:
-            made.writestr(zipfile.ZipInfo("a"), "a line of the first member, which is stored\n" * 40)
-            made.writestr("b", content, zipfile.ZIP_DEFLATED)
+        with zipfile.ZipFile(out, "w") as archive_file:
+            archive_file.writestr(zipfile.ZipInfo("a"), "a line of the first member, which is stored\n" * 40)
+            archive_file.writestr("b", content, zipfile.ZIP_DEFLATED)
         return out.getvalue()
 
     upstream(repository, {"d.zip": archive(b"harmless\n" * 50)})
     tip = repository.commit({"d.zip": archive(f"key = {LEAK}\n".encode() * 3)})
-    assert len(told(repository, tip)) == 1
+    assert len(places(repository, tip)) == 1

@@ -86,8 +86,8 @@ def a_finding(**more: Any) -> Judged:
 
 
 def a_token(number: int) -> str:
-    made = random.Random(number)
-    return "ghp_" + "".join(made.choice(string.ascii_letters + string.digits) for _ in range(36))
+    generator = random.Random(number)
+    return "ghp_" + "".join(generator.choice(string.ascii_letters + string.digits) for _ in range(36))
 
 
 def test_only_what_an_owner_can_judge_is_asked_for() -> None:

@@ -74,9 +74,9 @@ class Host:
 
 @pytest.fixture
 def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Host, Host]]:
-    made = Repository(tmp_path / "work")
-    made.git("branch", "main", "refs/kept")
-    subprocess.run(["git", "clone", "-q", "--bare", str(made.folder), str(tmp_path / "up.git")], check=True)
+    repo = Repository(tmp_path / "work")
+    repo.git("branch", "main", "refs/kept")
+    subprocess.run(["git", "clone", "-q", "--bare", str(repo.folder), str(tmp_path / "up.git")], check=True)
     subprocess.run(["git", "-C", str(tmp_path / "up.git"), "config", "http.receivepack", "true"], check=True)
     one, two = Host(tmp_path), Host(tmp_path)
     monkeypatch.setattr(mirror, "RUN", tmp_path)
@@ -124,11 +124,11 @@ def test_the_same_address_with_git_is_followed(hosts: tuple[Host, Host], tmp_pat
     assert mirror_state.address(Remote("p", f"{host.url}/other")) == f"{host.url}/other"
 
 
-@pytest.mark.parametrize("there", ["absolute", "relative", "other host", "other host, same path"])
-def test_another_address_is_told_and_gets_nothing(hosts: tuple[Host, Host], there: str) -> None:
+@pytest.mark.parametrize("kind", ["absolute", "relative", "other host", "other host, same path"])
+def test_another_address_is_told_and_gets_nothing(hosts: tuple[Host, Host], kind: str) -> None:
     host, other = hosts
     new = {"absolute": f"{host.url}/up.git", "relative": "/up.git", "other host": f"{other.url}/up.git",
-           "other host, same path": f"{other.url}/old.git"}[there]  # fmt: skip
+           "other host, same path": f"{other.url}/old.git"}[kind]  # fmt: skip
     host.moves["/old"] = new
     remote = mirrored(f"{host.url}/old")
     address = new if new.startswith("http") else host.url + new
@@ -140,15 +140,15 @@ def test_another_address_is_told_and_gets_nothing(hosts: tuple[Host, Host], ther
 
 
 @pytest.mark.parametrize(
-    "there", ["/up\x1b[2J.git", "javascript:x", "ext::sh", "/login?next=x#", "https://" + "x" * 400]
+    "location", ["/up\x1b[2J.git", "javascript:x", "ext::sh", "/login?next=x#", "https://" + "x" * 400]
 )
-def test_what_is_no_address_is_not_told(hosts: tuple[Host, Host], there: str) -> None:
+def test_what_is_no_address_is_not_told(hosts: tuple[Host, Host], location: str) -> None:
     host, _ = hosts
-    host.moves["/old"] = there
-    with pytest.raises(mirror.UpstreamError) as told:
+    host.moves["/old"] = location
+    with pytest.raises(mirror.UpstreamError) as error:
         mirror.refresh(mirrored(f"{host.url}/old"))
-    assert "it reports" not in str(told.value)
-    assert "error: 301" in str(told.value)
+    assert "it reports" not in str(error.value)
+    assert "error: 301" in str(error.value)
 
 
 def test_only_a_redirect_is_asked_about(hosts: tuple[Host, Host]) -> None:

@@ -158,10 +158,10 @@ def test_nothing_that_the_client_writes_goes_to_the_upstream(gate: Gate) -> None
         done = gate.fetch(asked)
         assert done.returncode != 0
         assert words in done.stderr
-        told = gate.asked()
-        assert "ref-prefix" not in told
-        assert "want" not in told
-        assert not any(word in told for word in (letter, hidden, "1234567", "my-words", "secret"))
+        request = gate.asked()
+        assert "ref-prefix" not in request
+        assert "want" not in request
+        assert not any(word in request for word in (letter, hidden, "1234567", "my-words", "secret"))
     assert gate.here() == []
     assert gate.fetch("pull/12/head").returncode == 0
     assert {line.partition("ref-prefix ")[2] for line in gate.asked().splitlines() if "ref-prefix" in line} <= {
@@ -219,8 +219,8 @@ def test_an_object_that_attacks_its_readers_does_not_come_in(gate: Gate) -> None
 def test_they_are_no_push_targets(ref: str) -> None:
     remote = Remote("p", "x", branches=("refs/*", "*"), force=True, deletes=True)
     for command in (Command(ZERO, "a" * 40, ref), Command(ZERO, ZERO, ref)):
-        (told,) = refusals(remote, [command], lambda *_: True, lambda _: "")
-        assert "is read-only" in told
+        (refusal,) = refusals(remote, [command], lambda *_: True, lambda _: "")
+        assert "is read-only" in refusal
 
 
 def test_what_an_outsider_offers_is_not_the_upstreams_history(repository: Repository) -> None:
@@ -249,11 +249,11 @@ def test_a_long_request_is_handed_on_in_parts() -> None:
     line = b"want " + b"a" * 40 + b"\n"
     body = b"0011command=fetch" + b"".join(b"%04x%b" % (len(line) + 4, line) for _ in range(60_000)) + b"0000"
     second = b"0014command=ls-refs\n0001" + b"001bref-prefix refs/notes/x0000"
-    told = list(wishes.requests(io.BytesIO(body + second).read))
-    assert b"".join(request for request, _ in told) == body + second
-    assert len(told) == 4
-    assert [bool(wish.ids) for _, wish in told] == [True, False, False, False]
-    assert max(len(request) for request, _ in told) < wishes.HELD + 65_536
+    parts = list(wishes.requests(io.BytesIO(body + second).read))
+    assert b"".join(request for request, _ in parts) == body + second
+    assert len(parts) == 4
+    assert [bool(wish.ids) for _, wish in parts] == [True, False, False, False]
+    assert max(len(request) for request, _ in parts) < wishes.HELD + 65_536
 
 
 def test_the_daemon_runs_the_reader(gate: Gate, tmp_path: Path) -> None:

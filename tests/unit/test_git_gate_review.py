@@ -65,14 +65,14 @@ def test_no_push_brings_refs_without_number() -> None:
     ],
 )  # fmt: skip
 def test_push_options_are_let_through_by_name(option: str, allowed: bool) -> None:
-    told = option_refusals(("ci.skip", "merge_request.title=*"), [option])
-    assert (told == []) is allowed
+    problems = option_refusals(("ci.skip", "merge_request.title=*"), [option])
+    assert (problems == []) is allowed
 
 
 def test_no_push_option_is_let_through_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     command = [Command(ZERO, B, "refs/heads/x")]
-    told = refusals(Remote("p", "x"), command, lambda *_: True, lambda _: "", ["ci.skip"])
-    assert told == ["push option 'ci.skip': the owner allows none"]
+    problems = refusals(Remote("p", "x"), command, lambda *_: True, lambda _: "", ["ci.skip"])
+    assert problems == ["push option 'ci.skip': the owner allows none"]
     assert option_refusals(("a=*",), ["a=1"] * 21) == ["21 push options, 20 are allowed"]
     monkeypatch.setenv("GIT_PUSH_OPTION_COUNT", "2")
     monkeypatch.setenv("GIT_PUSH_OPTION_0", "one")
@@ -129,9 +129,9 @@ def test_a_review_shows_what_a_merge_adds_of_its_own(repository: Repository) -> 
     repository.commit({"two": b"2"})
     repository.git("merge", "-q", "--no-commit", one)
     merge = repository.commit({"evil": b"added by the merge"}, "merge")
-    told = shown(new(merge))
-    assert told.count("+added by the merge") == 2  # from either parent
-    assert f"changes of {merge} from its parent {one}" in told
+    text = shown(new(merge))
+    assert text.count("+added by the merge") == 2  # from either parent
+    assert f"changes of {merge} from its parent {one}" in text
 
 
 def test_a_review_shows_tags_with_their_words_and_what_they_tag(repository: Repository) -> None:
@@ -140,9 +140,9 @@ def test_a_review_shows_tags_with_their_words_and_what_they_tag(repository: Repo
     repository.git("tag", "-a", "outer", "-m", "words of the outer tag", "inner")
     tag = repository.git("rev-parse", "refs/tags/outer")
     repository.git("tag", "-d", "inner", "outer")
-    told = shown(new(tag, "refs/tags/v1"))
+    text = shown(new(tag, "refs/tags/v1"))
     for words in ("words of the outer tag", "words of the inner tag", "the words of a blob"):
-        assert words in told
+        assert words in text
     (repository.folder / "in a tree").write_text("content in a tagged tree\n")
     repository.git("add", "-A")
     assert "+content in a tagged tree" in shown(new(repository.git("write-tree"), "refs/tags/tree"))
@@ -158,12 +158,12 @@ def test_a_review_shows_binary_hidden_and_long_contents(repository: Repository) 
     (repository.folder / "link").symlink_to("/etc/passwd")
     (repository.folder / "nul").chmod(0o755)
     tip = repository.commit({}, "modes")
-    told = shown(new(tip))
+    text = shown(new(tip))
     for words in (
         "+before\\x00after", "+not hidden", "+line 19999", "a\\x1b[2Jb", "caf\\xe9", "a\\u202eb", "with a body",
         "new mode 100755", "new file mode 120000", "+/etc/passwd", "author a <a@example.com>",
     ):  # fmt: skip
-        assert words in told, words
+        assert words in text, words
     pages = view.pages(Work(), [new(tip)], [])
     assert len(pages) > 3
     assert all(len(page) <= 60_000 for page in pages)
@@ -175,14 +175,14 @@ def test_a_review_shows_what_a_rewind_drops(repository: Repository) -> None:
     repository.git("update-ref", "refs/heads/main", dropped)
     repository.git("checkout", "-q", base)
     tip = repository.commit({"other": b"other\n"}, "instead")
-    told = shown(Command(dropped, tip, "refs/heads/main"))
-    assert "1 commits are dropped" in told
-    assert "words that are lost" in told
-    assert "-gone with it" in told
-    assert "+other" in told
-    told = shown(Command(dropped, ZERO, "refs/heads/main"))
-    assert "it is deleted" in told
-    assert "words that are lost" in told
+    text = shown(Command(dropped, tip, "refs/heads/main"))
+    assert "1 commits are dropped" in text
+    assert "words that are lost" in text
+    assert "-gone with it" in text
+    assert "+other" in text
+    text = shown(Command(dropped, ZERO, "refs/heads/main"))
+    assert "it is deleted" in text
+    assert "words that are lost" in text
 
 
 def test_a_review_shows_a_push_of_what_the_upstream_has_elsewhere(repository: Repository) -> None:
@@ -190,9 +190,9 @@ def test_a_review_shows_a_push_of_what_the_upstream_has_elsewhere(repository: Re
     side = repository.commit({"side": b"from another branch\n"}, "side")
     repository.git("update-ref", "refs/heads/side", side)
     repository.git("update-ref", "refs/heads/main", base)
-    told = shown(Command(base, side, "refs/heads/main"))
-    assert "+from another branch" in told
-    assert f"commit {side}, which the upstream has already" in told
+    text = shown(Command(base, side, "refs/heads/main"))
+    assert "+from another branch" in text
+    assert f"commit {side}, which the upstream has already" in text
     assert "side" in shown(new(side, "refs/heads/again"))
 
 
@@ -246,11 +246,11 @@ def test_a_push_under_review_is_held_in_pages(
 @pytest.mark.parametrize("letter", ["x", "é", "\U0001f600"])
 def test_a_record_is_whole_however_long_it_is(letter: str) -> None:
     refs = [f"refs/heads/{letter * 300}{number}" for number in range(300)]
-    made = journal.records("push", "p", "accepted", refs=refs, commits=7, objects=9)
-    assert [ref for record in made for ref in record["refs"]] == refs
-    assert len(made) > 1
-    assert [record["piece"] for record in made] == [f"{n} of {len(made)}" for n in range(1, len(made) + 1)]
-    for record in made:
+    records = journal.records("push", "p", "accepted", refs=refs, commits=7, objects=9)
+    assert [ref for record in records for ref in record["refs"]] == refs
+    assert len(records) > 1
+    assert [record["piece"] for record in records] == [f"{n} of {len(records)}" for n in range(1, len(records) + 1)]
+    for record in records:
         assert len(json.dumps(record)) < 16_000
         assert (record["remote"], record["verdict"], record["commits"]) == ("p", "accepted", 7)
     (one,) = journal.records("push", "p", "refused", reason="policy", details=["a", "b"])
@@ -297,8 +297,8 @@ def test_the_advice_is_followed(repository: Repository, still_there: bool) -> No
     if not still_there:
         repository.commit({"src/config.py": b"key = None\n"}, "taken out again")
     tip = repository.git("rev-parse", "HEAD")
-    found = scan.look(Remote("p", "x"), [tip], ["refs/heads/topic"])
-    lines = how_to_remove(Work(), found.secrets, [tip])
+    result = scan.look(Remote("p", "x"), [tip], ["refs/heads/topic"])
+    lines = how_to_remove(Work(), result.secrets, [tip])
     text = "\n".join(lines)
     assert f"git reset --soft {clean[:12]}" in text
     assert bad[:12] in text
@@ -320,10 +320,10 @@ def test_the_advice_is_followed(repository: Repository, still_there: bool) -> No
 def test_the_advice_for_a_first_commit_a_tag_and_a_message(repository: Repository) -> None:
     tree = repository.git("rev-parse", f"{repository.commit({'a': LEAK.encode()})}^{{tree}}")
     tip = repository.git("commit-tree", tree, "-m", "first of all")
-    found = scan.look(Remote("p", "x"), [tip], ["refs/heads/x"])
-    assert "  git update-ref -d HEAD" in how_to_remove(Work(), found.secrets, [tip])
+    result = scan.look(Remote("p", "x"), [tip], ["refs/heads/x"])
+    assert "  git update-ref -d HEAD" in how_to_remove(Work(), result.secrets, [tip])
     repository.git("checkout", "-q", "refs/kept")
     said = repository.commit({"b": b"1"}, f"use {LEAK}")
-    found = scan.look(Remote("p", "x"), [said], ["refs/heads/x"])
+    result = scan.look(Remote("p", "x"), [said], ["refs/heads/x"])
     kept = repository.git("rev-parse", "refs/kept")
-    assert f"  git reset --soft {kept[:12]}" in how_to_remove(Work(), found.secrets, [said])
+    assert f"  git reset --soft {kept[:12]}" in how_to_remove(Work(), result.secrets, [said])

@@ -47,20 +47,20 @@ def with_magic(name: str) -> bytes:
 def test_no_first_bytes_switch_the_scan_off(repository: Repository, name: str) -> None:
     data = with_magic(name)
     assert is_skipped(data), "the case shows nothing"
-    assert any("(rule github-pat)" in told for told in secrets(repository, {"build.sh": data}))
+    assert any("(rule github-pat)" in secret for secret in secrets(repository, {"build.sh": data}))
 
 
 def test_a_script_that_begins_like_a_program(repository: Repository) -> None:
     """The case of the issue; the line is the file's own."""
-    (told,) = secrets(repository, {"build.sh": f"MZ=1\nkey={LEAK}\n".encode()})
-    assert told.startswith("build.sh, line 2, commit")
+    (secret,) = secrets(repository, {"build.sh": f"MZ=1\nkey={LEAK}\n".encode()})
+    assert secret.startswith("build.sh, line 2, commit")
 
 
 def test_no_name_of_a_file_hides_the_names_of_the_others(repository: Repository) -> None:
     names = dict.fromkeys(("!<arch>", "%PDF", "MZ", LEAK), b"x")
-    (told,) = secrets(repository, names)
-    assert told.startswith("the name of a file, line")
-    assert "commit" in told
+    (secret,) = secrets(repository, names)
+    assert secret.startswith("the name of a file, line")
+    assert "commit" in secret
 
 
 def test_nothing_is_cut_at_the_edge_of_a_chunk(repository: Repository) -> None:
@@ -69,19 +69,19 @@ def test_nothing_is_cut_at_the_edge_of_a_chunk(repository: Repository) -> None:
     for at in (99_980, 124_980, *range(25_000, 160_000, 12_345), *range(plain.LONGEST - 760, plain.LONGEST - 640, 20)):
         data = b"\n" + filler[:at] + LEAK.encode() + filler[at:]
         assert any(LEAK.encode() in piece for _, piece in plain.pieces(data)), at
-    (told,) = secrets(repository, {"one-line.json": filler[:124_980] + LEAK.encode() + filler})
-    assert told.startswith("one-line.json, line 1,")
+    (secret,) = secrets(repository, {"one-line.json": filler[:124_980] + LEAK.encode() + filler})
+    assert secret.startswith("one-line.json, line 1,")
 
 
 def test_pieces_overlap_and_keep_their_lines() -> None:
     chosen = random.Random(3)
     data = b"".join(chosen.choice((b"x", b" ", b"\n", b"word")) for _ in range(120_000))
-    made = list(plain.pieces(data))
-    assert all(len(piece) < 32_769 and piece.startswith(plain.PREFIX) for _, piece in made)
+    pieces = list(plain.pieces(data))
+    assert all(len(piece) < 32_769 and piece.startswith(plain.PREFIX) for _, piece in pieces)
     assert len(plain.PREFIX) > 514
     for at in range(0, len(data) - 5_900, 997):
         window = data[at : at + 5_900]
-        before, piece = next(one for one in made if window in one[1])
+        before, piece = next(one for one in pieces if window in one[1])
         line = piece[: piece.index(window)].count(b"\n") + 1
         if data.count(window) == 1:
             assert plain.line_of(line, before) == data[:at].count(b"\n") + 1
@@ -94,13 +94,13 @@ def test_a_long_base64_is_cut_where_it_can_be_decoded(times: int) -> None:
     inner = text[:70_003] + LEAK.encode() + text[70_003:]
     for _ in range(times):
         inner = base64.b64encode(inner)
-    found = False
+    hit = False
     for _, piece in plain.pieces(b'{"a": "' + inner + b'"}'):
         line = piece.split(b"\n")[10].removeprefix(b'{"a": "')
         for _ in range(times):
             line = base64.b64decode(line[: len(line) // 4 * 4])
-        found |= LEAK.encode() in line
-    assert found
+        hit |= LEAK.encode() in line
+    assert hit
 
 
 def test_a_piece_is_utf_8_and_a_byte_that_is_none_hides_nothing() -> None:
@@ -116,16 +116,16 @@ def test_a_piece_is_utf_8_and_a_byte_that_is_none_hides_nothing() -> None:
         (_, piece), *_ = plain.pieces(data)
         body = piece.removeprefix(plain.PREFIX).removesuffix(b"\n" + plain.SEAL + b"\n")
         assert len(body) == len(data)
-        told = body.decode()
-        assert told == data.decode(errors="replace") or "\x1a" in told
-        assert told.replace("\x1a", "") == data.decode(errors="ignore")
+        text = body.decode()
+        assert text == data.decode(errors="replace") or "\x1a" in text
+        assert text.replace("\x1a", "") == data.decode(errors="ignore")
         assert re2.search(r"(?s)\A.*\z", body)
 
 
 def packed_zip(data: bytes, method: int = zipfile.ZIP_DEFLATED) -> bytes:
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", method) as made:
-        made.writestr("docs/a.txt", data)
+    with zipfile.ZipFile(out, "w", method) as zip_file:
+        zip_file.writestr("docs/a.txt", data)
     return out.getvalue()
 
 
@@ -137,8 +137,8 @@ def zlib_of(data: bytes, window: int) -> bytes:
 def packed_tar(data: bytes, mode: Any = "w:gz") -> bytes:
     out, member = io.BytesIO(), tarfile.TarInfo("a.txt")
     member.size = len(data)
-    with tarfile.open(fileobj=out, mode=mode) as made:
-        made.addfile(member, io.BytesIO(data))
+    with tarfile.open(fileobj=out, mode=mode) as tar_file:
+        tar_file.addfile(member, io.BytesIO(data))
     return out.getvalue()
 
 
@@ -187,8 +187,8 @@ PACKED: dict[str, bytes] = {
 
 @pytest.mark.parametrize("kind", PACKED)
 def test_what_is_packed_is_unpacked(repository: Repository, kind: str) -> None:
-    told = scan.look(SSH, [repository.commit({"data": PACKED[kind]})], ["refs/heads/x"])
-    assert any(str(secret).startswith("data") and secret.rule == "github-pat" for secret in told.secrets), told
+    result = scan.look(SSH, [repository.commit({"data": PACKED[kind]})], ["refs/heads/x"])
+    assert any(str(secret).startswith("data") and secret.rule == "github-pat" for secret in result.secrets), result
 
 
 def test_archives_of_every_day_pass(repository: Repository) -> None:
@@ -198,8 +198,8 @@ def test_archives_of_every_day_pass(repository: Repository) -> None:
         "lock.json": b'{"integrity": "sha512-%s"}\n' % base64.b64encode(NOISE[:64]) * 500, "noise.bin": NOISE * 30,
         "math.txt": b"x^2 + 1, BZh, LZIP, Rar!, 7z and MZ\n", "empty": b"",
     }  # fmt: skip
-    told = scan.look(SSH, [repository.commit(files)], ["refs/heads/x"])
-    assert (told.secrets, told.closed, told.too_large) == ([], [], [])
+    result = scan.look(SSH, [repository.commit(files)], ["refs/heads/x"])
+    assert (result.secrets, result.closed, result.too_large) == ([], [], [])
 
 
 def encrypted(data: bytes) -> bytes:
@@ -230,8 +230,8 @@ CLOSED: dict[str, tuple[bytes, str]] = {
 @pytest.mark.parametrize("kind", CLOSED)
 def test_what_cannot_be_unpacked_is_refused_with_words(repository: Repository, kind: str) -> None:
     data, words = CLOSED[kind]
-    told = scan.look(SSH, [repository.commit({"data": data})], ["refs/heads/x"])
-    assert [line for line in told.closed if line.startswith("data: ") and words in line], told
+    result = scan.look(SSH, [repository.commit({"data": data})], ["refs/heads/x"])
+    assert [line for line in result.closed if line.startswith("data: ") and words in line], result
 
 
 def test_a_zstd_frame_is_known_by_its_blocks() -> None:
@@ -328,8 +328,8 @@ def test_rules_that_go_by_names_get_them(repository: Repository, monkeypatch: py
 
 
 def test_push_options_are_looked_at(repository: Repository) -> None:
-    told = scan.look(SSH, [], ["refs/heads/x"], ["ci.skip", f"note={LEAK}"])
-    assert [str(secret) for secret in told.secrets] == ["a push option, line 2: REDACTED (rule github-pat)"]
+    result = scan.look(SSH, [], ["refs/heads/x"], ["ci.skip", f"note={LEAK}"])
+    assert [str(secret) for secret in result.secrets] == ["a push option, line 2: REDACTED (rule github-pat)"]
 
 
 def test_unpacking_does_not_read_its_own_source_as_an_archive() -> None:

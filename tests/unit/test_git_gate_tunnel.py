@@ -57,8 +57,10 @@ def test_what_git_and_ssh_are_told_has_no_login_in_an_argument(tmp_path: Path) -
     (tmp_path / "proxy.login").write_text("me@corp:a/b:c\n")
     (tmp_path / "x.token").write_text("t")
     https = Remote("x", "https://git.example.com/a/b").environment(tmp_path)
-    told = {https[f"GIT_CONFIG_KEY_{i}"]: https[f"GIT_CONFIG_VALUE_{i}"] for i in range(int(https["GIT_CONFIG_COUNT"]))}
-    assert told["http.proxy"] == f"http://me%40corp:a%2Fb%3Ac@{PROXY}"
+    settings = {
+        https[f"GIT_CONFIG_KEY_{i}"]: https[f"GIT_CONFIG_VALUE_{i}"] for i in range(int(https["GIT_CONFIG_COUNT"]))
+    }
+    assert settings["http.proxy"] == f"http://me%40corp:a%2Fb%3Ac@{PROXY}"
     ssh = Remote("x", "ssh://git@git.example.com/a/b").environment(tmp_path)
     assert "git_gate.tunnel %h %p" in ssh["GIT_SSH_COMMAND"]
     assert "corp:a" not in ssh["GIT_SSH_COMMAND"]
@@ -66,10 +68,10 @@ def test_what_git_and_ssh_are_told_has_no_login_in_an_argument(tmp_path: Path) -
 
 def test_a_tunnel_has_the_name_and_the_login_and_what_is_behind_the_head() -> None:
     with forward_proxy(b"HTTP/1.1 200 OK\r\nVia: x\r\n\r\nSSH-2.0-x\r\n") as (proxy, heads):
-        with opened("git.example.com", 22, proxy, "me:word") as there:
-            there.sendall(b"hello")
-            assert there.recv(11, socket.MSG_WAITALL) == b"SSH-2.0-x\r\n"
-            assert there.recv(5, socket.MSG_WAITALL) == b"hello"
+        with opened("git.example.com", 22, proxy, "me:word") as connection:
+            connection.sendall(b"hello")
+            assert connection.recv(11, socket.MSG_WAITALL) == b"SSH-2.0-x\r\n"
+            assert connection.recv(5, socket.MSG_WAITALL) == b"hello"
         assert heads[0].startswith(b"CONNECT git.example.com:22 HTTP/1.1\r\nHost: git.example.com:22\r\n")
         assert b"Proxy-Authorization: Basic bWU6d29yZA==\r\n" in heads[0]
 

@@ -29,16 +29,16 @@ def history(repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_plant_is_in_the_push_and_not_in_the_upstream(history: History, place: str) -> None:
     plot = git_plants.Plot(history, random.Random(3))
     base, tip = git_plants.PLACES[place](plot, b"the planted line", b"an old line")
-    told = history.git("log", "-p", "-m", "--format=%B", f"{base}..{tip}")
-    assert "the planted line" in told
+    log = history.git("log", "-p", "-m", "--format=%B", f"{base}..{tip}")
+    assert "the planted line" in log
     assert "the planted line" not in history.git("log", "-p", "--format=%B", base)
     assert ("an old line" in history.git("log", "-p", base)) is (place == "beside")
 
 
 def test_what_is_missed_is_counted_and_named(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = git_plants.plant([history], 14, random.Random(1))
-    assert told[-1] == f"| all | {sum(line.startswith('missed: ') for line in told)} of 14 |"
-    assert not told[-1].startswith("| all | 0 ")  # the fake knows four kinds
+    lines = git_plants.plant([history], 14, random.Random(1))
+    assert lines[-1] == f"| all | {sum(line.startswith('missed: ') for line in lines)} of 14 |"
+    assert not lines[-1].startswith("| all | 0 ")  # the fake knows four kinds
     monkeypatch.setattr(git_plants.Kind, "sample", lambda *_: f"ghp_{random.getrandbits(200):036x}"[:40])
     assert git_plants.plant([history], 14, random.Random(1))[-1] == "| all | 0 of 14 |"
 
@@ -51,6 +51,6 @@ def test_commits_are_looked_at_by_themselves_and_at_once(history: History, monke
         return fake_gitleaks(self._folder / "files")
 
     monkeypatch.setattr(leaks.Gitleaks, "_run", run)
-    told = measure(history, 5)
-    assert (told.commits, told.refused, told.findings, told.whole) == (5, 0, 0, "")
+    measurement = measure(history, 5)
+    assert (measurement.commits, measurement.refused, measurement.findings, measurement.whole) == (5, 0, 0, "")
     assert len(runs) == 6

@@ -26,8 +26,8 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def read(raw: list[dict[str, Any]]) -> tuple[Any, dict[str, str]]:
     reader = RemoteReader(Path("/nowhere"), {"GH": "a-token-of-length", "BAD": "a\nb"}.get)
-    found = reader.read(Manifest.model_validate({"git": raw}).git)
-    return found, {finding.path: str(finding) for finding in reader.findings}
+    remotes = reader.read(Manifest.model_validate({"git": raw}).git)
+    return remotes, {finding.path: str(finding) for finding in reader.findings}
 
 
 @pytest.mark.parametrize(
@@ -83,17 +83,17 @@ def test_git_itself_rewrites_every_spelling(upstream: str, tmp_path: Path) -> No
 
 
 def test_remotes_in_order(key: Path) -> None:
-    found, findings = read(
+    remotes, findings = read(
         [
             {"name": "p", "upstream": "git@git.example.com:a/p.git", "identity_file": str(key), "known_hosts": KNOWN},
             {"name": "q", "upstream": "https://git.example.com/a/q", "token_ref": "GH", "branches": ["agent/*"]},
         ]
     )
     assert findings == {}
-    told = remotes_file(found)
-    assert '"upstream": "ssh://git@git.example.com/a/p.git"' in told
-    assert "a-token-of-length" not in told + repr(found)
-    assert "PRIVATE" not in told + repr(found)
+    text = remotes_file(remotes)
+    assert '"upstream": "ssh://git@git.example.com/a/p.git"' in text
+    assert "a-token-of-length" not in text + repr(remotes)
+    assert "PRIVATE" not in text + repr(remotes)
 
 
 def test_what_is_not_in_order_is_told(key: Path, tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_an_undeclared_repository_by_ssh_says_what_to_do(url: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("url", "there"),
+    ("url", "address"),
     [
         ("git@public.example.com:a/q.git", "https://public.example.com/a/q.git"),  # claude plugin marketplace add a/q
         ("git@public.example.com:/a/q", "https://public.example.com/a/q"),
@@ -221,7 +221,7 @@ def test_an_undeclared_repository_by_ssh_says_what_to_do(url: str, tmp_path: Pat
         ("git@public.example.com.evil.example.com:a/q", "git@public.example.com.evil.example.com:a/q"),
     ],
 )  # fmt: skip
-def test_a_public_repository_goes_by_https_where_its_host_has_a_route(url: str, there: str, tmp_path: Path) -> None:
+def test_a_public_repository_goes_by_https_where_its_host_has_a_route(url: str, address: str, tmp_path: Path) -> None:
     remotes = {"p": Upstream.parse("git@public.example.com:a/p.git")}
     config = git_config(remotes, ["public.example.com", "*.example.com"])
-    assert asked(config, tmp_path, "ls-remote", "--get-url", url).stdout.strip() == there
+    assert asked(config, tmp_path, "ls-remote", "--get-url", url).stdout.strip() == address

@@ -271,9 +271,9 @@ def test_an_id_counts_once_an_answer_about_the_repository_has_given_it() -> None
 
 def test_a_pull_request_is_of_a_branch_of_the_repository() -> None:
     """docs.github.com/en/graphql/reference/input-objects#createpullrequestinput: `username:branch` is of a fork."""
-    made = 'mutation { createPullRequest(input: {repositoryId: "R_1", baseRefName: "main", headRefName: "%s", title: "x"}) { pullRequest { id } } }'
-    assert refusal(made % "agent/fix", held=learned()) is None
-    assert refusal(made % "someone:secret", held=learned()) is not None
+    mutation = 'mutation { createPullRequest(input: {repositoryId: "R_1", baseRefName: "main", headRefName: "%s", title: "x"}) { pullRequest { id } } }'
+    assert refusal(mutation % "agent/fix", held=learned()) is None
+    assert refusal(mutation % "someone:secret", held=learned()) is not None
 
 
 def test_people_who_are_looked_up_are_people() -> None:
@@ -311,8 +311,8 @@ def test_other_block_strings_and_ends_of_lines_pass(text: str) -> None:
 
 def test_an_answer_to_a_mutation_gives_ids_too() -> None:
     held = learned()
-    made = 'mutation { createIssue(input: {repositoryId: "R_1", title: "x"}) { issue { id } } }'
-    learned(made, {"data": {"createIssue": {"issue": {"id": "I_2"}}}}, held)
+    mutation = 'mutation { createIssue(input: {repositoryId: "R_1", title: "x"}) { issue { id } } }'
+    learned(mutation, {"data": {"createIssue": {"issue": {"id": "I_2"}}}}, held)
     assert refusal(COMMENT % "I_2", held=held) is None
 
 

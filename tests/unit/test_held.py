@@ -60,9 +60,9 @@ class Approving:
 
 @pytest.fixture
 def holder(tmp_path: Path) -> Holder:
-    made = Holder(tmp_path)
-    made.once.hold(DIGEST, {"what": "push to p"}, ["one\x1b", "two", "three"])
-    return made
+    inbox = Holder(tmp_path)
+    inbox.once.hold(DIGEST, {"what": "push to p"}, ["one\x1b", "two", "three"])
+    return inbox
 
 
 def content(holder: Holder) -> HeldContent:
@@ -141,15 +141,15 @@ def test_the_terminal_approves_nothing_unseen_by_accident(holder: Holder, capsys
     assert len(approving.approved) == 2
 
 
-@pytest.mark.parametrize(("told", "passes"), [({}, False), ({"unseen": True}, False), ({"unseen": 1}, False),
+@pytest.mark.parametrize(("body", "passes"), [({}, False), ({"unseen": True}, False), ({"unseen": 1}, False),
                                               ({"unseen": 2}, True), ({"unseen": "2"}, False)])  # fmt: skip
 def test_the_page_approves_unseen_what_its_box_names(
-    holder: Holder, tmp_path: Path, told: dict[str, Any], passes: bool
+    holder: Holder, tmp_path: Path, body: dict[str, Any], passes: bool
 ) -> None:
     content(holder).show()
     dashboard, approving = Dashboard(tmp_path, port=1, token="t"), Approving(holder)
     if passes:
-        dashboard._may_approve(approving, "p-0000000001", told)  # type: ignore[arg-type]
+        dashboard._may_approve(approving, "p-0000000001", body)  # type: ignore[arg-type]
     else:
         with pytest.raises(BottleError, match="2 of 3 pages"):
-            dashboard._may_approve(approving, "p-0000000001", told)  # type: ignore[arg-type]
+            dashboard._may_approve(approving, "p-0000000001", body)  # type: ignore[arg-type]

@@ -56,13 +56,13 @@ def names(folder: Path) -> list[str]:
     ],
 )
 def test_a_digest_is_over_what_the_dockerfile_takes(tmp_path: Path, dockerfile: str, expected: list[str]) -> None:
-    made = context(tmp_path, dockerfile, a_one="1", a_two="2", b="3")
-    assert names(made) == ["Dockerfile", *expected]
+    folder = context(tmp_path, dockerfile, a_one="1", a_two="2", b="3")
+    assert names(folder) == ["Dockerfile", *expected]
 
 
 def test_what_dockerignore_leaves_out_is_not_in_the_digest() -> None:
     ignored = Ignored("*\n!addons\n**/__pycache__\n**/*.pyc\n# a comment\naddons/[ab]?.txt\n")
-    told = {
+    expected = {
         "other/f": True,
         "addons/f.py": False,
         "addons/__pycache__/f.pyc": True,
@@ -70,35 +70,35 @@ def test_what_dockerignore_leaves_out_is_not_in_the_digest() -> None:
         "addons/a1.txt": True,
         "addons/c1.txt": False,
     }
-    assert {name: ignored(Path(name)) for name in told} == told
+    assert {name: ignored(Path(name)) for name in expected} == expected
 
 
 def test_a_digest_changes_with_contents_modes_names_and_links_and_with_nothing_else(tmp_path: Path) -> None:
-    made = context(tmp_path, "FROM x\nCOPY a /\n", a_one="1", beside="x")
-    file, one = made / "Dockerfile", made / "a/one"
-    before = digest(file, made, exact_modes=True), digest(file, made, exact_modes=False)
-    (made / "beside").write_text("y")
+    folder = context(tmp_path, "FROM x\nCOPY a /\n", a_one="1", beside="x")
+    file, one = folder / "Dockerfile", folder / "a/one"
+    before = digest(file, folder, exact_modes=True), digest(file, folder, exact_modes=False)
+    (folder / "beside").write_text("y")
     os.utime(one, (1, 1))
-    assert (digest(file, made, exact_modes=True), digest(file, made, exact_modes=False)) == before
+    assert (digest(file, folder, exact_modes=True), digest(file, folder, exact_modes=False)) == before
     one.chmod(0o600)
-    assert digest(file, made, exact_modes=True) != before[0]
-    assert digest(file, made, exact_modes=False) == before[1], "the build sets the modes"
-    seen = {digest(file, made, exact_modes=False)}
-    for change in (lambda: one.chmod(0o700), lambda: one.write_text("2"), lambda: one.rename(made / "a/two")):
+    assert digest(file, folder, exact_modes=True) != before[0]
+    assert digest(file, folder, exact_modes=False) == before[1], "the build sets the modes"
+    seen = {digest(file, folder, exact_modes=False)}
+    for change in (lambda: one.chmod(0o700), lambda: one.write_text("2"), lambda: one.rename(folder / "a/two")):
         change()
-        seen.add(digest(file, made, exact_modes=False))
-    (made / "a/link").symlink_to("two")
-    assert len(seen | {digest(file, made, exact_modes=False)}) == 5
+        seen.add(digest(file, folder, exact_modes=False))
+    (folder / "a/link").symlink_to("two")
+    assert len(seen | {digest(file, folder, exact_modes=False)}) == 5
 
 
 def test_what_the_owner_keeps_beside_a_dockerfile_makes_no_other_agent(tmp_path: Path) -> None:
     """A Dockerfile beside the stack files: each `up` would have made a new agent."""
-    made, config = context(tmp_path, "FROM x\nCOPY tool /\n", tool="1"), AgentConfig(dockerfile="Dockerfile")
-    before = base_name(config, made)
-    (made / "Pulumi.other.yaml").write_text("config: {}\n")
-    assert base_name(config, made) == before
-    (made / "tool").write_text("2")
-    assert base_name(config, made) != before
+    folder, config = context(tmp_path, "FROM x\nCOPY tool /\n", tool="1"), AgentConfig(dockerfile="Dockerfile")
+    before = base_name(config, folder)
+    (folder / "Pulumi.other.yaml").write_text("config: {}\n")
+    assert base_name(config, folder) == before
+    (folder / "tool").write_text("2")
+    assert base_name(config, folder) != before
 
 
 @pytest.mark.parametrize("role", OWN)
@@ -108,24 +108,24 @@ def test_all_that_a_dockerfile_copies_is_in_the_context_and_in_the_tag(role: str
     ignored = Ignored((ROOT / ".dockerignore").read_text())
     copied = [line for line in file.read_text().splitlines() if line.startswith("COPY ") and "--from" not in line]
     sources = [word for line in copied for word in line.split()[1:-1] if not word.startswith("--")]
-    found = {str(path.relative_to(ROOT)) for path in taken(file, ROOT)}
+    paths = {str(path.relative_to(ROOT)) for path in taken(file, ROOT)}
     for source in sources:
-        there = [path for path in ROOT.glob(source) if not ignored(path.relative_to(ROOT))]
-        assert there, source
-        for path in there:
+        matches = [path for path in ROOT.glob(source) if not ignored(path.relative_to(ROOT))]
+        assert matches, source
+        for path in matches:
             inside = [p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts] or [path]
-            assert {str(p.relative_to(ROOT)) for p in inside} <= found, source
-    assert not [name for name in found if name.endswith(".pyc")]
-    assert found <= {images.dockerfile(role), *found} and all("/" in name for name in found)
+            assert {str(p.relative_to(ROOT)) for p in inside} <= paths, source
+    assert not [name for name in paths if name.endswith(".pyc")]
+    assert paths <= {images.dockerfile(role), *paths} and all("/" in name for name in paths)
 
 
 def test_supervise_copies_what_it_imports() -> None:
     """Each module of the project that is imported in supervise's image is one that its Dockerfile copies."""
     copied = [p for p in taken(ROOT / images.dockerfile("supervise"), ROOT) if p.suffix == ".py"]
-    told = {str(path.relative_to(ROOT)) for path in copied}
+    files = {str(path.relative_to(ROOT)) for path in copied}
     for path in copied:
         for module in re.findall(r"^from ((?:addons|components)(?:\.\w+)+) import", path.read_text(), re.MULTILINE):
-            assert f"{module.replace('.', '/')}.py" in told, (path.name, module)
+            assert f"{module.replace('.', '/')}.py" in files, (path.name, module)
 
 
 def test_tags_are_the_same_under_any_umask_and_other_ones_with_another_base(
@@ -150,10 +150,10 @@ def test_tags_are_the_same_under_any_umask_and_other_ones_with_another_base(
 def test_the_build_sets_the_modes_of_all_that_it_takes_of_the_checkout(role: str) -> None:
     """A checkout under umask 077 gave images that do not start."""
     last = re.split(r"^FROM ", (ROOT / images.dockerfile(role)).read_text(), flags=re.MULTILINE)[-1]
-    told = " ".join(re.findall(r"chmod (?:-R )?\S+ ([^&|]+)", last.replace("\\\n", " "))).split()
+    paths = " ".join(re.findall(r"chmod (?:-R )?\S+ ([^&|]+)", last.replace("\\\n", " "))).split()
     for line in re.findall(r"^COPY (?!--from)(.*)", last, re.MULTILINE):
         target = line.split()[-1]
-        assert any(target == path or target.startswith(f"{path}/") for path in told), line
+        assert any(target == path or target.startswith(f"{path}/") for path in paths), line
 
 
 def test_the_base_is_named_by_digest_and_by_a_moment() -> None:
@@ -162,12 +162,12 @@ def test_the_base_is_named_by_digest_and_by_a_moment() -> None:
     assert re.fullmatch(r"20\d{6}T\d{6}Z", lock.snapshot)
     assert lock.build_args == {"UPSTREAM": lock.image, "SNAPSHOT": lock.snapshot}
     for role in OWN[1:]:
-        told = re.findall(r"^FROM (\S+)", (ROOT / images.dockerfile(role)).read_text(), re.MULTILINE)
-        assert set(told) == {"${BASE}"}, role
+        bases = re.findall(r"^FROM (\S+)", (ROOT / images.dockerfile(role)).read_text(), re.MULTILINE)
+        assert set(bases) == {"${BASE}"}, role
 
 
-def built(there: frozenset[str]) -> dict[str, Any]:
-    recorder = compose({"egress": {"routes": [{"host": "a.example.com"}]}}, images_there=there)[0]
+def built(tags: frozenset[str]) -> dict[str, Any]:
+    recorder = compose({"egress": {"routes": [{"host": "a.example.com"}]}}, images_there=tags)[0]
     return {i.inputs["name"]: i.inputs for i in recorder.all(":RemoteImage")}
 
 

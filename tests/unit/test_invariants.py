@@ -51,25 +51,25 @@ until = st.sampled_from(["2026-01-31T12:00:00Z", "2999-01-31T12:00:00Z"])
 
 @st.composite
 def routes(draw: st.DrawFn) -> dict[str, Any]:
-    made: dict[str, Any] = {"host": draw(host)}
+    route: dict[str, Any] = {"host": draw(host)}
     if draw(st.booleans()):
-        made["path"] = draw(st.lists(path, max_size=2, unique=True))
+        route["path"] = draw(st.lists(path, max_size=2, unique=True))
     if draw(st.booleans()):
-        made["methods"] = draw(st.lists(st.sampled_from(["GET", "POST", "PUT"]), min_size=1, unique=True))
-    if not made["host"].startswith("*.") and draw(st.booleans()):
-        made["token_ref"] = draw(ref)
+        route["methods"] = draw(st.lists(st.sampled_from(["GET", "POST", "PUT"]), min_size=1, unique=True))
+    if not route["host"].startswith("*.") and draw(st.booleans()):
+        route["token_ref"] = draw(ref)
         if draw(st.booleans()):
-            made["auth_scheme"] = draw(scheme)
+            route["auth_scheme"] = draw(scheme)
     if draw(st.booleans()):
-        made["until"] = draw(until)
-    return made
+        route["until"] = draw(until)
+    return route
 
 
 @st.composite
 def manifests(draw: st.DrawFn) -> dict[str, Any]:
-    made: dict[str, Any] = {"supervise": draw(st.booleans())}
-    made["egress"] = {"routes": draw(st.lists(routes(), max_size=4, unique_by=lambda r: r["host"]))}
-    made["pipelock"] = {
+    manifest: dict[str, Any] = {"supervise": draw(st.booleans())}
+    manifest["egress"] = {"routes": draw(st.lists(routes(), max_size=4, unique_by=lambda r: r["host"]))}
+    manifest["pipelock"] = {
         "allow": draw(st.lists(host | st.builds(lambda h, u: {"host": h, "until": u}, exact, until), max_size=3)),
         "dlp": {"seed_phrases": draw(st.booleans()), "max_body_mb": draw(st.integers(1, 256))},
     }
@@ -78,13 +78,13 @@ def manifests(draw: st.DrawFn) -> dict[str, Any]:
         agent["runtime"] = "runsc"
     if draw(st.booleans()):
         agent["apt"] = draw(st.lists(st.sampled_from(["jq", "make", "python3"]), unique=True))
-    made["agent"] = agent
-    made["env"] = draw(
+    manifest["agent"] = agent
+    manifest["env"] = draw(
         st.dictionaries(st.from_regex(r"[A-Z][A-Z_]{0,8}", fullmatch=True), st.text(max_size=10), max_size=3)
     )
     if draw(st.booleans()):
-        made["network"] = {"external": "own-network-outside"}
-    return made
+        manifest["network"] = {"external": "own-network-outside"}
+    return manifest
 
 
 def gate() -> GateRemote:
@@ -113,8 +113,8 @@ def test_random_bottles_keep_the_invariants(raw: dict[str, Any], with_gate: bool
 @pytest.mark.parametrize("file", sorted((ROOT / "stacks/examples").glob("Pulumi.*.yaml")), ids=lambda p: p.name)
 def test_the_example_stacks_keep_the_invariants(file: Path) -> None:
     raw = yaml.safe_load(file.read_text())["config"]["claude-bottle:bottle"]
-    found = examine(raw, lambda name: TOKENS.get(name, "another-secret-value-0123456789"), ROOT / "stacks")
-    refs = {route.token_ref for route in found.readable.egress.routes if route.token_ref}
+    examined = examine(raw, lambda name: TOKENS.get(name, "another-secret-value-0123456789"), ROOT / "stacks")
+    refs = {route.token_ref for route in examined.readable.egress.routes if route.token_ref}
     tokens = {name: f"secret-value-of-{name.lower()}-0123456789" for name in refs}
     recorder, _ = compose(raw, tokens)
     assert broken(recorder, tokens) == []
@@ -160,21 +160,21 @@ junk = st.recursive(
 @many
 @given(junk)
 def test_any_config_object_is_answered_with_findings(raw: Any) -> None:
-    found = examine(raw, lambda _: "a-secret-value-0123456789")
-    assert found.manifest is not None or found.findings
-    for finding in found.findings:
+    examined = examine(raw, lambda _: "a-secret-value-0123456789")
+    assert examined.manifest is not None or examined.findings
+    for finding in examined.findings:
         assert str(finding)
         assert "a-secret-value" not in str(finding)
 
 
 @many
 @given(junk)
-def test_any_change_is_valid_or_refused(told: Any) -> None:
+def test_any_change_is_valid_or_refused(value: Any) -> None:
     for owner in (False, True):
         with contextlib.suppress(ChangeError):
-            made = Change.read({"path": "egress.routes", "value": told}, owner=owner)
-            assert made.in_words()
-            assert Manifest.model_validate(made.on({}))
+            change = Change.read({"path": "egress.routes", "value": value}, owner=owner)
+            assert change.in_words()
+            assert Manifest.model_validate(change.on({}))
 
 
 @many

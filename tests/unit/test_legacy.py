@@ -87,8 +87,8 @@ def test_ssh_becomes_a_git_remote() -> None:
 
 
 def test_a_role_says_where_its_token_went() -> None:
-    told = yaml.safe_load(rewrite_role({"host": "api.anthropic.com", "role": "claude_code_oauth"}))
-    assert told == {"host": "api.anthropic.com", "token_ref": "CLAUDE_CODE_OAUTH_TOKEN"}
+    route = yaml.safe_load(rewrite_role({"host": "api.anthropic.com", "role": "claude_code_oauth"}))
+    assert route == {"host": "api.anthropic.com", "token_ref": "CLAUDE_CODE_OAUTH_TOKEN"}
     assert SECRET not in rewrite_role({"host": "a.example.com", "role": "x", "token_ref": SECRET})
 
 

@@ -147,9 +147,9 @@ def findings(raw: Any) -> dict[str, str]:
     ],
 )
 def test_each_mistake_is_one_line_with_its_key_path(raw: Any, path: str, words: str) -> None:
-    found = findings(raw)
-    assert list(found) == [path]
-    assert words in found[path]
+    problems = findings(raw)
+    assert list(problems) == [path]
+    assert words in problems[path]
 
 
 def test_everything_is_told_in_one_go() -> None:
@@ -179,10 +179,10 @@ def test_no_error_shows_what_may_be_a_secret() -> None:
      "npm_abcdefghij0123456789abcdefghij012345", "0123456789abcdef0123456789abcdef01234567"[1:]],
 )  # fmt: skip
 def test_a_secret_in_a_names_place_is_not_shown_and_not_advised(value: str) -> None:
-    with pytest.raises(ManifestError) as told:
+    with pytest.raises(ManifestError) as error:
         check(routes({"host": "a.example.com", "token_ref": value}))
-    assert value not in str(told.value)
-    assert "name" in str(told.value)
+    assert value not in str(error.value)
+    assert "name" in str(error.value)
 
 
 def test_names_of_secrets_are_names() -> None:
@@ -221,13 +221,15 @@ def test_slots_follow_the_first_mention_and_are_shared() -> None:
 def test_the_plan_is_stable_and_holds_no_secret() -> None:
     manifest = check({"env": {"A": "the-value"}, **routes({"host": "a.example.com", "token_ref": "GH"})})
     images = {"agent": "a", "egress": "e", "pipelock": "p", "supervise": "s"}
-    told = plan("s", manifest, EgressPlan.of(manifest), Copies(), [], images, VOLUMES)
-    assert told["schema"] == 2
-    assert told["egress"]["token_slots"] == {"EGRESS_TOKEN_0": "GH"}
-    assert told["agent"]["env"] == {"A": sha256("the-value")}
-    assert TOKENS["GH"] not in json.dumps(told)
-    assert "the-value" not in json.dumps(told)
-    assert json.dumps(told) == json.dumps(plan("s", manifest, EgressPlan.of(manifest), Copies(), [], images, VOLUMES))
+    document = plan("s", manifest, EgressPlan.of(manifest), Copies(), [], images, VOLUMES)
+    assert document["schema"] == 2
+    assert document["egress"]["token_slots"] == {"EGRESS_TOKEN_0": "GH"}
+    assert document["agent"]["env"] == {"A": sha256("the-value")}
+    assert TOKENS["GH"] not in json.dumps(document)
+    assert "the-value" not in json.dumps(document)
+    assert json.dumps(document) == json.dumps(
+        plan("s", manifest, EgressPlan.of(manifest), Copies(), [], images, VOLUMES)
+    )
 
 
 def test_the_stored_schema_is_the_models() -> None:

@@ -21,13 +21,13 @@ PAT = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
 ROUTE = {"host": "api.example.com", "token_ref": "OWN_TOKEN"}
 
 
-def told(secrets: dict[str, str] | None = None, **raw: Any) -> list[str]:
-    found = examine(
+def messages(secrets: dict[str, str] | None = None, **raw: Any) -> list[str]:
+    examined = examine(
         {"egress": {"routes": [ROUTE]}, **raw},
         {"OWN_TOKEN": TOKEN}.get,
         secrets={"UNNAMED": UNNAMED, **(secrets or {})},
     )
-    return [str(finding) for finding in found.findings]
+    return [str(finding) for finding in examined.findings]
 
 
 def places(value: str) -> dict[str, dict[str, Any]]:
@@ -61,13 +61,13 @@ def test_a_secret_is_refused_wherever_it_stands(where: str, name: str) -> None:
     }[name]
     if where == "git[0].upstream" and name == "own":
         value = TOKEN.replace("/", "%2F")
-    found = [line for line in told(**places(value)[where]) if line.startswith(f"{where}:")]
-    assert any("holds the value of" in line or "looks like a secret" in line for line in found), found
-    assert value not in "\n".join(found)
+    lines = [line for line in messages(**places(value)[where]) if line.startswith(f"{where}:")]
+    assert any("holds the value of" in line or "looks like a secret" in line for line in lines), lines
+    assert value not in "\n".join(lines)
 
 
 def test_a_key_of_the_manifest_is_looked_at_too() -> None:
-    assert any("env" in line and "holds the value of OWN_TOKEN" in line for line in told(env={TOKEN: "x"}))
+    assert any("env" in line and "holds the value of OWN_TOKEN" in line for line in messages(env={TOKEN: "x"}))
 
 
 @pytest.mark.parametrize(
@@ -84,19 +84,19 @@ def test_a_key_of_the_manifest_is_looked_at_too() -> None:
     ],
 )
 def test_a_url_with_a_password(url: str, refused: bool) -> None:
-    found = [line for line in told(env={"URL": url}) if line.startswith("env.URL")]
-    assert bool([line for line in found if "URL with a password" in line]) == refused, found
-    assert "hunter2" not in "".join(found)
+    lines = [line for line in messages(env={"URL": url}) if line.startswith("env.URL")]
+    assert bool([line for line in lines if "URL with a password" in line]) == refused, lines
+    assert "hunter2" not in "".join(lines)
 
 
 def test_the_name_of_a_secret_is_no_variable_of_the_agents() -> None:
-    assert any(line.startswith("env.OWN_TOKEN: is the name of a secret") for line in told(env={"OWN_TOKEN": "x"}))
-    assert told(env={"GH_TOKEN": "placeholder"}) == []
+    assert any(line.startswith("env.OWN_TOKEN: is the name of a secret") for line in messages(env={"OWN_TOKEN": "x"}))
+    assert messages(env={"GH_TOKEN": "placeholder"}) == []
 
 
 def test_what_is_no_secret_passes() -> None:
     assert (
-        told(
+        messages(
             env={"GH_REPO": "acme/project", "DIGEST": "sha256:" + "0123456789abcdef" * 4, "EMPTY": ""},
             agent={"image": "example.com/agent@sha256:" + "0123456789abcdef" * 4, "command": ["sleep", "infinity"]},
             prompt="Keep commits small. See https://example.com/docs/a-page-with-a-long-name-of-many-words",
@@ -107,5 +107,5 @@ def test_what_is_no_secret_passes() -> None:
 
 
 def test_a_disabled_rule_is_left_out_here_too() -> None:
-    assert told(env={"X": PAT})
-    assert told(env={"X": PAT}, pipelock={"dlp": {"disabled_rules": ["github-pat"]}}) == []
+    assert messages(env={"X": PAT})
+    assert messages(env={"X": PAT}, pipelock={"dlp": {"disabled_rules": ["github-pat"]}}) == []

@@ -173,14 +173,14 @@ def test_one_mistake_hides_no_other_and_makes_none() -> None:
         "disabled_rules": ["jwt", "jwtt"],
         "patterns": [{"name": "a", "regex": "((ab"}, {"name": "b", "regex": "[abc"}],
     }
-    told = lines({"pipelock": {"dlp": {**dlp, "hosts": {"a.example.com": {"disabled_rules": ["nonsense"]}}}}})
-    assert [line.partition(": ")[0] for line in told] == [
+    problems = lines({"pipelock": {"dlp": {**dlp, "hosts": {"a.example.com": {"disabled_rules": ["nonsense"]}}}}})
+    assert [line.partition(": ")[0] for line in problems] == [
         "pipelock.dlp.disabled_rules[1]",
         "pipelock.dlp.hosts.a.example.com.disabled_rules[0]",
         "pipelock.dlp.patterns[0].regex",
         "pipelock.dlp.patterns[1].regex",
     ]
-    assert "did you mean jwt?" in told[0]
+    assert "did you mean jwt?" in problems[0]
 
 
 @pytest.mark.parametrize("name", ["PATH", "HOME", "path", "HTTPS_PROXY"])

@@ -18,9 +18,9 @@ DIGEST, PROPOSAL = digest_of(b"a content"), "p-0123456789"
 
 @pytest.fixture
 def once(tmp_path: Path) -> Once:
-    made = Once(tmp_path / "once")
-    made.hold(DIGEST, {"what": "a push"}, ["first page", "second\npage é\0", "third"])
-    return made
+    store = Once(tmp_path / "once")
+    store.hold(DIGEST, {"what": "a push"}, ["first page", "second\npage é\0", "third"])
+    return store
 
 
 def age(folder: Path, pattern: str, seconds: float) -> None:
@@ -120,12 +120,12 @@ def test_the_command_line(once: Once, tmp_path: Path, capsys: pytest.CaptureFixt
         out = capsys.readouterr().out
         return code, json.loads(out) if out else None
 
-    code, told = run("held", DIGEST)
-    assert isinstance(told, dict)
-    assert (code, told["pages"]) == (0, 3)
-    code, told = run("page", DIGEST, "3")
-    assert isinstance(told, dict)
-    assert (code, told["page"], told["text"]) == (0, 3, "third")
+    code, output = run("held", DIGEST)
+    assert isinstance(output, dict)
+    assert (code, output["pages"]) == (0, 3)
+    code, output = run("page", DIGEST, "3")
+    assert isinstance(output, dict)
+    assert (code, output["page"], output["text"]) == (0, 3, "third")
     assert run("page", DIGEST, "4") == (0, None)
     assert run("held", digest_of(b"unknown")) == (0, None)
     assert run("grant", DIGEST, PROPOSAL) == (0, None)

@@ -83,7 +83,7 @@ def test_they_are_read() -> None:
     }
 
 
-def found(program: str) -> Iterator[tuple[Path, str]]:
+def mentions(program: str) -> Iterator[tuple[Path, str]]:
     """Where a string has this program with a word after it, to the end of what can be one command."""
     for file, (_, strings) in READ.items():
         for text in strings:
@@ -105,7 +105,7 @@ AS_IT_IS = {
 
 def test_a_command_of_ours_is_said_by_the_one_function() -> None:
     for program in ("bottle", "./bottle"):
-        for file, command in found(program):
+        for file, command in mentions(program):
             if command.split()[1] in VERBS and not command.startswith("bottle attach"):
                 assert any(str(file).startswith(place) for place in AS_IT_IS), f"{file}: own_command({command!r})"
                 # Up to where the sentence goes on.
@@ -134,13 +134,13 @@ PULUMI = {
 
 def test_make_and_pulumi_are_named_in_few_places_and_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = {(str(file), command) for file, command in found("make") if command.split()[1] in targets}
+    named = {(str(file), command) for file, command in mentions("make") if command.split()[1] in targets}
     assert named == set(MAKE)
     assert not [problem for _, command in MAKE if (problem := make(command.split()[1:]))]
     if not help_of("pulumi"):
         pytest.skip("no pulumi on PATH")
     verbs = set(re.findall(r"^\s+([a-z-]+)\s", help_of("pulumi"), re.MULTILINE))
-    said = {command for _, command in found("pulumi") if command.split()[1] in verbs}
+    said = {command for _, command in mentions("pulumi") if command.split()[1] in verbs}
     assert not [command for command in said if not command.startswith(tuple(PULUMI))]
     for command in PULUMI:
         assert any(one.startswith(command) for one in said), command
@@ -149,7 +149,7 @@ def test_make_and_pulumi_are_named_in_few_places_and_exist() -> None:
 
 def test_the_verbs_of_docker_and_git_exist() -> None:
     for program in ("docker", "git"):
-        commands = {command for file, command in found(program) if not re.search(r"[$|{]", command)}
+        commands = {command for file, command in mentions(program) if not re.search(r"[$|{]", command)}
         verbs = {command.split()[1] for command in commands if re.fullmatch(r"[a-z]+(?:-[a-z]+)+", command.split()[1])}
         assert not [problem for verb in verbs if (problem := wrong(f"{program} {verb}"))]
 

@@ -37,11 +37,11 @@ def test_hosts_and_allowlist() -> None:
 def test_a_bottle_keeps_its_egress_without_a_route() -> None:
     """What has no route any more refuses all; only a file without the key `egress` has no egress."""
     allow = {"pipelock": {"allow": ["a.example.org"]}}
-    for told in ({}, {"routes": []}):
-        made = Manifest.model_validate({"egress": told, **allow})
-        assert made.routed
-        assert allowlist(made) == ["a.example.org", "egress"]
-        verdict = RouteTable.parse(EgressPlan.of(made).table.encode()).decide(
+    for section in ({}, {"routes": []}):
+        bottle = Manifest.model_validate({"egress": section, **allow})
+        assert bottle.routed
+        assert allowlist(bottle) == ["a.example.org", "egress"]
+        verdict = RouteTable.parse(EgressPlan.of(bottle).table.encode()).decide(
             scheme="https", host="a.example.org", port=443, method="GET", path="/"
         )
         assert isinstance(verdict, Refusal)

@@ -152,9 +152,9 @@ def check_requests(one: World, two: World, plus: list[str]) -> bool:
                     "unread": "its traffic is not scanned", "internal": "may be an internal address",
                     "own": "the agent's own credentials may pass",
                 }[fact[0]]  # fmt: skip
-                found = [line for line in plus if words in line and _of_host(line, asked.host)]
-                assert found or (was == frozenset() and _known(fact, one, asked)), (asked, fact, plus)
-                backed.update(found)
+                matches = [line for line in plus if words in line and _of_host(line, asked.host)]
+                assert matches or (was == frozenset() and _known(fact, one, asked)), (asked, fact, plus)
+                backed.update(matches)
                 continue
             if fact[0] == "forge" and not was and one.may(asked, fact[-1]):
                 continue  # such a call passed, though others were refused
@@ -237,56 +237,56 @@ def check_rest(one: World, two: World, plus: list[str]) -> bool:
             world.manifest.agent,
             world.manifest.pipelock.engine == "builtin",
         )
-        found: dict[tuple[str, ...], tuple[str, ...]] = {
+        grants: dict[tuple[str, ...], tuple[str, ...]] = {
             ("net", str(world.manifest.network.external)): (str(world.manifest.network.external or "its own"),)
         }
-        found |= {("rule", rule): (rule,) for rule in world.policy.disabled_rules if builtin}
+        grants |= {("rule", rule): (rule,) for rule in world.policy.disabled_rules if builtin}
         for host, off in world.policy.host_rules.items() if builtin else ():
-            found |= {("rule", rule, host): (rule, host) for rule in off - set(world.policy.disabled_rules)}
+            grants |= {("rule", rule, host): (rule, host) for rule in off - set(world.policy.disabled_rules)}
         for host, reaction in world.policy.on_match.items() if builtin else ():
             words = {"redact": "with the finding masked", "ask": "waits for your answer"}
-            found |= {("on match", host, reaction): (f"{host}: ", words[reaction])} if reaction in words else {}
+            grants |= {("on match", host, reaction): (f"{host}: ", words[reaction])} if reaction in words else {}
         wanting = {"crypto", "payment", "placeholders"} - set(world.policy.packs)  # the other engine has none at all
-        found |= {("pack", pack): ("no longer required", f"the pack {pack}") for pack in wanting}
-        found |= {("root", name): (name, sha(FILES[name])) for name in config.ca_files}
+        grants |= {("pack", pack): ("no longer required", f"the pack {pack}") for pack in wanting}
+        grants |= {("root", name): (name, sha(FILES[name])) for name in config.ca_files}
         for network, address in (("198.18.0.0/", "198.18.0.1"), ("198.18.0.0/15", "198.19.0.1"),
                                  ("10.0.0.0/8", "10.0.0.1"), ("fc00::/18", "fc00::1")):  # fmt: skip
             if world.policy.guard.allows(address):
-                found[("exempt", address)] = (f"may resolve to {network}",)
-        found |= {("apt", one): (one,) for one in agent.apt}
+                grants[("exempt", address)] = (f"may resolve to {network}",)
+        grants |= {("apt", one): (one,) for one in agent.apt}
         for route in world.manifest.egress.routes:
             words = f"for {route.token_ref} at {route.host}"
-            found |= {("placeholder", name, words): (f"{name}: a placeholder", words) for name in route.placeholder}
-        found |= {} if world.policy.seed_phrases else {("seed",): ("seed phrases",)}
-        found |= {} if not world.manifest.supervise else {("supervise",): ("can ask you",)}
+            grants |= {("placeholder", name, words): (f"{name}: a placeholder", words) for name in route.placeholder}
+        grants |= {} if world.policy.seed_phrases else {("seed",): ("seed phrases",)}
+        grants |= {} if not world.manifest.supervise else {("supervise",): ("can ask you",)}
         for remote in world.manifest.git:
             url = f"git {remote.upstream}:"
-            found |= {("known", url, remote.known_hosts): (url, sha(remote.known_hosts))} if remote.known_hosts else {}
-            found[("key", url, remote.identity_file or "")] = (url, remote.identity_file or str(remote.token_ref))
-            found |= {("user", url, remote.token_user): (url, f" as {remote.token_user}")} if remote.token_user else {}
-            found |= {("fsck", url, check): (url, f"check {check}") for check in remote.allow_fsck}
+            grants |= {("known", url, remote.known_hosts): (url, sha(remote.known_hosts))} if remote.known_hosts else {}
+            grants[("key", url, remote.identity_file or "")] = (url, remote.identity_file or str(remote.token_ref))
+            grants |= {("user", url, remote.token_user): (url, f" as {remote.token_user}")} if remote.token_user else {}
+            grants |= {("fsck", url, check): (url, f"check {check}") for check in remote.allow_fsck}
             rules = (sha(f"rules of {remote.gitleaks_config}"),) if remote.gitleaks_config else ("gitleaks' own",)
-            found[("rules", url, str(remote.gitleaks_config))] = (url, *rules)
-        return found
+            grants[("rules", url, str(remote.gitleaks_config))] = (url, *rules)
+        return grants
 
     def holds(world: World) -> dict[tuple[str, ...], tuple[str, ...]]:
         config = world.manifest.pipelock
-        found = {("pattern", name, regex): (name, sha(regex)) for name, regex in world.policy.patterns}
+        settings = {("pattern", name, regex): (name, sha(regex)) for name, regex in world.policy.patterns}
         words = {"warn": "scans answers for instructions", "block": "refuses answers"}
         modes = {"off": (), "warn": ("warn",), "block": ("warn", "block")}[world.policy.inbound]
-        found |= {("inbound", mode): (words[mode],) for mode in modes}
-        found |= {("revoked", name): (name, sha(FILES[name])) for name in config.crl_files}
-        found |= (
+        settings |= {("inbound", mode): (words[mode],) for mode in modes}
+        settings |= {("revoked", name): (name, sha(FILES[name])) for name in config.crl_files}
+        settings |= (
             {("runtime", world.manifest.agent.runtime): (world.manifest.agent.runtime,)}
             if world.manifest.agent.runtime
             else {}
         )
-        found |= {
+        settings |= {
             ("review", url): (f"git {url}:", "review")
             for url, r in world.gate.items()
             if r.review and {url} <= one.gate.keys() & two.gate.keys()
         }
-        return found  # type: ignore[return-value]
+        return settings  # type: ignore[return-value]
 
     was, now, held, holding = facts(one), facts(two), holds(one), holds(two)
     for key, words in now.items():
@@ -315,22 +315,22 @@ def check_rest(one: World, two: World, plus: list[str]) -> bool:
 def check(first: dict[str, Any], second: dict[str, Any], manifests: tuple[Manifest, Manifest]) -> None:
     with at_time(NOW):
         plans = [planned(manifest) for manifest in manifests]
-        told = list(changes(*plans))
+        lines = list(changes(*plans))
         tables = [sorted(rows(one)) for one in plans]
     worlds = [World(manifest) for manifest in manifests]
-    plus = [line for line in told if line.startswith("+")]
+    plus = [line for line in lines if line.startswith("+")]
     # All three are looked at in any case.
     differ = [look(*worlds, plus) for look in (check_requests, check_git, check_rest)]
     if any(differ):
         assert tables[0] != tables[1], ("one table", differ)
-        assert told, differ
+        assert lines, differ
     if plans[0] != plans[1]:
-        assert told, "nothing is told"
+        assert lines, "nothing is told"
     kinds: dict[str, list[str]] = defaultdict(list)
-    for line in told:
+    for line in lines:
         kinds[line[0]].append(line)
     assert set(kinds) <= set("+-~")
-    assert not any("…" in line for line in told)
+    assert not any("…" in line for line in lines)
 
 
 def test_every_gain_has_its_line_and_every_line_its_gain() -> None:
@@ -378,9 +378,9 @@ def test_a_glob_is_within_others_or_a_ref_shows_that_it_is_not(seed: int) -> Non
         glob, *others = (
             "".join(draw.choice(["a", "b", "/", "*", "?", "[ab]"]) for _ in range(draw.randint(1, 4))) for _ in range(3)
         )
-        found = covered(glob, others)
+        is_covered = covered(glob, others)
         examples = {"".join(draw.choice(letters) for _ in range(draw.randint(0, 6))) for _ in range(300)}
-        if found:
+        if is_covered:
             assert not [
                 ref
                 for ref in examples

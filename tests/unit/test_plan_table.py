@@ -100,15 +100,15 @@ def test_git_is_told() -> None:
 
 def test_changes_are_told_in_plain_words() -> None:
     two = {**ONE, "egress": {"routes": [ONE["egress"]["routes"][0], {"host": "new.example.com"}]}, "prompt": "x"}  # type: ignore[index]
-    told = list(changes(make(ONE), make(two, Copies("x\n"))))
-    assert told[0].startswith("- the agent loses api.github.com: GET on /repos/a")
-    assert told[1].startswith("+ the agent gains new.example.com: every method on every path")
-    assert any(line.startswith("~ prompt: new (sha256 ") for line in told)
+    lines = list(changes(make(ONE), make(two, Copies("x\n"))))
+    assert lines[0].startswith("- the agent loses api.github.com: GET on /repos/a")
+    assert lines[1].startswith("+ the agent gains new.example.com: every method on every path")
+    assert any(line.startswith("~ prompt: new (sha256 ") for line in lines)
     assert list(changes(make(ONE), make(ONE))) == []
 
 
-def routes(*told: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"egress": {"routes": list(told)}, **more}
+def routes(*entries: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"egress": {"routes": list(entries)}, **more}
 
 
 A, B = {"host": "a.example.com"}, {"host": "b.example.com"}
@@ -169,21 +169,21 @@ LONG = [f"a-long-name-of-a-branch-{number}/*" for number in range(9)]
     ],
 )  # fmt: skip
 def test_a_gain_is_never_hidden(old: dict[str, Any], new: dict[str, Any], lines: list[str]) -> None:
-    told = list(changes(make(old), make(new)))
-    assert [line for line in lines if line not in told] == [], told
+    output = list(changes(make(old), make(new)))
+    assert [line for line in lines if line not in output] == [], output
     assert sorted(rows(make(old))) != sorted(rows(make(new)))
 
 
 def test_an_order_and_a_spelling_are_told_though_they_give_nothing() -> None:
     """What an `up` would do is never told as nothing."""
 
-    def told(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    def difference(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         return list(changes(make(old), make(new)))
 
     first, other = ({"pipelock": {"ca_files": names}} for names in (["a.pem", "b.pem"], ["b.pem", "a.pem"]))
-    assert told(first, other) == ["~ pipelock.ca_files: the same in another order"]
-    assert told(routes(A, B), routes(B, A)) == ["~ egress.routes: the same in another order"]
-    assert told({"agent": {"memory": "1g"}}, {"agent": {"memory": "1024m"}}) == ["~ agent.memory: 1g → 1024m"]
+    assert difference(first, other) == ["~ pipelock.ca_files: the same in another order"]
+    assert difference(routes(A, B), routes(B, A)) == ["~ egress.routes: the same in another order"]
+    assert difference({"agent": {"memory": "1g"}}, {"agent": {"memory": "1024m"}}) == ["~ agent.memory: 1g → 1024m"]
 
 
 def test_what_is_in_files_counts() -> None:
@@ -193,13 +193,13 @@ def test_what_is_in_files_counts() -> None:
         ("crl_files", "+ no longer required: refuses the"),
     ):
         raw = {"pipelock": {key: ["f.pem"]}}
-        told = list(changes(make(raw, files={"f.pem": "one"}), make(raw, files={"f.pem": "two"})))
-        assert [line[:1] for line in told if sha256("one")[:16] in line or sha256("two")[:16] in line] != []
-        assert any(line.startswith(plus) for line in told), told
+        lines = list(changes(make(raw, files={"f.pem": "one"}), make(raw, files={"f.pem": "two"})))
+        assert [line[:1] for line in lines if sha256("one")[:16] in line or sha256("two")[:16] in line] != []
+        assert any(line.startswith(plus) for line in lines), lines
 
 
 def test_the_table_promises_what_passes_and_no_more() -> None:
-    told = dict.fromkeys(
+    lines = dict.fromkeys(
         f"{heading}: {text}"
         for heading, text in rows(
             make(
@@ -213,11 +213,11 @@ def test_the_table_promises_what_passes_and_no_more() -> None:
         )
     )
     but = "*.example.com (but not a.example.com)"
-    assert f"can reach: {but}: GET on every path that servers read alike (but not /x), without a credential" in told
-    assert f"can reach: {but}: POST on /x, without a credential" in told
-    assert not [line for line in told if line.startswith(("can reach: a.", "can reach: c."))]
-    assert [line.partition(":")[0] for line in told if "a.example.com: " in line] == ["ended"]
-    assert [line.partition(":")[0] for line in told if "c.example.org" in line] == ["no route"]
+    assert f"can reach: {but}: GET on every path that servers read alike (but not /x), without a credential" in lines
+    assert f"can reach: {but}: POST on /x, without a credential" in lines
+    assert not [line for line in lines if line.startswith(("can reach: a.", "can reach: c."))]
+    assert [line.partition(":")[0] for line in lines if "a.example.com: " in line] == ["ended"]
+    assert [line.partition(":")[0] for line in lines if "c.example.org" in line] == ["no route"]
     bare = [
         text for _, text in rows(make({"pipelock": {"allow": ["a.example.com"], "passthrough": ["a.example.com"]}}))
     ]
@@ -238,10 +238,10 @@ def test_a_plan_of_an_older_version_is_compared_as_far_as_it_goes() -> None:
         "egress": {**new["egress"], "routes": old_routes[:1]}, "pipelock": {**pipelock, "dlp_patterns": ["t"]},
         "git_remotes": [{key: value for key, value in remote.items() if not key.endswith("_sha256")}],
     }  # fmt: skip
-    told = list(changes(old, new))
-    assert told[0].startswith("~ the plan of the running bottle is an older one")
-    assert "+ the agent gains api.github.com: GET on /repos/a, with bearer GH" in told
-    assert [line[0] for line in told].count("+") == 1, told
+    lines = list(changes(old, new))
+    assert lines[0].startswith("~ the plan of the running bottle is an older one")
+    assert "+ the agent gains api.github.com: GET on /repos/a, with bearer GH" in lines
+    assert [line[0] for line in lines].count("+") == 1, lines
     for broken in ({}, {"schema": 3}, {"schema": 1}, {**old, "egress": None}, {**new, "pipelock": {"x": "\x1b"}}):
         assert any("of another version" in line for line in changes(broken, new)), broken
     assert list(changes(new, {**new, "own": {"key": ["all", "of it"]}})) == ['~ own: null → {"key": ["all", "of it"]}']
@@ -288,8 +288,8 @@ def test_an_unchanged_bottle_is_read_from_its_outputs() -> None:
 
 def test_what_stops_a_preview_is_shown() -> None:
     out = io.StringIO()
-    told = {"steps": [], "diagnostics": [{"message": "2 problems found"}]}
-    assert not show(told, Console(file=out, width=100))
+    preview = {"steps": [], "diagnostics": [{"message": "2 problems found"}]}
+    assert not show(preview, Console(file=out, width=100))
     assert "2 problems" in out.getvalue()
 
 
@@ -297,18 +297,21 @@ def test_what_was_changed_by_hand_is_told() -> None:
     plan_ = make(ONE)
     step = {"urn": "urn:pulumi:s::claude-bottle::claude-bottle:bottle:Bottle::s", "op": "update"}
     state = {"inputs": {"plan": plan_}}
-    told = {"severity": "warning", "message": "<{%reset%}>drift: egress has other routes<{%reset%}>\n"}
-    preview = {"steps": [{**step, "oldState": state, "newState": state}], "diagnostics": [told, {"message": "else"}]}
+    diagnostic = {"severity": "warning", "message": "<{%reset%}>drift: egress has other routes<{%reset%}>\n"}
+    preview = {
+        "steps": [{**step, "oldState": state, "newState": state}],
+        "diagnostics": [diagnostic, {"message": "else"}],
+    }
     assert shown(preview).splitlines()[-1] == "changed by hand, and corrected by pulumi up: egress has other routes"
 
 
 def test_placeholders_own_credentials_and_exempt_networks_are_shown() -> None:
     route = {"host": "api.github.com", "token_ref": "GH", "placeholder": "GH_TOKEN", "own_credentials": "pass"}
     raw = {"egress": {"routes": [route]}, "pipelock": {"internal_exempt": ["198.18.0.0/15"]}}
-    told = [text for _, text in rows(make(raw))]
-    assert "GH_TOKEN: a placeholder in the agent's environment, for GH at api.github.com" in told
-    assert any("with bearer GH, may send a credential of its own instead" in text for text in told)
-    assert "every host: may resolve to 198.18.0.0/15, but not to the bottle's own networks" in told
+    texts = [text for _, text in rows(make(raw))]
+    assert "GH_TOKEN: a placeholder in the agent's environment, for GH at api.github.com" in texts
+    assert any("with bearer GH, may send a credential of its own instead" in text for text in texts)
+    assert "every host: may resolve to 198.18.0.0/15, but not to the bottle's own networks" in texts
     plain = {"egress": {"routes": [{"host": "api.github.com", "token_ref": "GH"}]}}
     gained = [line for line in changes(make(plain), make(raw)) if line.startswith("+")]
     assert len(gained) == 3
@@ -354,9 +357,9 @@ ALLOW = {"pipelock": {"allow": ["a.example.com"]}}
     ],
 )
 def test_a_host_that_stays_reachable_is_not_lost(was: dict[str, Any], now: dict[str, Any]) -> None:
-    told = list(changes(make(was), make(now)))
-    assert all("any other method" in line for line in told if "loses" in line), told
-    assert any(line.startswith("- no longer: a.example.com: every method") and "stays" in line for line in told), told
+    lines = list(changes(make(was), make(now)))
+    assert all("any other method" in line for line in lines if "loses" in line), lines
+    assert any(line.startswith("- no longer: a.example.com: every method") and "stays" in line for line in lines), lines
 
 
 def test_no_raw_value_and_no_inner_name_is_told() -> None:
@@ -382,6 +385,6 @@ def test_what_an_up_interrupts_is_told() -> None:
     assert "! agent: a new container; its processes and sessions end" in text
     assert "! egress: a new container; open requests through it end, and for some seconds no request passes" in text
     assert "pipelock: a new container" not in text
-    told = as_json({"steps": steps})
-    assert told is not None
-    assert len(told["interrupts"]) == 2
+    output = as_json({"steps": steps})
+    assert output is not None
+    assert len(output["interrupts"]) == 2

@@ -304,29 +304,29 @@ def test_the_state_of_a_folder_is_read_there_and_else_pulumi_is_asked(
 def test_another_workspace_is_not_copied_over_the_first() -> None:
     last = {"workspace": {"mode": "copy", "source": "/home/me/one", "copy_git": True}}
 
-    def told(workspace: WorkspaceCopy | None, plan: Any = last) -> list[str]:
+    def problems(workspace: WorkspaceCopy | None, plan: Any = last) -> list[str]:
         return [str(finding) for finding in other_workspace(plan, workspace, "s")]
 
-    (finding,) = told(WorkspaceCopy("/home/me/two", "copy"))
+    (finding,) = problems(WorkspaceCopy("/home/me/two", "copy"))
     assert "a copy of /home/me/one. First run ./bottle pull s, ./bottle down s" in finding
-    assert told(WorkspaceCopy("/home/me/one", "copy")) == []
-    assert told(None) == told(WorkspaceCopy("/home/me/two", "mount")) == []
-    assert told(WorkspaceCopy("/home/me/two", "copy"), {}) == []
-    assert told(WorkspaceCopy("/home/me/two", "copy"), {"workspace": None}) == []
+    assert problems(WorkspaceCopy("/home/me/one", "copy")) == []
+    assert problems(None) == problems(WorkspaceCopy("/home/me/two", "mount")) == []
+    assert problems(WorkspaceCopy("/home/me/two", "copy"), {}) == []
+    assert problems(WorkspaceCopy("/home/me/two", "copy"), {"workspace": None}) == []
 
 
 def test_a_second_checkout_does_not_take_a_bottle_over() -> None:
     first, second = {"host": "one", "folder": "/home/me/a"}, {"host": "one", "folder": "/home/me/b"}
 
-    def told(last: dict[str, str], now: dict[str, str], *, there: bool) -> list[str]:
-        return [str(finding) for finding in other_checkout(last, now, "s", exists=there)]
+    def problems(last: dict[str, str], now: dict[str, str], *, exists: bool) -> list[str]:
+        return [str(finding) for finding in other_checkout(last, now, "s", exists=exists)]
 
-    (finding,) = told(first, second, there=True)
+    (finding,) = problems(first, second, exists=True)
     assert "/home/me/a on one brought s up last" in finding
     assert "CLAUDE_BOTTLE_TAKE_OVER=1 ./bottle up s" in finding
-    assert told(first, first, there=True) == told({}, second, there=True) == []
-    assert told(first, second, there=False) == []  # it was moved here
-    assert told(first, {**first, "host": "two"}, there=False)  # of another machine nobody can say
+    assert problems(first, first, exists=True) == problems({}, second, exists=True) == []
+    assert problems(first, second, exists=False) == []  # it was moved here
+    assert problems(first, {**first, "host": "two"}, exists=False)  # of another machine nobody can say
 
 
 def test_the_state_says_who_brought_a_bottle_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,9 +39,9 @@ ANSWERS = {
 
 
 def written(raw: dict[str, Any]) -> dict[str, Any]:
-    made, wrong = written_out(raw, ANSWERS.__getitem__)
-    assert not wrong and isinstance(made, dict)
-    return made
+    manifest, wrong = written_out(raw, ANSWERS.__getitem__)
+    assert not wrong and isinstance(manifest, dict)
+    return manifest
 
 
 class Machine:
@@ -86,35 +86,35 @@ def test_each_preset_has_its_file_and_none_names_the_host_of_a_registry() -> Non
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_preset_is_a_manifest_as_by_hand_and_only_reads(name: str) -> None:
-    made = written({"use": [name]})
-    manifest = Manifest.model_validate(made)
+    raw = written({"use": [name]})
+    manifest = Manifest.model_validate(raw)
     assert not manifest.use and manifest.egress.routes
-    assert not examine(made, lambda _: None).findings
+    assert not examine(raw, lambda _: None).findings
     for route in manifest.egress.routes:
         assert (set(route.methods), route.token_ref, route.host.startswith("*.")) == ({"GET", "HEAD"}, None, False)
-    assert made.keys() <= {"egress", "agent", "env"} and made.get("agent", {}).keys() <= {"apt", "npm"}
+    assert raw.keys() <= {"egress", "agent", "env"} and raw.get("agent", {}).keys() <= {"apt", "npm"}
 
 
 def test_the_host_the_path_and_the_variables_are_the_clients_answer() -> None:
-    made = written({"use": ["python", "go"]})
-    routes = {route["host"]: route.get("path") for route in made["egress"]["routes"]}
+    config = written({"use": ["python", "go"]})
+    routes = {route["host"]: route.get("path") for route in config["egress"]["routes"]}
     assert routes == {"mirror.example.com": ["/api/pypi"], "go.example.com": None, "sum.example.com": None}
-    follows = [(route.get("path"), route.get("follow")) for route in made["egress"]["routes"][:2]]
+    follows = [(route.get("path"), route.get("follow")) for route in config["egress"]["routes"][:2]]
     assert follows == [(["/api/pypi/simple"], "links"), (["/api/pypi"], "redirects")], "its pages name files, no others"
-    assert made["env"]["PIP_INDEX_URL"] == INDEX
-    assert made["env"]["GOPROXY"] == "https://go.example.com"
-    assert made["agent"]["apt"] == ["python3", "python3-venv", "python3-pip", "golang-go"]
+    assert config["env"]["PIP_INDEX_URL"] == INDEX
+    assert config["env"]["GOPROXY"] == "https://go.example.com"
+    assert config["agent"]["apt"] == ["python3", "python3-venv", "python3-pip", "golang-go"]
 
 
 def test_one_mirror_for_all_has_a_route_for_each_path_and_none_twice() -> None:
-    made = written({"use": ["python", "node", "python", "java"]})
-    assert [route["path"] for route in made["egress"]["routes"]] == [
+    config = written({"use": ["python", "node", "python", "java"]})
+    assert [route["path"] for route in config["egress"]["routes"]] == [
         ["/api/pypi/simple"],
         ["/api/pypi"],
         ["/api/npm"],
         ["/maven2"],
     ]
-    assert not examine(made, lambda _: None).findings
+    assert not examine(config, lambda _: None).findings
 
 
 def test_what_the_owner_has_written_goes_before() -> None:
@@ -125,13 +125,13 @@ def test_what_the_owner_has_written_goes_before() -> None:
         "env": {"PIP_INDEX_URL": "https://own.example.com/simple"},
         "egress": {"routes": [own]},
     }
-    made = written(raw)
-    assert made["egress"]["routes"] == [own]
-    assert made["agent"] == {
+    config = written(raw)
+    assert config["egress"]["routes"] == [own]
+    assert config["agent"] == {
         "apt": ["python3=3.13.5-1", "python3-venv", "python3-pip", "nodejs", "npm"],
         "memory": "2g",
     }
-    assert made["env"]["PIP_INDEX_URL"] == "https://own.example.com/simple"
+    assert config["env"]["PIP_INDEX_URL"] == "https://own.example.com/simple"
     assert written({**raw, "egress": {"routes": [{**own, "host": "*.example.com"}]}})["egress"]["routes"][1:] == []
     assert raw["use"] == ["python", "node"] and raw["egress"]["routes"] == [own], "what is given stays as it is"
 
@@ -144,10 +144,10 @@ def test_hosts_that_are_named_are_asked_of_nobody() -> None:
     def never(client: str) -> Told:
         raise AssertionError(client)
 
-    made, wrong = written_out({"use": [{"name": "python", "hosts": ["packages.example.com"]}]}, never)
-    assert not wrong and isinstance(made, dict)
-    assert [(r["host"], r.get("path")) for r in made["egress"]["routes"]] == [("packages.example.com", None)]
-    assert "env" not in made, "nobody has said which address"
+    config, wrong = written_out({"use": [{"name": "python", "hosts": ["packages.example.com"]}]}, never)
+    assert not wrong and isinstance(config, dict)
+    assert [(r["host"], r.get("path")) for r in config["egress"]["routes"]] == [("packages.example.com", None)]
+    assert "env" not in config, "nobody has said which address"
 
 
 @pytest.mark.parametrize(
@@ -182,9 +182,9 @@ def test_an_answer_that_can_be_no_route_is_one_error_that_says_what_to_write(url
     with pytest.raises(NoAnswer, match=words):
         place("pip", url)
     _, wrong = written_out({"use": ["github", "python"]}, lambda _: Told([url], {"index": url}))
-    (told,) = map(str, wrong)
-    assert told.startswith("use[1]: ") and "use: [{name: python, hosts: [packages.example.com]}]" in told
-    assert "hunter22" not in told and "192.0.2.7" not in told
+    (problem,) = map(str, wrong)
+    assert problem.startswith("use[1]: ") and "use: [{name: python, hosts: [packages.example.com]}]" in problem
+    assert "hunter22" not in problem and "192.0.2.7" not in problem
 
 
 def test_a_signed_index_may_be_read_by_http() -> None:
@@ -201,10 +201,10 @@ def test_a_signed_index_may_be_read_by_http() -> None:
 )  # fmt: skip
 def test_a_wrong_use_is_said_in_the_manifests_words(use: Any, words: str) -> None:
     raw = {"use": use}
-    made, wrong = written_out(raw, ANSWERS.__getitem__)
-    assert made == raw and not wrong
-    (told,) = (str(one) for one in examine(made, lambda _: None).findings)
-    assert told.startswith(words)
+    config, wrong = written_out(raw, ANSWERS.__getitem__)
+    assert config == raw and not wrong
+    (problem,) = (str(one) for one in examine(config, lambda _: None).findings)
+    assert problem.startswith(words)
 
 
 # ---- who is asked
@@ -233,32 +233,32 @@ def test_the_real_pip_names_the_index_in_force(machine: Machine, monkeypatch: py
     machine.write(".config/pip/pip.conf", "[global]\nindex-url = https://own.example.com/simple\n")
     assert Clients().ask("pip").urls == ["https://own.example.com/simple"]
     machine.write(".config/pip/pip.conf", "[global]\nindex-url = https://me:hunter22@own.example.com/simple\n")
-    _, (told,) = written_out({"use": ["python"]}, Clients().ask)
-    assert "may hold a credential" in str(told) and "hunter22" not in str(told)
+    _, (problem,) = written_out({"use": ["python"]}, Clients().ask)
+    assert "may hold a credential" in str(problem) and "hunter22" not in str(problem)
     machine.write(".config/pip/pip.conf", "")
     assert place("pip", Clients().ask("pip").urls[0])[1] == "/simple", "its own, where nothing is set"
 
 
 def test_nothing_of_a_workspace_is_run_or_read(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    there = machine.home / "project"
-    machine.fake("pip", f"echo '{HELP.format('https://agent.example.com/simple')}'", there)
-    machine.fake("mvn", "", there)
+    project = machine.home / "project"
+    machine.fake("pip", f"echo '{HELP.format('https://agent.example.com/simple')}'", project)
+    machine.fake("mvn", "", project)
     machine.write(
         "project/cargo/config.toml",
         '[source.crates-io]\nreplace-with = "x"\n[source.x]\nregistry = "sparse+https://agent.example.com/"\n',
     )
-    monkeypatch.setenv("PATH", f"{there}:.:{machine.bin}")
-    monkeypatch.setenv("CARGO_HOME", str(there / "cargo"))
+    monkeypatch.setenv("PATH", f"{project}:.:{machine.bin}")
+    monkeypatch.setenv("CARGO_HOME", str(project / "cargo"))
     raw = {"use": ["python"], "workspace": {"path": "~/project"}}
-    made, (told,) = preset_use.use_presets(raw, machine.home)
-    assert "pip is not on this machine" in str(told) and "agent.example.com" not in str(made)
-    (machine.bin / "pip").symlink_to(there / "pip")
+    config, (problem,) = preset_use.use_presets(raw, machine.home)
+    assert "pip is not on this machine" in str(problem) and "agent.example.com" not in str(config)
+    (machine.bin / "pip").symlink_to(project / "pip")
     for client in ("pip", "cargo", "maven"):
         with pytest.raises(NoAnswer):
-            Clients([there]).ask(client)
+            Clients([project]).ask(client)
     assert Clients().ask("pip").urls == ["https://agent.example.com/simple"], "as it would be"
     (machine.bin / "pip").unlink()
-    monkeypatch.chdir(there)
+    monkeypatch.chdir(project)
     monkeypatch.setenv("PATH", f".::{machine.bin}")
     with pytest.raises(NoAnswer):
         Clients().ask("pip")
@@ -281,14 +281,14 @@ def test_a_variable_that_names_a_file_of_a_workspace_ends_the_question(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, client: str, variable: str
 ) -> None:
     asked(machine)
-    there = machine.home / "project"
+    project = machine.home / "project"
     machine.write("project/named/config.toml", "")
-    (machine.home / "link").symlink_to(there / "named")
-    monkeypatch.chdir(there)
-    for value in (str(there / "named"), str(machine.home / "link"), "named", f"{machine.home}/x/../project/named"):
+    (machine.home / "link").symlink_to(project / "named")
+    monkeypatch.chdir(project)
+    for value in (str(project / "named"), str(machine.home / "link"), "named", f"{machine.home}/x/../project/named"):
         monkeypatch.setenv(variable, value)
         with pytest.raises(NoAnswer, match="a workspace"):
-            Clients([there]).ask(client)
+            Clients([project]).ask(client)
     assert not (machine.home / "ran").exists(), "it is not even run"
 
 
@@ -343,17 +343,17 @@ def test_a_file_of_the_owners_that_a_variable_names_is_given(machine: Machine, m
 
 
 def test_a_script_that_a_program_of_a_workspace_runs_is_not_run(machine: Machine) -> None:
-    there = machine.home / "project"
+    project = machine.home / "project"
     machine.write("project/bin/x", "")
-    (there / "bin/python").symlink_to("/bin/sh")
+    (project / "bin/python").symlink_to("/bin/sh")
     machine.fake("pip", f"echo '{HELP.format(INDEX)}'")
     text = (machine.bin / "pip").read_text()
-    (machine.home / "python").symlink_to(there / "bin/python")
-    for head in (f"#!{there}/bin/python", f"#! {machine.home}/python -I", f"#!/usr/bin/env -S {there}/bin/python"):
+    (machine.home / "python").symlink_to(project / "bin/python")
+    for head in (f"#!{project}/bin/python", f"#! {machine.home}/python -I", f"#!/usr/bin/env -S {project}/bin/python"):
         (machine.bin / "pip").write_text(text.replace("#!/bin/sh", head))
         with pytest.raises(NoAnswer, match="is not on this machine"):
-            Clients([there]).ask("pip")
-    assert Clients([there / "other"]).ask("pip").urls == [INDEX], "as it would be"
+            Clients([project]).ask("pip")
+    assert Clients([project / "other"]).ask("pip").urls == [INDEX], "as it would be"
 
 
 @pytest.mark.parametrize("script", ["exec /bin/sleep 60", "exec /usr/bin/yes", "exit 1", "true", "echo nonsense"])
@@ -379,9 +379,9 @@ def test_npm_go_and_apt(machine: Machine) -> None:
         "go",
         "echo 'https://one.example.com|https://two.example.com/go,direct'; echo 'sum.example.com+key https://sums.example.com'",
     )
-    told = Clients().ask("go")
-    assert told.urls == ["https://one.example.com", "https://two.example.com/go", "https://sums.example.com"]
-    assert told.values["proxies"] == "https://one.example.com,https://two.example.com/go"
+    answer = Clients().ask("go")
+    assert answer.urls == ["https://one.example.com", "https://two.example.com/go", "https://sums.example.com"]
+    assert answer.values["proxies"] == "https://one.example.com,https://two.example.com/go"
     machine.fake("go", "echo direct; echo off")
     with pytest.raises(NoAnswer, match="no module proxy"):
         Clients().ask("go")
@@ -443,8 +443,8 @@ def stack(**bottle: Any) -> str:
 
 
 def test_a_check_of_a_stack_file_asks(machine: Machine, tmp_path: Path) -> None:
-    (told,) = findings(stack(use=["python"]), tmp_path)
-    assert told == (
+    (problem,) = findings(stack(use=["python"]), tmp_path)
+    assert problem == (
         "use[0]: pip is not on this machine, so it cannot be asked; name the hosts: "
         "use: [{name: python, hosts: [packages.example.com]}]"
     )
@@ -455,21 +455,21 @@ def test_a_check_of_a_stack_file_asks(machine: Machine, tmp_path: Path) -> None:
 
 
 def test_an_image_with_a_presets_packages_is_not_an_old_one(machine: Machine) -> None:
-    made: Any = preset_use.without_answers({"use": ["python", "nonsense"], "agent": {"apt": ["jq"]}})
-    assert made["agent"]["apt"] == ["jq"], "what is not valid stays"
-    made = preset_use.without_answers({"use": ["python"], "agent": {"apt": ["jq"]}})
-    assert made["agent"]["apt"] == ["jq", "python3", "python3-venv", "python3-pip"]
+    config: Any = preset_use.without_answers({"use": ["python", "nonsense"], "agent": {"apt": ["jq"]}})
+    assert config["agent"]["apt"] == ["jq"], "what is not valid stays"
+    config = preset_use.without_answers({"use": ["python"], "agent": {"apt": ["jq"]}})
+    assert config["agent"]["apt"] == ["jq", "python3", "python3-venv", "python3-pip"]
 
 
 def test_a_yes_to_more_of_a_presets_host_takes_nothing_away(machine: Machine) -> None:
     text = stack(use=["github"], egress={"routes": [{"host": "api.example.com"}]})
     wish = Change("egress.routes", {"host": "github.com", "path": ["/acme"], "methods": ["POST"]})
-    told = yaml.safe_load(changed(text, wish))["config"]["claude-bottle:bottle"]
-    routes = written(told)["egress"]["routes"]
-    there: dict[tuple[str, ...], set[str]] = {}
+    config = yaml.safe_load(changed(text, wish))["config"]["claude-bottle:bottle"]
+    routes = written(config)["egress"]["routes"]
+    methods: dict[tuple[str, ...], set[str]] = {}
     for route in routes[1:]:
-        there.setdefault((route["host"], *route.get("path", [])), set()).update(route["methods"])
-    assert there == {
+        methods.setdefault((route["host"], *route.get("path", [])), set()).update(route["methods"])
+    assert methods == {
         ("github.com",): {"GET", "HEAD"},
         ("github.com", "/acme"): {"GET", "HEAD", "POST"},
         ("api.github.com",): {"GET", "HEAD"},

@@ -20,8 +20,8 @@ def recorder() -> Recorder:
 
 
 def test_the_agent_has_the_tables_environment(recorder: Recorder) -> None:
-    told = dict(one.split("=", 1) for one in recorder.container("agent").inputs["envs"])
-    assert told.items() >= program_env("egress:8080").items()
+    variables = dict(one.split("=", 1) for one in recorder.container("agent").inputs["envs"])
+    assert variables.items() >= program_env("egress:8080").items()
 
 
 def test_every_variable_has_a_program_that_reads_it_and_the_other_way_round() -> None:
@@ -35,10 +35,10 @@ def test_the_stored_page_is_the_tables() -> None:
 def test_java_is_told_of_the_proxy_by_properties() -> None:
     """docs.oracle.com, Java networking and proxies; JVM TI, JAVA_TOOL_OPTIONS: options apart by blanks."""
     options = program_env("egress:8080")["JAVA_TOOL_OPTIONS"].split()
-    told = dict(option.removeprefix("-D").split("=", 1) for option in options)
+    properties = dict(option.removeprefix("-D").split("=", 1) for option in options)
     for scheme in ("http", "https"):
-        assert (told[f"{scheme}.proxyHost"], told[f"{scheme}.proxyPort"]) == ("egress", "8080")
-    assert {"localhost", "git-gate", "supervise"} <= set(told["http.nonProxyHosts"].split("|"))
+        assert (properties[f"{scheme}.proxyHost"], properties[f"{scheme}.proxyPort"]) == ("egress", "8080")
+    assert {"localhost", "git-gate", "supervise"} <= set(properties["http.nonProxyHosts"].split("|"))
 
 
 def test_what_breaks_a_program_is_not_set() -> None:
@@ -51,9 +51,9 @@ def test_what_breaks_a_program_is_not_set() -> None:
 
 def test_who_has_no_name_server_does_not_wait_for_it(recorder: Recorder) -> None:
     """resolv.conf(5): 5 seconds and 2 attempts, for each family of addresses, where nothing else is said."""
-    told = {one.inputs["hostname"]: one.inputs for one in recorder.all(":Container")}
-    assert told["agent"]["dnsOpts"] == told["egress"]["dnsOpts"] == ["timeout:1", "attempts:1"]
-    assert "dnsOpts" not in told["pipelock"]  # it looks real names up, and may wait for them
+    containers = {one.inputs["hostname"]: one.inputs for one in recorder.all(":Container")}
+    assert containers["agent"]["dnsOpts"] == containers["egress"]["dnsOpts"] == ["timeout:1", "attempts:1"]
+    assert "dnsOpts" not in containers["pipelock"]  # it looks real names up, and may wait for them
 
 
 def test_the_agent_alone_has_shared_memory_for_a_browser(recorder: Recorder) -> None:

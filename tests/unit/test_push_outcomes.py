@@ -67,8 +67,8 @@ class Upstream:
         self._mode.write_text(mode)
 
     def refs(self) -> dict[str, str]:
-        told = subprocess.run(["git", "-C", self.folder, "show-ref"], capture_output=True, text=True, check=False)
-        return {ref: name for name, ref in (line.split() for line in told.stdout.splitlines())}
+        result = subprocess.run(["git", "-C", self.folder, "show-ref"], capture_output=True, text=True, check=False)
+        return {ref: name for name, ref in (line.split() for line in result.stdout.splitlines())}
 
 
 @pytest.fixture

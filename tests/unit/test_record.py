@@ -20,7 +20,7 @@ from claude_bottle.policy.record import LINE, Record, RecordFullError
 from sidecar_images.git_gate.container_log import Budget, ContainerLog
 
 
-def told(record: Record, identity: str = "", number: int = 1) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def page(record: Record, identity: str = "", number: int = 1) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     head, *lines = (json.loads(line) for line in record.read(identity, number))
     return head, lines
 
@@ -31,7 +31,7 @@ def test_lines_are_numbered_whole_and_stay_until_they_were_read(tmp_path: Path) 
         assert record.append({"what": f"{n}" * 10}) == n
     number, got = 1, []
     while True:
-        head, lines = told(Record(tmp_path / "r", segment=1000), told(record)[0]["id"], number)
+        head, lines = page(Record(tmp_path / "r", segment=1000), page(record)[0]["id"], number)
         if not lines:
             break
         got += lines
@@ -42,7 +42,7 @@ def test_lines_are_numbered_whole_and_stay_until_they_were_read(tmp_path: Path) 
     assert len(list((tmp_path / "r").glob("*.jsonl"))) == 1  # what was read is gone
     assert record.append({}) == 101
     # Another reader is given what there is, and deletes nothing.
-    assert told(record, "another", 500)[1][0]["n"] == told(record)[0]["first"]
+    assert page(record, "another", 500)[1][0]["n"] == page(record)[0]["first"]
 
 
 def test_a_full_record_refuses_and_drops_nothing(tmp_path: Path) -> None:
@@ -51,11 +51,11 @@ def test_a_full_record_refuses_and_drops_nothing(tmp_path: Path) -> None:
     with pytest.raises(RecordFullError, match="full"):
         for _ in range(1000):
             count = record.append({"what": "x" * 100})
-    head, lines = told(record)
+    head, lines = page(record)
     assert (head["first"], lines[0]["n"]) == (1, 1)
     with pytest.raises(RecordFullError):
         record.append({"what": "x" * 100})
-    told(record, head["id"], count + 1)  # all of it was read
+    page(record, head["id"], count + 1)  # all of it was read
     assert record.append({"what": "x" * 100}) == count + 1
     with pytest.raises(RecordFullError, match="longer"):
         record.append({"what": "x" * LINE})
@@ -66,9 +66,9 @@ def test_what_a_killed_writer_left_is_no_record(tmp_path: Path) -> None:
     record.append({"what": 1})
     with (tmp_path / "r/000000000000001.jsonl").open("ab") as file:
         file.write(b'{"n": 2, "wha')
-    assert [line["n"] for line in told(record)[1]] == [1]
+    assert [line["n"] for line in page(record)[1]] == [1]
     assert record.append({"what": 2}) == 2
-    assert [line["n"] for line in told(record)[1]] == [1, 2]
+    assert [line["n"] for line in page(record)[1]] == [1, 2]
 
 
 def test_a_full_disk_refuses_and_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +79,7 @@ def test_a_full_disk_refuses_and_leaves_no_half_line(tmp_path: Path, monkeypatch
         record.append({"what": 2})
     monkeypatch.undo()
     assert record.append({"what": 3}) == 2
-    assert [line["what"] for line in told(record)[1]] == [1, 3]
+    assert [line["what"] for line in page(record)[1]] == [1, 3]
 
 
 def _write(folder: str) -> None:
@@ -94,8 +94,8 @@ def test_several_processes_write_one_record(tmp_path: Path) -> None:
     for writer in writers:
         writer.join()
     record, number, numbers = Record(tmp_path / "r", segment=4000), 1, []
-    identity = told(record)[0]["id"]
-    while lines := told(record, identity, number)[1]:
+    identity = page(record)[0]["id"]
+    while lines := page(record, identity, number)[1]:
         numbers += [line["n"] for line in lines]
         number = numbers[-1] + 1
     assert numbers == list(range(1, 601))

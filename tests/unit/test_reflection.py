@@ -26,19 +26,19 @@ from claude_bottle.dlp.tokens.reflection import PART, MaskedStream, TokenMask, U
 _LETTERS = string.ascii_letters + string.digits
 
 
-def made(seed: int, length: int, letters: str = _LETTERS) -> str:
+def random_text(seed: int, length: int, letters: str = _LETTERS) -> str:
     return "".join(random.Random(seed).choices(letters, k=length))
 
 
-CORE = made(1, 36)
+CORE = random_text(1, 36)
 TOKENS = {
-    "anthropic": "sk-ant-oat01-" + made(2, 93, _LETTERS + "-_") + "AA",
+    "anthropic": "sk-ant-oat01-" + random_text(2, 93, _LETTERS + "-_") + "AA",
     "github": "ghp_" + CORE,
-    "fine-grained": "github_pat_11ABCDEFG0" + made(3, 12) + "_" + made(4, 59),
-    "jwt": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0." + made(5, 43, _LETTERS + "-_"),
-    "pair": "alice:" + made(6, 24),
-    "aws": made(7, 40, _LETTERS + "+/"),
-    "hex": made(9, 40, "0123456789abcdef"),
+    "fine-grained": "github_pat_11ABCDEFG0" + random_text(3, 12) + "_" + random_text(4, 59),
+    "jwt": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0." + random_text(5, 43, _LETTERS + "-_"),
+    "pair": "alice:" + random_text(6, 24),
+    "aws": random_text(7, 40, _LETTERS + "+/"),
+    "hex": random_text(9, 40, "0123456789abcdef"),
     "odd": "p4ss\"w'ord\\n<with>&odd{letters}!$",
     "short": "real-token-0123456789",
 }
@@ -284,7 +284,7 @@ def test_ordinary_text_stays() -> None:
 @pytest.mark.parametrize("letter", ["n", "r", "t", "x"])
 @pytest.mark.parametrize("end", ["\\\n", "\\\r\n", "\\n", "\\r\\n", "\n"])
 def test_the_letter_behind_a_lines_end_is_one(letter: str, end: str) -> None:
-    token = made(3, 45) + letter + made(4, 30)
+    token = random_text(3, 45) + letter + random_text(4, 30)
     mask = TokenMask([token])
     text = (token[:45] + end + token[45:]).encode()
     assert mask.found_in(text)
@@ -323,18 +323,18 @@ STEPS = (1, 7, 64, 100_000)
 def test_a_stream_is_masked_as_the_whole_is(spelling: str, step: int) -> None:
     mask = TokenMask([TOKEN])
     data = b'{"text": "' + SPELLINGS[spelling] + b'"}\n' + b"more text " * 20 + TOKEN[13:40].encode()
-    out, found = answer(mask, list(pieces(data, step)))
+    out, masked = answer(mask, list(pieces(data, step)))
     assert b"".join(piece for some in out for piece in some) == mask.mask(data)
     assert all(piece for some in out for piece in some)
-    assert found
+    assert masked
 
 
 @pytest.mark.parametrize("step", [9, 1000])
 def test_a_compressed_stream_is_masked_when_decoded(step: int) -> None:
     data = b"x" * 5000 + b" " + TOKEN.encode() + b" " + b"y" * 5000
-    out, found = answer(TokenMask([TOKEN]), list(pieces(gzip.compress(data), step)), "gzip")
+    out, masked = answer(TokenMask([TOKEN]), list(pieces(gzip.compress(data), step)), "gzip")
     assert b"".join(piece for some in out for piece in some) == data.replace(TOKEN.encode(), b"*" * len(TOKEN))
-    assert found
+    assert masked
 
 
 def test_an_empty_frame_in_the_middle_of_a_token_shows_no_more_than_what_had_come() -> None:
@@ -402,10 +402,10 @@ def test_a_right_beginning_looks_like_a_wrong_one(name: str, shape: str) -> None
         data, other = make(right), make(right[:-1] + wrong(right[-1]))
         for step in (1, 5, 64, 100_000) if shape == "alone" else (7, 64):
             chunks, others = list(pieces(data, step)), list(pieces(other, step))
-            out, found = answer(mask, chunks)
-            out_2, found_2 = answer(mask, others)
+            out, masked = answer(mask, chunks)
+            out_2, masked_2 = answer(mask, others)
             assert [[len(p) for p in some] for some in out] == [[len(p) for p in some] for some in out_2]
-            assert found is found_2 is False
+            assert masked is masked_2 is False
             watch, watch_2 = UploadWatch(mask), UploadWatch(mask)
             assert [watch.feed(c) for c in chunks] == [watch_2.feed(c) for c in others] == [False] * len(chunks)
 
@@ -445,7 +445,7 @@ def test_what_is_looked_for_is_another_in_each_process(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("length", range(8, 40))
 def test_a_token_of_any_length_is_found_at_any_place(length: int) -> None:
-    token = made(length, length)
+    token = random_text(length, length)
     mask = TokenMask([token])
     for at in range(33):
         assert mask.found_in(b"-" * at + token.encode() + b" more"), at
@@ -457,16 +457,16 @@ def test_a_token_of_any_length_is_found_at_any_place(length: int) -> None:
 def test_an_upload_is_cut_with_the_chunk_that_completes_a_token(spelling: str, step: int) -> None:
     data = b"some text " * 30 + SPELLINGS[spelling] + b" and more " * 30
     watch = UploadWatch(TokenMask([TOKEN]))
-    told = [watch.feed(chunk) for chunk in pieces(data, step)]
+    verdicts = [watch.feed(chunk) for chunk in pieces(data, step)]
     assert watch.is_complete
-    assert not TokenMask([TOKEN]).found_in(data[: step * told.index(True)])
-    assert all(told[told.index(True) :])
+    assert not TokenMask([TOKEN]).found_in(data[: step * verdicts.index(True)])
+    assert all(verdicts[verdicts.index(True) :])
 
 
 def test_an_upload_is_cut_with_the_last_byte_and_no_sooner() -> None:
     watch = UploadWatch(TokenMask([TOKEN]))
-    told = [watch.feed(bytes([byte])) for byte in TOKEN.encode() + b" "]
-    assert told == [False] * (len(TOKEN) - 1) + [True, True]
+    verdicts = [watch.feed(bytes([byte])) for byte in TOKEN.encode() + b" "]
+    assert verdicts == [False] * (len(TOKEN) - 1) + [True, True]
     watch = UploadWatch(TokenMask([TOKEN]))
     assert [watch.feed(part) for part in (TOKEN[:50].encode(), b"", b"", TOKEN[50:].encode())] == [
         False,

@@ -20,7 +20,7 @@ NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
 
 
-def made(name: str, issuer: Any = None) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+def certificate_and_key(name: str, issuer: Any = None) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     signer, signed_by = (issuer[1], issuer[0].subject) if issuer else (key, subject)
@@ -42,9 +42,9 @@ def crl(issuer: Any, *revoked: x509.Certificate, until: datetime.datetime = NOW 
     return builder.sign(issuer[1], hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-CA, OTHER = made("ca one"), made("ca two")
-MIDDLE = made("ca middle", CA)
-LEAF, BELOW = made("leaf", CA), made("leaf", MIDDLE)
+CA, OTHER = certificate_and_key("ca one"), certificate_and_key("ca two")
+MIDDLE = certificate_and_key("ca middle", CA)
+LEAF, BELOW = certificate_and_key("leaf", CA), certificate_and_key("leaf", MIDDLE)
 
 
 def shakes_hands(leaf: Any, lists: bytes, *chain: Any) -> bool:

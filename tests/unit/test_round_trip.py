@@ -88,9 +88,9 @@ def turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Turns:
         "claude_bottle.workspace.unpulled",
     ):
         monkeypatch.setattr(f"{module}.AgentFiles", lambda _: LocalAgent("c", home))
-    made = Turns(owner, home / "workspace", home)
-    made.up()
-    return made
+    clones = Turns(owner, home / "workspace", home)
+    clones.up()
+    return clones
 
 
 def test_three_turns(turns: Turns) -> None:
@@ -257,8 +257,8 @@ def test_a_filter_of_the_owners_makes_nothing_alike(turns: Turns) -> None:
 
 @pytest.mark.parametrize(("in_the_way", "committed"), [("build/work", "build"), ("lib", "lib/x")])
 def test_what_is_in_the_way_of_the_owners_commit_is_not_lost(turns: Turns, in_the_way: str, committed: str) -> None:
-    work, made = turns.agent / in_the_way, turns.owner / committed
-    for file in (work, made):
+    work, owners_file = turns.agent / in_the_way, turns.owner / committed
+    for file in (work, owners_file):
         file.parent.mkdir(exist_ok=True)
     work.write_text("the agent's\n")
     commit(turns.owner, "the owner's", **{committed: "the owner's\n"})
@@ -272,9 +272,9 @@ def test_a_commit_that_comes_meanwhile_stays_on_its_branch(turns: Turns, monkeyp
     looked = owner_branches.agents_blobs
 
     def and_commit(*args: Any, **options: Any) -> Any:
-        found = looked(*args, **options)
+        blobs = looked(*args, **options)
         commit(agent, "meanwhile", new="new\n")
-        return found
+        return blobs
 
     monkeypatch.setattr(owner_branches, "agents_blobs", and_commit)
     turns.up()

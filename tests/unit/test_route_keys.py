@@ -99,7 +99,7 @@ print(json.dumps(told))
 
 
 @pytest.fixture(scope="module")
-def told() -> dict[str, Any]:
+def report() -> dict[str, Any]:
     source = (ROOT / DECLARATION).read_text()
     changed = source.replace("    inspected: bool", f"{NEW}    inspected: bool")
     assert changed != source
@@ -109,44 +109,47 @@ def told() -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-def test_the_manifest_its_schema_and_its_page_have_a_new_key(told: dict[str, Any]) -> None:
-    assert told["page"] == [
+def test_the_manifest_its_schema_and_its_page_have_a_new_key(report: dict[str, Any]) -> None:
+    assert report["page"] == [
         "| `egress.routes[].allow_trailers` | true or false | `false` | Let trailers through. | `true` |",
         "| `egress.routes[].dialects` | list of text | `[]` | What may be spoken. | `[latin]` |",
     ]
-    assert told["schema"] == {"allow_trailers": "boolean", "dialects": "array"}
+    assert report["schema"] == {"allow_trailers": "boolean", "dialects": "array"}
 
 
-def test_the_table_has_it_and_holds_it_to_its_kind(told: dict[str, Any]) -> None:
-    assert (told["table"]["allow_trailers"], told["table"]["dialects"]) == (True, ["latin"])
-    assert told["read"] == [True, ["latin"], False, []]
-    assert (told["told"]["allow_trailers"], told["told"]["dialects"]) == (True, ["latin"])
-    assert told["refused"] == ["routes[0].allow_trailers: true or false", "routes[0].dialects: not a list of dialects"]
+def test_the_table_has_it_and_holds_it_to_its_kind(report: dict[str, Any]) -> None:
+    assert (report["table"]["allow_trailers"], report["table"]["dialects"]) == (True, ["latin"])
+    assert report["read"] == [True, ["latin"], False, []]
+    assert (report["told"]["allow_trailers"], report["told"]["dialects"]) == (True, ["latin"])
+    assert report["refused"] == [
+        "routes[0].allow_trailers: true or false",
+        "routes[0].dialects: not a list of dialects",
+    ]
 
 
-def test_the_plan_has_it_with_its_words(told: dict[str, Any]) -> None:
-    assert (told["planned"]["allow_trailers"], told["planned"]["dialects"]) == (True, ["latin"])
-    assert "`allow_trailers`, `dialects`" in told["plan page"]
+def test_the_plan_has_it_with_its_words(report: dict[str, Any]) -> None:
+    assert (report["planned"]["allow_trailers"], report["planned"]["dialects"]) == (True, ["latin"])
+    assert "`allow_trailers`, `dialects`" in report["plan page"]
     place = "a.example.com: GET on /x, without a credential"
-    assert told["row"] == [f"{place}, may speak latin, may send trailers"]
+    assert report["row"] == [f"{place}, may speak latin, may send trailers"]
     right = "a.example.com: GET on /x, may speak latin, may send trailers"
-    assert told["changes"] == [f"+ the agent gains {right}", f"- no longer: {right}; it stays reachable"]
+    assert report["changes"] == [f"+ the agent gains {right}", f"- no longer: {right}; it stays reachable"]
 
 
-def test_who_may_ask_for_it_asks_in_its_words(told: dict[str, Any]) -> None:
-    assert told["words"] == "reach a.example.com: GET on /x, in latin, with trailers"
-    assert told["asked"] == "reach a.example.com: GET on /x, with trailers"
+def test_who_may_ask_for_it_asks_in_its_words(report: dict[str, Any]) -> None:
+    assert report["words"] == "reach a.example.com: GET on /x, in latin, with trailers"
+    assert report["asked"] == "reach a.example.com: GET on /x, with trailers"
     asked = [name for name, key in KEYS.items() if key.asks]
-    assert list(told["parameters"]) == ["why", *asked, "allow_trailers", "proposal_id"]
-    assert "bool" in told["parameters"]["allow_trailers"]
-    assert "Whether it has trailers." in told["parameters"]["allow_trailers"]
+    assert list(report["parameters"]) == ["why", *asked, "allow_trailers", "proposal_id"]
+    assert "bool" in report["parameters"]["allow_trailers"]
+    assert "Whether it has trailers." in report["parameters"]["allow_trailers"]
 
 
-def test_two_routes_are_compared_by_it(told: dict[str, Any]) -> None:
+def test_two_routes_are_compared_by_it(report: dict[str, Any]) -> None:
     request = "GET https://a.example.com/x"
-    assert told["compared"] == [request, request, True, False]
-    assert told["narrowest"] == [False, []]
-    assert "conflicts with egress.routes[0]" in told["conflict"][0]
+    assert report["compared"] == [request, request, True, False]
+    assert report["narrowest"] == [False, []]
+    assert "conflicts with egress.routes[0]" in report["conflict"][0]
 
 
 def test_what_a_key_gives_has_words_in_the_plan() -> None:
@@ -166,7 +169,7 @@ def test_no_other_module_lists_the_keys_of_a_route() -> None:
             tree = list(ast.walk(ast.parse(file.read_text())))
             said = {node.value for node in tree if isinstance(node, ast.Constant) and isinstance(node.value, str)}
             said |= {str(node.arg) for node in tree if isinstance(node, ast.keyword)}
-            found = names & said
-            assert len(found) <= 3 or str(file.relative_to(ROOT)) in (DECLARATION, OF_VALUES), (
-                f"{file}: {sorted(found)}"
+            matches = names & said
+            assert len(matches) <= 3 or str(file.relative_to(ROOT)) in (DECLARATION, OF_VALUES), (
+                f"{file}: {sorted(matches)}"
             )

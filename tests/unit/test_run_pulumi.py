@@ -205,8 +205,8 @@ def test_an_approval_whose_build_fails_is_told_why(place: Place, monkeypatch: py
             on_event(SimpleNamespace(diagnostic_event=SimpleNamespace(message=f"<{{%reset%}}>{WHY}<{{%reset%}}>\n")))
             raise BottleError("exit code: 100")
 
-    made = apply.Apply("demo", place.folder)
-    monkeypatch.setattr(made, "_run", lambda do, tell: do(Stack(), tell))
+    operation = apply.Apply("demo", place.folder)
+    monkeypatch.setattr(operation, "_run", lambda do, tell: do(Stack(), tell))
     with pytest.raises(BottleError) as caught:
-        made.up(lambda _: None)
+        operation.up(lambda _: None)
     assert str(caught.value) == WHY

@@ -48,24 +48,24 @@ until = st.sampled_from([None, None, None, PAST, LATER, LATEST])
 
 @st.composite
 def routes(draw: st.DrawFn) -> EgressRoute:
-    made: dict[str, Any] = {"host": draw(host), "path": draw(paths), "methods": draw(methods), "until": draw(until)}
-    if not made["host"].startswith("*."):
-        made["token_ref"] = draw(st.sampled_from([None, "TOKEN_A", "TOKEN_B"]))
-        if made["token_ref"]:
-            made["auth_scheme"] = draw(st.sampled_from([None, "bearer", "basic"]))
-    made["forge"] = draw(forge)
-    made["allow_headers"] = draw(st.sampled_from([[], [], ["x-http-method-override"]]))
-    made["allow_ranges"] = draw(st.sampled_from([False, False, True]))
+    fields: dict[str, Any] = {"host": draw(host), "path": draw(paths), "methods": draw(methods), "until": draw(until)}
+    if not fields["host"].startswith("*."):
+        fields["token_ref"] = draw(st.sampled_from([None, "TOKEN_A", "TOKEN_B"]))
+        if fields["token_ref"]:
+            fields["auth_scheme"] = draw(st.sampled_from([None, "bearer", "basic"]))
+    fields["forge"] = draw(forge)
+    fields["allow_headers"] = draw(st.sampled_from([[], [], ["x-http-method-override"]]))
+    fields["allow_ranges"] = draw(st.sampled_from([False, False, True]))
     if draw(st.integers(0, 4)) == 0:
-        made |= {"path": ["/graphql"], "repositories": draw(st.sampled_from([["o/r"], ["o/s"], ["o/r", "o/s"]]))}
-    return EgressRoute.model_validate(made)
+        fields |= {"path": ["/graphql"], "repositories": draw(st.sampled_from([["o/r"], ["o/s"], ["o/r", "o/s"]]))}
+    return EgressRoute.model_validate(fields)
 
 
-def conflicts(told: list[EgressRoute]) -> list[str]:
+def conflicts(entries: list[EgressRoute]) -> list[str]:
     """What validation has against a set of routes."""
-    raw = {"egress": {"routes": [route.model_dump(exclude_defaults=True) for route in told]}}
-    found = examine(raw, lambda _: "a-secret-value-0123456789").findings
-    return [str(finding) for finding in found]
+    raw = {"egress": {"routes": [route.model_dump(exclude_defaults=True) for route in entries]}}
+    findings = examine(raw, lambda _: "a-secret-value-0123456789").findings
+    return [str(finding) for finding in findings]
 
 
 manifests = st.lists(routes(), max_size=4)
@@ -114,9 +114,9 @@ def test_a_yes_gives_what_its_words_say_and_takes_nothing_away(
         return  # it says so before the owner is asked; how seldom that is, is the next test's
     after = edit.on(before)
     assert conflicts(after) == []
-    there = [replace(one, host=instance(wish.host)) for one in asked]
-    own = [*there, *(replace(one, method=wish.methods[0]) for one in there)]
-    own += [replace(one, path=path) for one in there for path in wish.path]
+    requested = [replace(one, host=instance(wish.host)) for one in asked]
+    own = [*requested, *(replace(one, method=wish.methods[0]) for one in requested)]
+    own += [replace(one, path=path) for one in requested for path in wish.path]
     for at in times(before, after):
         was, now = table(before, at), table(after, at)
         for one in [*asked, *own]:
@@ -265,8 +265,8 @@ def test_the_owners_own_words_may_take_something_away_and_that_is_said() -> None
 
 def test_the_table_that_is_evaluated_is_egress_own() -> None:
     """Tokens aside, which go by their names here."""
-    told = [PROJECT, WILD, {**MERGE, "allow_headers": ["x-a"], "allow_ranges": True, "until": LATER}]
-    manifest = Manifest.model_validate({"egress": {"routes": told}})
+    entries = [PROJECT, WILD, {**MERGE, "allow_headers": ["x-a"], "allow_ranges": True, "until": LATER}]
+    manifest = Manifest.model_validate({"egress": {"routes": entries}})
     own = RouteTable.parse(EgressPlan.of(manifest).table.encode()).routes
     checked = tuple(in_table(route) for route in manifest.egress.routes)
     assert [replace(r, slot=None, inspected=False) for r in own] == [replace(r, slot=None) for r in checked]

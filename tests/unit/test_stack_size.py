@@ -14,8 +14,8 @@ from claude_bottle.host.stack_text import read_config
 
 
 def text(routes: int) -> str:
-    made = [{"host": f"h{n:05}.example.com", "path": ["/a", "/b"]} for n in range(routes)]
-    return yaml.safe_dump({"config": {"claude-bottle:bottle": {"egress": {"routes": made}}}})
+    entries = [{"host": f"h{n:05}.example.com", "path": ["/a", "/b"]} for n in range(routes)]
+    return yaml.safe_dump({"config": {"claude-bottle:bottle": {"egress": {"routes": entries}}}})
 
 
 @pytest.mark.parametrize(("routes", "fits"), [(10, True), (1500, True), (5000, False)])

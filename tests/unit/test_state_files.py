@@ -20,10 +20,10 @@ from claude_bottle.policy.errors import BottleError
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}")
-    made = tmp_path / ".pulumi"
+    backend = tmp_path / ".pulumi"
     for folder in ("stacks/claude-bottle", "backups/claude-bottle/s", "history/claude-bottle/s"):
-        (made / folder).mkdir(parents=True)
-    return made
+        (backend / folder).mkdir(parents=True)
+    return backend
 
 
 def state(number: int) -> str:
@@ -104,6 +104,6 @@ def test_an_up_asks_for_room_first(root: Path, monkeypatch: pytest.MonkeyPatch) 
     put(root, state(2), CURRENT)
     assert room("s") is None
     monkeypatch.setattr(state_files.os, "statvfs", lambda _: SimpleNamespace(f_bavail=15, f_frsize=4096))
-    found = room("s")
-    assert found is not None
-    assert "60 KB are free" in str(found)
+    finding = room("s")
+    assert finding is not None
+    assert "60 KB are free" in str(finding)

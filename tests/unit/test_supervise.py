@@ -19,7 +19,7 @@ from claude_bottle.policy.proposals import MAX_PENDING, MAX_PER_HOUR, LimitError
 
 
 @pytest.mark.parametrize(
-    "told",
+    "value",
     [
         None, [], {}, {"path": "egress.routes"}, {"path": "git", "value": {}}, {"path": "env", "value": {}},
         {"path": "pipelock.passthrough", "value": "a.example.com"}, {"path": "pipelock.allow_private_addresses", "value": "a.example.com"},
@@ -30,18 +30,18 @@ from claude_bottle.policy.proposals import MAX_PENDING, MAX_PER_HOUR, LimitError
         {"path": "supervise", "value": False}, {"path": "pipelock.allow", "value": "a.example.com\ntrusted: [b]"},
     ],
 )  # fmt: skip
-def test_what_cannot_be_asked_for(told: Any) -> None:
+def test_what_cannot_be_asked_for(value: Any) -> None:
     with pytest.raises(ChangeError):
-        Change.read(told)
+        Change.read(value)
 
 
 def test_a_change_on_a_manifest() -> None:
     change = Change.read(ROUTE)
     manifest = {"egress": {"routes": [{"host": "b.example.com"}]}}
-    made = change.on(manifest)
-    assert [route["host"] for route in made["egress"]["routes"]] == ["b.example.com", "a.example.com"]
+    result = change.on(manifest)
+    assert [route["host"] for route in result["egress"]["routes"]] == ["b.example.com", "a.example.com"]
     assert len(manifest["egress"]["routes"]) == 1
-    assert change.on(made) == made
+    assert change.on(result) == result
     assert "reach a.example.com: GET on /x" in change.in_words()
     assert Change.read({"path": "agent.memory", "value": "8g"}).on({})["agent"] == {"memory": "8g"}
 
@@ -123,8 +123,8 @@ def test_proposals_of_a_clock_that_was_ahead_block_none(tmp_path: Path, monkeypa
     store, now = Proposals(tmp_path / "p.db"), time.time()
     monkeypatch.setattr("claude_bottle.policy.proposals.time.time", lambda: now + 3600)
     for number in range(MAX_PER_HOUR):
-        made = store.add("t", {"path": "x", "value": number}, "w", {})
-        store.decide(made.id, "rejected", "no")
+        proposal = store.add("t", {"path": "x", "value": number}, "w", {})
+        store.decide(proposal.id, "rejected", "no")
     with pytest.raises(LimitError):
         store.add("t", {"path": "x", "value": "more"}, "w", {})
     monkeypatch.setattr("claude_bottle.policy.proposals.time.time", lambda: now)

@@ -16,9 +16,9 @@ TEXTS += [TEXTS[0] + TEXTS[1], TEXTS[0] + TEXTS[2], TEXTS[3][:-1] + b"\0", bytes
 
 
 def searches() -> dict[str, BlockSearch]:
-    made = {name: BlockSearch(TEXTS) for name in ("a table", "compiled")}
-    made["compiled"].compile()
-    return made
+    kinds = {name: BlockSearch(TEXTS) for name in ("a table", "compiled")}
+    kinds["compiled"].compile()
+    return kinds
 
 
 def planted(*texts: bytes) -> bytes:
@@ -61,9 +61,9 @@ def test_a_search_goes_on_while_the_other_is_put_in_its_place() -> None:
 
     def look() -> None:
         while not done.is_set():
-            found = sorted(search.ends(data))
-            if found != wanted:
-                wrong.append(found)
+            ends = sorted(search.ends(data))
+            if ends != wanted:
+                wrong.append(ends)
 
     threads = [threading.Thread(target=look) for _ in range(2)]
     for thread in threads:

@@ -22,22 +22,22 @@ ROOT = Path(__file__).resolve().parents[2]
 class FakeStep:
     name, why, how = "thing", "it is needed", "get it by hand"
 
-    def __init__(self, there: bool, comes: bool = True) -> None:
-        self.there, self.comes, self.got = there, comes, 0
+    def __init__(self, present: bool, comes: bool = True) -> None:
+        self.present, self.comes, self.got = present, comes, 0
 
     def look(self) -> str | None:
-        return "1.0" if self.there else None
+        return "1.0" if self.present else None
 
     def get(self) -> None:
         self.got += 1
-        self.there = self.comes
+        self.present = self.comes
 
 
 def test_a_step_is_done_once_and_only_when_needed(capsys: pytest.CaptureFixture[str]) -> None:
-    there, missing = FakeStep(True), FakeStep(False)
-    for step in (there, missing, missing):
+    present, missing = FakeStep(True), FakeStep(False)
+    for step in (present, missing, missing):
         ensure(step)
-    assert (there.got, missing.got) == (0, 1)
+    assert (present.got, missing.got) == (0, 1)
     assert "getting it (it is needed)" in capsys.readouterr().err
     with pytest.raises(SetupError, match="get it by hand"):
         ensure(FakeStep(False, comes=False))

@@ -23,13 +23,13 @@ from toolchain.shell import ROOT, SetupError
 
 
 def archive(**files: str) -> bytes:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz") as tar:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         for name, text in files.items():
             info = tarfile.TarInfo(f"pulumi/{name}")
             info.size, info.mode = len(text), 0o755
             tar.addfile(info, io.BytesIO(text.encode()))
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def locked(folder: Path, digest: str, version: str = "1.0") -> Path:
@@ -114,14 +114,18 @@ def test_the_base_is_pulled_by_digest_or_made_of_one_day(tmp_path: Path, monkeyp
         monkeypatch.setattr(docker_engine, "snapshots_answer", lambda reachable=reachable: reachable)
         ran.clear()
         docker_engine.BaseImage(lock).get()
-        told = ran[-1]
+        build_command = ran[-1]
         assert ran[0][-1] == f"debian@sha256:{'a' * 64}"
-        assert "--no-cache" in told and lock.tag in told
+        assert "--no-cache" in build_command and lock.tag in build_command
         if reachable:
-            assert f"UPSTREAM=debian@sha256:{'a' * 64}" in told and "SNAPSHOT=20300102T000000Z" in told
+            assert (
+                f"UPSTREAM=debian@sha256:{'a' * 64}" in build_command and "SNAPSHOT=20300102T000000Z" in build_command
+            )
         else:
-            assert "SNAPSHOT=" in told and any(word.startswith("UPSTREAM=claude-bottle/debian:20") for word in told)
-            assert any(word.startswith("claude-bottle.from=") and f"{newer.today()}" in word for word in told)
+            assert "SNAPSHOT=" in build_command and any(
+                word.startswith("UPSTREAM=claude-bottle/debian:20") for word in build_command
+            )
+            assert any(word.startswith("claude-bottle.from=") and f"{newer.today()}" in word for word in build_command)
 
 
 # --- update and the way back
@@ -157,8 +161,13 @@ def pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     def ages() -> list[Age]:
         now = BaseLock.read()
-        told = {"base image": now.digest, "Debian packages": now.snapshot, "Claude Code": "1", "Go of gitleaks": "2"}
-        return [Age(name, value, None, world["newer"].get(name)) for name, value in told.items()]
+        versions = {
+            "base image": now.digest,
+            "Debian packages": now.snapshot,
+            "Claude Code": "1",
+            "Go of gitleaks": "2",
+        }
+        return [Age(name, value, None, world["newer"].get(name)) for name, value in versions.items()]
 
     monkeypatch.setattr(update, "_build", build)
     monkeypatch.setattr(update, "ages", ages)
@@ -171,9 +180,9 @@ def test_an_update_pins_what_is_newer_and_the_way_back_takes_it_away(
     before = {path: path.read_text() for path in pins["pins"]}
     pins["newer"] = {"base image": f"sha256:{'b' * 64}", "Debian packages": "20310101T000000Z", "Claude Code": "9"}
     assert update.update() == 0
-    told = pins["lock"].read_text()
-    assert f'digest = "sha256:{"b" * 64}"' in told and 'snapshot = "20310101T000000Z"' in told
-    assert told.count("#") == before[pins["lock"]].count("#"), "comments stay"
+    text = pins["lock"].read_text()
+    assert f'digest = "sha256:{"b" * 64}"' in text and 'snapshot = "20310101T000000Z"' in text
+    assert text.count("#") == before[pins["lock"]].count("#"), "comments stay"
     assert pins["pins"][1].read_text() == "9"
     assert "  openssl: 0 -> 1" in capsys.readouterr().out
     pins["newer"]["Debian packages"] = "20320101T000000Z"
@@ -231,8 +240,8 @@ def test_stacks_that_run_another_image_are_told() -> None:
 def test_doctor_tells_what_is_old(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(command, "steps", lambda dev: [])
     monkeypatch.setattr(command, "quiet", lambda *argv, **_: "20.10.24+dfsg1" if argv[0] == "docker" else "12 images")
-    told = [Age("Debian packages", "20260101T000000Z", 90, "20260401T000000Z"), Age("Claude Code", "1", None, None)]
-    monkeypatch.setattr(update, "ages", lambda: told)
+    entries = [Age("Debian packages", "20260101T000000Z", 90, "20260401T000000Z"), Age("Claude Code", "1", None, None)]
+    monkeypatch.setattr(update, "ages", lambda: entries)
     monkeypatch.setattr(command, "machine_roots", lambda: {Path("/roots/corp.crt"): ["pem"]})
     monkeypatch.setattr(command, "machine_notes", lambda: ["of this machine"])
     assert command.doctor() == 0
@@ -251,8 +260,8 @@ def test_doctor_tells_what_is_old(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 
 def test_engines_whose_maintenance_ended() -> None:
-    told = {"20.10.24+dfsg1": True, "23.0.3": True, "24.0.9": True, "27.5.1": True, "29.1.0": False, "": False}
-    assert {version: newer.engine_ended(version) is not None for version in told} == told
+    versions = {"20.10.24+dfsg1": True, "23.0.3": True, "24.0.9": True, "27.5.1": True, "29.1.0": False, "": False}
+    assert {version: newer.engine_ended(version) is not None for version in versions} == versions
 
 
 def test_the_newest_go_is_a_release(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,12 +280,12 @@ def test_the_newest_go_is_a_release(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_audit_tells_findings_from_a_database_that_does_not_answer() -> None:
     hole = {"name": "a", "version": "1", "vulns": [{"id": "PYSEC-1", "fix_versions": ["2"]}]}
     clean, skipped = {"name": "b", "version": "1", "vulns": []}, {"name": "c", "skip_reason": "not found"}
-    found = audit.python_outcome("x.lock", {"dependencies": [hole, clean, skipped]})
-    assert found.holes == ("a 1: PYSEC-1, fixed in 2", "c: not checked")
+    outcome = audit.python_outcome("x.lock", {"dependencies": [hole, clean, skipped]})
+    assert outcome.holes == ("a 1: PYSEC-1, fixed in 2", "c: not checked")
     nobody = audit.python_outcome("x.lock", {"dependencies": [skipped, skipped]})
     assert nobody.unreachable and audit.python_outcome("x.lock", {}).unreachable
     good = audit.python_outcome("x.lock", {"dependencies": [clean]})
-    assert [audit.exit_code(o) for o in ([good], [good, nobody], [found, nobody])] == [0, 3, 1]
+    assert [audit.exit_code(o) for o in ([good], [good, nobody], [outcome, nobody])] == [0, 3, 1]
 
 
 def test_go_findings_are_those_whose_function_is_in_the_program() -> None:
@@ -303,11 +312,11 @@ def test_the_database_of_go_is_what_govulncheck_reads(tmp_path: Path) -> None:
 
 
 def test_what_renovate_watches_is_there() -> None:
-    told = json.loads((ROOT / "renovate.json").read_text())
-    match = re.search(_python_regex(told["customManagers"][0]["matchStrings"][0]), LOCK.read_text())
+    config = json.loads((ROOT / "renovate.json").read_text())
+    match = re.search(_python_regex(config["customManagers"][0]["matchStrings"][0]), LOCK.read_text())
     assert match and match["depName"] == "debian" and match["currentDigest"] == BaseLock.read().digest
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
-    locks = [re.compile(p.strip("/")) for p in told["pip-compile"]["managerFilePatterns"]]
+    locks = [re.compile(p.strip("/")) for p in config["pip-compile"]["managerFilePatterns"]]
     for name in listed:
         if name.endswith(".lock") and Path(name).name not in ("base.lock", "go.lock", "archives.lock"):
             assert any(lock.search(name) for lock in locks), name

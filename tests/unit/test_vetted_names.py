@@ -21,7 +21,7 @@ def policy(allow: tuple[str, ...]) -> Policy:
     return Policy(allow, (), (), 2048, 1 << 20, True, (), (), {}, {}, "digest")
 
 
-def found(address: str, port: int = 443) -> list[Any]:
+def address_info(address: str, port: int = 443) -> list[Any]:
     return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
 
 
@@ -36,13 +36,13 @@ class Server:
     async def __call__(self, host: str, port: int) -> list[Any]:
         self.asked.append(host)
         await self.gate.wait()
-        return found(self.answers.pop(0) if self.answers else PUBLIC, port)
+        return address_info(self.answers.pop(0) if self.answers else PUBLIC, port)
 
 
 def names(server: Any, allow: tuple[str, ...] = ("open.example.org", "*.slow.example.net")) -> VettedNames:
-    made = VettedNames(lambda: policy(allow))
-    made.lookup = server
-    return made
+    resolver = VettedNames(lambda: policy(allow))
+    resolver.lookup = server
+    return resolver
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
@@ -56,7 +56,7 @@ def test_the_addresses_that_were_looked_at_are_given_out() -> None:
         server.answers = [PUBLIC, INSIDE]
         vetted = names(server)
         assert await vetted.vet("open.example.org", 443) is None
-        assert await vetted.getaddrinfo("OPEN.example.org", 443) == found(PUBLIC)
+        assert await vetted.getaddrinfo("OPEN.example.org", 443) == address_info(PUBLIC)
         assert server.asked == ["open.example.org"]
 
     run(test())
@@ -73,11 +73,11 @@ def test_an_answer_that_is_stale_when_it_comes_is_not_asked_for_twice(monkeypatc
         async def server(host: str, port: int) -> list[Any]:
             now[0] += 60
             asked.append(host)
-            return found([PUBLIC, INSIDE][len(asked) - 1], port)
+            return address_info([PUBLIC, INSIDE][len(asked) - 1], port)
 
         vetted = names(server)
-        assert await vetted.getaddrinfo("open.example.org", 443) == found(PUBLIC)
-        assert await vetted.getaddrinfo("open.example.org", 443) == found(PUBLIC)
+        assert await vetted.getaddrinfo("open.example.org", 443) == address_info(PUBLIC)
+        assert await vetted.getaddrinfo("open.example.org", 443) == address_info(PUBLIC)
         assert asked == ["open.example.org"]
         now[0] += 31
         with pytest.raises(OSError, match="internal address"):
@@ -92,7 +92,7 @@ def test_what_is_given_out_cannot_be_changed_from_outside() -> None:
         server.gate.set()
         vetted = names(server)
         (await vetted.getaddrinfo("open.example.org", 443)).clear()
-        assert await vetted.getaddrinfo("open.example.org", 443) == found(PUBLIC)
+        assert await vetted.getaddrinfo("open.example.org", 443) == address_info(PUBLIC)
 
     run(test())
 
@@ -101,7 +101,7 @@ def test_what_is_given_out_cannot_be_changed_from_outside() -> None:
 def test_one_inner_address_is_enough(addresses: list[str]) -> None:
     async def test() -> None:
         async def server(host: str, port: int) -> list[Any]:
-            return [entry for address in addresses for entry in found(address, port)]
+            return [entry for address in addresses for entry in address_info(address, port)]
 
         vetted = names(server)
         refusal = await vetted.vet("open.example.org", 443)
@@ -163,7 +163,7 @@ def test_a_lookup_has_a_time_limit_and_counts_until_its_thread_ends(monkeypatch:
         server.gate.set()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert await vetted.getaddrinfo("a.slow.example.net", 443) == found(PUBLIC)
+        assert await vetted.getaddrinfo("a.slow.example.net", 443) == address_info(PUBLIC)
         assert await vetted.vet("b.slow.example.net", 443) is None
 
     run(test())
@@ -171,7 +171,9 @@ def test_a_lookup_has_a_time_limit_and_counts_until_its_thread_ends(monkeypatch:
 
 def test_lookups_have_threads_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """The loop's own executor reads bodies: it is not there for names."""
-    monkeypatch.setattr("addons.pipelock.vetted_names.socket.getaddrinfo", lambda host, port, **_: found(PUBLIC, port))
+    monkeypatch.setattr(
+        "addons.pipelock.vetted_names.socket.getaddrinfo", lambda host, port, **_: address_info(PUBLIC, port)
+    )
 
     class Nobody(ThreadPoolExecutor):
         def submit(self, *_: Any, **__: Any) -> Any:
@@ -181,7 +183,7 @@ def test_lookups_have_threads_of_their_own(monkeypatch: pytest.MonkeyPatch) -> N
         asyncio.get_running_loop().set_default_executor(Nobody())
         vetted = VettedNames(lambda: policy(("open.example.org",)))
         vetted.install(asyncio.get_running_loop())
-        assert await asyncio.get_running_loop().getaddrinfo("open.example.org", 443) == found(PUBLIC)
+        assert await asyncio.get_running_loop().getaddrinfo("open.example.org", 443) == address_info(PUBLIC)
 
     run(test())
 

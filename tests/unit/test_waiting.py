@@ -78,12 +78,12 @@ def test_calls_beyond_the_limit_get_an_error_and_the_others_go_on_waiting() -> N
         app = Waiting(owner)
         tasks = await full(app, owner)
         for identity in (7, "seven"):
-            status, told = await call(app, asked(identity))
-            assert (status, told["jsonrpc"], told["id"], told["error"]["code"]) == (200, "2.0", identity, -32000)
-            assert str(CALLS) in told["error"]["message"]
+            status, answer = await call(app, asked(identity))
+            assert (status, answer["jsonrpc"], answer["id"], answer["error"]["code"]) == (200, "2.0", identity, -32000)
+            assert str(CALLS) in answer["error"]["message"]
         for body in (b"", b"{", b"[1]", asked({"a": 1}), b"[" * 60_000):
-            status, told = await call(app, body)
-            assert (status, told["id"]) == (503, None)
+            status, answer = await call(app, body)
+            assert (status, answer["id"]) == (503, None)
         assert not any(task.done() for task in tasks)
         tasks[0].cancel()  # a client that goes away makes room
         await asyncio.sleep(0)

@@ -37,9 +37,9 @@ def socket() -> Connection:
     return Connection(wsproto.ConnectionType.CLIENT, [], conn=tflow.tclient_conn())
 
 
-def said(made: Connection, data: bytes) -> list[events.Event]:
-    made.receive_data(data)
-    return list(made.events())
+def said(connection: Connection, data: bytes) -> list[events.Event]:
+    connection.receive_data(data)
+    return list(connection.events())
 
 
 def test_unfinished_messages_of_all_sockets_have_a_bound() -> None:
@@ -53,11 +53,11 @@ def test_unfinished_messages_of_all_sockets_have_a_bound() -> None:
 
 
 def test_a_message_counts_until_it_was_looked_at() -> None:
-    made = socket()
-    made.receive_data(frame(60 * KB, last=True))
-    told = made.events()
-    assert isinstance(next(told), events.BytesMessage)
+    connection = socket()
+    connection.receive_data(frame(60 * KB, last=True))
+    messages = connection.events()
+    assert isinstance(next(messages), events.BytesMessage)
     assert Held.total == 60 * KB
-    assert list(told) == []
+    assert list(messages) == []
     assert Held.total == 0
-    assert [type(one) for one in said(made, frame(60 * KB, last=True))] == [events.BytesMessage]
+    assert [type(one) for one in said(connection, frame(60 * KB, last=True))] == [events.BytesMessage]

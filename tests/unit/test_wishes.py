@@ -46,8 +46,8 @@ OWNERS = """config:
 """
 
 
-def value(request: dict[str, str], **told: Any) -> dict[str, Any]:
-    asked = {"host": "", "path": None, "methods": None, "forge": None, **told}
+def value(request: dict[str, str], **fields: Any) -> dict[str, Any]:
+    asked = {"host": "", "path": None, "methods": None, "forge": None, **fields}
     return dict(route_wish(request, **asked)["value"])
 
 
@@ -69,12 +69,12 @@ def test_a_refused_call_to_a_forge_names_the_capability() -> None:
         value({**REFUSED, "reason": "forge_write"})  # it was in the body: the head does not tell
     with pytest.raises(WishError, match=r"forge: \[merge\]"):
         value({**MERGE, "reason": "host_not_declared"})
-    told = json.loads(Refusal("egress", "forge_write", "m", forge="merge").body(method="PUT", host="h.x", path="/"))
-    assert told["forge"] == "merge"
+    body = json.loads(Refusal("egress", "forge_write", "m", forge="merge").body(method="PUT", host="h.x", path="/"))
+    assert body["forge"] == "merge"
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("fields", "words"),
     [
         ({"methods": ["GET"]}, "POST is not declared for this path"),
         ({"path": ["/repos/acme/other"]}, "not among the declared ones"),
@@ -82,10 +82,10 @@ def test_a_refused_call_to_a_forge_names_the_capability() -> None:
     ],
 )
 def test_a_route_that_would_not_let_the_refused_request_through_is_not_asked_for(
-    told: dict[str, Any], words: str
+    fields: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(WishError, match=words):
-        value(REFUSED, **told)
+        value(REFUSED, **fields)
 
 
 @pytest.mark.parametrize(
@@ -94,9 +94,9 @@ def test_a_route_that_would_not_let_the_refused_request_through_is_not_asked_for
      ("git_push", "git-gate"), ("dlp_match", "cannot be allowed once"), ("unresolvable", "spelling")],
 )  # fmt: skip
 def test_what_no_approval_lets_through_says_so_at_the_refusal_and_when_asked(reason: str, words: str) -> None:
-    told = json.loads(Refusal("pipelock", reason, "m").body(method="GET", host="a.example.com", path="/"))
-    assert words in told["no_approval"]
-    assert "ask_with" not in told
+    body = json.loads(Refusal("pipelock", reason, "m").body(method="GET", host="a.example.com", path="/"))
+    assert words in body["no_approval"]
+    assert "ask_with" not in body
     for ask in (lambda r: value(r), lambda r: host_wish(r, "", "", has_egress=False)):
         with pytest.raises(WishError, match=words):
             ask({**REFUSED, "reason": reason})
@@ -104,9 +104,9 @@ def test_what_no_approval_lets_through_says_so_at_the_refusal_and_when_asked(rea
 
 def test_what_an_approval_lets_through_names_the_tool() -> None:
     for reason in ("host_not_declared", "path_not_declared", "method_not_declared", "forge_write"):
-        told = json.loads(Refusal("egress", reason, "m").body(method="GET", host="a.example.com", path="/"))
-        assert told["ask_with"]["tool"] == "egress-block"
-        assert "no_approval" not in told
+        body = json.loads(Refusal("egress", reason, "m").body(method="GET", host="a.example.com", path="/"))
+        assert body["ask_with"]["tool"] == "egress-block"
+        assert "no_approval" not in body
     digest = "sha256:" + "a" * 64
     held = json.loads(Refusal("pipelock", "dlp_match", "m", content=digest).body(method="GET", host="h.x", path="/"))
     assert held["ask_with"]["tool"] == "pipelock-block"
@@ -126,9 +126,9 @@ def test_every_reason_of_a_proxy_is_known() -> None:
     }
     never_told = {"token_in_response", "passthrough_ended"}  # of an answer, and of a tunnel that is cut
     pattern = re.compile(r'(?:[Rr]efus(?:al|e)|Unscannable)\(\s*(?:"(?:egress|pipelock)",\s*)?"([a-z]+(?:_[a-z]+)+)"')
-    found = {reason for file in (ROOT / "addons").rglob("*.py") for reason in pattern.findall(file.read_text())}
-    assert len(found) > 25
-    assert {reason for reason in found if not instead(reason)} <= asked | never_told
+    reasons = {reason for file in (ROOT / "addons").rglob("*.py") for reason in pattern.findall(file.read_text())}
+    assert len(reasons) > 25
+    assert {reason for reason in reasons if not instead(reason)} <= asked | never_told
 
 
 @pytest.mark.parametrize(
@@ -256,15 +256,15 @@ def test_a_host_that_is_allowed_keeps_its_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "asked", "owner", "there"),
+    ("path", "asked", "owner", "expected"),
     [
         ("agent.memory", "1g", False, "2g"), ("agent.memory", "2048m", False, "2g"), ("agent.memory", "3g", False, "3g"),
         ("agent.memory", "1g", True, "1g"), ("agent.cpus", 1.0, False, None), ("agent.cpus", 4.0, False, 4.0),
     ],
 )  # fmt: skip
-def test_an_agents_wish_takes_no_memory_and_no_cpus_away(path: str, asked: Any, owner: bool, there: Any) -> None:
+def test_an_agents_wish_takes_no_memory_and_no_cpus_away(path: str, asked: Any, owner: bool, expected: Any) -> None:
     change = Change.read({"path": path, "value": asked}, owner=owner)
-    assert bottle_of(changed(FILE, change))["agent"].get(path.partition(".")[2]) == there
+    assert bottle_of(changed(FILE, change))["agent"].get(path.partition(".")[2]) == expected
 
 
 def test_whether_the_refused_request_passes_is_known_before() -> None:
@@ -289,9 +289,9 @@ def test_whether_the_refused_request_passes_is_known_before() -> None:
     ],
 )  # fmt: skip
 def test_try_again_is_said_only_where_it_helps(verdict: str, note: str, said: str, unsaid: str) -> None:
-    told = answer(Proposal("p-0000000001", 0.0, "egress-block", ROUTE, "w", {}, verdict, "", None, note))
-    assert said in told
-    assert unsaid not in told
+    message = answer(Proposal("p-0000000001", 0.0, "egress-block", ROUTE, "w", {}, verdict, "", None, note))
+    assert said in message
+    assert unsaid not in message
 
 
 AS_PEOPLE_WRITE = """\
