@@ -46,7 +46,7 @@ def test_no_check_asks_mitmproxy_for_the_host() -> None:
         for file in (ROOT / "addons").rglob("*.py")
         if (name := f"{file.parent.name}/{file.stem}") not in FREE
     }
-    assert {name: found for name, found in asked.items() if found} == {n: sorted(u) for n, u in USES.items()}
+    assert {name: places for name, places in asked.items() if places} == {n: sorted(u) for n, u in USES.items()}
 
 
 def test_such_a_use_is_seen() -> None:

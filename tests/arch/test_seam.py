@@ -48,8 +48,8 @@ def code_of(text: str) -> Iterator[str]:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
             yield node.value
         for field in ("id", "attr", "name", "arg", "module", "asname"):
-            if isinstance(found := getattr(node, field, None), str):
-                yield found
+            if isinstance(word := getattr(node, field, None), str):
+                yield word
 
 
 def engine_named(file: Path) -> list[str]:
@@ -64,8 +64,8 @@ def engine_named(file: Path) -> list[str]:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_code_above_the_seam_names_no_engine(room: str) -> None:
-    found = {str(file.relative_to(ROOT)): engine_named(file) for file in (ROOT / room).rglob("*.py")}
-    assert not {file: said for file, said in found.items() if said}
+    mentions = {str(file.relative_to(ROOT)): engine_named(file) for file in (ROOT / room).rglob("*.py")}
+    assert not {file: said for file, said in mentions.items() if said}
 
 
 def test_what_may_name_it_does() -> None:

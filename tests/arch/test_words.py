@@ -7,7 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("claude_bottle", "components", "addons", "sidecar_images", "dashboard", "toolchain", "bench")
+ROOMS = (
+    "claude_bottle",
+    "components",
+    "addons",
+    "sidecar_images",
+    "dashboard",
+    "toolchain",
+    "bench",
+    "tests/arch",
+    "tests/unit",
+)
 WORDS = {"told", "found", "there", "made"}
 
 
