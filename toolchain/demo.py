@@ -13,6 +13,7 @@ from claude_bottle.policy.own_command import own_command
 
 # Shaped like a credential, invented, valid nowhere.
 _SECRET = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
+_PROJECT = "https://api.github.com/repos/anthropics/x"
 _DIRECT = ["--noproxy", "*", "--connect-timeout", "3"]
 
 
@@ -29,10 +30,8 @@ TRIALS = [
     Trial("a declared host and path", ["https://api.github.com/zen"]),
     Trial("a declared host, another path", ["https://api.github.com/user"]),
     Trial("a host that is not declared", ["https://www.example.com/"]),
-    Trial(
-        "a secret in the body", ["-d", f'{{"note": "{_SECRET}"}}', "https://api.github.com/repos/anthropics/x/issues"]
-    ),
-    Trial("code written past git-gate", ["-d", "{}", "https://api.github.com/repos/anthropics/x/git/refs"]),
+    Trial("a secret in the body", ["-d", f'{{"title": "x", "body": "{_SECRET}"}}', f"{_PROJECT}/issues"]),
+    Trial("code written past git-gate", ["-d", "{}", f"{_PROJECT}/git/refs"]),
     Trial("a git push over https", ["https://api.github.com/a/b.git/info/refs?service=git-receive-pack"]),
     Trial("around the proxy", [*_DIRECT, "https://api.github.com/zen"]),
     Trial("the host machine, around the proxy", [*_DIRECT, "http://172.17.0.1/"]),

@@ -15,8 +15,7 @@ ROOMS = (
     "dashboard",
     "toolchain",
     "bench",
-    "tests/arch",
-    "tests/unit",
+    "tests",
 )
 WORDS = {"told", "found", "there", "made"}
 

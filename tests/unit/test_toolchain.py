@@ -9,7 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from mitmproxy.test.tutils import treq
 
+from addons.egress.checks import refuse_body, refuse_head
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.policy.routes.table import RouteTable
 from components import images
 from toolchain import demo, pulumi_cli, python_env, stack_file, workspace
 from toolchain.go_build import Piece
@@ -17,6 +23,7 @@ from toolchain.shell import SetupError, quiet, run
 from toolchain.step import ensure, examine
 
 ROOT = Path(__file__).resolve().parents[2]
+HOST = "api.github.com"
 
 
 class FakeStep:
@@ -100,6 +107,19 @@ def test_what_a_person_sees_first_names_the_command_that_needs_no_shell() -> Non
     readme = (Path(demo.__file__).parents[1] / "README.md").read_text()
     assert readme.index("./bottle") < min(readme.index(word) for word in ("pulumi preview", "source ./activate"))
     assert "./bottle --help" in readme.partition("```")[2].partition("```")[0]
+
+
+def test_egress_leaves_the_secret_of_the_demo_to_pipelock() -> None:
+    """Otherwise the demonstration would show no DLP."""
+    (trial,) = [one for one in demo.TRIALS if one.what == "a secret in the body"]
+    _, body, url = trial.curl
+    assert "ghp_" in body
+    manifest = yaml.safe_load((ROOT / "stacks/Pulumi.demo.yaml").read_text())["config"]["claude-bottle:bottle"]
+    (route,) = RouteTable.parse(EgressPlan.of(Manifest.model_validate(manifest)).table.encode()).candidates(HOST)
+    path, kind = url.removeprefix(f"https://{HOST}"), ((b"content-type", b"application/json"),)
+    request = treq(method=b"POST", path=path.encode(), content=body.encode(), headers=kind)
+    assert refuse_head(request, HOST, route, has_token=False) is None
+    assert refuse_body(request, HOST, route) is None
 
 
 def test_the_demo_tries_what_must_pass_and_what_must_not() -> None:
