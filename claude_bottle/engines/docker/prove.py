@@ -18,13 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from claude_bottle.engines import closure_probe
+from claude_bottle.engines.docker.command import DockerCommand
 from claude_bottle.engines.docker.live.look import PYTHON
 from claude_bottle.engines.docker.naming import LABEL_STACK, PROOF, docker_name, labels
 from claude_bottle.host.bounded import run_bounded
 from claude_bottle.policy.errors import BottleError, printable
 
 _PROBE = Path(closure_probe.__file__)
-_SECONDS, _BYTES = 120, 64 << 10
+_SECONDS, _BYTES = 120, 64 << 10  # of a probe
+_ANSWERS = 60  # seconds for one command of the engine
 _NOBODY = "65534:65534"
 
 
@@ -51,14 +53,14 @@ def proven(argv: Sequence[str], role: str, spec: dict[str, Any]) -> list[str]:
     return []
 
 
-def addressed(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def addressed(given: dict[str, Any], engine: DockerCommand) -> dict[str, dict[str, Any]]:
     """The specs with addresses from the engine, because anybody on a network may claim a name.
 
     A workload that was deleted from the stack file stays on its networks until the end of the `up`. It still belongs to
     this bottle and is allowed as `leaving`.
     """
-    listed = _docker("ps", "-aq", "--filter", f"label={LABEL_STACK}={given['stack']}").split()
-    inspected = json.loads(_docker("inspect", *listed))
+    listed = engine.docker("ps", "-aq", "--filter", f"label={LABEL_STACK}={given['stack']}", timeout=_ANSWERS).split()
+    inspected = json.loads(engine.docker("inspect", *listed, timeout=_ANSWERS))
     on = {
         one["Name"].removeprefix("/"): {
             network: end["IPAddress"] for network, end in one["NetworkSettings"]["Networks"].items() if end["IPAddress"]
@@ -81,18 +83,13 @@ def addressed(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _docker(*argv: str) -> str:
-    out = io.BytesIO()
-    run_bounded(["docker", *argv], f"docker {argv[0]}", out=out, seconds=60)
-    return out.getvalue().decode()
-
-
 def problems(given: dict[str, Any]) -> list[str]:
     """The problems of all workloads. A probe that is itself a member of the agent's network runs first and alone."""
+    engine = DockerCommand()
     with contextlib.suppress(BottleError):  # usually there is no such container
-        _docker("rm", "-f", docker_name(PROOF, given["stack"]))  # left by an interrupted `up`
+        engine.docker("rm", "-f", docker_name(PROOF, given["stack"]), timeout=_ANSWERS)  # left by an interrupted `up`
     try:
-        specs = addressed(given)
+        specs = addressed(given, engine)
     except BottleError as error:
         return [f"{error}, so nothing is proven"]
     agent, others = specs["agent"], {r: s for r, s in specs.items() if r != "agent"}
@@ -114,7 +111,7 @@ def main() -> int:
         print(f"proven from inside {', '.join(given['specs'])}: closed but for its own flows")
         return 0
     try:
-        _docker("stop", "-t", "0", given["agent"])
+        DockerCommand().docker("stop", "-t", "0", given["agent"], timeout=_ANSWERS)
         done = "was stopped and gets nothing of yours"
     except BottleError as error:
         done = f"gets nothing of yours, and STILL RUNS, for it could not be stopped ({printable(str(error))})"
