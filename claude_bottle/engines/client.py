@@ -121,8 +121,8 @@ class Host(Protocol):
     def leftovers(self, stack: str, known_ids: Collection[str]) -> Sequence[Part]:
         """Parts that the state does not know, in an order in which they can be removed. Volumes are not included."""
 
-    def remove(self, part: Any) -> None:
-        """Remove a leftover. A volume, or a part that the engine refuses to remove, stays."""
+    def remove(self, part: Any) -> bool:
+        """Remove a leftover. False if it stays: a volume, or a part that the engine refuses to remove."""
 
     def run_in(self, workload: Any, *argv: str) -> str:
         """The standard output of a command in a sidecar."""

@@ -50,12 +50,15 @@ def check_state(stack: str) -> None:
 
 
 def remove_orphans(stack: str, engine: Host) -> int:
-    """Delete containers and networks of the stack that its state does not know. Returns how many were found."""
-    parts = engine.leftovers(stack, ids_in_state(stack))
-    for part in parts:
+    """Delete containers and networks of the stack that its state does not know. Returns how many were deleted."""
+    deleted = 0
+    for part in engine.leftovers(stack, ids_in_state(stack)):
         say(f"{part.kind} {part.name} belongs to no state; deleting it")
-        engine.remove(part)
-    return len(parts)
+        if engine.remove(part):
+            deleted += 1
+        else:
+            say(f"the engine did not delete {part.kind} {part.name}; this command shows its reason: {part.removal}")
+    return deleted
 
 
 def repair(stack: str, *, down: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -124,11 +123,15 @@ class Engine(Storage):
         parts = [part for part in self.parts(stack) if part.kind in kinds and part.id not in known_ids]
         return sorted(parts, key=lambda part: kinds.index(part.kind))
 
-    def remove(self, part: Part) -> None:
-        """Changes the engine. A part that the engine refuses to remove stays."""
-        if part.kind != "volume":
-            with contextlib.suppress(EngineError):
-                self.docker(*part.removal.split()[1:], timeout=120)
+    def remove(self, part: Part) -> bool:
+        """Changes the engine. False for a part that stays: a volume, or one that the engine refuses to remove."""
+        if part.kind == "volume":
+            return False
+        try:
+            self.docker(*part.removal.split()[1:], timeout=120)
+        except EngineError:
+            return False
+        return True
 
     def run_in(self, workload: Running, *argv: str) -> str:
         """The standard output of a command in a container."""
