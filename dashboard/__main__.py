@@ -113,6 +113,11 @@ def edited(change: Change) -> Any:
         return from_yaml(Path(file.name).read_text())
 
 
+def given(file: str) -> Any:
+    """The change of --change, from a file or, for "-", from standard input. Raises BottleError, OSError."""
+    return from_yaml(sys.stdin.read() if file == "-" else Path(file).read_text())
+
+
 def _ask(args: argparse.Namespace, verb: str) -> str:
     return own_command(f"ask {verb} {args.stack} {args.id}")
 
@@ -120,7 +125,7 @@ def _ask(args: argparse.Namespace, verb: str) -> str:
 def approve(approval: Approval, args: argparse.Namespace) -> None:
     edit = None
     if args.change:
-        edit = from_yaml(sys.stdin.read() if args.change == "-" else Path(args.change).read_text())
+        edit = given(args.change)
     elif args.edit:
         edit = edited(approval.change(approval.inbox.get(args.id)))
     change = approval.change(approval.inbox.get(args.id), edit, seconds(args.duration))
@@ -239,7 +244,7 @@ def answer(args: argparse.Namespace, approval: Approval) -> None:
     elif args.command == "show":
         print(show(approval, approval.inbox.get(args.id), args.page))
     elif args.command == "preview":
-        edit = from_yaml(Path(args.change).read_text()) if args.change else None
+        edit = given(args.change) if args.change else None
         proposal = approval.inbox.get(args.id)
         change = approval.change(proposal, edit, seconds(args.duration))
         notes, preview = approval.notes(proposal, change), approval.preview(change)

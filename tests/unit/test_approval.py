@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import socket
@@ -363,6 +364,25 @@ def test_what_does_not_pass_by_an_approval_is_never_told_to_try_again(tmp_path: 
     note = approval(tmp_path, leads_inside).approve("p-0000000001", "")
     assert note.startswith(STILL_REFUSED)
     assert "pipelock.allow_private_addresses" in note
+
+
+def test_a_change_is_read_from_a_file_or_from_standard_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit = json.dumps({"path": "egress.routes", "value": {"host": "b.example.com", "methods": ["GET"]}})
+    file = tmp_path / "change.yaml"
+    file.write_text(edit)
+    for verb in ("preview", "approve"):
+        for source in (str(file), "-"):
+            world = World(ROUTE)
+            folder = tmp_path / f"{verb}{source == '-'}"
+            folder.mkdir()
+            monkeypatch.setattr("sys.stdin", io.StringIO(edit))
+            args = terminal.parser().parse_args([verb, "-s", "s", "--change", source, "p-0000000001"])
+            terminal.answer(args, approval(folder, world))
+            text = capsys.readouterr().out if verb == "preview" else world.file.read_text()
+            assert "b.example.com" in text
+            assert "a.example.com" not in text
 
 
 def test_what_would_take_something_away_is_not_made(tmp_path: Path) -> None:
