@@ -25,6 +25,7 @@ from claude_bottle.approvals.inbox import Inbox
 from claude_bottle.approvals.terms import gain
 from claude_bottle.manifest.change import Change, ChangeError
 from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.model_api import BRIEF
 from claude_bottle.policy.no_approval import instead
 from claude_bottle.policy.own_command import own_command
 from claude_bottle.policy.proposals import APPROVED, PENDING, REJECTED, STILL_REFUSED, Proposal
@@ -271,6 +272,8 @@ class Approval:
             return ""
         if reason := str(answer.get("reason") or ""):
             way = instead(reason)
+            if reason in BRIEF:  # not about the change
+                return f"The refused request was retried ({request}) and refused for the moment: {reason}; {way}."
             return f"{STILL_REFUSED} a retry ({request}) was refused: {reason}{f'; {way}' if way else ''}."
         if answer.get("error"):
             return f"The refused request was retried ({request}): {answer['error']}."

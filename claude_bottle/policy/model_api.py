@@ -14,7 +14,7 @@ STATUS = 400
 # By path, because a gateway may have any name (Claude Code, "LLM gateway configuration").
 _PATH = re.compile(r"(?:/v1/messages(?:/count_tokens)?|/chat/completions|/v1/responses)\Z")
 # Over within seconds, so a retry is right (addons/egress/next_hop.py decides when that no longer holds).
-_BRIEF = frozenset(["starting", "busy", "next_hop"])
+BRIEF = frozenset(["starting", "busy", "next_hop"])
 _AGAIN = (
     " This text is sent again with every turn: rewind to before it (Esc Esc in Claude Code), or start a new"
     " conversation."
@@ -29,7 +29,7 @@ def is_model_call(path: str) -> bool:
 
 def status_of(path: str, status: int, reason: str = "") -> int:
     """The status of a refusal. A model's call gets the API's own for an invalid request, unless the cause is brief."""
-    if not is_model_call(path) or (status == 503 and reason in _BRIEF):
+    if not is_model_call(path) or (status == 503 and reason in BRIEF):
         return status
     return STATUS if status == 403 or status >= 500 else status
 

@@ -31,6 +31,7 @@ from claude_bottle.policy.routes.table import RouteTable
 from claude_bottle.runs.automation import BusyError, Previewed
 from dashboard import __main__ as terminal
 from dashboard import server
+from sidecar_images.supervise.answers import answer
 
 REQUEST = {"method": "GET", "host": "a.example.com", "path": "/x", "reason": "host_not_declared"}
 ONCE = {"path": "pipelock.once", "value": "sha256:" + "a" * 64}
@@ -364,6 +365,16 @@ def test_what_does_not_pass_by_an_approval_is_never_told_to_try_again(tmp_path: 
     note = approval(tmp_path, leads_inside).approve("p-0000000001", "")
     assert note.startswith(STILL_REFUSED)
     assert "pipelock.allow_private_addresses" in note
+
+
+@pytest.mark.parametrize("reason", ["starting", "busy", "next_hop"])
+def test_a_retry_that_is_refused_for_the_moment_says_nothing_against_the_change(tmp_path: Path, reason: str) -> None:
+    world = World(ROUTE, REQUEST)
+    world.replay = lambda _: {"status": 503, "reason": reason}  # type: ignore[method-assign]
+    note = approval(tmp_path, world).approve("p-0000000001", "")
+    assert f"refused for the moment: {reason}; " in note
+    assert "try again" in note
+    assert "It is in force; try again." in answer(world.proposal)
 
 
 def test_a_change_is_read_from_a_file_or_from_standard_input(
