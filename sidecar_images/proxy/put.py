@@ -1,8 +1,9 @@
 """Installs a new policy in a running proxy: `put.py routes|policy`, with the content on standard input.
 
-The content is validated before it replaces the old one; then this waits until the proxy reports it as live. If it is
-refused, this exits with 1 and one line on standard error, and the old policy stays in force, on disk and in the
-process. After a timeout the new content stays on disk.
+The content is validated before it replaces the old one; then this waits until the proxy reports it as live. If the
+proxy refuses it, or does not report it in time, the old file is restored, and this exits with 1 and one line on
+standard error. The proxy follows its file, so it returns to the old policy even if it takes up the new one just then.
+Where nothing can be restored, the new content stays on disk, and the line says so.
 """
 
 from __future__ import annotations
@@ -41,20 +42,48 @@ def put(kind: str, data: bytes) -> str:
         write_whole(target, data, 0o644)
     except OSError as error:
         raise ValueError(f"{target} cannot be written: {error.strerror}; the old one stays") from None
+    try:
+        _wait(digest)
+    except TimeoutError as error:
+        raise ValueError(f"{error}; {_restored(target, data, old)}") from None
+    except ValueError:
+        if old is not None:
+            write_whole(target, old, 0o644)
+        raise
+    return digest
+
+
+def _wait(digest: str) -> None:
+    """Return once the proxy reports the content as live. Raises ValueError with its reason if it refuses the content,
+    TimeoutError if it reports neither in time."""
     until = time.monotonic() + WAIT
-    while time.monotonic() < until:
+    while True:
+        in_time = time.monotonic() < until  # asked before the last look, which is just before the old file is restored
         try:
             status = json.loads(STATUS.read_text())
         except (OSError, ValueError):
             status = {}
         if status.get("live") == digest and status.get("error") is None:
-            return digest
+            return
         if status.get("offered") == digest and status.get("error"):
-            if old is not None:
-                write_whole(target, old, 0o644)
             raise ValueError(status["error"])
+        if not in_time:
+            raise TimeoutError(f"the proxy did not take up the new policy within {WAIT:.0f} s (see its log)")
         time.sleep(0.05)
-    raise ValueError(f"the proxy did not take the new policy up within {WAIT:.0f} s; see its log")
+
+
+def _restored(target: Path, data: bytes, old: bytes | None) -> str:
+    """Restore the old content after a timeout. Returns what is on disk now, in words."""
+    from claude_bottle.policy.whole_file import write_whole
+
+    stays = "the new one stays on disk, and the proxy applies it when it can"
+    if old is None or old == data:
+        return f"there is no other one, so {stays}"
+    try:
+        write_whole(target, old, 0o644)
+    except OSError as error:
+        return f"the old one cannot be restored ({error.strerror}), so {stays}"
+    return "the old one was restored"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ data=writeback, noauto_da_alloc). Sources: fsync(2), rename(2), git-config(1) `c
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import json
 import os
 import re
@@ -118,12 +118,13 @@ def number_of_policy(folder: Path) -> int:
 
 
 def put_policy(folder: Path, number: int) -> None:
-    routes = [{"host": f"h{n}.example.com"} for n in range(number)]
+    data = json.dumps({"routes": [{"host": f"h{n}.example.com"} for n in range(number)]}).encode()
+    status = folder.parent / "status.json"  # of a proxy that takes it up at once
+    status.write_text(json.dumps({"live": hashlib.sha256(data).hexdigest(), "error": None}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(put, "_validator", lambda _: (folder / "routes.json", lambda data: data))
-        patch.setattr(put, "WAIT", 0)
-        with contextlib.suppress(ValueError):
-            put.put("routes", json.dumps({"routes": routes}).encode())
+        patch.setattr(put, "STATUS", status)
+        put.put("routes", data)
 
 
 def edited(file: StackFile, number: int) -> None:
