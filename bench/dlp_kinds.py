@@ -129,14 +129,14 @@ def section(figures: Found) -> list[str]:
         "## Kinds from elsewhere",
         "",
         f"These {figures.kinds} kinds come from vendors' documents and other rule sets (`bench/dlp_kinds.tsv` names the source of each).",
-        "No kind is made from a rule of this project. Each is sent in the ways of the table above and in those of `bench/dlp_ways.py`. It",
-        f"is also sent in {pairs_tried // max(figures.kinds, 1)} random pairs of ways, one within the other. Its first 14 letters are a near miss.",
+        "No kind comes from a rule of this project. The test sends a secret of each kind in the ways of the table above and in those of",
+        f"`bench/dlp_ways.py`. It also sends it in {pairs_tried // max(figures.kinds, 1)} random pairs of ways, one within the other. The secret's first 14 letters are a near miss.",
         "",
         f"- one way: **{hits} of {tried}** ({100 * hits / tried:.1f} %)",
         f"- two ways at once: **{pairs_found} of {pairs_tried}** ({100 * pairs_found / pairs_tried:.1f} %)",
         f"- near misses that set off an alarm: **{len(figures.near)}** {', '.join(figures.near)}".rstrip(),
         "",
-        "| way | found | tried | with another within, found | tried |",
+        "| way | found | tried | found, with another way within | tried |",
         "|---|---|---|---|---|",
         *(
             f"| {how} | {figures.hits[how] or ''} | {figures.tried[how] or ''} | {figures.pairs_found[how] or ''} | {figures.pairs_tried[how] or ''} |"

@@ -102,12 +102,12 @@ def page(rows: dict[str, Row], tried: int) -> str:
             "# gitleaks beside betterleaks",
             "",
             "Written by `make dlp` (bench/dlp_scanners.py); do not edit. git-gate runs gitleaks; betterleaks is its",
-            "successor. Both get one file for each rule of gitleaks that a secret can be made for, with the rules of",
-            f"`claude_bottle/dlp/rules/gitleaks/`, and {MB} MB of random words for the speed (median of {ROUNDS} runs, 2 cores). No module of betterleaks",
-            "newer than 1.0.0 could be had when this was written, and 1.0.0 pins decoders with known holes: git-gate stays with",
-            "gitleaks, whose modules are raised here.",
+            "successor. Both use the rules of `claude_bottle/dlp/rules/gitleaks/`. For each rule of gitleaks for which a secret can be made,",
+            f"both scan one file. They also scan {MB} MB of random words to measure the speed (median of {ROUNDS} runs, 2 cores). When this was",
+            "written, no module of betterleaks newer than 1.0.0 was available, and 1.0.0 pins decoders with known vulnerabilities. git-gate",
+            "therefore keeps gitleaks, whose modules this project raises to newer versions.",
             "",
-            "| scanner | secrets found | near-misses taken for secrets | found with its own rules | MB/s | program |",
+            "| scanner | secrets found | near-misses reported as secrets | found with its own rules | MB/s | program |",
             "|---|---|---|---|---|---|",
             *(
                 f"| {name} | {r.hits} of {tried} | {r.false} | {r.own} | {MB / r.seconds:.1f} | {r.size / 2**20:.0f} MB |"

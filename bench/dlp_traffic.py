@@ -178,7 +178,7 @@ def main() -> None:
     chosen = [one for one in programs if not args.only or any(word in one["name"] for word in args.only)]
     hosts = args.registries.read_text().split() if args.registries else []
     rows = []
-    head = "| program | went well | requests | false alarms |\n|---|---|---|---|"
+    head = "| program | succeeded | requests | false alarms |\n|---|---|---|---|"
     print(head)
     for row in measured(chosen, hosts):
         rows.append(row)
