@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,14 +35,16 @@ class Sidecar:
     @cached_property
     def spec(self) -> str:
         """The probe's input, as JSON."""
-        half = self.policy.rpartition(".")[0] + ".new"  # left behind by a put that was killed
+        folder, _, name = self.policy.rpartition("/")
+        # A put that is killed leaves the second one (claude_bottle/policy/whole_file.py).
+        replaced = f"{re.escape(self.policy)}|{re.escape(f'{folder}/.{name}.')}[0-9]+[.]new" if name else ""
         fields = {
             "check": self.check,
             "policy": self.policy,
             "status": f"{_RUN}/status.json",
             "settings": self.settings,
         }
-        return json.dumps({**fields, "each": self.each, "whole": self.whole, "not": [self.policy, half]})
+        return json.dumps({**fields, "each": self.each, "whole": self.whole, "not": replaced})
 
 
 SIDECARS: Mapping[str, Sidecar] = {

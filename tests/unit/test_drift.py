@@ -19,8 +19,10 @@ from claude_bottle.engines.docker.live import look as looking
 from claude_bottle.engines.docker.live import probe
 from claude_bottle.engines.docker.live.drift import LABEL_MENDED, Drift, Put, drift_of, put_of
 from claude_bottle.engines.docker.live.look import Look, look, version
+from claude_bottle.engines.sidecars import Sidecar
 
 ONE, TWO = (hashlib.sha256(text).hexdigest() for text in (b"one", b"two"))
+ROOT = Path(__file__).parents[2]
 FILES = {"/etc/claude-bottle/tokens.json": "aa", "/app": "bb"}
 PUT = Put(known=True, done=True, policy=ONE, files=FILES, again="old words", mended="old reason")
 SAME = Look("running", live=ONE, disk=ONE, files=FILES)
@@ -145,8 +147,8 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         (tmp_path / name).write_text("secret")
     (tmp_path / "status.json").write_text('{"live": "123"}')
     policy = str(tmp_path / "etc/routes.json")
-    places = {"each": [str(tmp_path / "etc")], "whole": [str(tmp_path / "app")], "settings": "", "not": [policy]}
-    return {**places, "policy": policy, "status": str(tmp_path / "status.json"), "check": ["true"]}
+    sidecar = Sidecar(("true",), "put", (str(tmp_path / "etc"),), (str(tmp_path / "app"),), policy)
+    return {**json.loads(sidecar.spec), "status": str(tmp_path / "status.json")}
 
 
 def test_a_probe_tells_every_change_and_no_digest_that_can_be_guessed(spec: dict[str, Any], tmp_path: Path) -> None:
@@ -172,6 +174,18 @@ def test_a_probe_tells_every_change_and_no_digest_that_can_be_guessed(spec: dict
     (tmp_path / "seal").unlink()
     after = probe.answer(keep=True, spec=spec)["files"]
     assert all(after[name] != kept[name] for name in kept)  # of another container: another key
+
+
+def test_what_a_killed_put_leaves_is_no_drift_and_what_looks_like_it_is(spec: dict[str, Any], tmp_path: Path) -> None:
+    policy, put = tmp_path / "etc/routes.json", "from claude_bottle.policy import whole_file; import os, sys, pathlib;"
+    put += "whole_file.write_whole(pathlib.Path(sys.argv[1]), b'x', still=lambda: os.kill(os.getpid(), 9))"
+    kept = probe.answer(keep=True, spec=spec)["files"]
+    assert subprocess.run([sys.executable, "-c", put, str(policy)], cwd=ROOT, check=False).returncode == -9
+    assert len([*policy.parent.iterdir()]) == 3
+    assert probe.answer(keep=False, spec=spec)["files"] == kept
+    for name in (".routes.json.x.new", "routes.new", ".other.json.1.new", ".routesxjson.1.new"):
+        (policy.parent / name).touch()
+        assert str(policy.parent / name) in probe.answer(keep=False, spec=spec)["files"]
 
 
 def test_a_mirror_that_names_other_hooks_is_told(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def below(place: Path) -> list[Path]:
 def files(spec: dict[str, Any], key: bytes) -> dict[str, str]:
     """`each`: a fingerprint for every file. `settings`: of git configs. `whole`: one for a whole folder."""
     every = (path for place in spec["each"] for path in below(Path(place)))
-    fingerprints = {str(path): fingerprint(key, path) for path in every if str(path) not in spec["not"]}
+    fingerprints = {str(path): fingerprint(key, path) for path in every if not re.fullmatch(spec["not"], str(path))}
     for path in Path("/").glob(spec["settings"]) if spec["settings"] else ():
         fingerprints[str(path)] = settings(key, path)
     for place in spec["whole"]:
