@@ -19,6 +19,7 @@ from mitmproxy.connection import Client, Connection
 from mitmproxy.proxy import commands, events, mode_servers
 
 from addons.http.flow_end import FlowEnd
+from addons.http.joined_writes import JoinedWriter
 from claude_bottle.policy.idle import IDLE_SECONDS
 
 FULL = 64 << 10  # bytes that wait for a connection before no more is written to it; asyncio's own mark
@@ -129,9 +130,12 @@ class Handler(mode_servers.ProxyConnectionHandler):
         self._draining: set[Connection] = set()
         _handlers[self.client.id] = self
         self.http_layers: list[Any] = []  # those with streams, for addons/http/flow_windows.py
+        self._unflushed: list[JoinedWriter] = []
 
     async def server_event(self, event: events.Event) -> None:
         await super().server_event(event)
+        while self._unflushed:
+            self._unflushed.pop().flush()
         self._moved.set()
 
     async def handle_hook(self, hook: commands.StartHook) -> None:
@@ -145,6 +149,8 @@ class Handler(mode_servers.ProxyConnectionHandler):
         _keep_alive(io.writer)
         if isinstance(io.reader, asyncio.StreamReader):
             io.reader = _Reader(self, connection, io.reader)  # type: ignore[assignment]
+        if isinstance(io.writer, asyncio.StreamWriter):
+            io.writer = JoinedWriter(io.writer, self._unflushed)  # type: ignore[assignment]
         await super().handle_connection(connection)
 
     async def drain_writers(self) -> None:
@@ -196,6 +202,7 @@ class Handler(mode_servers.ProxyConnectionHandler):
                 io.handler.cancel(f"Error sending data: {error}")
 
     def _waits_for(self, transport: Connection) -> int:
-        io = self.transports.get(transport)
-        written = getattr(io.writer, "transport", None) if io else None
-        return written.get_write_buffer_size() if written is not None else 0
+        writer = io.writer if (io := self.transports.get(transport)) else None
+        if isinstance(writer, JoinedWriter):
+            return writer.unsent()
+        return writer.transport.get_write_buffer_size() if isinstance(writer, asyncio.StreamWriter) else 0
