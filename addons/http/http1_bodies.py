@@ -6,13 +6,16 @@ mitmproxy's messages.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from typing import TypeVar
 
 from mitmproxy import http
 from mitmproxy.net.http import http1, status_codes
 
 from addons.frame.request_target import authority_of, known_length
 
+_Message = TypeVar("_Message", http.Request, http.Response)
 _MAX_HELD = 16 << 20  # bytes of a response to an HTTP/1.0 client
 _MOST_HELD = 64 << 20  # bytes of all of them
 _CONTENT_METHODS = ("POST", "PUT", "PATCH")  # their absent content is declared as empty (RFC 9110, 8.6)
@@ -79,9 +82,17 @@ class HeldBody(Body):
         return bytes(http1.assemble_response_head(self._head) + self._pieces)
 
 
+def _head_of(message: _Message) -> _Message:
+    """A copy with headers of its own. mitmproxy's `copy` takes five times as long, checking each type again."""
+    head = copy.copy(message)
+    head.data = copy.copy(message.data)
+    head.data.headers = http.Headers(message.data.headers.fields)
+    return head
+
+
 def framed_request(request: http.Request, end_stream: bool) -> tuple[http.Request, Body]:
     """The head to send for a request, and the framing of its body. end_stream: no body follows the head."""
-    head = request.copy()
+    head = _head_of(request)
     if head.is_http2:
         head.authority = ""
         cookies = head.headers.get_all("cookie")
@@ -113,7 +124,7 @@ def framed_response(
     request: http.Request, response: http.Response, end_stream: bool
 ) -> tuple[http.Response, Body | None]:
     """The head to send for a response, and the framing of its body; None if it has no body by definition."""
-    head = response.copy()
+    head = _head_of(response)
     head.http_version = "HTTP/1.1"
     if response.is_http2:
         head.reason = status_codes.RESPONSES.get(response.status_code, "")
