@@ -94,10 +94,21 @@ class Record:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / "lock").open("a") as lock:
+        lock = self._open_lock()
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(lock)
+
+    def _open_lock(self) -> int:
+        # Of this call alone, so that it excludes other threads too.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+        try:
+            return os.open(self._folder / "lock", flags, 0o666)
+        except FileNotFoundError:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            return os.open(self._folder / "lock", flags, 0o666)
 
     def _id(self) -> str:
         file = self._folder / "id"
