@@ -7,13 +7,14 @@ side wakes for each. A held request and a short response go out in one piece so.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 _JOINED = 32 << 10  # bytes; longer pieces are written at once, without a copy
 
 
 class JoinedWriter:
-    """An asyncio.StreamWriter whose short writes wait for `flush`. Nothing is reordered.
+    """An asyncio.StreamWriter whose short writes wait for `flush`. Nothing on this connection is reordered.
 
     unflushed: gets the writer when its first write waits.
     """
@@ -38,7 +39,10 @@ class JoinedWriter:
         if self._pieces:
             pieces, self._pieces, self._waiting = self._pieces, [], 0
             if not self._writer.is_closing():
-                self._writer.write(b"".join(pieces))
+                try:
+                    self._writer.write(b"".join(pieces))
+                except RuntimeError:  # after the end of its half; mitmproxy logs this too, and goes on
+                    logging.exception("bytes for a connection whose sending half has ended")
 
     def unsent(self) -> int:
         """Bytes that the socket has not taken."""

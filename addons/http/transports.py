@@ -134,8 +134,9 @@ class Handler(mode_servers.ProxyConnectionHandler):
 
     async def server_event(self, event: events.Event) -> None:
         await super().server_event(event)
-        while self._unflushed:
-            self._unflushed.pop().flush()
+        for writer in self._unflushed:  # in the order of their first writes: an upstream's reset before the client's
+            writer.flush()
+        self._unflushed.clear()
         self._moved.set()
 
     async def handle_hook(self, hook: commands.StartHook) -> None:
@@ -169,8 +170,10 @@ class Handler(mode_servers.ProxyConnectionHandler):
 
     async def _until(self, holds: Callable[[], bool]) -> None:
         """Wait until a condition holds that only the layers' events change."""
-        while not holds():
-            self._moved.clear()
+        while True:
+            self._moved.clear()  # first, because asking may itself run an event
+            if holds():
+                return
             await self._moved.wait()
 
     def unsent(self) -> int:
@@ -181,6 +184,11 @@ class Handler(mode_servers.ProxyConnectionHandler):
         """Whether a connection takes no data now. The layers are notified when it does again."""
         if self._waits_for(transport) <= FULL:
             return False
+        io = self.transports[transport]
+        if isinstance(io.writer, JoinedWriter):
+            io.writer.flush()  # the socket may take it: full is a connection whose writer has to wait
+            if self._waits_for(transport) <= FULL:
+                return False
         if transport not in self._draining:
             self._draining.add(transport)
             asyncio.get_running_loop().create_task(self._tell_when_drained(transport))

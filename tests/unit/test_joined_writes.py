@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from mitmproxy import options
 from mitmproxy.proxy import commands, events, layer, mode_specs
+from mitmproxy.proxy.server import ConnectionIO
 
 from addons.http import transports
 from addons.http.joined_writes import JoinedWriter
@@ -24,7 +25,7 @@ class Transport:
 
     def __init__(self) -> None:
         self.calls: list[Any] = []
-        self.closing = False
+        self.closing, self.size = False, 7
 
     def write(self, data: bytes) -> None:
         self.calls.append(bytes(data))
@@ -46,7 +47,7 @@ class Transport:
         return self
 
     def get_write_buffer_size(self) -> int:
-        return 7
+        return self.size
 
 
 @pytest.fixture(autouse=True)
@@ -124,6 +125,24 @@ class Answers(layer.Layer):
 
 
 @asynccontextmanager
+async def handled() -> AsyncIterator[transports.Handler]:
+    """A handler of a connection that nobody uses."""
+    handler: asyncio.Future[transports.Handler] = asyncio.get_running_loop().create_future()
+
+    def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        mode = mode_specs.ProxyMode.parse("regular")
+        handler.set_result(transports.Handler(None, reader, writer, options.Options(), mode))
+
+    server = await asyncio.start_server(connect, "127.0.0.1", 0)
+    ends = await asyncio.open_connection(*server.sockets[0].getsockname())
+    try:
+        yield await handler
+    finally:
+        ends[1].close()
+        server.close()
+
+
+@asynccontextmanager
 async def served() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         mode = mode_specs.ProxyMode.parse("regular")
@@ -169,3 +188,49 @@ def test_one_event_is_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asyncio.StreamWriter, "write", lambda self, data: (writes.append(data), write(self, data)))
     said(b"abdf", lambda reader: reader.readexactly(12))
     assert writes == [b"abdf", b"aaabbbdddfff"]
+
+
+def test_a_wait_ends_though_asking_runs_the_event_that_ends_it() -> None:
+    """A task that starts at once (asyncio.eager_task_factory, which mitmproxy sets) may set what is waited for."""
+
+    async def wait() -> None:
+        async with handled() as handler:
+            asked: list[bool] = []
+
+            def holds() -> bool:
+                if not asked:
+                    handler._moved.set()  # the event of a connection that takes data again
+                asked.append(True)
+                return len(asked) > 1
+
+            await asyncio.wait_for(handler._until(holds), 5)
+
+    asyncio.run(wait())
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_connection_is_full_if_its_socket_takes_no_more(under: Transport, taken: bool) -> None:
+    """Pieces that wait for the end of an event are no reason to wait for the other side."""
+
+    async def ask() -> bool:
+        async with handled() as handler:
+            writer = joined(under)
+            handler.transports[handler.client] = ConnectionIO(writer=writer)  # type: ignore[arg-type]
+            under.size = transports.FULL if taken else transports.FULL + 1
+            writer.write(b"x" * 100)
+            assert handler._waits_for(handler.client) > transports.FULL
+            full = handler.is_full(handler.client)
+            assert under.calls[0] == b"x" * 100
+            return full
+
+    assert asyncio.run(ask()) is not taken
+
+
+def test_bytes_after_the_end_of_a_half_are_logged_and_nothing_else_fails(under: Transport) -> None:
+    def write(_: bytes) -> None:
+        raise RuntimeError("Cannot call write() after write_eof()")
+
+    writer, under.write = joined(under), write  # type: ignore[method-assign]
+    writer.write(b"a")
+    writer.flush()
+    assert writer.unsent() == 7
