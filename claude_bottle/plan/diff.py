@@ -16,7 +16,7 @@ from claude_bottle.plan.places import Ground, Place, Plan, Right, rights
 from claude_bottle.plan.resolved import SCHEMA
 from claude_bottle.plan.rest import key_of, told_otherwise, without_words
 from claude_bottle.plan.words import REACH, lines, when
-from claude_bottle.policy.declared.keys import Listed
+from claude_bottle.policy.declared.keys import Listed, Number
 from claude_bottle.policy.declared.push_policy import FIELDS
 
 # Keys whose changes get their own lines if they have an effect. Without an effect they are reported as plain changes.
@@ -207,7 +207,9 @@ def _remotes(was: list[Any], now: list[Any]) -> Iterator[str]:
     before, after = ({remote["upstream"]: remote for remote in some} for some in (was, now))
     for url in before.keys() & after.keys():
         for path, old, new in _differing(before[url], after[url]):
-            if path[0] not in _GIT_FACTS:
+            # The plan of a version without this key: a number cannot be compared with nothing.
+            unknown = isinstance(FIELDS.get(path[0]), Number) and None in (old, new)
+            if path[0] not in _GIT_FACTS or unknown:
                 yield f"~ git {url}: {'.'.join(path)}: {_text(old)} → {_text(new)}"
 
 

@@ -2,8 +2,8 @@
 
 The content is validated before it replaces the old one; then this waits until the proxy reports it as live. If the
 proxy refuses it, or does not report it in time, the old file is restored, and this exits with 1 and one line on
-standard error. The proxy follows its file, so it returns to the old policy even if it takes up the new one just then.
-Where nothing can be restored, the new content stays on disk, and the line says so.
+standard error. The proxy follows its file: if it takes up the new policy just then, it returns to the old one as
+soon as it has read that. Where nothing can be restored, or another put has replaced the new content, the line says so.
 """
 
 from __future__ import annotations
@@ -17,6 +17,13 @@ from pathlib import Path
 
 STATUS = Path("/run/claude-bottle/status.json")
 WAIT = 30.0  # seconds; a proxy that has just started compiles its rules first
+
+
+_OTHER = "another policy was put since, and stays"
+
+
+class _ReplacedError(Exception):
+    """The file no longer holds what this put wrote."""
 
 
 def _validator(kind: str) -> tuple[Path, Callable[[bytes], object]]:
@@ -46,9 +53,9 @@ def put(kind: str, data: bytes) -> str:
         _wait(digest)
     except TimeoutError as error:
         raise ValueError(f"{error}; {_restored(target, data, old)}") from None
-    except ValueError:
-        if old is not None:
-            write_whole(target, old, 0o644)
+    except ValueError as error:
+        if old is not None and not _restores(target, data, old):
+            raise ValueError(f"{error}; {_OTHER}") from None
         raise
     return digest
 
@@ -74,16 +81,30 @@ def _wait(digest: str) -> None:
 
 def _restored(target: Path, data: bytes, old: bytes | None) -> str:
     """Restore the old content after a timeout. Returns what is on disk now, in words."""
-    from claude_bottle.policy.whole_file import write_whole
-
     stays = "the new one stays on disk, and the proxy applies it when it can"
-    if old is None or old == data:
+    if old is None:
         return f"there is no other one, so {stays}"
+    if old == data:
+        return f"it was on disk already, so {stays}"
     try:
-        write_whole(target, old, 0o644)
+        return "the old one was restored and is in force" if _restores(target, data, old) else _OTHER
     except OSError as error:
         return f"the old one cannot be restored ({error.strerror}), so {stays}"
-    return "the old one was restored"
+
+
+def _restores(target: Path, data: bytes, old: bytes) -> bool:
+    """Restore the old content, unless somebody has replaced the new one since. Then False. Raises OSError."""
+    from claude_bottle.policy.whole_file import write_whole
+
+    def still() -> None:
+        if target.read_bytes() != data:
+            raise _ReplacedError
+
+    try:
+        write_whole(target, old, 0o644, still)
+    except _ReplacedError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -80,7 +80,9 @@ def test_a_policy_that_the_proxy_refuses_leaves_the_old_one(proxy: ReloadingFile
 def test_a_policy_that_is_not_taken_up_in_time_does_not_apply_at_the_next_start(
     proxy: ReloadingFile[bytes], target: Path
 ) -> None:
-    with pytest.raises(ValueError, match=r"did not take up the new policy within 0 s .*; the old one was restored\Z"):
+    with pytest.raises(
+        ValueError, match=r"did not take up the new policy within 0 s .*; the old one was restored and is in force\Z"
+    ):
         put.put("routes", b"new")
     assert target.read_bytes() == b"old"
     started: ReloadingFile[bytes] = ReloadingFile(target, parsed)
@@ -94,8 +96,8 @@ def test_a_proxy_that_takes_up_the_new_policy_too_late_returns_to_the_old_one(
     """It has read the new file and still compiles it when the old one is restored."""
     write, offers = whole_file.write_whole, []
 
-    def read_by_the_proxy(file: Path, data: bytes, mode: int) -> None:
-        write(file, data, mode)
+    def read_by_the_proxy(file: Path, data: bytes, mode: int, still: Callable[[], None] | None = None) -> None:
+        write(file, data, mode, still)
         if data == b"new":
             offers.append(proxy.offered())
 
@@ -120,9 +122,9 @@ def test_a_policy_that_is_taken_up_at_the_last_moment_stays(target: Path, monkey
 
 def test_a_first_policy_stays_for_a_proxy_that_starts_slowly(target: Path) -> None:
     target.unlink()
-    words = "there is no other one, so the new one stays on disk, and the proxy applies it when it can"
-    for _ in range(2):  # the second time it is pushed again
-        with pytest.raises(ValueError, match=words):
+    words = "so the new one stays on disk, and the proxy applies it when it can"
+    for why in ("there is no other one", "it was on disk already"):
+        with pytest.raises(ValueError, match=f"{why}, {words}"):
             put.put("routes", b"new")
         assert target.read_bytes() == b"new"
 
@@ -130,12 +132,40 @@ def test_a_first_policy_stays_for_a_proxy_that_starts_slowly(target: Path) -> No
 def test_an_old_policy_that_cannot_be_restored_is_reported(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = whole_file.write_whole
 
-    def full(file: Path, data: bytes, mode: int) -> None:
+    def full(file: Path, data: bytes, mode: int, still: Callable[[], None] | None = None) -> None:
         if data == b"old":
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(file, data, mode)
+        write(file, data, mode, still)
 
     monkeypatch.setattr(whole_file, "write_whole", full)
     with pytest.raises(ValueError, match=r"cannot be restored \(No space left on device\), so the new one stays"):
         put.put("routes", b"new")
     assert target.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("content", [b"new", b"bad"])
+def test_a_put_that_goes_on_after_its_owner_has_left_takes_back_no_later_one(
+    proxy: ReloadingFile[bytes], target: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    """`docker exec` does not end the command in the container when its client is killed (moby/moby#35703)."""
+    monkeypatch.setattr(put, "WAIT", 1.0)
+    ended: list[str] = []
+
+    def left() -> None:
+        try:
+            put.put("routes", content)
+        except ValueError as error:
+            ended.append(str(error))
+
+    thread = threading.Thread(target=left)
+    thread.start()
+    while target.read_bytes() != content:
+        time.sleep(0.01)
+    target.write_bytes(b"narrow")
+    if content == b"bad":
+        digest = hashlib.sha256(content).hexdigest()
+        put.STATUS.write_text(json.dumps({"live": "", "offered": digest, "error": "not a policy"}))
+    thread.join()
+    proxy.poll()
+    assert (proxy.current, target.read_bytes()) == (b"narrow", b"narrow")
+    assert ended[0].endswith("; another policy was put since, and stays")

@@ -1,9 +1,9 @@
 """The properties of declared keys, by the type of their values. Pure.
 
-The keys are the fields of `Route` (claude_bottle/policy/routes/route.py) and of `PushPolicy`
-(claude_bottle/policy/push_policy.py), each with one of these. The manifest's model, its schema, pages and examples, the
-files for the sidecars, the plan and its texts, and the agent's parameters are generated from them. `Route` and "table"
-below stand for either dataclass and the sidecar's file that it is read from.
+The keys are the fields of `Route` (claude_bottle/policy/routes/route.py) and of `PushPolicy` (push_policy.py), each
+with one of these. The manifest's model, its schema, pages and examples, the files for the sidecars, the plan and its
+texts, and the agent's parameters are generated from them. `Route` and "table" below stand for either dataclass and the
+sidecar's file that it is read from.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Time(Key):
 
 @dataclass(frozen=True, kw_only=True)
 class Flag(Key):
-    """True or false; true permits more. options: the words for both, if the manifest has some."""
+    """True or false; true permits more, or less if it limits. options: the words for both, if the manifest has some."""
 
     options: tuple[str, ...] = ()
     default: Any = False
@@ -142,10 +142,10 @@ class Flag(Key):
         return self.options[value] if self.options else value
 
     def within(self, one: Any, other: Any) -> bool:
-        return bool(one <= other)
+        return bool(one >= other if self.limits else one <= other)
 
     def common(self, values: Sequence[Any]) -> Any:
-        return all(values)
+        return any(values) if self.limits else all(values)
 
     def rights(self, value: Any) -> Iterable[tuple[str, ...]]:
         return [()] if value else []
@@ -178,7 +178,9 @@ class Number(Key):
         return isinstance(value, int) and not isinstance(value, bool)
 
     def read(self, value: Any) -> Any:
-        return int(value)
+        if not self.holds(value):
+            raise ValueError(f"{self.name}: {value!r} is not a whole number")
+        return value
 
     def within(self, one: Any, other: Any) -> bool:
         return bool(one <= other)
