@@ -20,6 +20,7 @@ from addons.follow.answers import Follower, Rule, may_name
 from addons.follow.named import fixed_head
 from addons.frame.decision_log import log_decision
 from addons.frame.proxy import DECISION, ProxyAddon
+from addons.frame.refuse import REASON_HEADER
 from addons.frame.reload import ReloadingFile
 from addons.frame.request import Decision, Outcome, Request, refused
 from addons.frame.request_target import has_encrypted_hello
@@ -252,6 +253,7 @@ class Pipelock(ProxyAddon):
         decision: Decision = flow.metadata[DECISION]
         loaded: LoadedPolicy | None = self._file.current
         response.stream = True
+        response.headers.pop(REASON_HEADER, None)  # a server could make its answer look like a refusal of the bottle's
         if loaded is not None and decision.request is not None and decision.basis is not None:
             heard = self._answers.listen(flow, decision.request, response, loaded)
             rule = Rule.of(loaded.policy.followed_by(decision.request), decision.named)

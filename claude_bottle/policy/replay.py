@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from urllib.parse import quote, urlsplit
 SAFE = ("GET", "HEAD", "OPTIONS")
 CA = Path("/etc/supervise/ca.pem")
 _BLOCKED = "x-pipelock-block-reason"
+_REASON = re.compile(r"[a-z_]{1,40}\Z")
 
 
 def can_be_replayed(request: Mapping[str, Any]) -> bool:
@@ -33,8 +35,9 @@ def replay(request: Mapping[str, Any]) -> dict[str, Any]:
         path = quote(str(request.get("path") or "/"), safe="/%:@!$&'()*+,;=-._~")
         connection.request(str(request["method"]), path, headers={"User-Agent": "claude-bottle-replay"})
         answer = connection.getresponse()
-        reason = answer.headers.get(_BLOCKED)
+        # A host that is not inspected can send such a header itself.
+        reason = _REASON.match(answer.headers.get(_BLOCKED, ""))
         connection.close()
     except (OSError, http.client.HTTPException, ValueError) as error:
         return {"error": f"{type(error).__name__}: {error}"[:200]}
-    return {"status": answer.status, **({"reason": reason} if reason else {})}
+    return {"status": answer.status, **({"reason": reason[0]} if reason else {})}

@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from asked import FILE, ROUTE
@@ -388,6 +388,34 @@ def test_replay_sends_only_what_is_safe(monkeypatch: pytest.MonkeyPatch) -> None
     for request in ({}, {"method": "POST", "host": "a"}, {"method": "GET"}, {"method": "PUT", "host": "a"}):
         assert "error" in replay(request)
     assert "error" in replay({"method": "GET", "host": "a.example.com\r\nX: y", "path": "/"})
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"), [("dlp_match", "dlp_match"), ("x\x1b[2Jy", None), ("a b", None), ("", None)]
+)
+def test_a_reason_is_one_word_whoever_sends_it(
+    monkeypatch: pytest.MonkeyPatch, header: str, reason: str | None
+) -> None:
+    """An owner's terminal shows it (approvals/approval.py)."""
+
+    class Connection:
+        status = 403
+        headers: ClassVar = {"x-pipelock-block-reason": header}
+
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def _nothing(self, *_: object, **__: object) -> None: ...
+
+        set_tunnel = request = close = _nothing
+
+        def getresponse(self) -> Connection:
+            return self
+
+    monkeypatch.setenv("BOTTLE_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setattr("http.client.HTTPSConnection", Connection)
+    monkeypatch.setattr("ssl.create_default_context", lambda **_: None)
+    answer = replay({"method": "GET", "host": "a.example.com", "path": "/"})
+    assert (answer["status"], answer.get("reason")) == (403, reason)
 
 
 def test_an_editor_needs_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -281,6 +281,14 @@ def test_a_secret_over_two_messages_ends_the_websocket(pipelock: Pipelock, monke
     assert ended == [talk]
 
 
+def test_no_server_refuses_in_the_name_of_the_bottle(pipelock: Pipelock) -> None:
+    exchange = flow()
+    assert run(pipelock, exchange) is None
+    exchange.response = http.Response.make(403, b"", {"X-Pipelock-Block-Reason": "host_not_declared", "X-Other": "1"})
+    now(pipelock.responseheaders(exchange))
+    assert [name for name, _ in exchange.response.headers.fields if name.lower() != b"content-length"] == [b"X-Other"]
+
+
 def test_responses_are_streamed(pipelock: Pipelock) -> None:
     exchange = flow()
     assert run(pipelock, exchange) is None
