@@ -50,7 +50,7 @@ tools: ## every program of docs/programs.md in a bottle; builds an image with al
 
 integration: ## tests with Docker, Pulumi and the real Claude Code; the attacks from inside among them
 	@$(RUN) python3 tests/integration/shared_images.py
-	@$(RUN) python3 -m pytest tests/integration tests/containment tests/tools -v -n 3 --dist loadfile \
+	@$(RUN) python3 -m pytest tests/integration tests/containment tests/tools -v --durations 40 -n 3 --dist loadfile \
 	  --no-loadscope-reorder -m "not slow"
 
 containment: ## every attack, failure and kill, the owner's account before and after: the whole of tests/containment, 500 random bottles, 1,500 pairs of plans, all kills of an approval

@@ -114,7 +114,7 @@ def test_egress_leaves_the_secret_of_the_demo_to_pipelock() -> None:
     (trial,) = [one for one in demo.TRIALS if one.what == "a secret in the body"]
     _, body, url = trial.curl
     assert "ghp_" in body
-    manifest = yaml.safe_load((ROOT / "stacks/Pulumi.demo.yaml").read_text())["config"]["claude-bottle:bottle"]
+    manifest = yaml.safe_load((ROOT / "stacks/examples/Pulumi.demo.yaml").read_text())["config"]["claude-bottle:bottle"]
     (route,) = RouteTable.parse(EgressPlan.of(Manifest.model_validate(manifest)).table.encode()).candidates(HOST)
     path, kind = url.removeprefix(f"https://{HOST}"), ((b"content-type", b"application/json"),)
     request = treq(method=b"POST", path=path.encode(), content=body.encode(), headers=kind)
