@@ -2,6 +2,7 @@ STACK ?= demo
 N ?= 20
 PYTHON ?= python3
 RUN = $(PYTHON) -m toolchain run --
+BOTTLE = $(RUN) python3 -m claude_bottle
 
 .PHONY: tools help up down forget repair plan pull dashboard test unit lint integration containment dlp doctor prune update audit setup docs bench load fleet bench-git dlp-traffic histories
 help: ## show this
@@ -10,27 +11,26 @@ help: ## show this
 up: ## set up what is missing, then bring up STACK (demo) and show what it does
 	@$(PYTHON) -m toolchain stack $(STACK)
 	@$(PYTHON) -m toolchain setup
-	@$(RUN) python3 -m claude_bottle up $(STACK)
+	@$(BOTTLE) up $(STACK)
 	@$(RUN) python3 -m toolchain.demo $(STACK)
 
 down: ## collect the records of STACK (demo), then destroy it; stops if work was not pulled (FORCE=1); images stay
-	@$(RUN) python3 -m claude_bottle down $(STACK) $(if $(FORCE),--force) $(if $(FORGET),--forget) || [ $$? = 3 ]
+	@$(BOTTLE) down $(STACK) $(if $(FORCE),--force) $(if $(FORGET),--forget) || [ $$? = 3 ]
 
 forget: ## delete the earlier states and logs that Pulumi keeps of STACK, after a rotation or a down (down FORGET=1: at once)
-	@$(RUN) python3 -m claude_bottle.host.past_states $(STACK) --delete
+	@$(BOTTLE) forget $(STACK) || [ $$? = 3 ]
 
 repair: ## after a kill of pulumi or the engine: bring STACK to a correct state (DOWN=1: delete it instead)
-	$(if $(DOWN),-@$(RUN) python3 -m dashboard audit last -s $(STACK))
-	@$(RUN) python3 -m claude_bottle.upkeep.repair $(STACK) $(if $(DOWN),--down)
+	@$(BOTTLE) repair $(STACK) $(if $(DOWN),--down)
 
 plan: ## what STACK can reach, and what the next up would change
-	@$(RUN) python3 -m claude_bottle.plan.table $(STACK)
+	@$(BOTTLE) plan $(STACK)
 
 pull: ## bring the workspace copy of STACK back (DRY=1: only show; TO=folder: into a new folder; FORCE=1: over changes; NO_RUN_FILES=1)
-	@$(RUN) python3 -m claude_bottle.workspace.pull $(STACK) $(if $(TO),--to $(TO)) $(if $(FORCE),--force) $(if $(NO_RUN_FILES),--no-run-files) $(if $(DRY),--dry-run)
+	@$(BOTTLE) pull $(STACK) $(if $(TO),--to $(TO)) $(if $(FORCE),--force) $(if $(NO_RUN_FILES),--no-run-files) $(if $(DRY),--dry-run)
 
 dashboard: ## the owner's page: bottles, decisions, proposals; prints the address to open
-	@$(RUN) python3 -m dashboard serve
+	@$(BOTTLE) dashboard
 
 test: ## set up what is missing, then run every check and test
 	@$(PYTHON) -m toolchain setup --dev
@@ -56,13 +56,14 @@ integration: ## tests with Docker, Pulumi and the real Claude Code; the attacks 
 containment: ## every attack, failure and kill, the owner's account before and after: the whole of tests/containment, 500 random bottles, 1,500 pairs of plans, all kills of an approval
 	@$(PYTHON) -m toolchain setup --dev
 	@$(RUN) env CLAUDE_BOTTLE_EXAMPLES=500 CLAUDE_BOTTLE_ALL_KILLS=1 python3 -m pytest tests/containment \
-	  tests/unit/test_invariants.py tests/unit/test_plan_fuzz.py tests/integration/test_kills.py -v -n 2 --dist loadfile
+	  tests/unit/test_invariants.py tests/unit/test_plan_fuzz.py tests/integration/test_kills.py \
+	  tests/integration/test_upgrade.py tests/integration/test_slow_sides.py tests/integration/test_images.py -v -n 2 --dist loadfile
 
 doctor: ## report what is installed, what is missing and how to get it
 	@$(PYTHON) -m toolchain doctor
 
 prune: ## delete this project's images that no bottle uses and this checkout would not build again (DRY=1: only show)
-	@$(RUN) python3 -m claude_bottle prune $(if $(DRY),--dry-run)
+	@$(BOTTLE) prune $(if $(DRY),--dry-run)
 
 update: ## newer base, Debian packages, Claude Code and Go for the images: shows what changes, and builds (BACK=1: roll back)
 	@$(RUN) python3 -m toolchain update $(if $(BACK),--back)

@@ -1,7 +1,8 @@
-"""The rooms of the program that need neither Pulumi nor mitmproxy, and the `bottle` command over all of them.
+"""The rooms of the program, and the `bottle` command over all of them.
 
-From below: `policy` and `dlp`, which images copy whole; `manifest`; `host`, `engines`, `workspace`, `plan`, `checks`,
-`runs`, `approvals`, `upkeep`; on top `cli`. `tests/arch/test_arrows.py` has which may import which.
+From below: `policy` and `dlp`, which images copy whole; `manifest`; `host`, `presets`, `engines`, `workspace`,
+`provision`, `plan`, `checks`, `runs`, `approvals`, `upkeep`; on top `cli`. `tests/arch/test_arrows.py` has which may
+import which.
 
 The folders beside this package (`components`, `addons`, `dashboard`, `toolchain`) are those of the checkout that it is
 in. A wheel holds all that a checkout does in a folder of this package, `checkout`: there are the rooms too, for images

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from claude_bottle.engines.images.base_image import LOCK, BaseLock
 from claude_bottle.engines.images.build_proxies import options
+from claude_bottle.policy.names.roles import ROLES, SIDECAR_ROLES
 from claude_bottle.policy.own_command import own_command
 from toolchain import newer
 from toolchain.docker_engine import BaseImage
@@ -19,7 +20,7 @@ from toolchain.step import ensure
 from toolchain.workspace import STATE
 
 PINS = (LOCK, AGENT / "package.json", AGENT / "package-lock.json", GITLEAKS / "go.mod")
-ROLES = ("egress", "git-gate", "supervise", "agent")
+IMAGE_ROLES = tuple(role for role in ROLES if role != "pipelock")  # whose image is egress's
 
 
 def ages() -> list[Age]:
@@ -134,7 +135,7 @@ def _build() -> None:
     from components import images  # needs the Python environment, which an earlier step creates
 
     ensure(BaseImage())
-    for role in ROLES:
+    for role in IMAGE_ROLES:
         name = images.tag(role)
         if quiet("docker", "image", "inspect", "--format", "{{.Id}}", name) is None:
             args = [word for key, value in images.build_args().items() for word in ("--build-arg", f"{key}={value}")]
@@ -148,7 +149,7 @@ def _sboms() -> dict[str, dict[str, str]]:
     from components import images
 
     contents = {}
-    for role in ROLES:
+    for role in IMAGE_ROLES:
         show = ["--network", "none", "--entrypoint", "cat", images.tag(role), "/usr/share/doc/claude-bottle/sbom.json"]
         text = quiet("docker", "run", "--rm", "--pull", "never", *show)
         parts = json.loads(text)["components"] if text else []
@@ -176,9 +177,9 @@ def _tell_stacks() -> None:
         stack, role, container = [*line.split(), "", "", ""][:3]
         image = quiet("docker", "inspect", "--format", "{{.Image}}", container) or ""
         # An agent image that the owner named is not based on this project's base.
-        if role in (*ROLES[:3], "pipelock") or _inspect(image, '{{index .Config.Labels "claude-bottle.from"}}'):
+        if role in SIDECAR_ROLES or _inspect(image, '{{index .Config.Labels "claude-bottle.from"}}'):
             running.append((stack, _layers(image)))
-    old = outdated(running, [_layers(images.tag(role)) for role in ROLES])
+    old = outdated(running, [_layers(images.tag(role)) for role in IMAGE_ROLES])
     for stack in old:
         print(f"needs up: {own_command(f'up {stack}')}")
     if not old:

@@ -90,31 +90,31 @@ def _table(bottles: list[dict[str, Any]]) -> None:
 @app.command(epilog="Example: bottle prune --dry-run")
 def prune(
     dry: Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")] = False,
+    as_json: Json = False,
 ) -> int:
     """Delete this project's images that no bottle uses and this checkout would not build again, and no others."""
     from claude_bottle.engines.chosen import hosts
     from claude_bottle.policy.errors import one_line
     from claude_bottle.upkeep import old_images
 
-    keep, failed, something = old_images.wanted(), False, False
+    keep, failed, listed = old_images.wanted(), False, []
     engines, problems = hosts(Path.cwd())
     for host, engine in engines.items():
         old = old_images.look(engine, keep)
-        something = something or bool(old.names)
-        for name in old.names:
-            print(one_line(name))
-        where = f" on {host}" if host else ""
         refused = [] if dry else old_images.remove(engine, old)
-        print(
-            f"{old.words}{where}"
-            + ("" if not old.names else f"; {own_command('prune')} deletes them" if dry else "; deleted")
-        )
+        listed += [{"engine": host or None, "image": name} for name in old.names]
+        if not as_json:
+            where = f" on {host}" if host else ""
+            done = f"; {own_command('prune')} deletes them" if dry else "; deleted"
+            print("\n".join([*map(one_line, old.names), f"{old.words}{where}{done if old.names else ''}"]))
         for line in refused:
             say(line)
         failed = failed or bool(refused)
     for problem in problems:
         say(problem)
-    return FAILED if failed or problems else DONE if something else NOTHING
+    if as_json:
+        print_json({"images": listed, "deleted": not dry, "problems": problems})
+    return FAILED if failed or problems else DONE if listed else NOTHING
 
 
 @app.command(epilog="Example: bottle update")

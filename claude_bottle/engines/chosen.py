@@ -1,4 +1,4 @@
-"""The engine of this release, and the only module that names it.
+"""The engine of this release. Beside this module, only the program of a stack and the set-up name it.
 
 Each function imports what it needs, because some callers have only the standard library, and all start sooner.
 """

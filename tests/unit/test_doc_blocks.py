@@ -189,6 +189,7 @@ FULL: dict[str, Any] = {
     },
     "pipelock": {"allow": [{"host": "b.example.com", "until": "2099-01-31T12:00:00Z"}]},
     "git": [{"name": "p", "upstream": "https://git.example.com/a/b.git", "token_ref": "GH", "token_user": "me"}],
+    "network": {"pool": "10.213.0.0/16"},
     "supervise": True,
 }  # fmt: skip
 

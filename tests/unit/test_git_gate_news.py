@@ -18,6 +18,7 @@ from sidecar_images.git_gate.advice import how_to_remove
 from sidecar_images.git_gate.remotes import Remote
 from sidecar_images.git_gate.scanning import known, leaks, scan, work
 from sidecar_images.git_gate.scanning.added import FAR, LINES, NEAR, added
+from sidecar_images.git_gate.scanning.finding import Finding
 
 __all__ = ["repository"]
 
@@ -193,7 +194,7 @@ def test_findings_have_a_bound(repository: Repository, monkeypatch: pytest.Monke
 
 
 def test_the_value_is_in_nothing_that_is_shown(repository: Repository) -> None:
-    finding = leaks.Finding(0, 1, 1, "github-pat", LEAK, LEAK)
+    finding = Finding(0, 1, 1, "github-pat", LEAK, LEAK)
     assert LEAK not in repr(finding)
     looked = scan.look(SSH, [repository.commit({"a": LEAK.encode()})], [])
     assert looked.secrets

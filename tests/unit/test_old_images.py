@@ -36,6 +36,8 @@ def test_what_nothing_uses_goes_and_nothing_else(place: Place) -> None:
     packages = agent_image.image_name(AgentConfig(apt=["make"]), Path("stacks"))
     (place.folder / "stacks/Pulumi.demo.yaml").write_text(STACK + "    agent: {apt: [make]}\n")
     _docker(place, [OLD, USED, KNOWN, tag("egress"), packages, *OTHERS])
+    listed = json.loads(place.run("prune", "--dry-run", "--json").stdout)
+    assert listed == {"images": [{"engine": None, "image": OLD}], "deleted": False, "problems": []}
     done = place.run("prune", "--dry-run")
     assert done.exit_code == 0
     assert done.stdout.splitlines() == [OLD, "1 unused image, 2.0 GB; bottle prune deletes them"]

@@ -12,16 +12,13 @@ import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..remotes import ETC, Remote
+from .finding import Finding
 from .objects import UPSTREAMS, Object
 from .plain import readable
 from .unpack import Bounds, CannotUnpack, unpacked
 from .work import TooMuch, Work
-
-if TYPE_CHECKING:
-    from .leaks import Finding
 
 SECONDS = 30  # for the search; a value not found by then counts as new
 _CHUNK = 4 << 20

@@ -13,7 +13,7 @@ import shutil
 import signal
 import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import claude_bottle.dlp.rules
 from claude_bottle.dlp.rules.names import is_credential
 
 from ..remotes import ETC, Remote
+from .finding import Finding
 from .known import own_rule
 from .plain import PREFIX, SEAL, line_of, pieces
 from .work import ScanError, TooMuch, Work
@@ -49,19 +50,6 @@ _OWN = Path(claude_bottle.dlp.rules.__file__).parent / "own_rules.toml"  # pipel
 # Rules of gitleaks 8.30 that apply only to files of certain names (config/gitleaks.toml, `path =`). Here a file gets
 # one of these endings and no other part of its name, so no list of exempt paths matches it.
 _NAMED = re.compile(r"(?i)(\.(?:php|tf|hcl|ya?ml|p12|pfx)|nuget\.config)\Z")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The text's number, the lines in it, and the rule. The found values serve comparison only and are never shown:
-    secret, and match, which is everything that the rule matched."""
-
-    text: int
-    line: int
-    last_line: int
-    rule: str
-    secret: str = field(repr=False)
-    match: str = field(repr=False)
 
 
 @dataclass(frozen=True)

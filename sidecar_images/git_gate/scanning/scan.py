@@ -10,8 +10,9 @@ from itertools import islice
 
 from ..remotes import Remote
 from .added import FAR, NEAR, added
+from .finding import Finding
 from .known import OWN_RULE, Views, digest_of, needle, own_credentials, upstream_has
-from .leaks import Finding, Gitleaks
+from .leaks import Gitleaks
 from .masked import Mask
 from .objects import KNOWN, Object, new_objects, too_large, versions
 from .plain import readable
