@@ -287,9 +287,9 @@ SECTIONS: dict[str, list[Mistake]] = {
     "Commands": [
         command("make up STACK=dmo", lambda: provide("dmo", Path("stacks"))),
         command("bottle plan dmo", lambda: look_up("dmo", {"demo"})),
-        command("python -m dashboard list -s dmo", lambda: main(["list", "-s", "dmo"])),
-        command("python -m dashboard audit verify -s dmo", lambda: main(["audit", "verify", "-s", "dmo"])),
-        command("python -m dashboard approve -s demo p-0123456789 --edit < /dev/null", without_terminal),
+        command("bottle ask list dmo", lambda: main(["list", "-s", "dmo"])),
+        command("bottle audit verify dmo", lambda: main(["audit", "verify", "-s", "dmo"])),
+        command("bottle ask approve demo p-0123456789 --edit < /dev/null", without_terminal),
     ],
 }  # fmt: skip
 
