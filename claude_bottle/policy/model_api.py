@@ -2,7 +2,9 @@
 
 Clients show any other body as noise, treat 403 as a failed sign-in, and retry a 5xx for minutes before they show it.
 Sources: Anthropic, "Errors" (type, error.type, error.message; 400 is invalid_request_error); OpenAI, "Error codes"; the
-retries of both vendors' SDKs (408, 409, 429 and from 500 on).
+retries of both vendors' SDKs (408, 409, 429 and from 500 on); Amazon Bedrock API Reference, InvokeModel and Converse,
+and the AWS restJson1 protocol (`__type`, `message`); Google Cloud, API design guide, "Errors" (error.code, .message,
+.status), which Vertex AI and Gemini follow.
 """
 
 from __future__ import annotations
@@ -13,6 +15,10 @@ from typing import Any
 STATUS = 400
 # By path, because a gateway may have any name (Claude Code, "LLM gateway configuration").
 _PATH = re.compile(r"(?:/v1/messages(?:/count_tokens)?|/chat/completions|/v1/responses)\Z")
+# docs.aws.amazon.com/bedrock/latest/APIReference: POST /model/modelId/invoke and so on; modelId is one segment.
+_BEDROCK = re.compile(r"/model/[^/]+/(?:invoke|invoke-with-response-stream|converse|converse-stream|count-tokens)\Z")
+# cloud.google.com/vertex-ai/docs/reference/rest: …/models/MODEL:streamRawPredict; ai.google.dev/api/generate-content.
+_GOOGLE = re.compile(r":(?:rawPredict|streamRawPredict|generateContent|streamGenerateContent|countTokens)\Z")
 # Over within seconds, so a retry is right (addons/egress/next_hop.py decides when that no longer holds).
 BRIEF = frozenset(["starting", "busy", "next_hop"])
 _AGAIN = (
@@ -24,7 +30,8 @@ _AGAIN = (
 
 def is_model_call(path: str) -> bool:
     """Whether a path is one of a model's API. path: with or without its query."""
-    return _PATH.search(path.partition("?")[0]) is not None
+    bare = path.partition("?")[0]
+    return any(api.search(bare) for api in (_PATH, _BEDROCK, _GOOGLE))
 
 
 def status_of(path: str, status: int, reason: str = "") -> int:
@@ -41,5 +48,10 @@ def in_its_form(path: str, refusal: dict[str, Any]) -> dict[str, Any]:
     who = f"Refused by {refusal['refused_by']}" if "refused_by" in refusal else f"Failed at {refusal['failed_at']}"
     words = f"{who} of this sandbox ({refusal['reason']}): {refusal['message']}"
     words += _AGAIN if refusal["reason"] == "dlp_match" else ""
-    # Claude Code shows the outer message if there is one.
-    return {**refusal, "message": words, "type": "error", "error": {"type": "invalid_request_error", "message": words}}
+    error: dict[str, Any] = {"type": "invalid_request_error", "message": words}
+    bare = path.partition("?")[0]
+    if _GOOGLE.search(bare):
+        error |= {"code": STATUS, "status": "INVALID_ARGUMENT"}
+    kind = {"__type": "ValidationException"} if _BEDROCK.search(bare) else {}
+    # Claude Code and AWS' SDKs show the outer message.
+    return {**refusal, **kind, "message": words, "type": "error", "error": error}

@@ -22,6 +22,7 @@ from addons.pipelock.addon import Pipelock
 from claude_bottle.approvals.audit.decisions import read_line
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import reactions
+from claude_bottle.policy.model_api import is_model_call
 from claude_bottle.policy.once import Once
 
 LEAK = "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"
@@ -165,6 +166,7 @@ def test_more_than_some_do_not_wait(pipelock: Pipelock, monkeypatch: pytest.Monk
         ("api.anthropic.com", {}, False),  # on passthrough by default
         ("europe-west4-aiplatform.googleapis.com", {}, True),
         ("bedrock-runtime.eu-central-1.amazonaws.com", {}, True),
+        ("bedrock-mantle.us-east-1.api.aws", {}, True),
         ("acme.openai.azure.com", {}, True),
         ("llm.corp.example.com", {"ANTHROPIC_BASE_URL": "https://llm.corp.example.com/anthropic"}, True),
         ("llm.corp.example.com", {}, False),
@@ -184,9 +186,27 @@ def test_nobody_is_asked_where_no_question_can_be_put() -> None:
         Manifest.model_validate({**MANIFEST.model_dump(exclude_unset=True), "supervise": False})
 
 
-@pytest.mark.parametrize("path", ["/v1/messages?beta=true", "/anthropic/v1/messages", "/v1/chat/completions"])
+VERTEX = "/v1/projects/p/locations/us-east5/publishers"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/messages?beta=true", "/anthropic/v1/messages", "/v1/chat/completions", "/openai/v1/responses",
+     # Amazon Bedrock API Reference, InvokeModel, InvokeModelWithResponseStream, Converse, ConverseStream.
+     "/model/anthropic.claude-sonnet-4-20250514-v1%3A0/invoke", "/model/us.anthropic.claude:0/converse",
+     "/model/arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3Aprovisioned-model%2Fx/invoke-with-response-stream",
+     "/bedrock/model/m/converse-stream",
+     # Vertex AI REST reference, publishers.models; Gemini API, models.generateContent.
+     f"{VERTEX}/anthropic/models/claude-sonnet-4@20250514:rawPredict",
+     f"{VERTEX}/anthropic/models/claude-sonnet-4@20250514:streamRawPredict",
+     f"{VERTEX}/google/models/gemini-2.5-pro:generateContent",
+     "/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse"],
+)  # fmt: skip
 def test_a_refusal_reads_as_an_error_of_the_models_api(pipelock: Pipelock, path: str) -> None:
-    """Anthropic, "Errors": {"type": "error", "error": {"type", "message"}}; OpenAI: {"error": {"message", "type"}}."""
+    """Anthropic, "Errors": {"type": "error", "error": {"type", "message"}}; OpenAI: {"error": {"message", "type"}}.
+
+    AWS restJson1: {"__type", "message"}; Google, "Errors": {"error": {"code", "message", "status"}}.
+    """
     exchange = flow(f"https://other.example.org{path}", method="POST", body=said(LEAK), content_type="application/json")
     assert run(pipelock, exchange) == "dlp_match"
     assert exchange.response is not None and exchange.response.status_code == 400
@@ -198,6 +218,17 @@ def test_a_refusal_reads_as_an_error_of_the_models_api(pipelock: Pipelock, path:
     )
     assert "github-pat" in error["error"]["message"] and "every turn" in error["error"]["message"]
     assert LEAK not in exchange.response.text  # type: ignore[operator]
+    assert error["message"] == error["error"]["message"]
+    assert ("__type" in error) is ("/model/" in path)
+    google = {"code": 400, "status": "INVALID_ARGUMENT"} if "/models/" in path else {}
+    assert error["error"] == {"type": "invalid_request_error", "message": error["message"], **google}
+
+
+@pytest.mark.parametrize(
+    "path", ["/model/x/invoke/y", "/model/a/b/invoke", "/invoke", "/v1/models/x:predict", "/x?q=:rawPredict"]
+)
+def test_a_path_that_only_resembles_one_is_none_of_a_model(path: str) -> None:
+    assert not is_model_call(path)
 
 
 def test_any_other_refusal_keeps_its_form(pipelock: Pipelock) -> None:
