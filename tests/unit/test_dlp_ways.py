@@ -100,6 +100,22 @@ def test_labels_of_a_name_below_a_wildcard_are_put_together(dlp: Dlp, kind: str,
         assert dlp.look_at_url(f"{labels}.app.example.com", "/") is not None, size
 
 
+LABELS = {"hex": lambda text: text.hex().encode(), "base32": lambda text: base64.b32encode(text).rstrip(b"=").lower()}
+
+
+@pytest.mark.parametrize("kind", ["github", "aws", "slack"])
+@pytest.mark.parametrize("outer", LABELS)
+@pytest.mark.parametrize("inner", [*LABELS, "base64"])
+def test_labels_are_read_two_deep(dlp: Dlp, kind: str, inner: str, outer: str) -> None:
+    """base64 is within, for its letters would be sent in small ones."""
+    within = LABELS.get(inner, base64.b64encode)(SECRETS[kind].encode())
+    text = LABELS[outer](within).decode()
+    for size in (20, 40, 63):
+        labels = ".".join(text[start : start + size] for start in range(0, len(text), size))
+        assert len(labels) < 253 - len(".example.com")  # RFC 1035, 2.3.4
+        assert dlp.look_at_url(f"{labels}.app.example.com", "/") is not None, size
+
+
 def ordinary() -> dict[str, bytes]:
     rng = random.Random(12)
     rows = [[rng.randrange(256) for _ in range(16)] for _ in range(3000)]
