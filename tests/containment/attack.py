@@ -49,6 +49,8 @@ def drain(sock: socket.socket, limit: int = 200_000) -> bytes:
 
 def complete(got: bytes) -> bool:
     head, _, body = got.partition(b"\r\n\r\n")
+    if got.startswith(b"HTTP/1.1 101 ") and b"\r\n\r\n" in got:  # frames follow, once this side has said something
+        return True
     for line in head.lower().split(b"\r\n"):
         if line.startswith(b"content-length:"):
             return len(body) >= int(line.partition(b":")[2])

@@ -6,7 +6,9 @@ An HTTP request is answered with all of it as the body, as an upstream does that
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import json
 import socket
 import ssl
@@ -20,6 +22,7 @@ PLAIN, TLS, UDP = 9999, 9443, 9998
 EXTRA = ("169.254.169.254", "10.99.99.99")  # the metadata address and a private one, on the sink as well
 LOCK = threading.Lock()
 ORIGINAL_DST = 80
+WEBSOCKET = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 
 
 def log(kind: str, port: int, data: bytes) -> None:
@@ -63,10 +66,36 @@ def converse(conn: socket.socket, kind: str, port: int) -> None:
                     break
                 else:
                     whole, pending = head + b"\r\n\r\n" + rest[:size], rest[size:]
+                if b"\r\nupgrade: websocket" in head.lower():
+                    conn.sendall(upgrade(head))
+                    log_frames(conn, kind, port, pending)
+                    pending = b""
+                    break
                 path = head.split(b" ")[1] if head.count(b" ") else b"/"
                 conn.sendall(answer(path, whole, head.startswith(b"HEAD")))
     with contextlib.suppress(OSError):
         conn.close()
+
+
+def upgrade(head: bytes) -> bytes:
+    keys = [
+        line.partition(b":")[2].strip() for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key")
+    ]
+    accept = base64.b64encode(hashlib.sha1((keys or [b""])[0] + WEBSOCKET).digest())
+    answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    return answer + b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+
+
+def log_frames(conn: socket.socket, kind: str, port: int, data: bytes) -> None:
+    """Log what frames say, for they come masked (RFC 6455, 5.3). Those of the table are shorter than 126 bytes."""
+    while True:
+        while len(data) >= 6 and len(data) >= (end := 6 + (data[1] & 127)):
+            log(kind, port, bytes(byte ^ data[2 + at % 4] for at, byte in enumerate(data[6:end])))
+            data = data[end:]
+        piece = conn.recv(65536)
+        if not piece:
+            return
+        data += piece
 
 
 def said(path: bytes) -> bytes:
