@@ -128,6 +128,8 @@ The agent knows the rules. Whoever wants to evade them can use these ways:
   - uuencode outside of mail
   - base85 in more than 64 kB
   - hexadecimal pairs and numbers with unusual separators, in more than 1 kB
+  - base64 in the labels of a name below a wildcard. Names are sent in small letters, in which base64 cannot be decoded.
+    Hexadecimal, base32 and the bare text are detected there
 - **Pieces:**
   - pieces with ordinary text at the cuts (such as the fields of YAML, CSV and XML)
   - pieces of encoded data (base64 in two requests)
@@ -165,7 +167,8 @@ The agent knows the rules. Whoever wants to evade them can use these ways:
 
 **Packs.** pipelock always looks for credentials, and for seed phrases while `seed_phrases` is on, because all of these
 have a checksum or a shape. `pipelock.dlp.packs` adds `crypto` (private keys and addresses of Bitcoin, by Base58Check
-and Bech32) and `payment` (cards by Luhn, IBANs by their check digits). Both are off by default, for these reasons:
+and Bech32) and `payment` (cards by Luhn, IBANs by their check digits). Ethereum addresses have no rule. Both packs are
+off by default, for these reasons:
 
 - An address is no secret.
 - One in ten numbers of a card's length passes the check by chance.
@@ -197,8 +200,9 @@ has no part in it:
 - No rule is off for the host that gave the address, and the owner has let nothing through to it.
 
 A login at one host for another host (a token service for its registry, a cookie for a whole domain, an upload by a
-signed address) is not recognized this way. Disable the rule for that host: `dlp.hosts: {registry.example.com:
-{disabled_rules: [jwt]}}`.
+signed address) is not recognized this way. For example, Docker Hub's tokens and those of many MCP servers have an
+issuer on another host. The host that gets such a token has not said it, so the request can be refused. Disable the rule
+for that host: `dlp.hosts: {registry.example.com: {disabled_rules: [jwt]}}`.
 
 **Refused, because it cannot be scanned:**
 

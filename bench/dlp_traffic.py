@@ -186,7 +186,8 @@ def main() -> None:
         if args.verbose and (not row.ok or row.alarms):
             print(row.said[-1500:], file=sys.stderr)
     total = sum(sum(row.alarms.values()) for row in rows)
-    summary = f"{len(rows)} programs, {sum(row.requests for row in rows)} requests, {total} false alarms"
+    done = sum(row.ok for row in rows)
+    summary = f"{done} of {len(rows)} programs did their work, {sum(row.requests for row in rows)} requests, {total} false alarms"
     print(f"\n{summary}")
     if args.write:
         page = ROOT / "docs/dlp-traffic.md"
