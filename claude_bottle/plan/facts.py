@@ -80,7 +80,8 @@ def _network(outside: str) -> str:
 
 # Reactions to a finding in a request body. Refusal is the default and has no words.
 _REACTIONS = {
-    "redact": "a request with a finding in its body is sent with the finding masked",
+    "redact": "a request with a finding in its body is sent with the finding masked,"
+    " again with every turn of a model's conversation",
     "ask": "a request with a finding in its body waits for your answer",
 }
 

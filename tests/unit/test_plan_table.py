@@ -86,6 +86,16 @@ def test_a_person_reads_what_the_agent_can_do() -> None:
         assert words in text, words
 
 
+@pytest.mark.parametrize(
+    ("host", "env"),
+    [("bedrock-runtime.eu-central-1.amazonaws.com", {}), ("us-east5-aiplatform.googleapis.com", {}),
+     ("llm.corp.example.com", {"ANTHROPIC_BASE_URL": "https://llm.corp.example.com"})],
+)  # fmt: skip
+def test_a_models_gateway_that_is_inspected_says_what_that_means(host: str, env: dict[str, str]) -> None:
+    lines = [words for _, words in rows(make({"egress": {"routes": [{"host": host}]}, "env": env}))]
+    assert [line for line in lines if line.startswith(f"{host}: ") and "masked, again with every turn" in line]
+
+
 def test_git_is_told() -> None:
     with_git = make({"git": [GIT]})
     text = shown(
