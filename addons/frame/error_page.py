@@ -92,10 +92,10 @@ def error_page(part: str, status: int, message: str = "") -> bytes:
             f"The certificate of {who} is not trusted: {cause.detail}. Where a network re-signs TLS, the bottle's owner"
             " names its root in pipelock.ca_files."
         )
-        return Refusal(part, NOT_TRUSTED, text).body(method=method, host=host, path=path)
+        return Refusal(part, NOT_TRUSTED, text, status).body(method=method, host=host, path=path)
     if cause.reason == "connect_refused":
         text = _OF_A_REFUSED_CONNECT.get(cause.detail, "pipelock refuses the connection to {host}.").format(host=who)
-        return Refusal("pipelock", cause.detail, text).body(method=method, host=host, path=path)
+        return Refusal("pipelock", cause.detail, text, status).body(method=method, host=host, path=path)
     if status < 500 and not cause.reason:
         text = "The request is not valid HTTP, or two servers could read it differently."
     else:
@@ -108,7 +108,7 @@ def error_page(part: str, status: int, message: str = "") -> bytes:
         payload |= {"method": method, "host": host, "path": path.partition("?")[0][:300]}
     if status >= 500 or cause.reason:
         payload["help"] = _HELP.get(part, "Try again.")
-    return json.dumps(in_its_form(path, payload), indent=2).encode() + b"\n"
+    return json.dumps(in_its_form(path, payload, status), indent=2).encode() + b"\n"
 
 
 def ends_the_try(part: str, message: str, path: str) -> bool:

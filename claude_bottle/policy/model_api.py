@@ -41,8 +41,8 @@ def status_of(path: str, status: int, reason: str = "") -> int:
     return STATUS if status == 403 or status >= 500 else status
 
 
-def in_its_form(path: str, refusal: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a refusal; for a model's call, with those that the API's clients show."""
+def in_its_form(path: str, refusal: dict[str, Any], status: int) -> dict[str, Any]:
+    """The fields of a refusal; for a model's call, with those that the API's clients show. status: see `status_of`."""
     if not is_model_call(path):
         return refusal
     who = f"Refused by {refusal['refused_by']}" if "refused_by" in refusal else f"Failed at {refusal['failed_at']}"
@@ -50,8 +50,10 @@ def in_its_form(path: str, refusal: dict[str, Any]) -> dict[str, Any]:
     words += _AGAIN if refusal["reason"] == "dlp_match" else ""
     error: dict[str, Any] = {"type": "invalid_request_error", "message": words}
     bare = path.partition("?")[0]
+    code = status_of(path, status, refusal["reason"])
     if _GOOGLE.search(bare):
-        error |= {"code": STATUS, "status": "INVALID_ARGUMENT"}
-    kind = {"__type": "ValidationException"} if _BEDROCK.search(bare) else {}
+        error |= {"code": code, "status": "UNAVAILABLE" if code == 503 else "INVALID_ARGUMENT"}
+    again = "ServiceUnavailableException" if code == 503 else "ValidationException"
+    kind = {"__type": again} if _BEDROCK.search(bare) else {}
     # Claude Code and AWS' SDKs show the outer message.
     return {**refusal, **kind, "message": words, "type": "error", "error": error}

@@ -47,7 +47,7 @@ class Refusal:
             **({"content": self.content} if self.content else {}),
             **({"forge": self.forge} if self.forge else {}),
         }
-        return json.dumps(in_its_form(path, fields), indent=2).encode() + b"\n"
+        return json.dumps(in_its_form(path, fields, self.status), indent=2).encode() + b"\n"
 
     def text(self) -> bytes:
         """The response for git, which shows text to its user: how a repository can be reached."""

@@ -24,6 +24,7 @@ from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import reactions
 from claude_bottle.policy.model_api import is_model_call
 from claude_bottle.policy.once import Once
+from claude_bottle.policy.refusal import Refusal
 
 LEAK = "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"
 MANIFEST = Manifest.model_validate(
@@ -222,6 +223,23 @@ def test_a_refusal_reads_as_an_error_of_the_models_api(pipelock: Pipelock, path:
     assert ("__type" in error) is ("/model/" in path)
     google = {"code": 400, "status": "INVALID_ARGUMENT"} if "/models/" in path else {}
     assert error["error"] == {"type": "invalid_request_error", "message": error["message"], **google}
+
+
+@pytest.mark.parametrize(("status", "reason", "code", "kind", "name"), [
+    (503, "starting", 503, "ServiceUnavailableException", "UNAVAILABLE"),
+    (502, "unresolvable", 400, "ValidationException", "INVALID_ARGUMENT"),
+])  # fmt: skip
+def test_an_error_of_amazons_or_googles_says_whether_another_try_helps(
+    status: int, reason: str, code: int, kind: str, name: str
+) -> None:
+    """Amazon Bedrock API Reference, "Common Errors"; google.rpc.Code."""
+    refusal = Refusal("pipelock", reason, "Not now.", status)
+    bodies = [
+        json.loads(refusal.body(method="POST", host="x.example.com", path=path))
+        for path in ("/model/m/converse", "/v1beta/models/m:generateContent")
+    ]
+    assert bodies[0]["__type"] == kind
+    assert (bodies[1]["error"]["code"], bodies[1]["error"]["status"]) == (code, name)
 
 
 @pytest.mark.parametrize(
