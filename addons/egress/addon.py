@@ -32,6 +32,7 @@ from addons.frame.proxy import DECISION, ProxyAddon
 from addons.frame.reload import ReloadingFile
 from addons.frame.request import Decision, Outcome, Request, refused
 from addons.http.dial_time import limit_dials
+from addons.http.fresh_leaves import own_certificates
 from claude_bottle.dlp.packed.decoders import readable_part
 from claude_bottle.dlp.tokens.reflection import TokenMask
 from claude_bottle.policy.record import Record
@@ -286,8 +287,9 @@ class Egress(ProxyAddon):
         if flow.request.path == "/health":
             # Alive and answering. Whether a table is loaded is reported too, because without one everything is refused.
             through = self._next is None or self._next.answers
-            status = 200 if through and self.is_ready() else 503
-            body = {"status": self.state(), "error": self._file.error, "through": through}
+            why = own_certificates()
+            status = 200 if through and self.is_ready() and not why else 503
+            body = {"status": self.state(), "error": self._file.error, "through": through, "certificates": why}
         elif flow.request.path in ("/", "/routes"):
             status, body = 200, table.describe() if table else {"routes": [], "error": self._file.error}
         else:

@@ -26,6 +26,7 @@ from addons.frame.request import Decision, Outcome, Request, refused
 from addons.frame.request_target import has_encrypted_hello
 from addons.http import transports
 from addons.http.dial_time import limit_dials
+from addons.http.fresh_leaves import own_certificates
 from addons.pipelock.bodies import dlp_refusal, inspect_body, inspect_message, redact_body, stream_body
 from addons.pipelock.inbound import Inbound
 from addons.pipelock.once import PipelockOnce
@@ -270,8 +271,9 @@ class Pipelock(ProxyAddon):
         self._inbound.forget(flow)
 
     def introspect(self, flow: http.HTTPFlow) -> None:
-        body = {"status": self.state(), "error": self._file.error}
-        status = 200 if self.is_ready() else 503
+        why = own_certificates()
+        body = {"status": self.state(), "error": self._file.error, "certificates": why}
+        status = 200 if self.is_ready() and not why else 503
         flow.response = http.Response.make(status, json.dumps(body) + "\n", {"content-type": "application/json"})
 
 

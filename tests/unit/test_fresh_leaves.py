@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,10 +12,16 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from flows import flow, now
 from mitmproxy import certs
+from mitmproxy.addons.tlsconfig import TlsConfig
+from mitmproxy.test import taddons
 from OpenSSL import crypto
 
+from addons.egress.addon import Egress
+from addons.frame.proxy import ProxyAddon
 from addons.http.fresh_leaves import drop_old
+from addons.pipelock.addon import Pipelock
 
 NOW = datetime.now(UTC)
 
@@ -50,6 +59,41 @@ def test_what_was_given_by_hand_stays(store: certs.CertStore) -> None:
     store.certs, store.expire_queue = {"own.example.com": entry}, []
     assert drop_old(store, NOW + timedelta(days=5000)) == 0
     assert "own.example.com" in store.certs
+
+
+@pytest.mark.parametrize("make", [lambda at: Egress(at / "r", at / "t", at), lambda at: Pipelock(at / "p", at)])
+def test_health_fails_if_a_certificate_of_the_proxy_is_over_that_it_cannot_renew(
+    store: certs.CertStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], ProxyAddon]
+) -> None:
+    addon, tls = make(tmp_path), TlsConfig()
+    addon._file.poll()
+    if isinstance(addon, Egress):
+        addon.use_tokens({})
+
+    def health(days: int) -> tuple[int, str]:
+        monkeypatch.setattr(time, "time", lambda: NOW.timestamp() + days * 86400)
+        exchange = flow(f"http://{addon.own_host}/health")
+        now(addon.requestheaders(exchange))
+        now(addon.request(exchange))
+        assert exchange.response is not None
+        return exchange.response.status_code, json.loads(exchange.response.content or b"")["certificates"]
+
+    with taddons.context(addon, tls):
+        tls.certstore = store
+        old = leaf(store, "a.example.com")
+        assert health(0) == (200, "")
+        assert store.expire_queue
+        assert health(400) == (200, "")  # the leaf is over, and no client gets it any more
+        assert leaf(store, "a.example.com") != old
+        for days in (5000, -3):  # the CA itself is over, or the clock is wrong
+            status, why = health(days)
+            assert status == 503
+            assert f"the certificate of {store.default_ca.cn} is valid from" in why
+        store.certs["own.example.com"] = store.get_cert("b.example.com", [])
+        store.expire_queue.clear()
+        status, why = health(400)
+        assert status == 503
+        assert "the certificate of b.example.com is valid from" in why
 
 
 def authority(key: ec.EllipticCurvePrivateKey, begins: datetime) -> x509.Certificate:
