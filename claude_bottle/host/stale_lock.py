@@ -59,7 +59,7 @@ def remove_broken(stack: str) -> int:
 
 def _is_broken(lock: Path) -> bool:
     try:
-        if time.time() - lock.stat().st_mtime < _WRITING:
+        if abs(time.time() - lock.stat().st_mtime) < _WRITING:
             return False  # a process may be writing it
         return not isinstance(json.loads(lock.read_text()), dict)
     except ValueError:

@@ -21,6 +21,7 @@ from claude_bottle.policy.errors import BottleError
 
 GENESIS = "0" * 64
 _SEALED, _DAY = "sealed", 86_400.0
+_OLDER = 1000  # records
 FILE = 16 << 20  # bytes after which a file is sealed
 LIMIT = 1 << 30  # bytes of all files, beyond which no more decisions of the sidecars are copied
 
@@ -96,11 +97,13 @@ class Audit:
     def has(self, event: str, identity: str, since: float) -> bool:
         """Whether this event of a proposal is recorded. since: when the proposal was made, seconds of the epoch.
 
-        Records more than a day older than that are not read. The day allows for clocks that differ.
+        Reading ends after many records in a row that are more than a day older than that. The day allows for clocks
+        that differ, and the number for records of a clock that was wrong.
         """
-        begun = _stamp(since - _DAY)
+        begun, older = _stamp(since - _DAY), 0
         for record in self.latest():
-            if record["time"] < begun:
+            older = older + 1 if record["time"] < begun else 0
+            if older > _OLDER:
                 return False
             if record.get("event") == event and record.get("id") == identity:
                 return True
