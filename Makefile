@@ -74,13 +74,13 @@ audit: ## known vulnerabilities in the locked Python packages and Go modules (3:
 setup: ## only set up
 	@$(PYTHON) -m toolchain setup
 
-bench: ## the chain against direct and bare mitmdump, start, memory, DLP, many bottles: writes docs/performance.* (half an hour)
+bench: ## the chain against direct and bare mitmdump, start, memory, DLP, many bottles: writes docs/performance.* (35 minutes)
 	@$(PYTHON) -m toolchain setup --dev
 	@$(RUN) python3 bench/chain.py
 	@$(RUN) python3 bench/git_gate.py --write
 	@$(RUN) python3 bench/start.py
 	@$(RUN) python3 bench/growth.py
-	@$(RUN) python3 bench/load.py
+	@$(RUN) python3 bench/load.py --idle 300
 	@$(RUN) python3 bench/fleet.py $(N) --write
 
 load: ## many clients, streams, uploads, slow sides and silent ones on a bottle, small requests beside each, memory (10 minutes)
