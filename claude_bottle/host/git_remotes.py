@@ -74,13 +74,16 @@ class RemoteReader:
     def read(self, remotes: Sequence[GitRemote]) -> list[GateRemote]:
         """All remotes. Problems are added to `findings`; a remote with a problem may lack its secret."""
         accepted: list[GateRemote] = []
+        names: dict[str, int] = {}  # to the number of the first remote that has it
+        upstreams: dict[str, int] = {}
         for index, config in enumerate(remotes):
             path, upstream = f"git[{index}]", upstream_of(config)
-            for number, other in enumerate(accepted):
-                if other.name == config.name:
-                    self._say(f"{path}.name", config.name, f"is also the name of git[{number}]")
-                elif set(other.upstream.spellings()) & set(upstream.spellings()):
-                    self._say(f"{path}.upstream", config.upstream, f"is also the repository of git[{number}]")
+            named, spellings = names.setdefault(config.name, index), upstream.spellings()
+            same = min((upstreams.setdefault(spelling, index) for spelling in spellings), default=index)
+            if named < index:
+                self._say(f"{path}.name", config.name, f"is also the name of git[{named}]")
+            if same < index and same != named:
+                self._say(f"{path}.upstream", config.upstream, f"is also the repository of git[{same}]")
             secret = self._key(path, config) if upstream.scheme == "ssh" else self._token(path, config)
             if upstream.scheme == "ssh":
                 self._known_hosts(path, config, upstream)

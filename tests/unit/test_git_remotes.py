@@ -133,6 +133,17 @@ def test_what_is_not_in_order_is_told(key: Path, tmp_path: Path) -> None:
     assert "repository of git[0]" in twice["git[1].upstream"]
 
 
+def test_the_check_grows_with_the_number_of_remotes_not_with_its_square(monkeypatch: pytest.MonkeyPatch) -> None:
+    spellings, counted = Upstream.spellings, list[str]()
+    monkeypatch.setattr(Upstream, "spellings", lambda self: [counted.append(self.url), spellings(self)][1])
+    raw = [{"name": f"r{n}", "upstream": f"https://git.example.com/a/r{n}", "token_ref": "GH"} for n in range(50)]
+    _, findings = read([*raw, {**raw[7], "name": "r3"}])
+    assert "also the name of git[3]" in findings["git[50].name"]
+    assert "repository of git[7]" in findings["git[50].upstream"]
+    assert len(findings) == 2
+    assert len(counted) == 51
+
+
 HTTPS = {"name": "p", "upstream": "https://git.example.com/a/p", "token_ref": "GH"}
 
 
