@@ -1,4 +1,6 @@
-"""How build and scan grow with tokens, routes and DLP patterns: `python bench/growth.py [rounds]`
+"""How work grows with tokens, routes, DLP patterns, remotes, proposals and audit records.
+
+`python bench/growth.py [ROUNDS [SHARE]]`; SHARE: of the sizes, for a quick look (0.01).
 
 Processor time, so that others on the machine count little; the least of some rounds, in which the sizes take turns.
 The last column is the slope in a plot of both logarithms: 1 grows with the number, 2 with its square, 0 not at all.
@@ -8,10 +10,13 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 import string
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from math import log
 from pathlib import Path
@@ -20,12 +25,17 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.dlp_speed import bodies
+from claude_bottle.approvals.audit.log import Audit
 from claude_bottle.dlp.engine import Dlp
 from claude_bottle.dlp.rules.ruleset import RuleSet
 from claude_bottle.dlp.tokens.reflection import TokenMask
+from claude_bottle.host.git_remotes import RemoteReader, remotes_file
+from claude_bottle.manifest.model import Manifest
+from claude_bottle.policy.proposals import REJECTED, Proposals
 from claude_bottle.policy.routes.table import RouteTable
 
 TOKENS, ROUTES, PATTERNS = (1, 10, 50, 200, 300), (10, 100, 1000, 5000), (1, 10, 50, 200)
+REMOTES, PROPOSALS, RECORDS = (1, 10, 50, 200), (10, 100, 1000, 10_000), (100, 1000, 10_000, 100_000)
 _LETTERS = string.ascii_letters + string.digits
 _CHOICE = random.Random(20260211)  # noqa: S311 - the same in every run
 _BODIES = {"text": bodies()["program code"][0], "base64": bodies()["an image as base64 in JSON"][0]}
@@ -82,6 +92,41 @@ def patterns(rows: Rows, size: int) -> None:
         timed(rows, f"patterns: 1 MB of {kind}", size, partial(dlp.look_at_body, body, "text/plain", ""))
 
 
+def remotes(rows: Rows, size: int) -> None:
+    """A manifest with git remotes: read, checked, and written for the gate."""
+    listed = [{"name": f"r{n}", "upstream": f"https://git.example.com/a/r{n}", "token_ref": "T"} for n in range(size)]
+    raw = {"git": listed}
+    manifest: Manifest = timed(rows, "remotes: read the manifest", size, lambda: Manifest.model_validate(raw))
+    reader = RemoteReader(Path("/nowhere"), lambda _: "a-token-of-length")
+    read = timed(rows, "remotes: check them", size, lambda: reader.read(manifest.git))
+    timed(rows, "remotes: write the gate's file", size, lambda: remotes_file(read))
+
+
+def proposals(rows: Rows, size: int) -> None:
+    """A store of earlier proposals, which have their verdict."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "proposals.db"
+        store = Proposals(file)
+        fixed = ("routes", '{"path": "x"}', "words", "{}", REJECTED, "no", 2.0, "")
+        with closing(sqlite3.connect(file)) as db, db:
+            old = ((f"p-{number:010x}", number, *fixed) for number in range(size))
+            db.executemany("insert into proposals values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", old)
+        timed(rows, "proposals: one more", size, lambda: store.add("routes", {"path": "y"}, "words", {}))
+        timed(rows, "proposals: list all", size, store.all)
+        timed(rows, "proposals: get one", size, lambda: store.get("p-0000000001"))
+
+
+def records(rows: Rows, size: int) -> None:
+    """An audit log."""
+    with tempfile.TemporaryDirectory() as folder:
+        chain = Audit("s", Path(folder))
+        event = {"event": "decision", "part": "egress", "verdict": "allowed", "what": "GET api.example.com", "count": 1}
+        timed(rows, "records: append them at once", size, lambda: chain.append(*[event] * size))
+        timed(rows, "records: 10 more, one by one", size, lambda: [chain.append(event) for _ in range(10)])
+        timed(rows, "records: the newest", size, lambda: next(chain.latest()))
+        timed(rows, "records: verify", size, chain.verify)
+
+
 def slope(times: dict[int, float]) -> float:
     """Of the line that fits best, both axes logarithmic."""
     points = [(log(size), log(max(spent, 1e-3))) for size, spent in times.items()]
@@ -89,12 +134,22 @@ def slope(times: dict[int, float]) -> float:
     return sum((x - x0) * (y - y0) for x, y in points) / sum((x - x0) ** 2 for x, _ in points)
 
 
-def main(rounds: int) -> None:
+WORK = (
+    (tokens, TOKENS),
+    (routes, ROUTES),
+    (patterns, PATTERNS),
+    (remotes, REMOTES),
+    (proposals, PROPOSALS),
+    (records, RECORDS),
+)
+
+
+def main(rounds: int, share: float) -> None:
     """Entry point."""
     rows: Rows = {}
     for _ in range(rounds):
-        for work, sizes in ((tokens, TOKENS), (routes, ROUTES), (patterns, PATTERNS)):
-            for size in sizes:
+        for work, sizes in WORK:
+            for size in sorted({max(1, round(size * share)) for size in sizes}):
                 work(rows, size)
     shown: tuple[int, ...] = ()
     for what, times in rows.items():
@@ -105,4 +160,4 @@ def main(rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3, float(sys.argv[2]) if len(sys.argv) > 2 else 1.0)
