@@ -102,6 +102,7 @@ class Proposals:
             row = (proposal.id, now, tool, json.dumps(change), words, json.dumps(request), PENDING, "")
             try:
                 db.execute("insert into proposals values (?, ?, ?, ?, ?, ?, ?, ?, null, '')", row)
+                db.commit()  # which is when a small change is written
             except sqlite3.OperationalError as error:
                 raise FullError(f"the proposal cannot be stored: {error}; report it to the owner") from None
             return proposal
