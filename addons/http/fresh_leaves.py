@@ -8,11 +8,12 @@ the CA itself, and a certificate that was configured by hand.
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from mitmproxy import certs, ctx, tls
 
 _PAUSE = 60.0  # seconds between two checks
+_SKEW = timedelta(hours=1)  # the engine's clock may be behind that of the owner's machine, which makes the CA
 
 
 def drop_old(store: certs.CertStore, now: datetime) -> int:
@@ -27,7 +28,7 @@ def not_valid(store: certs.CertStore, now: datetime) -> str:
     """Which certificate clients would reject now though old leaves are dropped, or ""."""
     drop_old(store, now)
     for cert in (store.default_ca, *(entry.cert for entry in store.certs.values())):
-        if not cert.notbefore <= now <= cert.notafter:
+        if not cert.notbefore - _SKEW <= now <= cert.notafter:
             return f"the certificate of {cert.cn} is valid from {cert.notbefore} to {cert.notafter}, and now is {now}"
     return ""
 
