@@ -47,7 +47,7 @@ def quoted(text: str) -> str:
 
 def line(approval: Approval, proposal: Proposal) -> str:
     """One proposal as a line of a list."""
-    when = time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(proposal.created))
+    when = time.strftime("%Y-%m-%d %H:%M%z", time.localtime(proposal.created))
     return f"{proposal.id}  {when}  {proposal.verdict:<8}  {approval.gain(proposal)}"
 
 
