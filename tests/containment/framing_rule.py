@@ -166,8 +166,9 @@ def _answers(case: Case, outcome: Outcome) -> Iterator[str]:
     for sent in case.sent:
         if sent.status:
             yield from (f"answer {sent.key}: {why}" for why in _exactly(sent, answers.get(sent.key)))
-    # What came without a step that waits for it: at most one for each request that may have arrived.
-    unread = [sent.path for sent in case.sent if sent.key not in answers]
+    # What came without a step that waits for it, or after it had waited in vain: at most one for each request that may
+    # have arrived.
+    unread = [sent.path for sent in case.sent if not answers.get(sent.key, {}).get("status")]
     for mark in re.findall(r"x-answer-to: (\S+)", outcome.result.get("rest", ""), re.IGNORECASE):
         if mark not in unread:
             yield f"more answers than requests: {outcome.result['rest'][:200]!r}"
