@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import socket
 from pathlib import Path
 from typing import Any
+
+from mitmproxy import http
+from mitmproxy.test import taddons
 
 from addons.pipelock.addon import Pipelock
 from claude_bottle.manifest.model import Manifest
@@ -22,3 +27,15 @@ def loaded_pipelock(folder: Path, manifest: Manifest) -> Pipelock:
 
     addon._names.lookup = lookup
     return addon
+
+
+def run(addon: Pipelock, exchange: http.HTTPFlow) -> str | None:
+    """The reason of the refusal of a request, or None."""
+
+    async def both() -> None:
+        await addon.requestheaders(exchange)
+        await addon.request(exchange)
+
+    with taddons.context(addon):
+        asyncio.run(both())
+    return json.loads(exchange.response.content or b"")["reason"] if exchange.response else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 from pathlib import Path
@@ -10,9 +9,7 @@ from typing import Any
 
 import pytest
 from flows import flow
-from loaded import loaded_pipelock
-from mitmproxy import http
-from mitmproxy.test import taddons
+from loaded import loaded_pipelock, run
 
 from addons.pipelock.addon import Pipelock
 from addons.pipelock.core import Policy
@@ -88,16 +85,6 @@ LEAK = "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"
 @pytest.fixture
 def pipelock(tmp_path: Path) -> Pipelock:
     return loaded_pipelock(tmp_path, MANIFEST)
-
-
-def run(addon: Pipelock, exchange: http.HTTPFlow) -> str | None:
-    async def both() -> None:
-        await addon.requestheaders(exchange)
-        await addon.request(exchange)
-
-    with taddons.context(addon):
-        asyncio.run(both())
-    return json.loads(exchange.response.content or b"")["reason"] if exchange.response else None
 
 
 def test_a_rule_that_is_off_for_one_host_counts_for_the_others(pipelock: Pipelock) -> None:

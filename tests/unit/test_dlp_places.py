@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import wsproto
 from flows import flow, now
-from loaded import loaded_pipelock
+from loaded import loaded_pipelock, run
 from mitmproxy import http
 from mitmproxy.options import Options
 from mitmproxy.proxy import commands, context, events
@@ -71,16 +71,6 @@ def test_the_file_names_of_two_parts_are_put_together(dlp: Dlp) -> None:
     part = '--x\r\nContent-Disposition: form-data; name="f"; filename="%s"\r\n\r\n\r\n'
     body = part % TOKEN[:17].decode() + part % TOKEN[17:].decode() + "--x--\r\n"
     assert isinstance(verdict(dlp, body.encode(), "multipart/form-data; boundary=x"), Finding)
-
-
-def run(addon: Pipelock, exchange: http.HTTPFlow) -> str | None:
-    async def both() -> None:
-        await addon.requestheaders(exchange)
-        await addon.request(exchange)
-
-    with taddons.context(addon):
-        asyncio.run(both())
-    return json.loads(exchange.response.content or b"")["reason"] if exchange.response else None
 
 
 @pytest.mark.parametrize("how", WRITTEN)
