@@ -28,13 +28,21 @@ from mitmproxy.addons import core, disable_h2c, errorcheck, next_layer, proxyser
 from addons.frame import give_back  # noqa: E402
 from addons.http import fresh_leaves  # noqa: E402
 from addons.http import layers as http_layers  # noqa: E402
+from addons.http.listeners import Listeners  # noqa: E402
 from addons.pipelock.revocation import Revocation  # noqa: E402
+
+
+class TlsConfig(tlsconfig.TlsConfig):
+    """mitmproxy's certificates, without its own answer to any path that ends like that of its revocation list."""
+
+    request = None
 
 
 async def run(role: str, mode: str, port: int, settings: list[str]) -> None:
     """Serve until a signal arrives. Ends the process if the proxy cannot start, as mitmdump does."""
     http_layers.install(role)
     server = master.Master(options.Options(), event_loop=asyncio.get_running_loop(), with_termlog=False)
+    server.addons = Listeners(server)
     server.addons.add(
         core.Core(),
         disable_h2c.DisableH2C(),
@@ -43,7 +51,7 @@ async def run(role: str, mode: str, port: int, settings: list[str]) -> None:
         *importlib.import_module(f"addons.{role}.addon").addons,
         *fresh_leaves.addons,
         *give_back.addons,
-        tlsconfig.TlsConfig(),
+        TlsConfig(),
         *Revocation.from_environment(),
         errorcheck.ErrorCheck(),
     )
