@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 
 import hyperscan
 
+from claude_bottle.dlp.rules.compiled import database
+
 ONCE: int = hyperscan.HS_FLAG_SINGLEMATCH  # report only the first match of each expression
 CANDIDATES: int = ONCE | hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_ALLOWEMPTY  # may report false matches
 
@@ -15,13 +17,7 @@ class Scanner:
     """A database of (number, expression) pairs. flags: of hyperscan, for each expression."""
 
     def __init__(self, expressions: Sequence[tuple[int, bytes]], flags: int = 0) -> None:
-        self._database = hyperscan.Database()
-        self._database.compile(
-            expressions=[expression for _, expression in expressions],
-            ids=[number for number, _ in expressions],
-            elements=len(expressions),
-            flags=[flags] * len(expressions),
-        )
+        self._database = database(expressions, flags)
         # A scan releases the interpreter lock, and two scans that share a scratch fail (HS_SCRATCH_IN_USE).
         self._own = threading.local()
 
