@@ -20,7 +20,7 @@ from claude_bottle.manifest.renamed import Translated
 from claude_bottle.manifest.route_model import EgressRoute
 from claude_bottle.manifest.secrets_in_clear import secrets_in, token_names
 from claude_bottle.manifest.words import BOTTLE
-from claude_bottle.policy.errors import NOT_SHOWN, Finding, ManifestError
+from claude_bottle.policy.errors import NOT_SHOWN, Finding
 from claude_bottle.policy.own_command import own_command
 from claude_bottle.policy.routes.injection import MIN_TOKEN_LENGTH
 from claude_bottle.workspace.copies import Copies, Reader
@@ -94,14 +94,6 @@ def examine(
     findings = clear + [f for f in findings if f.path not in places]
     manifest = readable if parts.is_whole and not names.findings else None
     return Examined(manifest, readable, copies, remotes, findings, names)
-
-
-def load(raw: object, find_token: Callable[[str], str | None], base: Path = Path()) -> Manifest:
-    """The manifest in `raw`. Raises ManifestError with every finding of the whole manifest."""
-    examined = examine(raw, find_token, base)
-    if examined.findings or examined.manifest is None:
-        raise ManifestError(examined.findings)
-    return examined.manifest
 
 
 def _of_stack(message: str, stack: str) -> str:

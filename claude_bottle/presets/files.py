@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Literal, get_args
+from typing import Literal
 
 from pydantic import Field
 from ruamel.yaml import YAML
 
 from claude_bottle import ROOT
 from claude_bottle.manifest.fields import AptPackage, EnvName, Host, NpmPackage, Plain, Strict
-from claude_bottle.manifest.model import PresetName
 
 FOLDER = ROOT / "stacks/presets"
-NAMES: tuple[str, ...] = get_args(PresetName)
 Follow = Literal["links", "redirects"]  # as in policy/routes/follow.py
 Client = Literal["pip", "npm", "go", "cargo", "maven", "apt"]
 
@@ -37,5 +35,5 @@ class Preset(Strict):
 
 @cache
 def preset(name: str) -> Preset:
-    """The preset of that name, one of NAMES."""
+    """The preset of that name, a PresetName."""
     return Preset.model_validate(YAML(typ="safe", pure=True).load((FOLDER / f"{name}.yaml").read_text("utf-8")))

@@ -120,7 +120,6 @@ class Arena:
     bottle: world.BottleUnderTest
     sink: str
     capture: str
-    host_port: int
     heard_on_host: list[str]
     facts: dict[str, str]
     allowed_outside: set[str]
@@ -352,7 +351,7 @@ def _arena(
     joined = ["run", "--rm", *label_test, "--network", f"container:{pipelock}", "--cap-add", "NET_ADMIN"]
     world.docker(*joined, SINK_IMAGE, "sh", "-ec", routes)
     allowed = {address, facts["pipelock_outside"], _address(gate, outside), "169.254.169.254", "10.99.99.99"}
-    return Arena(bottle, sink, "", port, heard, facts, allowed)
+    return Arena(bottle, sink, "", heard, facts, allowed)
 
 
 def token_forms() -> list[bytes]:

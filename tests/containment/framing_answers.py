@@ -42,7 +42,6 @@ _STATUS = {
     "s404": 404,
     "s500chunked": 500,
 }
-_SECOND = ("1-1-1", "2-2-1", "1-splice-1", "2-splice-1")
 _H2 = ("length", "chunked", "echo", "trailers", "hints", "s204", "s304", "empty", "short", "reset")
 
 

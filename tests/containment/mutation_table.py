@@ -235,7 +235,7 @@ MUTATIONS = (
         ("addons/frame/policy_watcher.py", r"await self\._beside\(partial\(self\._file\.parsed, offer\)\)", "self._file.parsed(offer)"),
     ), tests=("tests/unit/test_starting.py",)),
     Mutation("egress-tokens", "an upload holds back what may begin a token", (
-        ("addons/egress/bodies.py", r"        return \[chunk\] if chunk else \[\]\n", "        return [chunk] if chunk and not mask.partial_in(chunk) else []\n"),
+        ("addons/egress/bodies.py", r"        return \[chunk\] if chunk else \[\]\n", "        return [chunk] if chunk and mask.mask(chunk) is chunk else []\n"),
     ), tests=("tests/containment/test_traces.py",)),
     Mutation("egress-tokens", "what is open goes on when its route is gone", (
         ("addons/frame/proxy.py", r"        self\._open\.end_refused\(\n", "        (lambda *_: None)(\n"),

@@ -18,7 +18,7 @@ from mnemonic import Mnemonic
 
 from claude_bottle.dlp.engine import Dlp, Finding, StreamScan
 from claude_bottle.dlp.rules.ruleset import RuleSet, shannon_entropy
-from claude_bottle.dlp.rules.seed_phrase import has_seed_phrase
+from claude_bottle.dlp.rules.seed_phrase import find_seed_phrase
 from claude_bottle.dlp.text.near import OVERLAP
 from claude_bottle.dlp.text.readings import WINDOW
 from claude_bottle.dlp.text.runs import _RUN, runs
@@ -313,8 +313,8 @@ def test_runs_are_those_that_re2_finds() -> None:
 
 def test_a_list_of_seed_words_is_looked_at_in_short_time(dlp: Dlp) -> None:
     words = Mnemonic("english").wordlist
-    assert has_seed_phrase(" ".join(words).encode())  # some twelve of them have the right checksum
-    assert not has_seed_phrase(" ".join(words[i % 11] for i in range(11)).encode())
+    assert find_seed_phrase(" ".join(words).encode())  # some twelve of them have the right checksum
+    assert not find_seed_phrase(" ".join(words[i % 11] for i in range(11)).encode())
 
 
 def test_a_stream_in_an_unknown_or_broken_encoding_does_not_leave(dlp: Dlp) -> None:
@@ -344,14 +344,14 @@ def test_without_hyperscan_the_same_is_found() -> None:
 
 
 def test_seed_phrases_and_entropy() -> None:
-    assert has_seed_phrase(f"my words: {PHRASE}.".encode())
-    assert has_seed_phrase(("abandon " * 11 + "about").encode())
-    assert not has_seed_phrase(("abandon " * 12).encode())
-    assert not has_seed_phrase(("include " * 24).encode())
+    assert find_seed_phrase(f"my words: {PHRASE}.".encode())
+    assert find_seed_phrase(("abandon " * 11 + "about").encode())
+    assert not find_seed_phrase(("abandon " * 12).encode())
+    assert not find_seed_phrase(("include " * 24).encode())
     # Anything may stand between words that were drawn; words of a program are in every file of it.
     for between in ("', '", '":\n\t"', " - ", "_1_"):
-        assert has_seed_phrase(between.join(Mnemonic("english").generate().split()).encode())
-    assert not has_seed_phrase(b"".join(b'"%d": %s,\n' % (n, b"true" if n % 3 else b"false") for n in range(999)))
-    assert not has_seed_phrase(b"".join(b'"%s": 1,\n' % word.encode() for word in Mnemonic("english").wordlist[::9]))
+        assert find_seed_phrase(between.join(Mnemonic("english").generate().split()).encode())
+    assert not find_seed_phrase(b"".join(b'"%d": %s,\n' % (n, b"true" if n % 3 else b"false") for n in range(999)))
+    assert not find_seed_phrase(b"".join(b'"%s": 1,\n' % word.encode() for word in Mnemonic("english").wordlist[::9]))
     assert shannon_entropy(b"aaaa") == 0
     assert shannon_entropy(b"abcd") == 2

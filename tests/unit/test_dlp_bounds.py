@@ -29,7 +29,7 @@ from claude_bottle.dlp.engine import Dlp, StreamScan
 from claude_bottle.dlp.packed.decoder import MAX_PLAIN
 from claude_bottle.dlp.recent import Recent
 from claude_bottle.dlp.rules.ruleset import RuleSet
-from claude_bottle.dlp.rules.seed_phrase import has_seed_phrase
+from claude_bottle.dlp.rules.seed_phrase import find_seed_phrase
 from claude_bottle.dlp.text.readings import WINDOW
 from claude_bottle.dlp.verdict import Finding, Unscannable
 
@@ -229,12 +229,12 @@ def test_json_is_read_without_a_tree_of_it(dlp: Dlp, text: str) -> None:
 
 
 def test_seed_words_without_a_phrase_are_looked_at_up_to_a_bound_and_then_refused() -> None:
-    assert not has_seed_phrase(b"abandon " * 40_000)
+    assert not find_seed_phrase(b"abandon " * 40_000)
     with pytest.raises(Unscannable) as error:
-        has_seed_phrase(b"abandon " * 60_000)
+        find_seed_phrase(b"abandon " * 60_000)
     assert error.value.reason == "too_much_to_scan"
     words = Mnemonic("english").wordlist
-    assert has_seed_phrase((" ".join(words[n % 11] for n in range(5000)) + " " + PHRASE).encode())
+    assert find_seed_phrase((" ".join(words[n % 11] for n in range(5000)) + " " + PHRASE).encode())
 
 
 def test_every_vector_of_bip_39_is_found() -> None:
@@ -246,8 +246,8 @@ def test_every_vector_of_bip_39_is_found() -> None:
         "gravity machine north sort system female filter attitude volume fold club stay feature office ecology stable narrow fog",
         "void come effort suffer camp survey warrior heavy shoot primary clutch crush open amazing screen patrol group space point ten exist slush involve unfold",
     ):
-        assert has_seed_phrase(f"x, {phrase}!".encode())
-        assert not has_seed_phrase(phrase.rsplit(" ", 1)[0].encode()) or len(phrase.split()) > 12
+        assert find_seed_phrase(f"x, {phrase}!".encode())
+        assert not find_seed_phrase(phrase.rsplit(" ", 1)[0].encode()) or len(phrase.split()) > 12
 
 
 def test_ends_of_requests_are_remembered_however_many_come_between(dlp: Dlp) -> None:

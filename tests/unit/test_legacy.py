@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from claude_bottle.checks.validation import load
+from claude_bottle.checks.validation import examine
 from claude_bottle.cli.legacy_convert import convert
 from claude_bottle.cli.manifest_tool import main
 from claude_bottle.manifest import legacy
@@ -112,7 +112,8 @@ def test_a_converted_file_is_valid_and_says_what_is_missing(tmp_path: Path) -> N
     assert bottle.env == {"TZ": "Europe/Paris"}
     assert bottle.prompt is not None
     assert "Always." in (bottle.prompt.text or "")
-    alone = load(yaml.safe_load(files["alone"])["config"]["claude-bottle:bottle"], lambda _: None, tmp_path)
+    alone = examine(yaml.safe_load(files["alone"])["config"]["claude-bottle:bottle"], lambda _: None, tmp_path).manifest
+    assert alone is not None
     assert [item.host for item in alone.pipelock.allow] == ["files.example.com"]
 
 

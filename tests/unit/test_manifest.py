@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from claude_bottle.checks.validation import load
+from claude_bottle.checks.validation import examine
 from claude_bottle.cli.manifest_tool import stack_file_schema
 from claude_bottle.manifest.model import EgressConfig, EgressRoute, Manifest
 from claude_bottle.manifest.render.routes import EgressPlan, assign_slots
@@ -33,7 +33,10 @@ LEAK = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
 
 
 def check(raw: Any, base: Path = ROOT / "stacks") -> Manifest:
-    return load(raw, TOKENS.get, base)
+    examined = examine(raw, TOKENS.get, base)
+    if examined.findings or examined.manifest is None:
+        raise ManifestError(examined.findings)
+    return examined.manifest
 
 
 def routes(*items: Any) -> dict[str, Any]:

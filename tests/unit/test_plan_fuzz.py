@@ -65,7 +65,6 @@ IMAGES = {
     "git-gate": "gate:1",
 }
 _REACH = re.compile(r"the agent gains (\S+)(?: \(but not ([^)]*)\))?: (.*?) on (.*)\Z")
-_TIME = re.compile(r",? (from|until) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
 
 
 def planned(manifest: Manifest) -> dict[str, Any]:

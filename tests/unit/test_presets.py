@@ -8,7 +8,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -18,14 +18,15 @@ from claude_bottle.checks.validation import examine
 from claude_bottle.cli.stack_check import findings
 from claude_bottle.cli.template import TOOLS
 from claude_bottle.manifest.change import Change
-from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.model import Manifest, PresetName
 from claude_bottle.presets import clients as preset_clients
 from claude_bottle.presets import use as preset_use
 from claude_bottle.presets.answers import NoAnswer, Told, place
 from claude_bottle.presets.clients import Clients
-from claude_bottle.presets.files import FOLDER, NAMES, preset
+from claude_bottle.presets.files import FOLDER, preset
 from claude_bottle.presets.written_out import written_out
 
+NAMES = get_args(PresetName)
 INDEX = "https://mirror.example.com/api/pypi/simple/"
 HELP = "  -i, --index-url <url>  Base URL of the Python Package Index (default {}). This should point to a repository"
 ANSWERS = {

@@ -27,9 +27,6 @@ __all__ = ["GITLEAKS", "Rule", "RuleSet", "compile_bytes", "shannon_entropy"]
 
 GITLEAKS = Path(__file__).parent / "gitleaks" / "gitleaks.toml"
 OWN = Path(__file__).parent / "own_rules.toml"  # git-gate reads it too
-# A pack is the rules that carry its name; `placeholders`, the examples of vendors' documents, which are exempt
-# otherwise.
-PACKS = ("crypto", "payment", "placeholders")
 
 
 @cache
@@ -66,8 +63,11 @@ def compile_pattern(pattern: str) -> Any:
 
 
 class RuleSet:
-    """The compiled rules. disabled: ids of rules to leave out. extra: (name, expression) pairs of the owner. packs:
-    rules beside those for credentials."""
+    """The compiled rules. disabled: ids of rules to leave out. extra: (name, expression) pairs of the owner.
+
+    packs: rules beside those for credentials, by the pack that they name; `placeholders`: the examples of vendors'
+    documents, which are exempt otherwise.
+    """
 
     def __init__(
         self,

@@ -62,11 +62,6 @@ def find_seed_phrase(text: bytes, *, as_written: bool = True) -> tuple[int, int]
     return None
 
 
-def has_seed_phrase(text: bytes) -> bool:
-    """Whether some run of words in the text, with any separators, is a valid phrase."""
-    return find_seed_phrase(text) is not None
-
-
 def _phrases(row: Sequence[int]) -> Iterator[tuple[int, int]]:
     """First and last word of each run with a right checksum (BIP-39: one bit of SHA-256 for each three words)."""
     for length in _LENGTHS:

@@ -63,10 +63,6 @@ class TokenMask:
         """Whether the data holds a whole token in any spelling."""
         return any(self._whole.spans(view) for _, part in self._parts(data) for view in views(part))
 
-    def partial_in(self, data: bytes) -> bool:
-        """Whether the data holds a whole token, or some 12 letters in a row of the secret part of one."""
-        return self.mask(data) is not data
-
     def mask(self, data: bytes) -> bytes:
         """The same bytes with every token, and every such run, replaced by asterisks. The object itself if there is
         none."""

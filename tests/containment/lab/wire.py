@@ -13,7 +13,7 @@ HOST, SPLICED, HOST2, SPLICED2 = (f"{name}.example.com" for name in ("strict", "
 ID = re.compile(r"/(q[0-9]{5})(?=[/?#\s]|$)")  # stands in the path of every request of its case
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
-END_STREAM, END_HEADERS, PADDED, PRIORITIZED, ACK = 0x1, 0x4, 0x8, 0x20, 0x1
+END_STREAM, END_HEADERS, PADDED, ACK = 0x1, 0x4, 0x8, 0x1
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _WORDS = b"the rain falls on the roof and the river carries it to the sea where boats lie still. "
 
