@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -208,9 +209,7 @@ def engine(life: Life, bottle: world.BottleUnderTest) -> None:
 
 
 def page(bottle: world.BottleUnderTest) -> str:
-    """What the dashboard serves to its owner's browser."""
-    import http.client
-
+    """What the dashboard serves to its owner's browser, once it has followed the bottle."""
     argv = ["python3", "-m", "dashboard", "serve", "--port", "0"]
     env = {**os.environ, **bottle.env}
     served = subprocess.Popen(argv, cwd=bottle.folder, env=env, stdout=subprocess.PIPE, text=True)
@@ -218,19 +217,26 @@ def page(bottle: world.BottleUnderTest) -> str:
         assert served.stdout is not None
         url = served.stdout.readline().removeprefix("open ").strip()
         port, token = int(url.split(":")[2].split("/")[0]), url.partition("token=")[2]
-        time.sleep(6)
-        said = ""
-        cookie = {"Cookie": f"claude-bottle-{port}={token}"}
-        for path in ("/", f"/api/{bottle.name}/audit", f"/api/{bottle.name}/resume", "/api/events"):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-            connection.request("GET", path, headers=cookie)
-            answer = connection.getresponse()
-            with contextlib.suppress(TimeoutError, OSError):
-                while chunk := answer.read1(65536):
-                    said += chunk.decode()
+
+        def get(path: str, *until: str) -> str:
+            """until: what the answer holds at some time; events have no other end."""
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            connection.request("GET", path, headers={"Cookie": f"claude-bottle-{port}={token}"})
+            answer, said, limit = connection.getresponse(), "", time.monotonic() + 60 * world.PATIENCE
+            while chunk := answer.read1(65536):
+                said += chunk.decode()
+                assert time.monotonic() < limit, said[-3000:]
+                if until and all(words in said for words in until):
+                    break
             connection.close()
-        assert "a.example.com" in said
-        return said
+            return said
+
+        shown = get("/api/events", "undeclared.example.com", f'{{"stack": "{bottle.name}", "proposals": ')
+        audit = f"/api/{bottle.name}/audit"
+        world.eventually(lambda: json.loads(get(audit)).get("records"), "the dashboard has written its log")
+        shown += "".join(map(get, ("/", audit, f"/api/{bottle.name}/resume")))
+        assert "a.example.com" in shown
+        return shown
     finally:
         served.kill()
         served.communicate()

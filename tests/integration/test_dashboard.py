@@ -346,7 +346,7 @@ def test_a_killed_dashboard_goes_on(bottle: world.BottleUnderTest, served: Serve
         cut.communicate()
         assert "undeclared.example.com" in bottle.file.read_text()
         assert bottle.pending("undeclared.example.com") == identity
-        time.sleep(8)  # the killed one's pulumi ends by itself
+        bottle.until_pulumi_ends()
         served.start()
         out = asking.communicate(timeout=300)[0]
     assert f"approved: {identity}" in out

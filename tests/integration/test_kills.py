@@ -89,7 +89,7 @@ def test_the_owners_process_is_killed(bottle: world.BottleUnderTest, step: str) 
     host = f"self-{step}.example.com"
     identity = propose(bottle, host)
     assert "REACHED" not in cut(bottle, identity, step, "self")
-    time.sleep(6 if step == "up-started" else 0)  # its pulumi ends by itself, or holds the stack until it does
+    bottle.until_pulumi_ends()
     until_approved(bottle, identity)
     judge(bottle, identity, host)
 

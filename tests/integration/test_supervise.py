@@ -6,7 +6,6 @@ import contextlib
 import json
 import secrets
 import subprocess
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -59,11 +58,32 @@ def ask(bottle: world.BottleUnderTest, tool: str, **arguments: Any) -> Iterator[
         process.wait()
 
 
+def request(tool: str, arguments: dict[str, Any], headers: tuple[str, ...] = ()) -> list[str]:
+    """Arguments of curl for a call past Claude Code, as any program of the agent could make it."""
+    params = {"name": tool, "arguments": arguments, "_meta": {"progressToken": 1}}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    lines = ("Accept: application/json, text/event-stream", "Content-Type: application/json", *headers)
+    return [*(word for line in lines for word in ("-H", line)), "-d", json.dumps(call), URL]
+
+
 def mcp(bottle: world.BottleUnderTest, tool: str, arguments: dict[str, Any], headers: tuple[str, ...] = ()) -> str:
-    """A call past Claude Code, as any program of the agent could make it."""
-    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
-    accept = ["-H", "Accept: application/json, text/event-stream", "-H", "Content-Type: application/json"]
-    return bottle.curl(*accept, *(word for h in headers for word in ("-H", h)), "-d", json.dumps(call), URL)[1]
+    """What such a call answers."""
+    return bottle.curl(*request(tool, arguments, headers))[1]
+
+
+@contextlib.contextmanager
+def waiting(bottle: world.BottleUnderTest, tool: str, **arguments: Any) -> Iterator[subprocess.Popen[str]]:
+    """Such a call that waits for the owner, as supervise itself reports; Claude Code prints no progress."""
+    curl = ["curl", "-sN", *request(tool, {"justification": "to build", **arguments})]
+    argv = ["docker", "exec", "-u", "node", f"claude-bottle-agent-{bottle.name}", *curl]
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert any("waiting for the owner" in line for line in process.stdout)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_claude_knows_the_server(bottle: world.BottleUnderTest) -> None:
@@ -225,8 +245,7 @@ def test_a_killed_supervise_loses_nothing(bottle: world.BottleUnderTest) -> None
         world.docker("start", container)
         asking.communicate(timeout=300)
     assert identity == bottle.pending("Debian package jq")
-    with ask(bottle, "capability-block", proposal_id=identity) as asking:
-        time.sleep(3)
+    with waiting(bottle, "capability-block", proposal_id=identity) as asking:
         assert bottle.dashboard("reject", identity, "-m", "it is there already").returncode == 0
         assert "it is there already" in asking.communicate(timeout=300)[0]
 

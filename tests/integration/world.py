@@ -238,6 +238,19 @@ class BottleUnderTest:
             argv, cwd=self.folder, env=env, capture_output=True, text=True, timeout=300 * PATIENCE, check=False
         )
 
+    def until_pulumi_ends(self) -> None:
+        """Wait for a pulumi whose caller was killed: it goes on by itself, and holds the stack until it ends."""
+
+        def works() -> bool:
+            for process in Path("/proc").glob("[0-9]*"):
+                with contextlib.suppress(OSError):  # it has ended meanwhile
+                    at = (process / "cwd").resolve()
+                    if at == self.folder.resolve() and (process / "comm").read_text() == "pulumi\n":
+                        return True
+            return False
+
+        eventually(lambda: not works(), "no pulumi works on the stack", 120)
+
     def dashboard(self, verb: str, *argv: str) -> subprocess.CompletedProcess[str]:
         """A verb of the owner's on the terminal."""
         return self.run("python3", "-m", "dashboard", verb, "-s", self.name, *argv)
