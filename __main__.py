@@ -31,11 +31,12 @@ def main(stack: str) -> None:
     from claude_bottle.engines.docker.resources.engine import DockerEngine
     from claude_bottle.host.checkout import here
     from claude_bottle.host.machine_roots import advice, not_named
+    from claude_bottle.host.stack_names import STACKS
     from components.bottle import Bottle, BottleArgs
     from components.program import read_manifest, secret_tokens
 
     config = pulumi.Config("claude-bottle")
-    base = Path.cwd() / "stacks"  # the folder of the stack files, to which their relative file names refer
+    base = Path.cwd() / STACKS  # the folder of the stack files, to which their relative file names refer
     examined = read_manifest(config, stack, base, machine)
     tokens = secret_tokens(config, examined.readable)
     config_of = examined.readable.pipelock

@@ -19,7 +19,7 @@ from claude_bottle.approvals.audit.from_logs import for_audit, is_new, move, sin
 from claude_bottle.approvals.audit.log import Audit, AuditFull
 from claude_bottle.engines.chosen import hosts, open_client, running_bottles
 from claude_bottle.engines.client import WorkloadStatus
-from claude_bottle.host.stack_names import stack_names
+from claude_bottle.host.stack_names import STACKS, stack_names
 from claude_bottle.policy.errors import BottleError, printable
 from claude_bottle.policy.names.roles import SIDECAR_ROLES
 from dashboard.disk import look_at_disk
@@ -116,7 +116,7 @@ class Watch:
         self._low = low
 
     def _declared(self) -> set[str]:
-        return stack_names(self._project / "stacks")
+        return stack_names(self._project / STACKS)
 
     async def _read(self, part: WorkloadStatus) -> None:
         """Follow the log of one part, from where the audit log of its bottle ends."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from claude_bottle.host.stack_names import examples_of, is_stack_name, no_bottle, stack_names
+from claude_bottle.host.stack_names import examples_of, is_stack_name, no_bottle, stack_names, stack_path
 from toolchain.shell import SetupError, say
 
 STACKS = Path(__file__).resolve().parents[1] / "stacks"
@@ -15,8 +15,7 @@ def provide(stack: str, stacks: Path = STACKS) -> None:
     """Copy the example of this name to `stacks/`, unless that stack has a file already. Raises SetupError."""
     if not is_stack_name(stack):
         raise SetupError(f"{stack!r} is not a name of a stack: letters, digits, `_`, `.`, `-`")
-    file = stacks / f"Pulumi.{stack}.yaml"
-    example = examples_of(stacks) / file.name
+    file, example = stack_path(stack, stacks), stack_path(stack, examples_of(stacks))
     if file.exists():
         return
     if not example.exists():

@@ -15,7 +15,7 @@ except ImportError:  # the environment is older than the checkout
 
 from claude_bottle.cli import agent, ask, audit, callback, files, lifecycle, machine, secret
 from claude_bottle.cli.common import DONE, FAILED, USAGE, enter_project, say
-from claude_bottle.cli.names import UnknownBottleError
+from claude_bottle.host.stack_names import UnknownBottleError
 
 HELP = """Sandboxes for coding agents that cannot leak a credential: one stack file, one bottle.
 

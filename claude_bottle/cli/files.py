@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from claude_bottle.cli.common import DONE, FAILED, Json, given_path, print_json, say
-from claude_bottle.cli.names import STACKS, UnknownBottleError, complete, declared, look_up
+from claude_bottle.cli.names import complete
 from claude_bottle.cli.template import TOOLS, Wishes, stack_file
+from claude_bottle.host.stack_names import STACKS, UnknownBottleError, declared, look_up, stack_path
 from claude_bottle.policy.own_command import own_command
 from claude_bottle.project import provide_project
 
@@ -45,7 +46,7 @@ def init(
 
     if not is_stack_name(name):
         raise UnknownBottleError(f"{name[:60]!r} is not a name of a bottle: letters, digits, `_`, `.`, `-`")
-    file = STACKS / f"Pulumi.{name}.yaml"
+    file = stack_path(name)
     if file.exists():
         raise BottleError(f"{file} already exists and is left unchanged; {own_command(f'up {name}')}")
     if (use, repo, workspace, model) == (None, None, None, None) and _can_ask():
@@ -130,7 +131,7 @@ def check(
 
 
 def _text(name: str) -> str:
-    return (STACKS / f"Pulumi.{name}.yaml").read_text(encoding="utf-8", errors="replace")
+    return stack_path(name).read_text(encoding="utf-8", errors="replace")
 
 
 def _tell(by_name: dict[str, Checked]) -> None:

@@ -13,6 +13,7 @@ from claude_bottle.dlp.rules.ruleset import RuleSet
 from claude_bottle.dlp.text.readings import text_views
 from claude_bottle.manifest.fields import RESERVED_ENV
 from claude_bottle.manifest.legacy import ended, git_remote, routes
+from claude_bottle.manifest.words import BOTTLE
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.routes.values import ENV_NAME
 
@@ -85,9 +86,7 @@ def _file(name: str, bottle_name: str, bottle: object, agent: Mapping[str, Any])
         if word in str(manifest)
     ]
     head += "".join(f"#   {note}\n" for note in notes)
-    body = yaml.dump(
-        {"config": {"claude-bottle:bottle": manifest}}, Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True
-    )
+    body = yaml.dump({"config": {BOTTLE: manifest}}, Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
     return head + body
 
 

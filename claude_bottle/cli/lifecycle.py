@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from claude_bottle.cli.common import DONE, FAILED, NOTHING, Json, create_stack, print_json, say, use_shell
-from claude_bottle.cli.names import STACKS, FileName, Name, PastName, UpName
+from claude_bottle.cli.names import FileName, Name, PastName, UpName
+from claude_bottle.host.stack_names import STACKS, stack_path
 from claude_bottle.policy.own_command import own_command
 from claude_bottle.project import provide_project
 
@@ -26,8 +27,9 @@ def up(name: UpName) -> int:
 
     provide_project()
     provide(name, STACKS)
-    if wrong := cannot_go_up((STACKS / f"Pulumi.{name}.yaml").read_text()):
-        raise BottleError(f"stacks/Pulumi.{name}.yaml: {wrong}")
+    file = stack_path(name)
+    if wrong := cannot_go_up(file.read_text()):
+        raise BottleError(f"{file}: {wrong}")
     setup_missing()
     use_shell()
     create_stack(name)

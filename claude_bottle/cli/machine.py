@@ -47,12 +47,12 @@ def dashboard(
 def fleet(as_json: Json = False) -> int:
     """List every bottle of the checkout and of its engines, with the health of its parts."""
     from claude_bottle.engines.chosen import running_bottles
-    from claude_bottle.host.stack_names import stack_names
+    from claude_bottle.host.stack_names import STACKS, stack_names
     from dashboard.shown import by_stack
 
     project = Path.cwd()
     running, problems = running_bottles(project)
-    bottles = by_stack(running, stack_names(project / "stacks"), project)
+    bottles = by_stack(running, stack_names(project / STACKS), project)
     for problem in problems:
         say(problem)
     if as_json:

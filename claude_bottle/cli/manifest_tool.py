@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from claude_bottle.cli.legacy_convert import convert
+from claude_bottle.host.stack_names import STACKS, stack_path
 from claude_bottle.manifest.agent_env import programs_page
 from claude_bottle.manifest.docs import manifest_page
 from claude_bottle.manifest.model import Manifest
+from claude_bottle.manifest.words import BOTTLE
 from claude_bottle.plan.page import with_keys_of_routes
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.own_command import own_command
@@ -25,7 +27,7 @@ def stack_file_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "claude-bottle stack file",
         "type": "object",
-        "properties": {"config": {"type": "object", "properties": {"claude-bottle:bottle": bottle}}},
+        "properties": {"config": {"type": "object", "properties": {BOTTLE: bottle}}},
         "$defs": definitions,
     }
 
@@ -37,7 +39,7 @@ def _convert(file: Path, out: Path) -> None:
         raise BottleError(f"{file}: {error.strerror}") from None
     except ValueError as error:
         raise BottleError(f"{file}: not JSON: {error}") from None
-    targets = {out / f"Pulumi.{stack}.yaml": text for stack, text in files.items()}
+    targets = {stack_path(stack, out): text for stack, text in files.items()}
     existing = [str(target) for target in targets if target.exists()]
     if existing:
         raise BottleError(
@@ -61,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     page.add_argument("file", type=Path, help="the page")
     old = commands.add_parser("convert", help="turn a JSON file of the original tool into stack files")
     old.add_argument("file", type=Path, help='a JSON object with "bottles" and "agents"')
-    old.add_argument("--out", type=Path, default=Path("stacks"), help="where to write (default: stacks)")
+    old.add_argument("--out", type=Path, default=STACKS, help="where to write (default: stacks)")
     args = parser.parse_args(argv)
     try:
         if args.command == "schema":

@@ -9,7 +9,6 @@ import typer
 
 from claude_bottle.host.stack_names import (
     STACKS,
-    UnknownBottleError,
     declared,
     examples,
     examples_of,
@@ -19,8 +18,6 @@ from claude_bottle.host.stack_names import (
     stack_names,
 )
 from claude_bottle.project import project_folder
-
-__all__ = ["STACKS", "FileName", "Name", "PastName", "UnknownBottleError", "UpName", "complete", "declared", "look_up"]
 
 
 def _with_file(ctx: typer.Context, name: str) -> str:

@@ -18,7 +18,8 @@ from claude_bottle.host.state import state_folder
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.own_command import own_command
 
-STACKS = Path("stacks")
+STACKS = Path("stacks")  # of a project
+_PREFIX, _SUFFIX = "Pulumi.", ".yaml"  # as Pulumi names the file of a stack
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}\Z")
 
 
@@ -26,9 +27,14 @@ class UnknownBottleError(BottleError):
     """Wrong usage: only names were checked so far."""
 
 
+def stack_path(stack: str, folder: Path = STACKS) -> Path:
+    """The path of a stack's file, which may not exist."""
+    return folder / f"{_PREFIX}{stack}{_SUFFIX}"
+
+
 def stack_names(folder: Path) -> set[str]:
     """The stacks with a file in this folder."""
-    return {path.name[len("Pulumi.") : -len(".yaml")] for path in folder.glob("Pulumi.*.yaml")}
+    return {path.name.removeprefix(_PREFIX).removesuffix(_SUFFIX) for path in folder.glob(f"{_PREFIX}*{_SUFFIX}")}
 
 
 def examples_of(stacks: Path) -> Path:

@@ -1,15 +1,11 @@
 """Whether a stack's config can be read, and is small enough for Pulumi to pass to its program in one variable.
 
 Linux limits a variable to 128 KB (execve(2), MAX_ARG_STRLEN), and fails late with a bare `argument list too long`.
-
-    python -m claude_bottle.host.stack_size STACK
 """
 
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 from claude_bottle.host.stack_text import StackTextError, read_config
@@ -45,16 +41,3 @@ def too_large(text: str) -> str | None:
         " write wildcards and path prefixes in place of single routes, leave descriptions out, or make two bottles of"
         " it"
     )
-
-
-def main() -> int:
-    """Entry point."""
-    file = Path("stacks") / f"Pulumi.{sys.argv[1]}.yaml"
-    wrong = cannot_go_up(file.read_text()) if file.is_file() else None
-    if wrong:
-        print(f"{file}: {wrong}", file=sys.stderr)
-    return 1 if wrong else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

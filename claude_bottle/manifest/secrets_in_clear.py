@@ -12,6 +12,7 @@ from claude_bottle.dlp.rules.ruleset import RuleSet
 from claude_bottle.dlp.text.readings import text_views
 from claude_bottle.dlp.tokens.reflection import TokenMask
 from claude_bottle.manifest.fields import is_token_name
+from claude_bottle.manifest.words import BOTTLE
 from claude_bottle.policy.errors import NOT_SHOWN, Finding
 from claude_bottle.policy.routes.injection import MIN_TOKEN_LENGTH
 
@@ -77,7 +78,7 @@ def _texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _texts(item, f"{path}.{key}" if path else str(key))
-            yield path or "claude-bottle:bottle", str(key)
+            yield path or BOTTLE, str(key)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from _texts(item, f"{path}[{index}]")

@@ -8,14 +8,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from claude_bottle.host.stack_names import must_be_known
+from claude_bottle.host.stack_names import must_be_known, stack_path
 from claude_bottle.host.stack_size import cannot_go_up
 from claude_bottle.host.type_tokens import is_of
 from claude_bottle.manifest.renamed import STILL_WORKS
@@ -180,7 +179,7 @@ def as_json(preview: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def read_preview(stack: str) -> dict[str, Any]:
     """The output of `pulumi preview --json`. Raises BottleError with the reasons if the preview fails."""
-    file = Path("stacks") / f"Pulumi.{stack}.yaml"
+    file = stack_path(stack)
     if wrong := cannot_go_up(file.read_text()) if file.is_file() else None:
         raise BottleError(f"{file}: {wrong}")
     done = subprocess.run(

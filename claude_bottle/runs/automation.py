@@ -13,6 +13,7 @@ from typing import Any
 from pulumi import automation as auto
 
 from claude_bottle.engines.client import NOT_BUILT
+from claude_bottle.host.stack_names import stack_path
 from claude_bottle.host.stale_lock import all_stale, remove_broken
 from claude_bottle.host.type_tokens import is_of
 from claude_bottle.plan.diff import changes, secrets_changed
@@ -67,7 +68,7 @@ class Apply:
                 steps.append(f"{step.op.value} {step.type.rpartition(':')[2]} {step.urn.rpartition('::')[2]}")
 
         with tempfile.TemporaryDirectory(prefix="claude-bottle-") as folder:
-            file = Path(folder) / f"Pulumi.{self._stack_name}.yaml"
+            file = stack_path(self._stack_name, Path(folder))
             file.write_text(text)
             self._run(lambda s, tell: s.preview(on_event=event, on_output=tell, config_file=str(file)), None)
         gains = [line for old, new in plans[-1:] for line in changes(old, new)]

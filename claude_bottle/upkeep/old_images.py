@@ -18,7 +18,7 @@ from claude_bottle.engines.chosen import open_host
 from claude_bottle.engines.client import Host
 from claude_bottle.engines.images.base_image import BaseLock
 from claude_bottle.engines.pulumi_state import resources_in_state
-from claude_bottle.host.stack_names import STACKS, declared, in_state
+from claude_bottle.host.stack_names import STACKS, declared, in_state, stack_path
 from claude_bottle.host.stack_text import read_config
 from claude_bottle.host.stale_lock import local_backend
 from claude_bottle.manifest.model import AgentConfig
@@ -52,7 +52,7 @@ def wanted(stacks: Path = STACKS) -> set[str]:
     """Images that this checkout would build, or that a stack known to Pulumi has. Raises BottleError if unsure."""
     names = {tag(role) for role in ROLES} | {BaseLock.read().tag}
     for stack in sorted(declared()):
-        names |= _of_stack_file(stacks / f"Pulumi.{stack}.yaml", stacks)
+        names |= _of_stack_file(stack_path(stack, stacks), stacks)
     known = in_state()
     for stack in sorted(known):
         names |= set(_NAME.findall(json.dumps(resources_in_state(stack))))

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from ruamel.yaml.comments import CommentedSeq
 
 from claude_bottle.approvals.edit.smallest_edit import Edit, EditError, credential_around, smallest
+from claude_bottle.host.stack_names import STACKS
 from claude_bottle.manifest.change import Change
 from claude_bottle.manifest.route_check import needless
 from claude_bottle.manifest.route_model import EgressRoute
@@ -46,7 +47,7 @@ def _given(bottle: Any, own: int) -> list[EgressRoute]:
     """The routes of the presets, which are not in the file. own: how many routes the file has."""
     if not (bottle or {}).get("use"):
         return []
-    merged: Any = use_presets(_plain(bottle), Path.cwd() / "stacks")[0]
+    merged: Any = use_presets(_plain(bottle), Path.cwd() / STACKS)[0]
     return [EgressRoute.model_validate(route) for route in (merged.get("egress") or {}).get("routes", [])[own:]]
 
 

@@ -15,16 +15,16 @@ from ruamel.yaml.error import YAMLError
 
 from claude_bottle.approvals.edit.route_edit import ROUTES, edit_of, holds_place, make
 from claude_bottle.approvals.edit.yaml_splice import SpliceError, Style, spliced
+from claude_bottle.host.stack_names import STACKS, stack_path
 from claude_bottle.host.stack_size import too_large
 from claude_bottle.manifest.change import APPENDS, ENDING, Change
 from claude_bottle.manifest.model import AgentConfig
 from claude_bottle.manifest.readable import apart
+from claude_bottle.manifest.words import BOTTLE
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.names.hosts import host_matches
 from claude_bottle.policy.routes.until import ended, parse_until
 from claude_bottle.policy.whole_file import write_whole
-
-BOTTLE = "claude-bottle:bottle"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class StackFile:
     @classmethod
     def of(cls, stack: str, project: Path) -> StackFile:
         """Raises BottleError if there is no such file."""
-        path = project / "stacks" / f"Pulumi.{stack}.yaml"
+        path = stack_path(stack, project / STACKS)
         if not path.is_file():
             raise BottleError(f"{path}: no such stack file")
         return cls(path)

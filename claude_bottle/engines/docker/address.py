@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from claude_bottle.host.stack_names import STACKS, stack_path
 from claude_bottle.policy.errors import BottleError, Finding
 
 HOST, CERTIFICATES = "docker:host", "docker:certPath"
@@ -38,7 +39,7 @@ def engine_variables(config: Mapping[str, Any]) -> dict[str, str]:
 
 def engine_of(stack: str, project: Path = Path()) -> dict[str, str]:
     """The same, read from the stack's file; empty if there is no such file. Raises BottleError if it is not YAML."""
-    file = project / "stacks" / f"Pulumi.{stack}.yaml"
+    file = stack_path(stack, project / STACKS)
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError:

@@ -7,14 +7,14 @@ from pathlib import Path
 from claude_bottle.engines.client import EngineError
 from claude_bottle.engines.docker.address import engine_of
 from claude_bottle.engines.docker.engine import Engine, Running
-from claude_bottle.host.stack_names import stack_names
+from claude_bottle.host.stack_names import STACKS, stack_names
 from claude_bottle.policy.errors import BottleError
 
 
 def engines(project: Path) -> tuple[dict[str, Engine], list[str]]:
     """The default engine and all that stacks name, by address, and a problem for each stack whose engine is unknown."""
     by_address, problems = {"": Engine()}, []
-    for stack in sorted(stack_names(project / "stacks")):
+    for stack in sorted(stack_names(project / STACKS)):
         try:
             variables = engine_of(stack, project)
         except BottleError as error:
