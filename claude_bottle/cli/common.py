@@ -1,19 +1,17 @@
-"""Shared by all commands: the project, exit codes, Pulumi, and JSON output for programs."""
+"""Shared by all commands: the project, exit codes, and JSON output for programs."""
 
 from __future__ import annotations
 
 import json
 import os
 import resource
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from claude_bottle.policy.own_command import CALLED, called_from, own_command
+from claude_bottle.policy.own_command import CALLED, called_from
 from claude_bottle.project import not_made_here, project_folder
 
 # Exit codes. `exec` ends with the code of the command that it ran.
@@ -60,19 +58,3 @@ def say(text: str) -> None:
 def print_json(value: Any) -> None:
     """Print JSON to standard output. Non-ASCII characters are escaped, so nothing can control the terminal."""
     print(json.dumps(value, indent=2))
-
-
-def create_stack(stack: str) -> None:
-    """Create the Pulumi stack of a bottle that has a stack file and was never up. Raises BottleError."""
-    from claude_bottle.host.stale_lock import state_file
-    from claude_bottle.policy.errors import BottleError
-
-    file = state_file(stack)
-    if file is not None and file.exists():
-        return
-    if shutil.which("pulumi") is None:
-        raise BottleError(f"pulumi is not installed; {own_command(f'up {stack}')} installs it")
-    argv = ["pulumi", "stack", "select", "--create", stack, "--non-interactive"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise BottleError(f"{stack}: {(done.stderr or done.stdout).strip()}")

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from claude_bottle.cli.common import DONE, FAILED, NOTHING, Json, create_stack, print_json, say, use_shell
+from claude_bottle.cli.common import DONE, FAILED, NOTHING, Json, print_json, say, use_shell
 from claude_bottle.cli.names import FileName, Name, PastName, UpName
+from claude_bottle.host import pulumi_stack
 from claude_bottle.host.stack_names import STACKS, stack_path
 from claude_bottle.policy.own_command import own_command
 from claude_bottle.project import provide_project
@@ -19,23 +20,29 @@ app = typer.Typer()
 @app.command(epilog="Example: bottle up demo")
 def up(name: UpName) -> int:
     """Bring a bottle up, or make its running parts what its stack file says now."""
-    from claude_bottle.host.stack_size import cannot_go_up
-    from claude_bottle.policy.errors import BottleError
     from claude_bottle.runs.terminal import run_pulumi
     from toolchain.__main__ import setup_missing
     from toolchain.stack_file import provide
 
     provide_project()
     provide(name, STACKS)
-    file = stack_path(name)
-    if wrong := cannot_go_up(file.read_text()):
-        raise BottleError(f"{file}: {wrong}")
+    _must_be_readable(name)
     setup_missing()
     use_shell()
-    create_stack(name)
+    pulumi_stack.create(name)
     run_pulumi(name, "up", "--yes", "--skip-preview", "--suppress-outputs")
     say(f"{name} is up: {own_command(f'attach {name}')}")
     return DONE
+
+
+def _must_be_readable(name: str) -> None:
+    """Raises BottleError if Pulumi cannot start its program with the stack file."""
+    from claude_bottle.host.stack_size import cannot_go_up
+    from claude_bottle.policy.errors import BottleError
+
+    file = stack_path(name)
+    if wrong := cannot_go_up(file.read_text()):
+        raise BottleError(f"{file}: {wrong}")
 
 
 @app.command(epilog="Example: bottle plan demo --json")
@@ -45,8 +52,9 @@ def plan(name: FileName, as_json: Json = False) -> int:
 
     from claude_bottle.plan import table as plan_table
 
-    create_stack(name)
-    preview = plan_table.read_preview(name)
+    _must_be_readable(name)
+    pulumi_stack.create(name)
+    preview = pulumi_stack.preview(name)
     if as_json:
         document = plan_table.as_json(preview)
         print_json(document)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import Annotated
 
 import typer
 
-from claude_bottle.cli.common import create_stack
 from claude_bottle.cli.names import FileName
 
 app = typer.Typer()
@@ -19,6 +17,7 @@ def secret(
     ref: Annotated[str, typer.Argument(metavar="SECRET", help="Its name, as token_ref names it; never its value.")],
 ) -> int:
     """Store a token for a bottle, encrypted: asks for its value, or reads it from standard input."""
+    from claude_bottle.host import pulumi_stack
     from claude_bottle.manifest.fields import is_token_name
     from claude_bottle.policy.errors import BottleError
 
@@ -26,5 +25,5 @@ def secret(
         raise BottleError(
             "the second word is not a name of a secret; write one like GITHUB_TOKEN, and the value after that"
         )
-    create_stack(name)
-    return subprocess.run(["pulumi", "config", "set", "--secret", ref, "--stack", name], check=False).returncode
+    pulumi_stack.create(name)
+    return pulumi_stack.set_secret(name, ref)

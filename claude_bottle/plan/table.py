@@ -1,12 +1,9 @@
-"""`python -m claude_bottle.plan.table STACK`: the plan as a table, and what it changes on the running bottle."""
+"""The plan as a table, and what it changes on the running bottle, from the output of `pulumi preview --json`."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,8 +11,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from claude_bottle.host.stack_names import must_be_known, stack_path
-from claude_bottle.host.stack_size import cannot_go_up
 from claude_bottle.host.type_tokens import is_of
 from claude_bottle.manifest.renamed import STILL_WORKS
 from claude_bottle.plan.diff import changes, secrets_changed
@@ -23,7 +18,7 @@ from claude_bottle.plan.facts import Facts
 from claude_bottle.plan.interrupts import interruptions
 from claude_bottle.plan.places import Ground, Plan, rights
 from claude_bottle.plan.words import OWN, REACH, lines, when
-from claude_bottle.policy.errors import BottleError, one_line, printable
+from claude_bottle.policy.errors import one_line, printable
 from claude_bottle.policy.routes.until import ended, parse_until
 
 HEADINGS = (REACH, "ended", "no route", "not read", "internal", OWN, "injected", "DLP", "trusted roots", "network",
@@ -175,37 +170,3 @@ def as_json(preview: Mapping[str, Any]) -> dict[str, Any] | None:
     ends = list(interruptions(preview.get("steps", [])))
     seen = {"drift": list(drifts(preview)), "hints": hints(preview)}
     return {"stack": new["stack"], "plan": new, "changes": changed, "interrupts": ends, **seen}
-
-
-def read_preview(stack: str) -> dict[str, Any]:
-    """The output of `pulumi preview --json`. Raises BottleError with the reasons if the preview fails."""
-    file = stack_path(stack)
-    if wrong := cannot_go_up(file.read_text()) if file.is_file() else None:
-        raise BottleError(f"{file}: {wrong}")
-    done = subprocess.run(
-        ["pulumi", "preview", "--json", "--stack", stack], capture_output=True, text=True, check=False
-    )
-    try:
-        preview: dict[str, Any] = json.loads(done.stdout)
-    except ValueError:
-        raise BottleError(done.stderr or done.stdout) from None
-    if done.returncode != 0:  # the running bottle's plan would not be about this file
-        said = [str(diagnostic.get("message", "")).rstrip() for diagnostic in preview.get("diagnostics", [])]
-        raise BottleError("\n".join(filter(None, said)) or done.stderr)
-    return preview
-
-
-def main() -> int:
-    """Entry point."""
-    parser = argparse.ArgumentParser(prog="python -m claude_bottle.plan.table", description=__doc__)
-    parser.add_argument("stack", help="name of the stack")
-    try:
-        preview = read_preview(must_be_known(parser.parse_args().stack))
-    except BottleError as error:
-        print(printable(str(error)), file=sys.stderr)
-        return 1
-    return 0 if show(preview, Console(highlight=False, width=None if sys.stdout.isatty() else 120)) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,9 +14,9 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from claude_bottle.host.pulumi_stack import must_be_installed
 from claude_bottle.host.state import state_folder
 from claude_bottle.policy.errors import BottleError, printable
-from claude_bottle.policy.own_command import own_command
 from claude_bottle.runs.events import Run
 
 _VERBS = ("up", "destroy", "refresh")  # commands that write an event log
@@ -30,11 +29,7 @@ def run_pulumi(stack: str, *argv: str, env: Mapping[str, str] | None = None) -> 
     Ctrl-C goes to Pulumi too, which then ends by itself. If it were killed, as by `subprocess.run`, it would leave its
     lock.
     """
-    if shutil.which("pulumi") is None:
-        raise BottleError(
-            f"pulumi is not installed; {own_command(f'up {stack}')} installs it, and {own_command('doctor')} reports"
-            " what is missing"
-        )
+    must_be_installed(stack)
     log, run, begun = _log(stack, argv[0]), Run(stack), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="claude-bottle-") as folder, log.open("wb") as out:
         events = Path(folder) / "events"

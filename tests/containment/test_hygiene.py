@@ -128,7 +128,7 @@ def life(sidecar_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         life.take("outputs", bottle.run("pulumi", "stack", "output", "--json", "--stack", bottle.name).stdout)
         life.take("stack", bottle.run("pulumi", "stack", "--show-urns", "--show-ids", "--stack", bottle.name).stdout)
         life.take("config", bottle.run("pulumi", "config", "--stack", bottle.name).stdout)
-        life.take("plan table", bottle.run("python3", "-m", "claude_bottle.plan.table", bottle.name).stdout)
+        life.take("plan table", bottle.bottle("plan", bottle.name).stdout)
         work(bottle)
         engine(life, bottle)
         life.take("dashboard", page(bottle))

@@ -183,7 +183,7 @@ def together(scene: Scene) -> Iterator[Scene]:
     scene.run("bash", "-c", GIT, name="git", cwd=scene.owner.project)
     scene.run("bash", "-c", GIT, name="git in the copy", cwd=copies)
     scene.pull(name="pull again")
-    scene.run("python3", "-m", "claude_bottle.plan.table", stack, name="plan table")
+    scene.run(*world.BOTTLE, "plan", stack, name="plan table")
     listed = scene.dashboard("list", name="list")
     scene.proposals = re.findall(r"^(p-[0-9a-f]+)", listed.text, re.MULTILINE)
     for number, identity in enumerate(scene.proposals):

@@ -145,7 +145,7 @@ def test_a_preview_holds_the_change_in_the_plan_and_no_secret(
     # The private number of an EC key is in the first line; what follows is the public key, which certificates show.
     secret_lines = [TOKEN, *(pem.splitlines()[1] for pem in pems)]
     assert not [line for line in secret_lines if line in done.stdout + done.stderr]
-    table = bottle.run("python3", "-m", "claude_bottle.plan.table", bottle.name)
+    table = bottle.bottle("plan", bottle.name)
     assert "+ the agent gains new.example.com: every method on /api" in table.stdout
     assert TOKEN not in table.stdout
     bottle.write(manifest(internet))
@@ -153,12 +153,12 @@ def test_a_preview_holds_the_change_in_the_plan_and_no_secret(
 
 def test_another_value_of_a_token_is_told_and_not_shown(bottle: world.BottleUnderTest) -> None:
     """The first look is at an unchanged bottle, which has nothing to tell."""
-    assert "would change nothing" in bottle.run("python3", "-m", "claude_bottle.plan.table", bottle.name).stdout
+    assert "would change nothing" in bottle.bottle("plan", bottle.name).stdout
     other = "sk-ant-oat01-" + secrets.token_urlsafe(40)
     before = bottle.env["CLAUDE_CODE_OAUTH_TOKEN"]
     bottle.env["CLAUDE_CODE_OAUTH_TOKEN"] = other
     try:
-        table = bottle.run("python3", "-m", "claude_bottle.plan.table", bottle.name)
+        table = bottle.bottle("plan", bottle.name)
     finally:
         bottle.env["CLAUDE_CODE_OAUTH_TOKEN"] = before
     assert "~ the secret CLAUDE_CODE_OAUTH_TOKEN has another value than the one in use" in table.stdout, table.stdout

@@ -103,10 +103,7 @@ def test_wider_policies_are_taken_back(bottle: world.BottleUnderTest, time: int)
     assert steps == {"egress-routes-put": "update", "pipelock-policy-put": "update"}
     assert "pipelock has another policy in force than this stack's" in said
     if time == 1:
-        assert (
-            "corrected by pulumi up: egress has"
-            in bottle.run("python3", "-m", "claude_bottle.plan.table", bottle.name).stdout
-        )
+        assert "corrected by pulumi up: egress has" in bottle.bottle("plan", bottle.name).stdout
     mended(bottle, "egress has other routes in force than this stack's", egress_routes_put="update")
     assert bottle.curl(OPEN)[0] == 403
     assert [bottle.container_id(role) for role in ("agent", "egress", "pipelock")] == before

@@ -31,6 +31,8 @@ from components import images
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ("Pulumi.yaml", "__main__.py", "claude_bottle", "components", "addons", "sidecar_images", "dashboard")
 LABEL = "claude-bottle.test"
+# `bottle` in the folder where it is called, which is a test's project; that of a checkout works in the checkout.
+BOTTLE = ("python3", "-c", "from claude_bottle.cli.app import app; app(prog_name='bottle')")
 # How many times as long as an idle machine a busy one may take: a limit of these tests ends a hang, it measures nothing.
 PATIENCE = 5
 HOSTS = ["api.anthropic.com", "*.example.com"]
@@ -237,6 +239,10 @@ class BottleUnderTest:
         return subprocess.run(
             argv, cwd=self.folder, env=env, capture_output=True, text=True, timeout=300 * PATIENCE, check=False
         )
+
+    def bottle(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        """A verb of the owner's command."""
+        return self.run(*BOTTLE, *argv)
 
     def until_pulumi_ends(self) -> None:
         """Wait for a pulumi whose caller was killed: it goes on by itself, and holds the stack until it ends."""

@@ -81,7 +81,6 @@ def test_a_secret_is_set_by_the_command_as_it_is_printed(tmp_path: Path) -> None
 
 
 MODULES = [
-    (["claude_bottle.plan.table", "{}"], "plan"),
     (["claude_bottle.workspace.pull", "{}"], "pull"),
     (["claude_bottle.upkeep.repair", "{}"], "repair"),
     (["claude_bottle.workspace.unpulled", "{}"], "down"),
