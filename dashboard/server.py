@@ -229,13 +229,8 @@ def _notes(approval: Approval, proposal: Proposal, change: Change) -> list[str]:
 
 
 def _edit(payload: dict[str, Any]) -> Any:
-    """The owner's edit of the change; None without one. An emptied field is an error, and not the agent's wish."""
-    if "change" not in payload:
-        return None
-    edit = from_yaml(str(payload["change"]))
-    if edit is None:
-        raise BottleError("the edited change is empty; write path and value")
-    return edit
+    """The owner's edit of the change; None without one."""
+    return from_yaml(str(payload["change"])) if "change" in payload else None
 
 
 async def _json(request: Request) -> dict[str, Any]:
@@ -257,7 +252,7 @@ async def _told(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": printable(str(error))}, 409)
 
 
-def serve(project: Path, port: int) -> int:
+def serve(project: Path, port: int) -> None:
     """Print the address and serve until interrupted. Raises BottleError if the port is taken."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -272,4 +267,3 @@ def serve(project: Path, port: int) -> int:
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
     print("the dashboard has stopped; pending proposals stay", file=sys.stderr)
-    return 0

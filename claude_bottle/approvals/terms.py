@@ -41,11 +41,16 @@ def as_yaml(change: Change) -> str:
 
 
 def from_yaml(text: str) -> Any:
-    """The data from the editor, not validated yet. Raises BottleError if it is not YAML."""
+    """The owner's edit of a change, not validated yet. Raises BottleError if it is not YAML, or empty: an emptied field
+    is not the agent's wish.
+    """
     try:
-        return YAML(typ="safe", pure=True).load(io.StringIO(text))
+        edit = YAML(typ="safe", pure=True).load(io.StringIO(text))
     except (YAMLError, ValueError, LookupError) as error:  # ruamel raises all of these, such as for odd numbers
         raise BottleError(f"not YAML: {' '.join(str(error).split())[:300]}") from None
+    if edit is None:
+        raise BottleError("the edited change is empty; write path and value")
+    return edit
 
 
 def gain(change: dict[str, Any] | Change) -> str:

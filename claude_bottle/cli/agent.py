@@ -58,10 +58,15 @@ def resume(
     show: Annotated[bool, typer.Option("--print", help="Print the command instead of running it.")] = False,
 ) -> int:
     """Resume the agent's conversation; brings the bottle up if it is down."""
+    from claude_bottle.approvals.resume import is_running, resume_command
     from claude_bottle.host.child_env import child_env
-    from dashboard.__main__ import resume as command_of
 
-    command = command_of(name, Path.cwd())
+    if not is_running(name):
+        from claude_bottle.runs.automation import Apply
+
+        say(f"the agent of {name} is not running; bringing it up")
+        Apply(name, Path.cwd()).up(say)
+    command = resume_command(name)
     if show or not sys.stdout.isatty():
         print(command)
         return DONE

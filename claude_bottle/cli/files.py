@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -105,10 +107,34 @@ def convert(
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where to write; default: stacks.")] = None,
 ) -> int:
     """Turn a file of the original command-line tool into stack files, without overwriting existing ones."""
-    from claude_bottle.cli.manifest_tool import main
+    from claude_bottle.cli import legacy_convert
+    from claude_bottle.policy.errors import BottleError
 
-    target = given_path(out) if out else STACKS
-    return main(["convert", "--out", str(target), "--", str(given_path(file))])
+    try:
+        texts = legacy_convert.convert(json.loads(given_path(file).read_text()))
+    except OSError as error:
+        raise BottleError(f"{file}: {error.strerror}") from None
+    except ValueError as error:
+        raise BottleError(f"{file}: not JSON: {error}") from None
+    _write_all(texts, given_path(out) if out else STACKS)
+    print(f"read the comments at the top of each; then: {own_command('plan NAME')}")
+    return DONE
+
+
+def _write_all(texts: Mapping[str, str], folder: Path) -> None:
+    """texts: by stack. Raises BottleError, and writes nothing, if one of the files exists."""
+    from claude_bottle.policy.errors import BottleError
+
+    targets = {stack_path(stack, folder): text for stack, text in texts.items()}
+    existing = [str(target) for target in targets if target.exists()]
+    if existing:
+        raise BottleError(
+            f"nothing was written, because these already exist: {', '.join(existing)}; move them, or name another --out"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for target, text in targets.items():
+        target.write_text(text)
+        print(f"wrote {target}")
 
 
 @app.command(epilog="Example: bottle check demo")

@@ -75,19 +75,33 @@ def down(
     from claude_bottle.engines.chosen import use_engine_of
     from claude_bottle.host import past_states
     from claude_bottle.runs.terminal import run_pulumi
-    from claude_bottle.workspace import unpulled
-    from dashboard.__main__ import main as dashboard
+    from claude_bottle.workspace.unpulled import warning
 
     if not _has_resources(name):
         say(f"{name} is not up")
         return NOTHING
     use_engine_of(name)
-    if not force and unpulled.main([name]) != 0:
+    if not force and (lost := warning(name)):
+        say(lost)
         return FAILED
-    if dashboard(["audit", "last", "-s", name]) != 0 and not force:
-        return FAILED
+    _collect_last(name, needed=not force)
     run_pulumi(name, "destroy", "--yes", "--skip-preview")
-    return past_states.main([name, *(["--delete"] if forget_too else [])])
+    deleted = past_states.forget(name) if forget_too else ""
+    print(deleted or past_states.kept(name))
+    return DONE
+
+
+def _collect_last(name: str, *, needed: bool) -> None:
+    """Collect the last records. needed: raises BottleError if that fails, else only reports it."""
+    from claude_bottle.cli.audit import collect_last
+    from claude_bottle.policy.errors import BottleError
+
+    try:
+        collect_last(name)
+    except BottleError as error:
+        if needed:
+            raise
+        say(str(error))
 
 
 def _has_resources(name: str) -> bool:
@@ -104,9 +118,9 @@ def forget(name: PastName) -> int:
     """Delete the earlier states and logs that Pulumi keeps of a bottle, after a rotation or a down."""
     from claude_bottle.host import past_states
 
-    kept = bool(past_states.past_states(name))
-    code = past_states.main([name, "--delete"])
-    return code if kept or code else NOTHING
+    deleted = past_states.forget(name)
+    print(deleted or past_states.kept(name))
+    return DONE if deleted else NOTHING
 
 
 @app.command(epilog="Example: bottle repair demo")
@@ -116,8 +130,8 @@ def repair(
 ) -> int:
     """Bring a bottle to a correct state after a kill of pulumi, the engine or the machine."""
     from claude_bottle.upkeep import repair as mend
-    from dashboard.__main__ import main as dashboard
 
     if take_down:
-        dashboard(["audit", "last", "-s", name])  # as far as its parts still answer
-    return mend.main([name, *(["--down"] if take_down else [])])
+        _collect_last(name, needed=False)  # its parts may not answer any more
+    mend.repair(name, down=take_down)
+    return DONE

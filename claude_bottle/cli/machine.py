@@ -38,9 +38,10 @@ def dashboard(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of loopback; 0: a free one.")] = 7690,
 ) -> int:
     """Serve the owner's page on loopback, and print the address to open."""
-    from dashboard.__main__ import main
+    from dashboard.server import serve  # importing it takes half a second
 
-    return main(["serve", f"--port={port}"])
+    serve(Path.cwd(), port)
+    return DONE
 
 
 @app.command(epilog="Example: bottle fleet --json")

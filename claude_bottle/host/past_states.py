@@ -1,34 +1,29 @@
-"""What Pulumi keeps of a stack's past, and what `make forget` deletes: earlier states, and logs of its own runs.
+"""What Pulumi keeps of a stack's past, and what `bottle forget` deletes: earlier states, and logs of its own runs.
 
 Pulumi stores each state twice next to the current one, and keeps both after `destroy` and `stack rm`. Secrets in them
 are encrypted, but the passphrase's file is on the same disk, so a rotated token can still be read from them. The
 current state, the stack file and the audit log are kept.
-
-    python -m claude_bottle.host.past_states STACK            list
-    python -m claude_bottle.host.past_states STACK --delete   delete
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
-import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from claude_bottle.host.stack_names import UnknownBottleError, must_be_remembered
 from claude_bottle.host.stale_lock import PROJECT, is_stale, local_backend, locks
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.own_command import own_command
+
+_ELSEWHERE = "the states are with the backend that you are logged in to; delete its versions there"
 
 
 def past_states(stack: str) -> list[Path]:
     """Files of earlier states and of logs. Raises BottleError if the states are not stored in files here."""
     root = local_backend()
     if root is None:
-        raise BottleError("the states are with the backend that you are logged in to; delete its versions there")
+        raise BottleError(_ELSEWHERE)
     last = root / "stacks" / PROJECT / f"{stack}.json.bak"
     kept = [last, *(root / "backups" / PROJECT / stack).glob("*"), *(root / "history" / PROJECT / stack).glob("*")]
     home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
@@ -47,31 +42,22 @@ def describe(stack: str, files: list[Path]) -> str:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point."""
-    parser = argparse.ArgumentParser(prog="make forget STACK=…", description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("stack", help="name of the stack")
-    parser.add_argument("--delete", action="store_true", help="delete them")
-    args = parser.parse_args(argv)
-    try:
-        files = past_states(must_be_remembered(args.stack))
-        if args.delete and any(not is_stale(lock) for lock in locks(args.stack)):
-            raise BottleError(f"a pulumi is running on {args.stack}; wait for it, then try again")
-    except BottleError as error:
-        print(error, file=sys.stderr)
-        return 1 if args.delete or isinstance(error, UnknownBottleError) else 0
+def kept(stack: str) -> str:
+    """What Pulumi keeps, and how to delete it, in words."""
+    if local_backend() is None:
+        return _ELSEWHERE
+    files = past_states(stack)
     if not files:
-        print(f"Pulumi keeps no earlier states and logs of {args.stack}")
-        return 0
-    if not args.delete:
-        print(f"Pulumi keeps {describe(args.stack, files)}; {own_command(f'forget {args.stack}')} deletes them")
-        return 0
-    summary = describe(args.stack, files)
+        return f"Pulumi keeps no earlier states and logs of {stack}"
+    return f"Pulumi keeps {describe(stack, files)}; {own_command(f'forget {stack}')} deletes them"
+
+
+def forget(stack: str) -> str:
+    """Delete it. Returns what was deleted, in words; "" if there was nothing. Raises BottleError."""
+    files = past_states(stack)
+    if any(not is_stale(lock) for lock in locks(stack)):
+        raise BottleError(f"a pulumi is running on {stack}; wait for it, then try again")
+    summary = f"deleted {describe(stack, files)}" if files else ""
     for file in files:
         file.unlink(missing_ok=True)
-    print(f"deleted {summary}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return summary

@@ -1,6 +1,6 @@
 """The manifest: the stack config object `claude-bottle:bottle` as a strict typed model. Pure.
 
-`python -m claude_bottle.cli.manifest_tool --help`: its JSON Schema, its documentation, the conversion of old files.
+`make docs` writes its JSON Schema and its documentation.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m claude_bottle.upkeep.repair STACK`: one command after a kill, whatever was killed and when.
+"""One command after a kill, whatever was killed and when.
 
 Takes away the lock of a pulumi that is gone, looks at what is really there, removes containers and networks of this
 stack that its state does not know, and then brings the stack up (or, with --down, destroys it). Volumes are never
@@ -7,15 +7,10 @@ removed here: a home that the state has lost is taken up again by its name.
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
-
 from claude_bottle.checks.preflight import ADOPT_VOLUMES
 from claude_bottle.engines.chosen import open_host, use_engine_of
 from claude_bottle.engines.client import Host
 from claude_bottle.engines.pulumi_state import ids_in_state
-from claude_bottle.host.stack_names import must_be_known
 from claude_bottle.host.stale_lock import all_stale, locks, remove_broken, state_file
 from claude_bottle.host.state_files import VERSION, problem, restore
 from claude_bottle.policy.errors import BottleError
@@ -88,21 +83,3 @@ def repair(stack: str, *, down: bool) -> None:
         again = [word for kind in ("routes", "policy") for word in ("--replace", f"**{kind}-put")]
         pulumi(stack, "up", *_QUIET, *again, env={ADOPT_VOLUMES: "1"})
     say("done")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point."""
-    parser = argparse.ArgumentParser(prog="python -m claude_bottle.upkeep.repair", description=__doc__)
-    parser.add_argument("stack", help="name of the stack")
-    parser.add_argument("--down", action="store_true", help="end with destroy instead of up")
-    args = parser.parse_args(argv)
-    try:
-        repair(must_be_known(args.stack), down=args.down)
-    except BottleError as error:
-        print(f"repair: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

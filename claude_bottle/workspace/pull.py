@@ -1,4 +1,4 @@
-"""`python -m claude_bottle.workspace.pull STACK`: brings what the agent has done in its copy back to the host.
+"""Brings what the agent has done in its copy of the workspace back to the host.
 
 Commits arrive as refs/remotes/bottle-STACK/*. As files comes what the agent has not committed, where it changed in the
 bottle only; where both sides changed, nothing is written at all. Nothing below a `.git` is written by the agent's word:
@@ -7,9 +7,7 @@ hooks and config stay.
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,8 +17,7 @@ from typing import Any
 
 from claude_bottle.engines.chosen import use_engine_of
 from claude_bottle.host.pulumi_stack import outputs
-from claude_bottle.host.stack_names import must_be_known
-from claude_bottle.policy.errors import BottleError, one_line, printable
+from claude_bottle.policy.errors import BottleError, one_line
 from claude_bottle.workspace.agent_commits import fetched
 from claude_bottle.workspace.agent_files import AgentFiles, BaseRecord
 from claude_bottle.workspace.host_folder import items, workspace_files
@@ -174,29 +171,3 @@ def pull(stack: str, **options: Any) -> list[str]:
     if "plan" not in kept:
         raise BottleError(f"{stack} is not up")
     return Pull(kept["plan"], kept["agent_container"], **options).run()
-
-
-def main() -> int:
-    """Entry point."""
-    parser = argparse.ArgumentParser(prog="make pull STACK=…", description=__doc__)
-    parser.add_argument("stack", help="name of the stack")
-    parser.add_argument("--to", type=Path, help="write to this new folder and leave the workspace alone")
-    parser.add_argument("--force", action="store_true", help="the agent's version wins where both sides changed")
-    parser.add_argument(
-        "--no-run-files",
-        action="store_true",
-        help="leave out files that editors, shells and build tools run automatically",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="only show what would change")
-    args = parser.parse_args()
-    options = {"to": args.to, "force": args.force, "dry_run": args.dry_run, "run_files": not args.no_run_files}
-    try:
-        print(printable("\n".join(pull(must_be_known(args.stack), **options))))
-    except (BottleError, OSError) as error:
-        print(printable(str(error)), file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,18 +1,15 @@
-"""`python -m claude_bottle.workspace.unpulled STACK`: work that only the agent has, before its home is deleted."""
+"""The work that only the agent has, before its home is deleted."""
 
 from __future__ import annotations
 
 import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from claude_bottle.engines.chosen import use_engine_of
 from claude_bottle.host.child_env import child_env
 from claude_bottle.host.pulumi_stack import outputs
-from claude_bottle.host.stack_names import must_be_remembered
-from claude_bottle.policy.errors import BottleError, printable
+from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.own_command import own_command
 from claude_bottle.workspace.agent_files import WORKSPACE, AgentFiles
 from claude_bottle.workspace.pull import Pull
@@ -51,36 +48,23 @@ def _has(root: Path, commit: str) -> bool:
     return subprocess.run(argv, capture_output=True, check=False, env=child_env()).returncode == 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point. Returns 1 if work would be lost, or if that cannot be determined."""
-    [stack] = sys.argv[1:] if argv is None else argv
-    try:
-        must_be_remembered(stack)
-    except BottleError as error:
-        print(error, file=sys.stderr)
-        return 1
-    use_engine_of(stack)
+def warning(stack: str) -> str:
+    """The work that would be lost with the bottle, in words, also if it cannot be determined; "" if there is none."""
     try:
         kept = outputs(stack)
     except BottleError:
         kept = {}
     if "plan" not in kept:
-        return 0  # it is not up
+        return ""  # it is not up
     try:
         lines = unpulled(kept["plan"], kept["agent_container"])
     except (BottleError, OSError) as error:
         lines = [f"the agent's work cannot be listed: {error}"]
     if not lines:
-        return 0
+        return ""
     more = [f"… and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
     text = "\n".join(f"  {line}" for line in [*lines[:_SHOWN], *more])
-    print(printable(f"only the bottle {stack} has this work, and down would delete it:\n{text}"), file=sys.stderr)
-    print(
-        f"{own_command(f'pull {stack}')} copies it here; {own_command(f'down {stack} --force')} deletes it",
-        file=sys.stderr,
+    return (
+        f"only the bottle {stack} has this work, and down would delete it:\n{text}\n"
+        f"{own_command(f'pull {stack}')} copies it here; {own_command(f'down {stack} --force')} deletes it"
     )
-    return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -278,7 +278,7 @@ MUTATIONS = (
         ("claude_bottle/workspace/incoming.py", r"laid_out = frozenset\(repositories\(every, exists\)\)", "laid_out = frozenset[str]()"),
     ), tests=("tests/containment/test_owner.py", "-m", "not slow", "-k", "promises or test_attack[")),
     Mutation("owner", "an agent's words begin lines like the tool's own", (
-        ("dashboard/__main__.py", r"_QUOTE \+ row", "row"),
+        ("claude_bottle/cli/proposal_text.py", r"_QUOTE \+ row", "row"),
         ("claude_bottle/policy/errors.py", r'printable\(text\)\.replace\("\\n", "�"\)', "printable(text)"),
     ), tests=("tests/containment/test_owner.py", "-m", "not slow", "-k", "draw_nothing or imitate")),
     Mutation("owner", "headers, maps and targets of an archive have no bound", (

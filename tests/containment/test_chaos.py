@@ -71,7 +71,7 @@ def cut(bottle: world.BottleUnderTest, verb: str, seconds: float) -> bool:
 
 
 def repair(bottle: world.BottleUnderTest, *argv: str) -> subprocess.CompletedProcess[str]:
-    return bottle.run("python3", "-m", "claude_bottle.upkeep.repair", bottle.name, *argv)
+    return bottle.bottle("repair", bottle.name, *argv)
 
 
 def judge_up(bottle: world.BottleUnderTest, number: int) -> None:

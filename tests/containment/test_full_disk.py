@@ -116,7 +116,7 @@ def git(two: Two, script: str) -> str:
 def test_three_thousand_processes(two: Two) -> None:
     said = greedy(two, "n=0; while [ $n -lt 3000 ]; do sleep 30 & n=$((n+1)); done 2>&1; ls /proc | grep -c '^[0-9]'")
     assert ask(two.other, "POST") == 200, said
-    assert two.other.dashboard("list").returncode == 0
+    assert two.other.ask("list").returncode == 0
 
 
 def test_a_full_disk(two: Two) -> None:
@@ -144,7 +144,7 @@ def test_a_full_disk(two: Two) -> None:
     asyncio.run(watch._look_at_disks())
     asyncio.run(watch._look())
     assert "the engine's disk has" in json.dumps(watch.state())
-    assert two.other.dashboard("list").returncode == 0
+    assert two.other.ask("list").returncode == 0
     state = world.docker("inspect", "-f", "{{.State.Running}}", f"claude-bottle-agent-{two.other.name}")
     assert state.strip() == "true"
     two.greedy.stack.destroy()

@@ -210,7 +210,7 @@ def engine(life: Life, bottle: world.BottleUnderTest) -> None:
 
 def page(bottle: world.BottleUnderTest) -> str:
     """What the dashboard serves to its owner's browser, once it has followed the bottle."""
-    argv = ["python3", "-m", "dashboard", "serve", "--port", "0"]
+    argv = [*world.BOTTLE, "dashboard", "--port", "0"]
     env = {**os.environ, **bottle.env}
     served = subprocess.Popen(argv, cwd=bottle.folder, env=env, stdout=subprocess.PIPE, text=True)
     try:

@@ -106,11 +106,10 @@ class Scene:
         return ran
 
     def pull(self, *options: str, name: str = "") -> module.Ran:
-        return self.run("python3", "-m", "claude_bottle.workspace.pull", self.bottle.name, *options, name=name)
+        return self.run(*world.BOTTLE, "pull", self.bottle.name, *options, name=name)
 
-    def dashboard(self, *words: str, name: str = "", **options: Any) -> module.Ran:
-        stack = [] if words[0] == "serve" else ["-s", self.bottle.name]
-        return self.run("python3", "-m", "dashboard", *words, *stack, name=name, **options)
+    def answer(self, verb: str, *words: str, name: str = "") -> module.Ran:
+        return self.run(*world.BOTTLE, "ask", verb, self.bottle.name, *words, name=name)
 
     def ask(self) -> None:
         """Proposals whose every word is the agent's, and requests and log lines with codes in them."""
@@ -176,7 +175,7 @@ def together(scene: Scene) -> Iterator[Scene]:
         scene.make(row)
     scene.ask()
     stack, copies = scene.bottle.name, scene.owner.home / "copies"
-    scene.run("python3", "-m", "claude_bottle.workspace.unpulled", stack, name="unpulled")
+    scene.run(*world.unpulled(stack), name="unpulled")
     scene.pull("--dry-run", name="pull dry")
     scene.pull("--to", str(copies), "--no-run-files", name="pull to")
     scene.pull(name="pull")
@@ -184,15 +183,16 @@ def together(scene: Scene) -> Iterator[Scene]:
     scene.run("bash", "-c", GIT, name="git in the copy", cwd=copies)
     scene.pull(name="pull again")
     scene.run(*world.BOTTLE, "plan", stack, name="plan table")
-    listed = scene.dashboard("list", name="list")
+    listed = scene.answer("list", name="list")
     scene.proposals = re.findall(r"^(p-[0-9a-f]+)", listed.text, re.MULTILINE)
     for number, identity in enumerate(scene.proposals):
-        scene.dashboard("show", identity, name=f"show {number}")
-    scene.dashboard("preview", scene.proposals[0], name="preview")
-    scene.dashboard("reject", scene.proposals[0], "-m", "no", name="reject")
-    scene.dashboard("serve", "--port", "0", name="serve", keys=b"\x03", after=b"Ctrl-C ends it")
+        scene.answer("show", identity, name=f"show {number}")
+    scene.answer("preview", scene.proposals[0], name="preview")
+    scene.answer("reject", scene.proposals[0], "-m", "no", name="reject")
+    page = [*world.BOTTLE, "dashboard", "--port", "0"]
+    scene.run(*page, name="serve", keys=b"\x03", after=b"Ctrl-C ends it")
     for verb in ("collect", "show", "verify"):
-        scene.dashboard("audit", verb, name=f"audit {verb}")
+        scene.run(*world.BOTTLE, "audit", verb, stack, name=f"audit {verb}")
     yield scene
 
 
@@ -342,7 +342,7 @@ def alone(scene: Scene, row: dict[str, Any], *, every: bool) -> None:
         ran["pull dry"] = scene.pull("--dry-run")
         shutil.rmtree(scene.owner.home / "copies", ignore_errors=True)
         ran["pull to"] = scene.pull("--to", str(scene.owner.home / "copies"), "--no-run-files")
-    ran["unpulled"] = scene.run("python3", "-m", "claude_bottle.workspace.unpulled", name)
+    ran["unpulled"] = scene.run(*world.unpulled(name))
     ran["pull"] = scene.pull()
     ran["git"] = scene.run("bash", "-c", GIT, cwd=scene.owner.project)
     for what, one in ran.items():
@@ -358,9 +358,11 @@ def test_an_up_an_approval_a_repair_and_the_last_look(together: Scene) -> None:
     ran = {
         "preview": together.run("pulumi", "preview", "--stack", stack),
         "up": together.run("pulumi", "up", "--yes", "--skip-preview", "--stack", stack),
-        "approve": together.dashboard("approve", together.proposals[1], "-m", "yes", "--others"),
-        "repair": together.run("python3", "-m", "claude_bottle.upkeep.repair", stack),
-        "audit last": together.dashboard("audit", "last"),
+        "approve": together.answer("approve", together.proposals[1], "-m", "yes", "--others"),
+        "repair": together.run(*world.BOTTLE, "repair", stack),
+        "audit last": together.run(
+            "python3", "-c", f"from claude_bottle.cli.audit import collect_last; collect_last({stack!r})"
+        ),
     }
     world.docker("start", f"claude-bottle-agent-{stack}")
     for name, one in ran.items():

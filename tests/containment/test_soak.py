@@ -71,7 +71,7 @@ def load_and_kills(bottle: world.BottleUnderTest, chosen: random.Random) -> None
             part = f"claude-bottle-{chosen.choice(PARTS)}-{bottle.name}"
             world.docker("kill", part, check=False)
             world.docker("start", part)
-            bottle.dashboard("audit", "collect")
+            bottle.audit("collect")
     finally:
         for client in clients:
             client.wait(400)
@@ -106,8 +106,8 @@ def test_every_request_is_accounted_for(bottle: tuple[world.BottleUnderTest, wor
         elif status == "403":
             raise AssertionError(f"{key}: an honest request was refused")
 
-    assert stack.dashboard("audit", "collect").returncode == 0
-    verified = stack.dashboard("audit", "verify")
+    assert stack.audit("collect").returncode == 0
+    verified = stack.audit("verify")
     assert verified.returncode == 0, verified.stderr
     folder = stack.folder / "state/claude-bottle/audit"
     lines = [line for file in folder.glob(f"{stack.name}.jsonl*") for line in file.read_text().splitlines()]

@@ -519,9 +519,7 @@ def test_a_rotated_token_is_forgotten_on_demand(bottle: world.BottleUnderTest) -
         return "\n".join(plaintexts)
 
     assert CLAUDE in kept(), "the search would find it"
-    listed = bottle.run("python3", "-m", "claude_bottle.host.past_states", bottle.name)
-    assert "bottle forget" in listed.stdout
-    done = bottle.run("python3", "-m", "claude_bottle.host.past_states", bottle.name, "--delete")
+    done = bottle.bottle("forget", bottle.name)
     assert done.returncode == 0, done.stderr
     assert CLAUDE not in kept()
     assert kept(), "the current state is there"

@@ -72,7 +72,7 @@ class Served:
         self.start()
 
     def start(self) -> None:
-        argv = ["python3", "-m", "dashboard", "serve", "--port", "0"]
+        argv = [*world.BOTTLE, "dashboard", "--port", "0"]
         env = {**os.environ, **self.bottle.env}
         self.process = subprocess.Popen(argv, cwd=self.bottle.folder, env=env, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
@@ -193,7 +193,7 @@ def test_refusal_proposal_approval_success(
     parts = {name: round(b - a, 1) for name, (a, b) in zip(names, itertools.pairwise(times), strict=True)}
     record_property("round_trip_seconds", json.dumps(parts))
     print(parts)
-    assert bottle.dashboard("audit", "verify").returncode == 0
+    assert bottle.audit("verify").returncode == 0
     kinds = [json.loads(line)["event"] for line in audit_lines(bottle)]
     assert kinds.count("approved") == 1
     assert "decision" in kinds
@@ -325,7 +325,7 @@ def test_an_up_that_fails_is_told_to_both(bottle: world.BottleUnderTest, page: P
         assert bottle.file.read_text() == before
         expect(proposal.locator(".note")).to_contain_text("applying it failed")
         identity = bottle.pending("9000g")
-        assert bottle.dashboard("reject", identity).returncode == 0
+        assert bottle.ask("reject", identity).returncode == 0
         asking.communicate(timeout=300)
 
 
@@ -334,7 +334,7 @@ def test_a_killed_dashboard_goes_on(bottle: world.BottleUnderTest, served: Serve
     with ask(bottle, supervise("egress-block", host="undeclared.example.com")) as asking:
         identity = bottle.pending("undeclared.example.com")
         served.kill()
-        argv = ["python3", "-m", "dashboard", "approve", identity, "-s", bottle.name]
+        argv = [*world.BOTTLE, "ask", "approve", bottle.name, identity]
         env = {**os.environ, **bottle.env}
         cut = subprocess.Popen(argv, cwd=bottle.folder, env=env, stdout=subprocess.PIPE, text=True)
         assert cut.stdout is not None
@@ -353,7 +353,7 @@ def test_a_killed_dashboard_goes_on(bottle: world.BottleUnderTest, served: Serve
     assert bottle.file.read_text().count("undeclared.example.com") == 1
     kinds = [json.loads(line) for line in audit_lines(bottle)]
     assert len([k for k in kinds if k["event"] == "approved" and k["id"] == identity]) == 1
-    assert bottle.dashboard("audit", "verify").returncode == 0
+    assert bottle.audit("verify").returncode == 0
 
 
 def test_a_new_container_and_the_same_conversation(bottle: world.BottleUnderTest) -> None:
@@ -363,12 +363,12 @@ def test_a_new_container_and_the_same_conversation(bottle: world.BottleUnderTest
     bottle.agent("echo kept > /home/node/workspace/note")
     with ask(bottle, supervise("capability-block", capability="cpus", value="1.5")) as asking:
         identity = bottle.pending("1.5 cpus")
-        done = bottle.dashboard("approve", identity)
+        done = bottle.ask("approve", identity)
         assert done.returncode == 0, done.stdout + done.stderr
         asking.communicate(timeout=300)  # it ends with its container
     assert bottle.container_id("agent") != agent
     assert bottle.agent("cat /home/node/workspace/note").strip() == "kept"
-    command = bottle.dashboard("resume").stdout.strip()
+    command = bottle.bottle("resume", bottle.name, "--print").stdout.strip()
     assert command.startswith("docker exec -it -u node")
     assert command.endswith("claude --continue")
     again = [*command.replace(" -it ", " ").split(), "-p", "ping"]

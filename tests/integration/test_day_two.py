@@ -166,7 +166,7 @@ def test_another_value_of_a_token_is_told_and_not_shown(bottle: world.BottleUnde
 
 
 def pull(bottle: world.BottleUnderTest, *options: str) -> tuple[int, str]:
-    done = bottle.run("python3", "-m", "claude_bottle.workspace.pull", bottle.name, *options)
+    done = bottle.bottle("pull", bottle.name, *options)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -239,7 +239,7 @@ def test_what_the_agent_disguises_or_blocks_does_no_harm(
 
 def test_what_only_the_bottle_has_stops_down_and_another_project(bottle: world.BottleUnderTest, project: Path) -> None:
     def unpulled() -> tuple[int, str]:
-        done = bottle.run("python3", "-m", "claude_bottle.workspace.unpulled", bottle.name)
+        done = bottle.run(*world.unpulled(bottle.name))
         return done.returncode, done.stderr
 
     # The program that an earlier test has set makes a file whenever the agent's git looks.

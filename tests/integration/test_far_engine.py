@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import shutil
 import socket
 import subprocess
@@ -163,12 +164,12 @@ def test_its_policy_holds_there(far: Far, bottle: world.BottleUnderTest) -> None
 def test_the_owner_edits_pulls_and_is_asked_as_on_the_own_machine(far: Far, bottle: world.BottleUnderTest) -> None:
     far_exec(far, bottle, f"python3 - <<'E'\n{asking('third.example.com')}\nE")
     identity = bottle.pending("third.example.com")
-    done = bottle.dashboard("approve", identity)
+    done = bottle.ask("approve", identity)
     assert done.returncode == 0, done.stderr[-2000:]
     routes = far.engine.docker("exec", f"claude-bottle-egress-{bottle.name}", "cat", "/etc/claude-bottle/routes.json")
     assert "third.example.com" in routes
-    assert far.address in bottle.dashboard("resume").stdout
-    pulled = bottle.run("python3", "-m", "claude_bottle.workspace.pull", bottle.name, "--dry-run")
+    assert far.address in bottle.bottle("resume", bottle.name, "--print").stdout
+    pulled = bottle.bottle("pull", bottle.name, "--dry-run")
     assert pulled.returncode == 0, pulled.stderr
 
 
@@ -204,14 +205,14 @@ def test_it_moves_to_another_engine_as_the_page_says(far: Far, bottle: world.Bot
         "S=my-bottle; OLD=ssh://me@one.example.com; NEW=ssh://me@two.example.com": (
             f"set -eux; S={bottle.name}; OLD={far.engine.host}; NEW=unix:///var/run/docker.sock"
         ),
-        "make pull STACK=$S ": "python3 -m claude_bottle.workspace.pull $S ",
+        "make pull STACK=$S ": f"{shlex.join([*world.BOTTLE, 'pull'])} $S ",
         "debian:trixie-slim": images.tag("egress"),
         "pulumi destroy -s $S ": "pulumi destroy --yes --skip-preview --non-interactive -s $S ",
         "pulumi config set docker:host $NEW -s $S && pulumi up -s $S": (
             "pulumi config rm docker:certPath -s $S && pulumi config set docker:host $NEW -s $S"
             " && pulumi up --yes --skip-preview --non-interactive -s $S"
         ),
-        "python -m dashboard resume -s $S": "python3 -m dashboard resume -s $S",
+        "bottle resume $S ": f"{shlex.join([*world.BOTTLE, 'resume'])} $S ",
     }
     for said, done in here.items():
         assert said in script, said

@@ -46,7 +46,7 @@ def bottle(engine: SecondEngine, tmp_path_factory: pytest.TempPathFactory) -> It
 def propose(bottle: world.BottleUnderTest, host: str) -> str:
     """File a proposal as a program of the agent would, without waiting for its answer; its id."""
     said = world.docker("exec", "-i", f"claude-bottle-agent-{bottle.name}", "python3", "-", stdin=asking(host).encode())
-    proposals = [line for line in bottle.dashboard("list").stdout.splitlines() if host in line and " pending " in line]
+    proposals = [line for line in bottle.ask("list").stdout.splitlines() if host in line and " pending " in line]
     assert len(proposals) == 1, said
     return proposals[0].split()[0]
 
@@ -55,7 +55,7 @@ def until_approved(bottle: world.BottleUnderTest, identity: str) -> None:
     """What the owner does: say yes again until it is done."""
     said = ""
     for _ in range(6):
-        done = bottle.dashboard("approve", identity)
+        done = bottle.ask("approve", identity)
         said += done.stdout + done.stderr
         if done.returncode == 0 or "already approved" in done.stderr:
             return
@@ -64,7 +64,7 @@ def until_approved(bottle: world.BottleUnderTest, identity: str) -> None:
 
 
 def judge(bottle: world.BottleUnderTest, identity: str, host: str) -> None:
-    listed = bottle.dashboard("list").stdout
+    listed = bottle.ask("list").stdout
     assert f"{identity}" in listed
     assert next(line for line in listed.splitlines() if identity in line).split()[3] == "approved"
     assert bottle.file.read_text().count(f"host: {host}") == 1
@@ -73,7 +73,7 @@ def judge(bottle: world.BottleUnderTest, identity: str, host: str) -> None:
         record["event"] for record in map(json.loads, log.read_text().splitlines()) if record.get("id") == identity
     ]
     assert kinds.count("approved") == 1, kinds
-    assert bottle.dashboard("audit", "verify").returncode == 0
+    assert bottle.audit("verify").returncode == 0
     table = world.docker("exec", f"claude-bottle-egress-{bottle.name}", "cat", "/etc/claude-bottle/routes.json")
     assert table.count(f'"{host}"') == 1
     assert not (bottle.folder / "state/claude-bottle/approvals" / f"{bottle.name}.json").exists()
@@ -102,7 +102,7 @@ def test_supervise_is_killed(bottle: world.BottleUnderTest, step: str) -> None:
     assert "NOT REACHED" not in cut(bottle, identity, step, "docker", "kill", container)
     world.docker("start", container)
     for _ in range(300):
-        if bottle.dashboard("list").returncode == 0:
+        if bottle.ask("list").returncode == 0:
             break
         time.sleep(0.2)
     until_approved(bottle, identity)
@@ -118,7 +118,7 @@ def test_the_engine_is_killed(bottle: world.BottleUnderTest, engine: SecondEngin
     engine.start()
     bottle.up()
     for _ in range(300):
-        if bottle.dashboard("list").returncode == 0:
+        if bottle.ask("list").returncode == 0:
             break
         time.sleep(0.2)
     until_approved(bottle, identity)

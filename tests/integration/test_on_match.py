@@ -50,7 +50,7 @@ def bottle(internet: world.Internet, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture
 def page(bottle: world.BottleUnderTest) -> Iterator[None]:
     """The dashboard, as its owner starts it; it puts the questions of pipelock among the proposals."""
-    argv = ["python3", "-m", "dashboard", "serve", "--port", "0"]
+    argv = [*world.BOTTLE, "dashboard", "--port", "0"]
     env = {**os.environ, **bottle.env}
     process = subprocess.Popen(argv, cwd=bottle.folder, env=env, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -91,10 +91,10 @@ def test_a_request_waits_for_its_owner(
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         asked = bottle.pending("send once")
         assert not [r for r in internet.since(mark) if r["host"] == ASKS]
-        shown = bottle.dashboard("show", asked)
+        shown = bottle.ask("show", asked)
         assert "a request waits" in shown.stdout and LEAK in shown.stdout, shown
         options = ["-m", "no"] if verdict == "reject" else []
-        done = bottle.dashboard(verdict, asked, *options)
+        done = bottle.ask(verdict, asked, *options)
         assert done.returncode == 0, done.stdout + done.stderr
         said, _ = process.communicate(timeout=300)
     got = [r for r in internet.since(mark) if r["host"] == ASKS]

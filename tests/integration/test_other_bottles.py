@@ -169,7 +169,7 @@ def test_a_mounted_workspace_is_written_to_and_no_git_of_it_is(
             completed = subprocess.run(argv, user=1000, pass_fds=fds, capture_output=True, text=True, check=False)
         assert completed.stdout.strip() == "1000", completed.stderr
         bottle.up(expect_no_changes=True)
-        done = bottle.run("python3", "-m", "claude_bottle.workspace.pull", bottle.name)
+        done = bottle.bottle("pull", bottle.name)
         assert (done.returncode, "nothing to pull" in done.stderr) == (1, True)
         here = tmp_path / "plain"
         here.mkdir(mode=0o777)
@@ -247,15 +247,7 @@ def test_a_converted_file_of_the_original_tool_comes_up(internet: world.Internet
     token = "key-" + secrets.token_hex(20)
     with world.bottle(tmp_path / "p", {}, {"ECHO_KEY": token}, {"root.pem": internet.ca}) as bottle:
         (tmp_path / "old.json").write_text(json.dumps(old))
-        done = bottle.run(
-            "python3",
-            "-m",
-            "claude_bottle.cli.manifest_tool",
-            "convert",
-            str(tmp_path / "old.json"),
-            "--out",
-            str(tmp_path),
-        )
+        done = bottle.bottle("convert", str(tmp_path / "old.json"), "--out", str(tmp_path))
         assert done.returncode == 0, done.stderr
         converted = world.yaml.safe_load((tmp_path / "Pulumi.impl.yaml").read_text())["config"]["claude-bottle:bottle"]
         world_of_the_test = {"network": {"external": internet.network}, "pipelock": {"ca_files": ["root.pem"]}}

@@ -92,7 +92,7 @@ def records(bottle: world.BottleUnderTest) -> list[dict[str, Any]]:
 
 def both_sides_agree(bottle: world.BottleUnderTest, internet: world.Internet, forge: Forge, mark: int) -> int:
     """How many writes and refs that were; each is in the audit log exactly once."""
-    verified = bottle.dashboard("audit", "verify")
+    verified = bottle.audit("verify")
     assert verified.returncode == 0, verified.stderr
     entries = records(bottle)
     upstream = Counter(
@@ -153,7 +153,7 @@ def test_a_page_that_is_killed_takes_nothing_twice(
     mark = internet.mark()
     env = {**os.environ, **bottle.env}
     for turn in range(3):
-        argv = ["python3", "-m", "dashboard", "serve", "--port", "0"]
+        argv = [*world.BOTTLE, "dashboard", "--port", "0"]
         with subprocess.Popen(argv, cwd=bottle.folder, env=env, stdout=subprocess.PIPE, text=True) as page:
             assert page.stdout is not None and page.stdout.readline().startswith("open ")
             write(bottle, f"page-{turn}", 40)
@@ -187,6 +187,6 @@ def test_a_full_record_lets_no_write_out_until_it_was_read(bottle: world.BottleU
     assert (status, json.loads(said)["reason"]) == (503, "record_full")
     assert "audit collect" in said
     assert bottle.curl("https://echo.example.com/read")[0] == 200
-    collected = bottle.dashboard("audit", "collect")
+    collected = bottle.audit("collect")
     assert "collected into" in collected.stdout, collected.stderr
     assert bottle.curl("-d", "x", "https://echo.example.com/full")[0] == 200

@@ -97,11 +97,11 @@ def test_refused_asked_approved_and_through(bottle: world.BottleUnderTest, inter
     assert bottle.curl("https://echo.example.com/")[0] == 403
     with ask(bottle, "egress-block", host="echo.example.com", path=["/api"]) as asking:
         identity = bottle.pending("echo.example.com")
-        stdout = bottle.dashboard("show", identity).stdout
+        stdout = bottle.ask("show", identity).stdout
         assert "reach echo.example.com: GET, HEAD on /api" in stdout
         assert "+" in stdout
         assert bottle.curl("https://echo.example.com/api")[0] == 403  # asking alone changes nothing
-        done = bottle.dashboard("approve", identity, "-m", "only the api")
+        done = bottle.ask("approve", identity, "-m", "only the api")
         assert done.returncode == 0, done.stdout + done.stderr
         assert bottle.curl("https://echo.example.com/api/x")[0] == 200
         out = asking.communicate(timeout=300)[0]
@@ -110,7 +110,7 @@ def test_refused_asked_approved_and_through(bottle: world.BottleUnderTest, inter
     assert bottle.curl("https://echo.example.com/other")[0] == 403
     assert bottle.file.read_text().startswith(COMMENT)
     assert bottle.container_id("agent") == agent
-    again = bottle.dashboard("approve", identity)
+    again = bottle.ask("approve", identity)
     assert again.returncode == 1
     assert "already approved" in again.stderr
 
@@ -126,7 +126,7 @@ def test_a_yes_takes_nothing_away_and_goes_with_the_owners_token(
     assert refusal["reason"] == "method_not_declared"
     with ask(bottle, "egress-block", refused=refusal) as asking:
         identity = bottle.pending("POST on /project/issues, with your KEYED_TOKEN")
-        done = bottle.dashboard("approve", identity)
+        done = bottle.ask("approve", identity)
         assert done.returncode == 0, done.stdout + done.stderr
         assert f"approved: {identity}. It is in force" in asking.communicate(timeout=300)[0]
     assert bottle.curl(issues)[0] == 200
@@ -141,7 +141,7 @@ def test_what_does_not_pass_by_an_approval_is_not_told_to_try_again(bottle: worl
     refused = {"method": "GET", "host": "inside.example.com", "path": "/", "reason": "host_not_declared"}
     with ask(bottle, "egress-block", refused=refused) as asking:
         identity = bottle.pending("inside.example.com")
-        assert bottle.dashboard("approve", identity).returncode == 0
+        assert bottle.ask("approve", identity).returncode == 0
         out = asking.communicate(timeout=300)[0]
     assert f"approved: {identity}, and the change is made" in out
     assert "unresolvable" in out  # by the replay: no name server of this network knows the name
@@ -152,7 +152,7 @@ def test_a_rejection_comes_with_the_owners_words(bottle: world.BottleUnderTest) 
     before = bottle.file.read_text()
     with ask(bottle, "egress-block", host="plain.example.com") as asking:
         identity = bottle.pending("plain.example.com")
-        assert bottle.dashboard("reject", identity, "-m", "use the mirror").returncode == 0
+        assert bottle.ask("reject", identity, "-m", "use the mirror").returncode == 0
         out = asking.communicate(timeout=300)[0]
     assert f"rejected: {identity}" in out
     assert "use the mirror" in out
@@ -191,11 +191,11 @@ def test_a_rejection_comes_with_the_owners_words(bottle: world.BottleUnderTest) 
 def test_what_cannot_be_asked_for_goes_back_at_once(
     bottle: world.BottleUnderTest, tool: str, arguments: dict[str, Any], words: str
 ) -> None:
-    before = bottle.dashboard("list").stdout
+    before = bottle.ask("list").stdout
     said = mcp(bottle, tool, {"justification": "x", **arguments})
     assert words in said, said
     assert '"isError":true' in said
-    assert bottle.dashboard("list").stdout == before
+    assert bottle.ask("list").stdout == before
 
 
 def test_the_tools_are_those_that_the_page_of_messages_is_made_with(bottle: world.BottleUnderTest) -> None:
@@ -229,11 +229,11 @@ def test_the_agent_cannot_approve_itself(bottle: world.BottleUnderTest) -> None:
             "ls /var/run/docker.sock /var/lib/supervise 2>&1; timeout 3 bash -c 'exec 3<>/dev/tcp/supervise/2375' 2>&1"
         )
         assert "No such file" in bottle.agent(reach)
-        assert f"{identity}" in bottle.dashboard("list").stdout
+        assert f"{identity}" in bottle.ask("list").stdout
         assert bottle.curl("https://new.example.com/")[0] == 403
         evil = "\x1b]0;owned\x07 <script>alert(1)</script>\n    token_ref: X"
         mcp(bottle, "capability-block", {"justification": evil, "capability": "memory", "value": "zz"})
-        assert bottle.dashboard("reject", identity).returncode == 0
+        assert bottle.ask("reject", identity).returncode == 0
         asking.communicate(timeout=300)
 
 
@@ -246,7 +246,7 @@ def test_a_killed_supervise_loses_nothing(bottle: world.BottleUnderTest) -> None
         asking.communicate(timeout=300)
     assert identity == bottle.pending("Debian package jq")
     with waiting(bottle, "capability-block", proposal_id=identity) as asking:
-        assert bottle.dashboard("reject", identity, "-m", "it is there already").returncode == 0
+        assert bottle.ask("reject", identity, "-m", "it is there already").returncode == 0
         assert "it is there already" in asking.communicate(timeout=300)[0]
 
 
@@ -254,12 +254,12 @@ def test_an_up_that_fails_puts_the_file_back_and_leaves_the_proposal(bottle: wor
     with ask(bottle, "capability-block", capability="memory", value="9000g") as asking:
         identity = bottle.pending("9000g of memory")
         before = bottle.file.read_text()
-        done = bottle.dashboard("approve", identity, "--others")
+        done = bottle.ask("approve", identity, "--others")
         assert done.returncode == 1
         assert "still pending" in done.stderr
         assert bottle.file.read_text() == before
         assert bottle.pending("9000g of memory") == identity
-        bottle.dashboard("reject", identity)
+        bottle.ask("reject", identity)
         asking.communicate(timeout=300)
 
 
@@ -269,14 +269,14 @@ def test_an_approval_does_not_run_an_unfinished_edit_of_the_owners(bottle: world
     bottle.write({**manifest, "egress": {"routes": routes}})
     with ask(bottle, "egress-block", host="new.example.com") as asking:
         identity, before = bottle.pending("new.example.com"), bottle.file.read_text()
-        done = bottle.dashboard("approve", identity)
+        done = bottle.ask("approve", identity)
         assert done.returncode == 1
         assert "waits to be applied" in done.stderr
         assert "the agent gains sub.wild.example.com" in done.stderr
         assert bottle.file.read_text() == before
         assert bottle.curl("https://sub.wild.example.com/")[0] == 403
         assert bottle.pending("new.example.com") == identity
-        assert bottle.dashboard("approve", identity, "--others").returncode == 0
+        assert bottle.ask("approve", identity, "--others").returncode == 0
         asking.communicate(timeout=300)
     assert bottle.curl("https://sub.wild.example.com/")[0] == 200
 

@@ -39,8 +39,11 @@ def forge(internet: world.Internet, git_host_image: str, tmp_path_factory: pytes
         yield forge
 
 
-def held(bottle: world.BottleUnderTest) -> dict[str, str]:
-    """What a person would miss: what is in the volumes, the CA that the agent trusts, what was asked for."""
+def held(bottle: world.BottleUnderTest, *listing: str) -> dict[str, str]:
+    """What a person would miss: what is in the volumes, the CA that the agent trusts, what was asked for.
+
+    listing: the command of the folder's program that lists proposals, up to the stack's name.
+    """
     contents = {}
     contents["files"] = bottle.agent("cat ~/kept; cat ~/project/kept; git -C ~/project log --format=%H%s")
     contents["mirror"] = world.docker(
@@ -48,7 +51,8 @@ def held(bottle: world.BottleUnderTest) -> dict[str, str]:
     )
     ca = "openssl x509 -noout -fingerprint -sha256"
     contents["ca"] = bottle.agent(f"{ca} -in $NODE_EXTRA_CA_CERTS")
-    contents["asked"] = bottle.pending("new.example.com")
+    proposals = bottle.run(*listing, bottle.name).stdout
+    (contents["asked"],) = re.findall(r"^(p-[0-9a-f]+) .* pending .*new\.example\.com", proposals, re.MULTILINE)
     return contents
 
 
@@ -97,7 +101,7 @@ def test_a_bottle_of_an_older_commit_keeps_all_that_it_holds(
         }
         ask = f"curl -s -m 8 -H 'Accept: application/json, text/event-stream' -H 'Content-Type: application/json' -d '{json.dumps(call)}'"
         bottle.agent(f"{ask} http://supervise:9100/")
-        before = held(bottle)
+        before = held(bottle, "python3", "-m", "dashboard", "list", "-s")
         assert "MARK-kept" in before["files"]
         assert "MARK-commit" in before["files"]
         assert "refs/heads/main" in before["mirror"]
@@ -109,12 +113,12 @@ def test_a_bottle_of_an_older_commit_keeps_all_that_it_holds(
         gone = [line for line in preview.splitlines() if re.match(r" +-  \S+ .* delete", line)]
         assert all(":RemoteImage " in line for line in gone), gone  # the older images, which nothing uses any more
         bottle.up()
-        assert held(bottle) == before
+        assert held(bottle, *world.BOTTLE, "ask", "list") == before
         # The conversation goes on, and what was refused and allowed is so still.
         assert bottle.marks("again MARK-after", internet, "--continue") >= {"MARK-before", "MARK-after"}
         assert bottle.curl("https://echo.example.com/")[0] == 200
         assert bottle.curl("https://new.example.com/")[0] == 403
-        done = bottle.dashboard("approve", before["asked"], "--for", "1h")
+        done = bottle.ask("approve", before["asked"], "--for", "1h")
         assert done.returncode == 0, done.stderr
         bottle.agent("cd ~/project; echo more >> kept; git commit -qam 'MARK-later'; git push -q origin HEAD:main")
         assert "MARK-later" in forge.run("git -C /srv/acme/project.git log --format=%s main")

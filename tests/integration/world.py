@@ -42,6 +42,12 @@ NAMES = [
 ]
 
 
+def unpulled(stack: str) -> tuple[str, ...]:
+    """The look for work that only the agent has, without the `down` that it can stop."""
+    look = "import sys; from claude_bottle.cli.common import say; from claude_bottle.workspace.unpulled import warning"
+    return ("python3", "-c", f"{look}; lost = warning({stack!r}); lost and say(lost); sys.exit(bool(lost))")
+
+
 def docker(*argv: str, check: bool = True, stdin: bytes | None = None, timeout: float = 120) -> str:
     """Standard output of a docker command. timeout: in seconds on an idle machine; a busy one gets several times as long."""
     limit = timeout * PATIENCE
@@ -257,18 +263,22 @@ class BottleUnderTest:
 
         eventually(lambda: not works(), "no pulumi works on the stack", 120)
 
-    def dashboard(self, verb: str, *argv: str) -> subprocess.CompletedProcess[str]:
-        """A verb of the owner's on the terminal."""
-        return self.run("python3", "-m", "dashboard", verb, "-s", self.name, *argv)
+    def ask(self, verb: str, *argv: str) -> subprocess.CompletedProcess[str]:
+        """A verb about the agent's proposals."""
+        return self.bottle("ask", verb, self.name, *argv)
+
+    def audit(self, verb: str) -> subprocess.CompletedProcess[str]:
+        """A verb about the record of every decision."""
+        return self.bottle("audit", verb, self.name)
 
     def pending(self, words: str) -> str:
         """The id of the pending proposal about `words`, once it is there."""
         for _ in range(400):
-            for line in self.dashboard("list").stdout.splitlines():
+            for line in self.ask("list").stdout.splitlines():
                 if words in line and " pending " in line:
                     return line.split()[0]
             time.sleep(0.3)
-        raise AssertionError(f"no pending proposal about {words}: {self.dashboard('list').stdout}")
+        raise AssertionError(f"no pending proposal about {words}: {self.ask('list').stdout}")
 
     def marks(self, prompt: str, internet: Internet, *options: str) -> set[str]:
         """Ask the real Claude Code something; the marks that its requests to the model held."""

@@ -20,17 +20,17 @@ from typing import Any
 import yaml
 
 from claude_bottle.checks.preflight import machine_findings
+from claude_bottle.cli.ask import edited
 from claude_bottle.cli.stack_check import findings
 from claude_bottle.engines.client import EngineError
 from claude_bottle.engines.docker.engine import Engine, Part
 from claude_bottle.engines.docker.facts import facts_of, gather
 from claude_bottle.engines.facts import Facts
-from claude_bottle.host.stack_names import look_up
+from claude_bottle.host.stack_names import look_up, must_be_known, must_be_remembered
 from claude_bottle.manifest.change import Change, ChangeError
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.own_command import CALLED
-from dashboard.__main__ import edited, main
 from sidecar_images.supervise.arguments import wrong_arguments
 from sidecar_images.supervise.wishes import WishError, capability_wish, host_wish, route_wish
 from toolchain.shell import SetupError
@@ -287,8 +287,8 @@ SECTIONS: dict[str, list[Mistake]] = {
     "Commands": [
         command("make up STACK=dmo", lambda: provide("dmo", Path("stacks"))),
         command("bottle plan dmo", lambda: look_up("dmo", {"demo"})),
-        command("bottle ask list dmo", lambda: main(["list", "-s", "dmo"])),
-        command("bottle audit verify dmo", lambda: main(["audit", "verify", "-s", "dmo"])),
+        command("bottle ask list dmo", lambda: must_be_known("dmo")),
+        command("bottle audit verify dmo", lambda: must_be_remembered("dmo")),
         command("bottle ask approve demo p-0123456789 --edit < /dev/null", without_terminal),
     ],
 }  # fmt: skip

@@ -189,7 +189,7 @@ def python(words: list[str], whole: bool = True) -> str:
 
 def _parsed(module: str, words: list[str], whole: bool) -> str:
     """Whether the module's own parser takes these."""
-    entry = importlib.import_module(f"{module}.__main__" if module in ("dashboard", "toolchain") else module)
+    entry = importlib.import_module(f"{module}.__main__" if module == "toolchain" else module)
     parse = argparse.ArgumentParser.parse_args
 
     def parse_only(self: Any, *_: Any) -> None:

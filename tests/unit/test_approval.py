@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import socket
@@ -14,12 +13,14 @@ from typing import Any
 import pytest
 import yaml
 from asked import FILE, ROUTE
+from typer.testing import CliRunner
 
 from claude_bottle.approvals.approval import ON_PAGE, Approval, WaitingError
 from claude_bottle.approvals.audit.log import Audit
 from claude_bottle.approvals.begun import Begun, Desk
 from claude_bottle.approvals.edit.stack_file import changed, without_ended
 from claude_bottle.approvals.sweep import sweep
+from claude_bottle.cli import ask, proposal_text
 from claude_bottle.host.stale_lock import all_stale
 from claude_bottle.manifest.change import Change, ChangeError
 from claude_bottle.manifest.model import Manifest
@@ -29,7 +30,6 @@ from claude_bottle.policy.proposals import STILL_REFUSED, Proposal
 from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes.table import RouteTable
 from claude_bottle.runs.automation import BusyError, Previewed
-from dashboard import __main__ as terminal
 from dashboard import server
 from sidecar_images.supervise.answers import answer
 
@@ -377,9 +377,7 @@ def test_a_retry_that_is_refused_for_the_moment_says_nothing_against_the_change(
     assert "It is in force; try again." in answer(world.proposal)
 
 
-def test_a_change_is_read_from_a_file_or_from_standard_input(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_change_is_read_from_a_file_or_from_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     edit = json.dumps({"path": "egress.routes", "value": {"host": "b.example.com", "methods": ["GET"]}})
     file = tmp_path / "change.yaml"
     file.write_text(edit)
@@ -388,10 +386,12 @@ def test_a_change_is_read_from_a_file_or_from_standard_input(
             world = World(ROUTE)
             folder = tmp_path / f"{verb}{source == '-'}"
             folder.mkdir()
-            monkeypatch.setattr("sys.stdin", io.StringIO(edit))
-            args = terminal.parser().parse_args([verb, "-s", "s", "--change", source, "p-0000000001"])
-            terminal.answer(args, approval(folder, world))
-            text = capsys.readouterr().out if verb == "preview" else world.file.read_text()
+            approvals = approval(folder, world)
+            monkeypatch.chdir(folder)
+            monkeypatch.setattr(ask, "_approval", lambda _, one=approvals: one)
+            done = CliRunner().invoke(ask.app, [verb, "s", "p-0000000001", "--change", source], input=edit)
+            assert not done.exception, done.output
+            text = done.output if verb == "preview" else world.file.read_text()
             assert "b.example.com" in text
             assert "a.example.com" not in text
 
@@ -404,7 +404,7 @@ def test_what_would_take_something_away_is_not_made(tmp_path: Path) -> None:
     assert world.file.read_text() == PROJECT
     assert world.steps == []
     assert world.proposal.verdict == "pending"
-    assert "cannot be granted" in terminal.show(approvals, world.proposal)
+    assert "cannot be granted" in proposal_text.show(approvals, world.proposal)
 
 
 def test_the_agent_cannot_set_an_end_or_a_token(tmp_path: Path) -> None:

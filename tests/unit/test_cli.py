@@ -23,11 +23,13 @@ import yaml
 from test_plan_table import ONE, make, step
 from typer.testing import CliRunner, Result
 
+from claude_bottle.approvals.approval import Approval
 from claude_bottle.approvals.audit.log import Audit
 from claude_bottle.cli import agent, common, lifecycle, part_logs
 from claude_bottle.cli.app import app
 from claude_bottle.cli.callback import checked
 from claude_bottle.cli.template import TOOLS
+from claude_bottle.manifest.change import Change
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.presets.files import preset
 from toolchain import __main__ as toolchain
@@ -398,8 +400,9 @@ def test_up_takes_an_example_as_make_does(place: Place) -> None:
 def test_down_stops_where_something_would_be_lost(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     assert place.run("down", "demo").exit_code == 3, "it was never up"
     place.state("demo", {"type": "x", "id": "1"})
-    monkeypatch.setattr("claude_bottle.workspace.unpulled.main", lambda argv: 1)
-    assert place.run("down", "demo").exit_code == 1
+    monkeypatch.setattr("claude_bottle.workspace.unpulled.warning", lambda stack: f"work of {stack}")
+    done = place.run("down", "demo")
+    assert (done.exit_code, done.stderr) == (1, "work of demo\n")
     assert not [call for call in place.calls if call.startswith("pulumi destroy")]
     assert place.run("down", "demo", "--force").exit_code == 0
     assert [call for call in place.calls if call.startswith("pulumi destroy")]
@@ -491,17 +494,38 @@ def test_logs_are_in_order_and_draw_nothing() -> None:
 
 
 def test_an_answer_goes_through_as_it_was_typed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[list[str]] = []
-    monkeypatch.setattr("dashboard.__main__.main", lambda argv: given.append(list(argv)) or 0)
-    place.run("ask", "approve", "demo", "p-1", "-m", "--others", "--for", "2h")
-    place.run("ask", "reject", "demo", "p-1")
+    given: list[Any] = []
+    change = Change.read({"path": "agent.memory", "value": "8g"})
+
+    class Answered(Approval):
+        def change(self, *_: Any) -> Change:
+            return change
+
+        def approve(self, *words: Any, **options: Any) -> str:
+            given.append((*words, options))
+            return ""
+
+        def reject(self, *words: Any) -> None:
+            given.append(words)
+
+    monkeypatch.setattr("claude_bottle.approvals.approval.Approval", Answered)
+    monkeypatch.setattr("claude_bottle.approvals.inbox.Inbox.get", lambda *_: None)
+    monkeypatch.setattr(common, "_called_from", place.folder)
+    (place.folder / "edit").write_text("{path: agent.memory, value: 9g}")
+    assert place.run("ask", "approve", "demo", "p-1", "-m", "--others", "--for", "2h").exit_code == 0
+    assert place.run("ask", "approve", "demo", "p-1", "--change", "edit", "--others").exit_code == 0
+    assert place.run("ask", "reject", "demo", "p-1").exit_code == 0
     assert given == [
-        ["approve", "-s", "demo", "--message=--others", "--for=2h", "--", "p-1"],
-        ["reject", "-s", "demo", "--message=", "--", "p-1"],
+        ("p-1", "--others", None, 7200, {"others": False}),
+        ("p-1", "", {"path": "agent.memory", "value": "9g"}, 0, {"others": True}),
+        ("p-1", ""),
     ]
     done = place.run("ask", "approve", "demo", "p-1", "--edit")
     assert done.exit_code == 2, "an editor would wait for ever"
-    assert len(given) == 2
+    (place.folder / "edit").write_text("")
+    done = place.run("ask", "approve", "demo", "p-1", "--change", "edit")
+    assert (done.exit_code, done.stderr) == (1, "the edited change is empty; write path and value\n")
+    assert len(given) == 3
 
 
 def test_wrong_usage_is_told_apart_from_a_refusal(place: Place) -> None:

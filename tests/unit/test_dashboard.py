@@ -21,13 +21,13 @@ from claude_bottle.approvals.audit.from_logs import for_audit, since_of
 from claude_bottle.approvals.audit.log import Audit
 from claude_bottle.approvals.edit.stack_file import changed
 from claude_bottle.approvals.terms import as_yaml, from_yaml, gain, seconds, stack_name
+from claude_bottle.cli.ask import edited
 from claude_bottle.engines.docker.engine import Running
 from claude_bottle.host.stack_names import stack_names
 from claude_bottle.manifest.change import Change
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.replay import can_be_replayed, replay
 from dashboard import server
-from dashboard.__main__ import edited, main
 
 TOKEN = "t" * 43
 HOST = "127.0.0.1:7690"
@@ -424,25 +424,3 @@ def test_an_editor_needs_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("subprocess.run", lambda *args, **kwargs: pytest.fail("an editor was started"))
     with pytest.raises(BottleError, match="--edit needs a terminal; give the change with --change FILE"):
         edited(Change("agent.memory", "8g"))
-
-
-def test_the_terminal_says_what_is_wrong(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}")
-    monkeypatch.setenv("CLAUDE_BOTTLE_COMMAND", "bottle")
-    (tmp_path / "stacks").mkdir()
-    (tmp_path / "stacks/Pulumi.s.yaml").touch()
-    assert main(["list", "-s", "nothing"]) == 1
-    assert "no bottle `nothing` (there are: s); bottle init nothing makes one" in capsys.readouterr().err
-    assert main(["approve", "p-1", "-s", "../x"]) == 1
-    assert "not the name of a stack" in capsys.readouterr().err
-    assert main(["audit", "verify", "-s", "s"]) == 0
-    assert "0 records, the chain is intact" in capsys.readouterr().out
-    assert main(["audit", "verify", "-s", "ss"]) == 1
-    assert "no bottle `ss`; did you mean `s`?" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main(["--help"])
-    assert "resume" in capsys.readouterr().out

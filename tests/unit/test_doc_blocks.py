@@ -122,7 +122,7 @@ def test_prose_is_read() -> None:
         ("make plann STACK=demo", "no target plann"),
         ("make plan STCK=demo", "STCK means nothing to plan"),
         ("python -m components.plan_tabel demo", "no module components.plan_tabel"),
-        ("python -m dashboard show -s demo p-1 --pages 2", "unrecognized arguments: --pages 2"),
+        ("python3 -m toolchain setup --devel 2", "unrecognized arguments: --devel 2"),
         ("python bench/chains.py", "no such file"),
         ("git merg main", "no verb merg"),
         ("true && bottle upp demo", "no verb upp"),

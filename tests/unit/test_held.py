@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from claude_bottle.approvals.held import HeldContent, Seen
+from claude_bottle.cli import ask, proposal_text
 from claude_bottle.manifest.change import Change
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.once import Once, digest_of
 from claude_bottle.policy.proposals import Proposal
-from dashboard import __main__ as terminal
 from dashboard.server import Dashboard
 
 DIGEST = digest_of(b"a push")
@@ -121,23 +120,24 @@ def test_what_was_shown_is_remembered_for_a_number_of_contents(holder: Holder) -
 
 def test_the_terminal_approves_nothing_unseen_by_accident(holder: Holder, capsys: pytest.CaptureFixture[str]) -> None:
     approving: Any = Approving(holder)
-    args = argparse.Namespace(
-        stack="s", id="p-0000000001", message="", change="", edit=False, duration="", unseen=False, others=False
-    )
+
+    def approve(*, unseen: bool = False) -> None:
+        ask.approve_seen(approving, "p-0000000001", "", None, 0, others=False, unseen=unseen)
+
     with pytest.raises(
         BottleError,
         match=r"3 of 3 pages .*: \./bottle ask show s p-0000000001 --page N, or \./bottle ask approve .* --unseen",
     ):
-        terminal.approve(approving, args)
-    assert "2 of 3 pages have not been shown to you" in terminal.content(content(holder), 1, "s", "p-0000000001")
+        approve()
+    assert "2 of 3 pages have not been shown to you" in proposal_text.content(content(holder), 1, "s", "p-0000000001")
     with pytest.raises(BottleError, match="2 of 3 pages"):
-        terminal.approve(approving, args)
+        approve()
     for page in (2, 3):
-        terminal.content(content(holder), page, "s", "p-0000000001")
-    terminal.approve(approving, args)
+        proposal_text.content(content(holder), page, "s", "p-0000000001")
+    approve()
     assert approving.approved == ["p-0000000001"]
     Seen("s")._file.unlink()
-    terminal.approve(approving, argparse.Namespace(**{**vars(args), "unseen": True}))
+    approve(unseen=True)
     assert len(approving.approved) == 2
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner, Result
 
 from claude_bottle.checks.validation import examine
+from claude_bottle.cli.app import app
 from claude_bottle.cli.legacy_convert import convert
-from claude_bottle.cli.manifest_tool import main
 from claude_bottle.manifest import legacy
 from claude_bottle.manifest.legacy import rewrite, rewrite_role
 from claude_bottle.manifest.model import Manifest
@@ -117,17 +118,21 @@ def test_a_converted_file_is_valid_and_says_what_is_missing(tmp_path: Path) -> N
     assert [item.host for item in alone.pipelock.allow] == ["files.example.com"]
 
 
-def test_the_command_writes_files_and_never_over_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_files_and_never_over_others(tmp_path: Path) -> None:
     old, out = tmp_path / "old.json", tmp_path / "stacks"
+
+    def convert(file: Path) -> Result:
+        return CliRunner().invoke(app, ["convert", str(file), "--out", str(out)])
+
     old.write_text(json.dumps(OLD))
-    assert main(["convert", str(old), "--out", str(out)]) == 0
+    assert convert(old).exit_code == 0
     assert sorted(p.name for p in out.iterdir()) == ["Pulumi.alone.yaml", "Pulumi.my-impl.yaml"]
-    assert main(["convert", str(old), "--out", str(out)]) == 1
-    assert "already exist" in capsys.readouterr().err
+    again = convert(old)
+    assert (again.exit_code, "already exist" in again.stderr) == (1, True)
     old.write_text("{")
-    assert main(["convert", str(old)]) == 1
-    assert "not JSON" in capsys.readouterr().err
-    assert main(["convert", str(tmp_path / "none")]) == 1
+    broken = convert(old)
+    assert (broken.exit_code, "not JSON" in broken.stderr) == (1, True)
+    assert convert(tmp_path / "none").exit_code == 1
 
 
 @pytest.mark.parametrize("old", [[], {}, {"bottles": []}, {"bottles": {}, "agents": {"a": {"bottle": "none"}}}])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -78,35 +77,6 @@ def test_a_secret_is_set_by_the_command_as_it_is_printed(tmp_path: Path) -> None
     assert done.returncode == 1
     assert "write one like GITHUB_TOKEN" in done.stderr
     assert value not in done.stderr
-
-
-MODULES = [
-    (["claude_bottle.workspace.pull", "{}"], "pull"),
-    (["claude_bottle.upkeep.repair", "{}"], "repair"),
-    (["claude_bottle.workspace.unpulled", "{}"], "down"),
-    (["claude_bottle.host.past_states", "{}"], "past"),
-    (["claude_bottle.host.past_states", "{}", "--delete"], "forget"),
-    *((["dashboard", verb, "-s", "{}"], verb) for verb in ("list", "resume")),
-    *((["dashboard", verb, "-s", "{}", "p-1"], verb) for verb in ("show", "preview", "approve", "reject")),
-    *((["dashboard", "audit", what, "-s", "{}"], f"audit {what}") for what in ("collect", "last", "verify", "show")),
-]
-
-
-def files(folder: Path) -> list[Path]:
-    """Every file; the folder of the audit logs is made by a look at it."""
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-@pytest.mark.parametrize("argv", [pytest.param(argv, id=name) for argv, name in MODULES])
-def test_a_mistyped_stack_is_an_error_with_the_nearest_and_makes_nothing(argv: list[str]) -> None:
-    with project() as folder:
-        before = files(folder)
-        command = [sys.executable, "-m", *(word.format("dmo") for word in argv)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
-        assert done.returncode == 1
-        assert "no bottle `dmo`; did you mean `demo`?" in done.stderr
-        assert files(folder) == before
 
 
 def test_make_up_of_a_mistyped_stack_stops_at_the_name() -> None:

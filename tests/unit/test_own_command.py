@@ -97,6 +97,7 @@ AS_IT_IS = {
     "claude_bottle/cli": "help, with an example of each verb, and the comments of a stack file",
     "claude_bottle/policy/routes/values.py": "said by a sidecar too; claude_bottle/checks/validation.py puts the form in",
     "claude_bottle/checks/validation.py": "what it replaces",
+    "claude_bottle/manifest/docs.py": "said on a page",
     "claude_bottle/manifest/model.py": "a description in the manifest's schema",
     "claude_bottle/policy/no_approval.py": "said by a sidecar, which has no checkout",
     "addons": "said by a sidecar, which has no checkout",
@@ -118,8 +119,6 @@ def test_a_command_of_ours_is_said_by_the_one_function() -> None:
 # `make` is there in a checkout alone, and Pulumi in an activated shell alone: what still names them.
 MAKE = {
     ("claude_bottle/cli/app.py", "make setup"): "said where the command itself cannot run; a wheel has its libraries",
-    ("claude_bottle/host/past_states.py", "make forget STACK=…"): "the name under which make runs it, in its usage",
-    ("claude_bottle/workspace/pull.py", "make pull STACK=…"): "the name under which make runs it, in its usage",
     ("claude_bottle/manifest/agent_env.py", "make docs"): "the page that says so is made from it, in a checkout",
     ("claude_bottle/manifest/docs.py", "make docs"): "the page that says so is made from it, in a checkout",
 }

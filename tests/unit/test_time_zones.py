@@ -21,6 +21,7 @@ from addons.http.fresh_leaves import drop_old
 from claude_bottle.approvals.audit.decisions import Line, read_line
 from claude_bottle.approvals.audit.from_logs import for_audit, since_of
 from claude_bottle.approvals.audit.log import Audit
+from claude_bottle.cli import proposal_text
 from claude_bottle.host import stale_lock
 from claude_bottle.policy import once as grants
 from claude_bottle.policy import proposals
@@ -28,7 +29,6 @@ from claude_bottle.policy.once import Once, digest_of
 from claude_bottle.policy.proposals import LimitError, Proposals
 from claude_bottle.policy.record import Record
 from claude_bottle.policy.routes.until import ended, parse_until, write_until
-from dashboard import __main__ as terminal
 
 MOMENTS = {
     "2026-03-29T01:00:00Z": 1774746000,
@@ -175,7 +175,7 @@ def test_a_leaf_is_old_at_half_its_life(moment: tuple[str, int]) -> None:
 def test_two_proposals_an_hour_apart_never_show_the_same_time(moment: tuple[str, int]) -> None:
     approval: Any = SimpleNamespace(gain=lambda _: "")
     asked = [SimpleNamespace(id="p", created=moment[1] + seconds, verdict="pending") for seconds in (-1800, 1800)]
-    lines = [terminal.line(approval, proposal) for proposal in asked]
+    lines = [proposal_text.line(approval, proposal) for proposal in asked]
     assert lines[0] != lines[1]
 
 

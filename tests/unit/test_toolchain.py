@@ -157,7 +157,7 @@ def test_the_program_needs_nothing_that_only_the_images_and_the_tests_have() -> 
     """`make up` installs requirements.lock alone: nothing else may be imported by what pulumi or the owner runs."""
     program = OF_THE_LOCK + "assert sys.modules['hyperscan'] is sys.modules['mitmproxy'] is None\n"
     program += "import components.bottle, components.program, claude_bottle.plan.table, claude_bottle.workspace.pull\n"
-    program += "import claude_bottle.upkeep.repair, dashboard.__main__, dashboard.server\n"
+    program += "import claude_bottle.upkeep.repair, claude_bottle.cli.proposal_text, dashboard.server\n"
     program += "import claude_bottle.cli.app, claude_bottle.cli.part_logs, claude_bottle.cli.stack_check\n"
     # What is looked for in a manifest is found there too, as it stands and wrapped.
     program += "from claude_bottle.manifest.secrets_in_clear import secrets_in\n"
