@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -108,12 +109,12 @@ def workspace_mounts(workspace: WorkspaceCopy | None) -> list[HostMount]:
     ]
 
 
-# The folders stay: git ignores an empty `.git`, and removing one would remove its mount from a running agent.
-_MAKE = 'cd "$FOLDER"; printf "%s\\n" "$PLACES" | while IFS= read -r place; do mkdir -p -- "$place"; done'
-
-
 def empty_places(name: str, workspace: WorkspaceCopy, parent: pulumi.Resource) -> pulumi.Resource:
-    """Creates the missing `.git` folders on the host, so that the agent cannot create them."""
-    environment = {"FOLDER": workspace.source, "PLACES": "\n".join(workspace.git.missing)}
+    """Creates the missing `.git` folders on the host, so that the agent cannot create them.
+
+    They stay: git ignores an empty `.git`, and removing one would remove its mount from a running agent.
+    """
+    folders = [f"{workspace.source}/{place}" for place in workspace.git.missing]
+    script = shlex.join(["exec", "mkdir", "-p", "--", *folders])
     triggers = [workspace.source, *workspace.git.missing]
-    return local_command(name, _MAKE, environment, triggers, pulumi.ResourceOptions(parent=parent))
+    return local_command(name, script, {}, triggers, pulumi.ResourceOptions(parent=parent))

@@ -1,17 +1,15 @@
 """Runs one step of provisioning on the owner's machine during `up`: python3 -m claude_bottle.provision NAME.
 
-The input is a JSON object on stdin, with the agent's container name as `container`. Every step is idempotent. Each step
-starts its own Python, so it imports only the standard library and the modules of this project that it needs.
+The input is a JSON object on stdin, with the agent's container name as `container`. Each step starts its own Python, so
+it imports only the standard library and the modules of this project that it needs.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from importlib import import_module
-from typing import Any
 
-from claude_bottle.policy.errors import BottleError, printable
+from claude_bottle.engines.run_step import run_step
 
 _MODULES = {
     "ca": "trust",
@@ -26,13 +24,8 @@ _MODULES = {
 def main() -> int:
     """Entry point."""
     name = sys.argv[1]
-    step: Any = getattr(import_module(f"claude_bottle.provision.{_MODULES[name]}"), name)
-    try:
-        print(printable(step(json.load(sys.stdin))))
-    except (BottleError, OSError) as error:
-        print(f"{printable(str(error))}\nLater steps did not run; fix it and run up again.", file=sys.stderr)
-        return 1
-    return 0
+    step = getattr(import_module(f"claude_bottle.provision.{_MODULES[name]}"), name)
+    return run_step(step, "Later steps did not run; fix it and run up again.")
 
 
 if __name__ == "__main__":

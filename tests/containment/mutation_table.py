@@ -23,12 +23,12 @@ class Mutation:
 MUTATIONS = (
     Mutation("network", "agent network not internal, host on the bridge", (
         ("claude_bottle/engines/docker/resources/network.py", r"internal=kind != OUTSIDE\)", 'internal=kind not in ("agent", OUTSIDE))'),
-        ("claude_bottle/engines/docker/prove.py", r"lines := problems\(given\)", "lines := list[str]()"),
+        ("claude_bottle/engines/docker/steps/prove.py", r"lines := problems\(given\)", "lines := list[str]()"),
     )),
     Mutation("dns", "agent's name server is one that answers, on the host", (
         ("claude_bottle/engines/docker/resources/network.py", r'CLOSED_DNS = "127.0.0.1"', 'CLOSED_DNS = "172.17.0.1"'),
         ("claude_bottle/engines/docker/resources/network.py", r"internal=kind != OUTSIDE\)", 'internal=kind not in ("agent", OUTSIDE))'),
-        ("claude_bottle/engines/docker/prove.py", r"lines := problems\(given\)", "lines := list[str]()"),
+        ("claude_bottle/engines/docker/steps/prove.py", r"lines := problems\(given\)", "lines := list[str]()"),
     )),
     Mutation("egress-routes", "default deny: an undeclared host gets the first route's rules", (
         ("claude_bottle/policy/routes/table.py", r"        if not patterns:\n            return \[\]", "        if not patterns:\n            return [Route(host)]"),

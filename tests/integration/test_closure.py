@@ -19,7 +19,7 @@ import world
 from pulumi import automation as auto
 
 from claude_bottle.engines.docker.live.look import PYTHON
-from claude_bottle.engines.docker.prove import _PROBE
+from claude_bottle.engines.docker.steps.prove import _PROBE
 
 pytestmark = pytest.mark.docker
 INHIBITED = ("--internal", "-o", "com.docker.network.bridge.inhibit_ipv4=true")

@@ -19,8 +19,9 @@ import pytest
 from mocked import compose
 
 from claude_bottle.engines import closure_probe as probe
-from claude_bottle.engines.docker import prove
 from claude_bottle.engines.docker.command import DockerCommand
+from claude_bottle.engines.docker.steps import __main__ as steps
+from claude_bottle.engines.docker.steps import prove
 from claude_bottle.workspace.copies import Copies
 
 # Of a container on two internal networks of Docker 20.10, whose bridges have no address: it names a gateway all the same.
@@ -196,7 +197,8 @@ def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, docker: str) -> tuple[
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(GIVEN)))
-    return prove.main(), (tmp_path / "calls").read_text().splitlines()
+    monkeypatch.setattr("sys.argv", ["steps", "prove"])
+    return steps.main(), (tmp_path / "calls").read_text().splitlines()
 
 
 def test_a_closed_bottle_is_asked_from_inside_each_of_its_closed_workloads(
@@ -250,7 +252,7 @@ def test_the_engine_says_whose_the_addresses_are() -> None:
     stopped = inspected("claude-bottle-git-gate-s", agent="")
 
     class Listing(DockerCommand):
-        def docker(self, *argv: str, timeout: float = 30) -> str:
+        def docker(self, *argv: str, stdin: str = "", timeout: float = 30) -> str:
             return {"ps": "1 2 3 4", "inspect": json.dumps([*OWN, gone, stopped])}[argv[0]]
 
     specs = prove.addressed(GIVEN, Listing())

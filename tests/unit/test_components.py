@@ -234,7 +234,7 @@ def test_a_mounted_workspace_has_a_read_only_git_and_a_home_that_stays() -> None
         assert mounts[f"/home/node/workspace/{name}"]["readOnly"] is True
         assert mounts[f"/home/node/workspace/{name}"]["source"] == f"/h/p/{name}"
     command = recorder.command("-agent-git-places")
-    assert command.inputs["environment"]["PLACES"] == "new/.git"
+    assert command.inputs["environment"]["CLAUDE_BOTTLE_STEP"] == "exec mkdir -p -- /h/p/new/.git"
     assert any(dependency.endswith(f"::{command.name}") for dependency in recorder.container("agent").dependencies)
     assert not [r for r in recorder.all(":Command") if r.name.endswith("-workspace")]
 
@@ -275,11 +275,10 @@ def test_git_credentials_are_secret_files_of_the_gate_alone(tmp_path: Path) -> N
 
 
 def test_each_container_has_a_limit_of_processes(routed: Any) -> None:
-    lines = routed[0].command("-attachments-mend").inputs["environment"]["PROCESSES"].splitlines()
-    limits = dict(line.split() for line in lines)
-    assert limits.pop("claude-bottle-agent-unit") == "4096"
+    limits = json.loads(routed[0].command("-attachments-mend").inputs["stdin"])["processes"]
+    assert limits.pop("claude-bottle-agent-unit") == 4096
     assert set(limits) == {f"claude-bottle-{role}-unit" for role in ("egress", "pipelock", "supervise")}
-    assert set(limits.values()) == {"1024"}
+    assert set(limits.values()) == {1024}
 
 
 def test_pipelock_knows_the_bottles_networks_where_it_could_be_led_there() -> None:

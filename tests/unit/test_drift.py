@@ -91,9 +91,9 @@ def state(**changes: Any) -> list[dict[str, Any]]:
     command: dict[str, Any] = {
         "urn": f"{urn}command:local:Command::s-egress-routes-put",
         "inputs": {
-            "stdin": "one",
+            "stdin": json.dumps({"content": "one", "probe": version("egress"), "drift": "old words"}),
             "triggers": ["c1"],
-            "environment": {"PROBE": version("egress"), "DRIFT": "old words"},
+            "environment": {},
         },
         "outputs": {"stdout": said},
     }
@@ -113,13 +113,16 @@ def state(**changes: Any) -> list[dict[str, Any]]:
 def test_what_was_put_is_read_from_the_state() -> None:
     expected = Put(True, True, ONE, FILES, {"/a": ONE}, "old words", "old reason")
     assert put_of("egress", "s", state()) == expected
+    before = {"PROBE": version("egress"), "DRIFT": "old words"}
+    assert put_of("egress", "s", state(stdin="one", environment=before)) == expected, "of the release before"
     assert put_of("egress", "s", []) == Put(uploads={})
 
 
 def test_what_was_put_into_another_container_or_by_another_probe_is_not_compared() -> None:
     other = put_of("egress", "s", state(triggers=["c0"]))
     assert (other.done, other.policy, other.files) == (False, None, None)
-    assert put_of("egress", "s", state(environment={"PROBE": "old"})).files is None
+    assert put_of("egress", "s", state(stdin=json.dumps({"probe": "old"}))).files is None
+    assert put_of("egress", "s", state(stdin="[]")).policy is None
     assert put_of("egress", "s", [{**r, "delete": True} for r in state()]) == Put(uploads={})
 
 
@@ -131,9 +134,9 @@ def test_drift_is_an_input_of_what_mends_it() -> None:
     )
     changed = {name for name, inputs in before.items() if inputs != after.get(name, inputs)}
     assert changed == {"unit-egress-container", "unit-egress-routes-put"}
-    assert after["unit-egress-routes-put"]["environment"]["DRIFT"] == "other routes; seen now"
+    assert json.loads(after["unit-egress-routes-put"]["stdin"])["drift"] == "other routes; seen now"
     assert {"label": LABEL_MENDED, "value": "tokens.json; seen now"} in after["unit-egress-container"]["labels"]
-    assert "DRIFT" not in before["unit-egress-routes-put"]["environment"]
+    assert "drift" not in json.loads(before["unit-egress-routes-put"]["stdin"])
 
 
 # ---- the probe, which runs in a container

@@ -29,11 +29,18 @@ class DockerCommand:
     def __init__(self, variables: Mapping[str, str] | None = None) -> None:
         self._env = child_env(variables)
 
-    def docker(self, *argv: str, timeout: float = 30) -> str:
+    def docker(self, *argv: str, stdin: str = "", timeout: float = 30) -> str:
         """The standard output of a docker command. timeout: seconds. Raises EngineError, with stderr's last line."""
         try:
             done = subprocess.run(
-                ["docker", *argv], capture_output=True, text=True, timeout=timeout, check=False, env=self._env
+                ["docker", *argv],
+                input=stdin,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=timeout,
+                check=False,
+                env=self._env,
             )
         except FileNotFoundError:
             raise EngineError("there is no docker command on PATH") from None
@@ -42,3 +49,10 @@ class DockerCommand:
         if done.returncode != 0:
             raise EngineError((done.stderr.strip().splitlines() or ["docker failed"])[-1])
         return done.stdout
+
+    def inside(
+        self, container: str, argv: Sequence[str], *, user: str = "", stdin: str = "", timeout: float = 30
+    ) -> str:
+        """The same of a command in a container."""
+        command = exec_argv(container, argv, user=user, stdin=bool(stdin))
+        return self.docker(*command[1:], stdin=stdin, timeout=timeout)

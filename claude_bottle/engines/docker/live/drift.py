@@ -56,23 +56,35 @@ def put_of(role: str, stack: str, resources: Iterable[Mapping[str, Any]]) -> Put
     named = {str(r.get("urn", "")).rpartition("::")[2]: r for r in resources if not r.get("delete")}
     container = named.get(f"{stack}-{role}-container", {})
     command = named.get(f"{stack}-{role}-{SIDECARS[role].put}") or named.get(f"{stack}-{role}-ready") or {}
-    inputs, given = container.get("inputs") or {}, command.get("inputs") or {}
-    env = given.get("environment") or {}
-    done = bool(container.get("id")) and given.get("triggers") == [container.get("id")]
-    stdin = given.get("stdin")
+    inputs, ran = container.get("inputs") or {}, command.get("inputs") or {}
+    done = bool(container.get("id")) and ran.get("triggers") == [container.get("id")]
+    given = _given(ran)
+    content = given.get("content")
     return Put(
         known=bool(container.get("id")),
         done=done,
-        policy=_sha256(stdin) if done and SIDECARS[role].policy and isinstance(stdin, str) and stdin else None,
-        files=_kept(command) if done and env.get("PROBE") == version(role) else None,
+        policy=_sha256(content) if done and SIDECARS[role].policy and isinstance(content, str) and content else None,
+        files=_kept(command) if done and given.get("probe") == version(role) else None,
         uploads={
             upload["file"]: _sha256(upload["content"])
             for upload in inputs.get("uploads") or []
             if isinstance(upload, Mapping) and isinstance(upload.get("content"), str)
         },
-        again=env.get("DRIFT"),
+        again=given.get("drift"),
         mended=next((x["value"] for x in inputs.get("labels") or [] if x.get("label") == LABEL_MENDED), None),
     )
+
+
+def _given(ran: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The input of the step that readied a sidecar (claude_bottle/engines/docker/steps/ready.py)."""
+    env = ran.get("environment") or {}
+    if "PROBE" in env:  # in a state of before the release that gives steps JSON
+        return {"content": ran.get("stdin"), "probe": env["PROBE"], "drift": env.get("DRIFT")}
+    try:
+        given = json.loads(ran["stdin"])
+    except (KeyError, TypeError, ValueError):
+        return {}
+    return given if isinstance(given, dict) else {}
 
 
 def drift_of(role: str, look: Look, put: Put, now: float | None = None) -> Drift:

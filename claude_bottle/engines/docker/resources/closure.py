@@ -9,13 +9,11 @@ from typing import Any
 import pulumi
 
 from claude_bottle.engines.declare import OUTSIDE, Flow, Text
+from claude_bottle.engines.docker.resources.engine_step import engine_step
 from claude_bottle.engines.docker.resources.membership import Member, seen
 from claude_bottle.engines.docker.resources.network import CLOSED_DNS, BottleNetwork
-from claude_bottle.engines.docker.resources.provider_engine import provider_engine
-from claude_bottle.engines.local_command import local_command
 
 _EMBEDDED_DNS = "127.0.0.11"  # the name server of every user-defined network (docs.docker.com/engine/network)
-_PROVE = "exec python3 -m claude_bottle.engines.docker.prove"
 
 
 @dataclass(frozen=True)
@@ -59,4 +57,4 @@ class Proof:
             "specs": self.specs(),
         }
         triggers = [*(seen(member.container) for member in self.members), self.gets]
-        return local_command(name, _PROVE, provider_engine(), triggers, opts, pulumi.Output.json_dumps(given))
+        return engine_step(name, "prove", given, triggers, opts)

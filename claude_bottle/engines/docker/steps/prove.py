@@ -1,9 +1,9 @@
-"""A step of an `up`: proves from inside that a bottle is closed, and stops its agent if it is not.
+"""Proves from inside that a bottle is closed, and stops its agent if it is not. Standard library only.
 
-Reads JSON from stdin. `stack`; `agent`: name of its container; `containers`: names by role; `image`: an image of this
+Its input: `stack`; `agent`: name of its container; `containers`: names by role; `image`: an image of this
 project with Python; `specs`: by role, the input of closure_probe.py, but with roles in place of addresses; `network`:
 the agent's network if its runtime has a network stack of its own, which no other container can share, else ""; `dns`:
-the name server for a probe on that network. Standard library only.
+the name server for a probe on that network.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +21,7 @@ from claude_bottle.engines.docker.command import DockerCommand
 from claude_bottle.engines.docker.live.look import PYTHON
 from claude_bottle.engines.docker.naming import LABEL_STACK, PROOF, docker_name, labels
 from claude_bottle.host.bounded import run_bounded
-from claude_bottle.policy.errors import BottleError, printable
+from claude_bottle.policy.errors import BottleError
 
 _PROBE = Path(closure_probe.__file__)
 _SECONDS, _BYTES = 120, 64 << 10  # of a probe
@@ -104,22 +103,13 @@ def problems(given: dict[str, Any]) -> list[str]:
         return [line for future in (first, *more) for line in future.result()]
 
 
-def main() -> int:
-    """Entry point."""
-    given = json.load(sys.stdin)
+def prove(given: dict[str, Any]) -> str:
+    """The step. Raises BottleError with all problems."""
     if not (lines := problems(given)):
-        print(f"proven from inside {', '.join(given['specs'])}: closed but for its own flows")
-        return 0
+        return f"proven from inside {', '.join(given['specs'])}: closed but for its own flows"
     try:
         DockerCommand().docker("stop", "-t", "0", given["agent"], timeout=_ANSWERS)
         done = "was stopped and gets nothing of yours"
     except BottleError as error:
-        done = f"gets nothing of yours, and STILL RUNS, for it could not be stopped ({printable(str(error))})"
-    print(f"the bottle is not closed, so its agent {done}:", file=sys.stderr)
-    for line in lines:
-        print(f"  {printable(line)}", file=sys.stderr)
-    return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        done = f"gets nothing of yours, and STILL RUNS, for it could not be stopped ({error})"
+    raise BottleError("\n  ".join([f"the bottle is not closed, so its agent {done}:", *lines]))
