@@ -16,11 +16,10 @@ from claude_bottle.host.type_tokens import token
 from claude_bottle.manifest.agent_env import program_env
 from claude_bottle.manifest.model import AgentConfig
 from claude_bottle.manifest.sizes import megabytes
-from claude_bottle.workspace.agent_files import WORKSPACE
+from claude_bottle.policy.names.files import AGENT_HOME, WORKSPACE
 from claude_bottle.workspace.copies import WorkspaceCopy
 from claude_bottle.workspace.git_mounts import folders_above
 
-HOME = "/home/node"
 # MB of /dev/shm, where browsers keep pages: with the default of 64 they crash. Used pages count as the agent's memory.
 SHARED_MEMORY = 1024
 # Processes and threads. The machine has 32,768 in all by default (proc(5), pid_max), shared with its owner.
@@ -85,7 +84,7 @@ class Agent(pulumi.ComponentResource):
                 env=agent_env(args.proxy, args.env, placeholders=args.placeholders, supervise=args.supervise),
                 command=args.config.command or (),
                 runtime=args.config.runtime,
-                volumes={HOME: "home"},
+                volumes={AGENT_HOME: "home"},
                 host_mounts=workspace_mounts(args.workspace),
                 disk=True,
                 processes=PROCESSES,

@@ -9,16 +9,16 @@ import pulumi
 
 from claude_bottle.engines.component_types import formerly
 from claude_bottle.engines.declare import Fabric, Running, Workload
-from claude_bottle.engines.sidecars import RECORD, SIDECARS
+from claude_bottle.engines.sidecars import SIDECARS
 from claude_bottle.host.type_tokens import token
 from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.policy.names.files import EGRESS_ETC, PROXY_ROOTS, RECORD, ROUTES, TOKENS
 from claude_bottle.policy.names.roles import PORTS
 from components.authorities import Authority
 from components.pipelock import PIPELOCK_HOSTNAME
 from components.policy_push import PolicyPush, PolicyPushArgs
 
-EGRESS_ROUTES = "/etc/claude-bottle/routes.json"
-_REVOKED = "/etc/claude-bottle/revoked.pem"
+_REVOKED = f"{EGRESS_ETC}/revoked.pem"
 
 
 @dataclass
@@ -53,15 +53,15 @@ class Egress(pulumi.ComponentResource):
                 memory=512,
                 env={
                     "EGRESS_UPSTREAM": f"{PIPELOCK_HOSTNAME}:{PORTS['pipelock']}",
-                    "EGRESS_UPSTREAM_CA": "/run/claude-bottle/upstream-bundle.pem",
-                    "EGRESS_ROUTES": EGRESS_ROUTES,
+                    "EGRESS_UPSTREAM_CA": PROXY_ROOTS,
+                    "EGRESS_ROUTES": ROUTES,
                     **({"REVOCATION_LISTS": _REVOKED} if args.revoked else {}),
                 },
                 files={
-                    "/etc/claude-bottle/mitmproxy-ca.pem": args.authority.key_and_cert,
-                    "/etc/claude-bottle/upstream-ca.pem": args.trusted,
+                    f"{EGRESS_ETC}/mitmproxy-ca.pem": args.authority.key_and_cert,
+                    f"{EGRESS_ETC}/upstream-ca.pem": args.trusted,
                     **({_REVOKED: args.revoked} if args.revoked else {}),
-                    "/etc/claude-bottle/tokens.json": pulumi.Output.secret(pulumi.Output.json_dumps(slots)),
+                    TOKENS: pulumi.Output.secret(pulumi.Output.json_dumps(slots)),
                 },
                 volumes={RECORD: "egress-record"},
                 command=["egress"],

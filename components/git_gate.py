@@ -9,11 +9,10 @@ import pulumi
 
 from claude_bottle.engines.component_types import formerly
 from claude_bottle.engines.declare import Fabric, Running, Workload
-from claude_bottle.engines.sidecars import RECORD, SIDECARS
+from claude_bottle.engines.sidecars import SIDECARS
 from claude_bottle.host.git_remotes import GateRemote, remotes_file
 from claude_bottle.host.type_tokens import token
-
-_ETC = "/etc/git-gate"
+from claude_bottle.policy.names.files import GATE_ETC, MIRRORS, RECORD
 
 
 @dataclass
@@ -48,7 +47,7 @@ class GitGate(pulumi.ComponentResource):
                 # The daemon listens on this address only, and not on the outside network.
                 env={"GATE_ADDRESS_NAME": args.fabric.own_name("git-gate", "agent")},
                 files=self._files(args),
-                volumes={"/srv/git": "mirrors", RECORD: "git-gate-record"},
+                volumes={MIRRORS: "mirrors", RECORD: "git-gate-record"},
                 ready=SIDECARS["git-gate"].check,
                 resolves_names=True,
             ),
@@ -59,18 +58,18 @@ class GitGate(pulumi.ComponentResource):
 
     @staticmethod
     def _files(args: GitGateArgs) -> dict[str, pulumi.Input[str]]:
-        files: dict[str, pulumi.Input[str]] = {f"{_ETC}/remotes.json": remotes_file(args.remotes)}
+        files: dict[str, pulumi.Input[str]] = {f"{GATE_ETC}/remotes.json": remotes_file(args.remotes)}
         for remote in args.remotes:
             kind = "key" if remote.upstream.scheme == "ssh" else "token"
-            files[f"{_ETC}/{remote.name}.{kind}"] = pulumi.Output.secret(remote.secret)
+            files[f"{GATE_ETC}/{remote.name}.{kind}"] = pulumi.Output.secret(remote.secret)
             if kind == "key":
-                files[f"{_ETC}/{remote.name}.known_hosts"] = f"{remote.config.known_hosts}\n"
+                files[f"{GATE_ETC}/{remote.name}.known_hosts"] = f"{remote.config.known_hosts}\n"
             if remote.rules:
-                files[f"{_ETC}/{remote.name}.rules.toml"] = remote.rules
+                files[f"{GATE_ETC}/{remote.name}.rules.toml"] = remote.rules
         if args.proxy:
-            files[f"{_ETC}/proxy"] = args.proxy
+            files[f"{GATE_ETC}/proxy"] = args.proxy
         if args.proxy and args.proxy_login is not None:
-            files[f"{_ETC}/proxy.login"] = args.proxy_login
+            files[f"{GATE_ETC}/proxy.login"] = args.proxy_login
         if args.roots:
-            files[f"{_ETC}/upstream-roots.pem"] = args.roots
+            files[f"{GATE_ETC}/upstream-roots.pem"] = args.roots
         return files

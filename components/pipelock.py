@@ -14,12 +14,13 @@ from claude_bottle.engines.sidecars import SIDECARS
 from claude_bottle.host.type_tokens import token
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import pipelock_memory, render
+from claude_bottle.policy.names.files import PIPELOCK_CA, PIPELOCK_CA_KEY, PIPELOCK_CONFIG, PIPELOCK_ETC
 from components.authorities import Authority
 from components.policy_push import PolicyPush, PolicyPushArgs
 
 PIPELOCK_HOSTNAME = "pipelock"
 
-_REVOKED = "/etc/pipelock/revoked.pem"
+_REVOKED = f"{PIPELOCK_ETC}/revoked.pem"
 
 
 @dataclass
@@ -50,17 +51,17 @@ class Pipelock(pulumi.ComponentResource):
         builtin = args.image is not None
         check = SIDECARS["pipelock"].check if builtin else ("/pipelock", "healthcheck")
         files: dict[str, pulumi.Input[str]] = {
-            "/etc/pipelock/ca.pem": args.authority.cert,
-            "/etc/pipelock/ca-key.pem": args.authority.key,
+            PIPELOCK_CA: args.authority.cert,
+            PIPELOCK_CA_KEY: args.authority.key,
         }
         if args.upstream_roots:
-            files["/etc/pipelock/upstream-roots.pem"] = args.upstream_roots
+            files[f"{PIPELOCK_ETC}/upstream-roots.pem"] = args.upstream_roots
         if args.revoked:
             files[_REVOKED] = args.revoked
         if args.proxy_login is not None:
             files[str(LOGIN)] = args.proxy_login
         if not builtin:
-            files["/etc/pipelock/pipelock.yaml"] = render(args.manifest)
+            files[PIPELOCK_CONFIG] = render(args.manifest)
         image = args.image
         if image is None:
             image = args.engine.fetched(f"{name}-image", config.image or "", self).id
@@ -75,7 +76,7 @@ class Pipelock(pulumi.ComponentResource):
                     **({"REVOCATION_LISTS": _REVOKED} if args.revoked and builtin else {}),
                     **({NAMED: ",".join(args.fabric.subnets)} if config.internal_exempt else {}),
                 },
-                command=["pipelock"] if builtin else ["run", "--config", "/etc/pipelock/pipelock.yaml"],
+                command=["pipelock"] if builtin else ["run", "--config", PIPELOCK_CONFIG],
                 ready=check,
                 resolves_names=True,
             ),

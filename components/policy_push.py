@@ -9,9 +9,10 @@ import pulumi
 from claude_bottle.engines.component_types import formerly
 from claude_bottle.engines.declare import Running
 from claude_bottle.host.type_tokens import token
+from claude_bottle.policy.names.files import PROXY_PYTHON
 
 # put.py prints one line with the reason for refusing a policy, and keeps the policy in force.
-_PUT = ("/opt/proxy/bin/python", "/app/put.py")
+_PUT = (PROXY_PYTHON, "/app/put.py")
 
 
 @dataclass

@@ -10,8 +10,7 @@ from claude_bottle.engines.component_types import formerly
 from claude_bottle.engines.declare import Fabric, Running, Workload
 from claude_bottle.engines.sidecars import SIDECARS
 from claude_bottle.host.type_tokens import token
-
-STORE = "/var/lib/supervise"
+from claude_bottle.policy.names.files import PROPOSALS, SUPERVISE_CA
 
 
 @dataclass
@@ -39,8 +38,8 @@ class Supervise(pulumi.ComponentResource):
                 image=args.image,
                 memory=256,
                 env={"BOTTLE_PROXY": f"http://{args.proxy}"},
-                files={"/etc/supervise/ca.pem": args.ca},
-                volumes={STORE: "proposals"},
+                files={SUPERVISE_CA: args.ca},
+                volumes={PROPOSALS: "proposals"},
                 ready=SIDECARS["supervise"].check,
             ),
             pulumi.ResourceOptions(parent=self),

@@ -35,6 +35,7 @@ from addons.http.dial_time import limit_dials
 from addons.http.fresh_leaves import own_certificates
 from claude_bottle.dlp.packed.decoders import readable_part
 from claude_bottle.dlp.tokens.reflection import TokenMask
+from claude_bottle.policy.names.files import PROXY_RUN, ROUTES, TOKENS
 from claude_bottle.policy.record import Record
 from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes import injection
@@ -42,9 +43,9 @@ from claude_bottle.policy.routes import table as core
 from claude_bottle.policy.routes.aws_sigv4 import scope_of
 from claude_bottle.policy.routes.route import Route
 
-EGRESS_ROUTES = Path(os.environ.get("EGRESS_ROUTES", "/etc/claude-bottle/routes.json"))
-EGRESS_TOKENS = Path(os.environ.get("EGRESS_TOKENS", "/etc/claude-bottle/tokens.json"))
-RUN = Path(os.environ.get("CLAUDE_BOTTLE_RUN", "/run/claude-bottle"))
+EGRESS_ROUTES = Path(os.environ.get("EGRESS_ROUTES", ROUTES))
+EGRESS_TOKENS = Path(os.environ.get("EGRESS_TOKENS", TOKENS))
+RUN = Path(os.environ.get("CLAUDE_BOTTLE_RUN", PROXY_RUN))
 _RANGE = re.compile(rb"(?i)(?:^|[-_])range\Z")  # also If-Range, Request-Range, X-Ms-Range
 _WAITING = 60.0  # seconds that requests wait for an unresponsive next hop
 BUFFERED_BODY = 256 << 10  # bytes: a body up to this size is read before it is sent, so that it can still be refused

@@ -39,12 +39,13 @@ from claude_bottle.dlp.path_privacy import is_private
 from claude_bottle.dlp.recent import Recent
 from claude_bottle.dlp.views import Unscannable
 from claude_bottle.policy.idle import IDLE_SECONDS
+from claude_bottle.policy.names.files import PIPELOCK_CONFIG, PROXY_RUN
 from claude_bottle.policy.names.hosts import is_ip_literal
 from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes import injection
 
-PIPELOCK_CONFIG = Path(os.environ.get("PIPELOCK_CONFIG", "/etc/pipelock/pipelock.yaml"))
-RUN = Path(os.environ.get("CLAUDE_BOTTLE_RUN", "/run/claude-bottle"))
+CONFIG = Path(os.environ.get("PIPELOCK_CONFIG", PIPELOCK_CONFIG))
+RUN = Path(os.environ.get("CLAUDE_BOTTLE_RUN", PROXY_RUN))
 HEALTH_HOST = "_pipelock.local"
 HEARS = "hears"  # key of a flow's metadata: who scans its response as it passes
 MESSAGES = "messages"  # key of a flow's metadata: a Recent of its own
@@ -56,7 +57,7 @@ class Pipelock(ProxyAddon):
     part = "pipelock"
     own_host = HEALTH_HOST
 
-    def __init__(self, config: Path = PIPELOCK_CONFIG, run: Path = RUN) -> None:
+    def __init__(self, config: Path = CONFIG, run: Path = RUN) -> None:
         super().__init__(ReloadingFile(config, LoadedPolicy, run / "status.json"))
         self._once = PipelockOnce(run / "once")
         self._recent = Recent()

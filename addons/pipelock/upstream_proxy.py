@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from claude_bottle.policy.forward_proxy import HEAD_LIMIT, SECONDS, check_answer, connect_head
+from claude_bottle.policy.names.files import PIPELOCK_ETC
 
-LOGIN = Path("/etc/pipelock/upstream-proxy.login")  # user:password, if the proxy requires one
+LOGIN = Path(PIPELOCK_ETC) / "upstream-proxy.login"  # user:password, if the proxy requires one
 
 
 class Dialer:

@@ -8,13 +8,14 @@ from typing import Any
 
 from claude_bottle.engines.chosen import open_client
 from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.names.files import GATE_RUN, PROXY_PYTHON, PROXY_RUN
 from claude_bottle.policy.proposals import Proposal
 
 _SECONDS = 30
 # The folder where each sidecar keeps held content, and its Python (claude_bottle/policy/once.py is in both images).
 _HOLDERS = {
-    "pipelock": ("/opt/proxy/bin/python", "/run/claude-bottle/once"),
-    "git-gate": ("python3", "/run/git-gate/once"),
+    "pipelock": (PROXY_PYTHON, f"{PROXY_RUN}/once"),
+    "git-gate": ("python3", f"{GATE_RUN}/once"),
 }
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from claude_bottle.engines.chosen import open_client
 from claude_bottle.host.bounded import run_bounded
+from claude_bottle.policy.names.files import AGENT_HOME
 
 _SAFE_FOLDER = re.compile(r"/[A-Za-z0-9._/-]{0,300}\Z")
 # Claude Code keeps a file of JSON lines per session, below the name of its working folder.
-_NEWEST = """
-newest=$(ls -t /home/node/.claude/projects/*/*.jsonl 2>/dev/null | head -n 1)
+_NEWEST = f"""
+newest=$(ls -t {AGENT_HOME}/.claude/projects/*/*.jsonl 2>/dev/null | head -n 1)
 [ -n "$newest" ] && grep -m1 -o '"cwd":"[^"]*"' "$newest" || true
 """
 

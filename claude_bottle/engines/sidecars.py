@@ -8,13 +8,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from claude_bottle.policy.names.files import (
+    EGRESS_ETC,
+    GATE_ETC,
+    GATE_ROOTS,
+    GATE_RUN,
+    MIRRORS,
+    PIPELOCK_CONFIG,
+    PIPELOCK_ETC,
+    PROXY_ROOTS,
+    PROXY_RUN,
+    PROXY_STATUS,
+    ROUTES,
+    SUPERVISE_ETC,
+    SYSTEM_ROOTS,
+)
 from claude_bottle.policy.names.roles import PORTS
 
-RECORD = "/var/lib/claude-bottle/record"  # a sidecar's record of what it has released (claude_bottle/policy/record.py)
-_RUN = "/run/claude-bottle"
 # Files that a proxy generates at its start and uses from then on.
-_PROXY_USES = (f"{_RUN}/mitm", f"{_RUN}/upstream-bundle.pem")
-_ROOTS = "/etc/ssl/certs/ca-certificates.crt"
+_PROXY_USES = (f"{PROXY_RUN}/mitm", PROXY_ROOTS)
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,7 @@ class Sidecar:
         fields = {
             "check": self.check,
             "policy": self.policy,
-            "status": f"{_RUN}/status.json",
+            "status": PROXY_STATUS,
             "settings": self.settings,
         }
         return json.dumps({**fields, "each": self.each, "whole": self.whole, "not": replaced})
@@ -51,23 +63,22 @@ SIDECARS: Mapping[str, Sidecar] = {
     "egress": Sidecar(
         ("/app/healthy.sh", str(PORTS["egress"]), "_egress.local"),
         "routes-put",
-        ("/etc/claude-bottle", *_PROXY_USES, _ROOTS),
-        policy="/etc/claude-bottle/routes.json",
+        (EGRESS_ETC, *_PROXY_USES, SYSTEM_ROOTS),
+        policy=ROUTES,
     ),
     "pipelock": Sidecar(
         ("/app/healthy.sh", str(PORTS["pipelock"]), "_pipelock.local"),
         "policy-put",
-        ("/etc/pipelock", *_PROXY_USES, _ROOTS),
-        policy="/etc/pipelock/pipelock.yaml",
+        (PIPELOCK_ETC, *_PROXY_USES, SYSTEM_ROOTS),
+        policy=PIPELOCK_CONFIG,
     ),
     "git-gate": Sidecar(
         ("/app/healthy.sh",),
         "ready",
         # The git settings of a mirror, and of the gate's user, could name other hooks and other upstreams.
-        ("/etc/git-gate", "/etc/gitconfig", "/run/git-gate/.gitconfig", "/run/git-gate/.config",
-         "/run/git-gate/roots.pem", _ROOTS),
+        (GATE_ETC, "/etc/gitconfig", f"{GATE_RUN}/.gitconfig", f"{GATE_RUN}/.config", GATE_ROOTS, SYSTEM_ROOTS),
         ("/app", "/usr/local/bin"),
-        settings="srv/git/*.git/config",
+        settings=f"{MIRRORS[1:]}/*.git/config",
     ),
-    "supervise": Sidecar(("/app/supervise/healthy.sh",), "ready", ("/etc/supervise", _ROOTS)),
+    "supervise": Sidecar(("/app/supervise/healthy.sh",), "ready", (SUPERVISE_ETC, SYSTEM_ROOTS)),
 }  # fmt: skip

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+from claude_bottle.policy.names.files import SYSTEM_ROOTS
+
 # Where Debian's ca-certificates-java keeps its store. Without it claude_bottle/provision/trust.py creates one.
 JAVA_STORE = "/etc/ssl/certs/java/cacerts"
 _LOCAL = ("localhost", "127.0.0.1", "::1", "git-gate", "supervise")
@@ -17,9 +18,9 @@ _JAVA_LOCAL = ("localhost", "127.*", "[::1]", "git-gate", "supervise")
 VARIABLES: dict[str, str] = {
     **dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), "{url}"),
     **dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(_LOCAL)),
-    **dict.fromkeys(("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"), CA_BUNDLE),
-    **dict.fromkeys(("GIT_SSL_CAINFO", "PIP_CERT", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"), CA_BUNDLE),
-    **dict.fromkeys(("NIX_SSL_CERT_FILE", "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", "DENO_CERT"), CA_BUNDLE),
+    **dict.fromkeys(("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"), SYSTEM_ROOTS),
+    **dict.fromkeys(("GIT_SSL_CAINFO", "PIP_CERT", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"), SYSTEM_ROOTS),
+    **dict.fromkeys(("NIX_SSL_CERT_FILE", "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", "DENO_CERT"), SYSTEM_ROOTS),
     "NODE_USE_ENV_PROXY": "1",
     "DENO_TLS_CA_STORE": "system",
     "YARN_HTTP_PROXY": "{url}",

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FILE = Path("/var/lib/supervise/proposals.db")
+from claude_bottle.policy.names.files import PROPOSALS
+
+FILE = Path(PROPOSALS) / "proposals.db"
 PENDING, APPROVED, REJECTED = "pending", "approved", "rejected"
 # The beginning of an approval's note if the approval does not let the refused request through.
 STILL_REFUSED = "This change does not allow the refused request:"

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from claude_bottle.policy.names.files import SUPERVISE_CA
+
 # Safe methods only (RFC 9110, 9.2.1). PUT and DELETE are idempotent too, but have effects; POST may have them twice.
 SAFE = ("GET", "HEAD", "OPTIONS")
-CA = Path("/etc/supervise/ca.pem")
+CA = Path(SUPERVISE_CA)
 _BLOCKED = "x-pipelock-block-reason"
 _REASON = re.compile(r"[a-z_]{1,40}\Z")
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from claude_bottle.policy.errors import BottleError, one_line, printable
-from claude_bottle.workspace.agent_files import WORKSPACE, AgentFiles, BaseRecord
+from claude_bottle.policy.names.files import AGENT_HOME, WORKSPACE
+from claude_bottle.workspace.agent_files import AgentFiles, BaseRecord
 from claude_bottle.workspace.copied_git import CopiedGit
 from claude_bottle.workspace.host_folder import all_files, digest, items, problems, workspace_files, write_tar
 from claude_bottle.workspace.three_way import new_base, three_way, without
 
-_SKILLS = "/home/node/.claude/skills"
+_SKILLS = f"{AGENT_HOME}/.claude/skills"
 _NEW = f"{_SKILLS}/.claude-bottle-new"
 _RECORD = f"{_SKILLS}/.claude-bottle"
 _CHANGED = "has changed since this up has read it"

@@ -10,21 +10,22 @@ from typing import Any
 
 from claude_bottle.engines.chosen import inside_agent
 from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.names.files import AGENT_HOME
 from claude_bottle.policy.names.roles import PORTS
 from claude_bottle.workspace.agent_files import AgentFiles
 
 # Claude Code reads every file of this folder at the start of every session. CLAUDE.md belongs to the agent.
-_PROMPT = """
+_PROMPT = f"""
 umask 022
-cd /home/node/.claude 2>/dev/null || { mkdir /home/node/.claude; cd /home/node/.claude; }
+cd {AGENT_HOME}/.claude 2>/dev/null || {{ mkdir {AGENT_HOME}/.claude; cd {AGENT_HOME}/.claude; }}
 mkdir -p rules
 cat > rules/.claude-bottle-prompt.new
 if [ -s rules/.claude-bottle-prompt.new ]; then mv rules/.claude-bottle-prompt.new rules/claude-bottle-prompt.md
 else rm -f rules/.claude-bottle-prompt.new rules/claude-bottle-prompt.md; fi
 """
 # A separate file, included by ~/.gitconfig, because the agent may keep settings of its own there.
-_GIT = """
-cd /home/node; umask 022
+_GIT = f"""
+cd {AGENT_HOME}; umask 022
 cat > .gitconfig-claude-bottle.new; mv .gitconfig-claude-bottle.new .gitconfig-claude-bottle
 command -v git >/dev/null || exit 0
 git config --global --get-all include.path | grep -qxF "~/.gitconfig-claude-bottle" \\
@@ -38,7 +39,7 @@ _REMOVE = "claude mcp remove --scope user supervise"
 def prompt(given: dict[str, Any]) -> str:
     """Write the text `prompt` where every session reads it. An empty text removes it. Raises BottleError."""
     agent = AgentFiles(given["container"])
-    with _otherwise(f"the prompt could not be put into {agent.container}; is /home/node full, or not of node?"):
+    with _otherwise(f"the prompt could not be put into {agent.container}; is {AGENT_HOME} full, or not of node?"):
         agent.run(_PROMPT, given["prompt"].encode())
     return "prompt: set" if given["prompt"] else "prompt: none"
 
@@ -46,7 +47,7 @@ def prompt(given: dict[str, Any]) -> str:
 def git(given: dict[str, Any]) -> str:
     """Add the text `config` to git's settings. Raises BottleError."""
     agent = AgentFiles(given["container"])
-    with _otherwise(f"git could not be configured in {agent.container}; is /home/node full, or ~/.gitconfig broken?"):
+    with _otherwise(f"git could not be configured in {agent.container}; is {AGENT_HOME} full, or ~/.gitconfig broken?"):
         agent.run(_GIT, given["config"].encode())
     return "git: configured"
 
@@ -56,12 +57,12 @@ def supervise(given: dict[str, Any]) -> str:
     agent, wanted = AgentFiles(given["container"]), bool(given["wanted"])
     count = b"0"
     with contextlib.suppress(BottleError):
-        count = agent.run(f'grep -c "{_URL}" /home/node/.claude.json || true').strip()
+        count = agent.run(f'grep -c "{_URL}" {AGENT_HOME}/.claude.json || true').strip()
     if (count not in (b"", b"0")) == wanted:
         return "supervise: nothing to change"
     command = _ADD if wanted else _REMOVE
     try:
-        agent.run(f"cd /home/node && {command}")
+        agent.run(f"cd {AGENT_HOME} && {command}")
     except BottleError:
         by_hand = shlex.join(inside_agent(agent.container, command.split()))
         print(f"warning: the agent's MCP server list could not be changed; by hand: {by_hand}", file=sys.stderr)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from claude_bottle.manifest.agent_env import CA_BUNDLE, JAVA_STORE
+from claude_bottle.manifest.agent_env import JAVA_STORE
 from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.names.files import AGENT_HOME, SYSTEM_ROOTS
 from claude_bottle.workspace.agent_files import AgentFiles
 
 CA_NAME = "claude-bottle-mitm-ca.crt"
@@ -23,7 +24,7 @@ if [ "$new" != "$(cat {CA_FILE} 2>/dev/null)" ]; then
   printf "%s\\n" "$new" > {CA_FILE}
   update-ca-certificates --fresh
 fi
-grep -qF "$(printf "%s" "$new" | sed -n 2p)" {CA_BUNDLE}
+grep -qF "$(printf "%s" "$new" | sed -n 2p)" {SYSTEM_ROOTS}
 """
 # Java: a store without a password, which every JDK reads. Debian's own store is written by update-ca-certificates and
 # left alone. Chromium: a managed policy (CACertificates: each a certificate in base64). Other browsers read NSS.
@@ -31,7 +32,7 @@ _STORES = f"""
 umask 022
 if [ ! -e /etc/ca-certificates/update.d/jks-keystore ]; then
   mkdir -p {JAVA_STORE.rpartition("/")[0]}
-  openssl pkcs12 -export -nokeys -in {CA_BUNDLE} -out {JAVA_STORE}.new -jdktrust anyExtendedKeyUsage \\
+  openssl pkcs12 -export -nokeys -in {SYSTEM_ROOTS} -out {JAVA_STORE}.new -jdktrust anyExtendedKeyUsage \\
     -certpbe NONE -keypbe NONE -nomac -passout pass: && chmod 644 {JAVA_STORE}.new \\
     && mv {JAVA_STORE}.new {JAVA_STORE} || rm -f {JAVA_STORE}.new
 fi
@@ -43,7 +44,7 @@ done
 """
 _NSS = f"""
 command -v certutil >/dev/null || exit 0
-cd /home/node; umask 077; db=sql:.pki/nssdb
+cd {AGENT_HOME}; umask 077; db=sql:.pki/nssdb
 [ -e .pki/nssdb/cert9.db ] || {{ mkdir -p .pki/nssdb; certutil -N -d $db --empty-password; }}
 certutil -D -d $db -n {CA_NAME} || true
 certutil -A -d $db -t C,, -n {CA_NAME} -i {CA_FILE}

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import IO
 
 from claude_bottle.policy.errors import BottleError
-from claude_bottle.workspace.agent_files import WORKSPACE, AgentFiles
+from claude_bottle.policy.names.files import WORKSPACE
+from claude_bottle.workspace.agent_files import AgentFiles
 from claude_bottle.workspace.bundle import bring, unpack
 from claude_bottle.workspace.git_sides import NOWHERE, OwnersGit, Side, agents_side, blob, by_commits
 

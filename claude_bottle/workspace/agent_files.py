@@ -22,13 +22,13 @@ from claude_bottle.engines.chosen import inside_agent
 from claude_bottle.host.bounded import run_bounded
 from claude_bottle.host.state import state_folder
 from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.names.files import AGENT_HOME, WORKSPACE
 from claude_bottle.policy.whole_file import write_whole
 from claude_bottle.workspace.host_folder import mark_of
 from claude_bottle.workspace.hostile_tar import members
 from claude_bottle.workspace.incoming import is_plain
 
-WORKSPACE = "/home/node/workspace"
-_MARK = "/home/node/.claude-bottle-home"
+_MARK = f"{AGENT_HOME}/.claude-bottle-home"
 # Only names that exist, because tar reports an error for others.
 _THERE = 'for f; do if [ -f "$f" ] || [ -L "$f" ]; then printf "%s\\0" "$f"; fi; done'
 # Sparse files stay sparse, because an empty one may claim a terabyte. A hard link becomes a file of its own.

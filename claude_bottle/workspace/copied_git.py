@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from claude_bottle.policy.errors import BottleError
-from claude_bottle.workspace.agent_files import WORKSPACE, AgentFiles
+from claude_bottle.policy.names.files import WORKSPACE
+from claude_bottle.workspace.agent_files import AgentFiles
 from claude_bottle.workspace.git_folder import git_configs, git_files
 from claude_bottle.workspace.git_sides import NOWHERE, OwnersGit, Side, agents_blobs, agents_side, by_commits
 from claude_bottle.workspace.host_folder import all_files, write_tar

@@ -19,9 +19,10 @@ from typing import IO, Protocol
 from claude_bottle.host.bounded import run_bounded
 from claude_bottle.host.child_env import child_env
 from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.names.files import WORKSPACE
 
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?\Z")
-_AGENTS = "cd /home/node/workspace; [ -e .git ] || exit 0; "
+_AGENTS = f"cd {WORKSPACE}; [ -e .git ] || exit 0; "
 
 # git runs nothing in a submodule this way. Its folder may be another one in the agent's commits.
 NAMES = ("diff", "-z", "--name-only", "--no-renames", "--no-ext-diff", "--ignore-submodules=dirty")

@@ -16,10 +16,11 @@ from typing import IO, Protocol
 
 from claude_bottle.host.bounded import run_bounded
 from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.names.files import WORKSPACE
 from claude_bottle.workspace.git_sides import ABSENT, OwnersGit, Shell, Side, agents_blobs
 
 _REMOTE = "refs/remotes/owner/"
-_IN = "cd /home/node/workspace; "
+_IN = f"cd {WORKSPACE}; "
 _GIT = "git -c core.hooksPath=/dev/null -c core.fsmonitor=false"
 _SECONDS, _PACK = 600.0, 4 << 30  # bytes
 _REFS = 10_000

@@ -10,8 +10,9 @@ from typing import Any
 from claude_bottle.host.child_env import child_env
 from claude_bottle.host.pulumi_stack import outputs
 from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.names.files import WORKSPACE
 from claude_bottle.policy.own_command import own_command
-from claude_bottle.workspace.agent_files import WORKSPACE, AgentFiles
+from claude_bottle.workspace.agent_files import AgentFiles
 from claude_bottle.workspace.pull import Pull
 
 _FORMAT = "%(objectname) %(refname:short)"

@@ -15,10 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from claude_bottle.policy.names import files
 from claude_bottle.policy.record import Record, RecordFullError
 
-SOCKET = "/run/git-gate/journal.sock"
-RECORD = Path(os.environ.get("CLAUDE_BOTTLE_RECORD", "/var/lib/claude-bottle/record"))
+SOCKET = f"{files.GATE_RUN}/journal.sock"
+RECORD = Path(os.environ.get("CLAUDE_BOTTLE_RECORD", files.RECORD))
 # Bytes of one: Docker's json-file driver splits lines at 16 KB, and a part of a line is not valid JSON.
 _RECORD = 14_000
 _ITEM = 4_200  # characters of a string in a list, more than a ref has; half as many if JSON escapes them

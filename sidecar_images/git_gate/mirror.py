@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from claude_bottle.policy.names.files import GATE_RUN
+
 from . import mirror_state
 from .remotes import Remote
 
-RUN = Path("/run/git-gate")
+RUN = Path(GATE_RUN)
 _REFS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 _BOILERPLATE = (
     "Could not read from remote repository.",

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 from claude_bottle.policy.forward_proxy import login_headers, parse_proxy
+from claude_bottle.policy.names.files import GATE_ROOTS
 
 from .remotes import Remote
 from .tunnel import login_of, proxy_of
@@ -21,7 +22,7 @@ from .tunnel import login_of, proxy_of
 _REFS = "/info/refs?service=git-upload-pack"
 _REFUSED = re.compile(r"returned error: 30[12378]\b")
 _URL = re.compile(r"https?://[A-Za-z0-9._~:/@%+-]{1,300}\Z")
-_ROOTS = Path("/run/git-gate/roots.pem")
+_ROOTS = Path(GATE_ROOTS)
 _SECONDS = 30
 
 

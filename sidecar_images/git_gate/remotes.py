@@ -9,11 +9,11 @@ from pathlib import Path
 
 from claude_bottle.policy.declared import push_policy
 from claude_bottle.policy.declared.push_policy import PushPolicy
+from claude_bottle.policy.names import files
 
 from .tunnel import git_settings, ssh_option
 
-ETC = Path("/etc/git-gate")
-MIRRORS = Path("/srv/git")
+ETC, MIRRORS = Path(files.GATE_ETC), Path(files.MIRRORS)
 _SSH = (
     "ssh -F /dev/null -i {key} -o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking=yes"
     " -o UserKnownHostsFile={known} -o GlobalKnownHostsFile=/dev/null -o UpdateHostKeys=no -o ConnectTimeout=10"
@@ -62,7 +62,7 @@ class Remote(PushPolicy):
             settings += [("credential.helper", ""), *git_settings(etc)]
             roots = etc / "upstream-roots.pem"
             if roots.exists():
-                settings.append(("http.sslCAInfo", "/run/git-gate/roots.pem"))
+                settings.append(("http.sslCAInfo", files.GATE_ROOTS))
         env["GIT_CONFIG_COUNT"] = str(len(settings))
         for index, (key, value) in enumerate(settings):
             env[f"GIT_CONFIG_KEY_{index}"], env[f"GIT_CONFIG_VALUE_{index}"] = key, value

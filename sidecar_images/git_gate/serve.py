@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from claude_bottle.policy.names.files import GATE_ROOTS, SYSTEM_ROOTS
 from claude_bottle.policy.names.roles import PORTS
 
 from . import journal, open_pushes
@@ -50,8 +51,8 @@ def roots() -> None:
     """Write the public roots and the owner's to one file for git."""
     extra = ETC / "upstream-roots.pem"
     if extra.exists():
-        public = Path("/etc/ssl/certs/ca-certificates.crt").read_text()
-        put(RUN / "roots.pem", public + extra.read_text())
+        public = Path(SYSTEM_ROOTS).read_text()
+        put(Path(GATE_ROOTS), public + extra.read_text())
 
 
 def put(file: Path, text: str) -> None:

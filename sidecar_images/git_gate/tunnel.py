@@ -19,8 +19,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from claude_bottle.policy.forward_proxy import HEAD_LIMIT, SECONDS, check_answer, connect_head, parse_proxy
+from claude_bottle.policy.names.files import GATE_ETC
 
-ETC = Path("/etc/git-gate")
+ETC = Path(GATE_ETC)
 _PIECE = 1 << 16
 
 

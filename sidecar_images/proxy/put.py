@@ -15,7 +15,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-STATUS = Path("/run/claude-bottle/status.json")
+from claude_bottle.policy.names.files import PIPELOCK_CONFIG, PROXY_STATUS, ROUTES
+
+STATUS = Path(PROXY_STATUS)
 WAIT = 30.0  # seconds; a proxy that has just started compiles its rules first
 
 
@@ -30,10 +32,10 @@ def _validator(kind: str) -> tuple[Path, Callable[[bytes], object]]:
     if kind == "routes":
         from claude_bottle.policy.routes.table import RouteTable
 
-        return Path("/etc/claude-bottle/routes.json"), RouteTable.parse
+        return Path(ROUTES), RouteTable.parse
     from addons.pipelock.core import Policy
 
-    return Path("/etc/pipelock/pipelock.yaml"), Policy.parse
+    return Path(PIPELOCK_CONFIG), Policy.parse
 
 
 def put(kind: str, data: bytes) -> str:
@@ -108,7 +110,6 @@ def _restores(target: Path, data: bytes, old: bytes) -> bool:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, "/app")
     try:
         print("live", put(sys.argv[1], sys.stdin.buffer.read()))
     except ValueError as refused:

@@ -14,10 +14,10 @@ from mocked import Recorder, compose, is_secret
 from claude_bottle.engines.declare import Flow
 from claude_bottle.engines.docker.resources import image
 from claude_bottle.engines.docker.resources.network import networks_of
-from claude_bottle.engines.sidecars import RECORD
 from claude_bottle.host.git_remotes import GateRemote
 from claude_bottle.manifest.model import GitRemote
 from claude_bottle.manifest.sizes import megabytes
+from claude_bottle.policy.names.files import RECORD
 from claude_bottle.policy.names.git_upstream import Upstream
 from claude_bottle.workspace.copies import Copies, WorkspaceCopy
 from claude_bottle.workspace.git_mounts import GitPlaces

@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from claude_bottle.policy.errors import BottleError
+from claude_bottle.policy.names.files import WORKSPACE
 from claude_bottle.provision import copies as copy_step
 from claude_bottle.workspace import owner_branches, pull
-from claude_bottle.workspace.agent_files import WORKSPACE, AgentFiles
+from claude_bottle.workspace.agent_files import AgentFiles
 from claude_bottle.workspace.host_folder import digest, items, workspace_files
 from claude_bottle.workspace.owner_branches import digest_of, heads
 from claude_bottle.workspace.unpulled import unpulled

@@ -17,6 +17,7 @@ from claude_bottle.manifest.pipelock_fields import AllowedHost
 from claude_bottle.manifest.route_model import EgressRoute
 from claude_bottle.policy.held_budget import LARGE_POOL, SMALL_POOL
 from claude_bottle.policy.idle import IDLE_SECONDS
+from claude_bottle.policy.names.files import PIPELOCK_CA, PIPELOCK_CA_KEY
 from claude_bottle.policy.names.hosts import INTERNAL_NETWORKS, any_match, host_matches
 from claude_bottle.policy.names.roles import PORTS
 from claude_bottle.policy.routes.injection import CREDENTIAL_HEADERS, auth_header
@@ -91,8 +92,8 @@ def policy(manifest: Manifest) -> dict[str, Any]:
         },
         "tls_interception": {
             "enabled": True,
-            "ca_cert": "/etc/pipelock/ca.pem",
-            "ca_key": "/etc/pipelock/ca-key.pem",
+            "ca_cert": PIPELOCK_CA,
+            "ca_key": PIPELOCK_CA_KEY,
             "passthrough_domains": list(config.passthrough),
             "max_response_bytes": 1 << 30,
         },
