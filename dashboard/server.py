@@ -28,15 +28,15 @@ from claude_bottle.approvals.approval import ON_PAGE, Approval, WaitingError
 from claude_bottle.approvals.audit.log import Audit
 from claude_bottle.approvals.edit.stack_file import StackFile
 from claude_bottle.approvals.held import HeldContent
+from claude_bottle.approvals.owner_input import as_yaml, from_yaml, gain, seconds, stack_name
 from claude_bottle.approvals.resume import resume_command
 from claude_bottle.approvals.sweep import sweep
-from claude_bottle.approvals.terms import as_yaml, from_yaml, gain, seconds, stack_name
 from claude_bottle.manifest.change import Change
 from claude_bottle.policy.errors import BottleError, printable
 from claude_bottle.policy.proposals import APPROVED, REJECTED, Proposal
+from dashboard.event_bus import EventBus
 from dashboard.guard import Guard
-from dashboard.news import News
-from dashboard.watch import Watch
+from dashboard.monitor import Monitor
 
 PAGE = Path(__file__).with_name("page")
 _BODY = 64 << 10  # bytes of a request
@@ -48,9 +48,9 @@ class Dashboard:
     """The application. `app` is the ASGI application for a server."""
 
     def __init__(self, project: Path, *, port: int, token: str) -> None:
-        self.project, self.news = project, News()
+        self.project, self.bus = project, EventBus()
         self._waiting: dict[str, tuple[str, float]] = {}  # stack with pending changes, to its file's text and the time
-        self.watch = Watch(project, self.news)
+        self.monitor = Monitor(project, self.bus)
         routes = [
             Route("/", lambda _: FileResponse(PAGE / "index.html")),
             Mount("/page", StaticFiles(directory=PAGE)),
@@ -70,12 +70,12 @@ class Dashboard:
 
     @contextlib.asynccontextmanager
     async def _life(self, _: Starlette) -> AsyncIterator[None]:
-        self.news.start()
-        tasks = [asyncio.create_task(self.watch.run()), asyncio.create_task(self._keep_up())]
+        self.bus.start()
+        tasks = [asyncio.create_task(self.monitor.run()), asyncio.create_task(self._keep_up())]
         try:
             yield
         finally:
-            self.news.close()
+            self.bus.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -83,15 +83,15 @@ class Dashboard:
     async def _keep_up(self) -> None:
         """Resume interrupted approvals of running bottles, and remove expired entries from their stack files."""
         while True:
-            for stack, bottle in list(self.watch.bottles.items()):
+            for stack, bottle in list(self.monitor.bottles.items()):
                 if bottle["declared"] and bottle["parts"]:
-                    for work in (lambda a: a.go_on(), self._sweep):
+                    for work in (lambda a: a.resume_interrupted(), self._sweep):
                         with contextlib.suppress(BottleError):
                             await asyncio.to_thread(work, self._approval(stack))
             unfinished = any(
-                proposal["at_work"] for proposals in self.watch.proposals.values() for proposal in proposals
+                proposal["at_work"] for proposals in self.monitor.proposals.values() for proposal in proposals
             )
-            await asyncio.sleep(_SWEEP if self.watch.bottles and not unfinished else _FIRST)
+            await asyncio.sleep(_SWEEP if self.monitor.bottles and not unfinished else _FIRST)
 
     def _sweep(self, approval: Approval) -> None:
         """Run when the stack file has changed, and every ten minutes, because checking for pending changes is slow."""
@@ -107,15 +107,15 @@ class Dashboard:
 
     def _approval(self, stack: str, identity: str = "") -> Approval:
         def tell(line: str) -> None:
-            self.news.from_thread("progress", {"stack": stack, "id": identity, "line": printable(line)})
+            self.bus.from_thread("progress", {"stack": stack, "id": identity, "line": printable(line)})
 
         return Approval.of(stack_name(stack), self.project, tell=tell, where=ON_PAGE)
 
     async def events(self, _: Request) -> Response:
-        first = [("bottles", self.watch.state())]
-        first += [("proposals", {"stack": s, "proposals": p}) for s, p in self.watch.proposals.items()]
-        first += [("decisions", list(self.watch.decisions))]  # type: ignore[list-item]
-        return EventSourceResponse(self.news.listen(first), ping=15)
+        first = [("bottles", self.monitor.state())]
+        first += [("proposals", {"stack": s, "proposals": p}) for s, p in self.monitor.proposals.items()]
+        first += [("decisions", list(self.monitor.decisions))]  # type: ignore[list-item]
+        return EventSourceResponse(self.bus.listen(first), ping=15)
 
     async def proposal(self, request: Request) -> Response:
         return JSONResponse(await self._work(request, self._detail))
@@ -184,7 +184,7 @@ class Dashboard:
 
         said = await self._work(request, no)
         stack, identity = request.path_params["stack"], request.path_params["id"]
-        proposals = self.watch.answered(stack, identity, REJECTED, said["reply"])
+        proposals = self.monitor.answered(stack, identity, REJECTED, said["reply"])
         return JSONResponse({"rejected": identity, "proposals": proposals})
 
     async def audit(self, request: Request) -> Response:
@@ -210,11 +210,11 @@ class Dashboard:
             done = {"stack": stack, "id": identity}
             try:
                 note = await asyncio.to_thread(work)
-                self.watch.answered(stack, identity, APPROVED, reply, note)
-                self.news.publish("done", {**done, "ok": True, "text": note})
+                self.monitor.answered(stack, identity, APPROVED, reply, note)
+                self.bus.publish("done", {**done, "ok": True, "text": note})
             except BottleError as error:
-                self.news.publish("done", {**done, "ok": False, "text": printable(str(error))})
-            self.watch.look_again()
+                self.bus.publish("done", {**done, "ok": False, "text": printable(str(error))})
+            self.monitor.look_again()
 
         task = asyncio.create_task(run())
         _RUNNING.add(task)

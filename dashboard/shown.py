@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_bottle.approvals.approval import Approval
-from claude_bottle.approvals.begun import Desk
+from claude_bottle.approvals.journal import ApprovalJournal
 from claude_bottle.engines.chosen import open_client
 from claude_bottle.engines.client import WorkloadStatus
 from claude_bottle.manifest.change import Change, ChangeError
@@ -52,10 +52,10 @@ def has_supervise(bottle: dict[str, Any]) -> bool:
 
 def proposals(stack: str, project: Path) -> list[dict[str, Any]]:
     """The proposals of a stack. Raises BottleError if supervise does not answer."""
-    begun = Desk(stack).begun()
+    started = ApprovalJournal(stack).in_progress()
     approval = Approval.of(stack, project)
     listed = approval.inbox.all()
-    return [_shown(approval, p, at_work=begun is not None and begun.id == p.id) for p in listed]
+    return [_shown(approval, p, at_work=started is not None and started.id == p.id) for p in listed]
 
 
 def _shown(approval: Approval, proposal: Proposal, *, at_work: bool) -> dict[str, Any]:

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from claude_bottle.approvals.audit.log import Audit
-from claude_bottle.approvals.begun import Begun, Desk
 from claude_bottle.approvals.edit.outcome import notes, why_refused
 from claude_bottle.approvals.edit.route_edit import ROUTES, named
 from claude_bottle.approvals.edit.stack_file import StackFile, bottle_of, changed
 from claude_bottle.approvals.inbox import Inbox
-from claude_bottle.approvals.terms import gain
+from claude_bottle.approvals.journal import ApprovalInProgress, ApprovalJournal
+from claude_bottle.approvals.owner_input import gain
 from claude_bottle.manifest.change import Change, ChangeError
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.model_api import BRIEF
@@ -31,7 +31,7 @@ from claude_bottle.policy.own_command import own_command
 from claude_bottle.policy.proposals import APPROVED, PENDING, REJECTED, STILL_REFUSED, Proposal
 from claude_bottle.policy.replay import can_be_replayed
 from claude_bottle.policy.routes.until import write_until
-from claude_bottle.runs.automation import Apply, BusyError, Previewed
+from claude_bottle.runs.automation import BusyError, Previewed, StackRunner
 
 PATIENCE = 90.0  # seconds to wait for another `up`, such as one for a route that has expired
 
@@ -57,9 +57,9 @@ class Approval:
     stack: str
     project: Path
     inbox: Inbox
-    apply: Apply
+    runner: StackRunner
     audit: Audit
-    desk: Desk
+    journal: ApprovalJournal
     tell: Callable[[str], None] = _quiet
     where: str = "terminal"
     who: str = field(default_factory=getpass.getuser)
@@ -68,7 +68,8 @@ class Approval:
     def of(cls, stack: str, project: Path, **more: Any) -> Approval:
         """For a stack of this project. Raises BottleError if there is no such stack."""
         StackFile.of(stack, project)
-        return cls(stack, project, Inbox(stack, project), Apply(stack, project), Audit(stack), Desk(stack), **more)
+        inbox, runner = Inbox(stack, project), StackRunner(stack, project)
+        return cls(stack, project, inbox, runner, Audit(stack), ApprovalJournal(stack), **more)
 
     def diff(self, change: Change) -> str:
         """The change as a diff of the stack file; empty if it does not edit the file."""
@@ -93,7 +94,7 @@ class Approval:
     def preview(self, change: Change) -> Previewed:
         """What `pulumi up` would do. Changes nothing. Raises BottleError with all problems."""
         before, after = self._texts(change)
-        return Previewed([], []) if before == after else self.apply.preview(after)
+        return Previewed([], []) if before == after else self.runner.preview(after)
 
     def change(self, proposal: Proposal, edit: object = None, seconds: int = 0) -> Change:
         """The change to make. edit: path and value that replace the agent's. seconds: how long it lasts; 0: no end.
@@ -126,25 +127,26 @@ class Approval:
         says what was rolled back. others: whether other pending changes may be applied too; if not, they raise
         WaitingError. Raises BottleError.
         """
-        with self.desk.alone(patience):
-            proposal, begun = self.inbox.get(identity), self.desk.begun()
-            if begun is not None and begun.id != identity:
-                raise BottleError(f"the approval of {begun.id} was interrupted; approve or reject that one first")
+        with self.journal.lock(patience):
+            proposal, started = self.inbox.get(identity), self.journal.in_progress()
+            if started is not None and started.id != identity:
+                raise BottleError(f"the approval of {started.id} was interrupted; approve or reject that one first")
             if proposal.verdict != PENDING:
-                if begun is not None:
-                    self.desk.end()  # interrupted after its answer
+                if started is not None:
+                    self.journal.end()  # interrupted after its answer
                 raise BottleError(f"{identity} is already {proposal.verdict}")
-            if begun is None:
+            if started is None:
                 change = self.change(proposal, edit, seconds)
                 before, after = self._texts(change)
                 if change.grants is None:
                     self.nothing_else_waits(others=others)
-                begun = Begun(identity, change.to_json(), reply, f"{self.who} ({self.where})", before, after)
-                self._record("approving", begun)
-                self.desk.begin(begun)
+                who = f"{self.who} ({self.where})"
+                started = ApprovalInProgress(identity, change.to_json(), reply, who, before, after)
+                self._record("approving", started)
+                self.journal.begin(started)
             else:
                 self.tell(f"{identity}: resuming the interrupted approval")
-            return self._carry_out(proposal, begun)
+            return self._carry_out(proposal, started)
 
     def nothing_else_waits(self, *, others: bool = False) -> None:
         """Raises WaitingError if `up` would do anything with the unedited stack file.
@@ -154,7 +156,7 @@ class Approval:
         """
         if others and self.where != ON_PAGE:
             return
-        preview = self.apply.preview(StackFile.of(self.stack, self.project).read())
+        preview = self.runner.preview(StackFile.of(self.stack, self.project).read())
         if self.where == ON_PAGE and preview.secrets:
             tokens = "\n".join(preview.secrets)
             raise BottleError(
@@ -168,12 +170,12 @@ class Approval:
 
     def reject(self, identity: str, reply: str) -> None:
         """Reject, with the owner's words. The effects of an interrupted approval are rolled back first."""
-        with self.desk.alone(PATIENCE):
-            proposal, begun = self.inbox.get(identity), self.desk.begun()
+        with self.journal.lock(PATIENCE):
+            proposal, started = self.inbox.get(identity), self.journal.in_progress()
             if proposal.verdict != PENDING:
                 raise BottleError(f"{identity} is already {proposal.verdict}")
-            if begun is not None and begun.id == identity:
-                self._take_back(begun)
+            if started is not None and started.id == identity:
+                self._take_back(started)
             event = {"event": REJECTED, "id": identity, "who": f"{self.who} ({self.where})", "reply": reply}
             if not self.audit.has(REJECTED, identity, proposal.created):
                 self.audit.append({**event, "change": proposal.change})
@@ -182,80 +184,80 @@ class Approval:
                 with contextlib.suppress(BottleError):  # no longer held, or the sidecar is gone
                     self.inbox.decline("pipelock", str(proposal.change["value"]))
 
-    def go_on(self) -> str | None:
+    def resume_interrupted(self) -> str | None:
         """Resume the interrupted approval and return its id; None if there is none."""
-        begun = self.desk.begun()
-        if begun is None:
+        started = self.journal.in_progress()
+        if started is None:
             return None
-        proposal = self.inbox.get(begun.id)
+        proposal = self.inbox.get(started.id)
         if proposal.verdict == PENDING:
-            self.approve(begun.id, begun.reply, patience=0)
+            self.approve(started.id, started.reply, patience=0)
         else:
-            self.desk.end()
-        return begun.id
+            self.journal.end()
+        return started.id
 
-    def _carry_out(self, proposal: Proposal, begun: Begun) -> str:
-        change = Change.read(begun.change, owner=True)
+    def _carry_out(self, proposal: Proposal, started: ApprovalInProgress) -> str:
+        change = Change.read(started.change, owner=True)
         if change.grants is not None:
             try:
                 self.inbox.grant(change.grants, str(change.value), proposal.id)
             except BottleError:
-                self.desk.end()
+                self.journal.end()
                 raise
             note = ""
         else:
-            self._apply(proposal, begun)
+            self._apply(proposal, started)
             note = self._outcome(proposal, change)
         if not self.audit.has(APPROVED, proposal.id, proposal.created):
-            self._record(APPROVED, begun, note=note)
-        self.inbox.decide(proposal.id, APPROVED, begun.reply, note)
-        self.desk.end()
+            self._record(APPROVED, started, note=note)
+        self.inbox.decide(proposal.id, APPROVED, started.reply, note)
+        self.journal.end()
         self.tell(f"{proposal.id} approved; the agent was notified. {note}".rstrip())
         return note
 
-    def _apply(self, proposal: Proposal, begun: Begun) -> None:
+    def _apply(self, proposal: Proposal, started: ApprovalInProgress) -> None:
         file = StackFile.of(self.stack, self.project)
-        if begun.before != begun.after and file.read() != begun.after:
+        if started.before != started.after and file.read() != started.after:
             try:
-                file.replace(begun.before, begun.after)
+                file.replace(started.before, started.after)
             except BottleError:
-                self.desk.end()  # nothing was changed
+                self.journal.end()  # nothing was changed
                 raise
         self.tell(f"{file.path.name} edited; pulumi up")
         with contextlib.suppress(BottleError):
             self.inbox.note(proposal.id, "The owner has approved; it is being applied.")
         try:
-            self.apply.up(self.tell)
+            self.runner.up(self.tell)
         except BusyError as error:
             raise BottleError(
                 f"{error}; the approval of {proposal.id} is not finished: approve it again to resume it"
             ) from None
         except BottleError as error:
-            self._record("failed", begun, error=str(error)[:2000])
-            taken_back = self._take_back(begun)
+            self._record("failed", started, error=str(error)[:2000])
+            taken_back = self._take_back(started)
             with contextlib.suppress(BottleError):
                 self.inbox.note(proposal.id, "The owner has approved, but applying it failed; the owner was notified.")
             raise BottleError(f"{error}\n{taken_back}; {proposal.id} is still pending") from None
 
-    def _take_back(self, begun: Begun) -> str:
+    def _take_back(self, started: ApprovalInProgress) -> str:
         """Roll back the file and the bottle. Returns what was rolled back, in words."""
         file = StackFile.of(self.stack, self.project)
         again = own_command(f"up {self.stack}")
-        if begun.before != begun.after and file.read() == begun.after:
-            file.replace(begun.after, begun.before)
-        elif file.read() != begun.before:
-            self.desk.end()
+        if started.before != started.after and file.read() == started.after:
+            file.replace(started.after, started.before)
+        elif file.read() != started.before:
+            self.journal.end()
             return f"the stack file was edited in the meantime and is left unchanged; check it, then: {again}"
         self.tell("the stack file is restored; rolling back the bottle")
         try:
-            self.apply.up(self.tell)
+            self.runner.up(self.tell)
         except BottleError as error:
-            self.desk.end()
+            self.journal.end()
             return (
                 f"the stack file is restored, but the bottle may be partly changed: {error}\nonce that is fixed:"
                 f" {again}"
             )
-        self.desk.end()
+        self.journal.end()
         return "the stack file and the bottle were rolled back"
 
     def _outcome(self, proposal: Proposal, change: Change) -> str:
@@ -283,8 +285,14 @@ class Approval:
         before = StackFile.of(self.stack, self.project).read()
         return before, before if change.grants else changed(before, change)
 
-    def _record(self, event: str, begun: Begun, **more: object) -> None:
-        texts = {"before": begun.before, "after": begun.after}
+    def _record(self, event: str, started: ApprovalInProgress, **more: object) -> None:
+        texts = {"before": started.before, "after": started.after}
         digests = {age: hashlib.sha256(text.encode()).hexdigest() for age, text in texts.items()}
-        record = {"event": event, "id": begun.id, "who": begun.who, "change": begun.change, "reply": begun.reply}
+        record = {
+            "event": event,
+            "id": started.id,
+            "who": started.who,
+            "change": started.change,
+            "reply": started.reply,
+        }
         self.audit.append({**record, "file": digests, **more})

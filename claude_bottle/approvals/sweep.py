@@ -17,13 +17,13 @@ def sweep(approval: Approval) -> bool:
     file = StackFile.of(approval.stack, approval.project)
     before = file.read()
     after = without_ended(before)
-    if before == after or approval.desk.begun() is not None:
+    if before == after or approval.journal.in_progress() is not None:
         return False
-    with approval.desk.alone():
+    with approval.journal.lock():
         approval.nothing_else_waits()
         file.replace(before, after)
         try:
-            approval.apply.up(approval.tell)
+            approval.runner.up(approval.tell)
         except BaseException:
             file.replace(after, before)
             raise

@@ -62,10 +62,10 @@ def resume(
     from claude_bottle.host.child_env import child_env
 
     if not is_running(name):
-        from claude_bottle.runs.automation import Apply
+        from claude_bottle.runs.automation import StackRunner
 
         say(f"the agent of {name} is not running; bringing it up")
-        Apply(name, Path.cwd()).up(say)
+        StackRunner(name, Path.cwd()).up(say)
     command = resume_command(name)
     if show or not sys.stdout.isatty():
         print(command)

@@ -39,7 +39,7 @@ def _approval(name: str) -> Approval:
 
 def _given(file: str) -> object:
     """The change from a file or, for "-", from standard input; None without one. Raises BottleError, OSError."""
-    from claude_bottle.approvals.terms import from_yaml
+    from claude_bottle.approvals.owner_input import from_yaml
 
     if not file:
         return None
@@ -74,7 +74,7 @@ def show(name: Name, identity: Id, page: Annotated[int, typer.Option(min=1, help
 @app.command(epilog="Example: bottle ask preview demo p-0123456789 --for 2h")
 def preview(name: Name, identity: Id, limit: Limit = "", change: ChangeFile = "") -> int:
     """Show what approving would do; nothing is changed."""
-    from claude_bottle.approvals.terms import gain, seconds
+    from claude_bottle.approvals.owner_input import gain, seconds
     from claude_bottle.policy.errors import printable
 
     approval = _approval(name)
@@ -102,7 +102,7 @@ def approve(
     """Approve a proposal: change the stack file, bring it up, then tell the agent."""
     if edit and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise typer.BadParameter("--edit needs a terminal; give the change with --change FILE")
-    from claude_bottle.approvals.terms import seconds
+    from claude_bottle.approvals.owner_input import seconds
 
     approval, given = _approval(name), _given(change)
     if edit and given is None:
@@ -113,7 +113,7 @@ def approve(
 
 def edited(change: Change) -> object:
     """The change from the owner's editor. Raises BottleError, also without a terminal."""
-    from claude_bottle.approvals.terms import as_yaml, from_yaml
+    from claude_bottle.approvals.owner_input import as_yaml, from_yaml
     from claude_bottle.policy.errors import BottleError
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):

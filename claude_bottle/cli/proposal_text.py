@@ -56,8 +56,8 @@ def show(approval: Approval, proposal: Proposal, page: int = 1) -> str:
         parts.append(f"you said: {proposal.reply}")
     if proposal.note:
         parts.append(printable(proposal.note))
-    begun = approval.desk.begun()
-    if begun is not None and begun.id == proposal.id:
+    started = approval.journal.in_progress()
+    if started is not None and started.id == proposal.id:
         parts.append("approval interrupted or still running: `approve` resumes it, `reject` rolls it back")
     return "\n".join(parts)
 

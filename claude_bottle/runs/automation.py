@@ -43,7 +43,7 @@ class Previewed:
     secrets: list[str] = field(default_factory=list)
 
 
-class Apply:
+class StackRunner:
     """One stack of the project. Raises BottleError with Pulumi's own message."""
 
     def __init__(self, stack: str, project: Path) -> None:

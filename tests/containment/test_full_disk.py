@@ -23,8 +23,8 @@ from claude_bottle.approvals.audit.log import Audit
 from claude_bottle.engines.docker.engine import Engine
 from components import images
 from dashboard.disk import look_at_disk
-from dashboard.news import News
-from dashboard.watch import Watch
+from dashboard.event_bus import EventBus
+from dashboard.monitor import Monitor
 
 pytestmark = [
     pytest.mark.docker,
@@ -120,7 +120,7 @@ def test_three_thousand_processes(two: Two) -> None:
 
 
 def test_a_full_disk(two: Two) -> None:
-    watch = Watch(two.other.folder, News())
+    watch = Monitor(two.other.folder, EventBus())
     owned = {two.greedy.name, two.other.name}
     assert look_at_disk(Engine(), owned).words == ""
     one = "git -c user.name=A -c user.email=a@example.com -C project commit -q --allow-empty -m"

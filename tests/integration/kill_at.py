@@ -17,10 +17,10 @@ sys.path.insert(0, str(Path.cwd()))
 
 from claude_bottle.approvals import approval as module
 from claude_bottle.approvals.audit.log import Audit
-from claude_bottle.approvals.begun import Desk
 from claude_bottle.approvals.edit.stack_file import StackFile
 from claude_bottle.approvals.inbox import Inbox
-from claude_bottle.runs.automation import Apply
+from claude_bottle.approvals.journal import ApprovalJournal
+from claude_bottle.runs.automation import StackRunner
 
 stack, identity, wanted, command = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
 reached: set[str] = set()
@@ -47,9 +47,9 @@ def after(owner: type, name: str, step: str, only: Callable[..., bool] = lambda 
     setattr(owner, name, wrapped)
 
 
-after(Desk, "begin", "begun")
+after(ApprovalJournal, "begin", "begun")
 after(StackFile, "replace", "edited")
-after(Apply, "up", "up-done")
+after(StackRunner, "up", "up-done")
 after(Inbox, "replay", "replayed")
 after(Audit, "append", "audited", lambda _, *events: events[0]["event"] == "approved")
 after(Inbox, "decide", "decided")

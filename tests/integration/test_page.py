@@ -44,15 +44,15 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     dashboard = server.Dashboard(tmp_path, port=0, token=TOKEN)
-    monkeypatch.setattr(dashboard.watch, "run", nothing)
+    monkeypatch.setattr(dashboard.monitor, "run", nothing)
     monkeypatch.setattr(dashboard, "_keep_up", nothing)
     monkeypatch.setattr(dashboard, "_approval", lambda *_: Verdicts())
     monkeypatch.setattr(dashboard, "_may_approve", lambda *_: None)
     monkeypatch.setattr(
         dashboard, "_detail", lambda *_: {"yaml": "", "held": {}, "grants": None, "diff": "+ x", "notes": []}
     )
-    dashboard.watch.bottles = {name: {"stack": name, "declared": True, "parts": PARTS} for name in ("a", "b", "c")}
-    dashboard.watch.proposals = {
+    dashboard.monitor.bottles = {name: {"stack": name, "declared": True, "parts": PARTS} for name in ("a", "b", "c")}
+    dashboard.monitor.proposals = {
         "a": [proposal("p-1", "reach one.example.com"), proposal("p-2", "reach two.example.com")]
     }
     config = uvicorn.Config(dashboard.app, port=0, log_level="error")
@@ -64,7 +64,7 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     thread.start()
     yield f"http://127.0.0.1:{port}/?token={TOKEN}"
     running.should_exit = True
-    dashboard.news.close()
+    dashboard.bus.close()
     thread.join(10)
 
 

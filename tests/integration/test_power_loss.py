@@ -23,8 +23,8 @@ from pathlib import Path
 import pytest
 
 from claude_bottle.approvals.audit.log import Audit
-from claude_bottle.approvals.begun import Begun, Desk
 from claude_bottle.approvals.edit.stack_file import StackFile
+from claude_bottle.approvals.journal import ApprovalInProgress, ApprovalJournal
 from claude_bottle.host import state_files
 from claude_bottle.policy.once import Once
 from claude_bottle.policy.proposals import Proposals
@@ -102,8 +102,8 @@ def until_killed(write: Callable[[int], object], rounds: int = _ROUNDS) -> int:
 Writer = tuple[Callable[[Path, int], object], Callable[[Path], int]]
 
 
-def begun(number: int) -> Begun:
-    return Begun(f"p{number}", {"kind": "routes"}, "yes", "owner", "", "x" * number)
+def begun(number: int) -> ApprovalInProgress:
+    return ApprovalInProgress(f"p{number}", {"kind": "routes"}, "yes", "owner", "", "x" * number)
 
 
 def last_text(file: Path) -> int:
@@ -243,8 +243,8 @@ WRITERS: dict[str, Writer] = {
         lambda d: last_text(d / "Pulumi.s.yaml"),
     ),
     "begun": (
-        lambda d, n: of_state(d, lambda: Desk("s").begin(begun(n))),
-        lambda d: of_state(d, lambda: len(((approval := Desk("s").begun()) and approval.after) or "")),
+        lambda d, n: of_state(d, lambda: ApprovalJournal("s").begin(begun(n))),
+        lambda d: of_state(d, lambda: len(((approval := ApprovalJournal("s").in_progress()) and approval.after) or "")),
     ),
     "base": (
         lambda d, n: of_state(d, lambda: BaseRecord("s").write("home", {"a": "x" * n})),

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 from claude_bottle.approvals.approval import ON_PAGE, Approval, WaitingError
 from claude_bottle.approvals.audit.log import Audit
-from claude_bottle.approvals.begun import Begun, Desk
 from claude_bottle.approvals.edit.stack_file import changed, without_ended
+from claude_bottle.approvals.journal import ApprovalInProgress, ApprovalJournal
 from claude_bottle.approvals.sweep import sweep
 from claude_bottle.cli import ask, proposal_text
 from claude_bottle.host.stale_lock import all_stale
@@ -110,7 +110,7 @@ def approval(tmp_path: Path, world: World) -> Approval:
     if not world.file.exists():
         world.file.parent.mkdir()
         world.file.write_text(FILE)
-    return Approval("s", tmp_path, world, world, Audit("s"), Desk("s"), who="me")  # type: ignore[arg-type]
+    return Approval("s", tmp_path, world, world, Audit("s"), ApprovalJournal("s"), who="me")  # type: ignore[arg-type]
 
 
 def events(name: str = "s") -> list[str]:
@@ -149,7 +149,7 @@ def test_an_up_that_fails_leaves_all_as_it_was(tmp_path: Path) -> None:
     assert world.file.read_text() == FILE
     assert [step for step in world.steps if step[0] != "note"] == [("up", "with"), ("up", "without")]
     assert world.proposal.verdict == "pending"
-    assert Desk("s").begun() is None
+    assert ApprovalJournal("s").in_progress() is None
     assert events() == ["approving", "failed"]
     approvals.approve("p-0000000001", "now")
     assert world.proposal.verdict == "approved"
@@ -195,16 +195,16 @@ def test_a_kill_at_any_step_loses_nothing_and_does_nothing_twice(tmp_path: Path,
         except Killed:
             killed = True
         world.kill_at = None
-        begun = Desk("s").begun()
+        begun = ApprovalJournal("s").in_progress()
         assert world.proposal.verdict == "approved" or begun is not None, kill_at  # the owner's word is not lost
-        approval(folder, world).go_on()
+        approval(folder, world).resume_interrupted()
         assert world.proposal.verdict == "approved"
         assert [step[0] for step in world.steps].count("decide") == 1
-        assert Desk("s").begun() is None
+        assert ApprovalJournal("s").in_progress() is None
         assert events() == ["approving", "approved"]
         assert world.file.read_text().count("a.example.com") == (0 if change is ONCE else 1)
         assert Audit("s").verify()[0] == 2
-        assert approval(folder, world).go_on() is None
+        assert approval(folder, world).resume_interrupted() is None
         kill_at += 1
     assert kill_at > 3
 
@@ -237,7 +237,7 @@ def test_when_somebody_else_is_at_work_the_owners_yes_waits(tmp_path: Path) -> N
         approvals.approve("p-0000000001", "ok")
     assert "a.example.com" in world.file.read_text()
     world.up = up  # type: ignore[method-assign]
-    assert approvals.go_on() == "p-0000000001"
+    assert approvals.resume_interrupted() == "p-0000000001"
     assert world.proposal.verdict == "approved"
     assert events() == ["approving", "approved"]
 
@@ -260,9 +260,9 @@ def test_a_lock_is_stale_only_when_its_pulumi_is_gone_for_sure(tmp_path: Path, m
 
 def test_one_at_a_time(tmp_path: Path) -> None:
     approvals = approval(tmp_path, World(ROUTE))
-    with Desk("s").alone(), pytest.raises(BottleError, match="another approval of s is running"):
+    with ApprovalJournal("s").lock(), pytest.raises(BottleError, match="another approval of s is running"):
         approvals.approve("p-0000000001", "", patience=0.3)
-    Desk("s").begin(Begun("p-other", ROUTE, "", "me", FILE, FILE))
+    ApprovalJournal("s").begin(ApprovalInProgress("p-other", ROUTE, "", "me", FILE, FILE))
     with pytest.raises(BottleError, match="p-other was interrupted"):
         approvals.approve("p-0000000001", "")
 
@@ -490,7 +490,7 @@ def test_an_approval_and_a_sweep_apply_nothing_of_which_nobody_has_spoken(tmp_pa
         WaitingError, match=r"waits to be applied(.|\n)*gains b.example.com\npulumi: update Command workspace"
     ):
         approvals.approve("p-0000000001", "")
-    assert (world.file.read_text(), world.steps, Desk("s").begun(), events()) == (FILE, [], None, [])
+    assert (world.file.read_text(), world.steps, ApprovalJournal("s").in_progress(), events()) == (FILE, [], None, [])
     ended = changed(FILE, Change.read(ROUTE).ending("2020-01-01T00:00:00Z"))
     world.file.write_text(ended)
     with pytest.raises(WaitingError):

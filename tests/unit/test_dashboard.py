@@ -20,7 +20,7 @@ from claude_bottle.approvals.audit.decisions import Line, read_line
 from claude_bottle.approvals.audit.from_logs import for_audit, since_of
 from claude_bottle.approvals.audit.log import Audit
 from claude_bottle.approvals.edit.stack_file import changed
-from claude_bottle.approvals.terms import as_yaml, from_yaml, gain, seconds, stack_name
+from claude_bottle.approvals.owner_input import as_yaml, from_yaml, gain, seconds, stack_name
 from claude_bottle.cli.ask import edited
 from claude_bottle.engines.docker.engine import Running
 from claude_bottle.host.stack_names import stack_names
@@ -131,12 +131,12 @@ def page(client: TestClient, inside: TestClient, monkeypatch: pytest.MonkeyPatch
     dashboard: server.Dashboard = client.app.dashboard  # type: ignore[attr-defined]
     monkeypatch.setattr(dashboard, "_approval", lambda *_: Verdicts())
     monkeypatch.setattr(dashboard, "_may_approve", lambda *_: None)
-    dashboard.watch.proposals = {"s": [dict(PENDING), {**PENDING, "id": "p-2"}]}
+    dashboard.monitor.proposals = {"s": [dict(PENDING), {**PENDING, "id": "p-2"}]}
     return dashboard
 
 
 def _verdicts(page: server.Dashboard) -> dict[str, str]:
-    return {one["id"]: one["verdict"] for one in page.watch.proposals["s"]}
+    return {one["id"]: one["verdict"] for one in page.monitor.proposals["s"]}
 
 
 def test_a_rejection_is_in_its_answer_at_once(page: server.Dashboard, inside: TestClient) -> None:
@@ -150,7 +150,7 @@ def test_a_rejection_is_in_its_answer_at_once(page: server.Dashboard, inside: Te
 
 def test_an_approval_is_told_before_it_is_done(page: server.Dashboard, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
-    monkeypatch.setattr(page.news, "publish", lambda event, data: events.append(f"{event} {_verdicts(page)['p-1']}"))
+    monkeypatch.setattr(page.bus, "publish", lambda event, data: events.append(f"{event} {_verdicts(page)['p-1']}"))
 
     async def go() -> None:
         page._start("s", "p-1", "", Verdicts().approve)
@@ -164,15 +164,15 @@ def test_what_was_read_before_a_verdict_does_not_undo_it(
     page: server.Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     up = {"role": "supervise", "health": "healthy", "status": "Up"}
-    page.watch.bottles = {"s": {"stack": "s", "declared": True, "parts": [up]}}
+    page.monitor.bottles = {"s": {"stack": "s", "declared": True, "parts": [up]}}
 
     def slow(*_: object) -> list[dict[str, Any]]:
-        page.watch.answered("s", "p-1", "approved", "")
+        page.monitor.answered("s", "p-1", "approved", "")
         return [dict(PENDING), {**PENDING, "id": "p-2"}]
 
-    monkeypatch.setattr("dashboard.watch.proposals", slow)
-    page.watch.look_again()
-    asyncio.run(page.watch._look_at_proposals())
+    monkeypatch.setattr("dashboard.monitor.proposals", slow)
+    page.monitor.look_again()
+    asyncio.run(page.monitor._look_at_proposals())
     assert _verdicts(page)["p-1"] == "approved"
 
 

@@ -19,6 +19,7 @@ from claude_bottle.engines.docker.build_reason import reason
 from claude_bottle.engines.docker.resources import build_failure
 from claude_bottle.engines.local_command import CREATE
 from claude_bottle.policy.errors import BottleError
+from claude_bottle.runs.automation import StackRunner
 from claude_bottle.runs.events import Run
 from claude_bottle.runs.terminal import run_pulumi
 
@@ -197,15 +198,13 @@ def test_a_step_that_failed_is_told_with_its_own_words_alone() -> None:
 
 
 def test_an_approval_whose_build_fails_is_told_why(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    from claude_bottle.runs import automation as apply
-
     class Stack:
         def up(self, *, on_event: Any, **_: Any) -> None:
             on_event(SimpleNamespace(diagnostic_event=None))
             on_event(SimpleNamespace(diagnostic_event=SimpleNamespace(message=f"<{{%reset%}}>{WHY}<{{%reset%}}>\n")))
             raise BottleError("exit code: 100")
 
-    operation = apply.Apply("demo", place.folder)
+    operation = StackRunner("demo", place.folder)
     monkeypatch.setattr(operation, "_run", lambda do, tell: do(Stack(), tell))
     with pytest.raises(BottleError) as caught:
         operation.up(lambda _: None)

@@ -16,9 +16,9 @@ import pytest
 
 from claude_bottle.approvals.audit.files import AuditFiles
 from claude_bottle.approvals.audit.log import Audit
-from claude_bottle.approvals.begun import Begun, Desk
 from claude_bottle.approvals.edit.stack_file import StackFile
 from claude_bottle.approvals.held import Seen
+from claude_bottle.approvals.journal import ApprovalInProgress, ApprovalJournal
 from claude_bottle.host import state_files
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.once import Once
@@ -66,8 +66,8 @@ def put_policy(text: str) -> None:
         raise OSError(str(error)) from error
 
 
-def begun(text: str) -> Begun:
-    return Begun("p1", {"kind": "routes"}, "yes", "owner", "", text)
+def begun(text: str) -> ApprovalInProgress:
+    return ApprovalInProgress("p1", {"kind": "routes"}, "yes", "owner", "", text)
 
 
 def held(folder: Path) -> list[Path]:
@@ -76,14 +76,14 @@ def held(folder: Path) -> list[Path]:
 
 def writers(folder: Path) -> dict[str, tuple[Callable[[str], object], Callable[[], object]]]:
     """Name to what writes a text, and what reads the outcome back."""
-    stack, desk, seen = StackFile(folder / "Pulumi.s.yaml"), Desk("s"), Seen("s")
+    stack, journal, seen = StackFile(folder / "Pulumi.s.yaml"), ApprovalJournal("s"), Seen("s")
     stack.path.write_text("config: {}\n")
     base, once, plain = BaseRecord("s"), Once(folder / "once"), folder / "plain"
     files = AuditFiles(folder, "s")
     return {
         "plain": (lambda t: write_whole(plain, t.encode()), lambda: plain.read_text() if plain.exists() else None),
         "stack file": (lambda t: stack.replace(stack.read(), t), stack.read),
-        "begun": (lambda t: desk.begin(begun(t)), desk.begun),
+        "begun": (lambda t: journal.begin(begun(t)), journal.in_progress),
         "seen": (lambda t: seen.add("d" * 64, len(t)), lambda: seen.of("d" * 64)),
         "base": (lambda t: base.write("home", {"a": t}), lambda: base.read("home")),
         "head": (lambda t: files.write_head({"seq": len(t), "hash": t}), files.head),

@@ -15,7 +15,7 @@ from asked import FILE, ROUTE
 from claude_bottle.approvals.edit.outcome import notes, why_refused
 from claude_bottle.approvals.edit.route_edit import named
 from claude_bottle.approvals.edit.stack_file import bottle_of, changed
-from claude_bottle.approvals.terms import gain
+from claude_bottle.approvals.owner_input import gain
 from claude_bottle.manifest.change import Change, ChangeError
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.no_approval import instead

@@ -17,7 +17,7 @@ from claude_bottle.policy.whole_file import write_whole
 
 
 @dataclass(frozen=True)
-class Begun:
+class ApprovalInProgress:
     """change: the one being made, with the owner's edit. before, after: text of the stack file; equal for a change that
     does not edit it."""
 
@@ -29,7 +29,7 @@ class Begun:
     after: str
 
 
-class Desk:
+class ApprovalJournal:
     """The approval in progress of one stack. One at a time, across all processes of the owner."""
 
     def __init__(self, stack: str) -> None:
@@ -37,7 +37,7 @@ class Desk:
         self._stack, self._file, self._lock = stack, folder / f"{stack}.json", folder / f"{stack}.lock"
 
     @contextmanager
-    def alone(self, patience: float = 0) -> Iterator[None]:
+    def lock(self, patience: float = 0) -> Iterator[None]:
         """Hold the lock of the stack. patience: seconds to wait for it. Raises BottleError if it is still held then."""
         descriptor, until = (
             os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600),
@@ -60,16 +60,16 @@ class Desk:
             return False
         return True
 
-    def begun(self) -> Begun | None:
+    def in_progress(self) -> ApprovalInProgress | None:
         """The approval that was interrupted or is running; None if there is none."""
         try:
-            return Begun(**json.loads(self._file.read_text()))
+            return ApprovalInProgress(**json.loads(self._file.read_text()))
         except FileNotFoundError:
             return None
 
-    def begin(self, begun: Begun) -> None:
+    def begin(self, started: ApprovalInProgress) -> None:
         """Store it. It is on disk when this returns."""
-        write_whole(self._file, json.dumps(asdict(begun)).encode())
+        write_whole(self._file, json.dumps(asdict(started)).encode())
 
     def end(self) -> None:
         """Delete it, once it is finished or rolled back."""

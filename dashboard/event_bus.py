@@ -10,7 +10,7 @@ from typing import Any
 _WAITING = 2000  # events by which a listener may be behind
 
 
-class News:
+class EventBus:
     """Publishes events: `publish` from the loop's own thread, `from_thread` from any other."""
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ from claude_bottle.host.stack_names import STACKS, stack_names
 from claude_bottle.policy.errors import BottleError, printable
 from claude_bottle.policy.names.roles import SIDECAR_ROLES
 from dashboard.disk import look_at_disk
-from dashboard.news import News
+from dashboard.event_bus import EventBus
 from dashboard.shown import by_stack, has_supervise, proposals
 
 _LOOK, _PROPOSALS, _BATCH, _COLLECT, _DISK = 2.0, 15.0, 1.0, 30.0, 30.0  # seconds
@@ -31,11 +31,11 @@ _KEPT = 500  # decisions that a newly opened page gets
 _LINE = 1 << 18  # bytes
 
 
-class Watch:
-    """Watches all stacks. `bottles` is by stack. Every change is published to `news`."""
+class Monitor:
+    """Watches all stacks. `bottles` is by stack. Every change is published to the bus."""
 
-    def __init__(self, project: Path, news: News) -> None:
-        self._project, self._news = project, news
+    def __init__(self, project: Path, bus: EventBus) -> None:
+        self._project, self._bus = project, bus
         self.bottles: dict[str, dict[str, Any]] = {}
         self.proposals: dict[str, list[dict[str, Any]]] = {}
         self.decisions: deque[dict[str, str]] = deque(maxlen=_KEPT)
@@ -65,7 +65,7 @@ class Watch:
         given = {"verdict": verdict, "reply": reply, "note": printable(note), "decided": time.time(), "at_work": False}
         updated = [one | given if one["id"] == identity else one for one in self.proposals.get(stack, [])]
         self.proposals[stack] = updated
-        self._news.publish("proposals", {"stack": stack, "proposals": updated})
+        self._bus.publish("proposals", {"stack": stack, "proposals": updated})
         self.look_again()
         return updated
 
@@ -89,7 +89,7 @@ class Watch:
         if (seen, problem) != (self.bottles, self.problem):
             grown = {s for s in seen if has_supervise(seen[s]) and not has_supervise(self.bottles.get(s, {}))}
             self.bottles, self.problem = seen, problem
-            self._news.publish("bottles", self.state())
+            self._bus.publish("bottles", self.state())
             if grown:
                 self.look_again()
         alive = {part.id: part for part in running if part.health != "stopped" and part.role in SIDECAR_ROLES}
@@ -157,7 +157,7 @@ class Watch:
         if (decision := line.decision) is None:
             return
         self.decisions.append(decision.to_json())
-        self._news.publish("decision", decision.to_json())
+        self._bus.publish("decision", decision.to_json())
         if line.asks:
             self._questions.append((part.stack, line))
         if decision.part == "supervise" or line.asks:
@@ -213,7 +213,7 @@ class Watch:
                 continue
             if latest != self.proposals.get(stack):
                 self.proposals[stack] = latest
-                self._news.publish("proposals", {"stack": stack, "proposals": latest})
+                self._bus.publish("proposals", {"stack": stack, "proposals": latest})
 
 
 def _audited_up_to(stack: str) -> dict[str, dict[str, Any]]:
