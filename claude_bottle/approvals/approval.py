@@ -210,7 +210,10 @@ class Approval:
             note = self._outcome(proposal, change)
         if not self.audit.has(APPROVED, proposal.id, proposal.created):
             self._record(APPROVED, started, note=note)
-        self.inbox.decide(proposal.id, APPROVED, started.reply, note)
+        try:
+            self.inbox.decide(proposal.id, APPROVED, started.reply, note)
+        except BottleError as error:
+            raise BottleError(f"the approval is in force, but the agent could not be told: {error}") from None
         self.journal.end()
         self.tell(f"{proposal.id} approved; the agent was notified. {note}".rstrip())
         return note

@@ -20,6 +20,7 @@ PENDING, APPROVED, REJECTED = "pending", "approved", "rejected"
 STILL_REFUSED = "This change does not allow the refused request:"
 MAX_PENDING, MAX_PER_HOUR, MAX_TEXT = 20, 60, 4000
 _SKEW = 60.0  # seconds
+_MAKE_ROOM = "make room on the engine's disk if it is full, then try again"
 _TABLE = """
 create table if not exists proposals (
   id text primary key, created real not null, tool text not null, change text not null, words text not null,
@@ -33,7 +34,16 @@ class LimitError(Exception):
 
 
 class FullError(Exception):
-    """The proposal could not be stored, so it was not filed."""
+    """The store cannot be written, and is as it was. The message says what that means and what to do."""
+
+
+@contextmanager
+def _written(failed: str, advice: str) -> Iterator[None]:
+    """failed: what is so if the store cannot be written. Raises FullError."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise FullError(f"{failed}: {error}; {advice}") from None
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,7 @@ class Proposals:
 
     def __init__(self, file: Path = FILE) -> None:
         self._file = file
-        with self._open() as db:
+        with _written("the store of proposals cannot be opened", _MAKE_ROOM), self._open() as db:
             db.execute(_TABLE)
             if "note" not in [row["name"] for row in db.execute("pragma table_info(proposals)")]:
                 db.execute("alter table proposals add column note text not null default ''")
@@ -83,7 +93,7 @@ class Proposals:
         if len(words) > MAX_TEXT or len(json.dumps([change, request])) > MAX_TEXT:
             raise LimitError(f"too long: {MAX_TEXT} characters for the justification, as many for the rest")
         now = time.time()
-        with self._open() as db:
+        with _written("the proposal was not filed", "tell the owner, and ask again later"), self._open() as db:
             db.execute("begin immediate")
             for same in db.execute("select * from proposals where verdict = ?", (PENDING,)):
                 if json.loads(same["change"]) == change:
@@ -102,11 +112,7 @@ class Proposals:
                 raise LimitError(f"at most {MAX_PER_HOUR} proposals an hour are accepted; continue without, or wait")
             proposal = Proposal(f"p-{secrets.token_hex(5)}", now, tool, change, words, request)
             row = (proposal.id, now, tool, json.dumps(change), words, json.dumps(request), PENDING, "")
-            try:
-                db.execute("insert into proposals values (?, ?, ?, ?, ?, ?, ?, ?, null, '')", row)
-                db.commit()  # which is when a small change is written
-            except sqlite3.OperationalError as error:
-                raise FullError(f"the proposal cannot be stored: {error}; report it to the owner") from None
+            db.execute("insert into proposals values (?, ?, ?, ?, ?, ?, ?, ?, null, '')", row)
             return proposal
 
     def get(self, identity: str) -> Proposal | None:
@@ -121,16 +127,17 @@ class Proposals:
             return [_proposal(row) for row in db.execute("select * from proposals order by created, id")]
 
     def note(self, identity: str, note: str) -> None:
-        """Set a proposal's note."""
-        with self._open() as db:
+        """Set a proposal's note. Raises FullError."""
+        with _written(f"the note on {identity} cannot be stored", _MAKE_ROOM), self._open() as db:
             db.execute("update proposals set note = ? where id = ?", (note, identity))
 
     def decide(self, identity: str, verdict: str, reply: str, note: str = "") -> bool:
-        """Record the owner's verdict on a pending proposal. False if it is no longer pending. Raises ValueError for
-        another verdict."""
+        """Record the owner's verdict on a pending proposal. False if it is no longer pending. Raises FullError, and
+        ValueError for another verdict."""
         if verdict not in (APPROVED, REJECTED):
             raise ValueError(f"{verdict}: {APPROVED} or {REJECTED}")
-        with self._open() as db:
+        failed = f"{identity} is still pending, because the verdict cannot be stored"
+        with _written(failed, _MAKE_ROOM), self._open() as db:
             done = db.execute(
                 "update proposals set verdict = ?, reply = ?, note = ?, decided = ? where id = ? and verdict = ?",
                 (verdict, reply, note, time.time(), identity, PENDING),

@@ -11,7 +11,15 @@ from claude_bottle.policy.replay import replay
 
 
 def main() -> int:
-    """Entry point. Returns the exit code: 1 if a proposal cannot be filed or is not pending."""
+    """Entry point. Returns the exit code: 1 if a proposal is not pending, or if something cannot be stored."""
+    try:
+        return _answered()
+    except (LimitError, FullError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _answered() -> int:
     store = Proposals()
     if sys.argv[1] == "list":
         print(json.dumps([dataclasses.asdict(proposal) for proposal in store.all()]))
@@ -24,11 +32,7 @@ def main() -> int:
         store.note(payload["id"], payload["note"])
         return 0
     if sys.argv[1] == "file":
-        try:
-            print(store.add(payload["tool"], payload["change"], payload["words"], payload["request"]).id)
-        except (LimitError, FullError) as error:
-            print(error, file=sys.stderr)
-            return 1
+        print(store.add(payload["tool"], payload["change"], payload["words"], payload["request"]).id)
         return 0
     if store.decide(payload["id"], payload["verdict"], payload["reply"], payload.get("note", "")):
         print(json.dumps({"part": "supervise", "event": payload["verdict"], "id": payload["id"]}))

@@ -209,6 +209,24 @@ def test_a_kill_at_any_step_loses_nothing_and_does_nothing_twice(tmp_path: Path,
     assert kill_at > 3
 
 
+def test_a_verdict_that_cannot_be_stored_is_given_by_saying_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(ROUTE, REQUEST)
+    stored = world.decide
+
+    def full(identity: str, *_: str) -> None:
+        raise BottleError(f"{identity} is still pending")
+
+    monkeypatch.setattr(world, "decide", full)
+    with pytest.raises(BottleError, match=r"is in force, but the agent could not be told: p-0000000001 is still"):
+        approval(tmp_path, world).approve("p-0000000001", "ok")
+    monkeypatch.setattr(world, "decide", stored)
+    approval(tmp_path, world).approve("p-0000000001", "ok")
+    assert world.proposal.verdict == "approved"
+    assert events().count("approved") == 1
+
+
 def test_what_was_cut_off_can_be_taken_back(tmp_path: Path) -> None:
     world = World(ROUTE)
     world.kill_at = 2  # after note and the beginning of up: at its end

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import io
+import json
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from claude_bottle.approvals.audit.log import Audit
 from claude_bottle.policy import whole_file
 from claude_bottle.policy.proposals import FullError, Proposals
 from sidecar_images.proxy import put
+from sidecar_images.supervise import decide
 
 
 def full(*_: Any, **__: Any) -> Any:
@@ -42,22 +45,49 @@ def test_a_proxy_that_cannot_write_its_status_takes_the_policy_all_the_same(
     assert not (tmp_path / "status.json").exists()  # so put.py says that it was not taken up
 
 
-def test_a_proposal_that_cannot_be_kept_is_not_filed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Proposals:
+    """A store with one proposal and no page to spare (https://sqlite.org/pragma.html#pragma_max_page_count)."""
     store = Proposals(tmp_path / "db")
-    kept = store.add("t", {"n": 1}, "w", {})
+    store.add("t", {"n": 1}, "w", {})
 
     class Full(sqlite3.Connection):
-        def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
-            if sql.startswith("insert"):
-                raise sqlite3.OperationalError("database or disk is full")
-            return super().execute(sql, *args)
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.execute("pragma max_page_count = 1")  # at least as many as there are
 
     connect = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, factory=Full, **k))
-    with pytest.raises(FullError, match="disk is full"):
-        store.add("t", {"n": 2}, "w", {})
-    monkeypatch.undo()
-    assert [proposal.id for proposal in Proposals(tmp_path / "db").all()] == [kept.id]
+    monkeypatch.setattr(sqlite3, "connect", lambda *args, **options: connect(*args, factory=Full, **options))
+    return store
+
+
+def test_a_proposal_that_cannot_be_kept_is_not_filed(store: Proposals) -> None:
+    kept = store.all()
+    words = "the proposal was not filed: database or disk is full; tell the owner, and ask again later"
+    with pytest.raises(FullError, match=rf"\A{words}\Z"):
+        store.add("t", {"n": 2}, "w" * 4000, {})
+    assert store.all() == kept
+
+
+@pytest.mark.parametrize(
+    ("verb", "failed"),
+    [("decide", "{} is still pending, because the verdict cannot be stored"),
+     ("note", "the note on {} cannot be stored"), ("file", "the proposal was not filed")],
+)  # fmt: skip
+def test_the_owner_reads_one_line_about_what_cannot_be_stored(
+    store: Proposals, verb: str, failed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (kept,) = store.all()
+    payload = {"id": kept.id, "verdict": "approved", "reply": "r" * 5000, "note": "n" * 5000}
+    payload |= {"tool": "t", "change": {"n": 2}, "words": "w" * 4000, "request": {}}
+    monkeypatch.setattr(decide, "Proposals", lambda: store)
+    monkeypatch.setattr("sys.argv", ["decide", verb])
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(payload)))
+    assert decide.main() == 1
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.startswith(f"{failed.format(kept.id)}: database or disk is full; ")
+    assert store.all() == [kept]
 
 
 def test_a_verdict_that_cannot_be_recorded_is_not_carried_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

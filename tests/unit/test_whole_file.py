@@ -146,16 +146,35 @@ def test_a_line_of_a_record_that_has_no_room_is_not_there_and_breaks_nothing(tmp
     assert [json.loads(line)["n"] for line in list(record.read("", 1))[1:]] == [1, 2, 3]
 
 
+# SQLite writes pages, and parts of a journal that begin at sectors: https://sqlite.org/atomiccommit.html, 3.5.
+EDGES = sorted(edge + near for edge in range(0, 1 << 16, 512) for near in (-1, 0, 1, 12) if edge + near >= 0)
+
+
 def test_a_proposal_that_has_no_room_is_not_filed_and_says_so(tmp_path: Path) -> None:
-    """SQLite writes pages, and parts of a journal that begin at sectors: https://sqlite.org/atomiccommit.html, 3.5."""
     store = Proposals(tmp_path / "p.db")
     kept = store.add("t", {"n": 1}, "w", {})
-    for most in sorted(edge + near for edge in range(0, 1 << 16, 512) for near in (-1, 0, 1, 12) if edge + near >= 0):
+    for most in EDGES:
         if at_byte(most, lambda: store.add("t", {"n": 2}, "w" * 3000, {})):
             break
         assert [proposal.id for proposal in store.all()] == [kept.id], most
     assert 8192 < most < 1 << 15
     assert len(store.all()) == 2
+
+
+def test_a_verdict_or_a_note_that_has_no_room_is_not_given_and_says_so(tmp_path: Path) -> None:
+    store = Proposals(tmp_path / "p.db")
+    kept = store.add("t", {"n": 1}, "w", {})
+    for write in (
+        lambda: store.note(kept.id, "n" * 3000),
+        lambda: store.decide(kept.id, "approved", "r" * 3000),
+    ):
+        before = store.get(kept.id)
+        for most in EDGES:
+            if at_byte(most, write):
+                break
+            assert store.get(kept.id) == before, most
+        assert 8192 < most < 1 << 15
+        assert store.get(kept.id) != before
 
 
 def test_a_state_that_has_no_room_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
