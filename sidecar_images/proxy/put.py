@@ -2,8 +2,8 @@
 
 The content is validated before it replaces the old one; then this waits until the proxy reports it as live. If the
 proxy refuses it, or does not report it in time, the old file is restored, and this exits with 1 and one line on
-standard error. The proxy follows its file: if it takes up the new policy just then, it returns to the old one as
-soon as it has read that. Where nothing can be restored, or another put has replaced the new content, the line says so.
+standard error. The proxy follows its file: if it has taken up the new policy, it returns to the old one as soon as it
+has read that. Where nothing can be restored, or another put has replaced the new content, the line says so.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ WAIT = 30.0  # seconds; a proxy that has just started compiles its rules first
 
 
 _OTHER = "another policy was put since, and stays"
+# The proxy may have taken the new one up too late, or without being able to report it.
+_RESTORED = "the old one was restored and is in force, but the new one may have been in force for a short time before"
 
 
 class _ReplacedError(Exception):
@@ -89,7 +91,7 @@ def _restored(target: Path, data: bytes, old: bytes | None) -> str:
     if old == data:
         return f"it was on disk already, so {stays}"
     try:
-        return "the old one was restored and is in force" if _restores(target, data, old) else _OTHER
+        return _RESTORED if _restores(target, data, old) else _OTHER
     except OSError as error:
         return f"the old one cannot be restored ({error.strerror}), so {stays}"
 
