@@ -61,15 +61,19 @@ def pre_receive(remote: Remote, text: str, keep: int) -> list[str]:
         if pardon:
             about["findings"] = pardon
         grants = Grant.bind_all(pardon, digest)
+        begun: Path | None = None
         try:
+            # The note first: a kill between the two leaves no record of a push that is never closed.
+            begun = open_pushes.begin(remote, commands)
             # A push is recorded before it is sent, with the old and new values of its refs.
             before = [f"{command.old} {command.ref}" for command in commands]
             after = [f"{command.new} {command.ref}" for command in commands]
             journal.keep("push", remote.name, "forwarding", refs=refs, before=before, after=after, **about)
-            begun = open_pushes.begin(remote, commands)
         except (journal.NotWritten, OSError) as error:
             for grant in grants:
                 grant.release()
+            if begun is not None:
+                begun.unlink(missing_ok=True)
             raise Refused("journal", [f"{error}; git-gate pushes nothing without a record; try again"]) from None
         done = forward(remote, commands, options)
         for grant in grants:

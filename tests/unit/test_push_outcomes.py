@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -202,3 +203,21 @@ def test_an_open_push_that_cannot_be_asked_about_is_closed_as_unknown(
     upstream.be("down")
     open_pushes.close_all({"p": upstream.remote})
     assert recorded(tmp_path) == [("unknown", [REF])]
+
+
+@pytest.mark.parametrize("step", ["begin", "keep"])
+def test_a_push_that_cannot_be_noted_or_recorded_leaves_neither(
+    upstream: Upstream, repository: Repository, tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record without a note would stay open after a kill: only the notes are looked at then."""
+
+    def full(*_: Any, **__: Any) -> None:
+        raise journal.NotWritten("the record is full") if step == "keep" else OSError("No space left on device")
+
+    monkeypatch.setattr(*((journal, "keep") if step == "keep" else (open_pushes, "begin")), full)
+    upstream.remote = replace(upstream.remote, review=False)
+    with pytest.raises(receive.Refused, match="journal"):
+        receive.pre_receive(upstream.remote, f"{ZERO} {repository.commit({'a': b'1'})} {REF}\n", os.getppid())
+    assert not list(open_pushes.folder().glob("*.json"))
+    assert not (tmp_path / "record").exists() or recorded(tmp_path) == []
+    assert upstream.refs() == {}
