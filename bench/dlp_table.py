@@ -167,7 +167,8 @@ The agent knows the rules. Whoever wants to evade them can use these ways:
 
 **Packs.** pipelock always looks for credentials, and for seed phrases while `seed_phrases` is on, because all of these
 have a checksum or a shape. `pipelock.dlp.packs` adds `crypto` (private keys and addresses of Bitcoin, by Base58Check
-and Bech32) and `payment` (cards by Luhn, IBANs by their check digits). Ethereum addresses have no rule. Both packs are
+and Bech32, and addresses of Ethereum in mixed case, by EIP-55) and `payment` (cards by Luhn, IBANs by their check digits).
+An address of Ethereum in small letters or in capitals alone has no checksum, so it is not found. Both packs are
 off by default, for these reasons:
 
 - An address is no secret.

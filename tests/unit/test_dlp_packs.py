@@ -15,6 +15,7 @@ from addons.pipelock.addon import Pipelock
 from addons.pipelock.core import Policy
 from claude_bottle.dlp.engine import Dlp
 from claude_bottle.dlp.rules.checksums import is_base58check, is_bech32, is_card_number, is_iban
+from claude_bottle.dlp.rules.keccak import _own, is_eip55, keccak_256
 from claude_bottle.dlp.rules.ruleset import RuleSet
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import render
@@ -26,6 +27,10 @@ EXAMPLES = {
     "bitcoin-address": ["1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa", "3P14159f73E4gFr7JterCCQh9QjiTjiZrG"],  # the first block; BIP 13
     "bitcoin-address-bech32": ["BC1QW508D6QEJXTDG4Y5R3ZARVARY0C5XW7KV8F3T4",  # BIP 173
                                "bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0"],  # BIP 350
+    "ethereum-address": ["0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",  # EIP-55, test cases
+                         "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359",
+                         "0xdbF03B407c01E7cD3CBea99509d93f8DDDC8C6FB",
+                         "0xD1220A0cf47c7B9Be7A2E6BA89F429762e7b9aDb"],
     "payment-card": ["4111111111111111", "4242 4242 4242 4242", "5555-5555-5555-4444", "378282246310005"],  # Stripe, testing
     "iban": ["GB82 WEST 1234 5698 7654 32", "DE89370400440532013000"],  # ISO 13616, Wikipedia's examples
 }  # fmt: skip
@@ -58,6 +63,34 @@ def test_a_pack_finds_what_has_its_checksum(every: Dlp, credentials: Dlp, rule: 
 def test_a_digit_changed_makes_it_none(every: Dlp, text: str) -> None:
     wrong = text[:-3] + ("2" if text[-3] != "2" else "3") + text[-2:]
     assert every.look_at_body(f"pay {wrong} now".encode(), "text/plain", "") is None
+
+
+# Of the Keccak team's own test vectors (KeccakKAT, ShortMsgKAT_256: lengths 0 and 8), and Ethereum's empty code hash.
+DIGESTS = {
+    b"": "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470",
+    b"\xcc": "eead6dbfc7340a56caedc044696a168870549a6a7f6f56961e84a54bd9970b8a",
+}
+
+
+@pytest.mark.parametrize("data", DIGESTS)
+def test_keccak_is_ethereums_and_not_sha_3(data: bytes) -> None:
+    assert _own(data) == keccak_256(data) == DIGESTS[data]
+
+
+@pytest.mark.parametrize("length", [1, 40, 134, 135, 136, 137, 272, 500])
+def test_both_keccaks_agree(length: int) -> None:
+    data = bytes(n % 251 for n in range(length))
+    assert _own(data) == keccak_256(data)
+
+
+def test_an_address_of_ethereum_counts_by_its_checksum_alone(every: Dlp) -> None:
+    """EIP-55's addresses in capitals or in small letters alone hold none."""
+    rng = random.Random(4)
+    for text in ("0x52908400098527886E0F7030069857D2E4169EE7", "0xde709f2102306220921060314715629080e2fb77"):
+        assert not is_eip55(text.encode())
+    mixed = ["0x" + "".join(rng.choice("0123456789abcdefABCDEF") for _ in range(40)) for _ in range(2000)]
+    assert not any(is_eip55(text.encode()) for text in mixed)
+    assert every.look_at_body("\n".join(mixed[:200]).encode(), "text/plain", "") is None
 
 
 def test_an_extended_key_is_a_credential(credentials: Dlp) -> None:

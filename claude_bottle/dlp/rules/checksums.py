@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from hashlib import sha256
 
+from claude_bottle.dlp.rules.keccak import is_eip55
+
 _BASE58 = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _BECH32 = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
@@ -57,4 +59,5 @@ CHECKS: dict[str, Callable[[bytes], bool]] = {
     "bech32": is_bech32,
     "luhn": is_card_number,
     "iban": is_iban,
+    "eip55": is_eip55,
 }
