@@ -66,7 +66,7 @@ def provide_project() -> None:
 
 
 def _list() -> Path:
-    from claude_bottle.host.state import state_folder
+    from claude_bottle.host.state_folder import state_folder
 
     return state_folder("projects") / "folders"
 

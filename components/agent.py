@@ -17,7 +17,7 @@ from claude_bottle.manifest.agent_env import program_env
 from claude_bottle.manifest.model import AgentConfig
 from claude_bottle.manifest.sizes import megabytes
 from claude_bottle.policy.names.files import AGENT_HOME, WORKSPACE
-from claude_bottle.workspace.copies import WorkspaceCopy
+from claude_bottle.workspace.copies import Workspace
 from claude_bottle.workspace.git_mounts import folders_above
 
 # MB of /dev/shm, where browsers keep pages: with the default of 64 they crash. Used pages count as the agent's memory.
@@ -56,7 +56,7 @@ class AgentArgs:
     proxy: str
     placeholders: Iterable[str]
     supervise: bool
-    workspace: WorkspaceCopy | None
+    workspace: Workspace | None
     ready: list[pulumi.Resource]
 
 
@@ -95,7 +95,7 @@ class Agent(pulumi.ComponentResource):
         self.register_outputs({"container": self.running.created_name})
 
 
-def workspace_mounts(workspace: WorkspaceCopy | None) -> list[HostMount]:
+def workspace_mounts(workspace: Workspace | None) -> list[HostMount]:
     """The mounts of a mounted workspace. Each `.git` is read-only, because git runs what is written there."""
     if workspace is None or workspace.mode != "mount":
         return []
@@ -108,7 +108,7 @@ def workspace_mounts(workspace: WorkspaceCopy | None) -> list[HostMount]:
     ]
 
 
-def empty_places(name: str, workspace: WorkspaceCopy, parent: pulumi.Resource) -> pulumi.Resource:
+def empty_places(name: str, workspace: Workspace, parent: pulumi.Resource) -> pulumi.Resource:
     """Creates the missing `.git` folders on the host, so that the agent cannot create them.
 
     They stay: git ignores an empty `.git`, and removing one would remove its mount from a running agent.

@@ -14,7 +14,7 @@ from claude_bottle.engines.declare import Engine
 from claude_bottle.host.git_remotes import GateRemote
 from claude_bottle.host.type_tokens import token
 from claude_bottle.manifest.model import Manifest
-from claude_bottle.manifest.render.routes import EgressPlan, placeholders
+from claude_bottle.manifest.render.routes import RouteTableFile, placeholders
 from claude_bottle.plan.resolved import plan
 from claude_bottle.policy.names.git_upstream import git_config
 from claude_bottle.policy.own_command import KEPT
@@ -58,12 +58,12 @@ class Bottle(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: BottleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         manifest, stack = args.manifest, args.stack
-        egress_plan = EgressPlan.of(manifest)
+        route_file = RouteTableFile.of(manifest)
         config = manifest.pipelock
         files = {file: (args.base / file).read_text() for file in (*config.ca_files, *config.crl_files)}
         images_named = self._image_names(manifest, args.base)
         volumes = {role: args.engine.volume_name(role, stack) for role in ("home", "mirrors")}
-        planned = plan(stack, manifest, egress_plan, args.copies, args.remotes, images_named, volumes, files)
+        planned = plan(stack, manifest, route_file, args.copies, args.remotes, images_named, volumes, files)
         # Also an input: `pulumi preview --json` shows the inputs of what changes, but no new output of a stack.
         super().__init__(token("Bottle"), name, {"plan": planned}, formerly(opts, "bottle:Bottle"))
         child = pulumi.ResourceOptions(parent=self)
@@ -100,7 +100,7 @@ class Bottle(pulumi.ComponentResource):
                 f"{name}-egress",
                 EgressArgs(
                     fabric=fabric,
-                    plan=egress_plan,
+                    routes=route_file,
                     tokens=args.tokens,
                     image=images.ids["egress"],
                     authority=authorities.egress,

@@ -11,7 +11,7 @@ from claude_bottle.engines.component_types import formerly
 from claude_bottle.engines.declare import Fabric, Running, Workload
 from claude_bottle.engines.sidecars import SIDECARS
 from claude_bottle.host.type_tokens import token
-from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.manifest.render.routes import RouteTableFile
 from claude_bottle.policy.names.files import EGRESS_ETC, PROXY_ROOTS, RECORD, ROUTES, TOKENS
 from claude_bottle.policy.names.roles import PORTS
 from components.authorities import Authority
@@ -28,7 +28,7 @@ class EgressArgs:
     """
 
     fabric: Fabric
-    plan: EgressPlan
+    routes: RouteTableFile
     tokens: Mapping[str, pulumi.Output[str]]
     image: pulumi.Input[str]
     authority: Authority
@@ -44,7 +44,7 @@ class Egress(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: EgressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(token("Egress"), name, {}, formerly(opts, "egress:Egress"))
-        slots = {slot: args.tokens[ref] for ref, slot in args.plan.slots.items()}
+        slots = {slot: args.tokens[ref] for ref, slot in args.routes.slots.items()}
         self.running = args.fabric.run(
             name,
             Workload(
@@ -71,7 +71,7 @@ class Egress(pulumi.ComponentResource):
         )
         self.ready = PolicyPush(
             f"{name}-routes",
-            PolicyPushArgs(self.running, "routes", args.plan.table),
+            PolicyPushArgs(self.running, "routes", args.routes.table),
             pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({"container": self.running.created_name})

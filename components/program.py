@@ -34,7 +34,7 @@ def read_manifest(config: pulumi.Config, stack: str, base: Path, machine: Machin
     names.
     """
     raw, unanswered = use_presets(_raw(config), base)
-    examined = examine(raw, lambda ref: find_token(config, ref), base, _secrets(), stack)
+    examined = examine(raw, lambda ref: find_secret(config, ref), base, _secrets(), stack)
     keys = {key: is_config_secret(key) for key in CONFIG.get()}
     findings = [*config_findings(keys, stack, token_names(raw) if isinstance(raw, Mapping) else ())]
     if not mistyped_bottle(keys):  # reported once, without the errors that follow from it
@@ -76,7 +76,7 @@ def _secrets() -> dict[str, str]:
     return {name: value for name, value in secrets.items() if name != "bottle"}
 
 
-def find_token(config: pulumi.Config, ref: str) -> str | None:
+def find_secret(config: pulumi.Config, ref: str) -> str | None:
     """The stack's config value of that name, else the host's environment variable of that name."""
     return config.get(ref) or os.environ.get(ref) if ref else None
 
@@ -84,4 +84,4 @@ def find_token(config: pulumi.Config, ref: str) -> str | None:
 def secret_tokens(config: pulumi.Config, manifest: Manifest) -> dict[str, pulumi.Output[str]]:
     """token_ref to its value, as secret outputs only."""
     refs = [*assign_slots(manifest.egress), *filter(None, [manifest.pipelock.upstream_proxy_ref])]
-    return {ref: pulumi.Output.secret(find_token(config, ref) or "") for ref in refs}
+    return {ref: pulumi.Output.secret(find_secret(config, ref) or "") for ref in refs}

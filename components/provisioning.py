@@ -10,7 +10,7 @@ import pulumi
 from claude_bottle.engines.component_types import formerly
 from claude_bottle.engines.declare import Running
 from claude_bottle.host.type_tokens import token
-from claude_bottle.workspace.copies import Copies, WorkspaceCopy
+from claude_bottle.workspace.copies import Copies, Workspace
 
 
 @dataclass
@@ -55,6 +55,6 @@ class Provisioning(pulumi.ComponentResource):
         self._last = [self._agent.step(f"{self._name}-{what}", argv, self, stdin=stdin, after=self._last).resource]
 
 
-def _copied(workspace: WorkspaceCopy) -> dict[str, Any]:
+def _copied(workspace: Workspace) -> dict[str, Any]:
     copied = {"source": workspace.source, "digest": workspace.digest, "copy_git": workspace.copy_git}
     return {**copied, **({"branches": workspace.branches} if workspace.copy_git else {})}

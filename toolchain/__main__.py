@@ -14,18 +14,18 @@ from claude_bottle.policy.own_command import own_command
 from toolchain import archives, audit, newer, update
 from toolchain.dev_packages import Browser, FakeClock
 from toolchain.docker_engine import BaseImage, DockerEngine
+from toolchain.environment import StateAndPassphrase, environment
 from toolchain.pulumi_cli import PLUGINS, VERSION, Plugin, PulumiCli
 from toolchain.python_env import VENV, PythonEnv
 from toolchain.shell import SetupError, quiet, say
 from toolchain.stack_file import provide
 from toolchain.step import Step, ensure, examine
-from toolchain.workspace import Workspace, environment
 
 
 def steps(dev: bool) -> list[Step]:
     """All steps, in the order of their dependencies."""
     plugins: list[Step] = [Plugin(kind) for kind in PLUGINS]
-    needed: list[Step] = [PythonEnv(dev), PulumiCli(), *plugins, DockerEngine(), BaseImage(), Workspace()]
+    needed: list[Step] = [PythonEnv(dev), PulumiCli(), *plugins, DockerEngine(), BaseImage(), StateAndPassphrase()]
     return [*needed, Browser(), FakeClock()] if dev else needed
 
 

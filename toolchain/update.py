@@ -14,10 +14,10 @@ from claude_bottle.policy.names.roles import ROLES, SIDECAR_ROLES
 from claude_bottle.policy.own_command import own_command
 from toolchain import newer
 from toolchain.docker_engine import BaseImage
+from toolchain.environment import STATE
 from toolchain.newer import AGENT, GITLEAKS, Age
 from toolchain.shell import ROOT, SetupError, quiet, run, say
 from toolchain.step import ensure
-from toolchain.workspace import STATE
 
 PINS = (LOCK, AGENT / "package.json", AGENT / "package-lock.json", GITLEAKS / "go.mod")
 IMAGE_ROLES = tuple(role for role in ROLES if role != "pipelock")  # whose image is egress's

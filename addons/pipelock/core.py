@@ -34,10 +34,10 @@ from claude_bottle.policy.names.hosts import (
     host_matches,
 )
 from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.expiry import ended, parse_until
 from claude_bottle.policy.routes.route import Route
 from claude_bottle.policy.routes.table import ALLOWED_PORTS, TABLE_VERSION, RouteTable
 from claude_bottle.policy.routes.targets import is_git_push_request
-from claude_bottle.policy.routes.until import ended, parse_until
 
 # Sections and keys of the file (PIPELOCK.md's, checked with a build of the 2.3 line). `builtin` belongs to this engine,
 # and is rendered for it alone.

@@ -30,7 +30,7 @@ from claude_bottle.policy.no_approval import instead
 from claude_bottle.policy.own_command import own_command
 from claude_bottle.policy.proposals import APPROVED, PENDING, REJECTED, STILL_REFUSED, Proposal
 from claude_bottle.policy.replay import can_be_replayed
-from claude_bottle.policy.routes.until import write_until
+from claude_bottle.policy.routes.expiry import write_until
 from claude_bottle.runs.automation import BusyError, Previewed, StackRunner
 
 PATIENCE = 90.0  # seconds to wait for another `up`, such as one for a route that has expired

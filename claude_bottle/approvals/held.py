@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from claude_bottle.host.state import state_folder
+from claude_bottle.host.state_folder import state_folder
 from claude_bottle.manifest.change import Change
 from claude_bottle.policy.errors import BottleError, printable
 from claude_bottle.policy.whole_file import write_whole

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from claude_bottle.host.state import state_folder
+from claude_bottle.host.state_folder import state_folder
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.whole_file import write_whole
 

@@ -14,7 +14,7 @@ from claude_bottle.manifest.sizes import megabytes
 from claude_bottle.policy.errors import NOT_SHOWN, Finding
 from claude_bottle.policy.names.nearest import did_you_mean
 from claude_bottle.policy.own_command import own_command
-from claude_bottle.workspace.copies import WorkspaceCopy
+from claude_bottle.workspace.copies import Workspace
 from claude_bottle.workspace.mount_findings import mount_findings
 
 # Set by claude_bottle.upkeep.repair: a volume with the stack's name that the state has lost is adopted again.
@@ -27,7 +27,7 @@ def machine_findings(
     manifest: Manifest,
     facts: Callable[[Sequence[str]], Facts],
     known_ids: Callable[[], set[str]],
-    workspace: WorkspaceCopy | None = None,
+    workspace: Workspace | None = None,
 ) -> list[Finding]:
     """All problems of this machine.
 
@@ -80,7 +80,7 @@ def _external(manifest: Manifest, facts: Facts) -> Iterator[Finding]:
         yield Finding("network.external", wanted, f"no such network on this engine (docker network ls){near}")
 
 
-def other_workspace(last: Mapping[str, Any], workspace: WorkspaceCopy | None, stack: str) -> Iterator[Finding]:
+def other_workspace(last: Mapping[str, Any], workspace: Workspace | None, stack: str) -> Iterator[Finding]:
     """Another folder than the one whose copy the bottle has. Its files would be copied over the other project's `.git`.
 
     last: the plan of the last `up`.

@@ -40,14 +40,14 @@ class Examined:
 
 def examine(
     raw: object,
-    find_token: Callable[[str], str | None],
+    find_secret: Callable[[str], str | None],
     base: Path = Path(),
     secrets: Mapping[str, str] = MappingProxyType({}),
     stack: str = "",
 ) -> Examined:
     """All errors of the config object `raw`, and its content as far as it can be read.
 
-    find_token: value of a named secret, or None. The value is checked for plausibility, and copied files are scanned
+    find_secret: value of a named secret, or None. The value is checked for plausibility, and copied files are scanned
     for it. base: the folder of relative file names. secrets: all other secrets of the stack, by name. stack: its name.
     """
     if not isinstance(raw, Mapping):
@@ -64,12 +64,12 @@ def examine(
     findings += [replace(one, message=_of_stack(one.message, stack)) for one in parts.findings]
     routes = list(_readable_routes(cleaned))
     refs = token_names(raw)
-    known = {**secrets, **{ref: token for ref in refs if (token := find_token(ref))}}
+    known = {**secrets, **{ref: token for ref in refs if (token := find_secret(ref))}}
     clear = list(secrets_in(raw, known, readable.pipelock.dlp.disabled_rules))
     findings += checks.conflicts(routes)
     findings += checks.follows(routes, readable.pipelock)
-    findings += checks.tokens(routes, find_token, stack, secrets)
-    findings += checks.proxy_login(readable.pipelock, find_token, stack, secrets)
+    findings += checks.tokens(routes, find_secret, stack, secrets)
+    findings += checks.proxy_login(readable.pipelock, find_secret, stack, secrets)
     findings += checks.environment(cleaned.get("env"), refs)
     findings += checks.placeholders(routes, cleaned.get("env"))
     if readable.agent.dockerfile and not (base / readable.agent.dockerfile).is_file():
@@ -80,7 +80,7 @@ def examine(
         hosts = [*(route.host for _, route in routes), *(item.host for item in readable.pipelock.allow)]
         unsure = parts.blames("egress.routes") or parts.blames("pipelock.allow")
         more += checks.pipelock(readable.pipelock, None if unsure else hosts, base)
-    gate = RemoteReader(base, find_token, stack=stack, secrets=secrets)
+    gate = RemoteReader(base, find_secret, stack=stack, secrets=secrets)
     remotes = gate.read(readable.git)
     # Scan for one line from the middle of each private key.
     keys = [lines[len(lines) // 2] for remote in remotes if (lines := remote.secret.splitlines())]

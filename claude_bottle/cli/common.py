@@ -38,7 +38,7 @@ def enter_project() -> None:
 
 def use_shell() -> None:
     """Apply the environment of the checkout's shell. Repeated after a set-up, which may have installed Pulumi."""
-    from toolchain.workspace import environment
+    from toolchain.environment import environment
 
     os.environ.update(environment())
 

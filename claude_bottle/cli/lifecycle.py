@@ -107,7 +107,7 @@ def _collect_last(name: str, *, needed: bool) -> None:
 def _has_resources(name: str) -> bool:
     """Whether Pulumi's state has resources of the bottle. Raises EngineError if the state cannot be read."""
     from claude_bottle.engines.pulumi_state import resources_in_state
-    from claude_bottle.host.stale_lock import state_file
+    from claude_bottle.host.local_backend import state_file
 
     file = state_file(name)
     return (file is None or file.exists()) and bool(resources_in_state(name))

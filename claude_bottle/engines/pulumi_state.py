@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from claude_bottle.engines.client import EngineError
+from claude_bottle.host.local_backend import state_file
 from claude_bottle.host.pulumi_stack import PulumiError, exported
-from claude_bottle.host.stale_lock import state_file
 
 
 def ids_in_state(stack: str) -> set[str]:

@@ -60,13 +60,13 @@ def remotes_file(remotes: Sequence[GateRemote]) -> str:
 
 @dataclass
 class RemoteReader:
-    """Reads the entries of `git[]`. find_token: value of a named secret, or None. base: the folder of the stack file.
+    """Reads the entries of `git[]`. find_secret: value of a named secret, or None. base: the folder of the stack file.
 
     stack, secrets: its name, and the names of its secrets.
     """
 
     base: Path
-    find_token: Callable[[str], str | None]
+    find_secret: Callable[[str], str | None]
     stack: str = ""
     secrets: Collection[str] = ()
     findings: list[Finding] = field(default_factory=list)
@@ -131,7 +131,7 @@ class RemoteReader:
                 "an https upstream needs one; write token_ref: GITHUB_TOKEN, the name of the secret to push with",
             )
             return ""
-        token = self.find_token(config.token_ref) or ""
+        token = self.find_secret(config.token_ref) or ""
         if not token:
             self._say(path, shown_name(config.token_ref), no_secret(config.token_ref, self.stack, self.secrets))
         elif not token.isascii() or not token.isprintable():

@@ -12,7 +12,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from claude_bottle.host.stale_lock import PROJECT, is_stale, local_backend, locks
+from claude_bottle.host.local_backend import PROJECT, is_stale, local_backend, locks
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.own_command import own_command
 

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
-from claude_bottle.host.stale_lock import state_file
+from claude_bottle.host.local_backend import state_file
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.own_command import own_command
 

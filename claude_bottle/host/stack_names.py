@@ -11,10 +11,10 @@ from collections.abc import Collection
 from pathlib import Path
 
 from claude_bottle import ROOT
+from claude_bottle.host.local_backend import PROJECT, local_backend
 from claude_bottle.host.pulumi_stack import PulumiError
 from claude_bottle.host.pulumi_stack import names as names_in_pulumi
-from claude_bottle.host.stale_lock import PROJECT, local_backend
-from claude_bottle.host.state import state_folder
+from claude_bottle.host.state_folder import state_folder
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.own_command import own_command
 

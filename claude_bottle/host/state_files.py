@@ -11,7 +11,7 @@ import shlex
 import time
 from pathlib import Path
 
-from claude_bottle.host.stale_lock import PROJECT, local_backend, state_file
+from claude_bottle.host.local_backend import PROJECT, local_backend, state_file
 from claude_bottle.policy.errors import BottleError, Finding
 from claude_bottle.policy.own_command import own_command
 from claude_bottle.policy.whole_file import write_whole

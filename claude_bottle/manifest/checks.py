@@ -17,10 +17,10 @@ from claude_bottle.policy.names.hosts import any_match
 from claude_bottle.policy.names.nearest import did_you_mean
 from claude_bottle.policy.own_command import own_command
 from claude_bottle.policy.routes.aws_sigv4 import keys_of, scope_of
+from claude_bottle.policy.routes.expiry import ended, parse_until
 from claude_bottle.policy.routes.follow import READS
 from claude_bottle.policy.routes.injection import MIN_TOKEN_LENGTH
 from claude_bottle.policy.routes.route import KEYS
-from claude_bottle.policy.routes.until import ended, parse_until
 from claude_bottle.policy.routes.values import ENV_NAME
 from claude_bottle.policy.shown_values import is_mixed
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from claude_bottle.manifest.route_model import EgressRoute
 from claude_bottle.policy.names.hosts import host_matches
 from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.expiry import ended, parse_until
 from claude_bottle.policy.routes.paths import below
 from claude_bottle.policy.routes.route import Route, gives_no_more, route_of, row_of
 from claude_bottle.policy.routes.table import RouteTable
-from claude_bottle.policy.routes.until import ended, parse_until
 
 _NAME = "zz9"  # for a host below a wildcard, and a path below or beside a prefix
 OVER = 0.0  # an end in the past, whatever the time

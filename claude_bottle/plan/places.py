@@ -13,11 +13,11 @@ from typing import Any
 
 from claude_bottle.policy.names.hosts import any_match, host_matches
 from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.expiry import ended, parse_until
 from claude_bottle.policy.routes.injection import auth_header
 from claude_bottle.policy.routes.paths import by_path
 from claude_bottle.policy.routes.route import KEYS, Route, route_of, row_of
 from claude_bottle.policy.routes.table import RouteTable, carried
-from claude_bottle.policy.routes.until import ended, parse_until
 from claude_bottle.policy.routes.values import DEFAULT_METHODS
 
 Plan = Mapping[str, Any]

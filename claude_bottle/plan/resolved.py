@@ -15,9 +15,9 @@ from typing import Any
 from claude_bottle.host.git_remotes import GateRemote
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import allowlist, endings, looks_for_seed_phrases, reactions
-from claude_bottle.manifest.render.routes import CLAUDE_TOKEN, EgressPlan
+from claude_bottle.manifest.render.routes import CLAUDE_TOKEN, RouteTableFile
 from claude_bottle.policy.routes.route import KEYS
-from claude_bottle.workspace.copies import Copies, WorkspaceCopy
+from claude_bottle.workspace.copies import Copies, Workspace
 
 SCHEMA = 2
 
@@ -25,7 +25,7 @@ SCHEMA = 2
 def plan(
     stack: str,
     manifest: Manifest,
-    egress: EgressPlan,
+    egress: RouteTableFile,
     copies: Copies,
     remotes: Sequence[GateRemote],
     images: Mapping[str, str],
@@ -118,7 +118,7 @@ def _files(names: Sequence[str], contents: Mapping[str, str]) -> list[dict[str, 
     return [{"file": name, "sha256": sha256(contents[name]) if name in contents else None} for name in names]
 
 
-def _workspace(workspace: WorkspaceCopy | None) -> dict[str, Any] | None:
+def _workspace(workspace: Workspace | None) -> dict[str, Any] | None:
     if workspace is None:
         return None
     said: dict[str, Any] = {"source": workspace.source, "mode": workspace.mode, "copy_git": workspace.copy_git}

@@ -19,7 +19,7 @@ from claude_bottle.plan.interrupts import interruptions
 from claude_bottle.plan.places import Ground, Plan, rights
 from claude_bottle.plan.words import OWN, REACH, lines, when
 from claude_bottle.policy.errors import one_line, printable
-from claude_bottle.policy.routes.until import ended, parse_until
+from claude_bottle.policy.routes.expiry import ended, parse_until
 
 HEADINGS = (REACH, "ended", "no route", "not read", "internal", OWN, "injected", "DLP", "trusted roots", "network",
             "git", "copied in", "mounted", "supervise", "agent")  # fmt: skip

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from claude_bottle.plan.places import DISGUISES, OTHER_METHOD, UNCLEAR, Ground, Place, Right, paths
 from claude_bottle.policy.forge.capabilities import CAPABILITIES
+from claude_bottle.policy.routes.expiry import write_until
 from claude_bottle.policy.routes.paths import below
 from claude_bottle.policy.routes.route import KEYS
-from claude_bottle.policy.routes.until import write_until
 from claude_bottle.policy.routes.values import DEFAULT_METHODS
 
 Given = Mapping[Place, Mapping[Right, str]]  # place to right to words about the time

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_bottle.host.bounded import run_bounded
-from claude_bottle.host.state import state_folder
+from claude_bottle.host.state_folder import state_folder
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.presets.answers import NoAnswer, Told
 from claude_bottle.presets.own_files import OwnFiles

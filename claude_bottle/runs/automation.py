@@ -13,8 +13,8 @@ from typing import Any
 from pulumi import automation as auto
 
 from claude_bottle.engines.client import NOT_BUILT
+from claude_bottle.host.local_backend import all_stale, remove_broken
 from claude_bottle.host.stack_names import stack_path
-from claude_bottle.host.stale_lock import all_stale, remove_broken
 from claude_bottle.host.type_tokens import is_of
 from claude_bottle.plan.diff import changes, secrets_changed
 from claude_bottle.policy.errors import BottleError

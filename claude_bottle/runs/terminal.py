@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from claude_bottle.host.pulumi_stack import must_be_installed
-from claude_bottle.host.state import state_folder
+from claude_bottle.host.state_folder import state_folder
 from claude_bottle.policy.errors import BottleError, printable
 from claude_bottle.runs.events import Run
 

@@ -18,9 +18,9 @@ from claude_bottle.engines.chosen import open_host
 from claude_bottle.engines.client import Host
 from claude_bottle.engines.images.base_image import BaseLock
 from claude_bottle.engines.pulumi_state import resources_in_state
+from claude_bottle.host.local_backend import local_backend
 from claude_bottle.host.stack_names import STACKS, declared, in_state, stack_path
 from claude_bottle.host.stack_text import read_config
-from claude_bottle.host.stale_lock import local_backend
 from claude_bottle.manifest.model import AgentConfig
 from claude_bottle.manifest.words import BOTTLE
 from claude_bottle.policy.errors import BottleError, one_line

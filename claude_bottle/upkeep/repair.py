@@ -11,7 +11,7 @@ from claude_bottle.checks.preflight import ADOPT_VOLUMES
 from claude_bottle.engines.chosen import open_host, use_engine_of
 from claude_bottle.engines.client import Host
 from claude_bottle.engines.pulumi_state import ids_in_state
-from claude_bottle.host.stale_lock import all_stale, locks, remove_broken, state_file
+from claude_bottle.host.local_backend import all_stale, locks, remove_broken, state_file
 from claude_bottle.host.state_files import VERSION, problem, restore
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.runs.terminal import run_pulumi

@@ -20,7 +20,7 @@ from typing import IO
 
 from claude_bottle.engines.chosen import inside_agent
 from claude_bottle.host.bounded import run_bounded
-from claude_bottle.host.state import state_folder
+from claude_bottle.host.state_folder import state_folder
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.names.files import AGENT_HOME, WORKSPACE
 from claude_bottle.policy.whole_file import write_whole

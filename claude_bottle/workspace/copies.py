@@ -32,7 +32,7 @@ class SkillCopy:
 
 
 @dataclass(frozen=True)
-class WorkspaceCopy:
+class Workspace:
     """A workspace of the host. files and digest are set for a copy only, git and nosuid for a mount only.
 
     branches: a digest of the branches and their commits, for a copy with its `.git`. nosuid: the folder's file system
@@ -55,7 +55,7 @@ class Copies:
 
     prompt: str = ""
     skills: Sequence[SkillCopy] = ()
-    workspace: WorkspaceCopy | None = None
+    workspace: Workspace | None = None
 
     @property
     def digest(self) -> str:
@@ -125,7 +125,7 @@ class Reader:
             files = self._items(path, name, folder, all_files(folder), links_stay_inside=True)
             yield SkillCopy(folder.name, str(folder.resolve()), digest(files))
 
-    def _workspace(self, config: WorkspaceConfig) -> WorkspaceCopy | None:
+    def _workspace(self, config: WorkspaceConfig) -> Workspace | None:
         path, folder = "workspace.path", self._host_path(config.path)
         if not folder.is_dir():
             self._say(path, config.path, f"no such folder: {folder}; create it, or name an existing one")
@@ -147,7 +147,7 @@ class Reader:
             if places.wrong:
                 self._say(path, config.path, places.wrong)
             nosuid = bool(os.statvfs(folder).f_flag & os.ST_NOSUID)
-            return WorkspaceCopy(str(folder), config.mode, git=places, nosuid=nosuid)
+            return Workspace(str(folder), config.mode, git=places, nosuid=nosuid)
         try:
             names = workspace_files(folder)
         except OSError as error:
@@ -158,7 +158,7 @@ class Reader:
                 self._say("workspace.copy_git", True, wrong)
         files = self._items(path, config.path, folder, names, links_stay_inside=False)
         branches = self._branches(folder) if config.copy_git else ""
-        return WorkspaceCopy(str(folder), config.mode, config.copy_git, len(files), digest(files), branches)
+        return Workspace(str(folder), config.mode, config.copy_git, len(files), digest(files), branches)
 
     @staticmethod
     def _branches(folder: Path) -> str:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from claude_bottle.host.state import state_folder
+from claude_bottle.host.state_folder import state_folder
 from claude_bottle.workspace.git_folder import git_files, object_bytes
 
 _OVERLAP = 64 << 10  # bytes, longer than any token

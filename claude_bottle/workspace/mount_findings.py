@@ -8,7 +8,7 @@ from pathlib import Path
 
 from claude_bottle.engines.facts import MountFacts
 from claude_bottle.policy.errors import Finding
-from claude_bottle.workspace.copies import WorkspaceCopy
+from claude_bottle.workspace.copies import Workspace
 
 _PATH = "workspace.mode"
 
@@ -21,9 +21,7 @@ def _label(folder: Path) -> str:
         return ""
 
 
-def mount_findings(
-    workspace: WorkspaceCopy, facts: MountFacts, label: Callable[[Path], str] = _label
-) -> Iterator[Finding]:
+def mount_findings(workspace: Workspace, facts: MountFacts, label: Callable[[Path], str] = _label) -> Iterator[Finding]:
     """Problems of this mount. facts: of the engine. label: returns a folder's SELinux label."""
     source = workspace.source
     if not (workspace.nosuid or facts.other_root):

@@ -16,7 +16,7 @@ from mocked import Recorder, Registered, compose, urn
 from claude_bottle.host.git_remotes import GateRemote
 from claude_bottle.manifest.model import GitRemote
 from claude_bottle.policy.names.git_upstream import Upstream
-from claude_bottle.workspace.copies import Copies, SkillCopy, WorkspaceCopy
+from claude_bottle.workspace.copies import Copies, SkillCopy, Workspace
 
 HERE = Path(__file__).parent
 UPSTREAM = "https://git.example.com/a/p.git"
@@ -32,7 +32,7 @@ OTHER = {"agent": {"image": "registry.example.com/agent:1"}, "supervise": False}
 def registered(raw: dict[str, object], stack: str) -> Recorder:
     copies, remotes = Copies(), []
     if "git" in raw:
-        workspace = WorkspaceCopy("/src", "copy")
+        workspace = Workspace("/src", "copy")
         copies = Copies("a prompt", [SkillCopy("skill", "/skill", "d")], workspace)
         remotes = [
             GateRemote(GitRemote.model_validate(raw["git"][0]), Upstream.parse(UPSTREAM), "a-long-enough-token", "")

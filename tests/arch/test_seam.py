@@ -30,7 +30,7 @@ SAID = {
     "claude_bottle/manifest/agent_env.py": {"Docker 20.10's own resolver never answers"},
 }
 # Who talks to Docker itself: the program, which chooses it; the set-up of its daemon.
-OUTSIDE_THE_SEAM = {"__main__.py", "toolchain/workspace.py"}
+OUTSIDE_THE_SEAM = {"__main__.py", "toolchain/environment.py"}
 _WORD = re.compile(r"(?<![a-z])docker(?![a-z])", re.IGNORECASE)
 
 

@@ -22,7 +22,7 @@ from lab import wire
 
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import render
-from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.manifest.render.routes import RouteTableFile
 
 HERE = Path(__file__).parent
 HOSTS = (wire.HOST, wire.SPLICED, wire.HOST2, wire.SPLICED2)
@@ -127,7 +127,7 @@ def container(
     name = f"claude-bottle-test-lab-{run}"
     read = Manifest.model_validate(manifest)
     given = {
-        "routes": EgressPlan.of(read).table,
+        "routes": RouteTableFile.of(read).table,
         "pipelock": render(read),
         "tokens": {"EGRESS_TOKEN_0": TOKEN},
     }

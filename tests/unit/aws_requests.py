@@ -17,7 +17,7 @@ from mitmproxy.test import taddons
 from addons.egress.addon import Egress
 from addons.egress.placeholders import placeholder
 from claude_bottle.manifest.model import Manifest
-from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.manifest.render.routes import RouteTableFile
 
 IDENTITY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 KEYS = f"{IDENTITY}:{SECRET}"
@@ -44,7 +44,7 @@ ROUTES: list[dict[str, Any]] = [
 def signing(folder: Path) -> Iterator[Egress]:
     """An egress with the routes and the keys."""
     routes = [{"token_ref": "KEYS", "placeholder": NAMES, **route} for route in ROUTES]
-    plan = EgressPlan.of(Manifest.model_validate({"egress": {"routes": [*routes, {"host": "open.example.org"}]}}))
+    plan = RouteTableFile.of(Manifest.model_validate({"egress": {"routes": [*routes, {"host": "open.example.org"}]}}))
     (folder / "routes.json").write_text(plan.table)
     addon = Egress(folder / "routes.json", folder / "tokens.json", folder)
     addon.use_tokens(dict.fromkeys(plan.slots.values(), KEYS))

@@ -22,7 +22,7 @@ from claude_bottle.checks.validation import examine
 from claude_bottle.host.git_remotes import GateRemote, remotes_file, upstream_of
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import render
-from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.manifest.render.routes import RouteTableFile
 from claude_bottle.policy.declared import push_policy
 from claude_bottle.policy.forge.capabilities import CAPABILITIES
 from claude_bottle.policy.forge.graphql.ids import KnownIds, OutsideError
@@ -30,10 +30,10 @@ from claude_bottle.policy.forge.graphql.request import read_queries
 from claude_bottle.policy.forge.graphql.scope import Scope
 from claude_bottle.policy.names.hosts import host_matches
 from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.expiry import parse_until
 from claude_bottle.policy.routes.paths import by_path
 from claude_bottle.policy.routes.table import Route, RouteTable, carried
 from claude_bottle.policy.routes.targets import is_git_push_request
-from claude_bottle.policy.routes.until import parse_until
 from sidecar_images.git_gate.push_policy import Command, refusals
 from sidecar_images.git_gate.remotes import Remote
 
@@ -321,7 +321,7 @@ class World:
     _hosts: dict[tuple[str, float], frozenset[tuple[str, ...]] | None] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        plan = EgressPlan.of(self.manifest)
+        plan = RouteTableFile.of(self.manifest)
         self.table, self.policy = RouteTable.parse(plan.table.encode()), Policy.parse(render(self.manifest).encode())
         self.refs = {slot: ref for ref, slot in plan.slots.items()}
         remotes = json.loads(remotes_file(remotes_of(self.manifest)))["remotes"]

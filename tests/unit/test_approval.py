@@ -21,10 +21,10 @@ from claude_bottle.approvals.edit.stack_file import changed, without_ended
 from claude_bottle.approvals.journal import ApprovalInProgress, ApprovalJournal
 from claude_bottle.approvals.sweep import sweep
 from claude_bottle.cli import ask, proposal_text
-from claude_bottle.host.stale_lock import all_stale
+from claude_bottle.host.local_backend import all_stale
 from claude_bottle.manifest.change import Change, ChangeError
 from claude_bottle.manifest.model import Manifest
-from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.manifest.render.routes import RouteTableFile
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.proposals import STILL_REFUSED, Proposal
 from claude_bottle.policy.refusal import Refusal
@@ -329,7 +329,7 @@ POST = {
 def decided(file: Path, method: str, path: str = "/repos/acme/project/issues") -> str:
     """What egress would do with a call to GitHub: the credential that goes with it, or why it does not go."""
     raw = yaml.safe_load(file.read_text())["config"]["claude-bottle:bottle"]
-    plan = EgressPlan.of(Manifest.model_validate(raw))
+    plan = RouteTableFile.of(Manifest.model_validate(raw))
     table = RouteTable.parse(plan.table.encode())
     verdict = table.decide(scheme="https", host="api.github.com", port=443, method=method, path=path)
     refs = {slot: ref for ref, slot in plan.slots.items()}

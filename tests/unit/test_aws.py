@@ -23,7 +23,7 @@ from addons.egress import aws
 from addons.egress.addon import Egress
 from claude_bottle.manifest.checks import tokens
 from claude_bottle.manifest.model import Manifest
-from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.manifest.render.routes import RouteTableFile
 from claude_bottle.policy.routes.aws_sigv4 import Scope, scope_of
 from claude_bottle.policy.routes.table import RouteTable
 
@@ -155,7 +155,7 @@ def test_what_egress_cannot_sign_or_what_reads_another_object(egress: Egress, na
 
 def test_ranges_pass_only_where_no_secret_ever_went() -> None:
     table = RouteTable.parse(
-        EgressPlan.of(
+        RouteTableFile.of(
             Manifest.model_validate({"egress": {"routes": [{**ROUTES[0], "token_ref": "KEYS"}]}})
         ).table.encode()
     )

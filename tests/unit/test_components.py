@@ -19,7 +19,7 @@ from claude_bottle.manifest.model import GitRemote
 from claude_bottle.manifest.sizes import megabytes
 from claude_bottle.policy.names.files import RECORD
 from claude_bottle.policy.names.git_upstream import Upstream
-from claude_bottle.workspace.copies import Copies, WorkspaceCopy
+from claude_bottle.workspace.copies import Copies, Workspace
 from claude_bottle.workspace.git_mounts import GitPlaces
 from components.authorities import fingerprint
 from components.flows import flows
@@ -225,7 +225,7 @@ def test_small_helpers() -> None:
 
 def test_a_mounted_workspace_has_a_read_only_git_and_a_home_that_stays() -> None:
     places = GitPlaces((".git", "lib/.git"), ("new/.git",))
-    workspace = WorkspaceCopy("/h/p", "mount", git=places)
+    workspace = Workspace("/h/p", "mount", git=places)
     recorder = compose(BARE, copies=Copies(workspace=workspace))[0]
     mounts = {m["target"]: m for m in recorder.container("agent").inputs["mounts"]}
     assert mounts["/home/node"]["source"] == "claude-bottle-home-unit"
@@ -240,7 +240,7 @@ def test_a_mounted_workspace_has_a_read_only_git_and_a_home_that_stays() -> None
 
 
 def test_the_steps_come_in_order() -> None:
-    recorder = compose(BARE, copies=Copies(workspace=WorkspaceCopy("/h/p", "copy", digest="d")))[0]
+    recorder = compose(BARE, copies=Copies(workspace=Workspace("/h/p", "copy", digest="d")))[0]
     order = ["ca", "prompt", "skills", "workspace", "git"]
     steps = [recorder.command(f"-provision-{step}") for step in order]
     for before, after in itertools.pairwise(steps):

@@ -22,7 +22,7 @@ from claude_bottle.approvals.audit.log import Audit
 from claude_bottle.approvals.edit.stack_file import changed
 from claude_bottle.approvals.owner_input import as_yaml, from_yaml, gain, seconds, stack_name
 from claude_bottle.cli.ask import edited
-from claude_bottle.engines.docker.engine import Running
+from claude_bottle.engines.docker.engine import ContainerStatus
 from claude_bottle.host.stack_names import stack_names
 from claude_bottle.manifest.change import Change
 from claude_bottle.policy.errors import BottleError
@@ -352,7 +352,7 @@ def test_what_is_on_record_is_not_taken_from_the_log() -> None:
      ("Up 3 minutes", "healthy"), ("Exited (137) 2 seconds ago", "stopped"), ("Up 2 minutes (Paused)", "stopped"), ("Created", "stopped")],
 )  # fmt: skip
 def test_health(status: str, health: str) -> None:
-    assert Running("s", "egress", "i", status).health == health
+    assert ContainerStatus("s", "egress", "i", status).health == health
 
 
 def test_terms() -> None:

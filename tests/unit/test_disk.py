@@ -9,7 +9,7 @@ import pytest
 
 from claude_bottle.approvals.audit.log import Audit
 from claude_bottle.engines.client import EngineError
-from claude_bottle.engines.docker.engine import Engine, Running
+from claude_bottle.engines.docker.engine import ContainerStatus, Engine
 from dashboard.disk import Disk, judge, look_at_disk
 
 GB = 10**9
@@ -56,8 +56,12 @@ class FakeEngine(Engine):
         self.said: list[tuple[str, ...]] = []
         self._free, self._stacks = free, stacks
 
-    def bottles(self) -> list[Running]:
-        return [Running(s, role, f"{s}-{role}", "Up 2 minutes") for s in self._stacks for role in ("agent", "egress")]
+    def bottles(self) -> list[ContainerStatus]:
+        return [
+            ContainerStatus(s, role, f"{s}-{role}", "Up 2 minutes")
+            for s in self._stacks
+            for role in ("agent", "egress")
+        ]
 
     def docker(self, *argv: str, timeout: float = 30) -> str:
         self.said.append(argv)

@@ -21,7 +21,7 @@ from claude_bottle.cli.app import app
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.plan.table import as_json
 from claude_bottle.policy.refusal import Refusal
-from claude_bottle.workspace.copies import Copies, SkillCopy, WorkspaceCopy
+from claude_bottle.workspace.copies import Copies, SkillCopy, Workspace
 
 BLOCKS = blocks()
 
@@ -203,7 +203,7 @@ def test_the_keys_of_the_plan_are_those_of_its_page() -> None:
         for name in re.findall(r"`([^`]+)`", row.split("|")[1] if "|" in row else "")
     }
     skill = SkillCopy("review", "/s/review", "a" * 64)
-    work = WorkspaceCopy("/w", "copy", copy_git=True, files=3, digest="a" * 64, branches="b" * 64)
+    work = Workspace("/w", "copy", copy_git=True, files=3, digest="a" * 64, branches="b" * 64)
     plan = make(FULL, Copies(skills=[skill], workspace=work))
     for path in keys(plan) - {""}:
         above = [

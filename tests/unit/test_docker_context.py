@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from claude_bottle.engines.docker.context import context_in_use, followed, not_followed
-from toolchain.workspace import environment
+from toolchain.environment import environment
 
 pytestmark = pytest.mark.skipif(shutil.which("docker") is None, reason="docker's command line makes the store")
 

@@ -13,10 +13,10 @@ from mitmproxy.net.http import http1
 from mitmproxy.test import tutils
 
 from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.expiry import parse_until, write_until
 from claude_bottle.policy.routes.injection import TokenFileError, auth_header, auth_value, parse_tokens
 from claude_bottle.policy.routes.table import Route, RouteTable, TableError
 from claude_bottle.policy.routes.targets import check_target, checked_path, is_git_push_request
-from claude_bottle.policy.routes.until import parse_until, write_until
 
 
 def table(*routes: dict[str, Any]) -> RouteTable:

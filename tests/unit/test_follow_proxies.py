@@ -21,7 +21,7 @@ from addons.egress.addon import Egress
 from claude_bottle.checks.validation import examine
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import render
-from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.manifest.render.routes import RouteTableFile
 from claude_bottle.policy.routes.table import RouteTable, TableError
 
 READS = ["GET", "HEAD"]
@@ -47,7 +47,7 @@ class Proxy:
     def __init__(self, kind: str, folder: Path) -> None:
         self.folder, self.kind = folder, kind
         if kind == "egress":
-            (folder / "routes.json").write_text(EgressPlan.of(MANIFEST).table)
+            (folder / "routes.json").write_text(RouteTableFile.of(MANIFEST).table)
             self.addon: Any = Egress(folder / "routes.json", folder / "tokens.json", folder)
             self.addon.use_tokens({"EGRESS_TOKEN_0": "real-token-0123456789"})
             self.addon._file.poll()
@@ -64,7 +64,7 @@ class Proxy:
     def load(self, **changes: Any) -> None:
         manifest = MANIFEST.model_copy(update=changes)
         name, text = (
-            ("routes.json", EgressPlan.of(manifest).table)
+            ("routes.json", RouteTableFile.of(manifest).table)
             if self.kind == "egress"
             else ("pipelock.yaml", render(manifest))
         )

@@ -12,7 +12,7 @@ import yaml
 from claude_bottle.checks.validation import examine
 from claude_bottle.cli.manifest_tool import stack_file_schema
 from claude_bottle.manifest.model import EgressConfig, EgressRoute, Manifest
-from claude_bottle.manifest.render.routes import EgressPlan, assign_slots
+from claude_bottle.manifest.render.routes import RouteTableFile, assign_slots
 from claude_bottle.plan.resolved import plan, sha256
 from claude_bottle.policy.errors import ManifestError
 from claude_bottle.workspace.copies import Copies
@@ -214,7 +214,7 @@ def test_slots_follow_the_first_mention_and_are_shared() -> None:
         )
     )
     assert assign_slots(manifest.egress) == {"GH": "EGRESS_TOKEN_0", "CLAUDE_CODE_OAUTH_TOKEN": "EGRESS_TOKEN_1"}
-    table = json.loads(EgressPlan.of(manifest).table)["routes"]
+    table = json.loads(RouteTableFile.of(manifest).table)["routes"]
     assert [(r.get("slot"), r.get("auth_scheme")) for r in table] == [
         ("EGRESS_TOKEN_0", "bearer"), ("EGRESS_TOKEN_1", "bearer"), ("EGRESS_TOKEN_0", "basic"), (None, None),
     ]  # fmt: skip
@@ -224,14 +224,14 @@ def test_slots_follow_the_first_mention_and_are_shared() -> None:
 def test_the_plan_is_stable_and_holds_no_secret() -> None:
     manifest = check({"env": {"A": "the-value"}, **routes({"host": "a.example.com", "token_ref": "GH"})})
     images = {"agent": "a", "egress": "e", "pipelock": "p", "supervise": "s"}
-    document = plan("s", manifest, EgressPlan.of(manifest), Copies(), [], images, VOLUMES)
+    document = plan("s", manifest, RouteTableFile.of(manifest), Copies(), [], images, VOLUMES)
     assert document["schema"] == 2
     assert document["egress"]["token_slots"] == {"EGRESS_TOKEN_0": "GH"}
     assert document["agent"]["env"] == {"A": sha256("the-value")}
     assert TOKENS["GH"] not in json.dumps(document)
     assert "the-value" not in json.dumps(document)
     assert json.dumps(document) == json.dumps(
-        plan("s", manifest, EgressPlan.of(manifest), Copies(), [], images, VOLUMES)
+        plan("s", manifest, RouteTableFile.of(manifest), Copies(), [], images, VOLUMES)
     )
 
 

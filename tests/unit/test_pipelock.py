@@ -27,7 +27,7 @@ from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.pipelock_fields import PipelockConfig
 from claude_bottle.manifest.render.pipelock import render
 from claude_bottle.policy.once import MAX_HELD, Once, digest_of
-from claude_bottle.policy.routes.until import parse_until
+from claude_bottle.policy.routes.expiry import parse_until
 
 LEAK = "ghp_" + "A1b2C3d4E5f6G7h8J9k0L1m2N3p4Q5r6S7t8"
 MANIFEST = Manifest.model_validate(

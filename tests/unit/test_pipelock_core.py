@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from addons.pipelock.core import KNOWN, Policy, PolicyError
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import allowlist, injected_headers, pipelock_route_hosts, policy, render
-from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.manifest.render.routes import RouteTableFile
 from claude_bottle.policy.refusal import Refusal
 from claude_bottle.policy.routes.table import RouteTable
 
@@ -41,7 +41,7 @@ def test_a_bottle_keeps_its_egress_without_a_route() -> None:
         bottle = Manifest.model_validate({"egress": section, **allow})
         assert bottle.routed
         assert allowlist(bottle) == ["a.example.org", "egress"]
-        verdict = RouteTable.parse(EgressPlan.of(bottle).table.encode()).decide(
+        verdict = RouteTable.parse(RouteTableFile.of(bottle).table.encode()).decide(
             scheme="https", host="a.example.org", port=443, method="GET", path="/"
         )
         assert isinstance(verdict, Refusal)

@@ -16,7 +16,7 @@ from addons.egress.addon import Egress
 from addons.egress.placeholders import placeholder
 from claude_bottle.checks.validation import examine
 from claude_bottle.manifest.model import Manifest
-from claude_bottle.manifest.render.routes import EgressPlan, placeholders
+from claude_bottle.manifest.render.routes import RouteTableFile, placeholders
 from components.agent import agent_env
 
 TOKEN, ADMIN, PAIR = "real-token-0123456789", "admin-token-0123456789", "puller:real-pass-0123456789"
@@ -38,7 +38,7 @@ MANIFEST = Manifest.model_validate({"egress": {"routes": ROUTES}})
 
 
 def loaded(folder: Path, manifest: Manifest) -> Egress:
-    plan = EgressPlan.of(manifest)
+    plan = RouteTableFile.of(manifest)
     (folder / "routes.json").write_text(plan.table)
     addon = Egress(folder / "routes.json", folder / "tokens.json", folder)
     values = {"READ": TOKEN, "ADMIN": ADMIN, "PULL": PAIR}

@@ -34,7 +34,7 @@ from plan_worlds import (
 )
 
 from claude_bottle.manifest.model import Manifest
-from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.manifest.render.routes import RouteTableFile
 from claude_bottle.plan.diff import changes
 from claude_bottle.plan.resolved import plan
 from claude_bottle.plan.table import rows
@@ -42,9 +42,9 @@ from claude_bottle.policy.forge.api import needed
 from claude_bottle.policy.forge.capabilities import CAPABILITIES
 from claude_bottle.policy.names.hosts import host_matches
 from claude_bottle.policy.names.ref_globs import covered
+from claude_bottle.policy.routes.expiry import ended, parse_until
 from claude_bottle.policy.routes.paths import below
 from claude_bottle.policy.routes.targets import checked_path
-from claude_bottle.policy.routes.until import ended, parse_until
 from claude_bottle.policy.routes.values import DEFAULT_METHODS
 from claude_bottle.workspace.copies import Copies
 from sidecar_images.git_gate.push_policy import allowed_ref
@@ -70,7 +70,7 @@ _REACH = re.compile(r"the agent gains (\S+)(?: \(but not ([^)]*)\))?: (.*?) on (
 def planned(manifest: Manifest) -> dict[str, Any]:
     given = {"agent": manifest.agent.image, "pipelock": manifest.pipelock.image}
     images = {**IMAGES, **{role: image for role, image in given.items() if image}}
-    return plan("s", manifest, EgressPlan.of(manifest), Copies(), remotes_of(manifest), images, VOLUMES, FILES)
+    return plan("s", manifest, RouteTableFile.of(manifest), Copies(), remotes_of(manifest), images, VOLUMES, FILES)
 
 
 @dataclass

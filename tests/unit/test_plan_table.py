@@ -10,13 +10,13 @@ from rich.console import Console
 
 from claude_bottle.host.git_remotes import GateRemote
 from claude_bottle.manifest.model import Manifest
-from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.manifest.render.routes import RouteTableFile
 from claude_bottle.plan.diff import changes
 from claude_bottle.plan.resolved import plan, sha256
 from claude_bottle.plan.table import as_json, plans, rows, show
 from claude_bottle.policy.errors import NOT_SHOWN, Finding
 from claude_bottle.policy.names.git_upstream import Upstream
-from claude_bottle.workspace.copies import Copies, SkillCopy, WorkspaceCopy
+from claude_bottle.workspace.copies import Copies, SkillCopy, Workspace
 from components.secret_digests import digest
 
 VOLUMES = {"home": "claude-bottle-home-s", "mirrors": "claude-bottle-mirrors-s"}
@@ -34,7 +34,7 @@ def make(raw: dict[str, Any], copies: Copies | None = None, files: dict[str, str
     remotes = [
         GateRemote(one, Upstream.parse(one.upstream), "secret", one.gitleaks_config or "") for one in manifest.git
     ]
-    return plan("s", manifest, EgressPlan.of(manifest), copies or Copies(), remotes, images, VOLUMES, files)
+    return plan("s", manifest, RouteTableFile.of(manifest), copies or Copies(), remotes, images, VOLUMES, files)
 
 
 GIT = {
@@ -69,7 +69,7 @@ def step(op: str, **states: Any) -> dict[str, Any]:
 
 
 def test_a_person_reads_what_the_agent_can_do() -> None:
-    copies = Copies("hi", [SkillCopy("review", "/h/review", "d")], WorkspaceCopy("/h/p", "copy", True, 3, "d"))
+    copies = Copies("hi", [SkillCopy("review", "/h/review", "d")], Workspace("/h/p", "copy", True, 3, "d"))
     text = shown({"steps": [step("create", newState={"inputs": {"plan": make(ONE, copies)}})]})
     for words in (
         "api.github.com: GET on /repos/a, with bearer GH",
@@ -329,7 +329,7 @@ def test_placeholders_own_credentials_and_exempt_networks_are_shown() -> None:
     assert not [line for line in changes(make(raw), make(narrower)) if line.startswith("+")]
 
 
-SKILL, COPY = SkillCopy("review", "/s/review", "a" * 64), WorkspaceCopy("/w", "copy", files=3, digest="a" * 64)
+SKILL, COPY = SkillCopy("review", "/s/review", "a" * 64), Workspace("/w", "copy", files=3, digest="a" * 64)
 OTHER = SkillCopy("review", "/s/review", "b" * 64)
 
 
@@ -340,10 +340,10 @@ OTHER = SkillCopy("review", "/s/review", "b" * 64)
          [f"~ skill review: other contents (sha256 {'a' * 16} → {'b' * 16})"]),
         (Copies(), Copies(skills=[SKILL]), ["+ skill review from /s/review"]),
         (Copies(), Copies(workspace=COPY), ["+ workspace: a copy of /w"]),
-        (Copies(workspace=COPY), Copies(workspace=WorkspaceCopy("/w", "copy", files=4, digest="b" * 64)),
+        (Copies(workspace=COPY), Copies(workspace=Workspace("/w", "copy", files=4, digest="b" * 64)),
          ["~ workspace: its contents differ from those that were copied in; up copies what the agent has not changed"]),
         (Copies(workspace=COPY), Copies(), ["- workspace: a copy of /w"]),
-        (Copies(workspace=COPY), Copies(workspace=WorkspaceCopy("/w", "mount")),
+        (Copies(workspace=COPY), Copies(workspace=Workspace("/w", "mount")),
          ["- workspace: a copy of /w", "+ workspace: /w, which the agent can write to"]),
     ],
 )  # fmt: skip

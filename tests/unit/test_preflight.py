@@ -22,7 +22,7 @@ from claude_bottle.engines.sidecars import SIDECARS
 from claude_bottle.host.checkout import other_checkout
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.pipelock import pipelock_memory
-from claude_bottle.workspace.copies import WorkspaceCopy
+from claude_bottle.workspace.copies import Workspace
 from claude_bottle.workspace.mount_findings import mount_findings
 
 GOOD = {"ServerVersion": "20.10.24+dfsg1", "OSType": "linux", "MemoryLimit": True, "MemTotal": 24 << 30}
@@ -146,7 +146,7 @@ def test_an_image_that_nobody_has() -> None:
 )
 def test_a_mount_that_takes_set_id_bits_is_refused(info: dict[str, Any], nosuid: bool, refused: bool) -> None:
     """docs.docker.com/engine/security/userns-remap; mount(8), nosuid."""
-    workspace = WorkspaceCopy("/home/me/p", "mount", nosuid=nosuid)
+    workspace = Workspace("/home/me/p", "mount", nosuid=nosuid)
     manifest, facts = Manifest.model_validate({"workspace": MOUNTED}), facts_of({**GOOD, **info}, lambda: False)
     lines = [str(finding) for finding in machine_findings("s", manifest, lambda _: facts, set, workspace)]
     assert [text for text in lines if "set-user-id" in text] == lines[:1] * refused
@@ -169,7 +169,7 @@ def test_a_mount_that_the_agent_could_not_use_is_refused(
     """docs.docker.com/engine/security/rootless and userns-remap; container_selinux(8), container_file_t."""
     tmp_path.chmod(mode)
     mounts = facts_of({**GOOD, "SecurityOptions": [options]}, lambda: False).mounts
-    findings = [*mount_findings(WorkspaceCopy(str(tmp_path), "mount", nosuid=True), mounts, lambda _: label)]
+    findings = [*mount_findings(Workspace(str(tmp_path), "mount", nosuid=True), mounts, lambda _: label)]
     assert [any(word in one.message for one in findings) for word in words] == [True] * len(words)
     assert words or not findings
 
@@ -304,15 +304,15 @@ def test_the_state_of_a_folder_is_read_there_and_else_pulumi_is_asked(
 def test_another_workspace_is_not_copied_over_the_first() -> None:
     last = {"workspace": {"mode": "copy", "source": "/home/me/one", "copy_git": True}}
 
-    def problems(workspace: WorkspaceCopy | None, plan: Any = last) -> list[str]:
+    def problems(workspace: Workspace | None, plan: Any = last) -> list[str]:
         return [str(finding) for finding in other_workspace(plan, workspace, "s")]
 
-    (finding,) = problems(WorkspaceCopy("/home/me/two", "copy"))
+    (finding,) = problems(Workspace("/home/me/two", "copy"))
     assert "a copy of /home/me/one. First run ./bottle pull s, ./bottle down s" in finding
-    assert problems(WorkspaceCopy("/home/me/one", "copy")) == []
-    assert problems(None) == problems(WorkspaceCopy("/home/me/two", "mount")) == []
-    assert problems(WorkspaceCopy("/home/me/two", "copy"), {}) == []
-    assert problems(WorkspaceCopy("/home/me/two", "copy"), {"workspace": None}) == []
+    assert problems(Workspace("/home/me/one", "copy")) == []
+    assert problems(None) == problems(Workspace("/home/me/two", "mount")) == []
+    assert problems(Workspace("/home/me/two", "copy"), {}) == []
+    assert problems(Workspace("/home/me/two", "copy"), {"workspace": None}) == []
 
 
 def test_a_second_checkout_does_not_take_a_bottle_over() -> None:

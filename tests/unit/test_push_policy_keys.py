@@ -34,7 +34,7 @@ from claude_bottle.cli.manifest_tool import stack_file_schema
 from claude_bottle.host.git_remotes import GateRemote, upstream_of
 from claude_bottle.manifest.docs import manifest_page
 from claude_bottle.manifest.model import Manifest
-from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.manifest.render.routes import RouteTableFile
 from claude_bottle.plan.diff import changes
 from claude_bottle.plan.resolved import plan
 from claude_bottle.workspace.copies import Copies
@@ -53,7 +53,7 @@ def remote(entry):
 def planned(entry):
     manifest = Manifest.model_validate({"git": [entry]})
     images = dict.fromkeys(("agent", "egress", "pipelock", "supervise", "git-gate"), "i")
-    return plan("s", manifest, EgressPlan.of(manifest), Copies(), [remote(entry)], images, VOLUMES)
+    return plan("s", manifest, RouteTableFile.of(manifest), Copies(), [remote(entry)], images, VOLUMES)
 
 def refused(**more):
     try:

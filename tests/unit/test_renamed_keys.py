@@ -28,7 +28,7 @@ from claude_bottle.manifest.docs import manifest_page
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.renamed import RENAMED, STILL_WORKS, Renamed, Translated
 from claude_bottle.manifest.render.pipelock import render
-from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.manifest.render.routes import RouteTableFile
 from claude_bottle.plan.diff import changes
 from claude_bottle.plan.resolved import plan
 from claude_bottle.plan.table import as_json, rows
@@ -224,7 +224,7 @@ REMOTES = """{
 def planned(seen: Examined) -> dict[str, Any]:
     assert seen.manifest is not None
     images = dict.fromkeys(("agent", "egress", "pipelock", "supervise", "git-gate"), "image:1")
-    return plan("s", seen.manifest, EgressPlan.of(seen.manifest), seen.copies, seen.remotes, images, VOLUMES, FILES)
+    return plan("s", seen.manifest, RouteTableFile.of(seen.manifest), seen.copies, seen.remotes, images, VOLUMES, FILES)
 
 
 def test_the_plan_and_what_the_sidecars_get_are_the_same(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ from claude_bottle.manifest.change import Change
 from claude_bottle.manifest.checks import conflicts
 from claude_bottle.manifest.docs import manifest_page
 from claude_bottle.manifest.model import Manifest
-from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.manifest.render.routes import RouteTableFile
 from claude_bottle.manifest.route_check import gained, lost
 from claude_bottle.plan.diff import changes
 from claude_bottle.plan.page import with_keys_of_routes
@@ -63,7 +63,7 @@ def made(*routes):
 
 def planned(*routes):
     manifest, images = made(*routes), dict.fromkeys(("agent", "egress", "pipelock", "supervise"), "i")
-    return plan("s", manifest, EgressPlan.of(manifest), Copies(), [], images, VOLUMES)
+    return plan("s", manifest, RouteTableFile.of(manifest), Copies(), [], images, VOLUMES)
 
 def refused(**item):
     try:
@@ -74,8 +74,8 @@ def refused(**item):
 async def tool(why: str, proposal_id: str = "", **asked: object) -> str: ...
 
 old, new = made(PLAIN).egress.routes, made(GIVEN).egress.routes
-table = EgressPlan.of(made(GIVEN)).table
-route, bare = RouteTable.parse(table.encode()).routes[0], RouteTable.parse(EgressPlan.of(made(PLAIN)).table.encode()).routes[0]
+table = RouteTableFile.of(made(GIVEN)).table
+route, bare = RouteTable.parse(table.encode()).routes[0], RouteTable.parse(RouteTableFile.of(made(PLAIN)).table.encode()).routes[0]
 told = {
     "page": [line for line in manifest_page().splitlines() if "trailers" in line or "dialects" in line],
     "schema": {k: stack_file_schema()["$defs"]["EgressRoute"]["properties"][k]["type"] for k in ("allow_trailers", "dialects")},

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from claude_bottle.approvals.edit.smallest_edit import Edit, EditError, credential_around, smallest
 from claude_bottle.checks.validation import examine
 from claude_bottle.manifest.model import EgressRoute, Manifest
-from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.manifest.render.routes import RouteTableFile
 from claude_bottle.manifest.route_check import Asked, decide, in_table, instance, table, times
 from claude_bottle.policy.names.hosts import host_matches
 from claude_bottle.policy.refusal import Refusal
@@ -267,6 +267,6 @@ def test_the_table_that_is_evaluated_is_egress_own() -> None:
     """Tokens aside, which go by their names here."""
     entries = [PROJECT, WILD, {**MERGE, "allow_headers": ["x-a"], "allow_ranges": True, "until": LATER}]
     manifest = Manifest.model_validate({"egress": {"routes": entries}})
-    own = RouteTable.parse(EgressPlan.of(manifest).table.encode()).routes
+    own = RouteTable.parse(RouteTableFile.of(manifest).table.encode()).routes
     checked = tuple(in_table(route) for route in manifest.egress.routes)
     assert [replace(r, slot=None, inspected=False) for r in own] == [replace(r, slot=None) for r in checked]

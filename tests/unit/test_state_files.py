@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from claude_bottle.host import state_files
-from claude_bottle.host.stale_lock import locks, remove_broken
+from claude_bottle.host.local_backend import locks, remove_broken
 from claude_bottle.host.state_files import problem, restore, room
 from claude_bottle.policy.errors import BottleError
 

@@ -22,13 +22,13 @@ from claude_bottle.approvals.audit.decisions import Line, read_line
 from claude_bottle.approvals.audit.from_logs import for_audit, since_of
 from claude_bottle.approvals.audit.log import Audit
 from claude_bottle.cli import proposal_text
-from claude_bottle.host import stale_lock
+from claude_bottle.host import local_backend
 from claude_bottle.policy import once as grants
 from claude_bottle.policy import proposals
 from claude_bottle.policy.once import Once, digest_of
 from claude_bottle.policy.proposals import LimitError, Proposals
 from claude_bottle.policy.record import Record
-from claude_bottle.policy.routes.until import ended, parse_until, write_until
+from claude_bottle.policy.routes.expiry import ended, parse_until, write_until
 
 MOMENTS = {
     "2026-03-29T01:00:00Z": 1774746000,
@@ -185,4 +185,4 @@ def test_a_broken_lock_of_a_clock_that_was_ahead_is_broken(clock: Clock, tmp_pat
     written = lock.stat().st_mtime
     for seconds, broken in ((-86_400, True), (-1, False), (1, False), (3600, True)):
         clock(written + seconds)
-        assert stale_lock._is_broken(lock) is broken
+        assert local_backend._is_broken(lock) is broken

@@ -14,10 +14,10 @@ from mitmproxy.test.tutils import treq
 
 from addons.egress.checks import refuse_body, refuse_head
 from claude_bottle.manifest.model import Manifest
-from claude_bottle.manifest.render.routes import EgressPlan
+from claude_bottle.manifest.render.routes import RouteTableFile
 from claude_bottle.policy.routes.table import RouteTable
 from components import images
-from toolchain import demo, pulumi_cli, python_env, stack_file, workspace
+from toolchain import demo, environment, pulumi_cli, python_env, stack_file
 from toolchain.go_build import Piece
 from toolchain.shell import SetupError, quiet, run
 from toolchain.step import ensure, examine
@@ -60,26 +60,26 @@ def test_a_failing_command_shows_the_end_of_its_log(tmp_path: Path, monkeypatch:
 
 
 def test_the_passphrase_is_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workspace, "PASSPHRASE", tmp_path / "config" / "passphrase")
-    monkeypatch.setattr(workspace, "STATE", tmp_path / "state")
-    step = workspace.Workspace()
+    monkeypatch.setattr(environment, "PASSPHRASE", tmp_path / "config" / "passphrase")
+    monkeypatch.setattr(environment, "STATE", tmp_path / "state")
+    step = environment.StateAndPassphrase()
     assert step.look() is None
     step.get()
-    kept = workspace.PASSPHRASE.read_text()
-    assert stat.S_IMODE(workspace.PASSPHRASE.stat().st_mode) == 0o600
-    workspace.PASSPHRASE.chmod(0o644)
+    kept = environment.PASSPHRASE.read_text()
+    assert stat.S_IMODE(environment.PASSPHRASE.stat().st_mode) == 0o600
+    environment.PASSPHRASE.chmod(0o644)
     assert step.look() is None
     step.get()
     assert step.look() is not None
-    assert workspace.PASSPHRASE.read_text() == kept
+    assert environment.PASSPHRASE.read_text() == kept
 
 
 def test_a_chosen_backend_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULUMI_HOME", str(tmp_path))
     monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
-    assert workspace.environment()["PULUMI_BACKEND_URL"].startswith("file://")
+    assert environment.environment()["PULUMI_BACKEND_URL"].startswith("file://")
     (tmp_path / "credentials.json").write_text('{"current": "https://pulumi.example.com"}')
-    assert "PULUMI_BACKEND_URL" not in workspace.environment()
+    assert "PULUMI_BACKEND_URL" not in environment.environment()
 
 
 def test_a_piece_is_cached_by_its_content() -> None:
@@ -115,7 +115,7 @@ def test_egress_leaves_the_secret_of_the_demo_to_pipelock() -> None:
     _, body, url = trial.curl
     assert "ghp_" in body
     manifest = yaml.safe_load((ROOT / "stacks/examples/Pulumi.demo.yaml").read_text())["config"]["claude-bottle:bottle"]
-    (route,) = RouteTable.parse(EgressPlan.of(Manifest.model_validate(manifest)).table.encode()).candidates(HOST)
+    (route,) = RouteTable.parse(RouteTableFile.of(Manifest.model_validate(manifest)).table.encode()).candidates(HOST)
     path, kind = url.removeprefix(f"https://{HOST}"), ((b"content-type", b"application/json"),)
     request = treq(method=b"POST", path=path.encode(), content=body.encode(), headers=kind)
     assert refuse_head(request, HOST, route, has_token=False) is None

@@ -16,7 +16,7 @@ import pytest
 
 from claude_bottle.engines.images.base_image import LOCK, BaseLock
 from toolchain import __main__ as command
-from toolchain import archives, audit, docker_engine, newer, update, workspace
+from toolchain import archives, audit, docker_engine, environment, newer, update
 from toolchain.newer import Age
 from toolchain.pulumi_cli import PLUGINS, VERSION
 from toolchain.shell import ROOT, SetupError
@@ -93,7 +93,7 @@ def test_nothing_downloaded_is_run_or_installed_unverified() -> None:
     assert not re.search(r"get\.pulumi\.com[\"'/]?[\"']", source), "the installer's script"
     assert source.count('"plugin", "install"') == 1
     assert '"--checksum", checksum' in source
-    assert workspace.environment()["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "true"
+    assert environment.environment()["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "true"
     for kind, version in {"cli": VERSION, **PLUGINS}.items():
         digest = archives.recorded(kind, version)
         assert digest is None or re.fullmatch(r"[0-9a-f]{64}", digest)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_bottle.approvals.audit.files import AuditError, AuditFiles, read_record
-from claude_bottle.host.state import state_folder
+from claude_bottle.host.state_folder import state_folder
 from claude_bottle.policy.errors import BottleError
 
 GENESIS = "0" * 64

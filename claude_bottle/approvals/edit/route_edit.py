@@ -17,7 +17,7 @@ from claude_bottle.manifest.route_check import needless
 from claude_bottle.manifest.route_model import EgressRoute
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.names.hosts import host_matches
-from claude_bottle.policy.routes.until import write_until
+from claude_bottle.policy.routes.expiry import write_until
 from claude_bottle.presets.use import use_presets
 
 ROUTES = "egress.routes"

@@ -24,9 +24,9 @@ from claude_bottle.manifest.route_check import (
 from claude_bottle.manifest.route_model import EgressRoute
 from claude_bottle.policy.names.hosts import host_matches
 from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.expiry import parse_until
 from claude_bottle.policy.routes.paths import below, most_specific
 from claude_bottle.policy.routes.route import gives_no_more
-from claude_bottle.policy.routes.until import parse_until
 
 Credential = tuple[str | None, str | None]
 

@@ -23,7 +23,7 @@ from claude_bottle.manifest.readable import apart
 from claude_bottle.manifest.words import BOTTLE
 from claude_bottle.policy.errors import BottleError
 from claude_bottle.policy.names.hosts import host_matches
-from claude_bottle.policy.routes.until import ended, parse_until
+from claude_bottle.policy.routes.expiry import ended, parse_until
 from claude_bottle.policy.whole_file import write_whole
 
 

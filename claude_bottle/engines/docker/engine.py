@@ -30,7 +30,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Running:
+class ContainerStatus:
     """A container of a bottle. status: the engine's words, as in `Up 2 minutes (healthy)`."""
 
     stack: str
@@ -85,13 +85,13 @@ class Engine(Storage):
                 parts.append(Part("network", network["Id"], network["Name"]))
         return parts
 
-    def bottles(self) -> list[Running]:
+    def bottles(self) -> list[ContainerStatus]:
         """Every container of every bottle on the engine, running or not."""
         shape = "\t".join(
             (f'{{{{.Label "{LABEL_STACK}"}}}}', f'{{{{.Label "{LABEL_ROLE}"}}}}', "{{.ID}}", "{{.Status}}")
         )
         output = self.docker("ps", "-a", "--no-trunc", "--filter", f"label={LABEL_STACK}", "--format", shape)
-        return [Running(*line.split("\t", 3)) for line in output.splitlines() if line.count("\t") == 3]
+        return [ContainerStatus(*line.split("\t", 3)) for line in output.splitlines() if line.count("\t") == 3]
 
     def subnets(self) -> list[Taken]:
         """The subnets of all networks, including those of other projects."""
@@ -133,7 +133,7 @@ class Engine(Storage):
             return False
         return True
 
-    def run_in(self, workload: Running, *argv: str) -> str:
+    def run_in(self, workload: ContainerStatus, *argv: str) -> str:
         """The standard output of a command in a container."""
         return self.docker("exec", workload.id, *argv)
 

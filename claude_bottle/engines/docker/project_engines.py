@@ -6,7 +6,7 @@ from pathlib import Path
 
 from claude_bottle.engines.client import EngineError
 from claude_bottle.engines.docker.address import engine_of
-from claude_bottle.engines.docker.engine import Engine, Running
+from claude_bottle.engines.docker.engine import ContainerStatus, Engine
 from claude_bottle.host.stack_names import STACKS, stack_names
 from claude_bottle.policy.errors import BottleError
 
@@ -24,10 +24,10 @@ def engines(project: Path) -> tuple[dict[str, Engine], list[str]]:
     return by_address, problems
 
 
-def running_bottles(project: Path) -> tuple[list[Running], list[str]]:
+def running_bottles(project: Path) -> tuple[list[ContainerStatus], list[str]]:
     """All containers of all bottles on these engines, and the problems."""
     by_address, problems = engines(project)
-    running: list[Running] = []
+    running: list[ContainerStatus] = []
     for host, engine in by_address.items():
         try:
             running += engine.bottles()

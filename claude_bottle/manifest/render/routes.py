@@ -31,7 +31,7 @@ def route_placeholders(route: EgressRoute) -> list[str]:
 
 
 @dataclass(frozen=True)
-class EgressPlan:
+class RouteTableFile:
     """The resolved egress policy.
 
     slots: token_ref to slot. table: the route table file as JSON, without secrets.
@@ -41,7 +41,7 @@ class EgressPlan:
     table: str
 
     @classmethod
-    def of(cls, manifest: Manifest) -> EgressPlan:
+    def of(cls, manifest: Manifest) -> RouteTableFile:
         """Resolve the routes of a valid manifest."""
         config, pipelock = manifest.egress, manifest.pipelock
         slots = assign_slots(config)

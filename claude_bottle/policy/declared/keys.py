@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any
 
-from claude_bottle.policy.routes.until import parse_until
+from claude_bottle.policy.routes.expiry import parse_until
 
 Words = Mapping[str, Any]  # a route with the manifest's names
 

@@ -14,12 +14,12 @@ from claude_bottle.policy.forge.api import needed as needed_by_head
 from claude_bottle.policy.forge.capabilities import CAPABILITIES, UNREADABLE
 from claude_bottle.policy.names.hosts import canonical_pattern, host_matches
 from claude_bottle.policy.refusal import Refusal
+from claude_bottle.policy.routes.expiry import ended, write_until
 from claude_bottle.policy.routes.follow import READS
 from claude_bottle.policy.routes.injection import SLOT, auth_header
 from claude_bottle.policy.routes.paths import by_path, unclear_path
 from claude_bottle.policy.routes.route import FIELDS, Route, narrowest, route_of, with_lent
 from claude_bottle.policy.routes.targets import check_target, is_git_push_request
-from claude_bottle.policy.routes.until import ended, write_until
 
 INTROSPECTION_HOST = "_egress.local"
 TABLE_VERSION = 1

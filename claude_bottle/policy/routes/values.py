@@ -10,10 +10,10 @@ from claude_bottle.policy.forge.capabilities import CAPABILITIES
 from claude_bottle.policy.names.host_words import host_mistake
 from claude_bottle.policy.names.hosts import canonical_pattern
 from claude_bottle.policy.names.nearest import did_you_mean
+from claude_bottle.policy.routes.expiry import parse_until
 from claude_bottle.policy.routes.follow import LINKS, READS
 from claude_bottle.policy.routes.injection import auth_header
 from claude_bottle.policy.routes.targets import is_prefix
-from claude_bottle.policy.routes.until import parse_until
 
 DEFAULT_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # RFC 9110, 16.1.1, and RFC 7237, which filled the IANA HTTP Method Registry: without CONNECT, which is a tunnel, and

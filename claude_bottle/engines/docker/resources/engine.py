@@ -14,7 +14,7 @@ from claude_bottle.engines.docker.naming import docker_name
 from claude_bottle.engines.docker.resources.closure import Proof
 from claude_bottle.engines.docker.resources.container import hardened_container, volumes_of
 from claude_bottle.engines.docker.resources.image import built_image, fetched_image
-from claude_bottle.engines.docker.resources.membership import Attachments, Member
+from claude_bottle.engines.docker.resources.membership import Member, Membership
 from claude_bottle.engines.docker.resources.network import BottleNetwork, BottleNetworkArgs
 from claude_bottle.engines.docker.resources.step import RunningContainer
 from claude_bottle.engines.docker.subnets import POOL, Pool, Taken
@@ -44,7 +44,7 @@ class DockerFabric:
         return name
 
     def close(self, name: str, parent: pulumi.Resource) -> pulumi.Resource:
-        return Attachments(name, self._members, pulumi.ResourceOptions(parent=parent))
+        return Membership(name, self._members, pulumi.ResourceOptions(parent=parent))
 
     def prove(
         self, name: str, parent: pulumi.Resource, prober: Text, closed: pulumi.Resource, gets: str

@@ -30,7 +30,7 @@ class Member:
     own_network: bool = False
 
 
-class Attachments(pulumi.ComponentResource):
+class Membership(pulumi.ComponentResource):
     """Runs for a new container, and for one that a refresh has seen on other networks."""
 
     def __init__(self, name: str, members: Sequence[Member], opts: pulumi.ResourceOptions | None = None) -> None:

@@ -28,7 +28,7 @@ def logged_in_elsewhere() -> str | None:
     return str(current) if current else None
 
 
-class Workspace:
+class StateAndPassphrase:
     """A folder for the state, and a passphrase that only its owner can read, both outside the checkout."""
 
     name = "state and passphrase"
