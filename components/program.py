@@ -1,4 +1,4 @@
-"""Reads the stack's config: the manifest, the folders to copy, and the tokens as secrets."""
+"""The program of a stack: reads its config, checks everything, then registers its bottle."""
 
 from __future__ import annotations
 
@@ -12,19 +12,51 @@ from pulumi.runtime.config import CONFIG, is_config_secret
 
 from claude_bottle.checks.preflight import machine_findings, other_workspace, renamed
 from claude_bottle.checks.validation import Examined, examine
-from claude_bottle.engines.chosen import not_followed
+from claude_bottle.engines.chosen import declared_engine, not_followed
 from claude_bottle.engines.client import EngineError
 from claude_bottle.host.checkout import TAKE_OVER, here, other_checkout
+from claude_bottle.host.machine_roots import advice, not_named
+from claude_bottle.host.stack_names import STACKS
 from claude_bottle.host.state_files import room
-from claude_bottle.manifest.config_keys import config_findings, mistyped_bottle
+from claude_bottle.manifest.config_keys import PROJECT, config_findings, mistyped_bottle
 from claude_bottle.manifest.model import Manifest
 from claude_bottle.manifest.render.routes import assign_slots
 from claude_bottle.manifest.secrets_in_clear import token_names
 from claude_bottle.policy.errors import NOT_SHOWN, Finding, ManifestError
+from claude_bottle.policy.own_command import own_command
 from claude_bottle.presets.use import use_presets
 
 if TYPE_CHECKING:
     from claude_bottle.engines.chosen import Machine
+
+
+def run(stack: str, machine: Machine) -> list[str]:
+    """Register the bottle of a stack. Returns its drift, in words, which an `up` repairs.
+
+    Raises BottleError before anything is registered.
+    """
+    from components.bottle import Bottle, BottleArgs
+
+    config = pulumi.Config(PROJECT)
+    base = Path.cwd() / STACKS  # the folder of the stack files, to which their relative file names refer
+    examined = read_manifest(config, stack, base, machine)
+    manifest, copies = examined.readable, examined.copies
+    tokens = secret_tokens(config, manifest)
+    if (manifest.routed or manifest.pipelock.allow) and (files := not_named(manifest.pipelock.ca_files, base)):
+        pulumi.log.warn(advice(files))
+    drifts = machine.drifts()
+    differences = [words for drift in drifts.values() for words in drift.differences]
+    for words in (*differences, *(drift.unseen for drift in drifts.values() if drift.unseen)):
+        pulumi.log.warn(f"drift: {words}")
+    engine = declared_engine(machine, drifts)
+    args = BottleArgs(stack, manifest, tokens, copies, examined.remotes, base, engine, here(base.parent))
+    for output, value in Bottle(stack, args).outputs.items():
+        pulumi.export(output, value)
+    if pulumi.runtime.is_dry_run() and copies.workspace is not None and machine.last_checkout():
+        pulumi.log.info(
+            f"pulumi destroy deletes work that was not pulled, and does not ask; {own_command(f'down {stack}')} does"
+        )
+    return differences
 
 
 def read_manifest(config: pulumi.Config, stack: str, base: Path, machine: Machine) -> Examined:

@@ -1,4 +1,4 @@
-"""The engine of this release. Beside this module, only the program of a stack and the set-up name it.
+"""The engine of this release. Beside this module, only the set-up names it.
 
 Each function imports what it needs, because some callers have only the standard library, and all start sooner.
 """
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from claude_bottle.engines.client import Client, Host, WorkloadStatus
+    from claude_bottle.engines.declare import Engine
+    from claude_bottle.engines.docker.live.drift import Drift as Drift
     from claude_bottle.engines.docker.machine import Machine as Machine
     from claude_bottle.policy.errors import Finding
 
@@ -50,6 +52,27 @@ def not_followed(stack: str) -> Iterator[Finding]:
 
     yield from context.not_followed(os.environ, Path.home(), stack)
     yield from address.not_in_file(stack, provider_engine())
+
+
+def ask_machine(stack: str) -> Machine:
+    """Ask the engine that Pulumi's provider uses, and a stack's state, in the background. Inside a Pulumi program."""
+    from claude_bottle.engines.docker.machine import Machine
+    from claude_bottle.engines.docker.resources.provider_engine import provider_engine
+
+    os.environ.update(provider_engine())  # from here on, every query goes to that engine
+    machine = Machine(stack)
+    # Loading this takes about as long as the machine's answers.
+    import claude_bottle.engines.docker.resources.engine  # noqa: F401
+
+    return machine
+
+
+def declared_engine(machine: Machine, drifts: Mapping[str, Drift]) -> Engine:
+    """The engine that the components of a bottle get, with the machine's answers. Raises EngineError."""
+    from claude_bottle.engines.docker.host_routes import ways_of_the_machine
+    from claude_bottle.engines.docker.resources.engine import DockerEngine
+
+    return DockerEngine(machine.own_images(), machine.subnets(), ways_of_the_machine(), drifts)
 
 
 def machine_notes() -> list[str]:

@@ -29,8 +29,8 @@ SAID = {
     "claude_bottle/manifest/fields.py": {"write the name of a Docker network"},
     "claude_bottle/manifest/agent_env.py": {"Docker 20.10's own resolver never answers"},
 }
-# Who talks to Docker itself: the program, which chooses it; the set-up of its daemon.
-OUTSIDE_THE_SEAM = {"__main__.py", "toolchain/environment.py"}
+# Who talks to Docker itself: the set-up, which follows its daemon's address.
+OUTSIDE_THE_SEAM = {"toolchain/environment.py"}
 _WORD = re.compile(r"(?<![a-z])docker(?![a-z])", re.IGNORECASE)
 
 

@@ -97,8 +97,6 @@ def test_every_child_is_given_its_variables() -> None:
             owner = ast.unparse(node.func.value)
             if owner in ("subprocess", "asyncio") and "env" not in {word.arg for word in node.keywords}:
                 without.append(f"{file.name}: {ast.unparse(node.args[0])}" if node.args else file.name)
-    pulumi = ["table.py: ['pulumi', 'preview', '--json', '--stack', stack]"]
-    pulumi += ["common.py: argv"]  # stack select --create
-    pulumi += ["secret.py: ['pulumi', 'config', 'set', '--secret', ref, '--stack', name]"]
-    editor = ["__main__.py: [*shlex.split(editor), file.name]"]  # the owner's own
+    pulumi = ["pulumi_stack.py: ['pulumi', 'config', 'set', '--secret', ref, '--stack', stack]"]
+    editor = ["ask.py: [*shlex.split(editor), file.name]"]  # the owner's own
     assert sorted(without) == sorted(pulumi + editor)
