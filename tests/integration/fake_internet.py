@@ -122,6 +122,8 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200, b"opened")
         elif path.startswith("/big/"):
             self._send(200, b"x" * int(path.rpartition("/")[2]), "application/octet-stream")
+        elif path.endswith("/lines"):  # 4 MB in which every piece has its place
+            self._send(200, b"".join(b"%07d\n" % number for number in range(1 << 19)), "text/plain")
         elif path == "/gzip":
             self._send(200, gzip.compress(self._echo(body)), encoding="gzip")
         elif path.startswith("/says/"):
