@@ -10,10 +10,12 @@ import uuid
 from collections.abc import Callable
 
 import pytest
+from mnemonic import Mnemonic
 
 from claude_bottle.dlp.engine import Dlp
 from claude_bottle.dlp.rules.names import says_credential, words_of
 from claude_bottle.dlp.rules.ruleset import RuleSet
+from claude_bottle.dlp.rules.seed_phrase import has_seed_phrase
 
 RNG = random.Random(21)
 
@@ -213,8 +215,12 @@ def test_what_an_upload_is_cut_into_is_put_together(dlp: Dlp) -> None:
 
 
 # Lines of files that are public: go.sum of google.golang.org/grpc v1.85.0, MODULE.bazel.lock of grpc-gateway 2.30.0 (two
-# digests beside one another), semconv of OpenTelemetry for Go (read backwards it has the name of a shop in it).
+# digests beside one another), semconv of OpenTelemetry for Go (read backwards it has the name of a shop in it);
+# _distutils/msvccompiler.py of setuptools 66, git_test.go of pulumi/sdk 3.228.0, the stylesheet in antd.min.js 6.
 PUBLIC = {
+    "an attribute under its own name": "        RegOpenKeyEx = win32api.RegOpenKeyEx\n        RegEnumKey = win32api.RegEnumKey\n",
+    "a password for show": '"https://gitlab-ci-token:dummytoken@gitlab.com/owner-name/repo-name.git",',
+    "a stylesheet's words": "select[size]\":{height:\"auto\"},\"input[type='file']:focus, input[type='radio']:focus",
     "a digest in go.sum": "github.com/go-logr/stdr v1.2.2 h1:hSWxHoqTgW2S2qGc0LTAI563KZ5YKYRhT3MFKZMbjag=",
     "subresource integrity": 'integrity="sha384-oqVuAfXRKap7fdgcCY5uykM6+LTAI563KZ5YKYRhT3MFKZMbjag9kLQ8UXYcBlk6"',
     "digests in JSON": json.dumps(
@@ -237,3 +243,23 @@ def test_what_looks_like_a_digest_hides_no_secret(dlp: Dlp) -> None:
         assert dlp.look_at_body(text.encode(), "text/plain", "") is not None, text
     sure = "h1:" + ("LTAI5t" + "8hX2kPq7RwZ9sTnB3v" + "c" * 43)[:43] + "="
     assert dlp.look_at_body(sure.encode(), "text/plain", "") is not None
+
+
+def test_what_is_like_the_lines_of_public_files_is_found(dlp: Dlp) -> None:
+    for text in (
+        "RegOpenKeyEx = win32api.Zx81kQp0aLw93mNbV7cYtR2e",
+        "api_key = Zx81kQp0aLw93mNbV7cYtR2e.api_key",
+        "https://gitlab-ci-token:dummy7Kq2wLx9@gitlab.example.com/owner/repo.git",
+    ):
+        assert dlp.look_at_body(text.encode(), "text/plain", "") is not None, text
+
+
+def test_a_phrase_between_separators_of_many_kinds_is_found() -> None:
+    """As drawn, with all words different; with few of them repeated where the separators are those of a list."""
+    language, rng = Mnemonic("english"), random.Random(5)
+    for strength in (128, 256):
+        for _ in range(20):
+            words = language.to_mnemonic(rng.randbytes(strength // 8)).split()
+            odd = "".join(word + rng.choice((" - ", '":"', "'],[", "=", "; ")) for word in words)
+            assert has_seed_phrase(odd.encode()) or len(set(words)) < len(words) - 1 - (len(words) > 18)
+            assert has_seed_phrase("".join(f"{n}. {word}\n" for n, word in enumerate(words)).encode())

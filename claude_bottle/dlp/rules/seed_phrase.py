@@ -15,6 +15,7 @@ from claude_bottle.dlp.rules.allow import compile_bytes
 from claude_bottle.dlp.verdict import Unscannable
 
 _WORD = re.compile(rb"[a-z]+")
+_NUMBER = re.compile(rb"[0-9]+")
 _PLAIN = re.compile(rb"[\s,]+")
 _LENGTHS = (12, 15, 18, 21, 24)
 _BITS = 11  # of a word: the list has 2,048 words
@@ -52,9 +53,8 @@ def find_seed_phrase(text: bytes, *, as_written: bool = True) -> tuple[int, int]
         words = list(_WORD.finditer(match.group().lower()))
         for first, last in _phrases([numbers[word.group()] for word in words[: _MOST - count]]):
             phrase = words[first : last + 1]
-            if (as_written and _is_written(match.group(), phrase)) or _is_drawn(
-                [numbers[word.group()] for word in phrase]
-            ):
+            drawn = [numbers[word.group()] for word in phrase]
+            if (as_written and _is_written(match.group(), phrase)) or _is_drawn(drawn, _is_even(match.group(), phrase)):
                 return match.start() + words[first].start(), match.start() + words[last].end()
         count += len(words)
         if count > _MOST:
@@ -85,11 +85,19 @@ def _is_written(text: bytes, words: Sequence[re.Match[bytes]]) -> bool:
     return all(_PLAIN.fullmatch(text, one.end(), other.start()) for one, other in pairwise(words))
 
 
-def _is_drawn(words: Sequence[int]) -> bool:
+def _is_even(text: bytes, words: Sequence[re.Match[bytes]]) -> bool:
+    """Whether the separators are of one or two kinds but for their numbers, as in a list; code has many."""
+    return len({_NUMBER.sub(b"", text[one.end() : other.start()]) for one, other in pairwise(words)}) < 3
+
+
+def _is_drawn(words: Sequence[int], even: bool) -> bool:
     """Whether words with any separators may have been drawn at random, as BIP-39 requires.
 
     Repeated words, or words in alphabetical order, are a program or a table: of drawn phrases, one in a hundred million
-    has so few different words, one in a hundred thousand so many in ascending order.
+    has so few different words, one in a hundred thousand so many in ascending order. Between separators of many kinds
+    (even is False) only one word may be repeated, or two of more than 18: one in 200 drawn phrases of 12 to 24 words
+    repeats more at most, one in 2,000 of twelve.
     """
     different, rising = len(set(words)), sum(a < b for a, b in pairwise(words))
-    return 4 * different >= 3 * len(words) and rising < len(words) - 2
+    enough = 4 * different >= 3 * len(words) if even else different >= len(words) - 1 - (len(words) > 18)
+    return enough and rising < len(words) - 2
