@@ -28,7 +28,7 @@ for module in ({modules}, leaks, scan):
     module.RUN = folder
 leaks.SCRATCH = folder / "shm"
 scan.own_credentials = lambda: []
-leaks.Gitleaks._run = lambda self: fake_gitleaks(self._folder / "files")
+leaks.Gitleaks._run = lambda self, folder, size: fake_gitleaks(folder)
 remotes.MIRRORS, remotes.ETC = folder, folder
 remotes.Remote.environment = lambda *_: {environment!r}
 remote = remotes.Remote(**json.loads((folder / "remote.json").read_text()))

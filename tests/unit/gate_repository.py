@@ -52,7 +52,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     monkeypatch.setattr(leaks, "SCRATCH", tmp_path / "shm")
     (tmp_path / "etc").mkdir()
     monkeypatch.setattr(scan, "own_credentials", lambda: known.own_credentials(tmp_path / "etc"))
-    monkeypatch.setattr(leaks.Gitleaks, "_run", lambda self: fake_gitleaks(self._folder / "files"))
+    monkeypatch.setattr(leaks.Gitleaks, "_run", lambda self, folder, size: fake_gitleaks(folder))
     return repo
 
 

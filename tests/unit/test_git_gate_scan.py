@@ -22,7 +22,9 @@ from gate_repository import LEAK, MAGIC, SSH, Repository, is_skipped, repository
 
 from sidecar_images.git_gate.remotes import Remote
 from sidecar_images.git_gate.scanning import leaks, objects, plain, scan, unpack, work
+from sidecar_images.git_gate.scanning.sealed import _STRANGE as SEALED
 from sidecar_images.git_gate.scanning.sealed import sealed
+from sidecar_images.git_gate.scanning.strange import strange
 from sidecar_images.git_gate.scanning.unpack import Bounds, CannotUnpack, unpacked
 
 __all__ = ["repository"]
@@ -281,15 +283,25 @@ def test_the_scratch_is_bounded_and_gone_at_the_end(repository: Repository, monk
     tip = repository.commit({f"f{number}": b"%d " % number + words for number in range(9)})
     real: Callable[..., Any] = leaks.Gitleaks._run
 
-    def run(self: leaks.Gitleaks) -> Any:
+    def run(self: leaks.Gitleaks, folder: Path, size: int) -> Any:
         seen.append(sum(file.stat().st_size for file in leaks.SCRATCH.rglob("*") if file.is_file()))
-        return real(self)
+        assert sum(file.stat().st_size for file in folder.iterdir()) <= size
+        return real(self, folder, size)
 
     monkeypatch.setattr(leaks.Gitleaks, "_run", run)
     scan.look(SSH, [tip], [])
     assert len(seen) > 2
-    assert max(seen) <= 6 << 20
+    assert max(seen) <= 8 << 20  # what gitleaks scans, and what is collected meanwhile
     assert list(leaks.SCRATCH.iterdir()) == []
+
+
+def test_a_signature_leaves_its_strange_bytes_in_the_data_that_has_it() -> None:
+    chosen = random.Random(2)
+    for signature in (*unpack._STRANGE, *SEALED):
+        for _ in range(20):
+            around = [bytes(chosen.choices(range(256), k=40)), bytes(chosen.choices(b"abc PK\n", k=40))]
+            assert strange(signature) in strange(signature.join(around))
+    assert strange(b"plain text\r\n\t~") == b""
 
 
 def test_what_a_killed_scan_left_is_cleared(repository: Repository) -> None:
@@ -306,7 +318,7 @@ def test_what_gitleaks_did_not_look_at_is_no_clean_push(
 ) -> None:
     tip = repository.commit({"a": b"clean"})
     real: Callable[..., Any] = leaks.Gitleaks._run
-    monkeypatch.setattr(leaks.Gitleaks, "_run", lambda self: real(self)[1:])
+    monkeypatch.setattr(leaks.Gitleaks, "_run", lambda *given: real(*given)[1:])
     with pytest.raises(work.ScanError, match="did not scan 1 of"):
         scan.look(SSH, [tip], [])
 
@@ -316,9 +328,9 @@ def test_rules_that_go_by_names_get_them(repository: Repository, monkeypatch: py
     seen: list[str] = []
     real: Callable[..., Any] = leaks.Gitleaks._run
 
-    def run(self: leaks.Gitleaks) -> Any:
-        seen.extend(file.name for file in (self._folder / "files").iterdir())
-        return real(self)
+    def run(self: leaks.Gitleaks, folder: Path, size: int) -> Any:
+        seen.extend(file.name for file in folder.iterdir())
+        return real(self, folder, size)
 
     monkeypatch.setattr(leaks.Gitleaks, "_run", run)
     tip = repository.commit({"vendor/a.tf": b"1", "b.YAML": b"2", "x/nuget.config": b"3", "k.p12": b"", "go.sum": b"4"})

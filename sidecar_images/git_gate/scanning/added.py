@@ -6,6 +6,8 @@ part comes with its surroundings.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .plain import OVERLAP
 
 # Bytes and lines around a new part. All matches of gitleaks' and the project's rules over several lines are shorter, or
@@ -40,6 +42,39 @@ def added(old: bytes, new: bytes, near: int = NEAR) -> list[tuple[int, int]]:
 
 def _copies(old: bytes, new: bytes) -> list[tuple[int, int]]:
     """Runs of whole lines of `new` that occur unchanged in `old`, in order."""
+    head, tail = _same_ends(old, new)
+    runs = [(0, head)] if head else []
+    runs += [
+        (head + begun, head + end) for begun, end in _moved(old[head : len(old) - tail], new[head : len(new) - tail])
+    ]
+    return [*runs, (len(new) - tail, len(new))] if tail else runs
+
+
+def _same_ends(old: bytes, new: bytes) -> tuple[int, int]:
+    """How many bytes both begin with, and how many of the rest both end with, in whole lines."""
+    head = _alike(min(len(old), len(new)), lambda size: old[:size] == new[:size])
+    if not head == len(old) == len(new):
+        head = new.rfind(b"\n", 0, head) + 1
+    least = min(len(old), len(new)) - head
+    tail = _alike(least, lambda size: old[len(old) - size :] == new[len(new) - size :])
+    if tail:
+        start = len(new) - tail
+        begins = all(not at or text[at - 1] == 10 for text, at in ((old, len(old) - tail), (new, start)))
+        tail = tail if begins else len(new) - (new.find(b"\n", start) + 1 or len(new))
+    return head, tail
+
+
+def _alike(most: int, same: Callable[[int], bool]) -> int:
+    """The largest size up to `most` for which `same` holds, which holds for all smaller ones too."""
+    least = 0
+    while least < most:
+        size = (least + most + 1) // 2
+        least, most = (size, most) if same(size) else (least, size - 1)
+    return least
+
+
+def _moved(old: bytes, new: bytes) -> list[tuple[int, int]]:
+    """The same, between the ends that both have."""
     old_lines, here = old.splitlines(keepends=True), new.splitlines(keepends=True)
     where: dict[tuple[bytes, ...], int] = {}
     for at in range(len(old_lines) - _ALIKE, -1, -1):

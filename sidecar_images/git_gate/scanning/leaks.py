@@ -13,6 +13,7 @@ import shutil
 import signal
 import tomllib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ from .work import ScanError, TooMuch, Work
 # A tmpfs of 64 MB that every container has: nothing of a push reaches the disk, and a full one is an error, so the push
 # is refused.
 SCRATCH = Path("/dev/shm")  # noqa: S108 - in a container of its own
-_BATCH = 6 << 20  # bytes in SCRATCH at a time; pushes to several mirrors share it
+# Bytes in SCRATCH that are collected while gitleaks scans as many; pushes to several mirrors share it.
+_BATCH = 4 << 20
 _FILE = 4096  # bytes that a file takes at least
 _LARGE = 64 << 10  # bytes of a batch from which RE2's speed outweighs its longer start
 # RE2 caches states, up to 270 MB for 6 MB of hostile text. If the container's memory runs out, this program is killed
@@ -57,6 +59,13 @@ class _File:
     text: int
     before: int
     must: bool  # its seal must be found; not so for the named copy, whose ending the owner's rules may exempt
+
+
+@dataclass(frozen=True)
+class _Batch:
+    folder: Path
+    files: dict[str, _File]
+    done: Future[list[dict[str, Any]]]
 
 
 def with_own(rules: str) -> str:
@@ -87,6 +96,8 @@ class Gitleaks:
         self._remote, self._work, self._own = remote, work, own
         self._folder = SCRATCH / f"scan-{os.getpid()}"
         self._waiting: dict[str, _File] = {}
+        self._scanning: _Batch | None = None
+        self._thread, self._files = ThreadPoolExecutor(1), self._folder
         self._size = self._count = self._kept = 0
         self._ready: list[Finding] = []
         self._weak = False
@@ -94,13 +105,14 @@ class Gitleaks:
     def __enter__(self) -> Gitleaks:
         clear(dead_only=True)
         shutil.rmtree(self._folder, ignore_errors=True)
-        (self._folder / "files").mkdir(parents=True, mode=0o700)
+        self._folder.mkdir(parents=True, mode=0o700)
         rules = (ETC / f"{self._remote.name}.rules.toml").read_text() if self._remote.rules else _DEFAULT
         self._weak = _WEAK not in {rule.get("id") for rule in tomllib.loads(rules).get("rules", ())}
         (self._folder / "rules.toml").write_text(f"{with_own(rules)}\n{own_rule(self._own)}{_SEALED}")
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def add(self, text: int, content: bytes, name: str = "", before: int = 0) -> None:
@@ -116,6 +128,7 @@ class Gitleaks:
     def findings(self) -> Iterator[Finding]:
         """All findings in the texts so far. Raises ScanError, TooMuch."""
         self._look()
+        self._collect()
         yield from self._ready
         self._ready = []
 
@@ -123,18 +136,31 @@ class Gitleaks:
         if self._size and self._size + len(piece) + _FILE > _BATCH:
             self._look()
         name = f"{self._count}{ending}"
-        (self._folder / "files" / name).write_bytes(piece)
+        if not self._waiting:
+            self._files = self._folder / f"files-{self._count}"
+            self._files.mkdir(mode=0o700)
+        (self._files / name).write_bytes(piece)
         self._waiting[name] = file
         self._count += 1
         self._size += len(piece) + _FILE
 
     def _look(self) -> None:
-        if not self._waiting:
+        """Scan what is waiting, while more is collected."""
+        self._collect()
+        if self._waiting:
+            done = self._thread.submit(self._run, self._files, self._size)
+            self._scanning = _Batch(self._files, self._waiting, done)
+            self._waiting, self._size = {}, 0
+
+    def _collect(self) -> None:
+        """The findings of the batch that is being scanned."""
+        if self._scanning is None:
             return
+        batch, self._scanning = self._scanning, None
         seen = set()
-        for entry in self._run():
+        for entry in batch.done.result():
             name = Path(str(entry["File"])).name
-            file = self._waiting[name]
+            file = batch.files[name]
             if entry["RuleID"] == _RULE:
                 seen.add(name)
             elif not (self._weak and entry["RuleID"] == _WEAK and not _named(entry["Match"], entry["Secret"])):
@@ -144,15 +170,13 @@ class Gitleaks:
                 self._kept += _FILE // 8 + len(entry["Secret"]) + len(entry["Match"])
                 if self._kept > _FOUND:
                     raise TooMuch("too many values in this push look like secrets; push it in parts")
-        unseen = [name for name, file in self._waiting.items() if file.must and name not in seen]
+        unseen = [name for name, file in batch.files.items() if file.must and name not in seen]
         if unseen:
-            raise ScanError(f"gitleaks did not scan {len(unseen)} of {len(self._waiting)} pieces")
-        for name in self._waiting:
-            (self._folder / "files" / name).unlink()
-        self._waiting, self._size = {}, 0
+            raise ScanError(f"gitleaks did not scan {len(unseen)} of {len(batch.files)} pieces")
+        shutil.rmtree(batch.folder)
 
-    def _run(self) -> list[dict[str, Any]]:
-        argv = ["gitleaks" if self._size < _LARGE else "gitleaks-re2", "dir", str(self._folder / "files")]
+    def _run(self, folder: Path, size: int) -> list[dict[str, Any]]:
+        argv = ["gitleaks" if size < _LARGE else "gitleaks-re2", "dir", str(folder)]
         argv += ["--no-banner", "--log-level", "error"]
         # Nothing in the pushed text can disable a rule: no inline allow, no ignore file, no configuration of its own.
         argv += ["--config", str(self._folder / "rules.toml"), "--ignore-gitleaks-allow", "--max-decode-depth", "3"]

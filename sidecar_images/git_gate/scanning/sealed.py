@@ -9,6 +9,8 @@ import re
 import zlib
 from collections.abc import Callable
 
+from .strange import strange
+
 _NEAR = 1024  # bytes
 _ANYWHERE = {
     b"MSCF\0\0\0\0": "a cabinet file",  # [MS-CAB], 2.1
@@ -38,11 +40,12 @@ def sealed(data: bytes, *, at_start: bool = True) -> str:
             return what
     if b"\x1f\x9d\x90" in data[:_NEAR]:  # compress(1) as usual, with codes of up to 16 bits
         return "a file of compress"
+    rest = strange(data)
     for signature, what in _ANYWHERE.items():
-        if signature in data:
+        if _STRANGE[signature] in rest and signature in data:
             return what
     for signature, check, what in _CHECKED:
-        at = data.find(signature)
+        at = data.find(signature) if _STRANGE[signature] in rest else -1
         while at >= 0:
             if check(data, at):
                 return what
@@ -98,3 +101,4 @@ _CHECKED: tuple[tuple[bytes, Callable[[bytes, int], bool], str], ...] = (
     (b"\x04\x22\x4d\x18", _lz4, "an lz4 file"),
     (b"LZIP", _lzip, "an lzip file"),
 )
+_STRANGE = {signature: strange(signature) for signature in (*_ANYWHERE, *(row[0] for row in _CHECKED))}

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .sealed import sealed
+from .strange import strange
 
 DEPTH = 5
 _MEMBERS = 10_000
@@ -93,7 +94,10 @@ def unpacked(data: bytes, bounds: Bounds, depth: int = 0, *, certain: bool = Tru
 
 
 def _found(data: bytes, bounds: Bounds) -> Iterator[Found]:
+    rest = strange(data)
     for signature, opener in _OPENERS:
+        if _STRANGE[signature] not in rest:
+            continue
         until = len(data) if signature not in _RARE else _NEAR
         at = data.find(signature, 0, until)
         while at >= 0:
@@ -262,3 +266,4 @@ _OPENERS: tuple[tuple[bytes, Opener], ...] = (
     (b"\x5d\0\0", _lzma_alone),
     *((bytes(head), _opened("a zlib stream", b"", zlib.decompressobj, strong=False)) for head in _ZLIB),
 )
+_STRANGE = {signature: strange(signature) for signature, _ in _OPENERS}
