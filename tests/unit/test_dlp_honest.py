@@ -15,7 +15,7 @@ from mnemonic import Mnemonic
 from claude_bottle.dlp.engine import Dlp
 from claude_bottle.dlp.rules.names import says_credential, words_of
 from claude_bottle.dlp.rules.ruleset import RuleSet
-from claude_bottle.dlp.rules.seed_phrase import has_seed_phrase
+from claude_bottle.dlp.rules.seed_phrase import find_seed_phrase
 
 RNG = random.Random(21)
 
@@ -261,5 +261,5 @@ def test_a_phrase_between_separators_of_many_kinds_is_found() -> None:
         for _ in range(20):
             words = language.to_mnemonic(rng.randbytes(strength // 8)).split()
             odd = "".join(word + rng.choice((" - ", '":"', "'],[", "=", "; ")) for word in words)
-            assert has_seed_phrase(odd.encode()) or len(set(words)) < len(words) - 1 - (len(words) > 18)
-            assert has_seed_phrase("".join(f"{n}. {word}\n" for n, word in enumerate(words)).encode())
+            assert find_seed_phrase(odd.encode()) is not None or len(set(words)) < len(words) - 1 - (len(words) > 18)
+            assert find_seed_phrase("".join(f"{n}. {word}\n" for n, word in enumerate(words)).encode()) is not None
