@@ -39,12 +39,13 @@ class GiveBack:
                 last, pause = now, _EVERY
                 continue
             trim(0)
-            if now <= last:  # no growth since: collect reference cycles too
+            grows = now - last > _WORTH  # not by a page, which comes and goes with each trim
+            if not grows:  # collect reference cycles too
                 gc.collect()
                 trim(0)
             left = _resident()
             # If there is nothing to return, check less often, because a full collection blocks the event loop.
-            pause = _EVERY if now > last or now - left > _WORTH else min(2 * pause, _SELDOM)
+            pause = _EVERY if grows or now - left > _WORTH else min(2 * pause, _SELDOM)
             last = left
 
 
