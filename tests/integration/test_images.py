@@ -141,6 +141,30 @@ def test_two_builds_without_a_cache_have_the_same_content_and_start(role: str, t
             world.docker("image", "rm", tag, check=False)
 
 
+COMPILES_NOTHING = """
+import hyperscan
+from claude_bottle.dlp.rules.ruleset import RuleSet
+
+class Loaded(hyperscan.Database):
+    def compile(self, **_):
+        raise SystemExit("compiled at the start")
+
+hyperscan.Database = Loaded
+rules = RuleSet()
+print(rules.find(b"ghp_" + b"1B4a2c8D9e7F" * 3).id)
+"""
+
+
+def test_a_proxy_that_starts_compiles_nothing_and_finds_the_same() -> None:
+    tag = world.built("egress")
+    assert inside(tag, f"cd /app && python -c '{COMPILES_NOTHING}'").strip() == "github-pat"
+    modules, compiled = "-name '*.py'", "-name '*.pyc'"
+    for role in ("egress", "supervise"):
+        counts = [inside(world.built(role), f"find /app {what} | wc -l").strip() for what in (modules, compiled)]
+        assert counts[0] == counts[1], role
+    assert inside(tag, "find /app -writable | wc -l").strip() == "0"
+
+
 def test_the_base_has_the_packages_of_one_moment() -> None:
     """The index that names them is in it, and later images install from it without asking for a newer one."""
     base = BaseLock.read().tag
