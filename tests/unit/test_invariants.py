@@ -13,7 +13,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from invariants import ALL, broken
-from mocked import Recorder, compose
+from mocked import compose
 from pydantic import ValidationError
 
 from addons.pipelock.core import Policy, PolicyError
@@ -28,6 +28,7 @@ from claude_bottle.host.git_remotes import GateRemote
 from claude_bottle.manifest.change import Change, ChangeError
 from claude_bottle.manifest.model import GitRemote, Manifest
 from claude_bottle.manifest.render.pipelock import render
+from claude_bottle.manifest.render.routes import RouteTableFile
 from claude_bottle.policy.names.git_upstream import Upstream
 from claude_bottle.policy.names.hosts import canonical_host, split_authority
 from claude_bottle.policy.routes.table import RouteTable, TableError
@@ -36,7 +37,7 @@ from sidecar_images.git_gate.push_policy import parse
 
 ROOT = Path(__file__).parents[2]
 # How many random ones of a kind; make containment looks at 500.
-EXAMPLES = int(os.environ.get("CLAUDE_BOTTLE_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("CLAUDE_BOTTLE_EXAMPLES", "10"))
 QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much]
 many = settings(max_examples=max(EXAMPLES, 100), deadline=None, suppress_health_check=QUIET)
 
@@ -108,6 +109,7 @@ def test_random_bottles_keep_the_invariants(raw: dict[str, Any], with_gate: bool
     # What either proxy gets is what it understands.
     manifest = Manifest.model_validate(raw)
     Policy.parse(render(manifest).encode())
+    RouteTable.parse(RouteTableFile.of(manifest).table.encode())
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "stacks/examples").glob("Pulumi.*.yaml")), ids=lambda p: p.name)
@@ -120,25 +122,30 @@ def test_the_example_stacks_keep_the_invariants(file: Path) -> None:
     assert broken(recorder, tokens) == []
 
 
-@pytest.mark.parametrize(
-    ("change", "rule"),
-    [
-        (lambda c: c.inputs.update(privileged=True), "everything_is_hardened"),
-        (lambda c: c.inputs.update(capabilities={"drops": ["ALL"], "adds": ["NET_RAW"]}), "everything_is_hardened"),
-        (lambda c: c.inputs["networksAdvanced"].append({"name": "x-network-outside"}), "only_pipelock"),
-        (lambda c: c.inputs.update(image="debian:latest"), "images_by_digest"),
-        (lambda c: c.inputs.update(dns=[]), "names_do_not_resolve"),
-        (lambda c: c.inputs.update(mounts=[{"type": "bind", "source": "/var/run/docker.sock"}]), "no_docker_socket"),
-        (lambda c: c.inputs.update(envs=[TOKENS["TOKEN_A"]]), "secrets_stay"),
-        (lambda c: c.inputs.update(uploads=[{"content": "x"}]), "the_agent_has_nothing"),
-    ],
-)  # fmt: skip
+# A change to the agent's container, and the invariant that it breaks.
+BREACHES: list[tuple[Any, str]] = [
+    (lambda c: c.inputs.update(privileged=True), "everything_is_hardened"),
+    (lambda c: c.inputs.update(capabilities={"drops": ["ALL"], "adds": ["NET_RAW"]}), "everything_is_hardened"),
+    (lambda c: c.inputs["networksAdvanced"].append({"name": "x-network-outside"}), "only_pipelock"),
+    (lambda c: c.inputs.update(image="debian:latest"), "images_by_digest"),
+    (lambda c: c.inputs.update(dns=[]), "names_do_not_resolve"),
+    (lambda c: c.inputs.update(mounts=[{"type": "bind", "source": "/var/run/docker.sock"}]), "no_docker_socket"),
+    (lambda c: c.inputs.update(envs=[TOKENS["TOKEN_A"]]), "secrets_stay"),
+    (lambda c: c.inputs.update(uploads=[{"content": "x"}]), "the_agent_has_nothing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "rule"), BREACHES)
 def test_each_invariant_notices_its_breach(change: Any, rule: str) -> None:
     recorder, _ = compose({"egress": {"routes": [{"host": "a.example.com"}]}})
     assert broken(recorder, TOKENS) == []
     change(recorder.container("agent"))
     assert any(what.startswith(rule) for what in broken(recorder, TOKENS))
-    assert len(ALL) == 8
+
+
+def test_each_invariant_has_a_breach() -> None:
+    rules = [*(rule for _, rule in BREACHES), "inner_networks_lead_nowhere"]  # below
+    assert all(any(one.__name__.startswith(rule) for rule in rules) for one in ALL)
 
 
 def test_an_inner_network_that_leads_out_is_noticed() -> None:
@@ -146,7 +153,6 @@ def test_an_inner_network_that_leads_out_is_noticed() -> None:
     for network in recorder.all("network:Network"):
         network.inputs["internal"] = False
     assert len(broken(recorder, {})) == 2
-    assert isinstance(recorder, Recorder)
 
 
 junk = st.recursive(

@@ -13,9 +13,9 @@ from claude_bottle.engines.docker.subnets import POOL, Pool, Taken, choose
 from claude_bottle.policy.errors import BottleError
 
 
-def test_hundreds_of_bottles_have_room() -> None:
+def test_a_hundred_bottles_have_room() -> None:
     taken: list[Taken] = []
-    for number in range(400):
+    for number in range(120):
         for role in ("agent-network", "chain-network", "outside-network"):
             taken.append(Taken(choose(f"s{number}", role, "", taken), f"s{number}", role))
     nets = sorted(ipaddress.ip_network(one.subnet) for one in taken)
