@@ -485,7 +485,7 @@ def requests(*worlds: World) -> Iterator[Asked]:
 @contextlib.contextmanager
 def at_time(at: float) -> Iterator[None]:
     """The time that everything goes by."""
-    with patch("claude_bottle.policy.routes.until.time.time", lambda: at):
+    with patch("claude_bottle.policy.routes.expiry.time.time", lambda: at):
         yield
 
 

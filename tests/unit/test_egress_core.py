@@ -375,7 +375,7 @@ def test_a_route_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
         {"host": "a.example.com", "auth_scheme": "bearer", "slot": "EGRESS_TOKEN_0", "until": write_until(end)},
     )
     for now, paths, passes in ((end - 1, 2, True), (end, 1, False), (end + 1e9, 1, False)):
-        monkeypatch.setattr("claude_bottle.policy.routes.until.time.time", lambda now=now: now)
+        monkeypatch.setattr("claude_bottle.policy.routes.expiry.time.time", lambda now=now: now)
         assert len(routes.describe()["routes"]) == paths  # type: ignore[arg-type]
         assert isinstance(asked(routes, "GET", "a.example.com", "/"), Route) is passes
         # What the agent itself brings along is taken out still.

@@ -477,7 +477,7 @@ def test_an_allowed_host_ends_by_itself(pipelock: Pipelock, tmp_path: Path, monk
     assert pipelock._file.poll()
     end = parse_until("2026-01-31T12:00:00Z")
     for moment, verdict in ((end - 1, "ssrf_private_ip"), (end, "domain_not_allowed"), (end + 9, "domain_not_allowed")):
-        monkeypatch.setattr("claude_bottle.policy.routes.until.time.time", lambda moment=moment: moment)
+        monkeypatch.setattr("claude_bottle.policy.routes.expiry.time.time", lambda moment=moment: moment)
         assert run(pipelock, flow("https://inside.example.org/")) == verdict
         assert run(pipelock, flow("https://open.example.org/")) is None
 
