@@ -2,7 +2,8 @@
 
 Prints a table, and with --write puts it into docs/dlp-traffic.md: program, its version, requests, false alarms. The
 servers are containers of the run. A program of a registry is run against the real one where its hosts are named:
---registries FILE, one host a line, as the owner's own clients have them.
+--registries FILE, one host a line, as the owner's own clients have them. A line NAME=VALUE of that file is a variable
+for the programs: apt needs APT_SOURCE, a line of its sources.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import base64
 import contextlib
 import secrets
+import shlex
 import sys
 import tempfile
 import tomllib
@@ -35,11 +37,13 @@ NAMES = [
     "forge",
     "form",
     "gcs",
+    "gems",
     "git",
     "grpc",
     "hog",
     "hub",
     "k8s",
+    "laravel",
     "llm",
     "mcp",
     "mcp-auth",
@@ -53,22 +57,25 @@ NAMES = [
     "ws",
 ]
 LABEL = ["--label", f"{world.LABEL}=programs"]
+_SECONDS = 570  # of one program; Maven fetches some 500 files, one after the other
 BEGIN, END = "<!-- measured: traffic -->\n", "<!-- end of measured: traffic -->\n"
 
 
 @dataclass
 class Row:
-    """What one program did. alarms: reason or rule of what was refused, how often."""
+    """What one program did. requests: by method. alarms: reason or rule of what was refused, how often."""
 
     name: str
+    sends: str
     ok: bool
-    requests: int
+    requests: Counter[str]
     alarms: Counter[str]
     said: str
 
     def __str__(self) -> str:
         alarms = ", ".join(f"{count} {what}" for what, count in self.alarms.items()) or "0"
-        return f"| {self.name} | {'yes' if self.ok else 'no'} | {self.requests} | {alarms} |"
+        methods = ", ".join(f"{method} {count}" for method, count in self.requests.most_common()) or "none"
+        return f"| {self.name} | {'yes' if self.ok else 'no'} | {self.sends} | {methods} | {alarms} |"
 
 
 def existing_image() -> str | None:
@@ -106,7 +113,7 @@ def servers(name: str) -> Iterator[world.Internet]:
         argv = ["create", "--name", network, *LABEL, "--network", network, "--ip", address, "--user", "0", "--init"]
         argv += [word for host in NAMES for word in ("--network-alias", f"{host}.example.com")]
         world.docker(*argv, "--entrypoint", "python3", name, "-u", "/serve/serve.py", "/serve/pem")
-        files = {"serve/serve.py": (FOLDER / "serve.py").read_bytes(), "serve/pem": pem}
+        files = {f"serve/{file.name}": file.read_bytes() for file in FOLDER.glob("*.py")} | {"serve/pem": pem}
         world.docker("cp", "-", f"{network}:/", stdin=world.tar(files))
         world.docker("start", network)
         yield world.Internet(network, network, world._pem(ca[0]), address, ca)
@@ -125,12 +132,15 @@ def manifest(name: str, hosts: list[str], network: str | None) -> dict[str, Any]
     }
 
 
-def run(bottle: world.BottleUnderTest, program: dict[str, Any]) -> Row:
+def run(bottle: world.BottleUnderTest, program: dict[str, Any], variables: list[str]) -> Row:
     """One program, in a folder of its own."""
     before = {role: len(bottle.decisions(role)) for role in ("egress", "pipelock")}
-    script = base64.b64encode(f"set -e\n{program['run']}\n".encode()).decode()
-    shell = f"cd $(mktemp -d) && echo {script} | base64 -d > s && timeout 170 bash s; code=$?; echo; echo exit $code"
-    said = bottle.agent(shell, timeout=200).rstrip()
+    lines = ["set -e", *(f"export {shlex.quote(variable)}" for variable in variables), program["run"], ""]
+    script = base64.b64encode("\n".join(lines).encode()).decode()
+    shell = (
+        f"cd $(mktemp -d) && echo {script} | base64 -d > s && timeout {_SECONDS} bash s; code=$?; echo; echo exit $code"
+    )
+    said = bottle.agent(shell, timeout=_SECONDS + 30).rstrip()
     decisions = {role: bottle.decisions(role)[before[role] :] for role in before}
     decided = [one for one in decisions["egress"] if one.get("decision") in ("allowed", "refused", "unfinished")]
     alarms: Counter[str] = Counter()
@@ -139,11 +149,14 @@ def run(bottle: world.BottleUnderTest, program: dict[str, Any]) -> Row:
         refused = one.get("decision") == "refused" and one.get("reason") != "host_not_declared"
         if refused or one.get("redacted"):
             alarms[f"{one['part']} {one.get('reason') or one.get('redacted')}"] += 1
-    return Row(program["name"], said.endswith("exit 0"), len(decided), alarms, said)
+    methods = Counter(str(one.get("method")) for one in decided)
+    return Row(program["name"], program["sends"], said.endswith("exit 0"), methods, alarms, said)
 
 
-def measured(programs: list[dict[str, Any]], registries: list[str]) -> Iterator[Row]:
+def measured(programs: list[dict[str, Any]], given_lines: list[str]) -> Iterator[Row]:
     name = image()
+    variables = [line for line in given_lines if "=" in line]
+    registries = [line for line in given_lines if "=" not in line]
     with tempfile.TemporaryDirectory() as folder, servers(name) as internet:
         own = [program for program in programs if not program.get("registry")]
         given = [program for program in programs if program.get("registry")] if registries else []
@@ -156,7 +169,7 @@ def measured(programs: list[dict[str, Any]], registries: list[str]) -> Iterator[
             with world.bottle(Path(folder) / str(number), manifest(name, hosts, network), {}, files) as bottle:
                 bottle.up()
                 for program in some:
-                    yield run(bottle, program)
+                    yield run(bottle, program, variables)
 
 
 def roots() -> bytes:
@@ -170,24 +183,25 @@ def main() -> None:
     parser.add_argument(
         "--only", action="append", default=[], help="programs whose name holds this; may be given again"
     )
-    parser.add_argument("--registries", type=Path, help="a file of hosts, one a line")
+    parser.add_argument("--registries", type=Path, help="a file of hosts and NAME=VALUE, one a line")
     parser.add_argument("--write", action="store_true", help="put the table into docs/dlp-traffic.md")
     parser.add_argument("--verbose", action="store_true", help="print what a program said that did not go well")
     args = parser.parse_args()
     programs = tomllib.loads((FOLDER / "programs.toml").read_text())["program"]
     chosen = [one for one in programs if not args.only or any(word in one["name"] for word in args.only)]
-    hosts = args.registries.read_text().split() if args.registries else []
+    lines = args.registries.read_text().splitlines() if args.registries else []
     rows = []
-    head = "| program | succeeded | requests | false alarms |\n|---|---|---|---|"
+    head = "| program | succeeded | what it sent | requests | false alarms |\n|---|---|---|---|---|"
     print(head)
-    for row in measured(chosen, hosts):
+    for row in measured(chosen, lines):
         rows.append(row)
         print(row, flush=True)
         if args.verbose and (not row.ok or row.alarms):
             print(row.said[-1500:], file=sys.stderr)
     total = sum(sum(row.alarms.values()) for row in rows)
     done = sum(row.ok for row in rows)
-    summary = f"{done} of {len(rows)} programs did their work, {sum(row.requests for row in rows)} requests, {total} false alarms"
+    requests = sum(row.requests.total() for row in rows)
+    summary = f"{done} of {len(rows)} programs did their work, {requests} requests, {total} false alarms"
     print(f"\n{summary}")
     if args.write:
         page = ROOT / "docs/dlp-traffic.md"
