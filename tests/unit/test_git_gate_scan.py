@@ -13,6 +13,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -275,6 +276,16 @@ def test_a_push_has_a_number_of_objects_and_a_time(repository: Repository, monke
     with pytest.raises(work.TooMuch, match="more than 20 new objects"):
         scan.look(SSH, [tip], [])
     assert list(leaks.SCRATCH.iterdir()) == []
+
+
+def test_a_push_that_unpacks_to_too_much_says_so_once(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the last 2,000 commits of ansible: inventories of Sphinx that unpack to 460 MB, none of them at fault."""
+    monkeypatch.setattr(work, "_LEAST_MB", 4)
+    little = replace(SSH, max_push_mb=1)
+    files = {f"{n}.gz": gzip.compress(NOISE * (400 + n)) for n in range(4)}
+    with pytest.raises(work.TooMuch, match="push it in parts"):
+        scan.look(little, [repository.commit(files)], [])
+    assert not scan.look(SSH, [repository.commit(files)], []).closed
 
 
 def test_the_scratch_is_bounded_and_gone_at_the_end(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from .leaks import Gitleaks
 from .masked import Mask
 from .objects import KNOWN, Object, new_objects, too_large, versions
 from .plain import readable
-from .unpack import Bounds, CannotUnpack, unpacked
+from .unpack import Bounds, CannotUnpack, PushBound, unpacked
 from .work import ScanError, TooMuch, Work, unpacked_mb
 
 __all__ = ["KNOWN", "Judged", "Looked", "ScanError", "Secret", "TooMuch", "look", "tree_names"]
@@ -192,6 +192,8 @@ def _inside(one: Object, data: bytes, bounds: Bounds, looked: Looked) -> Iterato
     try:
         for content in unpacked(data, bounds):
             yield readable(content)
+    except PushBound as bound:
+        raise TooMuch(f"too large: the archives in this push unpack to {bound}; push it in parts") from None
     except CannotUnpack as closed:
         looked.closed.append(f"{_place(one)}: {closed}")
 

@@ -42,6 +42,10 @@ class CannotUnpack(Exception):
     """An archive's content cannot be scanned. The message says why."""
 
 
+class PushBound(CannotUnpack):
+    """The push as a whole unpacks to more than it may. No single archive is the cause. The message says how much."""
+
+
 @dataclass
 class Bounds:
     """How much one push may still unpack. check: raises if its time is over."""
@@ -53,12 +57,12 @@ class Bounds:
     def spend(self, size: int) -> None:
         self.bytes -= size
         if self.bytes < 0:
-            raise CannotUnpack("it unpacks to more than one push may contain")
+            raise PushBound("more bytes than one push may contain")
 
     def member(self) -> None:
         self.members -= 1
         if self.members < 0:
-            raise CannotUnpack(f"more than {_MEMBERS} packed contents in one push")
+            raise PushBound(f"more than {_MEMBERS} packed contents")
 
 
 @dataclass(frozen=True)
