@@ -7,7 +7,8 @@ piece is kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Protocol
 from urllib.parse import unquote_to_bytes
@@ -21,6 +22,8 @@ REACH = 1 << 10  # bytes of a long field that are joined with the next one: no r
 STEP = 1 << 20  # bytes that are parsed at a time
 _TO_QUOTE = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _DEPTH = 6  # of JSON within strings of JSON
+_DECODED = 64 << 10  # bytes
+_SEPARATOR = re.compile(rb"[&;]")
 WORDS = "words"  # a view that is searched for seed phrases only: words, one a line
 
 
@@ -43,7 +46,7 @@ class JsonStrings:
 
     def __init__(self, undone: list[bytes] | None = None, depth: int = 0) -> None:
         self._undone, self._depth = undone, depth
-        self._nested: list[View] = []  # the fields of strings that are JSON or forms themselves
+        self._nested = _Values()  # the strings that are JSON or forms themselves
         self._half = b""  # of a UTF-8 character
         self._rest = b""  # an incomplete string with its quote, or a string that is a key if a colon follows
         self._views: dict[str, list[bytes]] = {"joined": [], "values": [], WORDS: []}
@@ -58,10 +61,11 @@ class JsonStrings:
             self._take(self._rest + data[start:end], last and end == whole)
             start, last = end, last and end != whole
         for label, pieces in self._views.items():
-            yield f"json>{label}", b"".join(pieces)
+            joined = b"".join(pieces)
             pieces.clear()
-        yield from self._nested
-        self._nested.clear()
+            yield f"json>{label}", joined
+        nested, self._nested = self._nested, _Values()
+        yield from _fields_within(nested, self._depth)
 
     def _take(self, data: bytes, last: bool) -> None:
         if b"\\" in data and b'\\"' in data:  # a search for one byte is ten times as fast as for two
@@ -92,7 +96,9 @@ class JsonStrings:
     def _add(self, strings: list[bytes], behind: list[bytes]) -> None:
         if not strings:
             return
-        self._nested += _fields_within(strings, self._depth)
+        for string in strings:
+            if _has_fields(string):
+                self._nested.add(string)
         if max(map(len, strings)) > 2 * REACH:
             strings = [ends(string) for string in strings]
         behind.append(b"")
@@ -152,12 +158,32 @@ def _end_of_string(text: str, start: int) -> int:
     return match.end() if match else -1
 
 
-def _fields_within(values: list[bytes], depth: int) -> Iterator[View]:
+class _Values:
+    """Values in order. A list of millions of short ones takes ten times the memory."""
+
+    def __init__(self) -> None:
+        self._all, self._ends = bytearray(), array("Q")
+
+    def add(self, value: bytes) -> None:
+        self._all += value
+        self._ends.append(len(self._all))
+
+    def __iter__(self) -> Iterator[bytes]:
+        start = 0
+        for end in self._ends:
+            yield bytes(memoryview(self._all)[start:end])
+            start = end
+
+
+def _has_fields(value: bytes) -> bool:
+    """Whether a value may be JSON or a form itself."""
+    return len(value) >= 8 and (value[:1] in b"{[" or b"&" in value)
+
+
+def _fields_within(values: Iterable[bytes], depth: int) -> Iterator[View]:
     """The views of values that are JSON or forms themselves. Raises Unscannable if they are nested deeper than
     _DEPTH."""
     for value in values:
-        if len(value) < 8 or not (value[:1] in b"{[" or b"&" in value):
-            continue
         fields: Fields | None = JsonStrings(depth=depth + 1) if is_json_like(value) else None
         fields = fields or (FormFields(depth + 1) if is_form_like(value) else None)
         if fields is not None and depth >= _DEPTH:
@@ -175,19 +201,36 @@ class FormFields:
         self._depth = depth
 
     def feed(self, data: bytes, last: bool) -> Iterator[View]:
-        pairs = re.split(rb"[&;]", self._rest + data)
-        self._rest = b"" if last else _shortened(pairs.pop())
-        names, values = [], []
-        for pair in pairs:
-            name, _, value = pair.partition(b"=")
-            names += [ends(name), ends(value)]
-            values.append(ends(value))
-        yield "form>joined", _decoded(b"".join(values))
-        yield "form>named", _decoded(b"".join(names))
-        words = [word for word in values if 3 <= len(word) <= 8 and word.isalpha()]
-        yield f"form>{WORDS}", b"\n".join([*words, b""]) if words else b""
-        whole = [_decoded(pair.partition(b"=")[2]) for pair in pairs if b"%" in pair or b"{" in pair]
-        yield from _fields_within(whole, self._depth)
+        data = self._rest + data
+        whole = len(data) if last else max(data.rfind(b"&"), data.rfind(b";")) + 1
+        self._rest = _shortened(data[whole:])
+        joined, named, words, nested = bytearray(), bytearray(), bytearray(), _Values()
+        for pairs in _pairs(data, whole):
+            for pair in pairs:
+                name, _, value = pair.partition(b"=")
+                short = ends(value)
+                joined += short
+                named += ends(name) + short
+                if 3 <= len(value) <= 8 and value.isalpha():
+                    words += value + b"\n"
+                if (b"%" in pair or b"{" in pair) and _has_fields(decoded := _decoded(value)):
+                    nested.add(decoded)
+        yield "form>joined", _decoded(joined)
+        del joined
+        yield "form>named", _decoded(named)
+        del named
+        yield f"form>{WORDS}", bytes(words)
+        yield from _fields_within(nested, self._depth)
+
+
+def _pairs(data: bytes, whole: int) -> Iterator[list[bytes]]:
+    """The pairs of a form up to that index, those of about STEP bytes at a time."""
+    start = 0
+    while start < whole:
+        match = _SEPARATOR.search(data, start + STEP, whole)
+        end = match.end() if match else whole
+        yield _SEPARATOR.split(data[start:end])
+        start = end
 
 
 def _shortened(value: bytes) -> bytes:
@@ -195,8 +238,15 @@ def _shortened(value: bytes) -> bytes:
     return value if len(value) <= 8 * REACH else value[: 2 * REACH] + b"\n" + value[-2 * REACH :]
 
 
-def _decoded(data: bytes) -> bytes:
-    return unquote_to_bytes(data.replace(b"+", b" "))
+def _decoded(data: bytes | bytearray) -> bytes:
+    decoded, start = bytearray(), 0
+    while start < len(data):  # little at a time, because unquote_to_bytes makes a list of the pieces between escapes
+        end = start + _DECODED
+        escape = data.rfind(b"%", end - 2, end)  # one that goes on beyond the end
+        end = escape if escape >= 0 else end
+        decoded += unquote_to_bytes(bytes(data[start:end].replace(b"+", b" ")))
+        start = end
+    return bytes(decoded)
 
 
 # An object, or an array of JSON values, after the prefixes that servers add: a byte order mark, a record separator (RFC

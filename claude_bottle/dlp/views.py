@@ -9,6 +9,7 @@ import codecs
 import json
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from claude_bottle.dlp.fields import WORDS, FormFields, JsonStrings, ends, is_form_like, is_json_like
 from claude_bottle.dlp.packed.decoder import DecodeError, TooLargeError
@@ -80,16 +81,21 @@ def _readings(
         yield from _text(raw, "text", depth, budget)
     if kind == "application/json" or kind.endswith(("+json", "json-seq", "ndjson")) or is_json_like(data):
         pieces: list[bytes] = []
-        joined = list(JsonStrings(pieces).feed(data, last=True))
+        fields = JsonStrings(pieces).feed(data, last=True)
+        joined = next(fields)
         undone = b"".join(pieces)
-        if undone != data:
+        pieces.clear()
+        if undone == data:
+            undone = data
+        else:
             yield from ((PLAIN, window) for window in windows(data))
         yield from _text(undone, "json", depth, budget)
-        yield from _joined(joined)
+        del undone  # of a long body, each copy counts (claude_bottle/manifest/render/pipelock.py)
+        yield from _joined(chain([joined], fields))
     else:
         yield from _text(data, "text", depth, budget)
-        if b"<" in data and len(words := _IN_TAGS.findall(data)) >= _PHRASE:  # enough words for a phrase
-            yield f"markup>{WORDS}", b"\n".join(words)
+        if b"<" in data and (words := words_in_tags(data)):
+            yield f"markup>{WORDS}", words
     if kind == "application/x-www-form-urlencoded" or is_form_like(data):
         yield from _joined(FormFields().feed(data, last=True))
     if kind.startswith("multipart/") or is_cut(data):
@@ -98,6 +104,15 @@ def _readings(
         part = part_of(data)
         if part.content_type or part.payload is not data:
             yield from _deeper("part", part.payload, part.content_type, depth, budget)
+
+
+def words_in_tags(data: bytes) -> bytes:
+    """The words that stand alone between tags, one a line; empty if they are too few for a phrase."""
+    words, count = bytearray(), 0
+    for match in _IN_TAGS.finditer(data):
+        words += match.group(1) + b"\n"
+        count += 1
+    return bytes(words) if count >= _PHRASE else b""
 
 
 def _text(data: bytes, label: str, depth: int, budget: Budget, *, whole: bool = True) -> Iterator[View]:
@@ -162,10 +177,22 @@ def _in_utf_8(data: bytes, content_type: str) -> bytes:
     try:
         name = codecs.lookup(declared.group(1)).name if declared else ""
         if name and name not in _AS_IT_IS:
-            return data.decode(name, "replace").encode("utf-8", "replace")
+            return _to_utf_8(data, name)
     except (LookupError, UnicodeError):  # an unknown charset
         pass
     if b"\0" in data[:4] and (name := json.detect_encoding(data)) != "utf-8":
-        text = data.decode(name, "replace").encode("utf-8", "replace")
+        text = _to_utf_8(data, name)
         return text if is_json_like(text) else data
     return data
+
+
+def _to_utf_8(data: bytes, name: str) -> bytes:
+    """The data from another text encoding. A window at a time, because as text it may take four times its size. Raises
+    LookupError if it is no text encoding."""
+    data[:1].decode(name, "replace")
+    decoder, places = codecs.getincrementaldecoder(name)("replace"), range(0, len(data), WINDOW)
+    texts = (decoder.decode(data[at : at + WINDOW], at + WINDOW >= len(data)) for at in places)
+    try:
+        return b"".join(text.encode("utf-8", "replace") for text in texts)
+    except UnicodeError:  # such as UTF-16 without its mark, which only a whole text may lack
+        return data.decode(name, "replace").encode("utf-8", "replace")

@@ -129,6 +129,14 @@ def test_many_large_bodies_at_a_time_wait_and_no_part_ends(sides: Sides) -> None
     assert sides.started() == started
 
 
+def test_a_form_of_three_million_fields_takes_little_memory(sides: Sides) -> None:
+    started = sides.started()
+    sides.bottle.agent("yes 'ab=cd&' | tr -d '\\n' | head -c 19M > ~/form")
+    assert sides.bottle.curl("--http1.1", "--data-binary", "@/home/node/form", f"https://{READ}/ok")[0] == 200
+    assert max(sides.memory().values()) < LIMIT, sides.memory()
+    assert sides.started() == started
+
+
 @pytest.mark.parametrize("each", [2, pytest.param(10, marks=pytest.mark.slow)])
 def test_streamed_uploads_and_small_requests_beside_them(sides: Sides, each: int) -> None:
     started = sides.started()

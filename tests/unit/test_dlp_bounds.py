@@ -15,7 +15,10 @@ import struct
 import tracemalloc
 import zipfile
 import zlib
+from collections import deque
 from collections.abc import Callable
+from itertools import islice
+from typing import Any
 from urllib.parse import quote
 
 import brotli
@@ -26,12 +29,14 @@ from mnemonic import Mnemonic
 from scans import verdict
 
 from claude_bottle.dlp.engine import Dlp, StreamScan
+from claude_bottle.dlp.fields import FormFields, JsonStrings
 from claude_bottle.dlp.packed.decoder import MAX_PLAIN
 from claude_bottle.dlp.recent import Recent
 from claude_bottle.dlp.rules.ruleset import RuleSet
 from claude_bottle.dlp.rules.seed_phrase import find_seed_phrase
 from claude_bottle.dlp.text.readings import WINDOW
 from claude_bottle.dlp.verdict import Finding, Unscannable
+from claude_bottle.dlp.views import words_in_tags
 
 TOKEN = "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"
 LEFT, RIGHT = TOKEN[:17], TOKEN[17:]
@@ -224,6 +229,25 @@ def test_json_is_read_without_a_tree_of_it(dlp: Dlp, text: str) -> None:
     try:
         dlp.look_at_body(text.encode(), "application/json", "")
         assert tracemalloc.get_traced_memory()[1] < 25 * len(text)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("read", "piece"),
+    [(FormFields().feed, b"ab=cd&"), (FormFields().feed, b"ab=%7bd;"), (FormFields().feed, b'a={"b":"c"}&'),
+     (JsonStrings().feed, b'"a=bcde&f=g",'), (lambda data, _: [words_in_tags(data)], b">abc<")],
+    ids=["form", "escapes", "JSON in a form", "forms in JSON", "tags"],
+)  # fmt: skip
+def test_many_short_pieces_are_read_without_a_list_of_them(read: Callable[[bytes, bool], Any], piece: bytes) -> None:
+    """It takes ten to sixty times their size. pipelock has room for four times that of a body, and a little more for
+    each step (claude_bottle/manifest/render/pipelock.py)."""
+    body = piece * ((2 << 20) // len(piece))
+    tracemalloc.start()
+    try:
+        views = iter(read(body, True))
+        deque(islice(views, 10), maxlen=1)
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(body) + (25 << 20)
     finally:
         tracemalloc.stop()
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from claude_bottle.checks.preflight import machine_findings, other_workspace, renamed
+from claude_bottle.dlp.packed.decoder import MAX_PLAIN
 from claude_bottle.engines.client import EngineError
 from claude_bottle.engines.docker.engine import Engine, Part
 from claude_bottle.engines.docker.facts import facts_of, gather
@@ -69,11 +70,12 @@ def test_an_engine_with_too_little_memory() -> None:
 
 
 def test_a_body_that_the_machine_cannot_hold_is_refused() -> None:
-    """Held once, and two and a half times while it is looked at; measured on 19 MB of text (docs/operations.md)."""
+    """Held once, and four times while the fields of a form are looked at (tests/unit/test_dlp_bounds.py)."""
     large = {"agent": {"memory": "512m"}, "pipelock": {"dlp": {"max_body_mb": 256}}}
     (line,) = check(replace(MACHINE, memory_mb=1024), **large)
     assert line.startswith("pipelock.dlp.max_body_mb")
-    assert pipelock_memory(256) > 256 * 3.5
+    assert pipelock_memory(256) > 256 * 5
+    assert pipelock_memory(1) > (MAX_PLAIN >> 20) * 5
     assert check(**large) == []
 
 

@@ -27,16 +27,16 @@ EGRESS_HOSTNAME = "egress"
 ANTHROPIC = "api.anthropic.com"
 _MANY = 1_000_000  # the upstream engine replaces 0 by its default, so "no limit" is a large number
 _DAY = 86_400
-_AT_REST = 100  # MB
+_AT_REST, _STEP = 100, 50  # MB; _STEP: of one step's fields, as a list (claude_bottle/dlp/fields.py)
+_UNPACKED = 64  # MB that a shorter body may unpack to (claude_bottle/dlp/packed/decoder.py, MAX_PLAIN)
 
 
 def pipelock_memory(max_body_mb: int) -> int:
-    """MB for the container: 1.2 times the memory at rest, the budget of policy/held_budget.py, and 2.5 times the size
-    of a body being scanned; at least 512.
+    """MB for the container: 1.2 times the memory at rest, the budget of policy/held_budget.py, and what scanning one
+    body takes: a form or JSON of many short fields takes four times its size, text nothing.
     """
-    held = (LARGE_POOL >> 20) + (SMALL_POOL >> 20)
-    needed = _AT_REST + max(held, max_body_mb + (SMALL_POOL >> 20)) + 2.5 * max_body_mb
-    return max(512, math.ceil(1.2 * needed))
+    held = max(LARGE_POOL >> 20, max_body_mb) + (SMALL_POOL >> 20)
+    return math.ceil(1.2 * (_AT_REST + held + _STEP + 4 * max(max_body_mb, _UNPACKED)))
 
 
 def pipelock_route_hosts(config: EgressConfig) -> list[str]:
