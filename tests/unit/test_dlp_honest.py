@@ -216,10 +216,16 @@ def test_what_an_upload_is_cut_into_is_put_together(dlp: Dlp) -> None:
 
 # Lines of files that are public: go.sum of google.golang.org/grpc v1.85.0, MODULE.bazel.lock of grpc-gateway 2.30.0 (two
 # digests beside one another), semconv of OpenTelemetry for Go (read backwards it has the name of a shop in it);
-# _distutils/msvccompiler.py of setuptools 66, git_test.go of pulumi/sdk 3.228.0, the stylesheet in antd.min.js 6.
+# _distutils/msvccompiler.py of setuptools 66, git_test.go and rpc.go of pulumi/sdk 3.228.0, the stylesheet in antd.min.js
+# 6, resource_private_key_test.go of terraform-provider-tls, net/http/sniff_test.go of Go 1.27, mode-ruby.js of ace-builds.
 PUBLIC = {
     "an attribute under its own name": "        RegOpenKeyEx = win32api.RegOpenKeyEx\n        RegEnumKey = win32api.RegEnumKey\n",
     "a password for show": '"https://gitlab-ci-token:dummytoken@gitlab.com/owner-name/repo-name.git",',
+    "a name of a credential": 'r.TestCheckNoResourceAttr("tls_private_key.test", "private_key_pem_pkcs8"),',
+    "a token for what is unknown": 'const rpcTokenUnknownValue = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"',
+    "magic bytes in a list": '{"RAR v1.5-v4.0", []byte("Rar!\\x1A\\x07\\x00"), "application/x-rar-compressed"},\n'
+    '{"RAR v5+", []byte("Rar!\\x1A\\x07\\x01\\x00"), "application/x-rar-compressed"},',
+    "names of functions": "select_month|select_day|select_hour|select_minute|select_second|file_field_tag",
     "a stylesheet's words": "select[size]\":{height:\"auto\"},\"input[type='file']:focus, input[type='radio']:focus",
     "a digest in go.sum": "github.com/go-logr/stdr v1.2.2 h1:hSWxHoqTgW2S2qGc0LTAI563KZ5YKYRhT3MFKZMbjag=",
     "subresource integrity": 'integrity="sha384-oqVuAfXRKap7fdgcCY5uykM6+LTAI563KZ5YKYRhT3MFKZMbjag9kLQ8UXYcBlk6"',
@@ -249,6 +255,8 @@ def test_what_is_like_the_lines_of_public_files_is_found(dlp: Dlp) -> None:
     for text in (
         "RegOpenKeyEx = win32api.Zx81kQp0aLw93mNbV7cYtR2e",
         "api_key = Zx81kQp0aLw93mNbV7cYtR2e.api_key",
+        'secret_token = "private_key_x9fk2lq8"',
+        'rpc_token = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"',
         "https://gitlab-ci-token:dummy7Kq2wLx9@gitlab.example.com/owner/repo.git",
     ):
         assert dlp.look_at_body(text.encode(), "text/plain", "") is not None, text

@@ -71,7 +71,7 @@ BODIES = {
     "UTF-16": TOKEN.encode("utf-16-le"),
     "LZ4": bytes.fromhex("04224d18644070df12000000") + b"abcdefgh" * 4,
     "RAR 5": b"Rar!\x1a\x07\x01\x00\x33\x92\xb5\xe5\x0a\x01\x05\x06\x00\x05\x01\x01\x80\x80\x00" + b"x" * 40,
-    "RAR 4": b"Rar!\x1a\x07\x00" + b"x" * 100,
+    "RAR 4": b"Rar!\x1a\x07\x00\xcf\x90\x73\x00\x00\x0d" + b"\x00" * 7 + b"x" * 100,
     "7-Zip": b"7z\xbc\xaf\x27\x1c\x00\x04" + zlib.crc32(bytes(20)).to_bytes(4, "little") + bytes(20) + b"abc" * 9,
     "lzip": b"LZIP\x01\x0c" + b"abc" * 30,
     "snappy": b"\xff\x06\x00\x00sNaPpY\x01\x0f\x00\x00" + b"abcd" * 4,

@@ -34,7 +34,7 @@ _ASCII = 8  # the first ones are ASCII; in ASCII data, only these are searched f
 # Bytes from the first magic one on by which `_is_one` decides.
 NEEDED = {
     **{kind: len(begin) for kind, begin in _BEGINNINGS},
-    **{"zlib": 7, "gzip": 4, "bzip2": 10, "7-Zip": 32, "LZ4": 6, "Snappy": 14, "RAR": 8},
+    **{"zlib": 7, "gzip": 4, "bzip2": 10, "7-Zip": 32, "LZ4": 6, "Snappy": 14, "RAR": 16},
 }
 _MOST = 20_000  # places in one text: a megabyte of random bytes has 64
 
@@ -88,8 +88,17 @@ def _is_one(kind: str, data: bytes, at: int) -> bool:
     if kind == "Snappy":  # a data chunk follows (framing_format.txt, 4.2 and 4.3)
         return len(head) < 14 or (head[10] < 2 and int.from_bytes(head[11:14], "little") <= 76490)
     if kind == "RAR":
-        return head[6:8] == b"\x01\x00" or head[6:7] == b"\x00"
+        return _is_rar(head)
     return True
+
+
+def _is_rar(head: bytes) -> bool:
+    """Whether the first header follows: of type 0x73 in RAR 4 (its technote), of type 1 or 4, after its checksum and
+    size, in RAR 5 (RAR 5.0 archive format). A list of magic bytes has none."""
+    if head[6:7] == b"\x00":
+        return head[9:10] == b"\x73"
+    size = next((at for at in range(12, len(head)) if head[at] < 0x80), len(head))  # a number of several bytes
+    return head[6:8] == b"\x01\x00" and head[size + 1 : size + 2] in (b"\x01", b"\x04")
 
 
 def _is_deflate(head: bytes) -> bool:

@@ -34,6 +34,7 @@ _BETWEEN = re.compile(
 )
 _IN_A_PHRASE = re.compile(r"[A-Za-z][A-Za-z_-]*[0-9]{0,3}|[0-9]{1,3}")
 _IN_CODE = re.compile(r"_?[A-Za-z][A-Za-z_]{0,29}(?:[0-9]{1,2}[a-z]{0,9})?")
+_SNAKE = re.compile(rb"[a-z]{2,14}(?:_[a-z]{2,14}){2,5}[0-9]{0,2}")  # three words and more
 _UUID = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _PARTS = re.compile(rb"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+){2,}|[a-z]+[0-9]{0,2}[._-][a-z]+[0-9]{0,2}")
 
@@ -58,7 +59,7 @@ def is_credential(text: bytes, start: int, value: int, end: int) -> bool:
     said = name.split()
     if len(said) > 1 and not all(map(_IN_A_PHRASE.fullmatch, said)):
         said = said[-1:]  # `oauth2 v0.21.0 h1:` names h1
-    if said and _is_attribute(said[-1], text[value:end]):
+    if said and (_is_attribute(said[-1], text[value:end]) or _is_a_name(text[value:end])):
         return False
     words = words_of(" ".join(said))
     if words == ["key"]:  # as often a map's key as an API's: no identifier, no dotted name
@@ -70,6 +71,11 @@ def _is_attribute(name: str, value: bytes) -> bool:
     """Whether the value is code that names a thing by its own name: `OpenKeyEx = win32api.OpenKeyEx`."""
     path, _, last = value.decode("latin-1").rpartition(".")
     return last == name.rpartition(".")[2] and all(map(_IN_CODE.fullmatch, path.split(".")))
+
+
+def _is_a_name(value: bytes) -> bool:
+    """Whether the value is itself the name of a credential: `"private_key.test", "private_key_pem_pkcs8"`."""
+    return _SNAKE.fullmatch(value) is not None and says_credential(words_of(value.decode("latin-1")))
 
 
 def says_credential(words: list[str]) -> bool:

@@ -15,7 +15,7 @@ from claude_bottle.dlp.rules.allow import compile_bytes
 from claude_bottle.dlp.verdict import Unscannable
 
 _WORD = re.compile(rb"[a-z]+")
-_NUMBER = re.compile(rb"[0-9]+")
+_LISTED = re.compile(rb"[0-9\s]+")
 _PLAIN = re.compile(rb"[\s,]+")
 _LENGTHS = (12, 15, 18, 21, 24)
 _BITS = 11  # of a word: the list has 2,048 words
@@ -86,8 +86,8 @@ def _is_written(text: bytes, words: Sequence[re.Match[bytes]]) -> bool:
 
 
 def _is_even(text: bytes, words: Sequence[re.Match[bytes]]) -> bool:
-    """Whether the separators are of one or two kinds but for their numbers, as in a list; code has many."""
-    return len({_NUMBER.sub(b"", text[one.end() : other.start()]) for one, other in pairwise(words)}) < 3
+    """Whether the separators are of one kind but for numbers and white space, as in a list; code has many."""
+    return len({_LISTED.sub(b"", text[one.end() : other.start()]) for one, other in pairwise(words)}) == 1
 
 
 def _is_drawn(words: Sequence[int], even: bool) -> bool:
