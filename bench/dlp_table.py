@@ -141,6 +141,10 @@ The agent knows the rules. Whoever wants to evade them can use these ways:
   - a password without a word for it beside it
   - a secret that a rule knows only by a word beside it (`adafruit = ...`), if the word is missing or a letter follows
     the secret
+  - a value after a credential's name, if it is code that names a thing by its own name (`api_key = client.api_key`),
+    or itself the name of a credential in three or more words (`private_key_pem`)
+  - a seed phrase between separators of different kinds, if two of its words are repeated (one in 2,000 phrases of
+    twelve words)
   - fewer than fifteen bytes in base64 or hexadecimal
 - **A secret known only by its name, under another name.** The generic rule matches if a name says credential.
   `nextToken`, `cache_key` or `csrf_token` say that a value is none (claude_bottle/dlp/rules/names.toml). An agent that
