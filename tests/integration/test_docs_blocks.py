@@ -176,6 +176,7 @@ def test_what_the_agent_asks_is_answered(reader: Reader) -> None:
 # Commands that messages tell, by their words without names, in an order in which each can be done; the bottle is up.
 SAID = ("--help", "check", "fleet", "init other", "secret", "repair", "ask show", "forget", "down")
 SAID_ELSEWHERE = {
+    "ask approve": "is run above, as README says it",
     "attach": "needs a terminal; exec, which is run above, starts the same program",
     "exec": "is run above, as make up says it",
     "plan": "is run above, as make up says it",
