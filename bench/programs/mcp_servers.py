@@ -65,8 +65,8 @@ class Owner:
         return self._tokens(client.client_id, scopes or refresh_token.scopes, refresh_token.resource)
 
     async def load_access_token(self, token: str) -> Any:
-        found = self.tokens.get(token)
-        return found if found and (found.expires_at or 0) > time.time() else None
+        access = self.tokens.get(token)
+        return access if access and (access.expires_at or 0) > time.time() else None
 
     async def revoke_token(self, token: Any) -> None:
         self.tokens.pop(token.token, None)
