@@ -20,6 +20,11 @@ from claude_bottle.dlp.rules.seed_phrase import find_seed_phrase
 RNG = random.Random(21)
 
 
+@pytest.fixture(autouse=True)
+def _the_same_values_whatever_ran_before(request: pytest.FixtureRequest) -> None:
+    RNG.seed(request.node.name)
+
+
 def b64(size: int) -> str:
     return base64.b64encode(RNG.randbytes(size)).decode()
 
