@@ -1,4 +1,5 @@
-"""How work grows with tokens, routes, DLP patterns, remotes, proposals and audit records.
+"""How work grows with tokens, routes, DLP patterns, remotes, proposals and audit records; with open connections:
+bench/connections.py.
 
 `python bench/growth.py [ROUNDS [SHARE]]`; SHARE: of the sizes, for a quick look (0.01).
 
@@ -128,8 +129,9 @@ def records(rows: Rows, size: int) -> None:
 
 
 def slope(times: dict[int, float]) -> float:
-    """Of the line that fits best, both axes logarithmic."""
-    points = [(log(size), log(max(spent, 1e-3))) for size, spent in times.items()]
+    """Of the line that fits best, both axes logarithmic; of what comes on top, if there is a size of 0."""
+    rest = times.get(0, 0.0)
+    points = [(log(size), log(max(spent - rest, 1e-3))) for size, spent in times.items() if size]
     x0, y0 = (sum(column) / len(points) for column in zip(*points, strict=True))
     return sum((x - x0) * (y - y0) for x, y in points) / sum((x - x0) ** 2 for x, _ in points)
 
@@ -151,11 +153,16 @@ def main(rounds: int, share: float) -> None:
         for work, sizes in WORK:
             for size in sorted({max(1, round(size * share)) for size in sizes}):
                 work(rows, size)
+    show(rows, "ms")
+
+
+def show(rows: Rows, unit: str) -> None:
+    """Print a line for each row, with its slope."""
     shown: tuple[int, ...] = ()
     for what, times in rows.items():
         if tuple(times) != shown:
             shown = tuple(times)
-            print(f"\n{'ms':50}" + "".join(f"{size:>9}" for size in shown) + "    slope")
+            print(f"\n{unit:50}" + "".join(f"{size:>9}" for size in shown) + "    slope")
         print(f"{what:50}" + "".join(f"{spent:9.1f}" for spent in times.values()) + f"{slope(times):9.2f}")
 
 

@@ -12,6 +12,7 @@ import io
 import json
 import random
 import struct
+import time
 import tracemalloc
 import zipfile
 import zlib
@@ -30,7 +31,9 @@ from scans import verdict
 
 from claude_bottle.dlp.engine import Dlp, StreamScan
 from claude_bottle.dlp.fields import FormFields, JsonStrings
+from claude_bottle.dlp.packed import members
 from claude_bottle.dlp.packed.decoder import MAX_PLAIN
+from claude_bottle.dlp.packed.members import long_runs
 from claude_bottle.dlp.recent import Recent
 from claude_bottle.dlp.rules.ruleset import RuleSet
 from claude_bottle.dlp.rules.seed_phrase import find_seed_phrase
@@ -250,6 +253,21 @@ def test_many_short_pieces_are_read_without_a_list_of_them(read: Callable[[bytes
         assert tracemalloc.get_traced_memory()[1] < 4 * len(body) + (25 << 20)
     finally:
         tracemalloc.stop()
+
+
+def test_runs_that_are_a_little_too_short_for_an_archive_take_no_time() -> None:
+    """The square of their length, if each of their letters may begin one: 12 s for a megabyte."""
+    body = (b"a" * 16_000 + b" ") * 130
+    started = time.process_time()
+    assert list(long_runs(body)) == []
+    assert time.process_time() - started < 3
+
+
+@pytest.mark.parametrize("at", [0, 1, WINDOW - 20_000, WINDOW - 16_384, WINDOW - 1, WINDOW, 2 * WINDOW + 5])
+@pytest.mark.parametrize("length", [16_383, 16_384, 20_000, WINDOW, 2 * WINDOW + 7])
+def test_a_long_run_is_read_whole_wherever_a_window_ends(at: int, length: int) -> None:
+    body = b" " * at + b"A" * length + b" " * WINDOW + b"B" * 16_384
+    assert [len(run) for run in members._runs(body)] == ([length] if length > 16_383 else []) + [16_384]
 
 
 def test_seed_words_without_a_phrase_are_looked_at_up_to_a_bound_and_then_refused() -> None:

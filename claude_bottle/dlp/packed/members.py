@@ -17,7 +17,10 @@ _FIRST, _STEP = 512, 64 << 10  # bytes that are tried first, and at most at a ti
 _SCRAP = 4 << 10  # bytes: output shorter than this that breaks off is mostly random bytes, unpacked by chance
 _KEY = 64  # bytes
 _MOST = 50_000  # members of one body
-_LONG_RUN = re.compile(rb"[A-Za-z0-9+/_=\r\n-]{16384,}")
+_LONG, _DIGITS = 16 << 10, rb"[A-Za-z0-9+/_=\r\n-]"
+# Only where a run begins: from each of its characters, a run that is too short would take the square of its length.
+_LONG_RUN = re.compile(rb"(?<!%b)%b{%d,}" % (_DIGITS, _DIGITS, _LONG))
+_MORE = re.compile(rb"%b*" % _DIGITS)
 _NO_DIGITS = b"=\r\n"  # of those
 
 
@@ -129,8 +132,8 @@ def long_runs(data: bytes) -> Iterator[bytes]:
     """Decoded runs of base64 or hex that may be longer than the windows of text, to search them for archives."""
     if len(data) <= WINDOW:
         return
-    for match in _LONG_RUN.finditer(data):
-        run = match.group().translate(None, _NO_DIGITS)
+    for written in _runs(data):
+        run = written.translate(None, _NO_DIGITS)
         for decoded in each_offset(run):
             yield decoded
             if decoded.isascii():
@@ -139,3 +142,19 @@ def long_runs(data: bytes) -> Iterator[bytes]:
             yield bytes.fromhex(run[: len(run) // 2 * 2].decode())
         except ValueError:
             continue
+
+
+def _runs(data: bytes) -> Iterator[bytes]:
+    """The long runs of letters of base64 or hex. Searched a window at a time, because `re` holds the interpreter."""
+    at = 0
+    while at < len(data):
+        until = at + WINDOW
+        match = _LONG_RUN.search(data, at, until)
+        if match is None:
+            at = until if until >= len(data) else until - _LONG  # one may have begun there
+            continue
+        start, at = match.span()
+        while at == until < len(data):
+            until += WINDOW
+            at = _MORE.match(data, at, until).end()  # type: ignore[union-attr]  # it matches nothing too
+        yield data[start:at]
