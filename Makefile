@@ -80,6 +80,7 @@ bench: ## the chain against direct and bare mitmdump, start, memory, DLP, many b
 	@$(RUN) python3 bench/git_gate.py --write
 	@$(RUN) python3 bench/start.py
 	@$(RUN) python3 bench/growth.py
+	@$(RUN) python3 bench/connections.py
 	@$(RUN) python3 bench/load.py --idle 300
 	@$(RUN) python3 bench/fleet.py $(N) --write
 
