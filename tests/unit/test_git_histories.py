@@ -46,9 +46,9 @@ def test_what_is_missed_is_counted_and_named(history: History, monkeypatch: pyte
 def test_commits_are_looked_at_by_themselves_and_at_once(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = []
 
-    def run(self: leaks.Gitleaks) -> object:
-        runs.append(1)
-        return fake_gitleaks(self._folder / "files")
+    def run(self: leaks.Gitleaks, files: Path, size: int) -> object:
+        runs.append(size)
+        return fake_gitleaks(files)
 
     monkeypatch.setattr(leaks.Gitleaks, "_run", run)
     measurement = measure(history, 5)
