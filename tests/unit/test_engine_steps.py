@@ -117,3 +117,13 @@ def test_an_engine_that_refuses_fails_the_step(engine: Engine) -> None:
     given = {"networks": {"a": [["agent", "agent"]]}, "processes": {"a": 1}}
     code, _, err = engine.run("membership", given, inspect="echo no such object: a >&2; exit 1")
     assert (code, err) == (1, "no such object: a\n")
+
+
+def test_all_that_a_policys_command_says_is_told(engine: Engine) -> None:
+    """Such as a parser's error, whose cause is not on its last line."""
+    given = {**READY, "put": ["put.py", "file"], "content": "x"}
+    code, _, err = engine.run(
+        "ready", given, inspect="echo running", exec="printf 'refused: one\\n  two\\n' >&2; exit 1"
+    )
+    assert code == 1
+    assert "refused: one\n  two" in err

@@ -31,8 +31,14 @@ class DockerCommand:
 
     def docker(self, *argv: str, stdin: str = "", timeout: float = 30) -> str:
         """The standard output of a docker command. timeout: seconds. Raises EngineError, with stderr's last line."""
+        done = self._run(argv, stdin, timeout)
+        if done.returncode != 0:
+            raise EngineError((done.stderr.strip().splitlines() or ["docker failed"])[-1])
+        return done.stdout
+
+    def _run(self, argv: Sequence[str], stdin: str, timeout: float) -> subprocess.CompletedProcess[str]:
         try:
-            done = subprocess.run(
+            return subprocess.run(
                 ["docker", *argv],
                 input=stdin,
                 capture_output=True,
@@ -46,13 +52,13 @@ class DockerCommand:
             raise EngineError("there is no docker command on PATH") from None
         except subprocess.TimeoutExpired:
             raise EngineError(f"docker {argv[0]} did not answer within {timeout:g} s") from None
-        if done.returncode != 0:
-            raise EngineError((done.stderr.strip().splitlines() or ["docker failed"])[-1])
-        return done.stdout
 
     def inside(
         self, container: str, argv: Sequence[str], *, user: str = "", stdin: str = "", timeout: float = 30
     ) -> str:
-        """The same of a command in a container."""
+        """The standard output of a command in a container. Raises EngineError, with all that the command says."""
         command = exec_argv(container, argv, user=user, stdin=bool(stdin))
-        return self.docker(*command[1:], stdin=stdin, timeout=timeout)
+        done = self._run(command[1:], stdin, timeout)
+        if done.returncode != 0:
+            raise EngineError(done.stderr.strip() or "docker failed")
+        return done.stdout
